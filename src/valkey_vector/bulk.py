@@ -1,0 +1,237 @@
+"""Bulk writes: any number of records, in bounded concurrent batches, with progress and honest failures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from queue import SimpleQueue
+from typing import TypeAlias, TypeVar
+
+from tqdm import tqdm
+
+from valkey_vector.concurrency import writers
+from valkey_vector.document import Prepared, prepare
+from valkey_vector.engines.base import Engine, Row, WriteOutcome
+from valkey_vector.errors import (
+    ConfigurationError,
+    DuplicateIdError,
+    InvalidInputError,
+    PartialWriteError,
+    ValkeyVectorError,
+)
+from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.record import Record, WritePolicy, WriteResult
+
+__all__ = ["BulkWriter"]
+
+_T = TypeVar("_T")
+_LARGEST_BATCH = 10_000
+_Pending: TypeAlias = dict[Future[WriteOutcome], list[Prepared]]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has come back so far."""
+
+    written: int = 0
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+
+class BulkWriter:
+    """Writes records to one index.
+
+    Args:
+        lifecycle: of the index.
+        policy: what to do with ids that are there already.
+        ttl: seconds until the records are gone; None keeps them.
+        batch_size: records in one request.
+        progress: show a bar; None shows one on a terminal if there is more than one batch.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        *,
+        policy: WritePolicy,
+        ttl: float | None,
+        batch_size: int,
+        progress: bool | None,
+    ) -> None:
+        if not isinstance(batch_size, int) or not 1 <= batch_size <= _LARGEST_BATCH:
+            raise ConfigurationError(
+                f"batch_size must be a whole number from 1 to {_LARGEST_BATCH}, not {batch_size!r}"
+            )
+        if ttl is not None and not 0 < ttl < 10**10:
+            raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
+        self._lifecycle = lifecycle
+        self._policy = policy
+        self._ttl = ttl
+        self._batch_size = batch_size
+        self._progress = progress
+        self._schema = lifecycle.known_schema()
+
+    def write(self, records: Iterable[Record], total: int | None) -> WriteResult:
+        """Write them all, or raise with what is missing.
+
+        A list is checked as a whole before anything is written. Of any other iterable no more than a few batches
+        are held at a time, so there a bad record is found when its turn comes.
+
+        Args:
+            records: what to write.
+            total: how many there are, for the progress bar, if `records` cannot tell.
+
+        Raises:
+            InvalidInputError: a record is not acceptable or an id occurs twice; nothing was written.
+            DuplicateIdError: the policy is FAIL and ids are stored already; nothing was written.
+            PartialWriteError: some were written; says which were not.
+        """
+        if isinstance(records, Sequence):
+            return self._write_sequence(records)
+        return self._write_stream(iter(records), total)
+
+    def _write_sequence(self, records: Sequence[Record]) -> WriteResult:
+        if not records:
+            return WriteResult(written=0)
+        seen: set[str] = set()
+        batches = [
+            self._prepared(batch, seen) for batch in _sliced(iter(records), self._batch_size)
+        ]
+        if len(batches) == 1:
+            outcome = self._send(batches[0], stamp=None, lane=0)
+            if self._policy is WritePolicy.FAIL and outcome.present:
+                raise DuplicateIdError(outcome.present)
+            return WriteResult(written=outcome.written, skipped=self._skipped(outcome))
+        if self._policy is WritePolicy.FAIL:
+            self._refuse_present([document.id for batch in batches for document in batch])
+        return self._write_batches(iter(batches), len(records), name_the_rest=True)
+
+    def _write_stream(self, records: Iterator[Record], total: int | None) -> WriteResult:
+        seen: set[str] = set()
+        batches = (self._prepared(batch, seen) for batch in _sliced(records, self._batch_size))
+        return self._write_batches(batches, total, name_the_rest=False)
+
+    def _write_batches(
+        self, batches: Iterator[list[Prepared]], total: int | None, *, name_the_rest: bool
+    ) -> WriteResult:
+        """Send batches over several connections, each of which carries one at a time."""
+        lanes = self._lifecycle.connection.settings.write_connections
+        free: SimpleQueue[int] = SimpleQueue()
+        for lane in range(1, lanes + 1):
+            free.put(lane)
+
+        def send(batch: list[Prepared], stamp: int) -> WriteOutcome:
+            lane = free.get()
+            try:
+                return self._send(batch, stamp, lane)
+            finally:
+                free.put(lane)
+
+        tally = _Tally()
+        stamp = self._server_time()
+        with tqdm(
+            total=total, unit=" records", disable=not self._shows_progress(total), file=sys.stderr
+        ) as bar:
+            pending: _Pending = {}
+            try:
+                for batch in batches:
+                    pending[writers().submit(send, batch, stamp)] = batch
+                    stamp += len(batch)
+                    if len(pending) >= 2 * lanes:
+                        bar.update(self._collect(pending, tally, FIRST_COMPLETED))
+                    if tally.failed:
+                        break
+            except InvalidInputError as error:
+                self._collect(pending, tally, ALL_COMPLETED)
+                error.add_note(f"{tally.written} records before it were written")
+                raise
+            finally:
+                bar.update(self._collect(pending, tally, ALL_COMPLETED))
+        if tally.failed:
+            rest = [item.id for batch in batches for item in batch] if name_the_rest else []
+            raise PartialWriteError(tally.written, tally.failed, rest)
+        return WriteResult(written=tally.written, skipped=tuple(tally.skipped))
+
+    def _collect(self, pending: _Pending, tally: _Tally, until: str) -> int:
+        """Take in batches that are done; returns how many records they were."""
+        if not pending:
+            return 0
+        finished, _ = wait(pending, return_when=until)
+        records = 0
+        for future in finished:
+            batch = pending.pop(future)
+            records += len(batch)
+            try:
+                outcome = future.result()
+            except ValkeyVectorError as error:
+                tally.failed.update((document.id, error) for document in batch)
+                continue
+            tally.written += outcome.written
+            if self._policy is WritePolicy.FAIL:
+                refused = {document.id for document in batch} if outcome.present else set()
+                duplicates = DuplicateIdError(outcome.present)
+                tally.failed.update((id, duplicates) for id in refused)
+            tally.skipped.extend(self._skipped(outcome))
+        return records
+
+    def _send(self, batch: list[Prepared], stamp: int | None, lane: int) -> WriteOutcome:
+        def write(engine: Engine) -> WriteOutcome:
+            self._check_dimension(batch, engine)
+            self._lifecycle.bind_slots(engine, batch)
+            return engine.write(batch, self._policy, self._ttl, stamp, lane)
+
+        return self._lifecycle.write(write, self._schema.dimension)
+
+    def _server_time(self) -> int:
+        """Microseconds: batches overtake each other, their records are in the order given all the same."""
+        seconds, micros = self._lifecycle.connection.execute("TIME", retry=True)
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def _check_dimension(self, batch: Sequence[Prepared], engine: Engine) -> None:
+        """Against the index itself: when the batch was prepared its dimension may not have been known."""
+        expected = engine.entry.schema.dimension
+        for item in batch:
+            if item.vector is not None and len(item.vector) // 4 != expected:
+                raise InvalidInputError(
+                    f"the vector of record {item.id!r} has {len(item.vector) // 4} dimensions, "
+                    f"the index has {expected}"
+                )
+
+    def _prepared(self, batch: Sequence[Record], seen: set[str]) -> list[Prepared]:
+        prepared = prepare(batch, self._schema)
+        if self._schema.dimension is None:
+            self._schema = replace(self._schema, dimension=_dimension(prepared))
+        for document in prepared:
+            if document.id in seen:
+                raise InvalidInputError(f"the id {document.id!r} occurs more than once in one call")
+            seen.add(document.id)
+        return prepared
+
+    def _refuse_present(self, ids: Sequence[str]) -> None:
+        """Look before a write of several batches, so that normally nothing is written if it must fail."""
+        nothing: list[Row | None] = []
+        found = self._lifecycle.read(lambda engine: engine.fetch(ids, []), nothing)
+        present = [row.id for row in found if row is not None]
+        if present:
+            raise DuplicateIdError(present)
+
+    def _skipped(self, outcome: WriteOutcome) -> tuple[str, ...]:
+        return outcome.present if self._policy is WritePolicy.SKIP else ()
+
+    def _shows_progress(self, total: int | None) -> bool:
+        if self._progress is not None:
+            return self._progress
+        return sys.stderr.isatty() and (total is None or total > self._batch_size)
+
+
+def _dimension(batch: Iterable[Prepared]) -> int | None:
+    """The dimension of the first vector there is."""
+    return next((len(item.vector) // 4 for item in batch if item.vector is not None), None)
+
+
+def _sliced(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    while batch := list(islice(items, size)):
+        yield batch

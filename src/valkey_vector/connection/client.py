@@ -1,0 +1,318 @@
+"""The connection to one logical server, shared by everything that talks to it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from valkey_vector.concurrency import offload
+from valkey_vector.connection.capabilities import (
+    PROBES,
+    Capabilities,
+    capabilities_from,
+    is_cluster,
+)
+from valkey_vector.connection.glide_version import check_glide
+from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.errors import (
+    ConfigurationError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    ServerError,
+    ValkeyVectorError,
+)
+
+if TYPE_CHECKING:
+    from valkey_vector.connection.lane import Lane
+    from valkey_vector.embedded import EmbeddedServer
+
+URL_VARIABLE = "VALKEY_URL"
+DEFAULT_URL = "embedded://"
+
+Argument = str | bytes
+Reply = Any
+T = TypeVar("T")
+
+_open_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+class _Resources:
+    """What a connection holds open; apart from it, so that it can be closed after it is gone."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[int, Lane] = {}
+        self.embedded: EmbeddedServer | None = None
+
+    def close(self) -> None:
+        lanes, self.lanes = self.lanes, {}
+        embedded, self.embedded = self.embedded, None
+        for lane in lanes.values():
+            lane.close()
+        if embedded is not None:
+            embedded.close()
+
+
+class Connection:
+    """One logical server: a standalone server, a cluster, or the private embedded server.
+
+    Making one touches nothing: the first command connects (and starts the embedded server). It may
+    be used by any number of threads, and after ``os.fork`` by the child, too. It can be pickled:
+    what arrives is a new connection to the same server. An outage raises; when the server is back,
+    the same connection works again.
+
+    ``lane`` chooses among connections to the server: 0 is for everything ordinary; 1 to
+    ``settings.write_connections`` are for bulk writers, because a search module holds a connection
+    back until what it wrote is indexed. Each is made on first use.
+
+    Args:
+        settings: where the server is, and everything else.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
+        self._resolved: ConnectionSettings | None = None
+        self._cluster: bool | None = settings.cluster
+        self._probed: list[Any] = []
+        self._capabilities: Capabilities | None = None
+        self._closed = False
+        self._failure: tuple[float, ValkeyVectorError] | None = None
+        self._lock = threading.RLock()
+        self._resources = _Resources()
+        # Not at exit: the end of the process closes everything, and other threads may still run.
+        weakref.finalize(self, self._resources.close).atexit = False
+        _open_connections.add(self)
+
+    @classmethod
+    def open(cls, url: str | None = None, **options: Any) -> Connection:
+        """A connection to the server at a URL.
+
+        Args:
+            url: see :mod:`valkey_vector.connection.url`; None: the environment variable
+                ``VALKEY_URL``, and without it a private temporary server (``embedded://``).
+            options: any attribute of :class:`ConnectionSettings`; wins over the URL.
+
+        Raises:
+            ConfigurationError: the URL or an option is wrong.
+        """
+        chosen = url if url is not None else os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        return cls(ConnectionSettings.from_url(chosen, **options))
+
+    def execute(self, *args: Argument, lane: int = 0, retry: bool = False) -> Reply:
+        """Send one command and return its reply, as GLIDE decodes it (texts are bytes).
+
+        Args:
+            args: the command's name and arguments.
+            lane: which connection to use.
+            retry: try again after an outage. Only for reads that may run twice.
+
+        Raises:
+            ServerError: the server answered with an error, in its own words.
+            AuthenticationError: the credentials or the user's rights do not suffice.
+            ConnectionLostError: the server cannot be reached. Whether it carried out a command
+                that was under way is unknown.
+            RequestTimeoutError: no reply within ``settings.request_timeout``; likewise.
+            ConfigurationError: a setting is wrong, or this connection is closed.
+        """
+        if not args:
+            raise ConfigurationError("execute needs a command")
+        return self._repeated(lambda: self._lane(lane).execute(args), retry)
+
+    def pipeline(
+        self, commands: Sequence[Sequence[Argument]], *, lane: int = 0, retry: bool = False
+    ) -> list[Reply | ServerError]:
+        """Send several commands in one round trip (in a cluster: one per node), not atomically.
+
+        Args:
+            commands: each with its name and arguments.
+            lane: which connection to use.
+            retry: try all again after an outage. Only for reads that may run twice.
+
+        Returns:
+            The replies in the order of the commands; for a command the server refused, the error.
+
+        Raises:
+            ConnectionLostError, RequestTimeoutError: an outage, also if it met only some of the
+                commands. Which of them were carried out is unknown.
+            AuthenticationError, ConfigurationError: it cannot connect.
+        """
+        if not commands:
+            return []
+
+        def attempt() -> list[Reply | ServerError]:
+            replies = self._lane(lane).pipeline(commands)
+            for reply in replies:
+                if isinstance(reply, ConnectionLostError | RequestTimeoutError):
+                    raise reply
+            return replies
+
+        return self._repeated(attempt, retry)
+
+    def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
+        """Batches of keys that match a pattern, on every node of a cluster.
+
+        A key that exists throughout is found; one can be found more than once.
+
+        Args:
+            pattern: a glob-style pattern, as of the SCAN command.
+            count: how many keys the server looks at for each batch, roughly.
+
+        Yields:
+            Keys, never none.
+
+        Raises:
+            ServerError: as :meth:`execute`.
+        """
+        if self._lane(0).cluster:
+            yield from self._lane(0).scan_cluster(pattern, count)
+            return
+        cursor: bytes = b"0"
+        while True:
+            cursor, keys = self.execute(
+                "SCAN", cursor, "MATCH", pattern, "COUNT", str(count), retry=True
+            )
+            if keys:
+                yield keys
+            if cursor == b"0":
+                return
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server is and can do; asked once, in one round trip.
+
+        Raises:
+            ServerError: as :meth:`execute`.
+        """
+        if self._capabilities is None:
+            self._capabilities = capabilities_from(
+                # Connecting may have asked already, to see whether the server is a cluster.
+                self._probed or self.pipeline(PROBES, retry=True)
+            )
+        return self._capabilities
+
+    def close(self) -> None:
+        """Let go of the server, after commands under way have ended. May be called twice."""
+        with self._lock:
+            self._closed = True
+            self._resources.close()
+        _open_connections.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await offload(self.close)
+
+    def __repr__(self) -> str:
+        return f"Connection({self.settings.location!r})"
+
+    def __reduce__(self) -> tuple[type[Connection], tuple[ConnectionSettings]]:
+        settings = self.settings
+        if settings.embedded and settings.embedded_directory is None:
+            # Another process would start a server of its own: send it to this one.
+            with self._lock:
+                settings = self._resolve()
+        return type(self), (settings,)
+
+    def _repeated(self, attempt: Callable[[], T], retry: bool) -> T:
+        delay = self.settings.retry_delay
+        for _ in range(self.settings.retries if retry else 0):
+            try:
+                return attempt()
+            except ConnectionLostError:
+                time.sleep(delay)
+                delay *= 2
+        return attempt()
+
+    def _lane(self, number: int) -> Lane:
+        lane = self._resources.lanes.get(number)
+        return lane if lane is not None else self._new_lane(number)
+
+    def _new_lane(self, number: int) -> Lane:
+        if not 0 <= number <= self.settings.write_connections:
+            raise ConfigurationError(
+                f"lane {number} is not one of 0 to {self.settings.write_connections}"
+            )
+        asked = time.monotonic()
+        with self._lock:
+            if self._closed:
+                raise ConfigurationError("the connection is closed; open a new one")
+            if number not in self._resources.lanes:
+                if self._failure is not None and self._failure[0] > asked:
+                    # Another thread failed while this one waited for it: do not wait once more.
+                    raise copy.copy(self._failure[1])
+                try:
+                    self._resources.lanes[number] = self._connect()
+                except ValkeyVectorError as error:
+                    self._failure = (time.monotonic(), error)
+                    raise
+            return self._resources.lanes[number]
+
+    def _connect(self) -> Lane:
+        """A new lane, after finding out whether the server is a cluster."""
+        check_glide()
+        from valkey_vector.connection.lane import Lane, single_node
+
+        settings = self._resolve()
+        if self._cluster is None:
+            node = single_node(settings)
+            lane = Lane(node, cluster=False)
+            try:
+                self._probed = lane.pipeline(PROBES)
+            except ValkeyVectorError:
+                lane.close()
+                raise
+            # GLIDE has no cluster clients on unix sockets; a lone node works without.
+            self._cluster = settings.unix_socket is None and is_cluster(self._probed)
+            if not self._cluster and node == settings:
+                return lane
+            lane.close()
+        return Lane(settings, cluster=self._cluster)
+
+    def _resolve(self) -> ConnectionSettings:
+        """The settings with a real address: starts or joins the embedded server."""
+        if self._resolved is None:
+            settings = self.settings
+            if settings.embedded:
+                from valkey_vector.embedded import EmbeddedServer
+
+                self._resources.embedded = EmbeddedServer.open(settings.embedded_directory)
+                settings = settings.with_unix_socket(self._resources.embedded.socket_path)
+            self._resolved = settings
+        return self._resolved
+
+    def _after_fork_in_child(self) -> None:
+        # Locks that the parent's other threads held at the fork would stay held for ever.
+        self._lock = threading.RLock()
+        for lane in self._resources.lanes.values():
+            lane.forget_requests()
+
+
+def _renew_connections_in_child() -> None:
+    for connection in list(_open_connections):
+        connection._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_renew_connections_in_child)

@@ -1,0 +1,124 @@
+"""Turns GLIDE's errors into ours, in the server's own words and without secrets.
+
+GLIDE rewrites what the server says: ``-ERR x`` arrives as ``An error was signalled by the server: -
+ResponseError: x``, ``-WRONGTYPE x`` as ``WRONGTYPE: x``, ``-NOPERM x`` as ``… - PermissionDenied:
+x``. Here the original is restored (``WRONGTYPE x``, ``NOPERM x``; a plain ``ERR`` is left out), so
+that the rest of the library and its users can rely on the server's documented texts. What kind of
+error it is follows from its first word alone: what comes after can quote a user's data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+from glide_shared import exceptions as glide
+
+from valkey_vector.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    ServerError,
+)
+
+HIDDEN = "***"
+
+_SIGNALLED = re.compile(r"An error was signalled by the server: ?- ?(\w+): ?(.*)", re.DOTALL)
+_TWICE = "An error was signalled by the server: "
+_CODED = re.compile(r"(\S+): (.*)", re.DOTALL)
+_CODES: Mapping[str, str] = {
+    "AskError": "ASK",
+    "BusyLoadingError": "LOADING",
+    "ClusterDown": "CLUSTERDOWN",
+    "CrossSlot": "CROSSSLOT",
+    "ExecAbortError": "EXECABORT",
+    "MasterDown": "MASTERDOWN",
+    "NoScriptError": "NOSCRIPT",
+    "NotBusy": "NOTBUSY",
+    "PermissionDenied": "NOPERM",
+    "ReadOnly": "READONLY",
+    "TryAgain": "TRYAGAIN",
+}
+_REFUSED_CODES = frozenset({"NOAUTH", "NOPERM", "WRONGPASS"})
+# The server is there but cannot serve yet: the same as an outage to whoever asks.
+_DOWN_CODES = frozenset({"LOADING", "CLUSTERDOWN", "MASTERDOWN"})
+_LOST = re.compile(
+    r"BrokenPipe|Connection in recovery|IoError|FatalSendError|FatalReceiveError|connection error|"
+    r"ConnectionNotFound|AllConnectionsUnavailable|[Cc]onnection refused|connect failed"
+)
+_REFUSED = re.compile(
+    r"AuthenticationFailed|PermissionDenied|\b(?:NOAUTH|NOPERM|WRONGPASS)\b|WRONGPASS"
+)
+_BAD_DATABASE = "refused to switch database"
+
+
+def translated(
+    error: glide.GlideError, command: str = "", secrets: Iterable[str] = ()
+) -> ServerError | ConfigurationError:
+    """The error of ours that says what this one of GLIDE's says.
+
+    Args:
+        error: what GLIDE raised, or returned in place of a reply.
+        command: the command's name, without its arguments.
+        secrets: texts that must not appear in the message.
+    """
+    text = scrubbed(str(error).strip(), secrets)
+    match error:
+        case glide.TimeoutError():
+            return RequestTimeoutError(text, command)
+        case glide.ConnectionError() | glide.CircuitBreakerError():
+            return ConnectionLostError(text, command)
+        case glide.ClosingError():
+            return _not_connected(text, command)
+        case glide.ConfigurationError() | glide.LoggerError():
+            return ConfigurationError(text)
+        case glide.ExecAbortError() | glide.RdmaError():
+            return ServerError(text, command)
+        case _:
+            return _replied(text, command)
+
+
+def scrubbed(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret, plain or percent-encoded, replaced by ``***``."""
+    for secret in secrets:
+        for form in {secret, quote(secret, safe="")}:
+            # A short secret such as "a" is hidden only where it stands alone: hiding every
+            # letter a would both spoil the message and spell the secret out.
+            pattern = re.escape(form) if len(form) > 5 else rf"(?<!\w){re.escape(form)}(?!\w)"
+            text = re.sub(pattern, HIDDEN, text)
+    return text
+
+
+def _replied(text: str, command: str) -> ServerError | ConfigurationError:
+    code, message = _server_words(text)
+    if code in _REFUSED_CODES:
+        return AuthenticationError(message, command)
+    if code in _DOWN_CODES:
+        return ConnectionLostError(message, command)
+    if code:
+        return ServerError(message, command)
+    return _not_connected(text, command) if _LOST.search(text) else ServerError(message, command)
+
+
+def _server_words(text: str) -> tuple[str, str]:
+    """The code and the whole text of a server's error; the code is empty if GLIDE itself speaks."""
+    if signalled := _SIGNALLED.fullmatch(text):
+        kind, detail = signalled.groups()
+        code = _CODES.get(kind, "")
+        detail = detail.removeprefix(_TWICE)
+        return code or "ERR", f"{code} {detail}" if code else detail
+    if text.startswith("BrokenPipe"):
+        return "", text
+    if coded := _CODED.fullmatch(text):
+        return coded[1], f"{coded[1]} {coded[2]}"
+    return "", text
+
+
+def _not_connected(text: str, command: str) -> ServerError | ConfigurationError:
+    if _REFUSED.search(text):
+        return AuthenticationError(text, command)
+    if _BAD_DATABASE in text:
+        return ConfigurationError("the server refused the database number of the connection")
+    return ConnectionLostError(text, command)

@@ -1,0 +1,1 @@
+"""The engines that keep an index: a search module, or plain Valkey data types."""

@@ -1,0 +1,156 @@
+"""The seam between an index and what keeps it: the engine protocol and its values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from valkey_vector.catalog import CatalogEntry, EngineName
+from valkey_vector.document import Prepared
+from valkey_vector.filters.plan import Plan
+from valkey_vector.record import WritePolicy
+from valkey_vector.vectors import Float32Array
+
+__all__ = ["Engine", "IndexInfo", "Row", "StaleIndexError", "WriteOutcome"]
+
+
+class StaleIndexError(Exception):
+    """The index was dropped or created anew since it was opened. Handled by the index, never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document as an engine found it.
+
+    Attributes:
+        id: the record's id.
+        fields: those of the asked-for hash fields that it has.
+        distance: from the query vector; NaN where no vector was asked with.
+    """
+
+    id: str
+    fields: Mapping[str, bytes]
+    distance: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """What became of one batch: how many were written, and the ids that were there already."""
+
+    written: int
+    present: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexInfo:
+    """An index, described.
+
+    Attributes:
+        name: its name.
+        engine: ``search`` or ``native``.
+        server: what it lives on, in words.
+        dimension: length of the vectors.
+        metric: COSINE, L2 or IP.
+        algorithm: HNSW or FLAT; the native engine is always exact.
+        documents: records stored.
+        indexed: share of the documents that are searchable, 0 to 1.
+        failures: documents the server could not index in full.
+        embedding_model: the model its vectors come from, if it was told.
+        slots: metadata keys with a numeric slot.
+    """
+
+    name: str
+    engine: EngineName
+    server: str
+    dimension: int
+    metric: str
+    algorithm: str
+    documents: int
+    indexed: float
+    failures: int
+    embedding_model: str | None
+    slots: tuple[str, ...]
+
+
+class Engine(Protocol):
+    """Keeps one existing index on one server. Thread-safe. Every method raises `ServerError` on an outage.
+
+    ``plan`` selects documents (see `valkey_vector.filters.plan`); ``fields`` names the hash fields to bring. Any
+    method may raise `StaleIndexError`.
+    """
+
+    entry: CatalogEntry
+
+    def create(self) -> None:
+        """Make the index's own structures over whatever documents are there; harmless if they are."""
+        ...
+
+    def learn(self, entry: CatalogEntry) -> None:
+        """Take over a newer state of the index's record: more numeric slots are bound."""
+        ...
+
+    def fit(self, plan: Plan) -> Plan:
+        """The plan, or a smaller one that selects a superset, if this one is too large for the server."""
+        ...
+
+    def write(
+        self,
+        batch: Sequence[Prepared],
+        policy: WritePolicy,
+        ttl: float | None,
+        stamp: int | None,
+        lane: int,
+    ) -> WriteOutcome:
+        """Store a batch, each document atomically; with FAIL nothing if an id is there already.
+
+        `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
+        """
+        ...
+
+    def replace_metadata(
+        self, id: str, expected: bytes, fields: Sequence[str | bytes]
+    ) -> bool | None:
+        """Write fields if the metadata still is as expected; False if not, None if it is gone."""
+        ...
+
+    def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
+        """Documents by id, in that order; None for one that is not there."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove documents; returns how many were there."""
+        ...
+
+    def count(self, plan: Plan) -> int:
+        """How many documents a plan selects."""
+        ...
+
+    def knn(
+        self,
+        vector: Float32Array,
+        k: int,
+        plan: Plan,
+        fields: Sequence[str],
+        ef_runtime: int | None,
+    ) -> list[Row]:
+        """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
+        fewer."""
+        ...
+
+    def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
+        """All documents a plan selects, in pages, oldest first."""
+        ...
+
+    def indexed_share(self) -> float:
+        """How much of the index is searchable already, 0 to 1."""
+        ...
+
+    def info(self) -> IndexInfo:
+        """Describe the index."""
+        ...
+
+    def drop(self) -> None:
+        """Remove the index's own structures; documents and catalogue stay."""
+        ...

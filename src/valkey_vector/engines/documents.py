@@ -1,0 +1,189 @@
+"""Documents as hashes on the server: writing, reading and removing them, for both engines.
+
+On a single server a batch is one script. In a cluster the documents of a batch lie in many slots, so each is a
+script of its own, all sent at once, and the index's generation is read along with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from valkey_vector.catalog import CatalogEntry
+from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.document import CREATED, Prepared, document_fields
+from valkey_vector.engines import scripts
+from valkey_vector.engines.base import Row, StaleIndexError, WriteOutcome
+from valkey_vector.errors import ServerError
+from valkey_vector.record import WritePolicy
+
+__all__ = ["Documents", "in_batches", "row_of"]
+
+_T = TypeVar("_T")
+
+_BATCH = 500
+"""Ids in one script or pipeline, so that no single request holds the server for long."""
+
+
+def in_batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """The items in slices of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+class Documents:
+    """The hashes of one index.
+
+    Args:
+        connection: where they are.
+        entry: the index.
+        own_keys: the catalogue and, for the native engine, the three keys of the change log.
+    """
+
+    def __init__(
+        self, connection: Connection, entry: CatalogEntry, own_keys: Sequence[str]
+    ) -> None:
+        self._connection = connection
+        self.entry = entry
+        self._own_keys = list(own_keys)
+        self._log = "log" if len(own_keys) > 1 else ""
+
+    def key(self, id: str) -> str:
+        """The key of a document."""
+        return self.entry.prefix + id
+
+    def script(self, body: str, ids: Sequence[str], *arguments: Argument, lane: int = 0) -> Reply:
+        """Run a script on the index's own keys and the keys of some documents.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+        """
+        keys = [*self._own_keys, *map(self.key, ids)]
+        generation = self.entry.generation
+        try:
+            return self._connection.execute(
+                "EVAL", body, str(len(keys)), *keys, generation, *arguments, lane=lane
+            )
+        except ServerError as error:
+            raise _stale(error) from error
+
+    def write(
+        self,
+        batch: Sequence[Prepared],
+        policy: WritePolicy,
+        ttl: float | None,
+        stamp: int | None,
+        lane: int,
+    ) -> WriteOutcome:
+        """Store a batch."""
+        milliseconds = "0" if ttl is None else str(max(1, round(ttl * 1000)))
+        laid_out = [self._laid_out(document, milliseconds) for document in batch]
+        created = "" if stamp is None else str(stamp)
+        if self._connection.capabilities.cluster:
+            return self._write_to_cluster(batch, laid_out, policy, stamp, lane)
+        arguments = [argument for document in laid_out for argument in document]
+        ids = [document.id for document in batch]
+        written, present = self.script(
+            scripts.WRITE, ids, self._log, policy.value, created, *arguments, lane=lane
+        )
+        return WriteOutcome(written, tuple(id.decode() for id in present))
+
+    def replace_metadata(
+        self, id: str, expected: bytes, fields: Sequence[str | bytes]
+    ) -> bool | None:
+        """Write fields if the metadata still is as expected."""
+        arguments: list[Argument] = [self._log, id, expected, *fields]
+        if self._connection.capabilities.cluster:
+            command = self._single(scripts.UPDATE_METADATA, id, arguments)
+            (reply,) = self._guarded([command], lane=0)
+        else:
+            reply = self.script(scripts.UPDATE_METADATA, [id], *arguments)
+        return None if reply == -1 else bool(reply)
+
+    def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
+        """Documents by id."""
+        wanted = list(dict.fromkeys([CREATED, *fields]))
+        found: list[Row | None] = []
+        for batch in in_batches(ids, _BATCH):
+            commands = [["HMGET", self.key(id), *wanted] for id in batch]
+            replies = self._connection.pipeline(commands, retry=True)
+            for id, reply in zip(batch, _checked(replies), strict=True):
+                found.append(row_of(id, wanted, reply))
+        return found
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove documents."""
+        removed = 0
+        for batch in in_batches(ids, _BATCH):
+            if self._connection.capabilities.cluster:
+                commands = [["UNLINK", self.key(id)] for id in batch]
+                removed += sum(_checked(self._connection.pipeline(commands)))
+            else:
+                removed += self.script(scripts.DELETE, batch, self._log, *batch)
+        return removed
+
+    def _laid_out(self, document: Prepared, milliseconds: str) -> list[Argument]:
+        fields = document_fields(document, self.entry)
+        return [document.id, milliseconds, str(len(fields)), *fields]
+
+    def _write_to_cluster(
+        self,
+        batch: Sequence[Prepared],
+        laid_out: Sequence[list[Argument]],
+        policy: WritePolicy,
+        stamp: int | None,
+        lane: int,
+    ) -> WriteOutcome:
+        """One script for each document. With FAIL what is there is looked for first, so that normally
+        nothing is written; a document that appears meanwhile is still not overwritten."""
+        if policy is WritePolicy.FAIL:
+            exist = self._guarded([["EXISTS", self.key(item.id)] for item in batch], lane=lane)
+            if any(exist):
+                there = zip(batch, exist, strict=True)
+                return WriteOutcome(0, tuple(item.id for item, found in there if found))
+        commands = [
+            self._single(
+                scripts.WRITE,
+                item.id,
+                ["", policy.value, "" if stamp is None else str(stamp + position), *arguments],
+            )
+            for position, (item, arguments) in enumerate(zip(batch, laid_out, strict=True))
+        ]
+        written, present = 0, []
+        for item, reply in zip(batch, self._guarded(commands, lane=lane), strict=True):
+            written += reply[0]
+            if reply[1]:
+                present.append(item.id)
+        return WriteOutcome(written, tuple(present))
+
+    def _single(self, body: str, id: str, arguments: Sequence[Argument]) -> list[Argument]:
+        """A script on one document, without the catalogue, which lies in another slot."""
+        key = self.key(id)
+        return ["EVAL", body, "2", key, key, "", *arguments]
+
+    def _guarded(self, commands: Sequence[Sequence[Argument]], *, lane: int) -> list[Any]:
+        """The replies of commands, sent along with a look at the index's generation."""
+        look: list[Argument] = ["HGET", self._own_keys[0], "generation"]
+        replies = _checked(self._connection.pipeline([look, *commands], lane=lane))
+        if replies[0] is None or replies[0].decode() != self.entry.generation:
+            raise StaleIndexError
+        return replies[1:]
+
+
+def row_of(id: str, names: Sequence[str], values: Sequence[bytes | None]) -> Row | None:
+    """The row of a document from an HMGET of fields, the first of which every document has."""
+    if values[0] is None:
+        return None
+    pairs = zip(names, values, strict=True)
+    return Row(id, {name: value for name, value in pairs if value is not None})
+
+
+def _checked(replies: Sequence[Reply | ServerError]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, ServerError):
+            raise _stale(reply)
+    return list(replies)
+
+
+def _stale(error: ServerError) -> Exception:
+    return StaleIndexError() if "STALE" in error.message else error

@@ -1,0 +1,212 @@
+"""The native engine: an index on plain Valkey data types, for any Valkey or Redis from 7 on.
+
+Documents are the same hashes the search engine has, plus a change log (see `valkey_vector.engines.scripts`). Each process
+that searches keeps a replica of vectors and tokens and answers from it, exactly. A search costs one round trip: the script that
+brings the documents also tells whether the replica was current; if not, what changed is
+fetched and the search is done again.
+
+Meant for a private or small server, up to a few hundred thousand vectors, which every searching process holds in
+memory. On a cluster the scripts would reach across slots, so there the search engine is needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from valkey_vector.catalog import Catalog, CatalogEntry
+from valkey_vector.connection import Connection
+from valkey_vector.document import CREATED, EXPIRES, VECTOR, Prepared
+from valkey_vector.engines import scripts
+from valkey_vector.engines.base import IndexInfo, Row, WriteOutcome
+from valkey_vector.engines.documents import Documents, in_batches, row_of
+from valkey_vector.engines.replica import Replica
+from valkey_vector.errors import UnsupportedFeatureError
+from valkey_vector.filters.plan import TAGS, Everything, NoDocument, Plan
+from valkey_vector.record import WritePolicy
+from valkey_vector.vectors import Float32Array
+
+__all__ = ["NativeEngine"]
+
+_CHANGES = 1_000
+"""Changed documents brought in one round trip."""
+
+_PAGE = 1_000
+
+
+class NativeEngine:
+    """One index on plain data types. Implements `valkey_vector.engines.base.Engine`."""
+
+    def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
+        if connection.capabilities.cluster:
+            raise UnsupportedFeatureError(
+                "the native engine", "a cluster", "a single server, or a cluster with Valkey-Search"
+            )
+        self.entry = entry
+        self._connection = connection
+        own = f"{{{entry.name}}}"
+        self._log_keys = [f"{own}:changes", f"{own}:deletions", f"{own}:expiry"]
+        own_keys = [Catalog(connection, entry.name).key, *self._log_keys]
+        self._documents = Documents(connection, entry, own_keys)
+        self._numeric = [f"n{number}" for number in range(entry.schema.numeric_slots)]
+        self._numeric += entry.declared_numeric_fields
+        self._replica = self._empty()
+        self._now = 0.0
+        self._lock = threading.RLock()
+        self.write = self._documents.write
+        self.replace_metadata = self._documents.replace_metadata
+        self.fetch = self._documents.fetch
+        self.delete = self._documents.delete
+
+    def create(self) -> None:
+        """Take documents that are there already, written by the search engine for one, into the log."""
+        prefix = self.entry.prefix
+        for keys in self._connection.scan(f"{prefix}*"):
+            for batch in in_batches(keys, _CHANGES):
+                ids = [key.decode()[len(prefix) :] for key in batch]
+                self._documents.script(scripts.REGISTER, [], prefix, *ids)
+
+    def learn(self, entry: CatalogEntry) -> None:
+        """Take over a newer state of the index's record."""
+        self.entry = self._documents.entry = entry
+
+    def count(self, plan: Plan) -> int:
+        """How many documents a plan selects."""
+        if isinstance(plan, NoDocument):
+            return 0
+        with self._lock:
+            self._synchronise()
+            return self._replica.count(plan, self._now)
+
+    def knn(
+        self,
+        vector: Float32Array,
+        k: int,
+        plan: Plan,
+        fields: Sequence[str],
+        ef_runtime: int | None,
+    ) -> list[Row]:
+        """The k nearest of the documents a plan selects; exact, so `ef_runtime` is of no concern."""
+        if isinstance(plan, NoDocument):
+            return []
+        wanted = list(dict.fromkeys([CREATED, *fields]))
+        with self._lock:
+            if self._replica.sequence < 0:
+                self._synchronise()
+        checked = True
+        while True:
+            with self._lock:
+                sequence = self._replica.sequence
+                nearest = self._replica.nearest(vector, k, plan, self._now)
+            values = self._brought([id for _, id in nearest], wanted, sequence if checked else None)
+            if values is None:
+                with self._lock:
+                    self._synchronise()
+                # Current when it was synchronised, which was after this search began: that is enough, and a
+                # steady writer cannot keep the search from ending.
+                checked = False
+                continue
+            rows = [
+                row_of(id, wanted, found) for (_, id), found in zip(nearest, values, strict=True)
+            ]
+            missing = [id for (_, id), row in zip(nearest, rows, strict=True) if row is None]
+            if not missing:
+                return [
+                    Row(row.id, row.fields, distance)
+                    for (distance, _), row in zip(nearest, rows, strict=True)
+                    if row is not None
+                ]
+            self._forget(missing)
+
+    def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
+        """All documents a plan selects, oldest first, as of the first page."""
+        if isinstance(plan, NoDocument):
+            return
+        with self._lock:
+            self._synchronise()
+            ids = self._replica.select(plan, self._now)
+        for batch in in_batches(ids, _PAGE):
+            page = [row for row in self.fetch(batch, fields) if row is not None]
+            if page:
+                yield page
+
+    def fit(self, plan: Plan) -> Plan:
+        """The plan itself: there is no parser whose limits it could exceed."""
+        return plan
+
+    def indexed_share(self) -> float:
+        """Always 1: a search brings the replica up to date itself."""
+        return 1.0
+
+    def info(self) -> IndexInfo:
+        """Describe the index."""
+        schema = self.entry.schema
+        return IndexInfo(
+            name=self.entry.name,
+            engine="native",
+            server=self._connection.capabilities.description,
+            dimension=schema.dimension or 0,
+            metric=schema.metric.value,
+            algorithm=schema.algorithm.name,
+            documents=self.count(Everything()),
+            indexed=1.0,
+            failures=0,
+            embedding_model=self.entry.embedding_model,
+            slots=tuple(path for (_, path), slot in self.entry.slots.items() if slot >= 0),
+        )
+
+    def drop(self) -> None:
+        """Remove the change log; documents stay."""
+        self._connection.execute("DEL", *self._log_keys)
+
+    def _empty(self) -> Replica:
+        return Replica(self.entry.schema.dimension or 0, self.entry.schema.metric)
+
+    def _synchronise(self) -> None:
+        """Apply what changed since last time: one round trip when little did."""
+        fields = [CREATED, EXPIRES, VECTOR, TAGS, *self._numeric]
+        deleted_since = since = self._replica.sequence
+        while True:
+            reply = self._documents.script(
+                scripts.SYNC, [], "log", str(since), str(deleted_since), str(_CHANGES),
+                self.entry.prefix, str(len(fields)), *fields,
+            )  # fmt: skip
+            if reply[0] == b"reload":
+                self._replica = self._empty()
+                deleted_since = since = -1
+                continue
+            _, sequence, now, deleted, changed = reply
+            for id in deleted:
+                self._replica.remove(id.decode())
+            self._apply(changed, fields)
+            self._now = float(now)
+            if len(changed) < _CHANGES:
+                self._replica.sequence = int(sequence)
+                self._replica.pack()
+                return
+            since = int(changed[-1][1])
+
+    def _apply(self, changed: Sequence[Any], fields: Sequence[str]) -> None:
+        for raw_id, _, values in changed:
+            row = row_of(raw_id.decode(), fields, values)
+            if row is None:
+                self._replica.remove(raw_id.decode())
+            else:
+                self._replica.put(row.id, row.fields)
+
+    def _brought(
+        self, ids: Sequence[str], fields: Sequence[str], sequence: int | None
+    ) -> list[Any] | None:
+        """The documents' fields, or None if the replica is behind `sequence`."""
+        known = "" if sequence is None else str(sequence)
+        reply = self._documents.script(
+            scripts.FETCH, [], known, self.entry.prefix, str(len(fields)), *fields, *ids
+        )
+        return None if reply[0] == 0 else list(reply[1])
+
+    def _forget(self, ids: Sequence[str]) -> None:
+        """Documents that expired, were evicted or deleted by hand: take them out of the log."""
+        self._documents.script(scripts.FORGET, [], "log", self.entry.prefix, *ids)
+        with self._lock:
+            self._synchronise()

@@ -1,0 +1,266 @@
+"""The native engine's replica: vectors, tokens and numbers of one index as arrays in this process.
+
+Rows are only ever added. A record that is overwritten gets a new row and its old one dies; when most rows are dead
+the arrays are packed. A token is a list of the rows that have it, a numeric field a list of rows and
+one of values, so a plan is evaluated with a few array operations.
+
+The replica knows the sequence number up to which it has applied the server's change log; keeping it current is the
+engine's business. Not thread-safe: the engine holds a lock.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any, TypeAlias, TypeVar, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valkey_vector.document import CREATED, EXPIRES, VECTOR
+from valkey_vector.filters.plan import (
+    TAGS,
+    AllOf,
+    AnyOf,
+    Complement,
+    Everything,
+    NoDocument,
+    Plan,
+    Range,
+    Tokens,
+)
+from valkey_vector.ranking import distances
+from valkey_vector.schema import Metric
+from valkey_vector.tokens import HAS_VECTOR
+from valkey_vector.vectors import Float32Array, unpack_vector
+
+__all__ = ["Replica"]
+
+_ROOM = 1024
+_ROUNDING = 32 * float(np.finfo(np.float32).eps)
+"""How far a float32 product of two vectors may be off, relative to their lengths; generously."""
+
+_SPARSE = 10
+"""Where fewer than one row in this many is selected, gathering those is cheaper than multiplying all."""
+
+Rows: TypeAlias = NDArray[np.intp]
+Mask: TypeAlias = NDArray[np.bool_]
+_Item = TypeVar("_Item", bound=np.generic)
+
+
+class _Numbers:
+    """One numeric field: which rows have it, and their values."""
+
+    __slots__ = ("rows", "values")
+
+    def __init__(self) -> None:
+        self.rows = array("q")
+        self.values = array("d")
+
+
+class Replica:
+    """What one index holds, ready to be searched.
+
+    Args:
+        dimension: length of the vectors.
+        metric: how they are compared.
+
+    Attributes:
+        sequence: the change log is applied up to here; -1 for an empty replica.
+    """
+
+    def __init__(self, dimension: int, metric: Metric) -> None:
+        self.sequence = -1
+        self._dimension = dimension
+        self._metric = metric
+        self._clear()
+
+    def _clear(self) -> None:
+        self._ids: list[str] = []
+        self._row_of: dict[str, int] = {}
+        self._vectors: Float32Array = np.zeros((_ROOM, self._dimension), dtype=np.float32)
+        self._norms: Float32Array = np.zeros(_ROOM, dtype=np.float32)
+        self._alive: Mask = np.zeros(_ROOM, dtype=np.bool_)
+        self._created = np.zeros(_ROOM, dtype=np.float64)
+        self._expires = np.full(_ROOM, math.inf, dtype=np.float64)
+        self._tokens: dict[str, array[int]] = {}
+        self._numbers: dict[str, _Numbers] = {}
+        self._expiring = False
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def put(self, id: str, fields: Mapping[str, bytes]) -> None:
+        """Add a record, or replace it."""
+        self.remove(id)
+        row = len(self._ids)
+        if row == len(self._alive):
+            self._grow()
+        self._ids.append(id)
+        self._row_of[id] = row
+        self._alive[row] = True
+        self._created[row] = float(fields.get(CREATED, b"0"))
+        if EXPIRES in fields:
+            self._expires[row] = float(fields[EXPIRES])
+            self._expiring = True
+        if VECTOR in fields:
+            vector = unpack_vector(fields[VECTOR])
+            self._vectors[row] = vector
+            self._norms[row] = np.sqrt(np.dot(vector, vector))
+        for token in fields.get(TAGS, b"").decode("ascii").split(","):
+            rows = self._tokens.get(token)
+            if rows is None:
+                rows = self._tokens[token] = array("q")
+            rows.append(row)
+        for name, value in fields.items():
+            if name not in (VECTOR, TAGS, CREATED, EXPIRES):
+                column = self._numbers.setdefault(name, _Numbers())
+                column.rows.append(row)
+                column.values.append(float(value))
+
+    def remove(self, id: str) -> None:
+        """Remove a record; one that is not there is no matter."""
+        row = self._row_of.pop(id, None)
+        if row is not None:
+            self._alive[row] = False
+
+    def pack(self) -> None:
+        """Drop dead rows when they are the majority."""
+        if len(self._ids) < 2 * _ROOM or len(self._row_of) * 2 > len(self._ids):
+            return
+        kept = np.flatnonzero(self._alive[: len(self._ids)])
+        moved = np.full(len(self._ids), -1, dtype=np.int64)
+        moved[kept] = np.arange(len(kept))
+        self._ids = [self._ids[row] for row in kept]
+        self._row_of = {id: row for row, id in enumerate(self._ids)}
+        room = max(_ROOM, len(kept))
+        self._vectors = _resized(self._vectors[kept], room)
+        self._norms = _resized(self._norms[kept], room)
+        self._alive = _resized(self._alive[kept], room)
+        self._created = _resized(self._created[kept], room)
+        self._expires = _resized(self._expires[kept], room, math.inf)
+        tokens = ((token, moved[np.asarray(rows)]) for token, rows in self._tokens.items())
+        self._tokens = {
+            token: array("q", rows[rows >= 0].tobytes())
+            for token, rows in tokens
+            if (rows >= 0).any()
+        }
+        for column in self._numbers.values():
+            rows = moved[np.asarray(column.rows, dtype=np.int64)]
+            column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
+            column.rows = array("q", rows[rows >= 0].tobytes())
+
+    def select(self, plan: Plan, now: float) -> list[str]:
+        """The ids a plan selects, oldest first. `now`: the server's time in milliseconds."""
+        rows = self._selected(plan, now)
+        order = np.argsort(self._created[rows], kind="stable")
+        return [self._ids[row] for row in rows[order]]
+
+    def count(self, plan: Plan, now: float) -> int:
+        """How many records a plan selects."""
+        return len(self._selected(plan, now))
+
+    def nearest(
+        self, vector: Float32Array, k: int, plan: Plan, now: float
+    ) -> list[tuple[float, str]]:
+        """The k nearest of the records a plan selects: (distance, id), nearest first, ties by id."""
+        searchable = Tokens((HAS_VECTOR,))
+        if isinstance(plan, Everything):
+            rows = self._selected(searchable, now)
+        else:
+            rows = self._selected(AllOf((searchable, plan)), now)
+        if not len(rows):
+            return []
+        rows = rows[self._candidates(rows, vector, k)]
+        exact = distances(self._vectors[rows], vector, self._metric)
+        ids = (self._ids[row] for row in rows)
+        return sorted(zip(exact.tolist(), ids, strict=True))[:k]
+
+    def _candidates(self, rows: Rows, vector: Float32Array, k: int) -> Mask | slice:
+        """Which rows can be among the k nearest: found in float32, with room for its rounding.
+
+        The few that remain are then measured in double precision.
+        """
+        if k >= len(rows):
+            return slice(None)
+        length = float(np.linalg.norm(vector))
+        norms = self._norms[rows]
+        rough: NDArray[np.floating[Any]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if len(rows) * _SPARSE < len(self._ids):
+                product = self._vectors[rows] @ vector
+            else:
+                product = (self._vectors[: len(self._ids)] @ vector)[rows]
+            longest = float(norms.max())
+            match self._metric:
+                case Metric.COSINE:
+                    rough = -product / np.where(norms == 0, np.float32(1), norms)
+                    doubt = _ROUNDING * length
+                case Metric.IP:
+                    rough = -product
+                    doubt = _ROUNDING * length * longest
+                case Metric.L2:
+                    rough = norms * norms - 2 * product
+                    doubt = _ROUNDING * longest * (longest + 2 * length)
+                case _:
+                    assert_never(self._metric)
+        bound = float(np.partition(rough, k - 1)[k - 1])
+        if not np.isfinite(rough).all():
+            return slice(None)
+        return rough <= bound + 2 * doubt
+
+    def _selected(self, plan: Plan, now: float) -> Rows:
+        used = len(self._ids)
+        mask = self._alive[:used] & self._mask(plan, used)
+        if self._expiring:
+            mask &= self._expires[:used] > now
+        return np.flatnonzero(mask)
+
+    def _mask(self, plan: Plan, used: int) -> Mask:
+        """Which rows a plan selects, dead ones among them."""
+        match plan:
+            case Everything():
+                return np.ones(used, dtype=np.bool_)
+            case NoDocument():
+                return np.zeros(used, dtype=np.bool_)
+            case Tokens(tokens):
+                mask = np.zeros(used, dtype=np.bool_)
+                for token in tokens:
+                    rows = self._tokens.get(token)
+                    if rows is not None:
+                        mask[np.frombuffer(rows, dtype=np.int64)] = True
+                return mask
+            case Range(field, low, high, low_open, high_open):
+                mask = np.zeros(used, dtype=np.bool_)
+                column = self._numbers.get(field)
+                if column is not None:
+                    values = np.frombuffer(column.values, dtype=np.float64)
+                    inside = values > low if low_open else values >= low
+                    inside &= values < high if high_open else values <= high
+                    mask[np.frombuffer(column.rows, dtype=np.int64)[inside]] = True
+                return mask
+            case AllOf(parts):
+                return reduce(np.logical_and, (self._mask(part, used) for part in parts))
+            case AnyOf(parts):
+                return reduce(np.logical_or, (self._mask(part, used) for part in parts))
+            case Complement(part):
+                return ~self._mask(part, used)
+            case _:
+                assert_never(plan)
+
+    def _grow(self) -> None:
+        room = 2 * len(self._alive)
+        self._vectors = _resized(self._vectors, room)
+        self._norms = _resized(self._norms, room)
+        self._alive = _resized(self._alive, room)
+        self._created = _resized(self._created, room)
+        self._expires = _resized(self._expires, room, math.inf)
+
+
+def _resized(values: NDArray[_Item], room: int, fill: float = 0) -> NDArray[_Item]:
+    """The array with room for more rows."""
+    resized = np.full((room, *values.shape[1:]), fill, dtype=values.dtype)
+    resized[: len(values)] = values
+    return resized

@@ -1,0 +1,158 @@
+"""The FT.* commands of the search engine, as lists of arguments, and what their replies mean.
+
+Source of every rule here: the recorded behaviour of Valkey-Search 1.2.1, and RediSearch 2.10 where it
+is stricter. LIMIT and RETURN are always sent: without LIMIT every search is cut at ten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, assert_never
+
+from valkey_vector.catalog import CatalogEntry, declared_name
+from valkey_vector.connection import Argument, Capabilities
+from valkey_vector.document import CREATED, EXPIRES, TAG_LIST_SEPARATOR, TAGS, VECTOR
+from valkey_vector.engines.base import Row
+from valkey_vector.schema import (
+    DeclaredField,
+    Metric,
+    NumericField,
+    TagField,
+    TextField,
+    algorithm_settings,
+)
+from valkey_vector.vectors import Float32Array
+
+__all__ = [
+    "count_command",
+    "create_command",
+    "described",
+    "index_is_missing",
+    "knn_command",
+    "page_command",
+    "rows",
+    "total",
+]
+
+DISTANCE = "distance"
+"""The name under which a search returns the distance; no document has such a field."""
+
+_ABSENT = ("no such index", "unknown index name", "not found in database")
+
+
+def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argument]:
+    """FT.CREATE for an index over the prefix of its documents."""
+    schema = entry.schema
+    vector: list[str] = ["TYPE", "FLOAT32", "DIM", str(schema.dimension)]
+    vector += ["DISTANCE_METRIC", schema.metric.value]
+    for name, value in algorithm_settings(schema.algorithm).items():
+        vector += [name, str(value)]
+    command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
+    command += ["PREFIX", "1", entry.prefix, "SCHEMA"]
+    command += [VECTOR, "VECTOR", schema.algorithm.name, str(len(vector)), *vector]
+    command += [TAGS, "TAG", "SEPARATOR", ",", "CASESENSITIVE"]
+    command += [CREATED, "NUMERIC", *(["SORTABLE"] if capabilities.sort_by else [])]
+    command += [EXPIRES, "NUMERIC"]
+    for number in range(schema.numeric_slots):
+        command += [f"n{number}", "NUMERIC"]
+    for field in schema.fields:
+        command += _declared(field)
+    return command
+
+
+def knn_command(
+    entry: CatalogEntry,
+    query: str,
+    vector: Float32Array,
+    k: int,
+    fields: Sequence[str],
+    ef_runtime: int | None,
+) -> list[Argument]:
+    """FT.SEARCH for the k nearest among those a query selects (``*`` for all)."""
+    ef = "" if ef_runtime is None else f" EF_RUNTIME {ef_runtime}"
+    text = f"{query}=>[KNN {k} @{VECTOR} $vector{ef} AS {DISTANCE}]"
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
+    command += ["PARAMS", "2", "vector", vector.tobytes()]
+    command += ["RETURN", str(len(fields) + 1), DISTANCE, *fields]
+    command += ["LIMIT", "0", str(k), "DIALECT", "2"]
+    return command
+
+
+def page_command(
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool
+) -> list[Argument]:
+    """FT.SEARCH for the first documents a query selects, oldest first where the server can sort."""
+    returned = list(dict.fromkeys([CREATED, *fields]))
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
+    command += ["RETURN", str(len(returned)), *returned]
+    if sort:
+        command += ["SORTBY", CREATED, "ASC"]
+    command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
+    return command
+
+
+def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
+    """FT.SEARCH for the number of documents a query selects."""
+    return ["FT.SEARCH", entry.search_index, query, "LIMIT", "0", "0", "DIALECT", "2"]
+
+
+def total(reply: Any) -> int:
+    """The number at the head of a search's reply."""
+    return int(reply[0])
+
+
+def rows(reply: Any, prefix: str, metric: Metric) -> Iterator[Row]:
+    """The documents of a search's reply, in its order."""
+    found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
+    skip = len(prefix)
+    for key, pairs in found.items():
+        if pairs is None:
+            continue
+        fields = {name.decode(): value for name, value in pairs.items()}
+        distance = math.nan
+        if DISTANCE in fields:
+            distance = _distance(fields.pop(DISTANCE), metric)
+        yield Row(key.decode()[skip:], fields, distance)
+
+
+def described(reply: Any) -> dict[str, Any]:
+    """An FT.INFO reply by name, whichever shape the client gives it; nested lists stay as they are."""
+    items = (
+        reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
+    )
+    return {name.decode(): _text(value) for name, value in items}
+
+
+def index_is_missing(message: str) -> bool:
+    """Whether a server's error says that there is no such index.
+
+    Valkey-Search and RediSearch word it differently, and the client rewrites the beginning of both.
+    """
+    lowered = message.lower()
+    return any(words in lowered for words in _ABSENT)
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _distance(text: bytes, metric: Metric) -> float:
+    """A zero vector has no direction: Valkey-Search reports the cosine distance 1, RediSearch NaN."""
+    value = float(text)
+    if math.isnan(value):
+        return 1.0 if metric is Metric.COSINE else math.inf
+    return value
+
+
+def _declared(field: DeclaredField) -> list[str]:
+    name = declared_name(field.path)
+    match field:
+        case NumericField():
+            return [name, "NUMERIC"]
+        case TextField():
+            return [name, "TEXT"]
+        case TagField():
+            return [name, "TAG", "SEPARATOR", TAG_LIST_SEPARATOR, "CASESENSITIVE"]
+        case _:
+            assert_never(field)

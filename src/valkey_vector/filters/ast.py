@@ -1,0 +1,247 @@
+"""The filter language: a small closed set of nodes, and what each of them means.
+
+Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
+
+* A path names a metadata item (`valkey_vector.metadata.lookup`); ``None`` is the same as missing.
+* A missing item fails every positive predicate. `Not` is the exact complement: ``Not(Equal(…))``
+  matches records without the item.
+* Numbers compare as numbers (1 == 1.0) and exactly, however large. Booleans are not numbers. NaN equals and orders
+  with nothing.
+* Dates, datetimes and ISO-8601 texts with dashes are points in time when compared with a date or datetime,
+  and when ordered against an ISO-8601 text. A date is its midnight, what has no zone is UTC.
+  Equality with a text is equality of texts.
+* Other texts order by code point, booleans False before True.
+* Equality with a list or dict is equality of the whole; `Contains` is membership in a list.
+* Values of different kinds are never equal and never ordered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any, Literal, NoReturn, TypeAlias
+
+from valkey_vector.errors import FilterError
+
+__all__ = [
+    "Always",
+    "And",
+    "Compare",
+    "Contains",
+    "Equal",
+    "Exists",
+    "Field",
+    "Filter",
+    "Like",
+    "Never",
+    "Not",
+    "OneOf",
+    "Operator",
+    "Or",
+    "Source",
+]
+
+Source: TypeAlias = Literal["metadata", "id", "content"]
+"""Where a field is: an item of the metadata, or the record's own id or content."""
+
+_DEEPEST = 100
+
+
+class Operator(StrEnum):
+    """An ordering."""
+
+    LESS = "<"
+    LESS_EQUAL = "<="
+    GREATER = ">"
+    GREATER_EQUAL = ">="
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a predicate looks at: a metadata path, or the record's id or content."""
+
+    path: str
+    source: Source = "metadata"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str):
+            raise FilterError(f"a field's name must be text, not {type(self.path).__name__}")
+
+
+class _Expression:
+    """What all nodes share: ``&``, ``|``, ``~``, and no truth value."""
+
+    __slots__ = ()
+
+    def __and__(self, other: Filter) -> Filter:
+        return And((_expression(self), _expression(other)))
+
+    def __or__(self, other: Filter) -> Filter:
+        return Or((_expression(self), _expression(other)))
+
+    def __invert__(self) -> Filter:
+        return Not(_expression(self))
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a filter has no truth value: `and`, `or`, `not` and `a < x < b` would silently drop a part "
+            "of it. Use &, |, ~ with parentheses around each comparison, or .between(a, b)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Always(_Expression):
+    """Matches every record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Never(_Expression):
+    """Matches no record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equal(_Expression):
+    """The item equals the value, which is not None."""
+
+    field: Field
+    value: Any
+
+    def __post_init__(self) -> None:
+        _check_value(self.value, "==")
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(_Expression):
+    """The item equals one of the values. No values match nothing."""
+
+    field: Field
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        for value in self.values:
+            _check_value(value, "in")
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(_Expression):
+    """The item lies on the given side of a number, text, boolean or point in time."""
+
+    field: Field
+    operator: Operator
+    value: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, (str, int, float, date)):
+            raise FilterError(
+                f"{self.operator.value} takes a number, text, boolean, date or datetime, "
+                f"not {type(self.value).__name__} (field {self.field.path!r})"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Contains(_Expression):
+    """The item is a list that holds the value."""
+
+    field: Field
+    value: Any
+
+    def __post_init__(self) -> None:
+        _check_value(self.value, "contains")
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(_Expression):
+    """The item is there and not None."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Like(_Expression):
+    """The item is text that fits a pattern: ``%`` is any text, ``_`` any one character.
+
+    A backslash takes the character after it literally.
+    """
+
+    field: Field
+    pattern: str
+    ignore_case: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pattern, str):
+            raise FilterError(f"a pattern must be text, not {type(self.pattern).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class And(_Expression):
+    """Every part matches. No parts match every record."""
+
+    parts: tuple[Filter, ...]
+
+    def __post_init__(self) -> None:
+        _check_depth(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Or(_Expression):
+    """Some part matches. No parts match nothing."""
+
+    parts: tuple[Filter, ...]
+
+    def __post_init__(self) -> None:
+        _check_depth(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Not(_Expression):
+    """The part does not match: the exact complement."""
+
+    part: Filter
+
+    def __post_init__(self) -> None:
+        _check_depth(self)
+
+
+Filter: TypeAlias = (
+    Always | Never | Equal | OneOf | Compare | Contains | Exists | Like | And | Or | Not
+)
+"""Any node. Immutable; build it with `F` or from a framework's own dialect."""
+
+
+def _expression(value: Any) -> Filter:
+    if isinstance(value, _Expression):
+        return value  # type: ignore[return-value]
+    raise FilterError(f"a filter combines with filters only, not with {type(value).__name__}")
+
+
+def _check_value(value: Any, operator: str) -> None:
+    if value is None:
+        raise FilterError(f"{operator} cannot take None: ask whether the item exists instead")
+    if isinstance(value, (list, dict)):
+        for item in value if isinstance(value, list) else value.values():
+            if item is not None:
+                _check_value(item, operator)
+        return
+    if not isinstance(value, (str, int, float, date)):
+        raise FilterError(
+            f"{operator} cannot take a {type(value).__name__}: metadata holds text, numbers, booleans, "
+            "dates, datetimes, and lists and dicts of them"
+        )
+
+
+def _check_depth(node: Filter) -> None:
+    """Refuse a filter that would exhaust the stack of whoever walks it."""
+    depth = 0
+    level: list[Filter] = [node]
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise FilterError(f"the filter is nested more than {_DEEPEST} deep")
+        below: list[Filter] = []
+        for item in level:
+            if isinstance(item, (And, Or)):
+                below.extend(_expression(part) for part in item.parts)
+            elif isinstance(item, Not):
+                below.append(_expression(item.part))
+        level = below

@@ -1,0 +1,138 @@
+"""`F`: filters as Python expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from valkey_vector.errors import FilterError
+from valkey_vector.filters.ast import (
+    And,
+    Compare,
+    Contains,
+    Equal,
+    Exists,
+    Field,
+    Filter,
+    Like,
+    Not,
+    OneOf,
+    Operator,
+    Or,
+)
+
+__all__ = ["F", "FieldExpression", "one_of"]
+
+
+class FieldExpression:
+    """A field to compare: ``F("price") < 10``.
+
+    ``== None`` asks whether the item is missing, ``!=`` is the exact complement of ``==``.
+    """
+
+    __slots__ = ("_field",)
+    __hash__ = None  # type: ignore[assignment]  # == builds a filter
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+
+    def __repr__(self) -> str:
+        source, path = self._field.source, self._field.path
+        return f"F({path!r})" if source == "metadata" else f"F.{source}"
+
+    def __eq__(self, value: object) -> Filter:  # type: ignore[override]
+        return Not(Exists(self._field)) if value is None else Equal(self._field, value)
+
+    def __ne__(self, value: object) -> Filter:  # type: ignore[override]
+        return Exists(self._field) if value is None else Not(Equal(self._field, value))
+
+    def __lt__(self, value: Any) -> Filter:
+        return Compare(self._field, Operator.LESS, value)
+
+    def __le__(self, value: Any) -> Filter:
+        return Compare(self._field, Operator.LESS_EQUAL, value)
+
+    def __gt__(self, value: Any) -> Filter:
+        return Compare(self._field, Operator.GREATER, value)
+
+    def __ge__(self, value: Any) -> Filter:
+        return Compare(self._field, Operator.GREATER_EQUAL, value)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self!r} has no truth value; compare it, or ask {self!r}.exists()")
+
+    def between(self, low: Any, high: Any) -> Filter:
+        """Not below `low` and not above `high`."""
+        return And((self >= low, self <= high))
+
+    def in_(self, values: Iterable[Any]) -> Filter:
+        """Equal to one of the values; no values match nothing. A None among them is "missing"."""
+        return one_of(self._field, values)
+
+    def not_in(self, values: Iterable[Any]) -> Filter:
+        """The exact complement of `in_`."""
+        return Not(self.in_(values))
+
+    def contains(self, value: Any) -> Filter:
+        """A list that holds the value."""
+        return Contains(self._field, value)
+
+    def contains_any(self, values: Iterable[Any]) -> Filter:
+        """A list that holds at least one of the values."""
+        return Or(tuple(Contains(self._field, value) for value in values))
+
+    def contains_all(self, values: Iterable[Any]) -> Filter:
+        """A list that holds every one of the values."""
+        parts = tuple(Contains(self._field, value) for value in values)
+        return And((Exists(self._field), *parts))
+
+    def exists(self) -> Filter:
+        """There and not None."""
+        return Exists(self._field)
+
+    def like(self, pattern: str) -> Filter:
+        """Text that fits a pattern: ``%`` any text, ``_`` any character, ``\\`` takes the next literally."""
+        return Like(self._field, pattern)
+
+    def ilike(self, pattern: str) -> Filter:
+        """`like` in any case."""
+        return Like(self._field, pattern, ignore_case=True)
+
+    def has_text(self, text: str, *, ignore_case: bool = False) -> Filter:
+        """Text with `text` somewhere in it, taken literally."""
+        literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        return Like(self._field, f"%{literal}%", ignore_case)
+
+
+class _Builder:
+    """``F("key")`` and ``F("a.b")`` are metadata, ``F.id`` and ``F.content`` the record's own."""
+
+    __slots__ = ()
+
+    def __call__(self, path: str) -> FieldExpression:
+        return FieldExpression(Field(path))
+
+    @property
+    def id(self) -> FieldExpression:
+        """The record's id."""
+        return FieldExpression(Field("id", "id"))
+
+    @property
+    def content(self) -> FieldExpression:
+        """The record's text."""
+        return FieldExpression(Field("content", "content"))
+
+
+F = _Builder()
+"""Where filters begin: ``(F("year") >= 2020) & (F("lang") == "en")``."""
+
+
+def one_of(field: Field, values: Iterable[Any]) -> Filter:
+    """`OneOf`, with None among the values read as "missing"."""
+    if isinstance(values, (str, bytes)):
+        raise FilterError(
+            f"a list of values is needed for {field.path!r}, not one {type(values).__name__}"
+        )
+    listed = tuple(values)
+    present = OneOf(field, tuple(value for value in listed if value is not None))
+    return present if len(present.values) == len(listed) else Or((Not(Exists(field)), present))

@@ -1,0 +1,148 @@
+"""Filters as dicts, the dialect LangChain's users know: ``{"year": {"$gte": 2020}, "lang": "en"}``.
+
+Operators: ``$eq $ne $gt $gte $lt $lte $in $nin $between $exists $like $ilike $contains``, combined with ``$and
+$or $not``. Several keys, and several operators under one key, must all match. ``$ne`` and ``$nin`` are exact
+complements, so they match records without the key; ``{"key": None}`` asks for just those. Anything that
+is not understood raises: no clause is ever skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from valkey_vector.errors import FilterError
+from valkey_vector.filters.ast import (
+    Always,
+    And,
+    Compare,
+    Contains,
+    Equal,
+    Exists,
+    Field,
+    Filter,
+    Like,
+    Not,
+    Operator,
+    Or,
+)
+from valkey_vector.filters.builder import one_of
+
+__all__ = ["OPERATORS", "from_dict"]
+
+_ORDERINGS = {
+    "$gt": Operator.GREATER,
+    "$gte": Operator.GREATER_EQUAL,
+    "$lt": Operator.LESS,
+    "$lte": Operator.LESS_EQUAL,
+}
+
+OPERATORS = (
+    "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$between", "$exists", "$like",
+    "$ilike", "$contains", "$and", "$or", "$not",
+)  # fmt: skip
+"""Every operator of the dialect."""
+
+
+def from_dict(clauses: Mapping[str, Any]) -> Filter:
+    """The filter a dict stands for.
+
+    Args:
+        clauses: metadata keys (dotted for nested dicts) to values or ``{operator: operand}``, and
+            ``$and``, ``$or`` (lists of such dicts), ``$not`` (one). An empty dict matches everything.
+
+    Raises:
+        FilterError: an unknown operator, or an operand that it cannot take.
+    """
+    if not isinstance(clauses, Mapping):
+        raise FilterError(f"a filter is a dict or an expression, not {type(clauses).__name__}")
+    parts = [_clause(key, operand) for key, operand in clauses.items()]
+    match parts:
+        case []:
+            return Always()
+        case [part]:
+            return part
+        case _:
+            return And(tuple(parts))
+
+
+def _clause(key: Any, operand: Any) -> Filter:
+    if not isinstance(key, str):
+        raise FilterError(f"a filter's keys must be text, not {type(key).__name__}")
+    match key:
+        case "$and":
+            return And(_alternatives(key, operand))
+        case "$or":
+            return Or(_alternatives(key, operand))
+        case "$not":
+            return Not(from_dict(operand))
+    if key.startswith("$"):
+        raise _unknown(key)
+    field = Field(key)
+    if not isinstance(operand, Mapping):
+        return _predicate(field, "$eq", operand)
+    if not operand:
+        raise FilterError(
+            f"the filter on {key!r} names no operator; for an empty dict use {{'$eq': {{}}}}"
+        )
+    parts = tuple(_operator(field, name, value) for name, value in operand.items())
+    return parts[0] if len(parts) == 1 else And(parts)
+
+
+def _operator(field: Field, name: Any, operand: Any) -> Filter:
+    if not isinstance(name, str) or not name.startswith("$"):
+        raise FilterError(
+            f"{name!r} under {field.path!r} is no operator (they begin with $). For a nested item "
+            f"write {field.path + '.' + str(name)!r}; for equality with a dict use $eq"
+        )
+    if name == "$not":
+        return Not(_clause(field.path, operand))
+    return _predicate(field, name, operand)
+
+
+def _predicate(field: Field, name: str, operand: Any) -> Filter:
+    match name:
+        case "$eq":
+            return Not(Exists(field)) if operand is None else Equal(field, operand)
+        case "$ne":
+            return Exists(field) if operand is None else Not(Equal(field, operand))
+        case "$gt" | "$gte" | "$lt" | "$lte":
+            return Compare(field, _ORDERINGS[name], operand)
+        case "$in":
+            return one_of(field, _listed(field, name, operand))
+        case "$nin":
+            return Not(one_of(field, _listed(field, name, operand)))
+        case "$between":
+            bounds = _listed(field, name, operand)
+            if len(bounds) != 2:
+                raise FilterError(
+                    f"$between on {field.path!r} takes [low, high], not {len(bounds)} values"
+                )
+            low = Compare(field, Operator.GREATER_EQUAL, bounds[0])
+            return And((low, Compare(field, Operator.LESS_EQUAL, bounds[1])))
+        case "$exists":
+            if not isinstance(operand, bool):
+                raise FilterError(f"$exists on {field.path!r} takes True or False")
+            return Exists(field) if operand else Not(Exists(field))
+        case "$like" | "$ilike":
+            return Like(field, operand, ignore_case=name == "$ilike")
+        case "$contains":
+            return Contains(field, operand)
+        case _:
+            raise _unknown(name)
+
+
+def _alternatives(name: str, operand: Any) -> tuple[Filter, ...]:
+    if not isinstance(operand, Sequence) or isinstance(operand, (str, bytes)) or not operand:
+        raise FilterError(f"{name} takes a non-empty list of filters")
+    return tuple(from_dict(clauses) for clauses in operand)
+
+
+def _listed(field: Field, name: str, operand: Any) -> list[Any]:
+    if isinstance(operand, (str, bytes, Mapping)) or not hasattr(operand, "__iter__"):
+        raise FilterError(f"{name} on {field.path!r} takes a list, not {type(operand).__name__}")
+    return list(operand)
+
+
+def _unknown(name: str) -> FilterError:
+    return FilterError(f"unknown operator {name!r}; known are {', '.join(OPERATORS)}")

@@ -1,0 +1,177 @@
+"""The reference semantics of filters in plain Python: what every engine must agree with."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import lru_cache
+from typing import Any, assert_never
+
+from valkey_vector.filters.ast import (
+    Always,
+    And,
+    Compare,
+    Contains,
+    Equal,
+    Exists,
+    Field,
+    Filter,
+    Like,
+    Never,
+    Not,
+    OneOf,
+    Operator,
+    Or,
+)
+from valkey_vector.metadata import MISSING, lookup
+from valkey_vector.temporal import Temporal, instant, is_temporal, parse_iso
+
+__all__ = ["equal", "like_pattern", "matches"]
+
+_ORDERINGS: dict[Operator, Callable[[Any, Any], bool]] = {
+    Operator.LESS: operator.lt,
+    Operator.LESS_EQUAL: operator.le,
+    Operator.GREATER: operator.gt,
+    Operator.GREATER_EQUAL: operator.ge,
+}
+
+
+def matches(
+    filter: Filter, metadata: Mapping[str, Any], *, id: str = "", content: str = ""
+) -> bool:
+    """Whether a record passes a filter.
+
+    Args:
+        filter: any filter.
+        metadata: the record's metadata.
+        id: the record's id, for predicates on ``F.id``.
+        content: the record's text, for predicates on ``F.content``.
+    """
+    match filter:
+        case Always():
+            return True
+        case Never():
+            return False
+        case And(parts):
+            return all(matches(part, metadata, id=id, content=content) for part in parts)
+        case Or(parts):
+            return any(matches(part, metadata, id=id, content=content) for part in parts)
+        case Not(part):
+            return not matches(part, metadata, id=id, content=content)
+        case Equal(field, value):
+            return equal(_item(field, metadata, id, content), value)
+        case OneOf(field, values):
+            item = _item(field, metadata, id, content)
+            return any(equal(item, value) for value in values)
+        case Compare(field, ordering, value):
+            return _ordered(_item(field, metadata, id, content), ordering, value)
+        case Contains(field, value):
+            item = _item(field, metadata, id, content)
+            return isinstance(item, list) and any(_equal_inside(part, value) for part in item)
+        case Exists(field):
+            item = _item(field, metadata, id, content)
+            return item is not None and item is not MISSING
+        case Like(field, pattern, ignore_case):
+            item = _item(field, metadata, id, content)
+            return isinstance(item, str) and (
+                like_pattern(pattern, ignore_case).fullmatch(item) is not None
+            )
+        case _:
+            assert_never(filter)
+
+
+def equal(item: Any, value: Any) -> bool:
+    """Equality as filters have it: kinds are told apart, NaN equals nothing."""
+    match value:
+        case bool():
+            return isinstance(item, bool) and item == value
+        case int() | float():
+            return isinstance(item, (int, float)) and not isinstance(item, bool) and item == value
+        case str():
+            return isinstance(item, str) and item == value
+        case date():
+            moment = _moment(item)
+            return moment is not None and instant(moment) == instant(value)
+        case list():
+            return (
+                isinstance(item, list)
+                and len(item) == len(value)
+                and all(map(_equal_inside, item, value))
+            )
+        case dict():
+            return (
+                isinstance(item, dict)
+                and item.keys() == value.keys()
+                and all(_equal_inside(item[key], value[key]) for key in value)
+            )
+        case _:
+            return False
+
+
+@lru_cache(maxsize=256)
+def like_pattern(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    """The regular expression of a `Like` pattern; to be matched in full."""
+    parts: list[str] = []
+    literal = False
+    for character in pattern:
+        if literal or character not in "%_\\":
+            parts.append(re.escape(character))
+            literal = False
+        elif character == "\\":
+            literal = True
+        else:
+            parts.append(".*" if character == "%" else ".")
+    if literal:
+        parts.append(re.escape("\\"))
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    return re.compile("".join(parts), flags)
+
+
+def _item(field: Field, metadata: Mapping[str, Any], id: str, content: str) -> Any:
+    match field.source:
+        case "metadata":
+            return lookup(metadata, field.path)
+        case "id":
+            return id
+        case "content":
+            return content
+        case _:
+            assert_never(field.source)
+
+
+def _equal_inside(item: Any, value: Any) -> bool:
+    """Equality of parts of lists and dicts, where None equals None and texts are just texts."""
+    if value is None or item is None:
+        return value is item
+    if is_temporal(value):
+        return is_temporal(item) and instant(item) == instant(value)
+    return equal(item, value)
+
+
+def _moment(item: Any) -> Temporal | None:
+    if is_temporal(item):
+        return item
+    return parse_iso(item) if isinstance(item, str) else None
+
+
+def _ordered(item: Any, ordering: Operator, value: Any) -> bool:
+    compare = _ORDERINGS[ordering]
+    match value:
+        case bool():
+            return isinstance(item, bool) and compare(item, value)
+        case int() | float():
+            is_number = isinstance(item, (int, float)) and not isinstance(item, bool)
+            return is_number and compare(item, value)
+        case str():
+            limit = parse_iso(value)
+            if limit is None:
+                return isinstance(item, str) and compare(item, value)
+            moment = _moment(item)
+            return moment is not None and compare(instant(moment), instant(limit))
+        case date():
+            moment = _moment(item)
+            return moment is not None and compare(instant(moment), instant(value))
+        case _:
+            return False

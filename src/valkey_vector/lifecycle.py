@@ -1,0 +1,247 @@
+"""The life of an index: found or made on first use, made again in this process's eyes when it changed on the server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, TypeVar
+
+from valkey_vector.catalog import (
+    Catalog,
+    CatalogEntry,
+    EngineName,
+    check_index_name,
+    document_prefix,
+)
+from valkey_vector.connection import Connection, Feature
+from valkey_vector.document import Prepared, wanted_slots
+from valkey_vector.engines.base import Engine, StaleIndexError
+from valkey_vector.engines.native import NativeEngine
+from valkey_vector.engines.search import SearchEngine
+from valkey_vector.errors import (
+    ConfigurationError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    ServerError,
+)
+from valkey_vector.schema import Schema
+
+__all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
+
+EngineChoice: TypeAlias = Literal["auto", "search", "native"]
+
+_T = TypeVar("_T")
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked an index to be.
+
+    Attributes:
+        schema: used if the index is made.
+        engine: ``auto`` takes the search engine where the server has a search module.
+        embedding_model: name of the model, if told.
+        asked: those settings that were asked for, not defaulted: an existing index must have them.
+    """
+
+    schema: Schema
+    engine: EngineChoice
+    embedding_model: str | None
+    asked: frozenset[str]
+
+
+class Lifecycle:
+    """Holds the engine of one index for all who use it in this process. Thread-safe."""
+
+    def __init__(self, connection: Connection, name: str, request: Request) -> None:
+        self.connection = connection
+        self.name = check_index_name(name)
+        self.request = request
+        self._catalog = Catalog(connection, name)
+        self._engine: Engine | None = None
+        self._lock = threading.RLock()
+
+    def read(self, operation: Callable[[Engine], _T], absent: _T) -> _T:
+        """Run an operation on the index; `absent` if there is no such index.
+
+        An index that another process dropped or made anew meanwhile is opened again.
+
+        Raises:
+            IndexMismatchError: the index exists with other settings than asked for.
+        """
+        return self._attempt(lambda: self._opened(create=None), operation, absent)
+
+    def write(self, operation: Callable[[Engine], _T], dimension: int | None) -> _T:
+        """Run an operation on the index, which is made if it does not exist.
+
+        Args:
+            operation: what to do; runs again if the index was made anew under it.
+            dimension: of the vectors at hand, for an index that has none yet.
+
+        Raises:
+            IndexMismatchError: the index exists with other settings than asked for.
+            ConfigurationError: the index must be made and the dimension is not known.
+        """
+        schema = self.request.schema
+        if schema.dimension is None:
+            schema = replace(schema, dimension=dimension)
+        return self._attempt(lambda: self._opened(create=schema), operation, None)
+
+    def existing(self) -> Engine | None:
+        """The engine of the index, or None if there is no such index."""
+        return self._opened(create=None)
+
+    def known_schema(self) -> Schema:
+        """The schema of the index if it exists, else the one it would be made with."""
+        engine = self._opened(create=None)
+        return self.request.schema if engine is None else engine.entry.schema
+
+    def forget(self) -> None:
+        """Open the index anew at its next use."""
+        with self._lock:
+            self._engine = None
+
+    def refresh(self, engine: Engine) -> bool:
+        """Read the slot bindings again; whether there are new ones.
+
+        Raises:
+            StaleIndexError: the index is not what it was.
+        """
+        entry = self._catalog.read()
+        if entry is None or entry.generation != engine.entry.generation:
+            raise StaleIndexError
+        changed = entry.slots != engine.entry.slots
+        if changed:
+            engine.learn(entry)
+        return changed
+
+    def bind_slots(self, engine: Engine, documents: Iterable[Prepared]) -> None:
+        """Make sure that every number and date in these documents has its slot, or is known to have none.
+
+        Raises:
+            StaleIndexError: the index is not what it was.
+        """
+        wanted = wanted_slots(documents, engine.entry)
+        if not wanted:
+            return
+        try:
+            claimed = self._catalog.claim_slots(engine.entry, wanted)
+        except ServerError as error:
+            if "STALE" in error.message:
+                raise StaleIndexError from error
+            raise
+        with self._lock:
+            slots = {**engine.entry.slots, **claimed}
+            engine.learn(replace(engine.entry, slots=slots))
+
+    def drop(self) -> None:
+        """Remove the index and its record; its documents stay. Other indexes are not touched."""
+        with self._lock:
+            engine = self._opened(create=None)
+            self._engine = None
+        if engine is None:
+            return
+        # First the record: from then on no writer that still knows this index gets anything stored.
+        self._catalog.remove()
+        engine.drop()
+
+    def remove_documents(self) -> int:
+        """Remove every document under the index's prefix; returns how many there were."""
+        removed = 0
+        for keys in self.connection.scan(f"{document_prefix(self.name)}*"):
+            removed += sum(
+                reply
+                for reply in self.connection.pipeline([["UNLINK", key] for key in keys])
+                if isinstance(reply, int)
+            )
+        return removed
+
+    def _attempt(
+        self,
+        opened: Callable[[], Engine | None],
+        operation: Callable[[Engine], _T],
+        absent: _T | None,
+    ) -> _T:
+        for _ in range(_ATTEMPTS):
+            engine = opened()
+            if engine is None:
+                return absent  # type: ignore[return-value]  # write() always opens an engine
+            try:
+                return operation(engine)
+            except StaleIndexError:
+                self.forget()
+        raise ServerError(
+            f"index {self.name!r} is being dropped and made over and over by someone else"
+        )
+
+    def _opened(self, create: Schema | None) -> Engine | None:
+        engine = self._engine
+        if engine is not None:
+            return engine
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._open(create)
+            return self._engine
+
+    def _open(self, create: Schema | None) -> Engine | None:
+        entry = self._catalog.read()
+        new = False
+        if entry is None:
+            if create is None:
+                return None
+            entry, new = self._create(create)
+        self._compare(entry)
+        if entry.engine == "search":
+            self.connection.capabilities.require(Feature.SEARCH)
+            search = SearchEngine(self.connection, entry)
+            search.create()
+            return search
+        native = NativeEngine(self.connection, entry)
+        if new:
+            native.create()
+        return native
+
+    def _create(self, schema: Schema) -> tuple[CatalogEntry, bool]:
+        if schema.dimension is None:
+            raise ConfigurationError(
+                f"index {self.name!r} does not exist yet, and to make it the dimension of its vectors must be "
+                "known: give dimension=, or write a record with a vector first"
+            )
+        capabilities = self.connection.capabilities
+        engine: EngineName
+        match self.request.engine:
+            case "auto":
+                engine = "search" if capabilities.has_search or capabilities.cluster else "native"
+            case "search" | "native":
+                engine = self.request.engine
+        if engine == "search":
+            capabilities.require(Feature.SEARCH)
+        return self._catalog.create(schema, engine, self.request.embedding_model)
+
+    def _compare(self, entry: CatalogEntry) -> None:
+        """Refuse an index that is not what was asked for: it would find nothing, or the wrong things."""
+        asked, found = self.request.schema, entry.schema
+        pairs: dict[str, tuple[object, object]] = {
+            "dimension": (found.dimension, asked.dimension),
+            "metric": (found.metric.value, asked.metric.value),
+            "algorithm": (found.algorithm.name, asked.algorithm.name),
+            "algorithm settings": (found.algorithm, asked.algorithm),
+            "fields": (found.fields, asked.fields),
+            "numeric_slots": (found.numeric_slots, asked.numeric_slots),
+            "engine": (entry.engine, self.request.engine),
+            "embedding_model": (entry.embedding_model, self.request.embedding_model),
+        }
+        differences = {
+            name: pair
+            for name, pair in pairs.items()
+            if name in self.request.asked and pair[0] != pair[1]
+        }
+        if differences:
+            raise IndexMismatchError(self.name, differences)
+
+
+def not_found(name: str) -> IndexNotFoundError:
+    """The error for an index that had to exist."""
+    return IndexNotFoundError(f"there is no index {name!r} on this server and database")

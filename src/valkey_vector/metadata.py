@@ -1,0 +1,213 @@
+"""Metadata: what it may hold, how it is stored, and what of it is indexed.
+
+Stored as JSON, with the exact types coming back. Dates and datetimes, which JSON lacks, are
+written as ``{"$date": "2024-01-31"}`` and ``{"$datetime": "2024-01-31T12:00:00+00:00"}``; a user's own
+dict of that shape gets one more ``$`` on the way in and loses it on the way out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.temporal import instant, parse_iso
+from valkey_vector.tokens import element_token, kind_token, value_token
+
+__all__ = ["MISSING", "IndexedItems", "dump", "indexed_items", "load", "lookup"]
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
+"""What `lookup` gives where there is nothing."""
+
+_DEEPEST = 32
+_LONGEST_INTEGER = 10**1000
+_TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedItems:
+    """What the index keeps of one record's metadata.
+
+    Attributes:
+        tokens: for the generic TAG field; see `valkey_vector.tokens`.
+        numbers: path -> number, for range queries.
+        instants: path -> microseconds since 1970 UTC, for range queries.
+    """
+
+    tokens: list[str]
+    numbers: dict[str, float]
+    instants: dict[str, int]
+
+
+def lookup(metadata: Mapping[str, Any], path: str) -> Any:
+    """The value under a path; `MISSING` where there is none.
+
+    ``"a.b"`` is the key ``a.b`` if there is one, else key ``b`` of the dict under ``a``.
+    """
+    if path in metadata:
+        return metadata[path]
+    dot = path.find(".")
+    while dot != -1:
+        inner = metadata.get(path[:dot])
+        if isinstance(inner, Mapping):
+            found = lookup(inner, path[dot + 1 :])
+            if found is not MISSING:
+                return found
+        dot = path.find(".", dot + 1)
+    return MISSING
+
+
+def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
+    """Metadata as JSON, UTF-8.
+
+    Args:
+        metadata: what to store.
+        owner: how an error names the record (``record 'a'``).
+
+    Raises:
+        InvalidInputError: something would not come back as it is; names the path and the cure.
+    """
+    storable = _storable(metadata, owner, "", 0)
+    text = json.dumps(storable, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            f"the metadata of {owner} holds a lone surrogate, which is not valid Unicode text"
+        ) from None
+
+
+def load(data: bytes) -> dict[str, Any]:
+    """The metadata that `dump` stored."""
+    hook = _restore if b'"$' in data else None
+    loaded: dict[str, Any] = json.loads(data, object_hook=hook)
+    return loaded
+
+
+def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
+    """Tokens and numbers for the index, from metadata that `dump` accepted."""
+    tokens: list[str] = []
+    numbers: dict[str, float] = {}
+    instants: dict[str, int] = {}
+    for path, value in _reachable(metadata):
+        moment = None
+        match value:
+            case None:
+                continue
+            case bool():
+                tokens.append(kind_token(path, "y"))
+            case int() | float():
+                tokens.append(kind_token(path, "n"))
+                if value == value:
+                    numbers[path] = _as_float(value)
+            case str():
+                tokens.append(kind_token(path, "s"))
+                moment = parse_iso(value)
+            case list():
+                tokens.append(kind_token(path, "q"))
+                elements = (element_token(path, item) for item in value)
+                tokens.extend(dict.fromkeys(token for token in elements if token is not None))
+            case dict():
+                tokens.append(kind_token(path, "q"))
+            case _:
+                moment = value
+        if moment is not None:
+            tokens.append(kind_token(path, "t"))
+            instants[path] = instant(moment)
+        if moment is not value and (token := value_token(path, value)) is not None:
+            tokens.append(token)
+        if moment is not None and (token := value_token(path, moment)) is not None:
+            tokens.append(token)
+    return IndexedItems(tokens, numbers, instants)
+
+
+def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every path that `lookup` resolves, with its value, once."""
+    if not any(isinstance(value, dict) for value in metadata.values()):
+        yield from metadata.items()
+        return
+    for path in dict.fromkeys(_paths(metadata, "")):
+        yield path, lookup(metadata, path)
+
+
+def _paths(metadata: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in metadata.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _as_float(value: float) -> float:
+    """The nearest double; infinity becomes the largest, so that every stored number is finite."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    largest = 1.7976931348623157e308
+    return max(-largest, min(largest, number)) + 0.0
+
+
+def _storable(value: Any, owner: str, path: str, depth: int) -> Any:
+    """The value as JSON can hold it, checked."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            if abs(value) >= _LONGEST_INTEGER:
+                raise _unacceptable(owner, path, "an integer of over 1,000 digits", "a string")
+            return int(value)
+        case float():
+            return float(value)
+        case datetime():
+            return {"$datetime": value.isoformat()}
+        case date():
+            return {"$date": value.isoformat()}
+    if depth >= _DEEPEST:
+        raise _unacceptable(owner, path, f"nested more than {_DEEPEST} deep", "a flatter shape")
+    if isinstance(value, list):
+        return [_storable(item, owner, f"{path}[]", depth + 1) for item in value]
+    if isinstance(value, Mapping) and (isinstance(value, dict) or depth == 0):
+        return _storable_dict(value, owner, path, depth)
+    cures: dict[type, str] = {
+        tuple: "a list",
+        set: "a list",
+        frozenset: "a list",
+        bytes: "base64 text",
+    }
+    name = type(value).__name__
+    cure = cures.get(type(value), "item.tolist()" if hasattr(value, "tolist") else "str(value)")
+    raise _unacceptable(owner, path, f"a {name}, which JSON cannot hold exactly", cure)
+
+
+def _storable_dict(value: Mapping[Any, Any], owner: str, path: str, depth: int) -> dict[str, Any]:
+    result = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _unacceptable(
+                owner, f"{path}[{key!r}]", "under a key that is no string", "str keys"
+            )
+        result[key] = _storable(item, owner, f"{path}.{key}" if path else key, depth + 1)
+    if len(result) == 1 and _TAGGED.fullmatch(next(iter(result))):
+        return {f"${key}": item for key, item in result.items()}
+    return result
+
+
+def _restore(value: dict[str, Any]) -> Any:
+    if len(value) == 1:
+        ((key, item),) = value.items()
+        if key == "$date":
+            return date.fromisoformat(item)
+        if key == "$datetime":
+            return datetime.fromisoformat(item)
+        if _TAGGED.fullmatch(key):
+            return {key[1:]: item}
+    return value
+
+
+def _unacceptable(owner: str, path: str, what: str, cure: str) -> InvalidInputError:
+    return InvalidInputError(f"metadata {path!r} of {owner} is {what}; store {cure} instead")

@@ -1,0 +1,133 @@
+"""Tokens: how one metadata item is written into the generic TAG field.
+
+A token is made of ASCII letters, digits and ``_`` only, so no value can break out of a query, a
+tag is never split, trimmed or taken for a wildcard, and every Valkey-Search from 1.0 to 1.3 and
+RediSearch read it alike. A byte of the UTF-8 text that is no ASCII letter or digit becomes ``_``
+and two hex digits. A marker, ``_`` and a letter beyond f, ends the key and says what follows:
+
+====  =======================  ======================================
+mark  example                  the item
+====  =======================  ======================================
+_x    ``price_xn``             the key is there and holds a number (n), text (s), a boolean (y),
+                               a point in time (t: ISO-8601 text is both), a list or dict (q)
+_s    ``city_sParis``          text
+_n    ``price_n10``            number (10 and 10.0 are one)
+_y    ``open_y1``              boolean
+_t    ``day_t17000000000000``  point in time, microseconds since 1970 UTC
+_q    ``tags_q<digest>``       a whole list or dict
+_l    ``tags_lsred``           an element of a list, marked as above
+====  =======================  ======================================
+
+A token longer than `LONGEST` is replaced by its digest, which has no marker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from valkey_vector.temporal import instant, is_temporal
+
+__all__ = [
+    "HAS_VECTOR",
+    "element_token",
+    "escape",
+    "kind_token",
+    "presence_tokens",
+    "value_token",
+]
+
+LONGEST = 120
+"""Characters of the longest token that is written out; longer ones are hashed."""
+
+HAS_VECTOR = "v"
+"""The token of every record that has an embedding. Not a digest, and without a marker."""
+
+KINDS = "nsytq"
+"""The kinds of value: number, text, boolean, point in time, list or dict."""
+
+_UNSAFE = re.compile("[^A-Za-z0-9]")
+
+
+def escape(text: str) -> str:
+    """Text in the safe alphabet, injectively."""
+    if text.isascii() and text.isalnum():
+        return text
+    raw = text.encode("utf-8").decode("latin-1")
+    return _UNSAFE.sub(lambda match: f"_{ord(match.group()):02x}", raw)
+
+
+def kind_token(path: str, kind: str) -> str:
+    """The token of every record whose `path` is of a kind, one of `KINDS`."""
+    return _fit(f"{escape(path)}_x{kind}")
+
+
+def presence_tokens(path: str) -> tuple[str, ...]:
+    """Tokens one of which every record has in which `path` is there and not None."""
+    return tuple(kind_token(path, kind) for kind in KINDS)
+
+
+def value_token(path: str, value: Any) -> str | None:
+    """The token of every record with just this value under `path`; None for a NaN.
+
+    A point in time has the same token as any other spelling of it.
+    """
+    marked = _marked(value)
+    return None if marked is None else _fit(f"{escape(path)}_{marked}")
+
+
+def element_token(path: str, value: Any) -> str | None:
+    """The token of every record whose list under `path` holds `value`; None for a NaN."""
+    marked = _marked(value)
+    return None if marked is None else _fit(f"{escape(path)}_l{marked}")
+
+
+def _fit(token: str) -> str:
+    if len(token) <= LONGEST:
+        return token
+    return "z" + hashlib.blake2b(token.encode("ascii"), digest_size=20).hexdigest()
+
+
+def _marked(value: Any) -> str | None:
+    """The value with its type's marker, or None where it equals nothing (NaN)."""
+    match value:
+        case bool():
+            return f"y{int(value)}"
+        case int() | float():
+            return None if value != value else f"n{_number(value)}"
+        case str():
+            return f"s{escape(value)}"
+        case _ if is_temporal(value):
+            return f"t{_number(instant(value))}"
+        case list() | dict():
+            canonical = _canonical(value)
+            if canonical is None:
+                return None
+            text = json.dumps(canonical, sort_keys=True, ensure_ascii=True)
+            return "q" + hashlib.blake2b(text.encode("ascii"), digest_size=20).hexdigest()
+        case None:
+            return "z"
+        case _:
+            raise TypeError(f"no token for a {type(value).__name__}")
+
+
+def _number(value: float) -> str:
+    """One spelling for each number: 1 and 1.0 are the same, -0.0 is 0."""
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)
+    return escape(str(int(value)) if isinstance(value, int) else repr(float(value)))
+
+
+def _canonical(value: Any) -> Any:
+    """A JSON value that is the same for equal values and different for others."""
+    if isinstance(value, list):
+        items = [_canonical(item) for item in value]
+        return None if any(item is None for item in items) else ["list", items]
+    if isinstance(value, Mapping):
+        pairs = {key: _canonical(item) for key, item in value.items()}
+        return None if any(item is None for item in pairs.values()) else ["dict", pairs]
+    return _marked(value)

@@ -1,0 +1,89 @@
+"""Check embeddings before they are sent: the server stores a bad one without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.record import Vector
+
+__all__ = ["Float32Array", "check_vector", "check_vectors", "unpack_vector"]
+
+Float32Array = NDArray[np.float32]
+
+_WIRE = np.dtype("<f4")
+
+
+def check_vectors(
+    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str]
+) -> Float32Array:
+    """Turn embeddings into one float32 array, or say which one is wrong.
+
+    Args:
+        vectors: embeddings, all of the same length.
+        dimension: the length they must have; None takes the first one's.
+        owners: for each vector, how an error names it (``record 'a'``).
+
+    Returns:
+        An array of shape (len(vectors), dimension), little-endian float32.
+
+    Raises:
+        InvalidInputError: a vector has another length, is not numeric, holds NaN or infinity,
+            or a value beyond float32. Valkey-Search stores such a vector and never finds it.
+    """
+    if dimension is None and vectors:
+        dimension = len(vectors[0])
+    for vector, owner in zip(vectors, owners, strict=True):
+        _check_shape(vector, dimension, owner)
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(vectors, dtype=_WIRE).reshape(len(vectors), dimension or 0)
+    except (TypeError, ValueError):
+        for vector, owner in zip(vectors, owners, strict=True):
+            _check_numeric(vector, owner)
+        raise
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        owner = owners[int(np.argmin(finite))]
+        raise InvalidInputError(
+            f"the vector of {owner} holds NaN, infinity or a value beyond float32"
+        )
+    return array
+
+
+def check_vector(vector: Vector, dimension: int | None, owner: str) -> Float32Array:
+    """`check_vectors` for one: shape (dimension,)."""
+    row: Float32Array = check_vectors([vector], dimension, [owner])[0]
+    return row
+
+
+def unpack_vector(data: bytes) -> Float32Array:
+    """The vector stored in a hash field: little-endian float32."""
+    return np.frombuffer(data, dtype=_WIRE)
+
+
+def _check_shape(vector: Vector, dimension: int | None, owner: str) -> None:
+    if isinstance(vector, (str, bytes)) or not hasattr(vector, "__len__"):
+        raise InvalidInputError(
+            f"the vector of {owner} is a {type(vector).__name__}, not a sequence of floats"
+        )
+    if getattr(vector, "ndim", 1) != 1:
+        shape: Any = getattr(vector, "shape", None)
+        raise InvalidInputError(f"the vector of {owner} has shape {shape}, expected one dimension")
+    if len(vector) == 0:
+        raise InvalidInputError(f"the vector of {owner} is empty")
+    if len(vector) != dimension:
+        raise InvalidInputError(
+            f"the vector of {owner} has {len(vector)} dimensions, the index has {dimension}"
+        )
+
+
+def _check_numeric(vector: Vector, owner: str) -> None:
+    try:
+        np.asarray(vector, dtype=_WIRE)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"the vector of {owner} is not made of numbers: {error}") from None
