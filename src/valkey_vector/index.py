@@ -359,13 +359,13 @@ class Index:
     def drop(self, *, documents: bool = True) -> int:
         """Remove the index, and with it its documents unless told otherwise.
 
-        Without `documents` they stay, and an index made again under the name finds them.
+        Without `documents` they stay, and an index made again under the name finds them. An index that does not
+        exist is no matter. Should the removal be interrupted, make the index again and drop it once more.
 
         Returns:
             How many documents were removed.
         """
-        self._lifecycle.drop()
-        return self._lifecycle.remove_documents() if documents else 0
+        return self._lifecycle.drop(documents=documents)
 
     def close(self) -> None:
         """Let go of the connection, if the index opened it itself."""

@@ -12,11 +12,11 @@ from valkey_vector.catalog import (
     CatalogEntry,
     EngineName,
     check_index_name,
-    document_prefix,
 )
 from valkey_vector.connection import Connection, Feature
 from valkey_vector.document import Prepared, wanted_slots
 from valkey_vector.engines.base import Engine, StaleIndexError
+from valkey_vector.engines.documents import remove_documents
 from valkey_vector.engines.native import NativeEngine
 from valkey_vector.engines.search import SearchEngine
 from valkey_vector.errors import (
@@ -136,27 +136,20 @@ class Lifecycle:
             slots = {**engine.entry.slots, **claimed}
             engine.learn(replace(engine.entry, slots=slots))
 
-    def drop(self) -> None:
-        """Remove the index and its record; its documents stay. Other indexes are not touched."""
+    def drop(self, *, documents: bool) -> int:
+        """Remove the index and its record, and its documents if told so; returns how many those were.
+
+        Nothing else is touched: no other index, and no key under the prefix that is no document.
+        """
         with self._lock:
             engine = self._opened(create=None)
             self._engine = None
         if engine is None:
-            return
+            return 0
         # First the record: from then on no writer that still knows this index gets anything stored.
         self._catalog.remove()
         engine.drop()
-
-    def remove_documents(self) -> int:
-        """Remove every document under the index's prefix; returns how many there were."""
-        removed = 0
-        for keys in self.connection.scan(f"{document_prefix(self.name)}*"):
-            removed += sum(
-                reply
-                for reply in self.connection.pipeline([["UNLINK", key] for key in keys])
-                if isinstance(reply, int)
-            )
-        return removed
+        return remove_documents(self.connection, self.name) if documents else 0
 
     def _attempt(
         self,

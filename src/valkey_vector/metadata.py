@@ -24,6 +24,8 @@ __all__ = ["MISSING", "IndexedItems", "dump", "indexed_items", "load", "lookup"]
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 """What `lookup` gives where there is nothing."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
 _DEEPEST = 32
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
@@ -73,7 +75,7 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
         InvalidInputError: something would not come back as it is; names the path and the cure.
     """
     storable = _storable(metadata, owner, "", 0)
-    text = json.dumps(storable, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(storable)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:

@@ -28,6 +28,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from valkey_vector.temporal import instant, is_temporal
@@ -50,15 +51,26 @@ HAS_VECTOR = "v"
 KINDS = "nsytq"
 """The kinds of value: number, text, boolean, point in time, list or dict."""
 
+_OFTEN = 100
+"""Characters of the longest text whose spelling is remembered."""
+
 _UNSAFE = re.compile("[^A-Za-z0-9]")
 
 
 def escape(text: str) -> str:
     """Text in the safe alphabet, injectively."""
+    return _escape_often(text) if len(text) <= _OFTEN else _escape(text)
+
+
+def _escape(text: str) -> str:
     if text.isascii() and text.isalnum():
         return text
     raw = text.encode("utf-8").decode("latin-1")
     return _UNSAFE.sub(lambda match: f"_{ord(match.group()):02x}", raw)
+
+
+# The same keys and many values (a source, a language) occur in one record after another.
+_escape_often = lru_cache(maxsize=16_384)(_escape)
 
 
 def kind_token(path: str, kind: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from valkey_vector.catalog import CatalogEntry
+from valkey_vector.catalog import CatalogEntry, document_prefix
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, Prepared, document_fields
 from valkey_vector.engines import scripts
@@ -17,7 +17,7 @@ from valkey_vector.engines.base import Row, StaleIndexError, WriteOutcome
 from valkey_vector.errors import ServerError
 from valkey_vector.record import WritePolicy
 
-__all__ = ["Documents", "in_batches", "row_of"]
+__all__ = ["Documents", "in_batches", "remove_documents", "row_of"]
 
 _T = TypeVar("_T")
 
@@ -168,6 +168,19 @@ class Documents:
         if replies[0] is None or replies[0].decode() != self.entry.generation:
             raise StaleIndexError
         return replies[1:]
+
+
+def remove_documents(connection: Connection, name: str) -> int:
+    """Remove every document under an index's prefix, indexed or not; returns how many there were."""
+    removed = 0
+    for keys in connection.scan(f"{document_prefix(name)}*"):
+        if connection.capabilities.cluster:
+            commands: list[list[Argument]] = [["EVAL", scripts.REMOVE, "1", key] for key in keys]
+            removed += sum(_checked(connection.pipeline(commands)))
+        else:
+            for batch in in_batches(keys, _BATCH):
+                removed += connection.execute("EVAL", scripts.REMOVE, str(len(batch)), *batch)
+    return removed
 
 
 def row_of(id: str, names: Sequence[str], values: Sequence[bytes | None]) -> Row | None:

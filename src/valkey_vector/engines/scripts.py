@@ -15,7 +15,7 @@ index current (see `valkey_vector.engines.replica`):
 
 from __future__ import annotations
 
-__all__ = ["DELETE", "FETCH", "FORGET", "REGISTER", "SYNC", "UPDATE_METADATA", "WRITE"]
+__all__ = ["DELETE", "FETCH", "FORGET", "REGISTER", "REMOVE", "SYNC", "UPDATE_METADATA", "WRITE"]
 
 _CHECK = """
 if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then
@@ -113,6 +113,17 @@ return removed
 """KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', ids. Returns how
 many documents were there."""
 
+REMOVE = """
+local removed = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('TYPE', key).ok == 'hash' and redis.call('HEXISTS', key, 'metadata') == 1 then
+    removed = removed + redis.call('UNLINK', key)
+  end
+end
+return removed
+"""
+"""KEYS: keys under an index's prefix. Removes those that are documents, nobody else's; returns how many."""
+
 FORGET = (
     _CHECK
     + _LOG
@@ -199,12 +210,15 @@ fields, ids. Returns [0] if the index has moved on, else [1, values for each id]
 REGISTER = (
     _CHECK
     + """
-local count = #ARGV - 2
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', count) - count
-for i = 1, count do
-  redis.call('ZADD', KEYS[2], seq + i, ARGV[i + 2])
-  local ends = redis.call('HGET', ARGV[2] .. ARGV[i + 2], 'expires')
-  if ends then redis.call('ZADD', KEYS[4], ends, ARGV[i + 2]) end
+local count = 0
+for i = 3, #ARGV do
+  local key, id = ARGV[2] .. ARGV[i], ARGV[i]
+  if redis.call('TYPE', key).ok == 'hash' and redis.call('HEXISTS', key, 'metadata') == 1 then
+    redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'seq', 1), id)
+    local ends = redis.call('HGET', key, 'expires')
+    if ends then redis.call('ZADD', KEYS[4], ends, id) end
+    count = count + 1
+  end
 end
 return count
 """

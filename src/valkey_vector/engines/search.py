@@ -15,7 +15,7 @@ from valkey_vector.engines.base import IndexInfo, Row, StaleIndexError, WriteOut
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
-from valkey_vector.errors import ServerError
+from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
     Everything,
     NoDocument,
@@ -45,6 +45,7 @@ class SearchEngine:
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.entry = entry
+        self._complete = False
         self._connection = connection
         self._capabilities = connection.capabilities
         self._documents = Documents(connection, entry, [Catalog(connection, entry.name).key])
@@ -176,6 +177,8 @@ class SearchEngine:
 
     def _ask(self, asked: Sequence[Sequence[Argument]]) -> list[Any]:
         """The replies to searches, in one round trip."""
+        if not self._complete:
+            self._await_backfill()
         try:
             if len(asked) == 1:
                 return [self._connection.execute(*asked[0], retry=True)]
@@ -188,6 +191,24 @@ class SearchEngine:
             if commands.index_is_missing(error.message):
                 raise StaleIndexError from error
             raise
+
+    def _await_backfill(self) -> None:
+        """Once after opening: while the server indexes what was there before the index, it finds only a part.
+
+        Raises:
+            RequestTimeoutError: that goes on for longer than a request may take.
+        """
+        deadline = time.monotonic() + self._connection.settings.request_timeout
+        pause = 0.005
+        while (share := self.indexed_share()) < 1.0:
+            if time.monotonic() > deadline:
+                raise RequestTimeoutError(
+                    f"index {self.entry.name!r} is {share:.0%} indexed, and would answer with a part only; "
+                    "use wait_until_indexed() before searching"
+                )
+            time.sleep(pause)
+            pause = min(0.5, 2 * pause)
+        self._complete = True
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Plans whose union is the plan, each within the server's limits."""
