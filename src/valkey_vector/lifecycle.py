@@ -63,6 +63,10 @@ class Lifecycle:
         self._engine: Engine | None = None
         self._lock = threading.RLock()
 
+    def __reduce__(self) -> tuple[type[Lifecycle], tuple[Connection, str, Request]]:
+        """A copy, here or in another process, opens the index anew."""
+        return type(self), (self.connection, self.name, self.request)
+
     def read(self, operation: Callable[[Engine], _T], absent: _T) -> _T:
         """Run an operation on the index; `absent` if there is no such index.
 

@@ -1,0 +1,104 @@
+"""Between LangChain's texts and documents and the core's records and hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.documents import Document
+
+from valkey_vector import Hit, InvalidInputError, PartialWriteError, Record
+from valkey_vector.index import check_ids
+
+__all__ = ["Addition", "PartialAddError", "prepare_addition", "scored_documents", "to_document"]
+
+
+class PartialAddError(PartialWriteError):
+    """Some of the documents of one call were not stored. Adding the same ones with `ids` completes it.
+
+    Attributes:
+        ids: of every document of the call, in its order, with those that were generated.
+    """
+
+    def __init__(
+        self,
+        written: int,
+        failed: Mapping[str, Exception],
+        pending: Sequence[str],
+        ids: Sequence[str],
+    ) -> None:
+        super().__init__(written, failed, pending)
+        self.ids = list(ids)
+        self.args = (*self.args, self.ids)  # pickling calls the class with these
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, with the ids in this error's `ids`"
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Texts to add, checked as far as they can be before they are embedded."""
+
+    texts: list[str]
+    metadatas: list[dict[str, Any]]
+    ids: list[str]
+
+    def records(self, vectors: Sequence[Sequence[float]]) -> list[Record]:
+        """The records to write.
+
+        Raises:
+            InvalidInputError: there is not one vector for each text.
+        """
+        if len(vectors) != len(self.texts):
+            raise InvalidInputError(
+                f"the embedding gave {len(vectors)} vectors for {len(self.texts)} texts"
+            )
+        rows = zip(self.ids, self.texts, vectors, self.metadatas, strict=True)
+        return [
+            Record(id=id, content=text, vector=vector, metadata=metadata)
+            for id, text, vector, metadata in rows
+        ]
+
+    def failure(self, error: PartialWriteError) -> PartialAddError:
+        """The error of the write, with the ids that a repetition needs."""
+        return PartialAddError(error.written, error.failed, error.pending, self.ids)
+
+
+def prepare_addition(
+    texts: Iterable[str],
+    metadatas: Sequence[dict[str, Any]] | None,
+    ids: Sequence[str | None] | None,
+) -> Addition:
+    """Put texts, metadata and ids together; an id that is None is generated.
+
+    Raises:
+        InvalidInputError: there are not as many of each, or an id is not text, or given twice.
+    """
+    if isinstance(texts, str):
+        raise InvalidInputError("texts must be a list of texts, not one text")
+    listed = list(texts)
+    metadata = [{} for _ in listed] if metadatas is None else list(metadatas)
+    if len(metadata) != len(listed):
+        raise InvalidInputError(f"{len(metadata)} metadatas were given for {len(listed)} texts")
+    if isinstance(ids, str):
+        raise InvalidInputError("ids must be a list of ids, not one text")
+    given = [None for _ in listed] if ids is None else list(ids)
+    if len(given) != len(listed):
+        raise InvalidInputError(f"{len(given)} ids were given for {len(listed)} texts")
+    complete = check_ids([str(uuid4()) if id is None else id for id in given])
+    if len(set(complete)) != len(complete):
+        twice = next(id for id in complete if complete.count(id) > 1)
+        raise InvalidInputError(f"the id {twice!r} is given more than once")
+    return Addition(listed, metadata, complete)
+
+
+def to_document(record: Record) -> Document:
+    """A record as LangChain has it."""
+    return Document(id=record.id, page_content=record.content, metadata=dict(record.metadata))
+
+
+def scored_documents(hits: Iterable[Hit]) -> list[tuple[Document, float]]:
+    """Hits as documents with their similarity, higher is nearer."""
+    return [(to_document(hit.record), hit.similarity) for hit in hits]

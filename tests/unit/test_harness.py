@@ -1,0 +1,96 @@
+"""The test harness itself: servers that really die and come back, and the tap on the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from glide_sync import Batch, GlideClient, GlideClientConfiguration, NodeAddress, RequestError
+
+from dialect_guard import DialectError
+from guarded_traffic import GuardedTraffic
+from round_trips import CommandLog, RoundTrip
+from servers import Server, ServerReplyError, ServerUnavailableError, start_server
+
+
+@contextmanager
+def client_of(url: str) -> Iterator[GlideClient]:
+    host, port = url.removeprefix("valkey://").split(":")
+    client = GlideClient.create(GlideClientConfiguration([NodeAddress(host, int(port))]))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def test_a_killed_server_comes_back_on_its_port_with_what_it_had_persisted() -> None:
+    with start_server(extra=["--appendonly", "yes", "--appendfsync", "always"]) as server:
+        address, first = server.url, server.pid
+        server.command("SET", "key", "value")
+        server.kill()
+        with pytest.raises(OSError, match=r"\w"):
+            server.command("PING")
+        server.restart()
+        assert (server.url, server.command("GET", "key")) == (address, b"value")
+        assert server.pid != first
+    assert not server.directory.exists()
+
+
+def test_a_server_without_persistence_comes_back_empty() -> None:
+    with start_server() as server:
+        server.command("SET", "key", "value")
+        server.terminate()
+        server.restart()
+        assert server.command("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_a_cluster_of_one_serves_every_slot(search: bool) -> None:
+    with start_server(cluster=True, search=search) as server:
+        assert server.command("SET", "{any}key", "value") == b"OK"
+        if search:
+            assert server.command("FT._LIST") == []
+        else:
+            with pytest.raises(ServerReplyError, match="unknown command"):
+                server.command("FT._LIST")
+
+
+def test_tls_says_why_it_cannot_be_had() -> None:
+    with pytest.raises(ServerUnavailableError, match="without TLS"):
+        start_server(tls=True)
+
+
+def test_commands_are_recorded_by_round_trip(
+    server_url: str, index_name: str, commands: CommandLog
+) -> None:
+    with client_of(server_url) as client:
+        batch = Batch(is_atomic=False)
+        batch.set(f"{index_name}:1", "a")
+        batch.custom_command(["GET", f"{index_name}:1"])
+        assert client.exec(batch, raise_on_error=True) == ["OK", b"a"]
+        client.custom_command(["PING"])
+    key = f"{index_name}:1".encode()
+    assert commands.round_trips == [[[b"SET", key, b"a"], [b"GET", key]], [[b"PING"]]]
+    assert commands.names() == ["SET", "GET", "PING"]
+    commands.clear()
+    assert commands.round_trips == []
+
+
+def test_the_guard_speaks_before_the_server_does() -> None:
+    traffic = GuardedTraffic()
+    trip = RoundTrip(
+        server="one", cluster=False, transaction=False, commands=[[b"FT.SEARCH", b"i", b"*"]]
+    )
+    with pytest.raises(DialectError):
+        traffic.sending(trip)
+    assert len(traffic.violations) == 1
+
+
+@pytest.mark.wrong_dialect
+def test_a_marked_test_may_send_what_it_likes(search_server: Server) -> None:
+    with (
+        client_of(search_server.url) as client,
+        pytest.raises(RequestError, match=r"(?i)no such index|not found"),
+    ):
+        client.custom_command(["FT.SEARCH", "missing", "*"])
