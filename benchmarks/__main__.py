@@ -20,10 +20,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from servers import start_server
-
 from benchmarks.contenders import Contender, CoreIndex, LangChainStore, RawGlide
 from benchmarks.corpus import Corpus, banking, clustered, xquad
+from servers import start_server
 from valkey_vector import Connection, Flat, Hnsw
 
 K = 10

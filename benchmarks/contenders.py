@@ -81,10 +81,10 @@ class _Known(Embeddings):
     def __init__(self, vectors: Sequence[Sequence[float]]) -> None:
         self._vectors = vectors
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
         return list(self._vectors)  # type: ignore[arg-type]
 
-    def embed_query(self, text: str) -> list[float]:
+    def embed_query(self, text: str) -> list[float]:  # noqa: ARG002
         raise AssertionError("the benchmark searches by vector")
 
 
@@ -179,7 +179,7 @@ class RawGlide:
         ]
         self._query = query_text(compile_filter(FILTER, self._entry).plan)
 
-    def ingest(self, corpus: Corpus) -> None:
+    def ingest(self, corpus: Corpus) -> None:  # noqa: ARG002 - prepared beforehand
         with Index.open("x", url=self._url) as opened:
             capabilities = opened.connection.capabilities
         self._clients[0].custom_command(create_command(self._entry, capabilities))  # type: ignore[arg-type]
@@ -199,7 +199,7 @@ class RawGlide:
         packed = np.asarray(vector, dtype="<f4")
         ef = EF_RUNTIME if isinstance(self._algorithm, Hnsw) else None
         query = f"({self._query})" if filtered else "*"
-        command = knn_command(self._entry, query, packed, k, [CONTENT, METADATA], ef)
+        command = knn_command(self._entry, query, packed, k, [CONTENT, METADATA], ef_runtime=ef)
         reply: Any = self._clients[0].custom_command(command)  # type: ignore[arg-type]
         return [key.decode()[len(self._entry.prefix) :] for key in reply[1]]
 

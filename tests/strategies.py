@@ -13,8 +13,18 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from valkey_vector import F, Filter, Flat, Hnsw, Metric, NumericField, Record, Schema
-from valkey_vector import TagField, TextField
+from valkey_vector import (
+    F,
+    Filter,
+    Flat,
+    Hnsw,
+    Metric,
+    NumericField,
+    Record,
+    Schema,
+    TagField,
+    TextField,
+)
 from valkey_vector.filters.ast import (
     Always,
     And,
@@ -60,10 +70,10 @@ MOMENTS: list[date | datetime] = [
     date(1600, 2, 29),
     date.min,
     date.max,
-    datetime(2024, 1, 31),
+    datetime(2024, 1, 31),  # noqa: DTZ001
     datetime(2024, 1, 31, tzinfo=UTC),
     datetime(2024, 1, 31, 1, tzinfo=timezone(timedelta(hours=1))),
-    datetime(2024, 1, 31, 12, 0, 0, 1),
+    datetime(2024, 1, 31, 12, 0, 0, 1),  # noqa: DTZ001
     datetime(2300, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
     datetime.max.replace(tzinfo=UTC),
 ]  # fmt: skip
@@ -75,7 +85,22 @@ KEYS = ["a", "b", "a.b", "a.b.c", "", ".", "_", "a_xn", "v", "é\n", LONG_KEY]
 NUMBER_KEY, TAG_KEY, TEXT_KEY = "num", "tag", "text"
 """Keys that hold only what a schema may declare them to be."""
 
-PATTERNS = ["%", "", "_", "%e%", "r_d", "R%", "%\\%%", "acme\\*", "%\n%", "\\", "%%_", "%é", "2024-%", "%\x00%"]
+PATTERNS = [
+    "%",
+    "",
+    "_",
+    "%e%",
+    "r_d",
+    "R%",
+    "%\\%%",
+    "acme\\*",
+    "%\n%",
+    "\\",
+    "%%_",
+    "%é",
+    "2024-%",
+    "%\x00%",
+]
 
 IDS = [
     "a", "b", "A", " ", "*", "a*", "a:b", ":", "{a}", "é", "😀", "\n", "\x00", "v", "x\\", '"', "2024-01-31",
@@ -136,7 +161,9 @@ vectors = st.lists(st.integers(-2, 2), min_size=DIMENSION, max_size=DIMENSION)
 @st.composite
 def collections(draw: DrawFn, size: int) -> list[Record]:
     """Up to `size` records of different ids, some of them without a vector."""
-    ids = draw(st.lists(st.sampled_from(IDS) | st.integers(0, 99).map(str), unique=True, max_size=size))
+    ids = draw(
+        st.lists(st.sampled_from(IDS) | st.integers(0, 99).map(str), unique=True, max_size=size)
+    )
     return [
         Record(
             id=id,
@@ -160,7 +187,10 @@ schemas = st.builds(
 )
 
 fields = st.one_of(
-    paths.map(Field), paths.map(Field), paths.map(Field), st.sampled_from([Field("id", "id"), Field("content", "content")])
+    paths.map(Field),
+    paths.map(Field),
+    paths.map(Field),
+    st.sampled_from([Field("id", "id"), Field("content", "content")]),
 )
 comparable = st.one_of(numbers, numbers, texts, moments, st.booleans())
 
@@ -187,8 +217,12 @@ def _every_node() -> SearchStrategy[Filter]:
     if unknown:
         raise TypeError(f"nodes and strategies do not fit: {unknown}")
     rare, usual = (Always, Never), [node for node in _PREDICATES if node not in (Always, Never)]
-    leaves = st.one_of(*(_PREDICATES[node] for node in usual), st.one_of(*(_PREDICATES[node] for node in rare)))
-    return st.recursive(leaves, lambda parts: st.one_of(*_combinations(parts).values()), max_leaves=6)
+    leaves = st.one_of(
+        *(_PREDICATES[node] for node in usual), st.one_of(*(_PREDICATES[node] for node in rare))
+    )
+    return st.recursive(
+        leaves, lambda parts: st.one_of(*_combinations(parts).values()), max_leaves=6
+    )
 
 
 filters = _every_node()
@@ -213,7 +247,11 @@ def pointed_filters(draw: DrawFn, records: list[Record]) -> Filter:
     if isinstance(value, list) and value and value[0] is not None:
         makers.append(lambda: field.contains(value[0]))
     if not isinstance(value, (list, dict)):
-        makers += [lambda: field >= value, lambda: field < value, lambda: field.between(value, value)]
+        makers += [
+            lambda: field >= value,
+            lambda: field < value,
+            lambda: field.between(value, value),
+        ]
     found = draw(st.sampled_from(makers))()
     return draw(
         st.sampled_from([found, ~found, found | pointed, found & ~pointed, ~(found & pointed)])

@@ -12,8 +12,8 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from valkey_vector import queries
-from valkey_vector.bulk import BulkWriter
 from valkey_vector.asynchrony import twin
+from valkey_vector.bulk import BulkWriter
 from valkey_vector.connection import Connection
 from valkey_vector.document import CONTENT, METADATA, VECTOR, decode_record
 from valkey_vector.engines.base import Engine, IndexInfo, Row
@@ -138,7 +138,7 @@ class Index:
             ConfigurationError: its dimension is not known.
             IndexMismatchError: it exists with other settings.
         """
-        self._lifecycle.write(lambda engine: None, None)
+        self._lifecycle.write(lambda _: None, None)
 
     def upsert(
         self,
@@ -272,13 +272,15 @@ class Index:
         ef_runtime: int | None = None,
         with_vectors: bool = False,
     ) -> list[Hit]:
-        """k records near a vector and unlike each other (maximal marginal relevance), in the order chosen.
+        """K records near a vector and unlike each other (maximal marginal relevance), in the order chosen.
 
         Args:
-            vector: as for `search`; so are `filter` and `ef_runtime`.
+            vector: float sequence of length `dimension`.
             k: how many to choose, at least 1.
             fetch_k: among how many of the nearest; at least k of them are brought.
             lambda_mult: 0 for diversity alone to 1 for nearness alone.
+            filter: what records must match; None for all.
+            ef_runtime: as for `search`.
             with_vectors: keep the vectors in the records.
         """
         candidates = max(check_k(k, "k"), check_k(fetch_k, "fetch_k"))
@@ -403,7 +405,7 @@ class Index:
             schema = engine.entry.schema
             check_vector(checked, schema.dimension, "the query")
             query = queries.prepare_query(self._lifecycle, engine, chosen)
-            rows = queries.nearest(engine, query, checked, k, fields, ef_runtime)
+            rows = queries.nearest(engine, query, checked, k, fields, ef_runtime=ef_runtime)
             return [_hit(row, schema.metric) for row in rows]
 
         return self._lifecycle.read(search, [])

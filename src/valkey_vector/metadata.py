@@ -21,7 +21,7 @@ from valkey_vector.tokens import element_token, kind_token, value_token
 
 __all__ = ["MISSING", "IndexedItems", "dump", "indexed_items", "load", "lookup"]
 
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
+MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
 """What `lookup` gives where there is nothing."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)

@@ -84,6 +84,7 @@ def nearest(
     vector: Float32Array,
     k: int,
     fields: Sequence[str],
+    *,
     ef_runtime: int | None,
 ) -> list[Row]:
     """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer."""

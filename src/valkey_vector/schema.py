@@ -123,7 +123,7 @@ class TextField:
 
 DeclaredField: TypeAlias = TagField | NumericField | TextField
 
-_KINDS: dict[str, type[TagField] | type[NumericField] | type[TextField]] = {
+_KINDS: dict[str, type[TagField | NumericField | TextField]] = {
     "tag": TagField,
     "numeric": NumericField,
     "text": TextField,
@@ -173,7 +173,9 @@ class Schema:
 
         Args:
             source: a schema, a dict as `to_dict` gives it, the path of a YAML file with one, or None.
-            dimension: overrides the source's, if given; so do `metric` and `algorithm`.
+            dimension: overrides the source's, if given.
+            metric: likewise.
+            algorithm: likewise.
 
         Raises:
             ConfigurationError: a setting is unknown or out of range; names it.

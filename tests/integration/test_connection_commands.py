@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -292,10 +292,13 @@ def test_closing_while_many_threads_send_ends_in_clear_errors_only(server: TestS
         started = threading.Barrier(9)
 
         def work(connection: Connection, started: threading.Barrier) -> None:
-            started.wait(10)
-            with pytest.raises(ConfigurationError, match="closed"):
+            def send_for_ever() -> NoReturn:
                 while True:
                     connection.execute("PING")
+
+            started.wait(10)
+            with pytest.raises(ConfigurationError, match="closed"):
+                send_for_ever()
 
         with ThreadPoolExecutor(8) as threads:
             futures = [threads.submit(work, connection, started) for _ in range(8)]

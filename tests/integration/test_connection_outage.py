@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_commands_under_way_fail_when_the_server_dies(server: TestServer) -> Non
             assert time.monotonic() < deadline
         server.kill()
         for future in futures:
-            fails_promptly(lambda future=future: future.result(PROMPT_SECONDS))
+            fails_promptly(partial(future.result, PROMPT_SECONDS))
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.0005, 0.001, 0.002, 0.005, 0.02])
@@ -102,13 +103,16 @@ def test_a_busy_connection_never_hangs_when_the_server_dies(server: TestServer) 
 
 
 def test_other_connections_coming_and_going_do_not_hide_an_outage() -> None:
-    with start_server() as other, start_server() as server:
-        with Connection.open(server.url) as connection:
-            connection.execute("PING")
-            server.kill()
-            with Connection.open(other.url) as replacement:
-                replacement.execute("PING")
-                fails_promptly(lambda: connection.execute("PING"))
+    with (
+        start_server() as other,
+        start_server() as server,
+        Connection.open(server.url) as connection,
+    ):
+        connection.execute("PING")
+        server.kill()
+        with Connection.open(other.url) as replacement:
+            replacement.execute("PING")
+            fails_promptly(lambda: connection.execute("PING"))
 
 
 def test_idempotent_reads_survive_a_short_outage() -> None:
@@ -178,9 +182,11 @@ def test_threads_that_wait_for_a_failing_connection_fail_together() -> None:
 
 
 def test_a_server_that_is_loading_its_data_is_an_outage() -> None:
-    with start_server(extra=["--appendonly", "yes"]) as server:
-        with Connection.open(server.url) as connection:
-            connection.execute("PING")
-            server.command("DEBUG", "SET-ACTIVE-EXPIRE", "1")
-            with pytest.raises(ConnectionLostError, match="LOADING"):
-                connection.execute("EVAL", "return redis.error_reply('LOADING data')", "0")
+    with (
+        start_server(extra=["--appendonly", "yes"]) as server,
+        Connection.open(server.url) as connection,
+    ):
+        connection.execute("PING")
+        server.command("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+        with pytest.raises(ConnectionLostError, match="LOADING"):
+            connection.execute("EVAL", "return redis.error_reply('LOADING data')", "0")

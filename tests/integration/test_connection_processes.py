@@ -28,6 +28,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
         yield server
 
 
+def restart_soon(server: TestServer) -> None:
+    time.sleep(0.3)
+    server.restart()
+
+
 def in_child(function: Callable[[], bool]) -> bool:
     """Whether the function returned True in a forked child within ten seconds."""
     child = os.fork()
@@ -125,7 +130,7 @@ def test_a_child_forked_during_an_outage_works_when_the_server_is_back(
             return False
 
         with ThreadPoolExecutor(1) as threads:
-            restarted = threads.submit(lambda: (time.sleep(0.3), server.restart()))
+            restarted = threads.submit(restart_soon, server)
             assert in_child(wait_and_use)
             restarted.result(20)
     assert "Traceback" not in capfd.readouterr().err

@@ -76,19 +76,23 @@ def forwarder(context: ssl.SSLContext, target: tuple[str, int]) -> Iterator[int]
     def serve(raw: socket.socket) -> None:
         raw.settimeout(5)
         # A client that goes away, or whose certificate is refused, is not the forwarder's concern.
-        with contextlib.suppress(OSError), context.wrap_socket(raw, server_side=True) as outside:
-            with socket.create_connection(target) as inside, selectors.DefaultSelector() as ready:
-                outside.settimeout(None)
-                ready.register(outside, selectors.EVENT_READ, inside)
-                ready.register(inside, selectors.EVENT_READ, outside)
-                while not ended.is_set():
-                    for key, _ in ready.select(0.05):
-                        data = key.fileobj.recv(65536)  # type: ignore[union-attr]
-                        while isinstance(key.fileobj, ssl.SSLSocket) and key.fileobj.pending():
-                            data += key.fileobj.recv(65536)
-                        if not data:
-                            return
-                        key.data.sendall(data)
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(raw, server_side=True) as outside,
+            socket.create_connection(target) as inside,
+            selectors.DefaultSelector() as ready,
+        ):
+            outside.settimeout(None)
+            ready.register(outside, selectors.EVENT_READ, inside)
+            ready.register(inside, selectors.EVENT_READ, outside)
+            while not ended.is_set():
+                for key, _ in ready.select(0.05):
+                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    while isinstance(key.fileobj, ssl.SSLSocket) and key.fileobj.pending():
+                        data += key.fileobj.recv(65536)
+                    if not data:
+                        return
+                    key.data.sendall(data)
 
     thread = threading.Thread(target=accept)
     thread.start()

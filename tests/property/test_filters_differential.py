@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ EXAMPLES = 130
 FILTERS = 20
 RECORDS = 40
 
-ENGINES = ("native", "search")
+ENGINES: tuple[Literal["native", "search"], ...] = ("native", "search")
 
 
 class Tally:
@@ -46,7 +46,9 @@ class Tally:
         self.telling += 0 < found < of
         self.seen.update(type(node) for node in nodes_of(filter))
         self.seen.update(kind_of(value) for value in literals_of(filter))
-        self.seen.update(c for value in literals_of(filter) if isinstance(value, str) for c in value)
+        self.seen.update(
+            c for value in literals_of(filter) if isinstance(value, str) for c in value
+        )
 
 
 @pytest.mark.timeout(900)
@@ -67,12 +69,16 @@ def test_both_engines_agree_with_the_oracle_on_any_filter(
     assert set(tally.seen) >= set("*|}{,=>\\\"'\n\x00 ")
 
 
-def check_examples(connections: dict[str, Connection], name: str, tally: Tally) -> None:
+def check_examples(
+    connections: dict[Literal["native", "search"], Connection], name: str, tally: Tally
+) -> None:
     """Let Hypothesis write records to new indexes on both engines, and ask them."""
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data(), schemas, collections(RECORDS), vectors)
-    def check(data: st.DataObject, schema: Schema, records: list[Record], vector: list[int]) -> None:
+    def check(
+        data: st.DataObject, schema: Schema, records: list[Record], vector: list[int]
+    ) -> None:
         indexes = {
             engine: Index.open(name, connection=connection, schema=schema, engine=engine)
             for engine, connection in connections.items()
@@ -110,12 +116,19 @@ def check_answers(
         hits = index.search(vector, k=k, filter=filter)
         measured = [distance for distance, _ in ranked[:k]]
         assert [hit.distance for hit in hits] == pytest.approx(measured, abs=1e-4), engine
-        check_hits(engine, hits, {record.id: record for record in expected}, dict(map(reversed, ranked)))
+        check_hits(
+            engine,
+            hits,
+            {record.id: record for record in expected},
+            {id: distance for distance, id in ranked},
+        )
         if k > len(ranked):
             assert {hit.record.id for hit in hits} == {id for _, id in ranked}, engine
 
 
-def check_hits(engine, hits: Sequence[Hit], expected, measured) -> None:
+def check_hits(
+    engine: str, hits: Sequence[Hit], expected: Mapping[str, Record], measured: Mapping[str, float]
+) -> None:
     for hit in hits:
         assert hit.record.id in expected, engine
         assert hit.distance == pytest.approx(measured[hit.record.id], abs=1e-4)

@@ -106,7 +106,7 @@ def test_a_wrong_setting_is_refused_by_name(wrong: dict[str, Any], named: str) -
     "wrong", [{"ca": 5}, {"ca": ""}, {"certificate": "/c"}, {"key": b"k"}, {"ca": b""}]
 )
 def test_wrong_tls_settings_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="TLS|tls"):
+    with pytest.raises(ConfigurationError, match=r"TLS|tls"):
         TlsSettings(**wrong)
 
 
@@ -115,7 +115,7 @@ def test_wrong_tls_settings_are_refused(wrong: dict[str, Any]) -> None:
     [{"cluster_name": ""}, {"region": ""}, {"service": "s3"}, {"refresh_interval": 0}],
 )
 def test_wrong_iam_settings_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="IAM|iam"):
+    with pytest.raises(ConfigurationError, match=r"IAM|iam"):
         IamSettings(**{"cluster_name": "c", "region": "r", **wrong})
 
 

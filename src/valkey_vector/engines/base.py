@@ -136,7 +136,8 @@ class Engine(Protocol):
         ef_runtime: int | None,
     ) -> list[Row]:
         """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
-        fewer."""
+        fewer.
+        """
         ...
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:

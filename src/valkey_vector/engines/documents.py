@@ -135,7 +135,8 @@ class Documents:
         lane: int,
     ) -> WriteOutcome:
         """One script for each document. With FAIL what is there is looked for first, so that normally
-        nothing is written; a document that appears meanwhile is still not overwritten."""
+        nothing is written; a document that appears meanwhile is still not overwritten.
+        """
         if policy is WritePolicy.FAIL:
             exist = self._guarded([["EXISTS", self.key(item.id)] for item in batch], lane=lane)
             if any(exist):

@@ -17,14 +17,13 @@ from typing import Any
 
 from valkey_vector.catalog import Catalog, CatalogEntry
 from valkey_vector.connection import Connection
-from valkey_vector.document import CREATED, EXPIRES, VECTOR, Prepared
+from valkey_vector.document import CREATED, EXPIRES, VECTOR
 from valkey_vector.engines import scripts
-from valkey_vector.engines.base import IndexInfo, Row, WriteOutcome
+from valkey_vector.engines.base import IndexInfo, Row
 from valkey_vector.engines.documents import Documents, in_batches, row_of
 from valkey_vector.engines.replica import Replica
 from valkey_vector.errors import UnsupportedFeatureError
 from valkey_vector.filters.plan import TAGS, Everything, NoDocument, Plan
-from valkey_vector.record import WritePolicy
 from valkey_vector.vectors import Float32Array
 
 __all__ = ["NativeEngine"]
@@ -85,7 +84,7 @@ class NativeEngine:
         k: int,
         plan: Plan,
         fields: Sequence[str],
-        ef_runtime: int | None,
+        ef_runtime: int | None,  # noqa: ARG002 - the protocol's
     ) -> list[Row]:
         """The k nearest of the documents a plan selects; exact, so `ef_runtime` is of no concern."""
         if isinstance(plan, NoDocument):

@@ -9,9 +9,9 @@ from typing import Any
 
 from valkey_vector.catalog import Catalog, CatalogEntry
 from valkey_vector.connection import Argument, Connection, SearchModule
-from valkey_vector.document import CREATED, EXPIRES, VECTOR, Prepared
+from valkey_vector.document import CREATED, EXPIRES, VECTOR
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import IndexInfo, Row, StaleIndexError, WriteOutcome
+from valkey_vector.engines.base import IndexInfo, Row, StaleIndexError
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
@@ -26,7 +26,6 @@ from valkey_vector.filters.plan import (
     plan_fields,
     selects,
 )
-from valkey_vector.record import WritePolicy
 from valkey_vector.schema import Flat, Hnsw
 from valkey_vector.tokens import HAS_VECTOR
 from valkey_vector.vectors import Float32Array
@@ -183,14 +182,14 @@ class SearchEngine:
             if len(asked) == 1:
                 return [self._connection.execute(*asked[0], retry=True)]
             replies = self._connection.pipeline(asked, retry=True)
-            for reply in replies:
-                if isinstance(reply, ServerError):
-                    raise reply
-            return replies
+            errors = (reply for reply in replies if isinstance(reply, ServerError))
+            if error := next(errors, None):
+                raise error
         except ServerError as error:
             if commands.index_is_missing(error.message):
                 raise StaleIndexError from error
             raise
+        return replies
 
     def _await_backfill(self) -> None:
         """Once after opening: while the server indexes what was there before the index, it finds only a part.
@@ -240,7 +239,7 @@ class SearchEngine:
         queries = ["*"] if isinstance(plan, Everything) else self._queries(plan)
         replies = self._ask(
             [
-                commands.knn_command(self.entry, _grouped(query), vector, k, fields, ef)
+                commands.knn_command(self.entry, _grouped(query), vector, k, fields, ef_runtime=ef)
                 for query in queries
             ]
         )
@@ -295,9 +294,8 @@ class SearchEngine:
         selected: list[Row] = []
         for keys in self._connection.scan(f"{self.entry.prefix}*"):
             ids = [key.decode()[len(self.entry.prefix) :] for key in keys]
-            for row in self.fetch(ids, needed):
-                if row is not None and selects(plan, row.fields):
-                    selected.append(row)
+            found = (row for row in self.fetch(ids, needed) if row is not None)
+            selected.extend(row for row in found if selects(plan, row.fields))
         yield from _paged(_without_repeats(iter(sorted(selected, key=_age))))
 
     def _described(self) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def knn_command(
     vector: Float32Array,
     k: int,
     fields: Sequence[str],
+    *,
     ef_runtime: int | None,
 ) -> list[Argument]:
     """FT.SEARCH for the k nearest among those a query selects (``*`` for all)."""

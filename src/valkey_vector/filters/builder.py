@@ -91,7 +91,7 @@ class FieldExpression:
         return Exists(self._field)
 
     def like(self, pattern: str) -> Filter:
-        """Text that fits a pattern: ``%`` any text, ``_`` any character, ``\\`` takes the next literally."""
+        r"""Text that fits a pattern: ``%`` any text, ``_`` any character, ``\`` takes the next literally."""
         return Like(self._field, pattern)
 
     def ilike(self, pattern: str) -> Filter:

@@ -12,7 +12,7 @@ under any nesting; a filter is exact where the two meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol, TypeAlias, assert_never
@@ -36,6 +36,7 @@ from valkey_vector.temporal import instant, parse_iso
 from valkey_vector.tokens import element_token, kind_token, presence_tokens, value_token
 
 __all__ = [
+    "TAGS",
     "AllOf",
     "AnyOf",
     "Compiled",
@@ -45,12 +46,11 @@ __all__ = [
     "Plan",
     "Range",
     "Slots",
-    "TAGS",
     "Tokens",
     "all_of",
     "any_of",
-    "complement",
     "compile_filter",
+    "complement",
     "plan_fields",
     "selects",
 ]
@@ -283,17 +283,9 @@ def _bounds(filter: Filter, slots: Slots) -> _Bounds:
         case Never():
             return _exactly(_NOTHING)
         case And(parts):
-            each = [_bounds(part, slots) for part in parts]
-            upper = all_of(bounds.upper for bounds in each)
-            if all(bounds.exact for bounds in each):
-                return _exactly(upper)
-            return _Bounds(all_of(bounds.lower for bounds in each), upper)
+            return _combined(all_of, [_bounds(part, slots) for part in parts])
         case Or(parts):
-            each = [_bounds(part, slots) for part in parts]
-            upper = any_of(bounds.upper for bounds in each)
-            if all(bounds.exact for bounds in each):
-                return _exactly(upper)
-            return _Bounds(any_of(bounds.lower for bounds in each), upper)
+            return _combined(any_of, [_bounds(part, slots) for part in parts])
         case Not(part):
             inner = _bounds(part, slots)
             if inner.exact:
@@ -315,6 +307,13 @@ def _bounds(filter: Filter, slots: Slots) -> _Bounds:
             return _compare(field.path, operator, value, slots)
         case _:
             assert_never(filter)
+
+
+def _combined(combine: Callable[[Iterable[Plan]], Plan], each: Sequence[_Bounds]) -> _Bounds:
+    upper = combine(bounds.upper for bounds in each)
+    if all(bounds.exact for bounds in each):
+        return _exactly(upper)
+    return _Bounds(combine(bounds.lower for bounds in each), upper)
 
 
 def _exactly(plan: Plan) -> _Bounds:
