@@ -112,16 +112,9 @@ class Wiretap:
                 trip, lambda: original_script(client, script, *rest, **options), single=True
             )
 
-        def cluster_scan(client: BaseClient, cursor: Any, *rest: Any, **options: Any) -> Any:
-            trip = _trip(client, [[b"SCAN", cursor.get_cursor().encode()]])
-            return tap._pass(
-                trip, lambda: original_scan(client, cursor, *rest, **options), single=True
-            )
-
         original_command = self._wrap(BaseClient, "_execute_command", execute_command)
         original_batch = self._wrap(BaseClient, "_execute_batch", execute_batch)
         original_script = self._wrap(BaseClient, "_execute_script", execute_script)
-        original_scan = self._wrap(GlideClusterClient, "_cluster_scan", cluster_scan)
 
     def uninstall(self) -> None:
         for (owner, name), original in self._originals.items():

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import EllipsisType
+from types import EllipsisType, TracebackType
 from typing import Any, Self
 
 from langchain_core.documents import Document
@@ -113,11 +113,20 @@ class ValkeyVectorStore(SearchableStore):
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         batch_size: int = 100,
+        progress: bool | None = None,
         **settings: Any,
     ) -> Self:
         """A store with these texts added (`add_texts`) to what its index holds. `settings` are the class's."""
         store = cls(embedding, **settings)
-        store.add_texts(texts, metadatas, ids=ids, ttl=ttl, policy=policy, batch_size=batch_size)
+        store.add_texts(
+            texts,
+            metadatas,
+            ids=ids,
+            ttl=ttl,
+            policy=policy,
+            batch_size=batch_size,
+            progress=progress,
+        )
         return store
 
     @classmethod
@@ -131,12 +140,19 @@ class ValkeyVectorStore(SearchableStore):
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         batch_size: int = 100,
+        progress: bool | None = None,
         **settings: Any,
     ) -> Self:
         """`from_texts`, awaited."""
         store = await offload(partial(cls, embedding, **settings))
         await store.aadd_texts(
-            texts, metadatas, ids=ids, ttl=ttl, policy=policy, batch_size=batch_size
+            texts,
+            metadatas,
+            ids=ids,
+            ttl=ttl,
+            policy=policy,
+            batch_size=batch_size,
+            progress=progress,
         )
         return store
 
@@ -194,6 +210,7 @@ class ValkeyVectorStore(SearchableStore):
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         batch_size: int = 100,
+        progress: bool | None = None,
     ) -> list[str]:
         """Embed texts and store them.
 
@@ -207,6 +224,7 @@ class ValkeyVectorStore(SearchableStore):
             ttl: seconds until these are gone; None keeps them.
             policy: what to do with ids that are stored already: OVERWRITE, SKIP or FAIL.
             batch_size: how many are sent in one request, 1 to 10,000.
+            progress: show a bar; None shows one on a terminal if there is more than one batch.
 
         Returns:
             The ids, in the order of the texts.
@@ -222,7 +240,9 @@ class ValkeyVectorStore(SearchableStore):
             return []
         records = addition.records(self._embedding.embed_documents(addition.texts))
         try:
-            self._index.upsert(records, policy=policy, ttl=ttl, batch_size=batch_size)
+            self._index.upsert(
+                records, policy=policy, ttl=ttl, batch_size=batch_size, progress=progress
+            )
         except PartialWriteError as error:
             raise addition.failure(error) from error
         return addition.ids
@@ -236,6 +256,7 @@ class ValkeyVectorStore(SearchableStore):
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         batch_size: int = 100,
+        progress: bool | None = None,
     ) -> list[str]:
         """`add_texts`, awaited."""
         addition = prepare_addition(texts, metadatas, ids)
@@ -243,7 +264,9 @@ class ValkeyVectorStore(SearchableStore):
             return []
         records = addition.records(await self._embedding.aembed_documents(addition.texts))
         try:
-            await self._index.aupsert(records, policy=policy, ttl=ttl, batch_size=batch_size)
+            await self._index.aupsert(
+                records, policy=policy, ttl=ttl, batch_size=batch_size, progress=progress
+            )
         except PartialWriteError as error:
             raise addition.failure(error) from error
         return addition.ids
@@ -260,7 +283,7 @@ class ValkeyVectorStore(SearchableStore):
         Args:
             documents: what to store; they are not changed.
             ids: instead of the documents' own. A document without one gets one that is generated.
-            options: `ttl`, `policy` and `batch_size`.
+            options: `ttl`, `policy`, `batch_size` and `progress`.
         """
         texts, metadatas, ids = _columns(documents, ids)
         return self.add_texts(texts, metadatas, ids=ids, **options)
@@ -330,6 +353,36 @@ class ValkeyVectorStore(SearchableStore):
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """`get_by_ids`, awaited."""
         return [to_document(record) for record in await self._index.aget(ids) if record is not None]
+
+    def close(self) -> None:
+        """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
+        self._index.close()
+
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        await self._index.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     def _log_wipe(self, count: int) -> None:
         _logger.warning(

@@ -185,10 +185,13 @@ def test_lanes_are_connections_of_their_own_made_on_first_use(server: TestServer
 
 def test_a_slow_command_times_out_and_the_connection_goes_on(server: TestServer) -> None:
     with Connection.open(f"{server.url}?request_timeout=0.2") as connection:
+        connection.execute("PING")
+        server.command("CLIENT", "PAUSE", "5000", "WRITE")
         with pytest.raises(RequestTimeoutError) as caught:
-            connection.execute("BLPOP", "nothing", "3")
+            connection.execute("SET", "key", "value")
         assert isinstance(caught.value, TimeoutError)
         assert connection.execute("PING", lane=1) == b"PONG"
+        server.command("CLIENT", "UNPAUSE")
 
 
 def test_a_pipeline_may_take_longer_than_one_command(server: TestServer) -> None:

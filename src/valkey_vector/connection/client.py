@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"
 
+# How often a cluster is looked through before a scan that its resharding disturbs gives up.
+_SCANS = 5
+
 Argument = str | bytes
 Reply = Any
 T = TypeVar("T")
@@ -168,18 +171,12 @@ class Connection:
         Raises:
             ServerError: as :meth:`execute`.
         """
+        wanted: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
         if self._lane(0).cluster:
-            yield from self._lane(0).scan_cluster(pattern, count)
+            yield from self._scan_cluster(wanted)
             return
-        cursor: bytes = b"0"
-        while True:
-            cursor, keys = self.execute(
-                "SCAN", cursor, "MATCH", pattern, "COUNT", str(count), retry=True
-            )
-            if keys:
-                yield keys
-            if cursor == b"0":
-                return
+        first = self.execute("SCAN", "0", *wanted, retry=True)
+        yield from _scanned(first, lambda at: self.execute("SCAN", at, *wanted, retry=True))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -189,8 +186,9 @@ class Connection:
             ServerError: as :meth:`execute`.
         """
         if self._capabilities is None:
+            # Connecting may ask already, to see whether the server is a cluster.
+            self._repeated(lambda: self._lane(0), retry=True)
             self._capabilities = capabilities_from(
-                # Connecting may have asked already, to see whether the server is a cluster.
                 self._probed or self.pipeline(PROBES, retry=True)
             )
         return self._capabilities
@@ -234,6 +232,30 @@ class Connection:
             with self._lock:
                 settings = self._resolve()
         return type(self), (settings,)
+
+    def _scan_cluster(self, wanted: Sequence[Argument]) -> Iterator[list[bytes]]:
+        """SCAN on every primary, again if slots moved meanwhile.
+
+        GLIDE's own cluster scan never returns while the cluster is down (GLIDE 2.6).
+        """
+        slots = self.execute("CLUSTER", "SLOTS", retry=True)
+        for _ in range(_SCANS):
+            firsts = self._repeated(
+                lambda: self._lane(0).execute_on_primaries(["SCAN", "0", *wanted]), retry=True
+            )
+            for address, first in firsts.items():
+
+                def proceed(at: bytes, address: bytes = address) -> Any:
+                    command = ["SCAN", at, *wanted]
+                    return self._repeated(
+                        lambda: self._lane(0).execute_on(address, command), retry=True
+                    )
+
+                yield from _scanned(first, proceed)
+            before, slots = slots, self.execute("CLUSTER", "SLOTS", retry=True)
+            if slots == before:
+                return
+        raise ServerError(f"the cluster's slots moved during each of {_SCANS} scans", "SCAN")
 
     def _repeated(self, attempt: Callable[[], T], retry: bool) -> T:
         delay = self.settings.retry_delay
@@ -307,6 +329,17 @@ class Connection:
         self._lock = threading.RLock()
         for lane in self._resources.lanes.values():
             lane.forget_requests()
+
+
+def _scanned(reply: Any, proceed: Callable[[bytes], Any]) -> Iterator[list[bytes]]:
+    """The keys of a first reply to SCAN, and of those that continue it."""
+    while True:
+        cursor, keys = reply
+        if keys:
+            yield keys
+        if cursor == b"0":
+            return
+        reply = proceed(cursor)
 
 
 def _renew_connections_in_child() -> None:

@@ -102,19 +102,21 @@ class Lane:
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
-    def scan_cluster(self, pattern: str | bytes, count: int) -> Iterator[list[bytes]]:
-        """Batches of keys that match the pattern, from every node of a cluster."""
+    def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
+        """Send one command to every primary of a cluster; the replies by the node's address."""
+        replies: dict[bytes, Any] = self._routed(command, glide.AllPrimaries())
+        return replies
+
+    def execute_on(self, address: bytes, command: Sequence[str | bytes]) -> Any:
+        """Send one command to a node of a cluster, by its address as `execute_on_primaries` gives it."""
+        return self._routed(command, glide.ByAddressRoute(address.decode()))
+
+    def _routed(self, command: Sequence[str | bytes], route: glide.Route) -> Any:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("this lane is no cluster client")
-        cursor: glide.ClusterScanCursor = glide.ClusterScanCursor()  # type: ignore[no-untyped-call]
-        while not cursor.is_finished():
-            with self._request("SCAN"):
-                # GLIDE's annotation leaves open which of the two is which.
-                reply: list[Any] = list(client.scan(cursor, match=pattern, count=count))
-            cursor, keys = reply
-            if keys:
-                yield keys
+        with self._request(_name(command)):
+            return client.custom_command(list(command), route)
 
     def close(self) -> None:
         """Close the client as soon as no request is under way; may be called twice."""
