@@ -157,6 +157,10 @@ def _check_record(record: Record, position: int) -> None:
         raise InvalidInputError(
             f"the id of item {position} must be non-empty text, not {record.id!r}"
         )
+    if "\0" in record.id:
+        raise InvalidInputError(
+            f"the id of item {position} holds a NUL, which search modules cut off: {record.id!r}"
+        )
     if len(record.id) > _LONGEST_ID:
         raise InvalidInputError(
             f"the id of item {position} is longer than {_LONGEST_ID} characters"

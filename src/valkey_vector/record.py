@@ -47,7 +47,7 @@ class Record:
     """One stored item.
 
     Attributes:
-        id: unique within its index; any non-empty text.
+        id: unique within its index; any non-empty text without NUL.
         content: the text itself.
         vector: the embedding, of the index's dimension; None stores the record without one: it
             is found by id and by filter, never by vector.

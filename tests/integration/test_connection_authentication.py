@@ -96,8 +96,8 @@ def test_a_command_that_the_user_may_not_run_is_an_authentication_error(
 ) -> None:
     with Connection.open(url(server, f"poor:{quote(PASSWORD, safe='')}")) as connection:
         with pytest.raises(AuthenticationError, match="NOPERM"):
-            connection.execute("FLUSHALL")
-        reply = connection.pipeline([["FLUSHALL"]])[0]
+            connection.execute("CONFIG", "GET", "maxmemory")
+        reply = connection.pipeline([["CONFIG", "GET", "maxmemory"]])[0]
         assert isinstance(reply, AuthenticationError)
 
 

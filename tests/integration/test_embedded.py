@@ -26,7 +26,7 @@ SECONDS = 20.0
 
 # A user of the library: opens, tells the socket, and goes on when told to.
 OPEN = """
-import os, signal, socket, subprocess, sys, threading
+import os, signal, socket, subprocess, sys, threading, time
 from valkey_vector.embedded import EmbeddedServer
 
 def tell(text):
@@ -197,7 +197,8 @@ def test_interrupt_from_the_terminal_leaves_the_server_to_the_program() -> None:
     program = OPEN + (
         "try:\n"
         "    tell('waiting')\n"
-        "    signal.pause()\n"
+        "    while True:\n"
+        "        time.sleep(0.05)\n"
         "except KeyboardInterrupt:\n"
         "    tell(ask(server))\n"
     )

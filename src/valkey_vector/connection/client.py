@@ -156,6 +156,16 @@ class Connection:
 
         return self._repeated(attempt, retry)
 
+    def execute_on_primaries(
+        self, *args: Argument, lane: int = 0, retry: bool = False
+    ) -> dict[bytes, Reply]:
+        """Send one command to every primary of a cluster; otherwise as :meth:`execute`.
+
+        Returns:
+            The replies by the address of the node.
+        """
+        return self._repeated(lambda: self._lane(lane).execute_on_primaries(args), retry)
+
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Batches of keys that match a pattern, on every node of a cluster.
 
@@ -240,9 +250,7 @@ class Connection:
         """
         slots = self.execute("CLUSTER", "SLOTS", retry=True)
         for _ in range(_SCANS):
-            firsts = self._repeated(
-                lambda: self._lane(0).execute_on_primaries(["SCAN", "0", *wanted]), retry=True
-            )
+            firsts = self.execute_on_primaries("SCAN", "0", *wanted, retry=True)
             for address, first in firsts.items():
 
                 def proceed(at: bytes, address: bytes = address) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 
 from valkey_vector.catalog import Catalog, CatalogEntry
 from valkey_vector.connection import Argument, Connection, SearchModule
-from valkey_vector.document import CREATED, EXPIRES, VECTOR
+from valkey_vector.document import CREATED, EXPIRES, VECTOR, Prepared
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import IndexInfo, Row, StaleIndexError
+from valkey_vector.engines.base import IndexInfo, Row, StaleIndexError, WriteOutcome
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
@@ -26,6 +26,7 @@ from valkey_vector.filters.plan import (
     plan_fields,
     selects,
 )
+from valkey_vector.record import WritePolicy
 from valkey_vector.schema import Flat, Hnsw
 from valkey_vector.tokens import HAS_VECTOR
 from valkey_vector.vectors import Float32Array
@@ -51,8 +52,6 @@ class SearchEngine:
         self._limits = QueryLimits(
             self._capabilities.max_query_bytes - 128, self._capabilities.max_query_terms
         )
-        self.write = self._documents.write
-        self.replace_metadata = self._documents.replace_metadata
         self.fetch = self._documents.fetch
         self.delete = self._documents.delete
 
@@ -81,6 +80,27 @@ class SearchEngine:
     def learn(self, entry: CatalogEntry) -> None:
         """Take over a newer state of the index's record."""
         self.entry = self._documents.entry = entry
+
+    def write(
+        self,
+        batch: Sequence[Prepared],
+        policy: WritePolicy,
+        ttl: float | None,
+        stamp: int | None,
+        lane: int,
+    ) -> WriteOutcome:
+        """Store a batch; once this returns it is found."""
+        outcome = self._documents.write(batch, policy, ttl, stamp, lane)
+        self._index_now(lane)
+        return outcome
+
+    def replace_metadata(
+        self, id: str, expected: bytes, fields: Sequence[str | bytes]
+    ) -> bool | None:
+        """Write fields if the metadata still is as expected; once this returns they are found."""
+        replaced = self._documents.replace_metadata(id, expected, fields)
+        self._index_now(lane=0)
+        return replaced
 
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects.
@@ -190,6 +210,23 @@ class SearchEngine:
                 raise StaleIndexError from error
             raise
         return replies
+
+    def _index_now(self, lane: int) -> None:
+        """In a cluster, have what scripts wrote indexed.
+
+        Valkey-Search puts that off until the node itself receives a search, and searches that other nodes
+        pass on to it do not count (1.2.1): without this a write could stay unseen for ever.
+        """
+        if not self._capabilities.cluster:
+            return
+        try:
+            self._connection.execute_on_primaries(
+                *commands.flush_command(self.entry), lane=lane, retry=True
+            )
+        except ServerError as error:
+            if commands.index_is_missing(error.message):
+                raise StaleIndexError from error
+            raise
 
     def _await_backfill(self) -> None:
         """Once after opening: while the server indexes what was there before the index, it finds only a part.

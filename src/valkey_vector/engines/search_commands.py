@@ -98,6 +98,19 @@ def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
     return ["FT.SEARCH", entry.search_index, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
+def flush_command(entry: CatalogEntry) -> list[Argument]:
+    """FT.SEARCH, for one node, that finds nothing and makes the node index what scripts wrote.
+
+    In a script, because the client cannot read the replies of several nodes to FT.SEARCH (GLIDE 2.6).
+    """
+    text = f"(@{CREATED}:[-1 -1])=>[KNN 1 @{VECTOR} $vector AS {DISTANCE}]"
+    command: list[Argument] = ["EVAL", "redis.call(unpack(ARGV)) return 1", "0"]
+    command += ["FT.SEARCH", entry.search_index, text]
+    command += ["PARAMS", "2", "vector", bytes(4 * (entry.schema.dimension or 0))]
+    command += ["RETURN", "1", DISTANCE, "LIMIT", "0", "1", "LOCALONLY", "DIALECT", "2"]
+    return command
+
+
 def total(reply: Any) -> int:
     """The number at the head of a search's reply."""
     return int(reply[0])
