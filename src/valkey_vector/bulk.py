@@ -24,6 +24,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.record import Record, WritePolicy, WriteResult
+from valkey_vector.vectors import unpack_vector
 
 __all__ = ["BulkWriter"]
 
@@ -73,6 +74,7 @@ class BulkWriter:
         self._batch_size = batch_size
         self._progress = progress
         self._schema = lifecycle.known_schema()
+        self._refuses_zero = lifecycle.refuses_zero_vectors()
 
     def write(self, records: Iterable[Record], total: int | None) -> WriteResult:
         """Write them all, or raise with what is missing.
@@ -202,6 +204,8 @@ class BulkWriter:
 
     def _prepared(self, batch: Sequence[Record], seen: set[str]) -> list[Prepared]:
         prepared = prepare(batch, self._schema)
+        if self._refuses_zero:
+            _refuse_zero_vectors(prepared)
         if self._schema.dimension is None:
             self._schema = replace(self._schema, dimension=_dimension(prepared))
         for document in prepared:
@@ -225,6 +229,15 @@ class BulkWriter:
         if self._progress is not None:
             return self._progress
         return sys.stderr.isatty() and (total is None or total > self._batch_size)
+
+
+def _refuse_zero_vectors(batch: Iterable[Prepared]) -> None:
+    for document in batch:
+        if document.vector is not None and not unpack_vector(document.vector).any():
+            raise InvalidInputError(
+                f"the vector of record {document.id!r} is all zeros: it has no direction, and RediSearch cannot rank "
+                "it by cosine; store the record without a vector, or use the native engine or Valkey-Search"
+            )
 
 
 def _dimension(batch: Iterable[Prepared]) -> int | None:

@@ -13,7 +13,7 @@ from valkey_vector.catalog import (
     EngineName,
     check_index_name,
 )
-from valkey_vector.connection import Connection, Feature
+from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.document import Prepared, wanted_slots
 from valkey_vector.engines.base import Engine, StaleIndexError
 from valkey_vector.engines.documents import remove_documents
@@ -25,7 +25,7 @@ from valkey_vector.errors import (
     IndexNotFoundError,
     ServerError,
 )
-from valkey_vector.schema import Schema
+from valkey_vector.schema import Metric, Schema
 
 __all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
 
@@ -101,6 +101,16 @@ class Lifecycle:
         """The schema of the index if it exists, else the one it would be made with."""
         engine = self._opened(create=None)
         return self.request.schema if engine is None else engine.entry.schema
+
+    def refuses_zero_vectors(self) -> bool:
+        """Whether vectors without a direction would be lost: RediSearch (2.10) ranks them last by cosine."""
+        engine = self._opened(create=None)
+        native = (self.request if engine is None else engine.entry).engine == "native"
+        return (
+            self.known_schema().metric is Metric.COSINE
+            and not native
+            and self.connection.capabilities.module is SearchModule.REDISEARCH
+        )
 
     def forget(self) -> None:
         """Open the index anew at its next use."""

@@ -66,9 +66,9 @@ def prepare_query(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -
     """Compile a filter, with the slot bindings read anew if it asks for one this process does not know."""
     if filter is None:
         return Query(Everything(), None)
-    ids = _named_ids(filter)
-    if ids is not None and len(ids) <= _FEW:
-        return Query(Everything(), filter, ids)
+    named = _named_ids(filter)
+    if named is not None and len(named.ids) <= _FEW:
+        return Query(Everything(), named.rest, named.ids)
     slots = _Watched(engine)
     compiled = compile_filter(filter, slots)
     if slots.missed and lifecycle.refresh(engine):
@@ -202,7 +202,7 @@ def _matching(engine: Engine, query: Query, fields: Sequence[str]) -> Iterator[l
 
 
 def _named_rows(engine: Engine, query: Query, fields: Sequence[str]) -> Iterator[list[Row]]:
-    wanted = list(dict.fromkeys([CREATED, *fields, METADATA, CONTENT]))
+    wanted = list(dict.fromkeys([CREATED, *fields, *query.fields]))
     found = engine.fetch(query.ids or (), wanted)
     rows = [
         row
@@ -231,16 +231,32 @@ def _nearest_by_comparing(
     ]
 
 
-def _named_ids(filter: Filter) -> tuple[str, ...] | None:
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The only ids a filter can match, and what else it asks of them."""
+
+    ids: tuple[str, ...]
+    rest: Filter | None
+
+
+def _named_ids(filter: Filter) -> _Named | None:
     """The ids that a filter names as the only ones possible, or None."""
     match filter:
         case Equal(field, value) if field.source == "id":
-            return (value,) if isinstance(value, str) and value else ()
+            return _named_ids(OneOf(field, (value,)))
         case OneOf(field, values) if field.source == "id":
-            return tuple(dict.fromkeys(item for item in values if isinstance(item, str) and item))
+            if any(is_temporal(item) for item in values):
+                return None  # equal to several texts
+            texts = (item for item in values if isinstance(item, str) and item)
+            return _Named(tuple(dict.fromkeys(texts)), None)
         case And(parts):
-            named = [ids for part in parts if (ids := _named_ids(part)) is not None]
-            return min(named, key=len, default=None)
+            for position, part in enumerate(parts):
+                named = _named_ids(part)
+                if named is not None:
+                    others = (*parts[:position], *parts[position + 1 :])
+                    rest = others if named.rest is None else (named.rest, *others)
+                    return _Named(named.ids, And(rest) if rest else None)
+            return None
         case _:
             return None
 
