@@ -21,7 +21,7 @@ import pytest
 
 from valkey_vector import embedded
 
-SOURCES = str(Path(embedded.__file__).parents[1])
+SOURCES = str(Path(embedded.__file__).parents[2])
 SECONDS = 20.0
 
 # A user of the library: opens, tells the socket, and goes on when told to.

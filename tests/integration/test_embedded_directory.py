@@ -33,8 +33,8 @@ from integration.test_embedded import (
     supervisor_pid,
 )
 from servers import server_binary
-from valkey_vector import embedded
 from valkey_vector.embedded import EmbeddedServer
+from valkey_vector.embedded.leases import process
 from valkey_vector.errors import ConfigurationError, RequestTimeoutError, ServerError
 
 __all__ = ["missing_directory", "private_base"]  # fixtures
@@ -178,7 +178,7 @@ def test_forked_child_does_not_hold_what_another_thread_was_opening(directory: P
         opened: list[EmbeddedServer] = []
         opening = threading.Thread(target=lambda: opened.append(EmbeddedServer.open(directory)))
         opening.start()
-        assert eventually(lambda: bool(embedded._process.unfinished))
+        assert eventually(lambda: bool(process.unfinished))
         child = os.fork()
         if not child:
             signal.pause()

@@ -12,6 +12,7 @@ under any nesting; a filter is exact where the two meet.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -380,7 +381,7 @@ def _compare_in_slot(
     try:
         nearest = float(value)
     except OverflowError:
-        nearest = math.copysign(1.7976931348623157e308, value)
+        nearest = sys.float_info.max if value > 0 else -sys.float_info.max
     inclusive = {Operator.LESS: Operator.LESS_EQUAL, Operator.GREATER: Operator.GREATER_EQUAL}
     return _Bounds(_NOTHING, _interval(field, inclusive.get(operator, operator), nearest))
 

@@ -3,8 +3,8 @@
 ``valkey_vector.embedded`` starts this file as a script of its own, isolated from the site
 packages, so it uses the standard library alone::
 
-    python -I -S embedded_supervisor.py BINARY BASE                    a temporary server
-    python -I -S embedded_supervisor.py BINARY BASE DIRECTORY LOCK     a persistent one
+    python -I -S supervisor.py BINARY BASE                    a temporary server
+    python -I -S supervisor.py BINARY BASE DIRECTORY LOCK     a persistent one
 
 A lease is an open connection: the kernel closes it however its holder ends, and a forked child
 shares it, so nobody has to be trusted to say goodbye. Descriptor 0 is the starter's lease; others

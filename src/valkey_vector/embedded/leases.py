@@ -1,0 +1,88 @@
+"""What this process holds of private servers: a lease each, shared by its handles and kept right through forks."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from dataclasses import dataclass
+
+__all__ = ["Lease", "Process", "description", "process", "readable"]
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """This process's connection to one supervisor, shared by all its handles."""
+
+    descriptor: int | None
+    socket_path: str
+    handles: int = 0
+
+    def alive(self) -> bool:
+        """Whether the supervisor has not ended, as far as is known."""
+        # A supervisor says nothing after "ready": something to read can only be the end.
+        return self.descriptor is not None and not readable(self.descriptor, 0)
+
+    def drop(self) -> None:
+        """Let go of the server."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+class Process:
+    """What this process holds. The guard is taken for moments only, and while the process forks."""
+
+    def __init__(self) -> None:
+        self.guard = threading.RLock()
+        self.leases: dict[str | None, Lease] = {}  # by directory; None is the temporary server
+        self.openings: dict[str | None, threading.Lock] = {}  # one opening of each at a time
+        self.unfinished: set[int] = set()  # descriptors of openings under way
+
+    def before_fork(self) -> None:
+        """Let no other thread be half-way."""
+        self.guard.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self.guard.release()
+
+    def after_fork_in_child(self) -> None:
+        """Keep the leases, but nothing of what other threads of the parent were about to open."""
+        self.guard = threading.RLock()
+        self.openings.clear()
+        for descriptor in self.unfinished:
+            os.close(descriptor)
+        self.unfinished.clear()
+
+    def close_unfinished(self, descriptor: int) -> None:
+        """Close a descriptor of an opening that came to nothing."""
+        with self.guard:
+            self.unfinished.discard(descriptor)
+            os.close(descriptor)
+
+
+process = Process()
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=process.before_fork,
+        after_in_parent=process.after_fork_in_parent,
+        after_in_child=process.after_fork_in_child,
+    )
+
+
+def readable(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read, or the other end is gone, within so many seconds."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
+
+
+def description(directory: str | None) -> str:
+    """A server in words, for messages."""
+    return (
+        "the temporary embedded server"
+        if directory is None
+        else f"the embedded server for {directory!r}"
+    )
