@@ -14,7 +14,6 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from uuid import uuid4
@@ -32,7 +31,7 @@ from servers import (
     send,
     start_server,
 )
-from valkey_vector.errors import ServerError
+from valkey_vector.connection import Connection
 
 BUNDLE_IMAGE = "valkey/valkey-bundle:9.1"
 BUNDLE_SECONDS = 120.0
@@ -45,7 +44,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _wiretap = Wiretap()
 _traffic = GuardedTraffic()
-_servers: list[Server] = []  # every session server that is running
+_servers: dict[str, Connection] = {}  # every session server that is running, by URL
 
 
 def pytest_configure() -> None:
@@ -100,8 +99,6 @@ def native_server() -> Iterator[Server]:
 def search_server() -> Iterator[Server]:
     """A Valkey with a search module, shared by the whole run."""
     if url := os.environ.get("VALKEY_SEARCH_URL"):
-        from valkey_vector.connection import Connection
-
         with Connection.open(url) as connection:
             yield from _listed(RemoteServer(url, connection.execute))
     elif os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
@@ -112,9 +109,10 @@ def search_server() -> Iterator[Server]:
 
 
 def _listed(server: Server) -> Iterator[Server]:
-    _servers.append(server)
-    yield server
-    _servers.remove(server)
+    with Connection.open(server.url) as connection:
+        _servers[server.url] = connection
+        yield server
+        del _servers[server.url]
 
 
 def _bundle() -> Iterator[Server]:
@@ -153,19 +151,14 @@ def index_name() -> Iterator[str]:
     """A name that no other test has; indexes and keys that contain it are removed afterwards."""
     name = f"t{uuid4().hex}"
     yield name
-    for server in _servers:
-        _remove(server, name)
+    for connection in _servers.values():
+        _remove(connection, name)
 
 
-def _remove(server: Server, name: str) -> None:
-    with suppress(ServerReplyError, ServerError):  # a server without a search module
-        for index in server.command("FT._LIST"):
+def _remove(connection: Connection, name: str) -> None:
+    if connection.capabilities.has_search:
+        for index in connection.execute("FT._LIST"):
             if name.encode() in index:
-                server.command("FT.DROPINDEX", index)
-    cursor = b"0"
-    while True:
-        cursor, keys = server.command("SCAN", cursor, "MATCH", f"*{name}*", "COUNT", "10000")
-        if keys:
-            server.command("UNLINK", *keys)
-        if cursor == b"0":
-            return
+                connection.execute("FT.DROPINDEX", index)
+    for keys in connection.scan(f"*{name}*", count=10_000):
+        connection.pipeline([["UNLINK", key] for key in keys])
