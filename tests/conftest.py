@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from uuid import uuid4
@@ -32,6 +33,7 @@ from servers import (
     start_server,
 )
 from valkey_vector.connection import Connection
+from valkey_vector.errors import ServerError
 
 BUNDLE_IMAGE = "valkey/valkey-bundle:9.1"
 BUNDLE_SECONDS = 120.0
@@ -159,6 +161,7 @@ def _remove(connection: Connection, name: str) -> None:
     if connection.capabilities.has_search:
         for index in connection.execute("FT._LIST"):
             if name.encode() in index:
-                connection.execute("FT.DROPINDEX", index)
+                with suppress(ServerError):  # a cluster's other nodes learn of it a moment later
+                    connection.execute("FT.DROPINDEX", index)
     for keys in connection.scan(f"*{name}*", count=10_000):
         connection.pipeline([["UNLINK", key] for key in keys])

@@ -12,11 +12,13 @@ class GuardedTraffic:
     """Puts every command of the process before the dialect guard of the database it is sent to."""
 
     def __init__(self) -> None:
-        self._guards: dict[str, DialectGuard] = {}
+        self._guards: dict[tuple[str, bool], DialectGuard] = {}
         self.violations: list[DialectError] = []
 
     def sending(self, trip: RoundTrip) -> None:
-        guard = self._guards.setdefault(trip.server, DialectGuard(cluster=trip.cluster))
+        # A cluster is asked what it is through a standalone client.
+        database = trip.server, trip.cluster
+        guard = self._guards.setdefault(database, DialectGuard(cluster=trip.cluster))
         for command in trip.commands:
             try:
                 guard.check(command, in_transaction=trip.transaction)
@@ -26,7 +28,7 @@ class GuardedTraffic:
                 raise
 
     def received(self, trip: RoundTrip, replies: Sequence[object]) -> None:
-        guard = self._guards.get(trip.server)
+        guard = self._guards.get((trip.server, trip.cluster))
         if guard is None:
             return  # sent before this listened
         for command, reply in zip(trip.commands, replies, strict=False):
