@@ -8,7 +8,7 @@ from typing import Any
 from valkey_vector import metadata as metadata_codec
 from valkey_vector import queries
 from valkey_vector.document import METADATA, Prepared, index_fields, prepare_metadata
-from valkey_vector.engines.base import Engine, Row
+from valkey_vector.engines.base import Engine, MetadataReplacement, Row
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
@@ -40,26 +40,30 @@ class MetadataUpdate:
 
     def of_ids(self, engine: Engine, ids: Sequence[str]) -> int:
         """Change records by id; returns how many were there."""
-        rows = engine.fetch(list(dict.fromkeys(ids)), _FIELDS)
-        return sum(self._change(engine, row) for row in rows if row is not None)
+        return self._change(engine, engine.fetch(list(dict.fromkeys(ids)), _FIELDS))
 
     def of_matching(self, engine: Engine, filter: Filter) -> int:
         """Change the records that match when they are first looked at; returns how many."""
         query = queries.prepare_query(self._lifecycle, engine, filter)
+        # All are selected before the first is changed: the changes can decide whether one matches.
         pages = list(queries.select(engine, query, _FIELDS))
-        return sum(self._change(engine, row) for page in pages for row in page)
+        return sum(self._change(engine, page) for page in pages)
 
-    def _change(self, engine: Engine, row: Row) -> int:
-        current: Row | None = row
-        while current is not None:
-            expected = current.fields[METADATA]
-            replaced = engine.replace_metadata(row.id, expected, self._fields(engine, current))
-            if replaced is None:
-                return 0
-            if replaced:
-                return 1
-            (current,) = engine.fetch([row.id], _FIELDS)
-        return 0
+    def _change(self, engine: Engine, rows: Sequence[Row | None]) -> int:
+        """Change rows, and those that somebody else changes meanwhile once more; returns how many were changed."""
+        changed = 0
+        remaining = [row for row in rows if row is not None]
+        while remaining:
+            replacements = [
+                MetadataReplacement(row.id, row.fields[METADATA], self._fields(engine, row))
+                for row in remaining
+            ]
+            outcomes = engine.replace_metadata(replacements)
+            changed += outcomes.count(True)
+            pairs = zip(remaining, outcomes, strict=True)
+            overtaken = [row.id for row, outcome in pairs if outcome is False]
+            remaining = [row for row in engine.fetch(overtaken, _FIELDS) if row is not None]
+        return changed
 
     def _fields(self, engine: Engine, row: Row) -> list[str | bytes]:
         merged = metadata_codec.load(row.fields[METADATA]) | self._changes

@@ -15,6 +15,7 @@ import pytest
 
 from servers import TestServer, start_server
 from valkey_vector.connection import Connection
+from valkey_vector.errors import ValkeyVectorError
 
 # From Python 3.12 on a fork with threads warns; that it works all the same is what is tested here.
 pytestmark = pytest.mark.filterwarnings(
@@ -111,6 +112,17 @@ def test_closing_in_a_forked_child_leaves_the_parent_connected(server: TestServe
 
         assert in_child(close)
         assert connection.execute("CLIENT", "ID") == ours
+
+
+def test_a_connection_that_failed_before_does_not_hold_a_forked_child_up(
+    server: TestServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for lost in (f"valkey://nobody:wrong@{server.host}:{server.port}", f"{server.url}/99999"):
+        with Connection.open(lost) as failing, pytest.raises(ValkeyVectorError):
+            failing.execute("PING")
+    server.kill()
+    assert in_child(lambda: True)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_child_forked_during_an_outage_works_when_the_server_is_back(

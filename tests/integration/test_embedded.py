@@ -195,6 +195,7 @@ def test_nothing_is_printed(persistent: bool, directory: Path) -> None:
 
 def test_interrupt_from_the_terminal_leaves_the_server_to_the_program() -> None:
     program = OPEN + (
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
         "try:\n"
         "    tell('waiting')\n"
         "    while True:\n"

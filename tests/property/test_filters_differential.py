@@ -63,7 +63,7 @@ def test_both_engines_agree_with_the_oracle_on_any_filter(
         connections = dict(zip(ENGINES, (native, search), strict=True))
         check_examples(connections, index_name, tally)
     assert tally.evaluations >= 2_000
-    assert tally.telling >= tally.evaluations / 3, "too few filters select some records but not all"
+    assert tally.telling >= tally.evaluations / 5, "too few filters select some records but not all"
     assert set(get_args(Filter)) <= set(tally.seen)
     assert set(tally.seen) >= KINDS
     assert set(tally.seen) >= set("*|}{,=>\\\"'\n\x00 ")

@@ -223,8 +223,10 @@ class Lane:
                     connection_timeout=timeout, tls_config=tls
                 ),
             )
-            client = glide.GlideClusterClient.create(cluster_config)
-            cluster_config.lazy_connect = True
+            try:
+                client = glide.GlideClusterClient.create(cluster_config)
+            finally:
+                cluster_config.lazy_connect = True
             return client
         if settings.read_from != "primary" and len(settings.addresses) == 1:
             discovery = glide.NodeDiscoveryMode.DISCOVER_ALL
@@ -235,10 +237,13 @@ class Lane:
                 connection_timeout=timeout, tls_config=tls
             ),
         )
-        client = glide.GlideClient.create(config)
-        # GLIDE makes the client anew, from this configuration, in every forked child. Connecting
-        # there and then would slow down children that never use it, and break them in an outage.
-        config.lazy_connect = True
+        try:
+            client = glide.GlideClient.create(config)
+        finally:
+            # GLIDE makes the client anew, from this configuration, in every forked child, also one
+            # that failed to connect. Connecting there and then would slow down children that never
+            # use it, and break them in an outage.
+            config.lazy_connect = True
         return client
 
     def _translated(self, error: GlideError, command: str) -> ServerError | ConfigurationError:

@@ -74,6 +74,21 @@ class IndexInfo:
     slots: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class MetadataReplacement:
+    """New fields for one document.
+
+    Attributes:
+        id: of the document.
+        expected: its metadata, as it was read.
+        fields: names and values in turn.
+    """
+
+    id: str
+    expected: bytes
+    fields: Sequence[str | bytes]
+
+
 class Engine(Protocol):
     """Keeps one existing index on one server. Thread-safe. Every method raises `ServerError` on an outage.
 
@@ -109,10 +124,8 @@ class Engine(Protocol):
         """
         ...
 
-    def replace_metadata(
-        self, id: str, expected: bytes, fields: Sequence[str | bytes]
-    ) -> bool | None:
-        """Write fields if the metadata still is as expected; False if not, None if it is gone."""
+    def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
+        """Write each one's fields if its metadata still is as expected; False if not, None if it is gone."""
         ...
 
     def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:

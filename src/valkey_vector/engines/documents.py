@@ -13,7 +13,7 @@ from valkey_vector.catalog import CatalogEntry, document_prefix
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, Prepared, document_fields
 from valkey_vector.engines import scripts
-from valkey_vector.engines.base import Row, StaleIndexError, WriteOutcome
+from valkey_vector.engines.base import MetadataReplacement, Row, StaleIndexError, WriteOutcome
 from valkey_vector.errors import ServerError
 from valkey_vector.record import WritePolicy
 
@@ -88,17 +88,24 @@ class Documents:
         )
         return WriteOutcome(written, tuple(id.decode() for id in present))
 
-    def replace_metadata(
-        self, id: str, expected: bytes, fields: Sequence[str | bytes]
-    ) -> bool | None:
-        """Write fields if the metadata still is as expected."""
-        arguments: list[Argument] = [self._log, id, expected, *fields]
-        if self._connection.capabilities.cluster:
-            command = self._single(scripts.UPDATE_METADATA, id, arguments)
-            (reply,) = self._guarded([command], lane=0)
-        else:
-            reply = self.script(scripts.UPDATE_METADATA, [id], *arguments)
-        return None if reply == -1 else bool(reply)
+    def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
+        """Write fields where the metadata still is as expected."""
+        replaced: list[bool | None] = []
+        for batch in in_batches(replacements, _BATCH):
+            commands = [
+                self._single(
+                    scripts.UPDATE_METADATA,
+                    each.id,
+                    [self._log, each.id, each.expected, *each.fields],
+                )
+                for each in batch
+            ]
+            if self._connection.capabilities.cluster:
+                replies = self._guarded(commands, lane=0)
+            else:
+                replies = _checked(self._connection.pipeline(commands))
+            replaced += [None if reply == -1 else bool(reply) for reply in replies]
+        return replaced
 
     def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
         """Documents by id."""
@@ -158,9 +165,12 @@ class Documents:
         return WriteOutcome(written, tuple(present))
 
     def _single(self, body: str, id: str, arguments: Sequence[Argument]) -> list[Argument]:
-        """A script on one document, without the catalogue, which lies in another slot."""
+        """A script on one document; in a cluster without the catalogue, which lies in another slot."""
         key = self.key(id)
-        return ["EVAL", body, "2", key, key, "", *arguments]
+        if self._connection.capabilities.cluster:
+            return ["EVAL", body, "2", key, key, "", *arguments]
+        keys = [*self._own_keys, key]
+        return ["EVAL", body, str(len(keys)), *keys, self.entry.generation, *arguments]
 
     def _guarded(self, commands: Sequence[Sequence[Argument]], *, lane: int) -> list[Any]:
         """The replies of commands, sent along with a look at the index's generation."""

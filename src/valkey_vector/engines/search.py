@@ -11,7 +11,13 @@ from valkey_vector.catalog import Catalog, CatalogEntry
 from valkey_vector.connection import Argument, Connection, SearchModule
 from valkey_vector.document import CREATED, EXPIRES, VECTOR, Prepared
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import IndexInfo, Row, StaleIndexError, WriteOutcome
+from valkey_vector.engines.base import (
+    IndexInfo,
+    MetadataReplacement,
+    Row,
+    StaleIndexError,
+    WriteOutcome,
+)
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
@@ -94,11 +100,9 @@ class SearchEngine:
         self._index_now(lane)
         return outcome
 
-    def replace_metadata(
-        self, id: str, expected: bytes, fields: Sequence[str | bytes]
-    ) -> bool | None:
-        """Write fields if the metadata still is as expected; once this returns they are found."""
-        replaced = self._documents.replace_metadata(id, expected, fields)
+    def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
+        """Write fields where the metadata still is as expected; once this returns they are found."""
+        replaced = self._documents.replace_metadata(replacements)
         self._index_now(lane=0)
         return replaced
 
