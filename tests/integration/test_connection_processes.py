@@ -117,7 +117,8 @@ def test_closing_in_a_forked_child_leaves_the_parent_connected(server: TestServe
 def test_a_connection_that_failed_before_does_not_hold_a_forked_child_up(
     server: TestServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for lost in (f"valkey://nobody:wrong@{server.host}:{server.port}", f"{server.url}/99999"):
+    refused = (f"valkey://nobody:wrong@{server.host}:{server.port}", f"{server.url}/99999")
+    for lost in refused * 4:
         with Connection.open(lost) as failing, pytest.raises(ValkeyVectorError):
             failing.execute("PING")
     server.kill()
