@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -32,6 +33,7 @@ from servers import (
     send,
     start_server,
 )
+from valkey_vector import Index
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ServerError
 
@@ -165,3 +167,23 @@ def _remove(connection: Connection, name: str) -> None:
                     connection.execute("FT.DROPINDEX", index)
     for keys in connection.scan(f"*{name}*", count=10_000):
         connection.pipeline([["UNLINK", key] for key in keys])
+
+
+@pytest.fixture
+def open_index(
+    server_url: str, index_name: str, engine_name: str
+) -> Iterator[Callable[..., Index]]:
+    """Opens indexes on the engine under test, of four dimensions unless told; closed afterwards."""
+    with Connection.open(server_url) as connection:
+
+        def opened(suffix: str = "", **settings: Any) -> Index:
+            asked = {"dimension": 4, "engine": engine_name, "connection": connection, **settings}
+            return Index.open(index_name + suffix, **asked)
+
+        yield opened
+
+
+@pytest.fixture
+def index(open_index: Callable[..., Index]) -> Index:
+    """An index on the engine under test, not made yet."""
+    return open_index()

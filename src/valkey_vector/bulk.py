@@ -203,7 +203,7 @@ class BulkWriter:
                 )
 
     def _prepared(self, batch: Sequence[Record], seen: set[str]) -> list[Prepared]:
-        prepared = prepare(batch, self._schema)
+        prepared = prepare(batch, self._schema, len(seen))
         if self._refuses_zero:
             _refuse_zero_vectors(prepared)
         if self._schema.dimension is None:

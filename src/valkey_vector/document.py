@@ -64,13 +64,18 @@ class Prepared:
     declared: tuple[tuple[str, bytes], ...]
 
 
-def prepare(records: Sequence[Record], schema: Schema) -> list[Prepared]:
+def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[Prepared]:
     """Check records and encode what does not depend on the index's slots.
+
+    Args:
+        records: what to store.
+        schema: of the index.
+        first: the position of the first one in the whole input, for errors.
 
     Raises:
         InvalidInputError: an id, text, vector or metadata is not acceptable; names the record.
     """
-    for position, record in enumerate(records):
+    for position, record in enumerate(records, first):
         _check_record(record, position)
     with_vector = [record for record in records if record.vector is not None]
     array = check_vectors(

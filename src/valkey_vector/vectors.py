@@ -35,10 +35,9 @@ def check_vectors(
         InvalidInputError: a vector has another length, is not numeric, holds NaN or infinity,
             or a value beyond float32. Valkey-Search stores such a vector and never finds it.
     """
-    if dimension is None and vectors:
-        dimension = len(vectors[0])
     for vector, owner in zip(vectors, owners, strict=True):
         _check_shape(vector, dimension, owner)
+        dimension = len(vector)
     try:
         with np.errstate(over="ignore"):
             array = np.asarray(vectors, dtype=_WIRE).reshape(len(vectors), dimension or 0)
@@ -76,7 +75,7 @@ def _check_shape(vector: Vector, dimension: int | None, owner: str) -> None:
         raise InvalidInputError(f"the vector of {owner} has shape {shape}, expected one dimension")
     if len(vector) == 0:
         raise InvalidInputError(f"the vector of {owner} is empty")
-    if len(vector) != dimension:
+    if dimension is not None and len(vector) != dimension:
         raise InvalidInputError(
             f"the vector of {owner} has {len(vector)} dimensions, the index has {dimension}"
         )

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from valkey_vector import F, Index, InvalidInputError, Record, SearchModule
 
 ROUNDS = 12
-
-
-@pytest.fixture
-def index(server_url: str, index_name: str, engine_name: str) -> Iterator[Index]:
-    with Index.open(index_name, url=server_url, engine=engine_name, dimension=4) as index:  # type: ignore[arg-type]
-        yield index
 
 
 @pytest.mark.parametrize("size", [1, 3, 130])
