@@ -1,7 +1,8 @@
 """The catalogue: each index's own record on the server, outside the prefix of any documents.
 
 One hash, ``{name}:index``, holds the format version, the engine, the schema, the generation (a
-random mark of this creation) and which numeric slot belongs to which metadata key. The braces keep all of an
+random mark of this creation) and which numeric slot belongs to which metadata key. When an index is dropped without
+its documents, slots and layout stay, so that an index made anew over them reads them right. The braces keep all of an
 index's own keys in one cluster slot, and no index name can begin with a brace, so these keys
 lie under no index's prefix. Everything that decides something is a script, so that any number of processes
 may create an index or claim a slot at the same time.
@@ -41,9 +42,22 @@ _NAME = re.compile(r"[^\W_][\w.\-]*")
 
 _CREATE = """
 local key = KEYS[1]
-local created = redis.call('EXISTS', key) == 0
-if created then redis.call('HSET', key, unpack(ARGV)) end
+local created = redis.call('HEXISTS', key, 'generation') == 0
+if created then
+  local kept = redis.call('HGET', key, 'layout')
+  if kept and kept ~= ARGV[1] then return {-1, kept} end
+  redis.call('HSET', key, 'layout', unpack(ARGV))
+end
 return {created and 1 or 0, redis.call('HGETALL', key)}
+"""
+
+# What documents that stay behind cannot be read without: the slots and the layout.
+_KEEP_LAYOUT = """
+local there = redis.call('HEXISTS', KEYS[1], 'generation')
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if field ~= 'layout' and string.sub(field, 1, 4) ~= 'slot' then redis.call('HDEL', KEYS[1], field) end
+end
+return there
 """
 
 # A slot once given stays with its key as long as the index lives; -1 says that the pool was spent.
@@ -162,8 +176,8 @@ class Catalog:
 
     def read(self) -> CatalogEntry | None:
         """The index's record, or None if there is no such index."""
-        fields = self._connection.execute("HGETALL", self.key, retry=True)
-        return self._parse(_pairs(fields)) if fields else None
+        fields = _pairs(self._connection.execute("HGETALL", self.key, retry=True))
+        return self._parse(fields) if "generation" in fields else None
 
     def create(
         self, schema: Schema, engine: EngineName, embedding_model: str | None
@@ -172,8 +186,17 @@ class Catalog:
 
         Returns:
             The record, and whether it is new.
+
+        Raises:
+            ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
+        layout = {
+            "dimension": schema.dimension,
+            "fields": schema.to_dict().get("fields"),
+            "numeric_slots": schema.numeric_slots,
+        }
         fields = [
+            json.dumps(layout, sort_keys=True),
             "format", str(FORMAT),
             "generation", secrets.token_hex(4),
             "engine", engine,
@@ -183,6 +206,11 @@ class Catalog:
         if embedding_model is not None:
             fields += ["embedding_model", embedding_model]
         created, stored = self._connection.execute("EVAL", _CREATE, "1", self.key, *fields)
+        if created < 0:
+            raise ConfigurationError(
+                f"an index {self._name!r} was dropped without its documents, which were written with "
+                f"{stored.decode()}; make it with these settings, or remove the documents with drop()"
+            )
         return self._parse(_pairs(stored)), bool(created)
 
     def claim_slots(
@@ -200,8 +228,10 @@ class Catalog:
         )
         return {pair: int(slot) for pair, slot in zip(pairs, reply, strict=True)}
 
-    def remove(self) -> bool:
-        """Forget the index; its documents stay. Returns whether it was there."""
+    def remove(self, *, keep_layout: bool) -> bool:
+        """Forget the index, but for what documents that stay are laid out by; returns whether it was there."""
+        if keep_layout:
+            return bool(self._connection.execute("EVAL", _KEEP_LAYOUT, "1", self.key))
         return bool(self._connection.execute("DEL", self.key))
 
     def _parse(self, fields: Mapping[str, str]) -> CatalogEntry:

@@ -361,8 +361,8 @@ class Index:
     def drop(self, *, documents: bool = True) -> int:
         """Remove the index, and with it its documents unless told otherwise.
 
-        Without `documents` they stay, and an index made again under the name finds them. An index that does not
-        exist is no matter. Should the removal be interrupted, make the index again and drop it once more.
+        Without `documents` they stay, and an index made again under the name, with the same dimension, fields and
+        `numeric_slots`, finds them. An index that does not exist is no matter. Should the removal be interrupted, make the index again and drop it once more.
 
         Returns:
             How many documents were removed.

@@ -153,17 +153,17 @@ class Lifecycle:
     def drop(self, *, documents: bool) -> int:
         """Remove the index and its record, and its documents if told so; returns how many those were.
 
+        Documents that an earlier drop kept are removed, too.
         Nothing else is touched: no other index, and no key under the prefix that is no document.
         """
         with self._lock:
             engine = self._opened(create=None)
             self._engine = None
-        if engine is None:
-            return 0
         # First the record: from then on no writer that still knows this index gets anything stored.
-        self._catalog.remove()
-        engine.drop()
-        return remove_documents(self.connection, self.name) if documents else 0
+        there = self._catalog.remove(keep_layout=not documents)
+        if engine is not None:
+            engine.drop()
+        return remove_documents(self.connection, self.name) if documents and there else 0
 
     def _attempt(
         self,

@@ -181,8 +181,8 @@ class Capabilities:
 
     @property
     def max_knn(self) -> int:
-        """How many nearest neighbours a query may ask for."""
-        return 1_000_000 if self.module is SearchModule.REDISEARCH else 10_000
+        """How many nearest neighbours a query asks for at most: Valkey-Search's limit, kept everywhere."""
+        return 10_000
 
     @property
     def description(self) -> str:
