@@ -106,7 +106,8 @@ def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tup
 def index_fields(items: IndexedItems, has_vector: bool, entry: CatalogEntry) -> list[str]:
     """The flat field-value list of what the index reads of metadata: tags and numeric slots."""
     tokens = [HAS_VECTOR, *items.tokens] if has_vector else items.tokens
-    fields = [TAGS, ",".join(tokens)]
+    # Valkey-Search counts an empty tag field as a failure to index.
+    fields = [TAGS, ",".join(tokens)] if tokens else []
     for path, number in items.numbers.items():
         slot = entry.slot(path, "number")
         if slot is not None:

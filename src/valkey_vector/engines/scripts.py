@@ -149,7 +149,9 @@ local stored = redis.call('HGET', key, 'metadata')
 if not stored then return -1 end
 if stored ~= expected then return 0 end
 for _, field in ipairs(redis.call('HKEYS', key)) do
-  if string.find(field, '^n%d+$') or string.find(field, '^f_') then redis.call('HDEL', key, field) end
+  if field == 'tags' or string.find(field, '^n%d+$') or string.find(field, '^f_') then
+    redis.call('HDEL', key, field)
+  end
 end
 redis.call('HSET', key, unpack(ARGV, 5))
 if log then redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'seq', 1), id) end

@@ -173,6 +173,7 @@ class SearchEngine:
 
     def info(self) -> IndexInfo:
         """Describe the index."""
+        documents = self.count(Everything())
         described = self._described()
         schema = self.entry.schema
         failures = described.get("hash_indexing_failures", 0)
@@ -183,7 +184,7 @@ class SearchEngine:
             dimension=schema.dimension or 0,
             metric=schema.metric.value,
             algorithm=schema.algorithm.name,
-            documents=self.count(Everything()),
+            documents=documents,
             indexed=_indexed_share(described),
             failures=int(failures),
             embedding_model=self.entry.embedding_model,

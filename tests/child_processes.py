@@ -1,0 +1,23 @@
+"""What tests have done by other processes: importable there, unlike a test module."""
+
+from __future__ import annotations
+
+from valkey_vector import F, Index, Record
+from valkey_vector.lifecycle import EngineChoice
+
+HERE = [1.0, 0.0, 0.0, 0.0]
+
+
+def make_and_write(url: str, name: str, engine: EngineChoice, number: int) -> int:
+    """Make an index, as other processes do at the same time, and write to it; how many are found."""
+    with Index.open(name, url=url, engine=engine, dimension=4) as index:
+        records = [
+            Record(
+                id=f"{number}-{n}",
+                vector=HERE,
+                metadata={"n": n, f"k{number}": n, "process": number},
+            )
+            for n in range(40)
+        ]
+        index.upsert(records, batch_size=10)
+        return index.count(F("process") == number)
