@@ -74,11 +74,14 @@ def prepare_addition(
     """Put texts, metadata and ids together; an id that is None is generated.
 
     Raises:
-        InvalidInputError: there are not as many of each, or an id is not text, or given twice.
+        InvalidInputError: there are not as many of each, one is not text, or an id is given twice.
     """
     if isinstance(texts, str):
         raise InvalidInputError("texts must be a list of texts, not one text")
     listed = list(texts)
+    for position, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise InvalidInputError(f"text {position} is a {type(text).__name__}, not text")
     metadata = [{} for _ in listed] if metadatas is None else list(metadatas)
     if len(metadata) != len(listed):
         raise InvalidInputError(f"{len(metadata)} metadatas were given for {len(listed)} texts")

@@ -153,6 +153,14 @@ class Schema:
         if self.dimension is not None:
             _check_range("dimension", self.dimension, 1, LARGEST_DIMENSION)
         _check_range("numeric_slots", self.numeric_slots, 0, 64)
+        # Names are understood by `of`; here they would go unnoticed until first use.
+        if not isinstance(self.metric, Metric):
+            raise ConfigurationError(f"metric must be a Metric, not {self.metric!r}")
+        if not isinstance(self.algorithm, Algorithm):
+            raise ConfigurationError(f"algorithm must be Hnsw or Flat, not {self.algorithm!r}")
+        for declared in self.fields:
+            if not isinstance(declared, DeclaredField):
+                raise ConfigurationError(f"{declared!r} is no declared field")
         paths = [field.path for field in self.fields]
         for path in paths:
             if not isinstance(path, str) or not path:
