@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from langchain_valkey import ValkeyVectorStore
 from valkey_vector import F, Index, Record
 from valkey_vector.lifecycle import EngineChoice
 
@@ -21,3 +22,9 @@ def make_and_write(url: str, name: str, engine: EngineChoice, number: int) -> in
         ]
         index.upsert(records, batch_size=10)
         return index.count(F("process") == number)
+
+
+def search_once(store: ValkeyVectorStore, text: str) -> str | None:
+    """The id of what a store finds first."""
+    (found,) = store.similarity_search(text, k=1)
+    return found.id
