@@ -15,11 +15,6 @@ from langchain_stores import TableEmbeddings, opened
 from langchain_valkey import ValkeyVectorStore
 from valkey_vector import F, Index
 
-# Those that touch no server, or are LangChain's own and say so.
-WITHOUT_TWIN = {
-    "as_retriever", "embeddings", "index", "add_documents", "afrom_documents",
-}  # fmt: skip
-
 
 @pytest.fixture
 def embedding() -> TableEmbeddings:
@@ -47,11 +42,10 @@ def methods(cls: type) -> dict[str, Any]:
 @pytest.mark.parametrize("cls", [ValkeyVectorStore, Index])
 def test_every_method_has_an_awaited_twin_with_the_same_parameters(cls: type) -> None:
     found = methods(cls)
-    synchronous = (
-        {name for name in found if not inspect.iscoroutinefunction(found[name])}
-        - WITHOUT_TWIN
-        - {"open", "aadd"}
-    )
+    synchronous = {name for name in found if not inspect.iscoroutinefunction(found[name])} - {
+        "as_retriever",
+        "open",
+    }
     assert len(synchronous) > 10
     for name in synchronous:
         twin = found[f"a{name}"]
