@@ -16,8 +16,8 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_valkey.documents import scored_documents, to_document
 from valkey_vector import Index
+from valkey_vector.arguments import FilterLike
 from valkey_vector.concurrency import offload
-from valkey_vector.index import FilterLike
 from valkey_vector.ranking import relevance
 
 __all__ = ["SearchableStore"]

@@ -26,8 +26,8 @@ from valkey_vector import (
     Schema,
     WritePolicy,
 )
+from valkey_vector.arguments import FilterLike
 from valkey_vector.concurrency import offload
-from valkey_vector.index import FilterLike
 from valkey_vector.lifecycle import EngineChoice
 from valkey_vector.schema import Algorithm
 

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
 from valkey_vector import queries
+from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.bulk import BulkWriter
 from valkey_vector.connection import Connection
 from valkey_vector.document import CONTENT, METADATA, VECTOR, decode_record
 from valkey_vector.engines.base import Engine, IndexInfo, Row
 from valkey_vector.errors import ConfigurationError, InvalidInputError, RequestTimeoutError
-from valkey_vector.filters.ast import Filter
-from valkey_vector.filters.dict_dialect import from_dict
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.metadata_update import MetadataUpdate
 from valkey_vector.ranking import maximal_marginal_relevance, similarity
@@ -27,10 +26,7 @@ from valkey_vector.record import Hit, Record, Vector, WritePolicy, WriteResult
 from valkey_vector.schema import Algorithm, Metric, Schema
 from valkey_vector.vectors import check_vector
 
-__all__ = ["FilterLike", "Index", "as_filter"]
-
-FilterLike: TypeAlias = Filter | Mapping[str, Any]
-"""A filter expression (``F("year") > 2000``) or the dict dialect (``{"year": {"$gt": 2000}}``)."""
+__all__ = ["Index"]
 
 _RECORD = [CONTENT, METADATA]
 
@@ -437,42 +433,6 @@ class Index:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def as_filter(filter: FilterLike) -> Filter:
-    """The filter a dict stands for; an expression as it is.
-
-    Raises:
-        FilterError: it is neither, or not understood.
-    """
-    return from_dict(filter) if not isinstance(filter, Filter) else filter
-
-
-def check_k(value: int, name: str) -> int:
-    """The number, if it is a whole one from 1 on.
-
-    Raises:
-        InvalidInputError: it is not.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidInputError(f"{name} must be a whole number from 1 on, not {value!r}")
-    return value
-
-
-def check_ids(ids: Sequence[str]) -> list[str]:
-    """The ids, if they are a list of non-empty texts.
-
-    Raises:
-        InvalidInputError: they are not; one text alone is not taken for a list of letters.
-    """
-    if isinstance(ids, (str, bytes)):
-        raise InvalidInputError(
-            f"ids must be a list of ids, not the one {type(ids).__name__} {ids!r}"
-        )
-    for id in ids:
-        if not isinstance(id, str) or not id:
-            raise InvalidInputError(f"an id must be non-empty text, not {id!r}")
-    return list(ids)
 
 
 def _hit(row: Row, metric: Metric) -> Hit:

