@@ -399,7 +399,8 @@ class Index:
 
         def search(engine: Engine) -> list[Hit]:
             schema = engine.entry.schema
-            check_vector(checked, schema.dimension, "the query")
+            if len(checked) != schema.dimension:
+                check_vector(checked, schema.dimension, "the query")
             query = queries.prepare_query(self._lifecycle, engine, chosen)
             rows = queries.nearest(engine, query, checked, k, fields, ef_runtime=ef_runtime)
             return [_hit(row, schema.metric) for row in rows]

@@ -86,8 +86,9 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
 
 def load(data: bytes) -> dict[str, Any]:
     """The metadata that `dump` stored."""
-    hook = _restore if b'"$' in data else None
-    loaded: dict[str, Any] = json.loads(data, object_hook=hook)
+    text = data.decode("utf-8")
+    decoder = _TAGGED_DECODER if '"$' in text else _DECODER
+    loaded: dict[str, Any] = decoder.decode(text)
     return loaded
 
 
@@ -209,6 +210,10 @@ def _restore(value: dict[str, Any]) -> Any:
         if _TAGGED.fullmatch(key):
             return {key[1:]: item}
     return value
+
+
+_DECODER = json.JSONDecoder()
+_TAGGED_DECODER = json.JSONDecoder(object_hook=_restore)
 
 
 def _unacceptable(owner: str, path: str, what: str, cure: str) -> InvalidInputError:

@@ -56,7 +56,15 @@ def check_vectors(
 
 def check_vector(vector: Vector, dimension: int | None, owner: str) -> Float32Array:
     """`check_vectors` for one: shape (dimension,)."""
-    row: Float32Array = check_vectors([vector], dimension, [owner])[0]
+    _check_shape(vector, dimension, owner)
+    try:
+        with np.errstate(over="ignore"):
+            row: Float32Array = np.asarray(vector, dtype=_WIRE)
+    except (TypeError, ValueError):
+        _check_numeric(vector, owner)
+        raise
+    if row.ndim != 1 or not np.isfinite(row).all():
+        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
     return row
 
 

@@ -6,11 +6,10 @@ Nothing else in the library imports GLIDE's clients; this module itself is impor
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
@@ -29,6 +28,8 @@ from valkey_vector.errors import (
     RequestTimeoutError,
     ServerError,
 )
+
+_T = TypeVar("_T")
 
 # Reconnecting waits at most 50 ms × 2⁴, so that a server which is back is noticed within a second.
 _RECONNECT = (4, 50, 2)
@@ -68,39 +69,38 @@ class Lane:
 
         In the child GLIDE makes a new client by itself.
         """
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
         self._in_flight = 0
         self._closing = False
         self._seen: tuple[int, int] | None = None
 
     def execute(self, command: Sequence[str | bytes]) -> Any:
         """Send one command and return its reply."""
-        with self._request(_name(command)):
-            return self._client.custom_command(list(command))
+        return self._answered(_name(command), lambda: self._client.custom_command(list(command)))
 
     def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
         """Send commands in one go; a command's own error stands in its place."""
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
         timeout = _milliseconds(seconds)
-        client = self._client
-        replies: list[Any] | None
-        with self._request("pipeline"):
-            if isinstance(client, glide.GlideClusterClient):
-                cluster_batch = glide.ClusterBatch(is_atomic=False)
-                for command in commands:
-                    cluster_batch.custom_command(list(command))
-                replies = client.exec(
-                    cluster_batch, False, glide.ClusterBatchOptions(timeout=timeout)
-                )
-            else:
-                batch = glide.Batch(is_atomic=False)
-                for command in commands:
-                    batch.custom_command(list(command))
-                replies = client.exec(batch, False, glide.BatchOptions(timeout=timeout))
+        replies = self._answered("pipeline", lambda: self._sent(commands, timeout))
         return [
             self._translated(reply, _name(command)) if isinstance(reply, GlideError) else reply
             for command, reply in zip(commands, replies or (), strict=True)
         ]
+
+    def _sent(self, commands: Sequence[Sequence[str | bytes]], timeout: int) -> list[Any] | None:
+        client = self._client
+        if isinstance(client, glide.GlideClusterClient):
+            cluster_batch = glide.ClusterBatch(is_atomic=False)
+            for command in commands:
+                cluster_batch.custom_command(list(command))
+            return client.exec(cluster_batch, False, glide.ClusterBatchOptions(timeout=timeout))
+        batch = glide.Batch(is_atomic=False)
+        for command in commands:
+            batch.custom_command(list(command))
+        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
         """Send one command to every primary of a cluster; the replies by the node's address."""
@@ -115,8 +115,7 @@ class Lane:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("this lane is no cluster client")
-        with self._request(_name(command)):
-            return client.custom_command(list(command), route)
+        return self._answered(_name(command), lambda: client.custom_command(list(command), route))
 
     def close(self) -> None:
         """Close the client as soon as no request is under way; may be called twice."""
@@ -127,14 +126,12 @@ class Lane:
         if idle:
             self._client.close()
 
-    @contextmanager
-    def _request(self, command: str) -> Iterator[None]:
+    def _answered(self, command: str, ask: Callable[[], _T]) -> _T:
         """Holds one place in flight, and turns GLIDE's errors into ours."""
         self._enter(command)
         try:
             seen = self._notice_outage()
-            yield
-            self._seen = seen
+            reply = ask()
         except GlideError as error:
             ours = self._translated(error, command)
             if isinstance(ours, RequestTimeoutError):
@@ -143,6 +140,8 @@ class Lane:
             raise ours from None
         finally:
             self._leave()
+        self._seen = seen
+        return reply
 
     def _notice_outage(self) -> tuple[int, int] | None:
         """Fail now if the server is down, instead of when the command's timeout is over.
@@ -159,7 +158,15 @@ class Lane:
         return seen
 
     def _enter(self, command: str) -> None:
-        with self._changed:
+        with self._lock:
+            if self._closing or self._in_flight >= self.settings.max_in_flight:
+                self._wait_for_a_place(command)
+            self._in_flight += 1
+
+    def _wait_for_a_place(self, command: str) -> None:
+        """With the lock held: wait until another request has ended."""
+        self._waiting += 1
+        try:
             if not self._changed.wait_for(
                 lambda: self._closing or self._in_flight < self.settings.max_in_flight,
                 self.settings.request_timeout,
@@ -168,15 +175,17 @@ class Lane:
                     f"{self.settings.max_in_flight} requests are in flight, and none ended in time",
                     command,
                 )
-            if self._closing:
-                raise ConfigurationError("the connection is closed; open a new one")
-            self._in_flight += 1
+        finally:
+            self._waiting -= 1
+        if self._closing:
+            raise ConfigurationError("the connection is closed; open a new one")
 
     def _leave(self) -> None:
-        with self._changed:
+        with self._lock:
             self._in_flight -= 1
             last = self._closing and self._in_flight == 0
-            self._changed.notify()
+            if self._waiting:
+                self._changed.notify()
         if last:
             # Closing under a running request would free memory that the request uses.
             self._client.close()

@@ -124,9 +124,8 @@ def rows(reply: Any, prefix: str, metric: Metric) -> Iterator[Row]:
         if pairs is None:
             continue
         fields = {name.decode(): value for name, value in pairs.items()}
-        distance = math.nan
-        if DISTANCE in fields:
-            distance = _distance(fields.pop(DISTANCE), metric)
+        measured = fields.pop(DISTANCE, None)
+        distance = math.nan if measured is None else _distance(measured, metric)
         yield Row(key.decode()[skip:], fields, distance)
 
 
