@@ -6,7 +6,7 @@ script of its own, all sent at once, and the index's generation is read along wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from valkey_vector.catalog import CatalogEntry, document_prefix
@@ -77,15 +77,17 @@ class Documents:
     ) -> WriteOutcome:
         """Store a batch."""
         milliseconds = "0" if ttl is None else str(max(1, round(ttl * 1000)))
-        laid_out = [self._laid_out(document, milliseconds) for document in batch]
-        created = "" if stamp is None else str(stamp)
+        packed = [_packed(document_fields(document, self.entry)) for document in batch]
+        prefix = str(len(self.entry.prefix.encode()))
+
+        def head(position: int) -> list[Argument]:
+            created = "" if stamp is None else str(stamp + position)
+            return [self._log, policy.value, created, milliseconds, prefix]
+
         if self._connection.capabilities.cluster:
-            return self._write_to_cluster(batch, laid_out, policy, stamp, lane)
-        arguments = [argument for document in laid_out for argument in document]
+            return self._write_to_cluster(batch, packed, policy, head, lane)
         ids = [document.id for document in batch]
-        written, present = self.script(
-            scripts.WRITE, ids, self._log, policy.value, created, *arguments, lane=lane
-        )
+        written, present = self.script(scripts.WRITE, ids, *head(0), *packed, lane=lane)
         return WriteOutcome(written, tuple(id.decode() for id in present))
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
@@ -129,16 +131,12 @@ class Documents:
                 removed += self.script(scripts.DELETE, batch, self._log, *batch)
         return removed
 
-    def _laid_out(self, document: Prepared, milliseconds: str) -> list[Argument]:
-        fields = document_fields(document, self.entry)
-        return [document.id, milliseconds, str(len(fields)), *fields]
-
     def _write_to_cluster(
         self,
         batch: Sequence[Prepared],
-        laid_out: Sequence[list[Argument]],
+        packed: Sequence[bytes],
         policy: WritePolicy,
-        stamp: int | None,
+        head: Callable[[int], list[Argument]],
         lane: int,
     ) -> WriteOutcome:
         """One script for each document. With FAIL what is there is looked for first, so that normally
@@ -150,12 +148,8 @@ class Documents:
                 there = zip(batch, exist, strict=True)
                 return WriteOutcome(0, tuple(item.id for item, found in there if found))
         commands = [
-            self._single(
-                scripts.WRITE,
-                item.id,
-                ["", policy.value, "" if stamp is None else str(stamp + position), *arguments],
-            )
-            for position, (item, arguments) in enumerate(zip(batch, laid_out, strict=True))
+            self._single(scripts.WRITE, item.id, [*head(position), fields])
+            for position, (item, fields) in enumerate(zip(batch, packed, strict=True))
         ]
         written, present = 0, []
         for item, reply in zip(batch, self._guarded(commands, lane=lane), strict=True):
@@ -179,6 +173,15 @@ class Documents:
         if replies[0] is None or replies[0].decode() != self.entry.generation:
             raise StaleIndexError
         return replies[1:]
+
+
+def _packed(values: Sequence[str | bytes]) -> bytes:
+    """Values with their lengths before them, as the script WRITE takes a document."""
+    parts: list[bytes] = []
+    for value in values:
+        data = value.encode() if isinstance(value, str) else value
+        parts += (len(data).to_bytes(4, "big"), data)
+    return b"".join(parts)
 
 
 def remove_documents(connection: Connection, name: str) -> int:

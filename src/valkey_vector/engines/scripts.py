@@ -45,6 +45,7 @@ WRITE = (
     _CHECK
     + """
 local log, policy, stamp = ARGV[2] == 'log', ARGV[3], ARGV[4]
+local ttl, prefix = tonumber(ARGV[5]), tonumber(ARGV[6])
 local first = log and 5 or 2
 local count = #KEYS - first + 1
 local time = redis.call('TIME')
@@ -52,29 +53,30 @@ local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local oldest = stamp == '' and micros or tonumber(stamp)
 local present = {}
 if policy ~= 'OVERWRITE' then
-  local at = 5
-  for i = 0, count - 1 do
-    if redis.call('EXISTS', KEYS[first + i]) == 1 then present[#present + 1] = ARGV[at] end
-    at = at + 3 + tonumber(ARGV[at + 2])
+  for i = first, #KEYS do
+    if redis.call('EXISTS', KEYS[i]) == 1 then present[#present + 1] = string.sub(KEYS[i], prefix + 1) end
   end
   if policy == 'FAIL' and #present > 0 then return {0, present} end
 end
 local seq = log and redis.call('HINCRBY', KEYS[1], 'seq', count) - count or 0
-local at, written = 5, 0
+local written = 0
 for i = 0, count - 1 do
-  local key, id, ttl, size = KEYS[first + i], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local key = KEYS[first + i]
+  local id = string.sub(key, prefix + 1)
   local created = redis.call('HGET', key, 'created')
   local skip = false
   if policy == 'SKIP' then skip = redis.call('EXISTS', key) == 1 end
   if not skip then
     if created then redis.call('DEL', key) else created = string.format('%.0f', oldest + i) end
+    local fields, packed, at = {}, ARGV[7 + i], 1
+    while at <= #packed do fields[#fields + 1], at = struct.unpack('>I4c0', packed, at) end
     if ttl > 0 then
       local ends = string.format('%.0f', math.floor(micros / 1000) + ttl)
-      redis.call('HSET', key, 'created', created, 'expires', ends, unpack(ARGV, at + 3, at + 2 + size))
+      redis.call('HSET', key, 'created', created, 'expires', ends, unpack(fields))
       redis.call('PEXPIREAT', key, ends)
       if log then redis.call('ZADD', KEYS[4], ends, id) end
     else
-      redis.call('HSET', key, 'created', created, unpack(ARGV, at + 3, at + 2 + size))
+      redis.call('HSET', key, 'created', created, unpack(fields))
       if log then redis.call('ZREM', KEYS[4], id) end
     end
     if log then
@@ -83,14 +85,15 @@ for i = 0, count - 1 do
     end
     written = written + 1
   end
-  at = at + 3 + size
 end
 return {written, present}
 """
 )
-"""KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', policy, time of
-creation of the first document in microseconds ('': now; each next one is later by 1), then for each document: id, ttl in ms (0: none), number of arguments, fields and values.
-Returns [written, ids that were there]."""
+"""KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', policy, time of creation
+of the first document in microseconds ('': now; each next one is later by 1), ttl in ms (0: none), length of the
+prefix of documents' keys in bytes, then for each document its fields and values in turn, each with its length
+before it in four bytes: one argument instead of twenty, which is what sending costs. Returns [written, ids that
+were there]."""
 
 DELETE = (
     _CHECK
