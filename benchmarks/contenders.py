@@ -37,6 +37,9 @@ class Contender(Protocol):
 
     name: str
 
+    def prepare(self, corpus: Corpus) -> None:
+        """Get ready what is not this contender's own work."""
+
     def ingest(self, corpus: Corpus) -> None:
         """Store every document."""
 
@@ -45,6 +48,9 @@ class Contender(Protocol):
 
     def drop(self) -> None:
         """Remove everything."""
+
+    def close(self) -> None:
+        """Let go of the server."""
 
 
 class CoreIndex:
@@ -55,6 +61,9 @@ class CoreIndex:
     def __init__(self, url: str, engine: str, algorithm: Hnsw | Flat) -> None:
         self._index = Index.open("bench_core", url=url, engine=engine, algorithm=algorithm)  # type: ignore[arg-type]
         self._index.drop()
+
+    def prepare(self, corpus: Corpus) -> None:
+        """Nothing: records are made of what there is."""
 
     def ingest(self, corpus: Corpus) -> None:
         rows = zip(corpus.texts, corpus.vectors, corpus.metadatas, strict=True)
@@ -72,6 +81,8 @@ class CoreIndex:
 
     def drop(self) -> None:
         self._index.drop()
+
+    def close(self) -> None:
         self._index.close()
 
 
@@ -128,27 +139,27 @@ class LangChainStore:
         assert self._store is not None
         self._store.index.drop()
 
+    def close(self) -> None:
+        assert self._store is not None
+        self._store.close()
+
 
 class RawGlide:
-    """GLIDE alone, with commands and documents made beforehand: the limit for the search engine.
+    """GLIDE alone, with commands and documents made beforehand, in MULTI/EXEC batches: the limit for the search engine.
 
     Args:
         url: the server's, of the form ``valkey://host:port``.
         algorithm: HNSW or FLAT.
         connections: for writing.
-        transactions: MULTI/EXEC batches instead of pipelines.
     """
 
-    def __init__(
-        self, url: str, algorithm: Hnsw | Flat, connections: int, transactions: bool
-    ) -> None:
-        self.name = f"raw GLIDE, {connections} × {'MULTI' if transactions else 'pipeline'}"
+    def __init__(self, url: str, algorithm: Hnsw | Flat, connections: int) -> None:
+        self.name = f"raw GLIDE, {connections} × MULTI"
         host, _, port = url.removeprefix("valkey://").partition(":")
         configuration = GlideClientConfiguration(
             [NodeAddress(host, int(port))], request_timeout=60_000, protocol=ProtocolVersion.RESP2
         )
         self._clients = [GlideClient.create(configuration) for _ in range(connections)]
-        self._transactions = transactions
         self._algorithm = algorithm
         self._url = url
 
@@ -187,7 +198,7 @@ class RawGlide:
 
         def send(numbered: tuple[int, list[list[Any]]]) -> None:
             number, commands = numbered
-            batch = Batch(self._transactions)
+            batch = Batch(is_atomic=True)
             for command in commands:
                 batch.custom_command(command)
             self._clients[number % len(self._clients)].exec(batch, raise_on_error=True)
@@ -208,5 +219,7 @@ class RawGlide:
         keys = [command[1] for command in self._commands]
         for at in range(0, len(keys), 1000):
             self._clients[0].custom_command(["UNLINK", *keys[at : at + 1000]])
+
+    def close(self) -> None:
         for client in self._clients:
             client.close()

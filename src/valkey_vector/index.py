@@ -285,7 +285,11 @@ class Index:
         query = check_vector(vector, None, "the query")
         vectors = [np.asarray(hit.record.vector, dtype=np.float32) for hit in hits]
         chosen = [hits[i] for i in maximal_marginal_relevance(query, vectors, k, lambda_mult)]
-        return chosen if with_vectors else [_without_vector(hit) for hit in chosen]
+        return (
+            chosen
+            if with_vectors
+            else [replace(hit, record=replace(hit.record, vector=None)) for hit in chosen]
+        )
 
     def select(
         self,
@@ -439,10 +443,6 @@ class Index:
 def _hit(row: Row, metric: Metric) -> Hit:
     record = decode_record(row.id, row.fields)
     return Hit(record=record, distance=row.distance, similarity=similarity(row.distance, metric))
-
-
-def _without_vector(hit: Hit) -> Hit:
-    return replace(hit, record=replace(hit.record, vector=None))
 
 
 def _delete_pages(engine: Engine, query: queries.Query) -> int:

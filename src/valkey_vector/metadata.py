@@ -26,6 +26,7 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
+_PLAIN = frozenset({str, bool, float, type(None)})
 _DEEPEST = 32
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
@@ -131,7 +132,10 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
 
 def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Every path that `lookup` resolves, with its value, once."""
-    if not any(isinstance(value, dict) for value in metadata.values()):
+    for value in metadata.values():
+        if isinstance(value, dict):
+            break
+    else:
         yield from metadata.items()
         return
     for path in dict.fromkeys(_paths(metadata, "")):
@@ -188,12 +192,15 @@ def _storable(value: Any, owner: str, path: str, depth: int) -> Any:
 
 
 def _storable_dict(value: Mapping[Any, Any], owner: str, path: str, depth: int) -> dict[str, Any]:
-    result = {}
+    result: dict[str, Any] = {}
     for key, item in value.items():
         if not isinstance(key, str):
             raise _unacceptable(
                 owner, f"{path}[{key!r}]", "under a key that is no string", "str keys"
             )
+        if type(item) in _PLAIN:
+            result[key] = item
+            continue
         result[key] = _storable(item, owner, f"{path}.{key}" if path else key, depth + 1)
     if len(result) == 1 and _TAGGED.fullmatch(next(iter(result))):
         return {f"${key}": item for key, item in result.items()}

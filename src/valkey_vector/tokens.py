@@ -73,6 +73,7 @@ def _escape(text: str) -> str:
 _escape_often = lru_cache(maxsize=16_384)(_escape)
 
 
+@lru_cache(maxsize=1024)
 def kind_token(path: str, kind: str) -> str:
     """The token of every record whose `path` is of a kind, one of `KINDS`."""
     return _fit(f"{escape(path)}_x{kind}")
