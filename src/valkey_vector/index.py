@@ -35,9 +35,8 @@ class Index:
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked
-    children. Every method has an asynchronous twin named with a leading ``a``; cancelling one stops the waiting,
-    not the command. An index that does not exist reads as empty and is made by the first write; an
-    outage always raises `ServerError`.
+    children. Every method has an asynchronous twin named with a leading ``a``; cancelling one stops the waiting, not
+    the command. An index that does not exist reads as empty and is made by the first write; an outage always raises.
     """
 
     def __init__(self, lifecycle: Lifecycle, *, owns_connection: bool) -> None:
