@@ -99,12 +99,15 @@ def chosen_embeddings(arguments: argparse.Namespace, texts: list[str]) -> Embedd
         return LsaEmbeddings(texts)
     module, _, name = arguments.embeddings.rpartition(".")
     try:
-        made = getattr(import_module(module), name)(**json.loads(arguments.embeddings_options))
+        chosen = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         sys.exit(f"--embeddings {arguments.embeddings}: {error}")
-    if not isinstance(made, Embeddings):
-        sys.exit(f"--embeddings {arguments.embeddings} is no LangChain embedding")
-    return made
+    if not isinstance(chosen, type) or not issubclass(chosen, Embeddings):
+        sys.exit(f"--embeddings {arguments.embeddings} is no LangChain embedding class")
+    try:
+        return chosen(**json.loads(arguments.embeddings_options))
+    except (TypeError, ValueError) as error:
+        sys.exit(f"--embeddings-options {arguments.embeddings_options}: {error}")
 
 
 def ask(

@@ -1,0 +1,118 @@
+"""What the documents show works as they show it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from valkey_vector.filters.dict_dialect import OPERATORS
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+EXAMPLES = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_of_the_readme_runs_in_an_empty_directory(example: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "VALKEY_URL"}
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 2
+
+
+def test_every_operator_of_the_dict_dialect_is_documented() -> None:
+    text = (ROOT / "docs" / "filters.md").read_text(encoding="utf-8")
+    assert [name for name in OPERATORS if name not in text] == []
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", *(f"docs/{n}.md" for n in ("filters", "servers", "design"))]
+)
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+def test_the_quickstart_answers_on_a_server_and_leaves_nothing_behind(
+    search_server: object, tmp_path: Path
+) -> None:
+    url: str = search_server.url  # type: ignore[attr-defined]
+    from valkey_vector import Connection
+
+    with Connection.open(url) as connection:
+        before = {key for keys in connection.scan("*quickstart*") for key in keys}
+        ended = subprocess.run(
+            [sys.executable, str(ROOT / "cookbook" / "quickstart.py"), "--url", url],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "search engine" in ended.stdout
+        assert ended.stdout.count("Q: ") >= 4
+        assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 10
+        assert ended.stdout.isprintable() or ended.stdout.replace("\n", "").isprintable()
+        after = {key for keys in connection.scan("*quickstart*") for key in keys}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("nowhere.Nothing", "nowhere"),
+        ("json.dumps", "json.dumps"),
+        ("collections.Counter", "no LangChain embedding"),
+    ],
+)
+def test_the_quickstart_names_an_embedding_that_it_cannot_use(option: str, message: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "cookbook" / "quickstart.py"), "--embeddings", option],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_quickstart_takes_any_langchain_embedding(tmp_path: Path) -> None:
+    arguments = ["--embeddings", "langchain_core.embeddings.DeterministicFakeEmbedding"]
+    ended = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "cookbook" / "quickstart.py"),
+            *arguments,
+            "--embeddings-options",
+            '{"size": 32}',
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "DeterministicFakeEmbedding ready" in ended.stdout
