@@ -193,7 +193,7 @@ class Replica:
                 product = self._vectors[rows] @ vector
             else:
                 product = (self._vectors[: len(self._ids)] @ vector)[rows]
-            longest = float(norms.max())
+            longest = float(np.max(norms))
             match self._metric:
                 case Metric.COSINE:
                     rough = -product / np.where(norms == 0, np.float32(1), norms)
