@@ -3,7 +3,7 @@
 ``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
 embedding), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
 ``f_<path>`` (declared fields), ``created`` (microseconds since 1970, by the server's clock; kept when a
-record is overwritten) and, for a record with a time to live, ``expires`` (milliseconds).
+record is overwritten), ``payload`` if the record has one and, for a record with a time to live, ``expires`` (milliseconds).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = [
     "CREATED",
     "EXPIRES",
     "METADATA",
+    "PAYLOAD",
     "TAGS",
     "TAG_LIST_SEPARATOR",
     "VECTOR",
@@ -36,10 +37,11 @@ __all__ = [
     "index_fields",
     "prepare",
     "prepare_metadata",
+    "record_fields",
     "wanted_slots",
 ]
 
-CONTENT, METADATA, VECTOR = "content", "metadata", "vector"
+CONTENT, METADATA, VECTOR, PAYLOAD = "content", "metadata", "vector", "payload"
 CREATED, EXPIRES = "created", "expires"
 
 TAG_LIST_SEPARATOR = "\x1f"
@@ -62,6 +64,7 @@ class Prepared:
     vector: bytes | None
     items: IndexedItems
     declared: tuple[tuple[str, bytes], ...]
+    payload: bytes | None = None
 
 
 def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[Prepared]:
@@ -124,6 +127,8 @@ def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes
     fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]
     if document.vector is not None:
         fields += [VECTOR, document.vector]
+    if document.payload is not None:
+        fields += [PAYLOAD, document.payload]
     fields += index_fields(document.items, document.vector is not None, entry)
     for name, value in document.declared:
         fields += [name, value]
@@ -142,6 +147,16 @@ def prepare_metadata(
     return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
 
 
+def record_fields(*, vectors: bool, payloads: bool) -> list[str]:
+    """The hash fields that make a record, as far as they are wanted."""
+    fields = [CONTENT, METADATA]
+    if vectors:
+        fields.append(VECTOR)
+    if payloads:
+        fields.append(PAYLOAD)
+    return fields
+
+
 def decode_record(id: str, fields: Mapping[str, bytes]) -> Record:
     """The record a hash holds, from those of its fields that were asked for."""
     stored = fields.get(METADATA)
@@ -153,6 +168,7 @@ def decode_record(id: str, fields: Mapping[str, bytes]) -> Record:
         content=fields.get(CONTENT, b"").decode("utf-8"),
         vector=vector,
         metadata=metadata_codec.load(stored) if stored else {},
+        payload=fields.get(PAYLOAD),
     )
 
 
@@ -175,6 +191,10 @@ def _check_record(record: Record, position: int) -> None:
         raise InvalidInputError(
             f"the content of record {record.id!r} is a {type(record.content).__name__}, not text"
         )
+    if record.payload is not None and not isinstance(record.payload, bytes):
+        raise InvalidInputError(
+            f"the payload of record {record.id!r} is a {type(record.payload).__name__}, not bytes"
+        )
     if not isinstance(record.metadata, Mapping):
         raise InvalidInputError(
             f"the metadata of record {record.id!r} is a {type(record.metadata).__name__}, not a dict"
@@ -191,13 +211,13 @@ def _prepare(record: Record, schema: Schema, vector: bytes | None) -> Prepared:
         raise InvalidInputError(
             f"the id or content of {owner} holds a lone surrogate, which is not valid Unicode text"
         ) from None
-    size = len(content) + len(stored)
+    size = len(content) + len(stored) + len(record.payload or b"")
     if size > LARGEST_RECORD:
         raise InvalidInputError(
-            f"content and metadata of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
+            f"content, metadata and payload of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
             "Valkey-Search leaves larger records out of its results"
         )
-    return Prepared(record.id, content, stored, vector, items, declared)
+    return Prepared(record.id, content, stored, vector, items, declared, record.payload)
 
 
 def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[str, bytes]]:

@@ -16,19 +16,17 @@ from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.bulk import BulkWriter
 from valkey_vector.connection import Connection
-from valkey_vector.document import CONTENT, METADATA, VECTOR, decode_record
+from valkey_vector.document import decode_record, record_fields
 from valkey_vector.engines.base import Engine, IndexInfo, Row
 from valkey_vector.errors import ConfigurationError, InvalidInputError, RequestTimeoutError
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.metadata_update import MetadataUpdate
-from valkey_vector.ranking import maximal_marginal_relevance, similarity
+from valkey_vector.ranking import maximal_marginal_relevance
 from valkey_vector.record import Hit, Record, Vector, WritePolicy, WriteResult
 from valkey_vector.schema import Algorithm, Metric, Schema
 from valkey_vector.vectors import check_vector
 
 __all__ = ["Index"]
-
-_RECORD = [CONTENT, METADATA]
 
 
 class Index:
@@ -169,10 +167,12 @@ class Index:
         )
         return writer.write(records, total)
 
-    def get(self, ids: Sequence[str], *, with_vectors: bool = False) -> list[Record | None]:
+    def get(
+        self, ids: Sequence[str], *, with_vectors: bool = False, with_payloads: bool = False
+    ) -> list[Record | None]:
         """Records by id, in that order; None for an id that is not stored. One round trip for each 500."""
         wanted = check_ids(ids)
-        fields = [*_RECORD, VECTOR] if with_vectors else _RECORD
+        fields = record_fields(vectors=with_vectors, payloads=with_payloads)
         nothing: list[Row | None] = [None] * len(wanted)
         rows = self._lifecycle.read(lambda engine: engine.fetch(wanted, fields), nothing)
         return [None if row is None else decode_record(row.id, row.fields) for row in rows]
@@ -188,7 +188,7 @@ class Index:
 
         def delete(engine: Engine) -> int:
             query = queries.prepare_query(self._lifecycle, engine, chosen)
-            return _delete_pages(engine, query)
+            return queries.delete(engine, query)
 
         return self._lifecycle.read(delete, 0)
 
@@ -196,7 +196,7 @@ class Index:
         """Remove every record and keep the index; returns how many there were."""
 
         def delete(engine: Engine) -> int:
-            return _delete_pages(engine, queries.prepare_query(self._lifecycle, engine, None))
+            return queries.delete(engine, queries.prepare_query(self._lifecycle, engine, None))
 
         return self._lifecycle.read(delete, 0)
 
@@ -239,6 +239,7 @@ class Index:
         filter: FilterLike | None = None,
         ef_runtime: int | None = None,
         with_vectors: bool = False,
+        with_payloads: bool = False,
     ) -> list[Hit]:
         """The k records nearest to a vector, nearest first, ties by id; fewer only if there are fewer.
 
@@ -249,11 +250,12 @@ class Index:
             ef_runtime: for HNSW, candidates to look at; more is better recall and slower. Default:
                 the index's.
             with_vectors: bring the vectors, too.
+            with_payloads: bring the payloads, too.
 
         Raises:
             InvalidInputError: the vector, k or the filter is not acceptable.
         """
-        fields = [*_RECORD, VECTOR] if with_vectors else _RECORD
+        fields = record_fields(vectors=with_vectors, payloads=with_payloads)
         return self._nearest(vector, check_k(k, "k"), filter, ef_runtime, fields)
 
     def search_mmr(
@@ -266,6 +268,7 @@ class Index:
         filter: FilterLike | None = None,
         ef_runtime: int | None = None,
         with_vectors: bool = False,
+        with_payloads: bool = False,
     ) -> list[Hit]:
         """K records near a vector and unlike each other (maximal marginal relevance), in the order chosen.
 
@@ -277,9 +280,10 @@ class Index:
             filter: what records must match; None for all.
             ef_runtime: as for `search`.
             with_vectors: keep the vectors in the records.
+            with_payloads: bring the payloads, too.
         """
         candidates = max(check_k(k, "k"), check_k(fetch_k, "fetch_k"))
-        fields = [*_RECORD, VECTOR]
+        fields = record_fields(vectors=True, payloads=with_payloads)
         hits = self._nearest(vector, candidates, filter, ef_runtime, fields)
         query = check_vector(vector, None, "the query")
         vectors = [np.asarray(hit.record.vector, dtype=np.float32) for hit in hits]
@@ -299,6 +303,7 @@ class Index:
         limit: int | None = None,
         offset: int = 0,
         with_vectors: bool = False,
+        with_payloads: bool = False,
     ) -> list[Record]:
         """Records that match, without a vector.
 
@@ -310,13 +315,14 @@ class Index:
             limit: at most so many; None for all.
             offset: leave out so many at the beginning.
             with_vectors: bring the vectors, too.
+            with_payloads: bring the payloads, too.
         """
         if limit is not None and limit < 0:
             raise InvalidInputError(f"limit must not be negative, not {limit}")
         if offset < 0:
             raise InvalidInputError(f"offset must not be negative, not {offset}")
         chosen = None if filter is None else as_filter(filter)
-        fields = [*_RECORD, VECTOR] if with_vectors else _RECORD
+        fields = record_fields(vectors=with_vectors, payloads=with_payloads)
 
         def select(engine: Engine) -> list[Row]:
             query = queries.prepare_query(self._lifecycle, engine, chosen)
@@ -406,7 +412,7 @@ class Index:
                 check_vector(checked, schema.dimension, "the query")
             query = queries.prepare_query(self._lifecycle, engine, chosen)
             rows = queries.nearest(engine, query, checked, k, fields, ef_runtime=ef_runtime)
-            return [_hit(row, schema.metric) for row in rows]
+            return [queries.hit(row, schema.metric) for row in rows]
 
         return self._lifecycle.read(search, [])
 
@@ -437,14 +443,3 @@ class Index:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _hit(row: Row, metric: Metric) -> Hit:
-    record = decode_record(row.id, row.fields)
-    return Hit(record=record, distance=row.distance, similarity=similarity(row.distance, metric))
-
-
-def _delete_pages(engine: Engine, query: queries.Query) -> int:
-    return sum(
-        engine.delete([row.id for row in page]) for page in queries.select(engine, query, [])
-    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from valkey_vector.document import CONTENT, CREATED, METADATA, VECTOR
+from valkey_vector.document import CONTENT, CREATED, METADATA, VECTOR, decode_record
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or
@@ -18,6 +18,9 @@ from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Everything, Plan, SlotKind, compile_filter
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.metadata import MISSING, load, lookup
+from valkey_vector.ranking import similarity
+from valkey_vector.record import Hit
+from valkey_vector.schema import Metric
 from valkey_vector.temporal import instant, is_temporal
 from valkey_vector.vectors import Float32Array
 
@@ -25,6 +28,8 @@ __all__ = [
     "Query",
     "Window",
     "count",
+    "delete",
+    "hit",
     "nearest",
     "prepare_query",
     "select",
@@ -143,6 +148,17 @@ def select_window(engine: Engine, query: Query, window: Window, fields: Sequence
         ordered = sort_rows(found, window.order_by, descending=window.descending)
     chosen = engine.fetch([row.id for row in ordered[window.offset : end]], fields)
     return [row for row in chosen if row is not None]
+
+
+def hit(row: Row, metric: Metric) -> Hit:
+    """A row that was found by vector, as callers get it."""
+    record = decode_record(row.id, row.fields)
+    return Hit(record=record, distance=row.distance, similarity=similarity(row.distance, metric))
+
+
+def delete(engine: Engine, query: Query) -> int:
+    """Remove the records that match; returns how many that were."""
+    return sum(engine.delete([row.id for row in page]) for page in select(engine, query, []))
 
 
 def count(engine: Engine, query: Query) -> int:

@@ -52,12 +52,15 @@ class Record:
         vector: the embedding, of the index's dimension; None stores the record without one: it
             is found by id and by filter, never by vector.
         metadata: see `Metadata`. Every key can be filtered on, none needs a declaration.
+        payload: bytes kept with the record, for what an application or adapter has beyond these; not
+            indexed, and brought only when asked for.
     """
 
     id: str
     content: str = ""
     vector: Vector | None = None
     metadata: Metadata = field(default_factory=dict)
+    payload: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
