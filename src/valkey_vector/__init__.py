@@ -1,6 +1,7 @@
 """A vector index on Valkey for LLM applications: the core, which knows no framework."""
 
 from valkey_vector.connection import (
+    Address,
     Capabilities,
     Connection,
     ConnectionSettings,
@@ -24,7 +25,7 @@ from valkey_vector.errors import (
     UnsupportedFeatureError,
     ValkeyVectorError,
 )
-from valkey_vector.filters import F, Filter
+from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
 from valkey_vector.index import Index
 from valkey_vector.record import Hit, Record, WritePolicy, WriteResult
 from valkey_vector.schema import (
@@ -40,6 +41,7 @@ from valkey_vector.schema import (
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Address",
     "AuthenticationError",
     "Capabilities",
     "ConfigurationError",
@@ -48,6 +50,7 @@ __all__ = [
     "ConnectionSettings",
     "DuplicateIdError",
     "F",
+    "FieldExpression",
     "Filter",
     "FilterError",
     "Flat",
@@ -75,4 +78,6 @@ __all__ = [
     "WritePolicy",
     "WriteResult",
     "__version__",
+    "all_of",
+    "any_of",
 ]

@@ -272,7 +272,7 @@ class Connection:
                 return attempt()
             except ConnectionLostError:
                 time.sleep(delay)
-                delay *= 2
+                delay *= self.settings.retry_factor
         return attempt()
 
     def _lane(self, number: int) -> Lane:

@@ -111,7 +111,8 @@ class ConnectionSettings:
         connection_timeout: how long connecting may take.
         write_connections: how many further connections bulk writes may use (lanes 1…n), 1 to 64.
         retries: how often an idempotent read is tried again after an outage, 0 to 100.
-        retry_delay: wait before the first such retry; it doubles each time.
+        retry_delay: wait before the first such retry.
+        retry_factor: each wait is so many times the one before, 1 to 100.
         max_in_flight: commands under way at once per lane, 1 to 900; further callers wait.
 
     Raises:
@@ -136,6 +137,7 @@ class ConnectionSettings:
     write_connections: int = 4
     retries: int = 2
     retry_delay: float = 0.1
+    retry_factor: int = 2
     max_in_flight: int = 256
 
     def __post_init__(self) -> None:
@@ -203,6 +205,7 @@ class ConnectionSettings:
         _integer("database", self.database, 0, 2**31 - 1)
         _integer("write_connections", self.write_connections, 1, 64)
         _integer("retries", self.retries, 0, 100)
+        _integer("retry_factor", self.retry_factor, 1, 100)
         # GLIDE fails, rather than waits, at 1000 requests in flight.
         _integer("max_in_flight", self.max_in_flight, 1, _MOST_IN_FLIGHT)
 
@@ -310,6 +313,7 @@ _OPTIONS: Mapping[str, tuple[str, str, Callable[[str, str], object]]] = {
     "write_connections": ("", "write_connections", _option_integer),
     "retries": ("", "retries", _option_integer),
     "retry_delay": ("", "retry_delay", _option_seconds),
+    "retry_factor": ("", "retry_factor", _option_integer),
     "max_in_flight": ("", "max_in_flight", _option_integer),
     "tls_ca": ("tls", "ca", _option_text),
     "tls_certificate": ("tls", "certificate", _option_text),

@@ -1,8 +1,8 @@
 """Filters on metadata: one language, compiled for each engine, with a reference in plain Python."""
 
 from valkey_vector.filters.ast import Filter
-from valkey_vector.filters.builder import F
+from valkey_vector.filters.builder import F, FieldExpression, all_of, any_of
 from valkey_vector.filters.dict_dialect import from_dict
 from valkey_vector.filters.evaluate import matches
 
-__all__ = ["F", "Filter", "from_dict", "matches"]
+__all__ = ["F", "FieldExpression", "Filter", "all_of", "any_of", "from_dict", "matches"]

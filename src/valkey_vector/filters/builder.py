@@ -21,7 +21,7 @@ from valkey_vector.filters.ast import (
     Or,
 )
 
-__all__ = ["F", "FieldExpression", "one_of"]
+__all__ = ["F", "FieldExpression", "all_of", "any_of", "one_of"]
 
 
 class FieldExpression:
@@ -125,6 +125,16 @@ class _Builder:
 
 F = _Builder()
 """Where filters begin: ``(F("year") >= 2020) & (F("lang") == "en")``."""
+
+
+def all_of(parts: Iterable[Filter]) -> Filter:
+    """Every part matches; no parts match every record."""
+    return And(tuple(parts))
+
+
+def any_of(parts: Iterable[Filter]) -> Filter:
+    """Some part matches; no parts match nothing."""
+    return Or(tuple(parts))
 
 
 def one_of(field: Field, values: Iterable[Any]) -> Filter:

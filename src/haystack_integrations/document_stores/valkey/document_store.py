@@ -1,0 +1,434 @@
+"""`ValkeyDocumentStore`: Haystack's document store, translated to the core's `Index`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+from haystack import Document, default_from_dict, default_to_dict, logging
+from haystack.document_stores.errors import DocumentStoreError, DuplicateDocumentError
+from haystack.document_stores.types import DuplicatePolicy
+from haystack.utils import Secret
+
+from haystack_integrations.document_stores.valkey import summaries
+from haystack_integrations.document_stores.valkey.documents import from_hit, from_record, to_record
+from haystack_integrations.document_stores.valkey.filters import metadata_key, to_filter
+from haystack_integrations.document_stores.valkey.settings import StoreSettings
+from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
+from valkey_vector.asynchrony import twin
+from valkey_vector.lifecycle import EngineChoice
+
+__all__ = ["ValkeyDocumentStore", "ValkeyDocumentStoreError"]
+
+_logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_USERNAME = Secret.from_env_var("VALKEY_USERNAME", strict=False)
+_PASSWORD = Secret.from_env_var("VALKEY_PASSWORD", strict=False)
+_POLICIES = {
+    # Of the existing integration: without a policy documents are overwritten.
+    DuplicatePolicy.NONE: WritePolicy.OVERWRITE,
+    DuplicatePolicy.OVERWRITE: WritePolicy.OVERWRITE,
+    DuplicatePolicy.SKIP: WritePolicy.SKIP,
+    DuplicatePolicy.FAIL: WritePolicy.FAIL,
+}
+
+
+class ValkeyDocumentStoreError(DocumentStoreError):
+    """An operation of the store failed; its cause says why."""
+
+
+class ValkeyDocumentStore:
+    """Documents on Valkey, found by embedding and metadata.
+
+    Nothing is connected or asked before the first operation. Every operation has an asynchronous twin
+    (``…_async``). Every metadata key can be filtered on, and none needs a declaration.
+
+    Args:
+        nodes_list: hosts and ports; None for localhost:6379.
+        cluster_mode: whether it is a cluster; if False, the server is asked.
+        use_tls: encrypt.
+        username: ACL user.
+        password: its password.
+        request_timeout: milliseconds for one request; one that writes a batch gets 20 more for each document.
+        retry_attempts: how often a read is tried again after an outage.
+        retry_base_delay_ms: wait before the first of these.
+        retry_exponent_base: each wait is so many times the one before.
+        batch_size: documents in one request.
+        index_name: documents of different indexes never mix.
+        distance_metric: ``cosine``, ``l2`` or ``ip``.
+        embedding_dim: length of the embeddings.
+        metadata_fields: accepted for the existing integration's users; filtering needs no declaration.
+        url: the server, instead of all above up to `retry_exponent_base`: ``valkey://user@host:6379``, or ``embedded://``
+            for a private server. A password belongs into `password` or the environment if the store is serialised.
+        engine: ``auto``, or insist on ``search`` or ``native``.
+        algorithm: ``HNSW`` or ``FLAT``, for a new index.
+
+    Raises:
+        ValueError: a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        nodes_list: list[tuple[str, int]] | None = None,
+        *,
+        cluster_mode: bool = False,
+        use_tls: bool = False,
+        username: Secret | None = _USERNAME,
+        password: Secret | None = _PASSWORD,
+        request_timeout: int = 500,
+        retry_attempts: int = 3,
+        retry_base_delay_ms: int = 1000,
+        retry_exponent_base: int = 2,
+        batch_size: int = 100,
+        index_name: str = "default",
+        distance_metric: Literal["l2", "cosine", "ip"] = "cosine",
+        embedding_dim: int = 768,
+        metadata_fields: dict[str, type[str | int]] | None = None,
+        url: str | None = None,
+        engine: EngineChoice = "auto",
+        algorithm: Literal["HNSW", "FLAT"] = "HNSW",
+    ) -> None:
+        if distance_metric not in ("l2", "cosine", "ip"):
+            raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
+        if url is not None and nodes_list is not None:
+            raise ValueError("give nodes_list or url, not both")
+        self._settings = StoreSettings(
+            nodes_list=None if nodes_list is None else [(host, port) for host, port in nodes_list],
+            url=url,
+            cluster_mode=cluster_mode,
+            use_tls=use_tls,
+            username=username,
+            password=password,
+            request_timeout=request_timeout,
+            retry_attempts=retry_attempts,
+            retry_base_delay_ms=retry_base_delay_ms,
+            retry_exponent_base=retry_exponent_base,
+            batch_size=batch_size,
+        )
+        self._index_name = index_name
+        self._distance_metric = distance_metric
+        self._embedding_dim = embedding_dim
+        self._metadata_fields = metadata_fields
+        self._engine = engine
+        self._algorithm = algorithm
+        self._index: Index | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def index(self) -> Index:
+        """The core's index, for what Haystack has no words for; opened now if it was not."""
+        with self._lock:
+            if self._index is None:
+                self._index = Index.open(
+                    self._index_name,
+                    dimension=self._embedding_dim,
+                    connection=self._settings.connect(),
+                    metric=self._distance_metric,
+                    algorithm=self._algorithm,
+                    engine=self._engine,
+                )
+            return self._index
+
+    def to_dict(self) -> dict[str, Any]:
+        """The store as a dict. Secrets are named, never written.
+
+        Raises:
+            ValueError: a secret was given as a token, or the URL holds a password.
+        """
+        settings = self._settings
+        return default_to_dict(
+            self,
+            nodes_list=None
+            if settings.nodes_list is None
+            else [list(n) for n in settings.nodes_list],
+            cluster_mode=settings.cluster_mode,
+            use_tls=settings.use_tls,
+            username=settings.username.to_dict() if settings.username else None,
+            password=settings.password.to_dict() if settings.password else None,
+            request_timeout=settings.request_timeout,
+            retry_attempts=settings.retry_attempts,
+            retry_base_delay_ms=settings.retry_base_delay_ms,
+            retry_exponent_base=settings.retry_exponent_base,
+            batch_size=settings.batch_size,
+            index_name=self._index_name,
+            distance_metric=self._distance_metric,
+            embedding_dim=self._embedding_dim,
+            metadata_fields=_named(self._metadata_fields),
+            url=settings.serialisable_url(),
+            engine=self._engine,
+            algorithm=self._algorithm,
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ValkeyDocumentStore:
+        """The store that `to_dict` described."""
+        parameters = dict(data.get("init_parameters", {}))
+        for name in ("username", "password"):
+            if isinstance(parameters.get(name), dict):
+                parameters[name] = Secret.from_dict(parameters[name])
+        if parameters.get("nodes_list") is not None:
+            parameters["nodes_list"] = [(host, port) for host, port in parameters["nodes_list"]]
+        if parameters.get("metadata_fields") is not None:
+            parameters["metadata_fields"] = _typed(parameters["metadata_fields"])
+        store: ValkeyDocumentStore = default_from_dict(cls, {**data, "init_parameters": parameters})
+        return store
+
+    def count_documents(self) -> int:
+        """How many documents there are."""
+        return self._done("count documents", self.index.count)
+
+    def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
+        """The documents that match, in the order in which they were first written, with their embeddings.
+
+        Raises:
+            FilterError: the filter is not understood.
+        """
+        chosen = to_filter(filters)
+        records = self._done(
+            "filter documents",
+            lambda: self.index.select(chosen, with_vectors=True, with_payloads=True),
+        )
+        return [from_record(record) for record in records]
+
+    def write_documents(
+        self, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE
+    ) -> int:
+        """Store documents.
+
+        Args:
+            documents: with or without embeddings. Without, they are found by filter, never by embedding.
+            policy: for ids that are stored already. NONE means OVERWRITE.
+
+        Returns:
+            How many were written.
+
+        Raises:
+            ValueError: not a list of documents.
+            DuplicateDocumentError: the policy is FAIL and an id is stored already; nothing was written.
+            ValkeyDocumentStoreError: anything else; of what was not acceptable nothing was written.
+        """
+        _check_documents(documents)
+        if policy is DuplicatePolicy.FAIL:
+            _refuse_repeated(documents)
+        # As if they were written one after the other: the last one of an id stays, with SKIP the first.
+        order = documents[::-1] if policy is DuplicatePolicy.SKIP else documents
+        unique = list({document.id: document for document in order}.values())
+        if policy is DuplicatePolicy.SKIP:
+            unique.reverse()
+
+        def write() -> int:
+            records = [to_record(document) for document in unique]
+            batch_size = self._settings.batch_size
+            chosen = _POLICIES[policy]
+            return self.index.upsert(records, policy=chosen, batch_size=batch_size).written
+
+        try:
+            written = self._done("write documents", write)
+        except ValkeyDocumentStoreError as error:
+            if isinstance(error.__cause__, DuplicateIdError):
+                raise DuplicateDocumentError(str(error.__cause__)) from error.__cause__
+            raise
+        return written if policy is DuplicatePolicy.SKIP else len(documents)
+
+    def delete_documents(self, document_ids: list[str]) -> None:
+        """Remove documents; ids that are not stored are logged as a warning."""
+        wanted = list(dict.fromkeys(document_ids))
+        removed = self._done("delete documents", lambda: self.index.delete(wanted))
+        if removed < len(wanted):
+            _logger.warning(
+                "{missing} of {asked} documents to delete are not in index {index}",
+                missing=len(wanted) - removed,
+                asked=len(wanted),
+                index=self._index_name,
+            )
+
+    def delete_all_documents(self, recreate_index: bool = False) -> None:
+        """Remove every document.
+
+        Args:
+            recreate_index: drop the index and make it anew with this store's settings, instead of keeping it.
+        """
+
+        def remove() -> None:
+            if recreate_index:
+                self.index.drop()
+                self.index.create()
+            else:
+                self.index.delete_all()
+
+        self._done("delete all documents", remove)
+
+    def delete_by_filter(self, filters: dict[str, Any]) -> int:
+        """Remove the documents that match; returns how many. No filter at all is refused.
+
+        Raises:
+            FilterError: the filter is not understood.
+            ValueError: there is none; for that call `delete_all_documents`.
+        """
+        chosen = to_filter(filters)
+        if chosen is None:
+            raise ValueError("delete_by_filter needs a filter; delete_all_documents removes all")
+        return self._done("delete documents", lambda: self.index.delete_by_filter(chosen))
+
+    def update_by_filter(self, filters: dict[str, Any], meta: dict[str, Any]) -> int:
+        """Set metadata of the documents that match, keeping their other metadata; returns how many."""
+        chosen = to_filter(filters)
+        return self._done(
+            "update documents",
+            lambda: self.index.update_metadata({} if chosen is None else chosen, meta),
+        )
+
+    def count_documents_by_filter(self, filters: dict[str, Any]) -> int:
+        """How many documents match."""
+        chosen = to_filter(filters)
+        return self._done("count documents", lambda: self.index.count(chosen))
+
+    def count_unique_metadata_by_filter(
+        self, filters: dict[str, Any], metadata_fields: list[str]
+    ) -> dict[str, int]:
+        """How many distinct values each field has among the documents that match."""
+        keys = [metadata_key(field) for field in metadata_fields]
+        return summaries.distinct_counts(self._metadata(filters), keys)
+
+    def get_metadata_fields_info(self) -> dict[str, dict[str, str]]:
+        """The metadata fields there are, each with its ``type``."""
+        return summaries.kinds(self._metadata(None))
+
+    def get_metadata_field_min_max(self, metadata_field: str) -> dict[str, Any]:
+        """The least and the greatest value of a field as ``min`` and ``max``; None if there is none."""
+        return summaries.extremes(self._metadata(None), metadata_key(metadata_field))
+
+    def get_metadata_field_unique_values(
+        self,
+        metadata_field: str,
+        search_term: str | None = None,
+        from_: int = 0,
+        size: int = 10,
+        filters: dict[str, Any] | None = None,
+    ) -> tuple[list[Any], int]:
+        """A page of the distinct values of a field, in order, and how many there are.
+
+        Args:
+            metadata_field: with or without ``meta.``.
+            search_term: only values with this in their text, in any case.
+            from_: leave out so many at the beginning.
+            size: at most so many.
+            filters: only of documents that match.
+        """
+        if from_ < 0 or size < 0:
+            raise ValueError("from_ and size must not be negative")
+        values = summaries.distinct_values(
+            self._metadata(filters), metadata_key(metadata_field), search_term
+        )
+        return values[from_ : from_ + size], len(values)
+
+    def close(self) -> None:
+        """Let go of the server. The next operation connects again."""
+        with self._lock:
+            index, self._index = self._index, None
+        if index is not None:
+            index.connection.close()
+
+    def _embedding_retrieval(
+        self,
+        embedding: list[float],
+        filters: dict[str, Any] | None = None,
+        limit: int = 10,
+        *,
+        with_embedding: bool = True,
+    ) -> list[Document]:
+        """The documents nearest to an embedding, each with its score; a higher one is nearer for every metric.
+
+        cosine: the cosine, -1 to 1. l2: 1 / (1 + Euclidean distance). ip: the inner product.
+
+        Args:
+            embedding: floats, `embedding_dim` of them.
+            filters: only documents that match.
+            limit: how many; 0 finds none.
+            with_embedding: bring the embeddings, too.
+        """
+        chosen = to_filter(filters)
+        if limit < 0:
+            raise ValueError(f"limit must not be negative, not {limit}")
+        if limit == 0:
+            return []
+        hits = self._done(
+            "search",
+            lambda: self.index.search(
+                embedding, k=limit, filter=chosen, with_vectors=with_embedding, with_payloads=True
+            ),
+        )
+        return [from_hit(hit) for hit in hits]
+
+    def _metadata(self, filters: dict[str, Any] | None) -> list[Any]:
+        chosen = to_filter(filters)
+        records = self._done("read metadata", lambda: self.index.select(chosen))
+        return [record.metadata for record in records]
+
+    def _done(self, what: str, operation: Callable[[], _T]) -> _T:
+        """The operation's result; its failure as Haystack's error."""
+        try:
+            return operation()
+        except ValkeyVectorError as error:
+            raise ValkeyDocumentStoreError(
+                f"cannot {what} in index {self._index_name!r}: {error}"
+            ) from error
+
+    # Documented examples spell it so.
+    _embedding_retrival = _embedding_retrieval
+
+    count_documents_async = twin(count_documents, "count_documents_async")
+    filter_documents_async = twin(filter_documents, "filter_documents_async")
+    write_documents_async = twin(write_documents, "write_documents_async")
+    delete_documents_async = twin(delete_documents, "delete_documents_async")
+    delete_all_documents_async = twin(delete_all_documents, "delete_all_documents_async")
+    delete_by_filter_async = twin(delete_by_filter, "delete_by_filter_async")
+    update_by_filter_async = twin(update_by_filter, "update_by_filter_async")
+    count_documents_by_filter_async = twin(
+        count_documents_by_filter, "count_documents_by_filter_async"
+    )
+    count_unique_metadata_by_filter_async = twin(
+        count_unique_metadata_by_filter, "count_unique_metadata_by_filter_async"
+    )
+    get_metadata_fields_info_async = twin(
+        get_metadata_fields_info, "get_metadata_fields_info_async"
+    )
+    get_metadata_field_min_max_async = twin(
+        get_metadata_field_min_max, "get_metadata_field_min_max_async"
+    )
+    get_metadata_field_unique_values_async = twin(
+        get_metadata_field_unique_values, "get_metadata_field_unique_values_async"
+    )
+    close_async = twin(close, "close_async")
+    _embedding_retrieval_async = twin(_embedding_retrieval, "_embedding_retrieval_async")
+    _embedding_retrival_async = _embedding_retrieval_async
+
+
+def _check_documents(documents: Any) -> None:
+    if not isinstance(documents, list):
+        raise ValueError(f"documents must be a list, not {type(documents).__name__}")  # noqa: TRY004 - Haystack's
+    for position, document in enumerate(documents):
+        if not isinstance(document, Document):
+            kind = type(document).__name__
+            raise ValueError(f"item {position} of documents is a {kind}, not a Document")  # noqa: TRY004 - likewise
+
+
+def _refuse_repeated(documents: Sequence[Document]) -> None:
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise DuplicateDocumentError(
+                f"the id {document.id!r} occurs more than once in one call"
+            )
+        seen.add(document.id)
+
+
+def _named(fields: dict[str, type[str | int]] | None) -> dict[str, str] | None:
+    return None if fields is None else {name: kind.__name__ for name, kind in fields.items()}
+
+
+def _typed(fields: dict[str, Any]) -> dict[str, type[str | int]]:
+    kinds: dict[str, type[str | int]] = {"str": str, "int": int}
+    return {name: kinds[kind] if isinstance(kind, str) else kind for name, kind in fields.items()}

@@ -1,0 +1,159 @@
+"""Haystack's filters as the core's, with Haystack's rules.
+
+Haystack compares as Python does: ``True == 1``. Text that is a date in ISO 8601 equals the same point in time in any
+spelling, and is the only text that can be ordered. A missing item is None: equal to None, unequal to all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from haystack import Document
+from haystack.errors import FilterError
+
+from valkey_vector import F, FieldExpression, Filter, all_of, any_of
+from valkey_vector import FilterError as CoreFilterError
+
+__all__ = ["metadata_key", "to_filter"]
+
+_ATTRIBUTES = frozenset(field.name for field in fields(Document))
+_ORDERINGS = frozenset({">", ">=", "<", "<="})
+_COMPARISONS = frozenset({"==", "!=", "in", "not in"}) | _ORDERINGS
+_LOGIC = frozenset({"AND", "OR", "NOT"})
+
+
+def to_filter(filters: Mapping[str, Any] | None) -> Filter | None:
+    """The core's filter for one of Haystack's; None for none.
+
+    Raises:
+        FilterError: Haystack's, if it is not understood.
+    """
+    if not filters:
+        return None
+    try:
+        return _condition(filters)
+    except CoreFilterError as error:
+        raise FilterError(str(error)) from error
+
+
+def metadata_key(field: str) -> str:
+    """The metadata key that a field names, with or without ``meta.``."""
+    return field.removeprefix("meta.")
+
+
+def _condition(filters: Any) -> Filter:
+    if not isinstance(filters, Mapping):
+        raise FilterError(f"a filter is a dict, not {type(filters).__name__}")
+    return _comparison(filters) if "field" in filters else _logic(filters)
+
+
+def _logic(filters: Mapping[str, Any]) -> Filter:
+    operator = _required(filters, "operator")
+    conditions = _required(filters, "conditions")
+    if operator not in _LOGIC:
+        raise FilterError(f"unknown logical operator {operator!r}; known are {sorted(_LOGIC)}")
+    if not isinstance(conditions, list):
+        raise FilterError(f"conditions must be a list, not {type(conditions).__name__}")
+    parts = tuple(_condition(condition) for condition in conditions)
+    match operator:
+        case "AND":
+            return all_of(parts)
+        case "OR":
+            return any_of(parts)
+        case _:
+            return ~all_of(parts)
+
+
+def _comparison(filters: Mapping[str, Any]) -> Filter:
+    operator = _required(filters, "operator")
+    value = _required(filters, "value")
+    if operator not in _COMPARISONS:
+        raise FilterError(
+            f"unknown comparison operator {operator!r}; known are {sorted(_COMPARISONS)}"
+        )
+    field = _field(filters["field"])
+    match operator:
+        case "==":
+            return _equal(field, value)
+        case "!=":
+            return ~_equal(field, value)
+        case "in" | "not in":
+            if not isinstance(value, list):
+                raise FilterError(f"{operator!r} needs a list, not {type(value).__name__}")
+            found = any_of(tuple(_equal(field, item) for item in value))
+            return found if operator == "in" else ~found
+        case _:
+            return _ordered(field, operator, value)
+
+
+def _required(filters: Mapping[str, Any], key: str) -> Any:
+    if key not in filters:
+        raise FilterError(f"{key!r} key missing in {dict(filters)}")
+    return filters[key]
+
+
+def _field(name: Any) -> FieldExpression:
+    if not isinstance(name, str) or not name:
+        raise FilterError(f"a field is a name, not {name!r}")
+    if name.startswith("meta."):
+        return F(name[5:])
+    if name in ("id", "content"):
+        return F.id if name == "id" else F.content
+    if name in _ATTRIBUTES or name.split(".")[0] in _ATTRIBUTES:
+        raise FilterError(
+            f"the field {name!r} of documents cannot be filtered on; id, content and meta can"
+        )
+    return F(name)
+
+
+def _equal(field: FieldExpression, value: Any) -> Filter:
+    if value is None:
+        return ~field.exists()
+    same: Filter = field == value
+    if isinstance(value, (bool, int, float)) and value in (0, 1):
+        return (field == bool(value)) | (field == int(value))
+    moment = value if isinstance(value, datetime) else _iso_date(value)
+    return same if moment is None else same | (field == moment)
+
+
+def _ordered(field: FieldExpression, operator: str, value: Any) -> Filter:
+    if value is None:
+        return any_of(())
+    if isinstance(value, list):
+        raise FilterError(f"{operator!r} cannot compare with a list")
+    limit = _limit(value)
+    compared: Filter
+    match operator:
+        case ">":
+            compared = field > limit
+        case ">=":
+            compared = field >= limit
+        case "<":
+            compared = field < limit
+        case _:
+            compared = field <= limit
+    return compared
+
+
+def _iso_date(value: Any) -> datetime | None:
+    """The point in time that a text names in ISO 8601, as Haystack recognises it: year, month and day at least."""
+    if not isinstance(value, str) or len(value) < 10 or value[4] != "-":
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def _limit(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    moment = _iso_date(value)
+    if moment is None:
+        raise FilterError(
+            f"{value!r} cannot be ordered: of texts only dates in ISO 8601 can be compared by >, >=, <, <="
+        )
+    return moment
