@@ -37,6 +37,9 @@ from valkey_vector import Index
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ServerError
 
+# Haystack's, before anything imports it.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
 BUNDLE_IMAGE = "valkey/valkey-bundle:9.1"
 BUNDLE_SECONDS = 120.0
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from servers import Server
+from valkey_vector import Connection
 from valkey_vector.filters.dict_dialect import OPERATORS
 
 ROOT = Path(__file__).parents[2]
@@ -53,11 +55,9 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
 
 
 def test_the_quickstart_answers_on_a_server_and_leaves_nothing_behind(
-    search_server: object, tmp_path: Path
+    search_server: Server, tmp_path: Path
 ) -> None:
-    url: str = search_server.url  # type: ignore[attr-defined]
-    from valkey_vector import Connection
-
+    url = search_server.url
     with Connection.open(url) as connection:
         before = {key for keys in connection.scan("*quickstart*") for key in keys}
         ended = subprocess.run(
@@ -75,6 +75,24 @@ def test_the_quickstart_answers_on_a_server_and_leaves_nothing_behind(
         assert ended.stdout.isprintable() or ended.stdout.replace("\n", "").isprintable()
         after = {key for keys in connection.scan("*quickstart*") for key in keys}
     assert after == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_haystack_cookbook_runs(
+    arguments: list[str], search_server: Server, tmp_path: Path
+) -> None:
+    chosen = [*arguments, search_server.url] if arguments else []
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "cookbook" / "haystack_pipeline.py"), *chosen],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "documents written" in ended.stdout
+    assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 6
 
 
 @pytest.mark.parametrize(

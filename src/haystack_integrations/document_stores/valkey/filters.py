@@ -6,7 +6,8 @@ spelling, and is the only text that can be ordered. A missing item is None: equa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator as operators
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -20,8 +21,13 @@ from valkey_vector import FilterError as CoreFilterError
 __all__ = ["metadata_key", "to_filter"]
 
 _ATTRIBUTES = frozenset(field.name for field in fields(Document))
-_ORDERINGS = frozenset({">", ">=", "<", "<="})
-_COMPARISONS = frozenset({"==", "!=", "in", "not in"}) | _ORDERINGS
+_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
+    ">": operators.gt,
+    ">=": operators.ge,
+    "<": operators.lt,
+    "<=": operators.le,
+}
+_COMPARISONS = frozenset({"==", "!=", "in", "not in", *_ORDERINGS})
 _LOGIC = frozenset({"AND", "OR", "NOT"})
 
 
@@ -125,6 +131,15 @@ def _ordered(field: FieldExpression, operator: str, value: Any) -> Filter:
     if isinstance(value, list):
         raise FilterError(f"{operator!r} cannot compare with a list")
     limit = _limit(value)
+    if not isinstance(limit, (bool, int, float)):
+        return _compared(field, operator, limit)
+    # Python's booleans are the numbers 0 and 1.
+    passing = [flag for flag in (False, True) if _ORDERINGS[operator](int(flag), limit)]
+    number = int(limit) if isinstance(limit, bool) else limit
+    return any_of([_compared(field, operator, number), *(field == flag for flag in passing)])
+
+
+def _compared(field: FieldExpression, operator: str, limit: Any) -> Filter:
     compared: Filter
     match operator:
         case ">":

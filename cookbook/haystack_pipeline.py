@@ -1,0 +1,115 @@
+"""Store, retrieve and write down a Haystack pipeline on Valkey: `python cookbook/haystack_pipeline.py`.
+
+Needs ``valkey-vector[haystack,quickstart]``. Without --url a private Valkey server is started and is gone with this
+program. The embedding is latent semantic analysis, fitted on the documents, so nothing is downloaded; any of
+Haystack's embedders takes its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from typing import Any
+
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
+
+from haystack import Document, Pipeline, component
+from haystack.components.writers import DocumentWriter
+from haystack.document_stores.types import DuplicatePolicy
+from quickstart import LsaEmbeddings, passages
+
+from haystack_integrations.components.retrievers.valkey import ValkeyEmbeddingRetriever
+from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
+
+DIMENSION = 128
+
+
+@component
+class LsaTextEmbedder:
+    """Embeds a question."""
+
+    def __init__(self, model: LsaEmbeddings) -> None:
+        self._model = model
+
+    @component.output_types(embedding=list[float])
+    def run(self, text: str) -> dict[str, list[float]]:
+        return {"embedding": self._model.embed_query(text)}
+
+
+@component
+class LsaDocumentEmbedder:
+    """Embeds documents."""
+
+    def __init__(self, model: LsaEmbeddings) -> None:
+        self._model = model
+
+    @component.output_types(documents=list[Document])
+    def run(self, documents: list[Document]) -> dict[str, list[Document]]:
+        vectors = self._model.embed_documents([document.content or "" for document in documents])
+        embedded = [
+            Document(id=document.id, content=document.content, meta=document.meta, embedding=vector)
+            for document, vector in zip(documents, vectors, strict=True)
+        ]
+        return {"documents": embedded}
+
+
+def show(answer: dict[str, Any]) -> None:
+    for document in answer["retriever"]["documents"]:
+        print(f"   {document.score:.3f}  {document.meta['title']} ({document.id})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="embedded://", help="a Valkey server")
+    url: str = parser.parse_args().url
+
+    documents = [
+        Document(id=passage.id or "", content=passage.page_content, meta=passage.metadata)
+        for passage in passages()
+    ]
+    model = LsaEmbeddings([document.content or "" for document in documents], DIMENSION)
+    store = ValkeyDocumentStore(url=url, index_name="cookbook_haystack", embedding_dim=DIMENSION)
+
+    indexing = Pipeline()
+    indexing.add_component("embedder", LsaDocumentEmbedder(model))
+    indexing.add_component("writer", DocumentWriter(store, policy=DuplicatePolicy.OVERWRITE))
+    indexing.connect("embedder.documents", "writer.documents")
+    written = indexing.run({"embedder": {"documents": documents}})
+    print(f"{written['writer']['documents_written']} documents written")
+
+    asking = Pipeline()
+    asking.add_component("embedder", LsaTextEmbedder(model))
+    asking.add_component("retriever", ValkeyEmbeddingRetriever(document_store=store, top_k=3))
+    asking.connect("embedder.embedding", "retriever.query_embedding")
+    question = "How do I catch an exception?"
+    print(f"\nQ: {question}")
+    show(asking.run({"embedder": {"text": question}}))
+
+    with_filter = {
+        "embedder": {"text": question},
+        "retriever": {"filters": {"field": "meta.topic", "operator": "==", "value": "try"}},
+    }
+    print(f"\nQ: {question}  (meta.topic == 'try', awaited)")
+    show(asyncio.run(asking.run_async(with_filter)))
+
+    print("\nMetadata:", store.get_metadata_fields_info())
+    values, count = store.get_metadata_field_unique_values("topic", search_term="format")
+    print(f"Topics with 'format': {values} ({count})")
+
+    alone = Pipeline()
+    alone.add_component("retriever", ValkeyEmbeddingRetriever(document_store=store, top_k=1))
+    if url != "embedded://":  # a private server is not there for another pipeline
+        loaded = Pipeline.loads(alone.dumps())
+        print("\nLoaded from YAML:")
+        show(loaded.run({"retriever": {"query_embedding": model.embed_query(question)}}))
+    else:
+        print("\nThe pipeline as YAML:")
+        print(alone.dumps())
+    store.delete_all_documents()
+    store.index.drop()
+    store.close()
+
+
+if __name__ == "__main__":
+    main()
