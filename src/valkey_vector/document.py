@@ -147,9 +147,9 @@ def prepare_metadata(
     return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
 
 
-def record_fields(*, vectors: bool, payloads: bool) -> list[str]:
+def record_fields(*, content: bool = True, vectors: bool, payloads: bool) -> list[str]:
     """The hash fields that make a record, as far as they are wanted."""
-    fields = [CONTENT, METADATA]
+    fields = [CONTENT, METADATA] if content else [METADATA]
     if vectors:
         fields.append(VECTOR)
     if payloads:

@@ -302,6 +302,7 @@ class Index:
         descending: bool = False,
         limit: int | None = None,
         offset: int = 0,
+        with_content: bool = True,
         with_vectors: bool = False,
         with_payloads: bool = False,
     ) -> list[Record]:
@@ -314,6 +315,7 @@ class Index:
             descending: the other way round.
             limit: at most so many; None for all.
             offset: leave out so many at the beginning.
+            with_content: bring the texts; without, they are empty.
             with_vectors: bring the vectors, too.
             with_payloads: bring the payloads, too.
         """
@@ -322,7 +324,7 @@ class Index:
         if offset < 0:
             raise InvalidInputError(f"offset must not be negative, not {offset}")
         chosen = None if filter is None else as_filter(filter)
-        fields = record_fields(vectors=with_vectors, payloads=with_payloads)
+        fields = record_fields(content=with_content, vectors=with_vectors, payloads=with_payloads)
 
         def select(engine: Engine) -> list[Row]:
             query = queries.prepare_query(self._lifecycle, engine, chosen)

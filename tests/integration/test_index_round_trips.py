@@ -60,6 +60,15 @@ def test_mmr_brings_its_vectors_in_the_same_round_trip(warm: Index, commands: Co
     assert b"vector" in command[command.index(b"content") :]
 
 
+def test_selecting_metadata_alone_brings_no_texts(warm: Index, commands: CommandLog) -> None:
+    records = warm.select(F("n") < 50, with_content=False)
+    assert [record.content for record in records] == [""] * 50
+    assert [record.metadata["n"] for record in records] == list(range(50))
+    assert not [
+        command for trip in commands.round_trips for command in trip if b"content" in command
+    ]
+
+
 def test_counting_is_one_round_trip(warm: Index, commands: CommandLog) -> None:
     assert warm.count(F("n") < 50) == 50
     assert len(commands.round_trips) == 1

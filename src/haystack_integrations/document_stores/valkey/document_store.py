@@ -364,7 +364,7 @@ class ValkeyDocumentStore:
 
     def _metadata(self, filters: dict[str, Any] | None) -> list[Any]:
         chosen = to_filter(filters)
-        records = self._done("read metadata", lambda: self.index.select(chosen))
+        records = self._done("read metadata", lambda: self.index.select(chosen, with_content=False))
         return [record.metadata for record in records]
 
     def _done(self, what: str, operation: Callable[[], _T]) -> _T:
