@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.dict_dialect import from_dict
+from valkey_vector.tokens import is_unicode
 
-__all__ = ["FilterLike", "as_filter", "check_ids", "check_k"]
+__all__ = ["FilterLike", "as_filter", "check_ids", "check_k", "check_window"]
 
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 """A filter expression (``F("year") > 2000``) or the dict dialect (``{"year": {"$gt": 2000}}``)."""
@@ -35,17 +36,33 @@ def check_k(value: int, name: str) -> int:
     return value
 
 
+def check_window(order_by: str | None, offset: int, limit: int | None) -> None:
+    """Check which part of the records is asked for, in which order.
+
+    Raises:
+        InvalidInputError: a number is not a whole one from 0 on, or the key is no text.
+    """
+    for name, value in (("offset", offset), ("limit", 0 if limit is None else limit)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise InvalidInputError(f"{name} must be a whole number from 0 on, not {value!r}")
+    if order_by is not None and not isinstance(order_by, str):
+        raise InvalidInputError(f"order_by must be a metadata key, not {order_by!r}")
+
+
 def check_ids(ids: Sequence[str]) -> list[str]:
     """The ids, if they are a list of non-empty texts.
 
     Raises:
         InvalidInputError: they are not; one text alone is not taken for a list of letters.
     """
-    if isinstance(ids, (str, bytes)):
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise InvalidInputError(
             f"ids must be a list of ids, not the one {type(ids).__name__} {ids!r}"
         )
-    for id in ids:
+    listed = list(ids)  # first of all: an iterator can be gone through only once
+    for id in listed:
         if not isinstance(id, str) or not id:
             raise InvalidInputError(f"an id must be non-empty text, not {id!r}")
-    return list(ids)
+        if not is_unicode(id):
+            raise InvalidInputError(f"the id {id!r} holds a lone surrogate")
+    return listed

@@ -62,11 +62,11 @@ class BulkWriter:
         batch_size: int,
         progress: bool | None,
     ) -> None:
-        if not isinstance(batch_size, int) or not 1 <= batch_size <= _LARGEST_BATCH:
+        if not _is_number(batch_size, int) or not 1 <= batch_size <= _LARGEST_BATCH:
             raise ConfigurationError(
                 f"batch_size must be a whole number from 1 to {_LARGEST_BATCH}, not {batch_size!r}"
             )
-        if ttl is not None and not 0 < ttl < 10**10:
+        if ttl is not None and not (_is_number(ttl, (int, float)) and 0 < ttl < 10**10):
             raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
         self._lifecycle = lifecycle
         self._policy = policy
@@ -174,10 +174,9 @@ class BulkWriter:
                 tally.failed.update((document.id, error) for document in batch)
                 continue
             tally.written += outcome.written
-            if self._policy is WritePolicy.FAIL:
-                refused = {document.id for document in batch} if outcome.present else set()
+            if self._policy is WritePolicy.FAIL and outcome.present:
                 duplicates = DuplicateIdError(outcome.present)
-                tally.failed.update((id, duplicates) for id in refused)
+                tally.failed.update((document.id, duplicates) for document in batch)
             tally.skipped.extend(self._skipped(outcome))
         return records
 
@@ -231,6 +230,10 @@ class BulkWriter:
         if self._progress is not None:
             return self._progress
         return sys.stderr.isatty() and (total is None or total > self._batch_size)
+
+
+def _is_number(value: object, kinds: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _refuse_zero_vectors(batch: Iterable[Prepared]) -> None:

@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from valkey_vector import queries
-from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k
+from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k, check_window
 from valkey_vector.asynchrony import twin
 from valkey_vector.bulk import BulkWriter
 from valkey_vector.connection import Connection
 from valkey_vector.document import decode_record, record_fields
 from valkey_vector.engines.base import Engine, IndexInfo, Row
-from valkey_vector.errors import ConfigurationError, InvalidInputError, RequestTimeoutError
+from valkey_vector.errors import ConfigurationError, RequestTimeoutError
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.metadata_update import MetadataUpdate
 from valkey_vector.ranking import maximal_marginal_relevance
@@ -319,10 +319,7 @@ class Index:
             with_vectors: bring the vectors, too.
             with_payloads: bring the payloads, too.
         """
-        if limit is not None and limit < 0:
-            raise InvalidInputError(f"limit must not be negative, not {limit}")
-        if offset < 0:
-            raise InvalidInputError(f"offset must not be negative, not {offset}")
+        check_window(order_by, offset, limit)
         chosen = None if filter is None else as_filter(filter)
         fields = record_fields(content=with_content, vectors=with_vectors, payloads=with_payloads)
 

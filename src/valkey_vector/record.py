@@ -37,7 +37,7 @@ class WritePolicy(StrEnum):
         """
         try:
             return cls(value.upper())
-        except ValueError:
+        except (ValueError, AttributeError):
             names = ", ".join(cls)
             raise ConfigurationError(f"write policy {value!r} is not one of {names}") from None
 

@@ -37,6 +37,7 @@ __all__ = [
     "HAS_VECTOR",
     "element_token",
     "escape",
+    "is_unicode",
     "kind_token",
     "presence_tokens",
     "value_token",
@@ -71,6 +72,17 @@ def _escape(text: str) -> str:
 
 # The same keys and many values (a source, a language) occur in one record after another.
 _escape_often = lru_cache(maxsize=16_384)(_escape)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether text can be sent at all: with a lone surrogate in it, it has no UTF-8."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1024)

@@ -40,11 +40,18 @@ def check_vectors(
         dimension = len(vector)
     try:
         with np.errstate(over="ignore"):
-            array = np.asarray(vectors, dtype=_WIRE).reshape(len(vectors), dimension or 0)
-    except (TypeError, ValueError):
+            array = np.asarray(vectors, dtype=_WIRE)
+    except (TypeError, ValueError, OverflowError):
         for vector, owner in zip(vectors, owners, strict=True):
             _check_numeric(vector, owner)
         raise
+    if not len(vectors):
+        return array.reshape(0, dimension or 0)
+    if array.ndim != 2:
+        # All of the same odd shape: each is a list of lists.
+        raise InvalidInputError(
+            f"the vector of {owners[0]} has shape {array.shape[1:]}, expected one dimension"
+        )
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         owner = owners[int(np.argmin(finite))]
@@ -60,7 +67,7 @@ def check_vector(vector: Vector, dimension: int | None, owner: str) -> Float32Ar
     try:
         with np.errstate(over="ignore"):
             row: Float32Array = np.asarray(vector, dtype=_WIRE)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         _check_numeric(vector, owner)
         raise
     if row.ndim != 1 or not np.isfinite(row).all():
@@ -91,6 +98,12 @@ def _check_shape(vector: Vector, dimension: int | None, owner: str) -> None:
 
 def _check_numeric(vector: Vector, owner: str) -> None:
     try:
-        np.asarray(vector, dtype=_WIRE)
+        row = np.asarray(vector, dtype=_WIRE)
+    except OverflowError:
+        raise InvalidInputError(f"the vector of {owner} holds a value beyond float32") from None
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"the vector of {owner} is not made of numbers: {error}") from None
+    if row.ndim != 1:
+        raise InvalidInputError(
+            f"the vector of {owner} has shape {row.shape}, expected one dimension"
+        )

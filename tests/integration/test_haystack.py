@@ -265,6 +265,24 @@ def test_an_outage_raises_and_never_reads_as_an_empty_store() -> None:
         store.close()
 
 
+@pytest.mark.parametrize(
+    "settings", [{"index_name": "a b"}, {"url": "http://host"}, {"engine": "fast"}]
+)
+def test_a_setting_that_the_core_refuses_is_a_store_error_that_names_it(
+    settings: dict[str, Any],
+) -> None:
+    store = ValkeyDocumentStore(**settings)
+    for use in (store.count_documents, store.filter_documents, store.delete_all_documents):
+        with pytest.raises(ValkeyDocumentStoreError, match=r"a b|begins with one of|fast"):
+            use()
+
+
+def test_another_dimension_than_the_indexs_is_a_store_error(make_store: MakeStore) -> None:
+    make_store().write_documents([Document(id="1", embedding=[1.0, 0, 0, 0])])
+    with pytest.raises(ValkeyDocumentStoreError, match="dimension"):
+        make_store(embedding_dim=5).count_documents()
+
+
 def test_nothing_is_connected_before_the_first_operation() -> None:
     store = ValkeyDocumentStore([("nowhere.invalid", 1)])
     ValkeyEmbeddingRetriever(document_store=store)

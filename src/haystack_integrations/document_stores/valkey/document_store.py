@@ -177,7 +177,7 @@ class ValkeyDocumentStore:
 
     def count_documents(self) -> int:
         """How many documents there are."""
-        return self._done("count documents", self.index.count)
+        return self._done("count documents", lambda: self.index.count(None))
 
     def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
         """The documents that match, in the order in which they were first written, with their embeddings.
