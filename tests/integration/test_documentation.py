@@ -19,6 +19,17 @@ BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 EXAMPLES = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
+def cooked(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A program of the cookbook that has ended."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "cookbook" / f"{name}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example_of_the_readme_runs_in_an_empty_directory(example: str, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "VALKEY_URL"}
@@ -60,14 +71,7 @@ def test_the_quickstart_answers_on_a_server_and_leaves_nothing_behind(
     url = search_server.url
     with Connection.open(url) as connection:
         before = {key for keys in connection.scan("*quickstart*") for key in keys}
-        ended = subprocess.run(
-            [sys.executable, str(ROOT / "cookbook" / "quickstart.py"), "--url", url],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-        )
+        ended = cooked("quickstart", "--url", url)
         assert ended.returncode == 0, ended.stderr
         assert "search engine" in ended.stdout
         assert ended.stdout.count("Q: ") >= 4
@@ -82,14 +86,7 @@ def test_the_haystack_cookbook_runs(
     arguments: list[str], search_server: Server, tmp_path: Path
 ) -> None:
     chosen = [*arguments, search_server.url] if arguments else []
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "cookbook" / "haystack_pipeline.py"), *chosen],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+    ended = cooked("haystack_pipeline", *chosen)
     assert ended.returncode == 0, ended.stderr
     assert "documents written" in ended.stdout
     assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 6
@@ -104,13 +101,7 @@ def test_the_haystack_cookbook_runs(
     ],
 )
 def test_the_quickstart_names_an_embedding_that_it_cannot_use(option: str, message: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "cookbook" / "quickstart.py"), "--embeddings", option],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = cooked("quickstart", "--embeddings", option)
     assert ended.returncode != 0
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -118,19 +109,6 @@ def test_the_quickstart_names_an_embedding_that_it_cannot_use(option: str, messa
 
 def test_the_quickstart_takes_any_langchain_embedding(tmp_path: Path) -> None:
     arguments = ["--embeddings", "langchain_core.embeddings.DeterministicFakeEmbedding"]
-    ended = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "cookbook" / "quickstart.py"),
-            *arguments,
-            "--embeddings-options",
-            '{"size": 32}',
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+    ended = cooked("quickstart", *arguments, "--embeddings-options", '{"size": 32}')
     assert ended.returncode == 0, ended.stderr
     assert "DeterministicFakeEmbedding ready" in ended.stdout

@@ -52,6 +52,7 @@ class SearchEngine:
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.entry = entry
         self._complete = False
+        self._server_ahead = 0.0
         self._connection = connection
         self._capabilities = connection.capabilities
         self._documents = Documents(connection, entry, [Catalog(connection, entry.name).key])
@@ -116,7 +117,9 @@ class SearchEngine:
             return 0
         if not self._capabilities.filter_queries or len(self._queries(plan)) > 1:
             return sum(len(page) for page in self.select(plan, ()))
-        expired = all_of([plan, Range(EXPIRES, high=_now_in_milliseconds())])
+        self._make_ready()
+        now = float(int((time.time() + self._server_ahead) * 1000))
+        expired = all_of([plan, Range(EXPIRES, high=now)])
         asked = [self._selecting(plan), self._selecting(expired)]
         replies = self._ask([commands.count_command(self.entry, query) for query in asked])
         return max(0, commands.total(replies[0]) - commands.total(replies[1]))
@@ -201,8 +204,7 @@ class SearchEngine:
 
     def _ask(self, asked: Sequence[Sequence[Argument]]) -> list[Any]:
         """The replies to searches, in one round trip."""
-        if not self._complete:
-            self._await_backfill()
+        self._make_ready()
         try:
             if len(asked) == 1:
                 return [self._connection.execute(*asked[0], retry=True)]
@@ -233,8 +235,17 @@ class SearchEngine:
                 raise StaleIndexError from error
             raise
 
+    def _make_ready(self) -> None:
+        """Before the first search: wait for the server's index, and compare clocks: times to live go by the server's."""
+        if self._complete:
+            return
+        self._await_backfill()
+        seconds, micros = self._connection.execute("TIME", retry=True)
+        self._server_ahead = int(seconds) + int(micros) / 1_000_000 - time.time()
+        self._complete = True
+
     def _await_backfill(self) -> None:
-        """Once after opening: while the server indexes what was there before the index, it finds only a part.
+        """While the server indexes what was there before the index, it finds only a part.
 
         Raises:
             RequestTimeoutError: that goes on for longer than a request may take.
@@ -249,7 +260,6 @@ class SearchEngine:
                 )
             time.sleep(pause)
             pause = min(0.5, 2 * pause)
-        self._complete = True
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Plans whose union is the plan, each within the server's limits."""
@@ -368,10 +378,6 @@ def _indexed_share(described: dict[str, Any]) -> float:
 
 def _grouped(query: str) -> str:
     return query if query == "*" or query.startswith("(") else f"({query})"
-
-
-def _now_in_milliseconds() -> float:
-    return float(int(time.time() * 1000))
 
 
 def _nearness(row: Row) -> tuple[float, str]:

@@ -17,12 +17,14 @@ Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from valkey_vector.errors import FilterError
+from valkey_vector.tokens import is_unicode
 
 __all__ = [
     "Always",
@@ -40,6 +42,7 @@ __all__ = [
     "Operator",
     "Or",
     "Source",
+    "plain_key",
 ]
 
 Source: TypeAlias = Literal["metadata", "id", "content"]
@@ -67,6 +70,7 @@ class Field:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
             raise FilterError(f"a field's name must be text, not {type(self.path).__name__}")
+        _check_text(self.path)
 
 
 class _Expression:
@@ -113,14 +117,32 @@ class Equal(_Expression):
 
 @dataclass(frozen=True, slots=True)
 class OneOf(_Expression):
-    """The item equals one of the values. No values match nothing."""
+    """The item equals one of the values. No values match nothing.
+
+    Attributes:
+        field: what is looked at.
+        values: none of them is None.
+        plain: the texts, numbers and booleans among them, each with whether it is text or a boolean: so
+            that one of thousands is found at once. NaN, which equals nothing, is left out.
+        others: the rest.
+    """
 
     field: Field
     values: tuple[Any, ...]
+    plain: frozenset[tuple[bool, bool, Any]] = dataclasses.field(
+        init=False, repr=False, compare=False
+    )
+    others: tuple[Any, ...] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        plain: list[Any] = []
+        others: list[Any] = []
         for value in self.values:
             _check_value(value, "in")
+            (plain if isinstance(value, (str, int, float)) else others).append(value)
+        keys = frozenset(plain_key(value) for value in plain if value == value)
+        object.__setattr__(self, "plain", keys)
+        object.__setattr__(self, "others", tuple(others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +159,8 @@ class Compare(_Expression):
                 f"{self.operator.value} takes a number, text, boolean, date or datetime, "
                 f"not {type(self.value).__name__} (field {self.field.path!r})"
             )
+        if isinstance(self.value, str):
+            _check_text(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +195,7 @@ class Like(_Expression):
     def __post_init__(self) -> None:
         if not isinstance(self.pattern, str):
             raise FilterError(f"a pattern must be text, not {type(self.pattern).__name__}")
+        _check_text(self.pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +234,20 @@ Filter: TypeAlias = (
 """Any node. Immutable; build it with `F` or from a framework's own dialect."""
 
 
+def plain_key(value: str | float) -> tuple[bool, bool, str | float]:
+    """Equal for texts, numbers and booleans that filters take for equal: 1 and 1.0, but not 1 and True."""
+    return isinstance(value, str), isinstance(value, bool), value
+
+
 def _expression(value: Any) -> Filter:
     if isinstance(value, _Expression):
         return value  # type: ignore[return-value]
     raise FilterError(f"a filter combines with filters only, not with {type(value).__name__}")
+
+
+def _check_text(text: str) -> None:
+    if not is_unicode(text):
+        raise FilterError(f"{text!r} holds a lone surrogate, which no stored text can hold")
 
 
 def _check_value(value: Any, operator: str) -> None:
@@ -228,6 +263,8 @@ def _check_value(value: Any, operator: str) -> None:
             f"{operator} cannot take a {type(value).__name__}: metadata holds text, numbers, booleans, "
             "dates, datetimes, and lists and dicts of them"
         )
+    if isinstance(value, str):
+        _check_text(value)
 
 
 def _check_depth(node: Filter) -> None:

@@ -24,6 +24,7 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    plain_key,
 )
 from valkey_vector.metadata import MISSING, lookup
 from valkey_vector.temporal import Temporal, instant, is_temporal, parse_iso
@@ -62,9 +63,11 @@ def matches(
             return not matches(part, metadata, id=id, content=content)
         case Equal(field, value):
             return equal(_item(field, metadata, id, content), value)
-        case OneOf(field, values):
+        case OneOf(field):
             item = _item(field, metadata, id, content)
-            return any(equal(item, value) for value in values)
+            if isinstance(item, (str, int, float)) and plain_key(item) in filter.plain:
+                return True
+            return any(equal(item, value) for value in filter.others)
         case Compare(field, ordering, value):
             return _ordered(_item(field, metadata, id, content), ordering, value)
         case Contains(field, value):
