@@ -25,7 +25,8 @@ scalars: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
     st.integers(-2, 3),
     st.sampled_from([0.0, 1.0, 0.5, -1.5, 10**20, 1e300]),
-    st.sampled_from(["", "x", "X", "1", "acme", "acme*", "a|b", " ", "é", "None", "True"]),
+    # Not "1": to order it, Haystack guesses that it is a day of this month.
+    st.sampled_from(["", "x", "X", "1x", "acme", "acme*", "a|b", " ", "é", "None", "True"]),
     st.sampled_from(["2024-01-31", "2024-01-31T00:00:00", "2024-02-01T12:30:00", "2023-12-31"]),
 )
 # Within lists Python takes True for 1; that is left out, see docs/filters.md.
@@ -43,7 +44,7 @@ documents = st.builds(
     lambda number, meta, content: Document(id=f"d{number}", content=content, meta=meta),
     st.integers(0, 9),
     metadata,
-    st.sampled_from(["", "x", "some text", "1"]),
+    st.sampled_from(["", "x", "some text", "2024-01-31"]),
 )
 
 fields = keys.map(lambda key: f"meta.{key}") | st.sampled_from(["id", "content", "a", "b"])
