@@ -20,6 +20,7 @@ from valkey_vector import (
 )
 
 GOOD = Record(id="good", content="text", vector=[1, 2, 3, 4])
+HALF = "\ud800"  # of a surrogate pair: no Unicode text
 LOOP: dict[str, Any] = {}
 LOOP["self"] = LOOP
 
@@ -30,12 +31,23 @@ BAD_RECORDS: dict[str, tuple[Any, str]] = {
     "NaN": (Record(id="bad", vector=[1, 2, math.nan, 4]), "'bad' holds NaN"),
     "infinity": (Record(id="bad", vector=[1, 2, -math.inf, 4]), "'bad' holds NaN, infinity"),
     "more than float32": (Record(id="bad", vector=[1, 2, 1e39, 4]), "'bad' holds.*float32"),
+    "an integer without end": (Record(id="bad", vector=[1, 2, 3, 10**400]), "'bad' holds.*float32"),
+    "a list of lists": (Record(id="bad", vector=[[1], [2], [3], [4]]), r"'bad' has shape \(4, 1\)"),  # type: ignore[list-item]
+    "a generator": (Record(id="bad", vector=(n for n in range(4))), "'bad' is a generator"),  # type: ignore[arg-type]
     "a nested vector": (Record(id="bad", vector=np.ones((1, 4))), r"'bad' has shape \(1, 4\)"),
     "text as a vector": (Record(id="bad", vector="1234"), "'bad' is a str"),  # type: ignore[arg-type]
     "texts in a vector": (Record(id="bad", vector=["a"] * 4), "'bad' is not made of numbers"),  # type: ignore[list-item]
     "no text": (Record(id="bad", content=b"bytes"), "content of record 'bad' is a bytes"),  # type: ignore[arg-type]
     "None as text": (Record(id="bad", content=None), "content of record 'bad' is a NoneType"),  # type: ignore[arg-type]
-    "half a character": (Record(id="bad", content="\ud800"), "'bad' holds a lone surrogate"),
+    "half a character": (Record(id="bad", content=HALF), "'bad' holds a lone surrogate"),
+    "half a character in an id": (Record(id=HALF), "ud800.*holds a lone surrogate"),
+    "half a character in metadata": (
+        Record(id="bad", metadata={"k": [HALF]}),
+        "'bad' holds a lone",
+    ),
+    "half a character in a key": (Record(id="bad", metadata={HALF: 1}), "'bad' holds a lone"),
+    "endless content": (Record(id="bad", content="x" * 4 * 2**20), "'bad' are 4,194,306 bytes"),
+    "text as payload": (Record(id="bad", payload="text"), "payload of record 'bad' is a str"),  # type: ignore[arg-type]
     "no id": (Record(id=""), "id of item 1 must be non-empty text"),
     "a number as id": (Record(id=7), "id of item 1 must be non-empty text, not 7"),  # type: ignore[arg-type]
     "NUL in an id": (Record(id="a\0b"), "id of item 1 holds a NUL"),
@@ -51,6 +63,12 @@ BAD_RECORDS: dict[str, tuple[Any, str]] = {
 }
 
 
+def everything(index: Index) -> dict[bytes, bytes]:
+    """All that the server keeps of an index: documents, catalogue, log."""
+    keys = [key for batch in index.connection.scan(f"*{index.name}*") for key in batch]
+    return {key: index.connection.execute("DUMP", key) for key in keys}
+
+
 @pytest.mark.parametrize("case", BAD_RECORDS)
 @pytest.mark.parametrize("batch_size", [1, 100])
 def test_a_record_that_cannot_be_stored_is_named_and_none_is_written(
@@ -60,7 +78,35 @@ def test_a_record_that_cannot_be_stored_is_named_and_none_is_written(
     with pytest.raises(InvalidInputError, match=message):
         index.upsert([GOOD, bad], batch_size=batch_size)
     assert not index.exists()
-    assert list(index.connection.scan(f"*{index.name}*")) == []
+    assert everything(index) == {}
+
+    index.upsert([Record(id="good", content="kept", vector=[1, 2, 3, 4])])
+    before = everything(index)
+    with pytest.raises(InvalidInputError, match=message):
+        index.upsert([Record(id="good", metadata={"new": 1}), bad], batch_size=batch_size)
+    assert everything(index) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *(("numeric", value) for value in ("5", True, math.nan, [1])),
+        *(("tag", value) for value in (5, ["a", 1], {"a": "b"})),
+        *(("text", value) for value in (5, ["a"])),
+    ],
+)
+def test_metadata_that_is_not_what_the_schema_declares_is_named(
+    open_index: Callable[..., Index], kind: str, value: Any
+) -> None:
+    index = open_index(schema={"fields": [{"path": "key", "kind": kind}]})
+    bad = Record(id="bad", metadata={"key": value})
+    with pytest.raises(InvalidInputError, match=f"'key' of record 'bad'.*declares it {kind}"):
+        index.upsert([GOOD, bad])
+    assert everything(index) == {}
+    index.upsert([GOOD])
+    with pytest.raises(InvalidInputError, match=f"'key' of .*declares it {kind}"):
+        index.update_metadata(["good"], {"key": value})
+    assert index.get(["good"]) == [Record(id="good", content="text")]
 
 
 @pytest.mark.parametrize("value", ["x" * 100_000, ["word"] * 20_000, {"a": {"b": "y" * 100_000}}])
@@ -85,6 +131,29 @@ def test_k_must_be_a_whole_number_from_one_on(index: Index, k: Any) -> None:
             ask()
 
 
+@pytest.mark.parametrize("ef_runtime", [0, -1, 1.5, "3", True])
+def test_candidates_to_look_at_must_be_a_whole_number_from_one_on(
+    index: Index, ef_runtime: Any
+) -> None:
+    for ask in (index.search, index.search_mmr):
+        with pytest.raises(InvalidInputError, match="ef_runtime must be a whole number"):
+            ask([1, 2, 3, 4], ef_runtime=ef_runtime)
+
+
+@pytest.mark.parametrize("lambda_mult", [-0.1, 1.1, math.nan])
+def test_a_weight_of_diversity_out_of_range_is_refused(index: Index, lambda_mult: float) -> None:
+    index.upsert([GOOD])
+    with pytest.raises(InvalidInputError, match="lambda_mult must be from 0 to 1"):
+        index.search_mmr([1, 2, 3, 4], lambda_mult=lambda_mult)
+
+
+def test_a_k_beyond_every_limit_finds_all_there_are(index: Index) -> None:
+    index.upsert([GOOD, Record(id="plain")])
+    for k in (10_000, 10_001, 10**30):
+        hits = index.search([1, 2, 3, 4], k=k, ef_runtime=10**9)
+        assert [hit.record.id for hit in hits] == ["good"]
+
+
 @pytest.mark.parametrize(
     ("vector", "message"),
     [
@@ -94,6 +163,10 @@ def test_k_must_be_a_whole_number_from_one_on(index: Index, k: Any) -> None:
         ("abcd", "str"),
         (None, "NoneType"),
         (np.ones((4, 1)), "shape"),
+        ([[1], [2], [3], [4]], "shape"),
+        ([1, 2, 3, 10**400], "float32"),
+        ([1, 2, 3, None], "NaN"),
+        ([1, 2, 3, 1j], "numbers"),
     ],
 )
 def test_a_query_vector_that_cannot_be_compared_is_refused(
@@ -106,27 +179,35 @@ def test_a_query_vector_that_cannot_be_compared_is_refused(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        {"a": {"$near": 1}},
-        {"$nor": [{"a": 1}]},
-        {"a": {"$gt": 1, "nested": 2}},
-        {"a": {"$in": "text"}},
-        {"a": {"$in": 5}},
-        {"a": {"$between": [1]}},
-        {"a": {"$exists": "yes"}},
-        {"$and": {"a": 1}},
-        {"$or": []},
-        {"a": {}},
-        {"a": {"$like": 5}},
-        {"a": b"bytes"},
-        {1: 2},
-        "a == 1",
-        [("a", 1)],
+        ({"a": {"$near": 1}}, "'.near'"),
+        ({"$nor": [{"a": 1}]}, "'.nor'"),
+        ({"a": {"$gt": 1, "nested": 2}}, "'nested' under 'a'"),
+        ({"a": {"$in": "text"}}, "in on 'a'.*str"),
+        ({"a": {"$in": 5}}, "in on 'a'.*int"),
+        ({"a": {"$between": [1]}}, "between on 'a'"),
+        ({"a": {"$exists": "yes"}}, "exists on 'a'"),
+        ({"a": {"$gt": None}}, "NoneType.*'a'"),
+        ({"a": {"$lt": [1]}}, "list.*'a'"),
+        ({"$and": {"a": 1}}, "and takes"),
+        ({"$or": []}, "or takes"),
+        ({"a": {}}, "'a' names no operator"),
+        ({"a": {"$like": 5}}, "pattern.*int"),
+        ({"a": b"bytes"}, "bytes"),
+        ({"a": [b"bytes"]}, "bytes"),
+        ({1: 2}, "int"),
+        ("a == 1", "str"),
+        ([("a", 1)], "list"),
+        ({HALF: 1}, "ud800.*surrogate"),
+        ({"a": HALF}, "ud800.*surrogate"),
+        ({"a": [HALF]}, "ud800.*surrogate"),
+        *(({"a": {operator: HALF}}, "ud800.*surrogate") for operator in ("$ne", "$gt", "$like")),
+        ({"a": {"$in": [HALF]}}, "ud800.*surrogate"),
     ],
 )
 def test_a_filter_that_is_not_understood_is_an_error_wherever_it_is_given(
-    index: Index, wrong: Any
+    index: Index, wrong: Any, message: str
 ) -> None:
     index.upsert([GOOD])
     uses: list[Callable[[], object]] = [
@@ -137,9 +218,17 @@ def test_a_filter_that_is_not_understood_is_an_error_wherever_it_is_given(
         lambda: index.delete_by_filter(wrong),
     ]
     for use in uses:
-        with pytest.raises(FilterError):
+        with pytest.raises(FilterError, match=message):
             use()
     assert index.count() == 1
+
+
+@pytest.mark.parametrize("which", [None, "good", b"good", 5, [""], [7], [HALF], iter(["good"])])
+def test_an_update_must_say_which_records_it_changes(index: Index, which: Any) -> None:
+    index.upsert([GOOD])
+    with pytest.raises(InvalidInputError):
+        index.update_metadata(which, {"k": 1})
+    assert index.count(F("k") == 1) == 0
 
 
 def test_an_expression_cannot_be_cut_short_by_and_or_not(index: Index) -> None:
@@ -154,7 +243,7 @@ def test_an_expression_cannot_be_cut_short_by_and_or_not(index: Index) -> None:
             use()
 
 
-@pytest.mark.parametrize("ids", ["abc", b"abc", [""], [7], [None]])
+@pytest.mark.parametrize("ids", ["abc", b"abc", None, 5, [""], [7], [None], [HALF]])
 def test_ids_must_be_a_list_of_texts(index: Index, ids: Any) -> None:
     index.upsert([GOOD])
     for use in (index.get, index.delete):
@@ -163,11 +252,27 @@ def test_ids_must_be_a_list_of_texts(index: Index, ids: Any) -> None:
     assert index.count() == 1
 
 
-def test_windows_cannot_be_negative(index: Index) -> None:
-    with pytest.raises(InvalidInputError, match="limit"):
-        index.select(limit=-1)
-    with pytest.raises(InvalidInputError, match="offset"):
-        index.select(offset=-1)
+def test_ids_may_come_one_by_one_and_none_is_lost(index: Index) -> None:
+    index.upsert([GOOD])
+    several: Any = (id for id in ("unknown", "good"))
+    assert index.get(several) == [None, Record(id="good", content="text")]
+    several = iter(["good", "unknown"])
+    assert index.delete(several) == 1
+
+
+@pytest.mark.parametrize("window", ["offset", "limit"])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", True])
+def test_a_window_is_of_whole_numbers_from_zero_on(index: Index, window: str, value: Any) -> None:
+    index.upsert([GOOD])
+    with pytest.raises(InvalidInputError, match=f"{window} must be a whole number"):
+        index.select(**{window: value})
+
+
+@pytest.mark.parametrize("order_by", [5, ["n"], F("n"), b"n"])
+def test_a_key_to_order_by_is_text(index: Index, order_by: Any) -> None:
+    index.upsert([GOOD])
+    with pytest.raises(InvalidInputError, match="order_by must be a metadata key"):
+        index.select(order_by=order_by)
 
 
 @pytest.mark.parametrize("changes", [{"k": object()}, {1: 2}, ["k"], {"k": {1}}])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from strategies import KEYS, MOMENTS, NUMBERS, TEXTS
 from valkey_vector import F, Index, Metric, Record
+from valkey_vector.temporal import instant
 
 MANY = 15_000
 
@@ -36,8 +41,9 @@ def test_records_come_in_the_order_of_the_ids_and_none_for_unknown_ones(index: I
 
 def test_k_of_25_finds_25(index: Index) -> None:
     index.upsert(line(60))
-    hits = index.search([0, 0, 0, 0.1], k=25)
-    assert len(hits) == 25
+    hits = index.search([1, 0, 0, 0], k=25)
+    # Nearest to the first axis is what is farthest out along it.
+    assert [hit.record.id for hit in hits] == [f"r{n}" for n in range(59, 34, -1)]
 
 
 def test_everything_is_found_when_fewer_than_k_match(index: Index) -> None:
@@ -56,7 +62,8 @@ def test_reading_goes_on_beyond_every_limit_of_the_server(
 
     hits = index.search([0, 0, 0, 0], k=MANY)
     assert [hit.record.id for hit in hits] == [f"r{n}" for n in range(MANY)]
-    assert len(index.search([0, 0, 0, 0], k=12_000, filter=F("n") >= 1000)) == 12_000
+    hits = index.search([0, 0, 0, 0], k=12_000, filter=F("n") >= 1000)
+    assert [hit.record.id for hit in hits] == [f"r{n}" for n in range(1000, 13_000)]
 
     some = F("n").between(1000, 12_999)
     assert index.count(some) == 12_000
@@ -64,12 +71,16 @@ def test_reading_goes_on_beyond_every_limit_of_the_server(
     window = index.select(some, offset=11_500, limit=20)
     assert ids(window) == [f"r{n}" for n in range(12_500, 12_520)]
     assert ids(index.select(some, offset=11_990)) == [f"r{n}" for n in range(12_990, 13_000)]
+    last = index.select(order_by="n", descending=True, offset=12_000, limit=5)
+    assert ids(last) == ["r2999", "r2998", "r2997", "r2996", "r2995"]
 
     named = F("n").in_(range(0, MANY, 3))  # 5,000 values
     assert index.count(named) == 5000
     hits = index.search([0, 0, 0, 0], k=4, filter=named)
     assert [hit.record.id for hit in hits] == ["r0", "r3", "r6", "r9"]
     assert index.count(~named) == 10_000
+    hits = index.search([0, 0, 0, 0], k=4, filter=~named)
+    assert [hit.record.id for hit in hits] == ["r1", "r2", "r4", "r5"]
     assert len(index.select(F.id.in_([f"r{n}" for n in range(0, MANY, 3)]))) == 5000
 
     assert index.delete_by_filter(some) == 12_000
@@ -146,6 +157,54 @@ def test_selected_records_are_ordered_by_any_key(index: Index) -> None:
     assert index.select(offset=50) == []
 
 
+def test_records_are_ordered_by_what_is_inside_of_a_dict(index: Index) -> None:
+    index.upsert([Record(id=id, metadata={"a": {"b": id}}) for id in "bca"])
+    assert ids(index.select(order_by="a.b")) == ["a", "b", "c"]
+
+
+def in_order(values: list[Any], *, descending: bool) -> list[int]:
+    """Positions of the values as `select` is to order them: kind by kind, equal ones as they came."""
+    kinds: list[tuple[Callable[[Any], bool], Callable[[Any], Any]]] = [
+        (lambda v: isinstance(v, bool), int),
+        (lambda v: isinstance(v, (int, float)) and not isinstance(v, bool), lambda v: v),
+        (lambda v: isinstance(v, date), instant),
+        (lambda v: isinstance(v, str), lambda v: v),
+    ]
+    positions: list[int] = []
+    for belongs, key in reversed(kinds) if descending else kinds:
+        group = [(key(value), n) for n, value in enumerate(values) if belongs(value)]
+        group.sort(key=itemgetter(0), reverse=descending)
+        positions += [n for _, n in group]
+    return positions
+
+
+def test_any_window_of_any_order_is_that_part_of_the_whole(
+    open_index: Callable[..., Index],
+) -> None:
+    index = open_index()
+    index.create()
+    numbers = [number for number in NUMBERS if number == number]
+    value = st.none() | st.booleans() | st.sampled_from([*numbers, *MOMENTS, *TEXTS])
+
+    @settings(suppress_health_check=list(HealthCheck))
+    @given(
+        st.sampled_from(KEYS), st.lists(value, max_size=25), st.integers(0, 9), st.integers(0, 9)
+    )
+    def check(key: str, values: list[Any], offset: int, limit: int) -> None:
+        index.delete_all()
+        index.upsert([Record(id=str(n), metadata={key: v}) for n, v in enumerate(values)])
+        absent = [n for n, v in enumerate(values) if v is None]
+        for descending in (False, True):
+            whole = [str(n) for n in in_order(values, descending=descending) + absent]
+            assert ids(index.select(order_by=key, descending=descending)) == whole
+            window = index.select(
+                order_by=key, descending=descending, offset=offset, limit=limit, with_content=False
+            )
+            assert ids(window) == whole[offset : offset + limit]
+
+    check()
+
+
 def test_the_oldest_record_comes_first_and_an_overwritten_one_keeps_its_place(index: Index) -> None:
     index.upsert([Record(id=id) for id in "cab"] + [Record(id="v", vector=[1, 0, 0, 0])])
     index.upsert([Record(id="a", content="new")])
@@ -189,6 +248,9 @@ def test_the_nearest_are_found_with_the_distances_and_similarities_of_their_metr
 def test_ties_are_in_the_order_of_their_ids(index: Index) -> None:
     index.upsert([Record(id=id, vector=[1, 0, 0, 0]) for id in "dbca"])
     assert [hit.record.id for hit in index.search([1, 0, 0, 0], k=4)] == ["a", "b", "c", "d"]
+    some = [hit.record.id for hit in index.search([1, 0, 0, 0], k=3)]
+    assert len(some) == 3
+    assert some == sorted(some)
 
 
 def test_mmr_chooses_what_is_near_and_unlike(index: Index) -> None:

@@ -44,6 +44,18 @@ def stored_ids(index: Index) -> list[str]:
     return [found.id for found in index.select()]
 
 
+def let_pass(index: Index, seconds: float) -> None:
+    """Wait by the server's clock, by which records end, and touch none of them meanwhile."""
+
+    def now() -> float:
+        whole, micros = index.connection.execute("TIME")
+        return int(whole) + int(micros) / 1_000_000
+
+    end = now() + seconds
+    while now() <= end:
+        time.sleep(0.005)
+
+
 def test_a_record_comes_back_as_it_was_stored(index: Index) -> None:
     kept = record(
         "ü/1",
@@ -70,11 +82,14 @@ def test_overwriting_replaces_every_field(index: Index) -> None:
     assert index.search(NEAR) == []
 
 
-def test_skip_keeps_what_is_there_and_says_so(index: Index) -> None:
-    index.upsert([record("a", content="first")])
-    result = index.upsert([record("a"), record("b")], policy="skip")
-    assert (result.written, result.skipped) == (1, ("a",))
-    assert [found and found.content for found in index.get(["a", "b"])] == ["first", ""]
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_skip_keeps_what_is_there_and_says_so(index: Index, batch_size: int) -> None:
+    index.upsert([record("r1", content="first"), record("r7", content="first")], ttl=60)
+    result = index.upsert(numbered(10, content="new"), policy="skip", batch_size=batch_size)
+    assert (result.written, set(result.skipped)) == (8, {"r1", "r7"})
+    contents = [found and found.content for found in index.get([f"r{n}" for n in range(10)])]
+    assert contents == ["first" if n in (1, 7) else "new" for n in range(10)]
+    assert index.connection.execute("PTTL", f"{index.name}:r1") > 0
 
 
 @pytest.mark.parametrize("count", [2, 700])
@@ -109,10 +124,13 @@ def test_of_many_threads_that_write_the_same_new_id_one_succeeds(index: Index, p
 
 
 def test_records_are_gone_when_their_time_is_over_and_others_stay(index: Index) -> None:
-    index.upsert(numbered(3), ttl=0.3)
+    index.upsert(numbered(3), ttl=60)
     index.upsert([record("kept", metadata={"n": 9})])
-    assert index.count() == 4
-    time.sleep(0.6)
+    assert index.count() == len(index.search(NEAR, k=9)) == 4
+    assert 0 < index.connection.execute("PTTL", f"{index.name}:r0") <= 60_000
+    assert index.connection.execute("PTTL", f"{index.name}:kept") == -1
+    index.upsert(numbered(3), ttl=0.05)
+    let_pass(index, 0.05)
     assert stored_ids(index) == ["kept"]
     assert index.count() == 1
     assert index.count(F("n") >= 0) == 1
@@ -121,14 +139,27 @@ def test_records_are_gone_when_their_time_is_over_and_others_stay(index: Index) 
 
 
 def test_writing_again_without_a_time_to_live_keeps_the_record(index: Index) -> None:
-    index.upsert([record("a")], ttl=0.3)
+    index.upsert([record("a")], ttl=0.1)
     index.upsert([record("a")])
-    time.sleep(0.6)
+    let_pass(index, 0.15)
     assert stored_ids(index) == ["a"]
+    assert index.count() == len(index.search(NEAR)) == 1
 
 
-@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf")])
-def test_a_time_to_live_that_is_none_is_refused(index: Index, ttl: float) -> None:
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_times_to_live_go_by_the_servers_clock_however_wrong_the_clients_is(
+    index: Index, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + ahead)
+    index.upsert(numbered(2), ttl=60)
+    index.upsert([record("short")], ttl=0.05)
+    let_pass(index, 0.05)
+    assert index.count() == len(stored_ids(index)) == len(index.search(NEAR)) == 2
+
+
+@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), "5", True])
+def test_a_time_to_live_that_is_none_is_refused(index: Index, ttl: Any) -> None:
     with pytest.raises(InvalidInputError, match="ttl"):
         index.upsert([record("a")], ttl=ttl)
     assert not index.exists()
@@ -140,6 +171,24 @@ def test_a_record_without_a_vector_is_found_by_id_and_filter_only(index: Index) 
     assert set(stored_ids(index)) == {"plain", "vector"}
     assert [hit.record.id for hit in index.search(NEAR, k=5)] == ["vector"]
     assert index.get(["plain"], with_vectors=True) == [Record(id="plain", metadata={"n": 1})]
+
+
+def test_a_payload_is_kept_with_the_record_and_brought_when_asked_for(index: Index) -> None:
+    index.upsert([record("a", payload=b"\x00\xff"), record("b", payload=b""), record("c")])
+    assert index.update_metadata(["a"], {"n": 1}) == 1
+    expected = [b"\x00\xff", b"", None]
+    for brought in (
+        index.get(["a", "b", "c"], with_payloads=True),
+        index.select(with_payloads=True),
+        [hit.record for hit in index.search(NEAR, with_payloads=True)],
+        [hit.record for hit in index.search_mmr(NEAR, with_payloads=True, lambda_mult=1.0)],
+    ):
+        assert [found and found.payload for found in brought] == expected
+    assert [found.payload for found in index.select()] == [None] * 3
+    index.upsert([record("a")])
+    (replaced,) = index.get(["a"], with_payloads=True)
+    assert replaced is not None
+    assert replaced.payload is None
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100, 10_000])
@@ -155,12 +204,21 @@ def test_an_empty_list_writes_nothing_and_makes_nothing(index: Index, commands: 
     assert index.upsert([]).written == 0
     assert index.upsert(iter(())).written == 0
     assert not index.exists()
+    assert not {"EVAL", "HSET", "FT.CREATE"} & set(commands.names())
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 10_001, 1.5, "9"])
+@pytest.mark.parametrize("batch_size", [0, -1, 10_001, 1.5, "9", True, None])
 def test_a_batch_size_out_of_range_is_refused(index: Index, batch_size: Any) -> None:
     with pytest.raises(ConfigurationError, match="batch_size"):
         index.upsert([record("a")], batch_size=batch_size)
+    assert not index.exists()
+
+
+@pytest.mark.parametrize("policy", ["replace", "", None, 1])
+def test_a_policy_that_is_none_is_refused(index: Index, policy: Any) -> None:
+    with pytest.raises(ConfigurationError, match="OVERWRITE, SKIP, FAIL"):
+        index.upsert([record("a")], policy=policy)
+    assert not index.exists()
 
 
 def test_a_bad_record_late_in_a_stream_says_how_many_were_written(index: Index) -> None:
@@ -174,18 +232,43 @@ def test_a_bad_record_late_in_a_stream_says_how_many_were_written(index: Index) 
     assert index.count() == 30
 
 
+def test_an_error_of_the_source_itself_reaches_the_caller(index: Index) -> None:
+    def stream() -> Iterator[Record]:
+        yield from numbered(30)
+        raise OSError("the source broke off")
+
+    with pytest.raises(OSError, match="broke off"):
+        index.upsert(stream(), batch_size=10)
+    assert index.count() == 30
+
+
+def test_fail_names_the_batch_of_a_stream_that_met_a_stored_id(index: Index) -> None:
+    index.upsert([record("r15", content="first")])
+    with pytest.raises(PartialWriteError) as caught:
+        index.upsert(iter(numbered(30)), policy="fail", batch_size=10)
+    refused = [f"r{n}" for n in range(10, 20)]
+    assert list(caught.value.failed) == refused
+    assert all(isinstance(why, DuplicateIdError) for why in caught.value.failed.values())
+    expected = [Record(id=id, content="first") if id == "r15" else None for id in refused]
+    assert index.get(refused) == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_batch_that_the_server_refuses_is_named_record_by_record(
-    index: Index, index_name: str
+    index: Index, batch_size: int
 ) -> None:
     index.upsert([record("r0")])
     # Somebody else's key where a document should go.
-    index.connection.execute("SADD", f"{index_name}:r15", "not a document")
-    with pytest.raises(PartialWriteError) as caught:
-        index.upsert(numbered(20), batch_size=1)
-    assert "r15" in caught.value.failed
-    assert "WRONGTYPE" in str(caught.value)
-    unwritten = {*caught.value.failed, *caught.value.pending}
-    assert {found.id for found in index.select()} == {f"r{n}" for n in range(20)} - unwritten
+    index.connection.execute("SADD", f"{index.name}:r15", "not a document")
+    with pytest.raises(PartialWriteError, match="WRONGTYPE") as caught:
+        index.upsert(numbered(20), batch_size=batch_size)
+    error = caught.value
+    assert list(error.failed) == [f"r{n}" for n in range(16 - batch_size, 16)]
+    written = {f"r{n}" for n in range(20)} - {*error.failed, *error.pending}
+    assert error.written == len(written)
+    stored = set(stored_ids(index))
+    assert written <= stored
+    assert stored.isdisjoint({"r15", *error.pending})
 
 
 @pytest.mark.parametrize(
@@ -195,10 +278,22 @@ def test_a_batch_that_the_server_refuses_is_named_record_by_record(
 def test_a_bar_is_shown_on_a_terminal_or_on_request(
     index: Index, monkeypatch: pytest.MonkeyPatch, terminal: bool, progress: bool, shown: bool
 ) -> None:
-    screen = Terminal() if terminal else io.StringIO()
+    screen, output = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", output)
     index.upsert(numbered(30), batch_size=10, progress=progress)
     assert ("30/30" in screen.getvalue()) is shown
+    assert bool(screen.getvalue()) is shown
+    assert output.getvalue() == ""
+
+
+def test_the_bar_of_a_stream_knows_the_total_it_is_told(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    index.upsert(iter(numbered(30)), batch_size=10, total=40)
+    assert "30/40" in screen.getvalue()
 
 
 def test_no_bar_is_shown_for_a_single_batch(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
