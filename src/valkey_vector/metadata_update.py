@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from valkey_vector import answering
 from valkey_vector import metadata as metadata_codec
-from valkey_vector import queries
 from valkey_vector.document import METADATA, Prepared, index_fields, prepare_metadata
 from valkey_vector.engines.base import Engine, MetadataReplacement, Row
 from valkey_vector.errors import InvalidInputError
@@ -44,9 +44,9 @@ class MetadataUpdate:
 
     def of_matching(self, engine: Engine, filter: Filter) -> int:
         """Change the records that match when they are first looked at; returns how many."""
-        query = queries.prepare_query(self._lifecycle, engine, filter)
+        selection = answering.prepare_selection(self._lifecycle, engine, filter)
         # All are selected before the first is changed: the changes can decide whether one matches.
-        pages = list(queries.select(engine, query, _FIELDS))
+        pages = list(answering.select(engine, selection, _FIELDS))
         return sum(self._change(engine, page) for page in pages)
 
     def _change(self, engine: Engine, rows: Sequence[Row | None]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,19 +66,21 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A record found by vector.
+    """A record that a search found.
 
     Attributes:
         record: what was found; its vector is None unless asked for.
+        score: what the hits are ordered by, higher is better: of a search by vector the similarity.
         distance: as the server reports it, lower is nearer: COSINE 0 to 2, L2 the squared
             Euclidean distance, IP 1 - inner product.
         similarity: higher is nearer: COSINE the cosine, -1 to 1; L2 1 / (1 + Euclidean distance),
-            above 0 to 1; IP the inner product, unbounded.
+            above 0 to 1; IP the inner product, unbounded. Both are NaN where no vector was compared.
     """
 
     record: Record
-    distance: float
-    similarity: float
+    score: float
+    distance: float = math.nan
+    similarity: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,9 @@ FRAMEWORKS = {
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
     {"index"},
+    {"index_reading", "index_writing"},
     {"bulk", "metadata_update"},
-    {"queries"},
+    {"answering"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
     {"engines"},

@@ -25,13 +25,13 @@ from valkey_vector.temporal import instant, is_temporal
 from valkey_vector.vectors import Float32Array
 
 __all__ = [
-    "Query",
+    "Selection",
     "Window",
     "count",
     "delete",
     "hit",
     "nearest",
-    "prepare_query",
+    "prepare_selection",
     "select",
     "select_window",
     "sort_rows",
@@ -46,7 +46,7 @@ _FEW = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Selection:
     """A filter made ready for one engine.
 
     Attributes:
@@ -67,25 +67,25 @@ class Query:
         return [METADATA, CONTENT] if _reads_content(self.residual) else [METADATA]
 
 
-def prepare_query(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Query:
+def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter, with the slot bindings read anew if it asks for one this process does not know."""
     if filter is None:
-        return Query(Everything(), None)
+        return Selection(Everything(), None)
     named = _named_ids(filter)
     if named is not None and len(named.ids) <= _FEW:
-        return Query(Everything(), named.rest, named.ids)
+        return Selection(Everything(), named.rest, named.ids)
     slots = _Watched(engine)
     compiled = compile_filter(filter, slots)
     if slots.missed and lifecycle.refresh(engine):
         compiled = compile_filter(filter, engine.entry)
     plan = engine.fit(compiled.plan)
     residual = compiled.residual if plan is compiled.plan else filter
-    return Query(plan, residual)
+    return Selection(plan, residual)
 
 
 def nearest(
     engine: Engine,
-    query: Query,
+    selection: Selection,
     vector: Float32Array,
     k: int,
     fields: Sequence[str],
@@ -93,28 +93,28 @@ def nearest(
     ef_runtime: int | None,
 ) -> list[Row]:
     """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer."""
-    if query.ids is not None:
+    if selection.ids is not None:
         return _nearest_by_comparing(
-            engine, _named_rows(engine, query, [VECTOR]), vector, k, fields
+            engine, _named_rows(engine, selection, [VECTOR]), vector, k, fields
         )
-    if query.residual is None:
-        return engine.knn(vector, k, query.plan, fields, ef_runtime)
-    wanted = list(dict.fromkeys([*fields, *query.fields]))
+    if selection.residual is None:
+        return engine.knn(vector, k, selection.plan, fields, ef_runtime)
+    wanted = list(dict.fromkeys([*fields, *selection.fields]))
     asked = max(4 * k, _FIRST)
     while asked <= _MOST:
-        rows = engine.knn(vector, asked, query.plan, wanted, ef_runtime)
-        passing = [row for row in rows if passes(query.residual, row)]
+        rows = engine.knn(vector, asked, selection.plan, wanted, ef_runtime)
+        passing = [row for row in rows if passes(selection.residual, row)]
         if len(passing) >= k or len(rows) < asked:
             return passing[:k]
         asked *= 4
-    return _nearest_by_comparing(engine, _matching(engine, query, [VECTOR]), vector, k, fields)
+    return _nearest_by_comparing(engine, _matching(engine, selection, [VECTOR]), vector, k, fields)
 
 
-def select(engine: Engine, query: Query, fields: Sequence[str]) -> Iterator[list[Row]]:
+def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
     """All records that match, in pages, oldest first."""
-    if query.ids is not None:
-        return _named_rows(engine, query, fields)
-    return _matching(engine, query, fields)
+    if selection.ids is not None:
+        return _named_rows(engine, selection, fields)
+    return _matching(engine, selection, fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +134,16 @@ class Window:
     limit: int | None
 
 
-def select_window(engine: Engine, query: Query, window: Window, fields: Sequence[str]) -> list[Row]:
+def select_window(
+    engine: Engine, selection: Selection, window: Window, fields: Sequence[str]
+) -> list[Row]:
     """The records of a window. In another order than oldest first, all that match are ordered here."""
     end = None if window.limit is None else window.offset + window.limit
     if window.order_by is None and not window.descending:
-        rows = chain.from_iterable(select(engine, query, fields))
+        rows = chain.from_iterable(select(engine, selection, fields))
         return list(islice(rows, window.offset, end))
     keys = [] if window.order_by is None else [METADATA]
-    found = chain.from_iterable(select(engine, query, keys))
+    found = chain.from_iterable(select(engine, selection, keys))
     if window.order_by is None:
         ordered = list(found)[::-1]
     else:
@@ -153,19 +155,20 @@ def select_window(engine: Engine, query: Query, window: Window, fields: Sequence
 def hit(row: Row, metric: Metric) -> Hit:
     """A row that was found by vector, as callers get it."""
     record = decode_record(row.id, row.fields)
-    return Hit(record=record, distance=row.distance, similarity=similarity(row.distance, metric))
+    near = similarity(row.distance, metric)
+    return Hit(record=record, score=near, distance=row.distance, similarity=near)
 
 
-def delete(engine: Engine, query: Query) -> int:
+def delete(engine: Engine, selection: Selection) -> int:
     """Remove the records that match; returns how many that were."""
-    return sum(engine.delete([row.id for row in page]) for page in select(engine, query, []))
+    return sum(engine.delete([row.id for row in page]) for page in select(engine, selection, []))
 
 
-def count(engine: Engine, query: Query) -> int:
+def count(engine: Engine, selection: Selection) -> int:
     """How many records match."""
-    if query.residual is None and query.ids is None:
-        return engine.count(query.plan)
-    return sum(len(page) for page in select(engine, query, []))
+    if selection.residual is None and selection.ids is None:
+        return engine.count(selection.plan)
+    return sum(len(page) for page in select(engine, selection, []))
 
 
 def sort_rows(rows: Iterable[Row], path: str, *, descending: bool) -> list[Row]:
@@ -208,22 +211,22 @@ class _Watched:
         return self._entry.complete(path, kind)
 
 
-def _matching(engine: Engine, query: Query, fields: Sequence[str]) -> Iterator[list[Row]]:
-    wanted = list(dict.fromkeys([*fields, *query.fields]))
-    for page in engine.select(query.plan, wanted):
-        residual = query.residual
+def _matching(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
+    wanted = list(dict.fromkeys([*fields, *selection.fields]))
+    for page in engine.select(selection.plan, wanted):
+        residual = selection.residual
         kept = page if residual is None else [row for row in page if passes(residual, row)]
         if kept:
             yield kept
 
 
-def _named_rows(engine: Engine, query: Query, fields: Sequence[str]) -> Iterator[list[Row]]:
-    wanted = list(dict.fromkeys([CREATED, *fields, *query.fields]))
-    found = engine.fetch(query.ids or (), wanted)
+def _named_rows(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
+    wanted = list(dict.fromkeys([CREATED, *fields, *selection.fields]))
+    found = engine.fetch(selection.ids or (), wanted)
     rows = [
         row
         for row in found
-        if row is not None and (query.residual is None or passes(query.residual, row))
+        if row is not None and (selection.residual is None or passes(selection.residual, row))
     ]
     rows.sort(key=lambda row: (float(row.fields[CREATED]), row.id))
     if rows:
