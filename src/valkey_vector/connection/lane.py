@@ -25,6 +25,7 @@ from valkey_vector.connection.settings import (
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConnectionLostError,
     RequestTimeoutError,
     ServerError,
 )
@@ -134,6 +135,8 @@ class Lane:
             reply = ask()
         except GlideError as error:
             ours = self._translated(error, command)
+            if isinstance(ours, ConnectionLostError):
+                self._seen = None  # the next command looks whether the server is back
             if isinstance(ours, RequestTimeoutError):
                 check_reachable(self.settings)
             # Not chained: the original may quote what ours hides.
