@@ -421,11 +421,36 @@ def test_the_settings_of_the_documented_constructor_are_used() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"distance_metric": "dot"}, {"nodes_list": [("h", 1)], "url": "valkey://h"}],
+    [
+        {"distance_metric": "dot"},
+        {"nodes_list": [("h", 1)], "url": "valkey://h"},
+        {"use_tls": True, "url": "valkey://h"},
+        {"cluster_mode": True, "url": "valkey://h"},
+    ],
 )
 def test_a_wrong_setting_is_a_value_error(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"distance_metric|not both"):
+    with pytest.raises(ValueError, match=r"distance_metric|not both|valkeys://"):
         ValkeyDocumentStore(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password"),
+    [
+        ("valkey://h", "ann", "hunter2"),
+        ("valkey://bob:other@h", "bob", "other"),
+        ("valkey://:other@h", None, "other"),
+        ("embedded://", None, None),
+    ],
+)
+def test_the_secrets_are_those_of_a_url_that_has_none(
+    url: str, user: str | None, password: str | None
+) -> None:
+    secrets: dict[str, Any] = {
+        "username": Secret.from_token("ann"),
+        "password": Secret.from_token("hunter2"),
+    }
+    settings = ValkeyDocumentStore(url=url, **secrets)._settings.connect().settings
+    assert (settings.username, settings.password) == (user, password)
 
 
 # -- the retriever -----------------------------------------------------------------------------------

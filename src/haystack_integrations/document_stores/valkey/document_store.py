@@ -60,8 +60,9 @@ class ValkeyDocumentStore:
         distance_metric: ``cosine``, ``l2`` or ``ip``.
         embedding_dim: length of the embeddings.
         metadata_fields: accepted for the existing integration's users; filtering needs no declaration.
-        url: the server, instead of all above up to `retry_exponent_base`: ``valkey://user@host:6379``, or ``embedded://``
-            for a private server. A password belongs into `password` or the environment if the store is serialised.
+        url: the server, instead of all above up to `retry_exponent_base` but the secrets: ``valkey://host:6379``,
+            ``valkeys://`` with TLS, or ``embedded://`` for a private server. If the store is serialised, a password
+            belongs into `password` or the environment.
         engine: ``auto``, or insist on ``search`` or ``native``.
         algorithm: ``HNSW`` or ``FLAT``, for a new index.
 
@@ -94,6 +95,10 @@ class ValkeyDocumentStore:
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
         if url is not None and nodes_list is not None:
             raise ValueError("give nodes_list or url, not both")
+        if url is not None and (use_tls or cluster_mode):
+            raise ValueError(
+                "use_tls and cluster_mode go with nodes_list; a url says valkeys://, and ?cluster=true"
+            )
         self._settings = StoreSettings(
             nodes_list=None if nodes_list is None else [(host, port) for host, port in nodes_list],
             url=url,
