@@ -88,7 +88,7 @@ def test_a_fork_while_other_threads_send_does_not_leave_the_child_waiting(
         with ThreadPoolExecutor(4) as threads:
             futures = [threads.submit(send) for _ in range(4)]
             try:
-                for _ in range(5):
+                for _ in range(40):
                     assert in_child(lambda: connection.execute("PING") == b"PONG")
             finally:
                 ended.set()

@@ -74,8 +74,23 @@ class Lane:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._in_flight = 0
+        self._paused = False
         self._closing = False
         self._seen: tuple[int, int] | None = None
+
+    def pause(self, seconds: float) -> None:
+        """Let no further request in, and wait for those under way, but no longer than some seconds."""
+        with self._changed:
+            self._paused = True
+            self._waiting += 1
+            self._changed.wait_for(lambda: self._in_flight == 0, seconds)
+            self._waiting -= 1
+
+    def resume(self) -> None:
+        """Let requests in again."""
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
 
     def execute(self, command: Sequence[str | bytes]) -> Any:
         """Send one command and return its reply."""
@@ -162,16 +177,19 @@ class Lane:
 
     def _enter(self, command: str) -> None:
         with self._lock:
-            if self._closing or self._in_flight >= self.settings.max_in_flight:
+            if self._closing or not self._has_a_place():
                 self._wait_for_a_place(command)
             self._in_flight += 1
+
+    def _has_a_place(self) -> bool:
+        return not self._paused and self._in_flight < self.settings.max_in_flight
 
     def _wait_for_a_place(self, command: str) -> None:
         """With the lock held: wait until another request has ended."""
         self._waiting += 1
         try:
             if not self._changed.wait_for(
-                lambda: self._closing or self._in_flight < self.settings.max_in_flight,
+                lambda: self._closing or self._has_a_place(),
                 self.settings.request_timeout,
             ):
                 raise RequestTimeoutError(
@@ -187,7 +205,9 @@ class Lane:
         with self._lock:
             self._in_flight -= 1
             last = self._closing and self._in_flight == 0
-            if self._waiting:
+            if self._paused:
+                self._changed.notify_all()
+            elif self._waiting:
                 self._changed.notify()
         if last:
             # Closing under a running request would free memory that the request uses.
