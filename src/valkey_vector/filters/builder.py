@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from valkey_vector.errors import FilterError
@@ -19,6 +19,7 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    Satisfies,
 )
 
 __all__ = ["F", "FieldExpression", "all_of", "any_of", "one_of"]
@@ -103,9 +104,13 @@ class FieldExpression:
         literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return Like(self._field, f"%{literal}%", ignore_case)
 
+    def satisfies(self, types: tuple[type, ...], test: Callable[[Any], bool]) -> Filter:
+        """Of one of the types, and accepted by a function: see `Satisfies`. For what nothing else here says."""
+        return Satisfies(self._field, types, test)
+
 
 class _Builder:
-    """``F("key")`` and ``F("a.b")`` are metadata, ``F.id`` and ``F.content`` the record's own."""
+    """``F("key")`` and ``F("a.b")`` are metadata; ``F.id``, ``F.content`` and ``F.parent`` the record's own."""
 
     __slots__ = ()
 
@@ -121,6 +126,11 @@ class _Builder:
     def content(self) -> FieldExpression:
         """The record's text."""
         return FieldExpression(Field("content", "content"))
+
+    @property
+    def parent(self) -> FieldExpression:
+        """The id of what the record is a part of."""
+        return FieldExpression(Field("parent", "parent"))
 
 
 F = _Builder()
