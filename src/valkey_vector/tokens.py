@@ -9,7 +9,7 @@ and two hex digits. A marker, ``_`` and a letter beyond f, ends the key and says
 mark  example                  the item
 ====  =======================  ======================================
 _x    ``price_xn``             the key is there and holds a number (n), text (s), a boolean (y),
-                               a point in time (t: ISO-8601 text is both), a list or dict (q)
+                               a point in time (t: ISO-8601 text is both), a list (q) or dict (d)
 _s    ``city_sParis``          text
 _n    ``price_n10``            number (10 and 10.0 are one)
 _y    ``open_y1``              boolean
@@ -55,8 +55,8 @@ HAS_VECTOR = "v"
 HAS_PARENT = "_px"
 """The token of every record that has a parent."""
 
-KINDS = "nsytq"
-"""The kinds of value: number, text, boolean, point in time, list or dict."""
+KINDS = "nsytqd"
+"""The kinds of value: number, text, boolean, point in time, list, dict."""
 
 _OFTEN = 100
 """Characters of the longest text whose spelling is remembered."""

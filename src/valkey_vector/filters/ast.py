@@ -19,7 +19,8 @@ Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -29,6 +30,8 @@ from valkey_vector.errors import FilterError
 from valkey_vector.tokens import is_unicode
 
 __all__ = [
+    "ITEM_TYPES",
+    "ORDERINGS",
     "Always",
     "And",
     "Compare",
@@ -65,6 +68,15 @@ class Operator(StrEnum):
     LESS_EQUAL = "<="
     GREATER = ">"
     GREATER_EQUAL = ">="
+
+
+ORDERINGS: Mapping[Operator, Callable[[Any, Any], bool]] = {
+    Operator.LESS: operator.lt,
+    Operator.LESS_EQUAL: operator.le,
+    Operator.GREATER: operator.gt,
+    Operator.GREATER_EQUAL: operator.ge,
+}
+"""What each ordering says of two values of a kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from valkey_vector.errors import FilterError
 from valkey_vector.filters.ast import (
+    ORDERINGS,
     And,
     Compare,
     Contains,
@@ -103,6 +104,25 @@ class FieldExpression:
         """Text with `text` somewhere in it, taken literally."""
         literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return Like(self._field, f"%{literal}%", ignore_case)
+
+    def equals_number(self, number: float) -> Filter:
+        """A number equal to this one, where booleans are 0 and 1, as Python has it and filters here do not."""
+        if number not in (0, 1):
+            return Equal(self._field, number)
+        return OneOf(self._field, (bool(number), int(number)))
+
+    def orders_number(self, operator: Operator | str, number: float) -> Filter:
+        """A number on that side of this one, where booleans are 0 and 1, as Python has it.
+
+        Args:
+            operator: ``<``, ``<=``, ``>`` or ``>=``.
+            number: the limit.
+        """
+        ordering = Operator(operator)
+        passes = ORDERINGS[ordering]
+        limit = int(number) if isinstance(number, bool) else number
+        flags = tuple(flag for flag in (False, True) if passes(int(flag), limit))
+        return Or((Compare(self._field, ordering, limit), OneOf(self._field, flags)))
 
     def satisfies(self, types: tuple[type, ...], test: Callable[[Any], bool]) -> Filter:
         """Of one of the types, and accepted by a function: see `Satisfies`. For what nothing else here says."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple, assert_never
 
 from valkey_vector.filters.ast import (
+    ORDERINGS,
     Always,
     And,
     Compare,
@@ -31,13 +31,6 @@ from valkey_vector.metadata import MISSING, lookup
 from valkey_vector.temporal import Temporal, instant, is_temporal, parse_iso
 
 __all__ = ["equal", "like_pattern", "matches"]
-
-_ORDERINGS: dict[Operator, Callable[[Any, Any], bool]] = {
-    Operator.LESS: operator.lt,
-    Operator.LESS_EQUAL: operator.le,
-    Operator.GREATER: operator.gt,
-    Operator.GREATER_EQUAL: operator.ge,
-}
 
 
 def matches(
@@ -185,7 +178,7 @@ def _moment(item: Any) -> Temporal | None:
 
 
 def _ordered(item: Any, ordering: Operator, value: Any) -> bool:
-    compare = _ORDERINGS[ordering]
+    compare = ORDERINGS[ordering]
     match value:
         case bool():
             return isinstance(item, bool) and compare(item, value)

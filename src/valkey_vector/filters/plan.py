@@ -70,7 +70,7 @@ SlotKind: TypeAlias = Literal["number", "instant"]
 TAGS = "tags"
 """The hash field of the tokens."""
 
-_KINDS = {str: "s", bool: "y", int: "n", float: "n", date: "t", list: "q", dict: "q"}
+_KINDS = {str: "s", bool: "y", int: "n", float: "n", date: "t", list: "q", dict: "d"}
 _EXACT = 2**53
 """Integers below this are exact as doubles; beyond it several share one."""
 
