@@ -66,6 +66,8 @@ def _all(filters: MetadataFilters) -> Filter:
 
 
 def _one(filter: MetadataFilter) -> Filter:
+    if not isinstance(filter, MetadataFilter):
+        raise FilterError(f"a MetadataFilter is needed, not a {type(filter).__name__}")
     key, value = filter.key, filter.value
     try:
         chosen = FilterOperator(filter.operator)
