@@ -136,7 +136,8 @@ def test_both_engines_find_what_llamaindex_finds(
                 similarity_top_k=data.draw(st.integers(1, 14)),
                 filters=data.draw(st.none() | flat(keys)),
                 node_ids=data.draw(
-                    st.none() | st.lists(st.sampled_from([node.node_id for node in made]))
+                    st.none()
+                    | st.lists(st.sampled_from([node.node_id for node in made]), min_size=1)
                 ),
             )
             try:

@@ -239,8 +239,9 @@ class ValkeyVectorStore(BasePydanticVectorStore):
         """The nodes nearest to an embedding, best first.
 
         Args:
-            query: `doc_ids` (source documents), `node_ids` and `filters` all restrict it; None does not, an empty list
-                lets nothing through. `output_fields` names what the nodes bring beside id, type and relationships:
+            query: `doc_ids` (source documents), `node_ids` and `filters` all restrict it; None does not. Empty `doc_ids`
+                let nothing through; empty `node_ids` do not restrict, for `VectorStoreIndex` sends them whenever the
+                store has the texts. `output_fields` names what the nodes bring beside id, type and relationships:
                 ``text``, ``embedding``, ``metadata`` or keys of it; None is all but the embedding.
             ef_runtime: for HNSW, candidates to look at; more is better recall and slower.
             mmr: for the mode MMR: `mmr_threshold` (0 for diversity alone to 1 for nearness alone; comes before the
@@ -299,7 +300,7 @@ class ValkeyVectorStore(BasePydanticVectorStore):
         return self._index.search(
             query.query_embedding,
             k=k,
-            filter=_restriction(query.filters, query.node_ids, query.doc_ids),
+            filter=_restriction(query.filters, query.node_ids or None, query.doc_ids),
             ef_runtime=ef_runtime,
             with_vectors=with_vectors or "embedding" in (query.output_fields or ()),
             with_payloads=True,
