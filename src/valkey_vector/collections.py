@@ -116,11 +116,16 @@ class Collections(Connected):
         """Remove an object; whether it was there. One round trip."""
         return bool(self.connection.execute("HDEL", self._hash(collection, key), key))
 
+    def drop(self) -> None:
+        """Remove every collection of the namespace. Looks through all keys of the server for theirs."""
+        self._keys.remove(self.connection)
+
     aput = twin(put)
     aput_many = twin(put_many)
     aget = twin(get)
     aget_all = twin(get_all)
     adelete = twin(delete)
+    adrop = twin(drop)
 
     def _put(self, collection: str, items: Sequence[tuple[str, JsonObject]]) -> list[Argument]:
         """The command that stores objects of one bucket."""

@@ -73,7 +73,7 @@ return {redis.call('ZREM', KEYS[1], ARGV[1]), items}
 class Sequences(Connected):
     """Sequences of JSON objects by name. Every method has an asynchronous twin named with a leading ``a``.
 
-    Each call is one round trip, and one edit as far as anybody else can see.
+    Each call but `drop` is one round trip, and one edit as far as anybody else can see.
 
     Args:
         namespace: sequences of different namespaces never mix; any non-empty text.
@@ -144,6 +144,10 @@ class Sequences(Connected):
         made = [pair for reply in replies for pair in _scored(reply)]
         return [name.decode() for _, name in sorted(made)]
 
+    def drop(self) -> None:
+        """Remove every sequence of the namespace. Looks through all keys of the server for theirs."""
+        self._keyspace.remove(self.connection)
+
     aappend = twin(append)
     areplace = twin(replace)
     ainsert = twin(insert)
@@ -151,6 +155,7 @@ class Sequences(Connected):
     apop = twin(pop)
     aremove = twin(remove)
     anames = twin(names)
+    adrop = twin(drop)
 
     def _edit(self, script: str, name: str, *arguments: Argument) -> Reply:
         return self.connection.execute("EVAL", script, "2", *self._keys(name), name, *arguments)

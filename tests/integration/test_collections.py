@@ -147,6 +147,21 @@ def test_a_namespace_must_be_text(kind: Any, namespace: Any) -> None:
         kind(namespace)
 
 
+def test_a_namespace_is_dropped_whole_and_alone(connection: Connection, index_name: str) -> None:
+    names = [index_name, f"{index_name}*", f"{index_name}:0"]
+    kept = [
+        (Collections(n, connection=connection), Sequences(n, connection=connection)) for n in names
+    ]
+    for collections, sequences in kept:
+        collections.put_many("c", [(str(n), {}) for n in range(100)])
+        sequences.append("s", [{}])
+    kept[0][0].drop()
+    kept[1][1].drop()
+    assert [len(collections.get_all("c")) for collections, _ in kept] == [0, 100, 100]
+    assert [sequences.names() for _, sequences in kept] == [["s"], [], ["s"]]
+    assert kept[1][1].read("s") == []
+
+
 def test_a_connection_or_a_url_is_given_but_not_both(connection: Connection) -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         Collections("n", url="valkey://localhost", connection=connection)

@@ -91,6 +91,7 @@ OF_VALUES: dict[str, Call] = {
     "aput_all": lambda s: s.aput_all([("k", {})]),
     "aget": lambda s: s.aget("k"),
     "aget_all": lambda s: s.aget_all(),
+    "adrop": lambda s: s.adrop(),
     "adelete": lambda s: s.adelete("k"),
     "aclose": lambda s: s.aclose(),
 }
@@ -102,6 +103,7 @@ OF_CHATS: dict[str, Call] = {
     "adelete_last_message": lambda s: s.adelete_last_message("k"),
     "aget_keys": lambda s: s.aget_keys(),
     "adelete_messages": lambda s: s.adelete_messages("k"),
+    "adrop": lambda s: s.adrop(),
     "aclose": lambda s: s.aclose(),
 }
 KINDS: list[tuple[type[Any], dict[str, Call]]] = [

@@ -135,6 +135,14 @@ def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() 
     assert ended.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("namespace", ["haystack_integrations", "llama_index"])
+def test_a_namespace_of_others_has_modules_in_its_leaves_only(namespace: str) -> None:
+    """PEP 420: an __init__.py above a leaf would hide what other distributions put there."""
+    root = CORE.parent / namespace
+    own = {path.parent for path in root.rglob("*.py")}
+    assert own == {package for package in ADAPTERS if root in package.parents}
+
+
 @pytest.mark.parametrize("package", [CORE, *ADAPTERS], ids=lambda path: path.name)
 def test_packages_are_typed(package: Path) -> None:
     assert (package / "py.typed").exists()

@@ -103,6 +103,10 @@ class ValkeyChatStore(BaseChatStore):
         """The conversations there are, the oldest first."""
         return self._sequences.names()
 
+    def drop(self) -> None:
+        """Remove every conversation of the namespace. Looks through all keys of the server for theirs."""
+        self._sequences.drop()
+
     def close(self) -> None:
         """Let go of the connection, unless it was given."""
         self._sequences.close()
@@ -115,6 +119,7 @@ class ValkeyChatStore(BaseChatStore):
     adelete_message = twin(delete_message)  # type: ignore[arg-type]
     adelete_last_message = twin(delete_last_message)  # type: ignore[arg-type]
     aget_keys = twin(get_keys)  # type: ignore[arg-type]
+    adrop = twin(drop)
     aclose = twin(close)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -90,6 +90,10 @@ class ValkeyKVStore(BaseKVStore):
         """Remove a dict; whether it was there."""
         return self._collections.delete(collection, key)
 
+    def drop(self) -> None:
+        """Remove every collection of the namespace. Looks through all keys of the server for theirs."""
+        self._collections.drop()
+
     def close(self) -> None:
         """Let go of the connection, unless it was given."""
         self._collections.close()
@@ -100,6 +104,7 @@ class ValkeyKVStore(BaseKVStore):
     aget = twin(get)  # type: ignore[arg-type]
     aget_all = twin(get_all)  # type: ignore[arg-type]
     adelete = twin(delete)  # type: ignore[arg-type]
+    adrop = twin(drop)
     aclose = twin(close)
 
 
