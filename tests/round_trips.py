@@ -44,6 +44,13 @@ class CommandLog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._round_trips: list[list[Command]] = []
+        self._threads: list[int] = []
+
+    @property
+    def threads(self) -> list[int]:
+        """The identity of the thread in which each round trip was made."""
+        with self._lock:
+            return list(self._threads)
 
     @property
     def round_trips(self) -> list[list[Command]]:
@@ -59,10 +66,12 @@ class CommandLog:
         """Forget what was seen so far."""
         with self._lock:
             self._round_trips.clear()
+            self._threads.clear()
 
     def sending(self, trip: RoundTrip) -> None:
         with self._lock:
             self._round_trips.append(trip.commands)
+            self._threads.append(threading.get_ident())
 
     def received(self, trip: RoundTrip, replies: Sequence[object]) -> None:
         pass  # only what was sent is of interest here

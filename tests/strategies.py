@@ -26,6 +26,7 @@ from valkey_vector import (
     TextField,
 )
 from valkey_vector.filters.ast import (
+    ITEM_TYPES,
     Always,
     And,
     Compare,
@@ -39,6 +40,7 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    Satisfies,
 )
 from valkey_vector.temporal import parse_iso
 
@@ -106,6 +108,7 @@ IDS = [
     "a", "b", "A", " ", "*", "a*", "a:b", ":", "{a}", "é", "😀", "\n", "\x01", "v", "x\\", '"', "2024-01-31",
     "2024-02-01", "1", "k" * 300,
 ]  # fmt: skip
+PARENTS = ["a", "b", "a*", "é\n", "2024-01-31", "1", "x", "red", "_px", "k" * 300]
 CONTENTS = ["", "red", "a|b", "2024-01-31", "\x00", "日本", LONG_TEXT]
 
 numbers = st.sampled_from(NUMBERS) | st.integers(-3, 3) | st.floats(-3, 3)
@@ -174,6 +177,7 @@ def collections(draw: DrawFn, size: int) -> list[Record]:
             content=draw(st.sampled_from(CONTENTS)),
             vector=draw(st.none() | directions | directions),
             metadata=draw(stored_metadata()),
+            parent=draw(st.none() | st.sampled_from(PARENTS)),
         )
         for id in ids
     ]
@@ -194,9 +198,14 @@ fields = st.one_of(
     paths.map(Field),
     paths.map(Field),
     paths.map(Field),
-    st.sampled_from([Field("id", "id"), Field("content", "content")]),
+    st.sampled_from([Field("id", "id"), Field("content", "content"), Field("parent", "parent")]),
 )
 comparable = st.one_of(numbers, numbers, texts, moments, st.booleans())
+
+
+def _is_short(item: Any) -> bool:
+    return len(repr(item)) < 5
+
 
 _PREDICATES: dict[type, SearchStrategy[Filter]] = {
     Always: st.just(Always()),
@@ -207,6 +216,12 @@ _PREDICATES: dict[type, SearchStrategy[Filter]] = {
     Contains: st.builds(Contains, fields, literals),
     Exists: st.builds(Exists, fields),
     Like: st.builds(Like, fields, st.sampled_from(PATTERNS) | texts, st.booleans()),
+    Satisfies: st.builds(
+        Satisfies,
+        fields,
+        st.lists(st.sampled_from(ITEM_TYPES), unique=True, max_size=3).map(tuple),
+        st.sampled_from([bool, _is_short, lambda item: item == item]),
+    ),
 }
 
 
@@ -242,6 +257,7 @@ def pointed_filters(draw: DrawFn, records: list[Record]) -> Filter:
     record = draw(st.sampled_from(records))
     asked = [(F(key), value) for key, value in record.metadata.items() if value is not None]
     asked += [(F.id, record.id), (F.content, record.content)]
+    asked += [] if record.parent is None else [(F.parent, record.parent)]
     field, value = draw(st.sampled_from(asked))
     makers: list[Callable[[], Filter]] = [
         lambda: field == value,

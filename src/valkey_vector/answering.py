@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from valkey_vector.document import CONTENT, CREATED, METADATA, VECTOR, decode_record
+from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT, VECTOR, decode_record
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or
@@ -64,7 +64,9 @@ class Selection:
         """The hash fields needed to check the residual."""
         if self.residual is None:
             return []
-        return [METADATA, CONTENT] if _reads_content(self.residual) else [METADATA]
+        read = _sources(self.residual)
+        own = [(CONTENT, "content"), (PARENT, "parent")]
+        return [METADATA, *(field for field, source in own if source in read)]
 
 
 def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Selection:
@@ -191,7 +193,9 @@ def sort_rows(rows: Iterable[Row], path: str, *, descending: bool) -> list[Row]:
 def passes(filter: Filter, row: Row) -> bool:
     """Whether a row, with the fields to tell, matches."""
     content = row.fields.get(CONTENT, b"").decode("utf-8")
-    return matches(filter, load(row.fields[METADATA]), id=row.id, content=content)
+    parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+    metadata = load(row.fields[METADATA])
+    return matches(filter, metadata, id=row.id, content=content, parent=parent)
 
 
 class _Watched:
@@ -280,15 +284,16 @@ def _named_ids(filter: Filter) -> _Named | None:
             return None
 
 
-def _reads_content(filter: Filter) -> bool:
+def _sources(filter: Filter) -> set[str]:
+    """Where the fields are that a filter looks at."""
     match filter:
         case And(parts) | Or(parts):
-            return any(_reads_content(part) for part in parts)
+            return {source for part in parts for source in _sources(part)}
         case Not(part):
-            return _reads_content(part)
+            return _sources(part)
         case _:
             field = getattr(filter, "field", None)
-            return field is not None and field.source == "content"
+            return set() if field is None else {field.source}
 
 
 def _sort_key(value: Any) -> tuple[int, Any]:

@@ -3,7 +3,7 @@
 ``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
 embedding), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
 ``f_<path>`` (declared fields), ``created`` (microseconds since 1970, by the server's clock; kept when a
-record is overwritten), ``payload`` if the record has one and, for a record with a time to live, ``expires`` (milliseconds).
+record is overwritten), ``parent`` and ``payload`` if the record has them and, for a record with a time to live, ``expires`` (milliseconds).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from valkey_vector.filters.plan import TAGS, SlotKind
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.record import Metadata, Record
 from valkey_vector.schema import DeclaredField, NumericField, Schema, TagField, TextField
-from valkey_vector.tokens import HAS_VECTOR
+from valkey_vector.tokens import HAS_PARENT, HAS_VECTOR, parent_token
 from valkey_vector.vectors import Float32Array, check_vectors, unpack_vector
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "CREATED",
     "EXPIRES",
     "METADATA",
+    "PARENT",
     "PAYLOAD",
     "TAGS",
     "TAG_LIST_SEPARATOR",
@@ -41,7 +42,8 @@ __all__ = [
     "wanted_slots",
 ]
 
-CONTENT, METADATA, VECTOR, PAYLOAD = "content", "metadata", "vector", "payload"
+CONTENT, METADATA, VECTOR = "content", "metadata", "vector"
+PARENT, PAYLOAD = "parent", "payload"
 CREATED, EXPIRES = "created", "expires"
 
 TAG_LIST_SEPARATOR = "\x1f"
@@ -64,6 +66,7 @@ class Prepared:
     vector: bytes | None
     items: IndexedItems
     declared: tuple[tuple[str, bytes], ...]
+    parent: str | None = None
     payload: bytes | None = None
 
 
@@ -106,9 +109,13 @@ def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tup
     return list(wanted)
 
 
-def index_fields(items: IndexedItems, has_vector: bool, entry: CatalogEntry) -> list[str]:
-    """The flat field-value list of what the index reads of metadata: tags and numeric slots."""
+def index_fields(
+    items: IndexedItems, entry: CatalogEntry, *, has_vector: bool, parent: str | None
+) -> list[str]:
+    """The flat field-value list of what the index reads: tags and numeric slots."""
     tokens = [HAS_VECTOR, *items.tokens] if has_vector else items.tokens
+    if parent is not None:
+        tokens = [*tokens, HAS_PARENT, parent_token(parent)]
     # Valkey-Search counts an empty tag field as a failure to index.
     fields = [TAGS, ",".join(tokens)] if tokens else []
     for path, number in items.numbers.items():
@@ -127,9 +134,12 @@ def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes
     fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]
     if document.vector is not None:
         fields += [VECTOR, document.vector]
+    if document.parent is not None:
+        fields += [PARENT, document.parent]
     if document.payload is not None:
         fields += [PAYLOAD, document.payload]
-    fields += index_fields(document.items, document.vector is not None, entry)
+    has_vector = document.vector is not None
+    fields += index_fields(document.items, entry, has_vector=has_vector, parent=document.parent)
     for name, value in document.declared:
         fields += [name, value]
     return fields
@@ -149,7 +159,7 @@ def prepare_metadata(
 
 def record_fields(*, content: bool = True, vectors: bool, payloads: bool) -> list[str]:
     """The hash fields that make a record, as far as they are wanted."""
-    fields = [CONTENT, METADATA] if content else [METADATA]
+    fields = [CONTENT, METADATA, PARENT] if content else [METADATA, PARENT]
     if vectors:
         fields.append(VECTOR)
     if payloads:
@@ -168,6 +178,7 @@ def decode_record(id: str, fields: Mapping[str, bytes]) -> Record:
         content=fields.get(CONTENT, b"").decode("utf-8"),
         vector=vector,
         metadata=metadata_codec.load(stored) if stored else {},
+        parent=fields[PARENT].decode("utf-8") if PARENT in fields else None,
         payload=fields.get(PAYLOAD),
     )
 
@@ -186,6 +197,11 @@ def _check_record(record: Record, position: int) -> None:
     if len(record.id) > _LONGEST_ID:
         raise InvalidInputError(
             f"the id of item {position} is longer than {_LONGEST_ID} characters"
+        )
+    parent = record.parent
+    if parent is not None and not (isinstance(parent, str) and 0 < len(parent) <= _LONGEST_ID):
+        raise InvalidInputError(
+            f"the parent of record {record.id!r} must be text of 1 to {_LONGEST_ID} characters, or None"
         )
     if not isinstance(record.content, str):
         raise InvalidInputError(
@@ -207,9 +223,10 @@ def _prepare(record: Record, schema: Schema, vector: bytes | None) -> Prepared:
     try:
         record.id.encode("utf-8")
         content = record.content.encode("utf-8")
+        (record.parent or "").encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidInputError(
-            f"the id or content of {owner} holds a lone surrogate, which is not valid Unicode text"
+            f"the id, content or parent of {owner} holds a lone surrogate, which is not valid Unicode text"
         ) from None
     size = len(content) + len(stored) + len(record.payload or b"")
     if size > LARGEST_RECORD:
@@ -217,7 +234,9 @@ def _prepare(record: Record, schema: Schema, vector: bytes | None) -> Prepared:
             f"content, metadata and payload of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
             "Valkey-Search leaves larger records out of its results"
         )
-    return Prepared(record.id, content, stored, vector, items, declared, record.payload)
+    return Prepared(
+        record.id, content, stored, vector, items, declared, record.parent, record.payload
+    )
 
 
 def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[str, bytes]]:

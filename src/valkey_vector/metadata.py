@@ -117,7 +117,7 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
                 elements = (element_token(path, item) for item in value)
                 tokens.extend(dict.fromkeys(token for token in elements if token is not None))
             case dict():
-                tokens.append(kind_token(path, "q"))
+                tokens.append(kind_token(path, "d"))
             case _:
                 moment = value
         if moment is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from valkey_vector import answering
 from valkey_vector import metadata as metadata_codec
-from valkey_vector.document import METADATA, Prepared, index_fields, prepare_metadata
+from valkey_vector.document import METADATA, PARENT, Prepared, index_fields, prepare_metadata
 from valkey_vector.engines.base import Engine, MetadataReplacement, Row
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
@@ -17,7 +17,7 @@ from valkey_vector.tokens import HAS_VECTOR
 
 __all__ = ["MetadataUpdate"]
 
-_FIELDS = [METADATA, TAGS]
+_FIELDS = [METADATA, PARENT, TAGS]
 
 
 class MetadataUpdate:
@@ -73,7 +73,8 @@ class MetadataUpdate:
         self._lifecycle.bind_slots(engine, [document])
         has_vector = HAS_VECTOR in row.fields.get(TAGS, b"").decode("ascii").split(",")
         fields: list[str | bytes] = [METADATA, stored]
-        fields += index_fields(items, has_vector, engine.entry)
+        parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+        fields += index_fields(items, engine.entry, has_vector=has_vector, parent=parent)
         for name, value in declared:
             fields += [name, value]
         return fields

@@ -53,6 +53,8 @@ class Record:
         vector: the embedding, of the index's dimension; None stores the record without one: it
             is found by id and by filter, never by vector.
         metadata: see `Metadata`. Every key can be filtered on, none needs a declaration.
+        parent: id of what the record is a part of, such as the document a chunk was cut from; any non-empty text
+            of at most 4,096 characters, filtered on as ``F.parent``, apart from all metadata.
         payload: bytes kept with the record, for what an application or adapter has beyond these; not
             indexed, and brought only when asked for.
     """
@@ -61,6 +63,7 @@ class Record:
     content: str = ""
     vector: Vector | None = None
     metadata: Metadata = field(default_factory=dict)
+    parent: str | None = None
     payload: bytes | None = None
 
 

@@ -9,7 +9,7 @@ and two hex digits. A marker, ``_`` and a letter beyond f, ends the key and says
 mark  example                  the item
 ====  =======================  ======================================
 _x    ``price_xn``             the key is there and holds a number (n), text (s), a boolean (y),
-                               a point in time (t: ISO-8601 text is both), a list or dict (q)
+                               a point in time (t: ISO-8601 text is both), a list (q) or dict (d)
 _s    ``city_sParis``          text
 _n    ``price_n10``            number (10 and 10.0 are one)
 _y    ``open_y1``              boolean
@@ -18,6 +18,7 @@ _q    ``tags_q<digest>``       a whole list or dict
 _l    ``tags_lsred``           an element of a list, marked as above
 ====  =======================  ======================================
 
+A record's parent, which is no metadata, has two tokens that begin with the marker ``_p``: no key does.
 A token longer than `LONGEST` is replaced by its digest, which has no marker.
 """
 
@@ -34,11 +35,13 @@ from typing import Any
 from valkey_vector.temporal import instant, is_temporal
 
 __all__ = [
+    "HAS_PARENT",
     "HAS_VECTOR",
     "element_token",
     "escape",
     "is_unicode",
     "kind_token",
+    "parent_token",
     "presence_tokens",
     "value_token",
 ]
@@ -49,8 +52,11 @@ LONGEST = 120
 HAS_VECTOR = "v"
 """The token of every record that has an embedding. Not a digest, and without a marker."""
 
-KINDS = "nsytq"
-"""The kinds of value: number, text, boolean, point in time, list or dict."""
+HAS_PARENT = "_px"
+"""The token of every record that has a parent."""
+
+KINDS = "nsytqd"
+"""The kinds of value: number, text, boolean, point in time, list, dict."""
 
 _OFTEN = 100
 """Characters of the longest text whose spelling is remembered."""
@@ -109,6 +115,11 @@ def element_token(path: str, value: Any) -> str | None:
     """The token of every record whose list under `path` holds `value`; None for a NaN."""
     marked = _marked(value)
     return None if marked is None else _fit(f"{escape(path)}_l{marked}")
+
+
+def parent_token(parent: str) -> str:
+    """The token of every record with this parent."""
+    return _fit(f"_ps{escape(parent)}")
 
 
 def _fit(token: str) -> str:

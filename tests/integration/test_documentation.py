@@ -82,6 +82,21 @@ def test_the_quickstart_answers_on_a_server_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_llama_index_cookbook_runs(
+    arguments: list[str], search_server: Server, tmp_path: Path
+) -> None:
+    chosen = [*arguments, search_server.url] if arguments else []
+    ended = cooked("llama_index_ingestion", *chosen)
+    assert ended.returncode == 0, ended.stderr
+    assert "Second run: 0 nodes written" in ended.stdout
+    assert "One document changed: 1 nodes written" in ended.stdout
+    assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) == 9
+    assert ended.stdout.count("   user: ") == 2
+    with Connection.open(search_server.url) as connection:
+        assert [key for keys in connection.scan("*cookbook*llama*") for key in keys] == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
 def test_the_haystack_cookbook_runs(
     arguments: list[str], search_server: Server, tmp_path: Path
 ) -> None:

@@ -313,3 +313,29 @@ async def test_every_write_has_an_awaited_twin(open_index: Callable[..., Index])
     assert await index.adelete_all() == 1
     assert await index.adrop() == 0
     assert not await index.aexists()
+
+
+def test_the_parent_of_a_record_is_kept_found_and_changed_by_nothing_but_a_write(
+    index: Index,
+) -> None:
+    parents = ["whole", "whole*", None, "k" * 4096]
+    index.upsert(
+        Record(id=str(n), vector=[1, 0, 0, n], parent=parent, metadata={"parent": "mine"})
+        for n, parent in enumerate(parents)
+    )
+    assert [found and found.parent for found in index.get(["0", "1", "2", "3"])] == parents
+    assert index.update_metadata(F.parent == "whole", {"n": 1}) == 1
+    assert [hit.record.id for hit in index.search([1, 0, 0, 0], filter=F.parent == "whole")] == [
+        "0"
+    ]
+    assert index.count(F.parent == "k" * 4096) == 1
+    assert index.count(F.parent.exists()) == 3
+    assert index.delete_by_filter(F.parent == "whole") == 1
+    index.upsert([Record(id="1", vector=[1, 0, 0, 0])])
+    assert [record.id for record in index.select(F.parent.exists())] == ["3"]
+
+
+@pytest.mark.parametrize("parent", ["", "\ud800", "k" * 4097, 5])
+def test_a_parent_that_cannot_be_kept_is_refused(index: Index, parent: Any) -> None:
+    with pytest.raises(InvalidInputError, match="parent"):
+        index.upsert([Record(id="1", parent=parent)])

@@ -92,7 +92,13 @@ def check_examples(
                 expected = [
                     record
                     for record in records
-                    if matches(filter, record.metadata, id=record.id, content=record.content)
+                    if matches(
+                        filter,
+                        record.metadata,
+                        id=record.id,
+                        content=record.content,
+                        parent=record.parent,
+                    )
                 ]
                 for engine, index in indexes.items():
                     check_answers(engine, index, filter, expected, vector)

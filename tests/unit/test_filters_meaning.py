@@ -174,3 +174,47 @@ def test_fields_and_filters_read_well_in_messages() -> None:
     assert repr(F("a.b")) == "F('a.b')"
     assert repr(F.id) == "F.id"
     assert "price" in repr(F("price") < 10)
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        (F.parent == "whole", True),
+        (F.parent == "Whole", False),
+        (F.parent != "other", True),
+        (F.parent.in_(["other", "whole"]), True),
+        (F.parent.exists(), True),
+        (F.parent > "w", True),
+        (F.parent.has_text("hol"), True),
+        (F("parent") == "whole", False),
+    ],
+)
+def test_a_parent_is_text_apart_from_the_metadata(filter: Filter, expected: bool) -> None:
+    assert matches(filter, {"parent": "of the metadata"}, parent="whole") is expected
+    assert not matches(F.parent.exists(), {"parent": "of the metadata"})
+    assert matches(F.parent != "whole", {})
+
+
+@pytest.mark.parametrize(
+    ("types", "passing"),
+    [((int,), [1]), ((int, bool), [1, True]), ((str,), ["x"]), ((list, dict), [[1], {"a": 1}])],
+)
+def test_a_function_is_asked_only_about_items_of_its_types(
+    types: tuple[type, ...], passing: list[Any]
+) -> None:
+    asked: list[Any] = []
+
+    def ask(item: Any) -> bool:
+        asked.append(item)
+        return True
+
+    filter = F("key").satisfies(types, ask)
+    for item in [1, True, "x", [1], {"a": 1}, None, date(2024, 1, 1)]:
+        matches(filter, {"key": item})
+    matches(filter, {})
+    assert asked == passing
+
+
+def test_a_function_needs_types_of_metadata() -> None:
+    with pytest.raises(FilterError, match="types"):
+        F("key").satisfies((set,), bool)

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple, get_args
 
-from valkey_vector.connection.url import DEFAULT_HOST, DEFAULT_PORT, ParsedUrl, parse_url
+from valkey_vector.connection.url import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    ParsedUrl,
+    parse_url,
+    without_password,
+)
 from valkey_vector.errors import ConfigurationError
 
 ReadFrom = Literal[
@@ -164,6 +170,15 @@ class ConnectionSettings:
         if unknown:
             raise ConfigurationError(f"unknown connection settings: {', '.join(unknown)}")
         return cls(**{**_from_parsed(parse_url(url)), **overrides})
+
+    @staticmethod
+    def shareable(url: str) -> str:
+        """The URL without its password: what may be written down, printed or sent on.
+
+        Raises:
+            ConfigurationError: it is no connection URL.
+        """
+        return without_password(url)
 
     @property
     def location(self) -> str:

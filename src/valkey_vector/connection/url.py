@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from valkey_vector.errors import ConfigurationError
 
@@ -107,6 +107,25 @@ def parse_url(url: str) -> ParsedUrl:
             if kind == "embedded" and credentials:
                 raise ConfigurationError("embedded:// takes no user name and no password")
             return ParsedUrl(kind, (), path, None, username, password, options)
+
+
+def without_password(url: str) -> str:
+    """The same URL without its password, wherever in it that stands; the user's name stays.
+
+    Args:
+        url: a connection URL.
+
+    Raises:
+        ConfigurationError: it is not such a URL.
+    """
+    parsed = parse_url(url)
+    scheme, _, rest = url.strip().partition("://")
+    address, _, query = rest.partition("?")
+    authority, slash, path = address.partition("/")
+    user = f"{quote(parsed.username, safe='')}@" if parsed.username else ""
+    options = [part for part in query.split("&") if part and not part.startswith("password=")]
+    place = f"{scheme}://{user}{authority.rpartition('@')[2]}{slash}{path}"
+    return f"{place}?{'&'.join(options)}" if options else place
 
 
 def _credentials(text: str) -> tuple[str | None, str | None]:

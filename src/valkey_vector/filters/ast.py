@@ -13,11 +13,14 @@ Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
 * Other texts order by code point, booleans False before True.
 * Equality with a list or dict is equality of the whole; `Contains` is membership in a list.
 * Values of different kinds are never equal and never ordered.
+* What none of the nodes says, a function in Python can decide on the item itself: `Satisfies`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -27,6 +30,8 @@ from valkey_vector.errors import FilterError
 from valkey_vector.tokens import is_unicode
 
 __all__ = [
+    "ITEM_TYPES",
+    "ORDERINGS",
     "Always",
     "And",
     "Compare",
@@ -41,12 +46,17 @@ __all__ = [
     "OneOf",
     "Operator",
     "Or",
+    "Predicate",
+    "Satisfies",
     "Source",
     "plain_key",
 ]
 
-Source: TypeAlias = Literal["metadata", "id", "content"]
-"""Where a field is: an item of the metadata, or the record's own id or content."""
+Source: TypeAlias = Literal["metadata", "id", "content", "parent"]
+"""Where a field is: an item of the metadata, or the record's own id, content or parent."""
+
+ITEM_TYPES: tuple[type, ...] = (str, bool, int, float, date, list, dict)
+"""What `Satisfies` can tell apart."""
 
 _DEEPEST = 100
 
@@ -60,9 +70,18 @@ class Operator(StrEnum):
     GREATER_EQUAL = ">="
 
 
+ORDERINGS: Mapping[Operator, Callable[[Any, Any], bool]] = {
+    Operator.LESS: operator.lt,
+    Operator.LESS_EQUAL: operator.le,
+    Operator.GREATER: operator.gt,
+    Operator.GREATER_EQUAL: operator.ge,
+}
+"""What each ordering says of two values of a kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a predicate looks at: a metadata path, or the record's id or content."""
+    """What a predicate looks at: a metadata path, or the record's id, content or parent."""
 
     path: str
     source: Source = "metadata"
@@ -199,6 +218,26 @@ class Like(_Expression):
 
 
 @dataclass(frozen=True, slots=True)
+class Satisfies(_Expression):
+    """The item is of one of the types, and a function says yes to it. Checked on candidates, one by one.
+
+    Attributes:
+        field: what is looked at.
+        types: of `str`, `bool`, `int`, `float`, `date`, `list` and `dict`; with `int` alone no boolean passes.
+        test: given the item; must depend on nothing else, and never raise.
+    """
+
+    field: Field
+    types: tuple[type, ...]
+    test: Callable[[Any], bool]
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.types if kind not in ITEM_TYPES]
+        if unknown or not callable(self.test):
+            raise FilterError(f"satisfies takes types of metadata and a function, not {self.types}")
+
+
+@dataclass(frozen=True, slots=True)
 class And(_Expression):
     """Every part matches. No parts match every record."""
 
@@ -228,9 +267,10 @@ class Not(_Expression):
         _check_depth(self)
 
 
-Filter: TypeAlias = (
-    Always | Never | Equal | OneOf | Compare | Contains | Exists | Like | And | Or | Not
-)
+Predicate: TypeAlias = Equal | OneOf | Compare | Contains | Exists | Like | Satisfies
+"""A node that looks at one field."""
+
+Filter: TypeAlias = Always | Never | Predicate | And | Or | Not
 """Any node. Immutable; build it with `F` or from a framework's own dialect."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from valkey_vector.errors import FilterError
 from valkey_vector.filters.ast import (
+    ORDERINGS,
     And,
     Compare,
     Contains,
@@ -19,6 +20,7 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    Satisfies,
 )
 
 __all__ = ["F", "FieldExpression", "all_of", "any_of", "one_of"]
@@ -103,9 +105,32 @@ class FieldExpression:
         literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return Like(self._field, f"%{literal}%", ignore_case)
 
+    def equals_number(self, number: float) -> Filter:
+        """A number equal to this one, where booleans are 0 and 1, as Python has it and filters here do not."""
+        if number not in (0, 1):
+            return Equal(self._field, number)
+        return OneOf(self._field, (bool(number), int(number)))
+
+    def orders_number(self, operator: Operator | str, number: float) -> Filter:
+        """A number on that side of this one, where booleans are 0 and 1, as Python has it.
+
+        Args:
+            operator: ``<``, ``<=``, ``>`` or ``>=``.
+            number: the limit.
+        """
+        ordering = Operator(operator)
+        passes = ORDERINGS[ordering]
+        limit = int(number) if isinstance(number, bool) else number
+        flags = tuple(flag for flag in (False, True) if passes(int(flag), limit))
+        return Or((Compare(self._field, ordering, limit), OneOf(self._field, flags)))
+
+    def satisfies(self, types: tuple[type, ...], test: Callable[[Any], bool]) -> Filter:
+        """Of one of the types, and accepted by a function: see `Satisfies`. For what nothing else here says."""
+        return Satisfies(self._field, types, test)
+
 
 class _Builder:
-    """``F("key")`` and ``F("a.b")`` are metadata, ``F.id`` and ``F.content`` the record's own."""
+    """``F("key")`` and ``F("a.b")`` are metadata; ``F.id``, ``F.content`` and ``F.parent`` the record's own."""
 
     __slots__ = ()
 
@@ -121,6 +146,11 @@ class _Builder:
     def content(self) -> FieldExpression:
         """The record's text."""
         return FieldExpression(Field("content", "content"))
+
+    @property
+    def parent(self) -> FieldExpression:
+        """The id of what the record is a part of."""
+        return FieldExpression(Field("parent", "parent"))
 
 
 F = _Builder()

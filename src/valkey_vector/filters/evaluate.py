@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from valkey_vector.filters.ast import (
+    ORDERINGS,
     Always,
     And,
     Compare,
@@ -24,6 +24,7 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    Satisfies,
     plain_key,
 )
 from valkey_vector.metadata import MISSING, lookup
@@ -31,16 +32,14 @@ from valkey_vector.temporal import Temporal, instant, is_temporal, parse_iso
 
 __all__ = ["equal", "like_pattern", "matches"]
 
-_ORDERINGS: dict[Operator, Callable[[Any, Any], bool]] = {
-    Operator.LESS: operator.lt,
-    Operator.LESS_EQUAL: operator.le,
-    Operator.GREATER: operator.gt,
-    Operator.GREATER_EQUAL: operator.ge,
-}
-
 
 def matches(
-    filter: Filter, metadata: Mapping[str, Any], *, id: str = "", content: str = ""
+    filter: Filter,
+    metadata: Mapping[str, Any],
+    *,
+    id: str = "",
+    content: str = "",
+    parent: str | None = None,
 ) -> bool:
     """Whether a record passes a filter.
 
@@ -49,38 +48,55 @@ def matches(
         metadata: the record's metadata.
         id: the record's id, for predicates on ``F.id``.
         content: the record's text, for predicates on ``F.content``.
+        parent: the record's parent, for predicates on ``F.parent``.
     """
+    record = _Record(metadata, id, content, parent)
+    return _matches(filter, record)
+
+
+class _Record(NamedTuple):
+    metadata: Mapping[str, Any]
+    id: str
+    content: str
+    parent: str | None
+
+
+def _matches(filter: Filter, record: _Record) -> bool:
     match filter:
         case Always():
             return True
         case Never():
             return False
         case And(parts):
-            return all(matches(part, metadata, id=id, content=content) for part in parts)
+            return all(_matches(part, record) for part in parts)
         case Or(parts):
-            return any(matches(part, metadata, id=id, content=content) for part in parts)
+            return any(_matches(part, record) for part in parts)
         case Not(part):
-            return not matches(part, metadata, id=id, content=content)
+            return not _matches(part, record)
         case Equal(field, value):
-            return equal(_item(field, metadata, id, content), value)
+            return equal(_item(field, record), value)
         case OneOf(field):
-            item = _item(field, metadata, id, content)
+            item = _item(field, record)
             if isinstance(item, (str, int, float)) and plain_key(item) in filter.plain:
                 return True
             return any(equal(item, value) for value in filter.others)
         case Compare(field, ordering, value):
-            return _ordered(_item(field, metadata, id, content), ordering, value)
+            return _ordered(_item(field, record), ordering, value)
         case Contains(field, value):
-            item = _item(field, metadata, id, content)
+            item = _item(field, record)
             return isinstance(item, list) and any(_equal_inside(part, value) for part in item)
         case Exists(field):
-            item = _item(field, metadata, id, content)
+            item = _item(field, record)
             return item is not None and item is not MISSING
         case Like(field, pattern, ignore_case):
-            item = _item(field, metadata, id, content)
+            item = _item(field, record)
             return isinstance(item, str) and (
                 like_pattern(pattern, ignore_case).fullmatch(item) is not None
             )
+        case Satisfies(field, types, test):
+            item = _item(field, record)
+            of_type = isinstance(item, types) and (bool in types or not isinstance(item, bool))
+            return of_type and bool(test(item))
         case _:
             assert_never(filter)
 
@@ -132,14 +148,16 @@ def like_pattern(pattern: str, ignore_case: bool) -> re.Pattern[str]:
     return re.compile("".join(parts), flags)
 
 
-def _item(field: Field, metadata: Mapping[str, Any], id: str, content: str) -> Any:
+def _item(field: Field, record: _Record) -> Any:
     match field.source:
         case "metadata":
-            return lookup(metadata, field.path)
+            return lookup(record.metadata, field.path)
         case "id":
-            return id
+            return record.id
         case "content":
-            return content
+            return record.content
+        case "parent":
+            return record.parent
         case _:
             assert_never(field.source)
 
@@ -160,7 +178,7 @@ def _moment(item: Any) -> Temporal | None:
 
 
 def _ordered(item: Any, ordering: Operator, value: Any) -> bool:
-    compare = _ORDERINGS[ordering]
+    compare = ORDERINGS[ordering]
     match value:
         case bool():
             return isinstance(item, bool) and compare(item, value)

@@ -32,9 +32,18 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    Predicate,
+    Satisfies,
 )
 from valkey_vector.temporal import instant, parse_iso
-from valkey_vector.tokens import element_token, kind_token, presence_tokens, value_token
+from valkey_vector.tokens import (
+    HAS_PARENT,
+    element_token,
+    kind_token,
+    parent_token,
+    presence_tokens,
+    value_token,
+)
 
 __all__ = [
     "TAGS",
@@ -61,6 +70,7 @@ SlotKind: TypeAlias = Literal["number", "instant"]
 TAGS = "tags"
 """The hash field of the tokens."""
 
+_KINDS = {str: "s", bool: "y", int: "n", float: "n", date: "t", list: "q", dict: "d"}
 _EXACT = 2**53
 """Integers below this are exact as doubles; beyond it several share one."""
 
@@ -292,8 +302,17 @@ def _bounds(filter: Filter, slots: Slots) -> _Bounds:
             if inner.exact:
                 return _exactly(complement(inner.upper))
             return _Bounds(complement(inner.upper), complement(inner.lower))
+        case _ if filter.field.source == "parent":
+            return _parent_bounds(filter)
         case _ if filter.field.source != "metadata":
             return _Bounds(_NOTHING, _EVERYTHING)
+        case _:
+            return _item_bounds(filter, slots)
+
+
+def _item_bounds(predicate: Predicate, slots: Slots) -> _Bounds:
+    """Of a predicate on an item of the metadata."""
+    match predicate:
         case Equal(field, value):
             return _exactly(_tokens([value_token(field.path, value)]))
         case OneOf(field, values):
@@ -304,10 +323,26 @@ def _bounds(filter: Filter, slots: Slots) -> _Bounds:
             return _exactly(Tokens(presence_tokens(field.path)))
         case Like(field, _, _):
             return _Bounds(_NOTHING, Tokens((kind_token(field.path, "s"),)))
+        case Satisfies(field, types, _):
+            kinds = (kind_token(field.path, _KINDS[kind]) for kind in types)
+            return _Bounds(_NOTHING, _tokens(kinds))
         case Compare(field, operator, value):
             return _compare(field.path, operator, value, slots)
         case _:
-            assert_never(filter)
+            assert_never(predicate)
+
+
+def _parent_bounds(predicate: Predicate) -> _Bounds:
+    """Of a predicate on the record's parent, which is text if it is there."""
+    match predicate:
+        case Exists():
+            return _exactly(Tokens((HAS_PARENT,)))
+        case Equal(_, str(value)):
+            return _exactly(Tokens((parent_token(value),)))
+        case OneOf(_, values) if all(isinstance(value, str) for value in values):
+            return _exactly(_tokens(parent_token(value) for value in values))
+        case _:
+            return _Bounds(_NOTHING, Tokens((HAS_PARENT,)))
 
 
 def _combined(combine: Callable[[Iterable[Plan]], Plan], each: Sequence[_Bounds]) -> _Bounds:

@@ -6,8 +6,7 @@ spelling, and is the only text that can be ordered. A missing item is None: equa
 
 from __future__ import annotations
 
-import operator as operators
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -21,13 +20,7 @@ from valkey_vector import FilterError as CoreFilterError
 __all__ = ["metadata_key", "to_filter"]
 
 _ATTRIBUTES = frozenset(field.name for field in fields(Document))
-_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": operators.gt,
-    ">=": operators.ge,
-    "<": operators.lt,
-    "<=": operators.le,
-}
-_COMPARISONS = frozenset({"==", "!=", "in", "not in", *_ORDERINGS})
+_COMPARISONS = frozenset({"==", "!=", "in", "not in", ">", ">=", "<", "<="})
 _LOGIC = frozenset({"AND", "OR", "NOT"})
 
 
@@ -118,10 +111,10 @@ def _field(name: Any) -> FieldExpression:
 def _equal(field: FieldExpression, value: Any) -> Filter:
     if value is None:
         return ~field.exists()
-    same: Filter = field == value
-    if isinstance(value, (bool, int, float)) and value in (0, 1):
-        return (field == bool(value)) | (field == int(value))
+    if isinstance(value, (bool, int, float)):
+        return field.equals_number(value)
     moment = value if isinstance(value, datetime) else _iso_date(value)
+    same: Filter = field == value
     return same if moment is None else same | (field == moment)
 
 
@@ -131,12 +124,9 @@ def _ordered(field: FieldExpression, operator: str, value: Any) -> Filter:
     if isinstance(value, list):
         raise FilterError(f"{operator!r} cannot compare with a list")
     limit = _limit(value)
-    if not isinstance(limit, (bool, int, float)):
-        return _compared(field, operator, limit)
-    # Python's booleans are the numbers 0 and 1.
-    passing = [flag for flag in (False, True) if _ORDERINGS[operator](int(flag), limit)]
-    number = int(limit) if isinstance(limit, bool) else limit
-    return any_of([_compared(field, operator, number), *(field == flag for flag in passing)])
+    if isinstance(limit, (bool, int, float)):
+        return field.orders_number(operator, limit)
+    return _compared(field, operator, limit)
 
 
 def _compared(field: FieldExpression, operator: str, limit: Any) -> Filter:

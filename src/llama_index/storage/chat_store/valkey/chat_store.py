@@ -1,0 +1,149 @@
+"""`ValkeyChatStore`: LlamaIndex's chat store, translated to the core's `Sequences`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.bridge.pydantic import PrivateAttr, field_serializer
+from llama_index.core.llms import ChatMessage
+from llama_index.core.storage.chat_store.base import BaseChatStore
+
+from valkey_vector import Connection, ConnectionSettings, InvalidInputError
+from valkey_vector.asynchrony import twin
+from valkey_vector.sequences import Sequences
+
+__all__ = ["ValkeyChatStore"]
+
+
+class ValkeyChatStore(BaseChatStore):
+    """Conversations on Valkey: messages in order, by key. Each edit is atomic, so many may write at once.
+
+    With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
+    and gone with the process. Every method has an asynchronous twin, which does not block the event loop.
+
+    Args:
+        url: the server, such as ``valkey://user:password@host:6379``.
+        connection: an open connection to share instead; it is not closed with the store.
+        namespace: conversations of different namespaces never mix.
+
+    Raises:
+        ConfigurationError: a setting is wrong (a ValueError).
+    """
+
+    url: str | None = None
+    namespace: str
+
+    _sequences: Sequences = PrivateAttr()
+    _shared: bool = PrivateAttr()
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        connection: Connection | None = None,
+        namespace: str = "llamaindex",
+    ) -> None:
+        sequences = Sequences(namespace, url=url, connection=connection)
+        fields: dict[str, Any] = {
+            "url": None if url is None else ConnectionSettings.shareable(url),
+            "namespace": namespace,
+        }
+        super().__init__(**fields)
+        self._sequences = sequences
+        self._shared = connection is not None
+
+    @classmethod
+    def class_name(cls) -> str:
+        """What LlamaIndex calls the class when it is serialised."""
+        return "ValkeyChatStore"
+
+    @field_serializer("url")
+    def _written_url(self, url: str | None) -> str | None:
+        if self._shared:
+            raise ValueError(
+                "a store on a connection that was given to it cannot be serialised: make it with url= instead"
+            )
+        return url
+
+    @property
+    def client(self) -> Connection:
+        """The connection it uses."""
+        return self._sequences.connection
+
+    def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
+        """Make these messages the whole conversation."""
+        self._sequences.replace(key, [_stored(message) for message in messages])
+
+    def get_messages(self, key: str) -> list[ChatMessage]:
+        """The messages of a conversation, in order; none if it is not there."""
+        return [_message(stored) for stored in self._sequences.read(key)]
+
+    def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
+        """Add a message at the end, or in front of the one at a position."""
+        if idx is None:
+            self._sequences.append(key, [_stored(message)])
+        else:
+            self._sequences.insert(key, idx, _stored(message))
+
+    def delete_messages(self, key: str) -> list[ChatMessage] | None:
+        """Remove a conversation; returns its messages, None if it was not there."""
+        removed = self._sequences.remove(key)
+        return None if removed is None else [_message(stored) for stored in removed]
+
+    def delete_message(self, key: str, idx: int) -> ChatMessage | None:
+        """Remove the message at a position, counted from the end if negative; returns it, None if there is none."""
+        removed = self._sequences.pop(key, idx)
+        return None if removed is None else _message(removed)
+
+    def delete_last_message(self, key: str) -> ChatMessage | None:
+        """Remove the last message; returns it, None if there is none."""
+        return self.delete_message(key, -1)
+
+    def get_keys(self) -> list[str]:
+        """The conversations there are, the oldest first."""
+        return self._sequences.names()
+
+    def drop(self) -> None:
+        """Remove every conversation of the namespace. Looks through all keys of the server for theirs."""
+        self._sequences.drop()
+
+    def close(self) -> None:
+        """Let go of the connection, unless it was given."""
+        self._sequences.close()
+
+    # The checker takes the base class's methods for what these are made of.
+    aset_messages = twin(set_messages)  # type: ignore[arg-type]
+    aget_messages = twin(get_messages)  # type: ignore[arg-type]
+    async_add_message = twin(add_message, "async_add_message")  # type: ignore[arg-type]
+    adelete_messages = twin(delete_messages)  # type: ignore[arg-type]
+    adelete_message = twin(delete_message)  # type: ignore[arg-type]
+    adelete_last_message = twin(delete_last_message)  # type: ignore[arg-type]
+    aget_keys = twin(get_keys)  # type: ignore[arg-type]
+    adrop = twin(drop)
+    aclose = twin(close)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseComponent would make the copy from its fields, which have no password.
+        return _copy, (type(self), dict(self.__dict__), self._sequences, self._shared)
+
+
+def _copy(
+    kind: type[ValkeyChatStore], fields: dict[str, Any], sequences: Sequences, shared: bool
+) -> ValkeyChatStore:
+    store = kind.model_construct(**fields)
+    store._sequences, store._shared = sequences, shared
+    return store
+
+
+def _stored(message: ChatMessage) -> dict[str, Any]:
+    if not isinstance(message, ChatMessage):
+        raise InvalidInputError(f"a ChatMessage is needed, not a {type(message).__name__}")
+    try:
+        stored: dict[str, Any] = message.model_dump(mode="json")
+    except ValueError as error:
+        raise InvalidInputError(f"a message cannot be serialised: {error}") from error
+    return stored
+
+
+def _message(stored: dict[str, Any]) -> ChatMessage:
+    return ChatMessage.model_validate(stored)

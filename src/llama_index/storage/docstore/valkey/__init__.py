@@ -1,0 +1,12 @@
+"""LlamaIndex's document stores on Valkey: `ValkeyDocumentStore`."""
+
+try:
+    import llama_index.core  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        'llama_index.storage.docstore.valkey needs LlamaIndex: pip install "valkey-vector[llama-index]"'
+    ) from error
+
+from llama_index.storage.docstore.valkey.docstore import ValkeyDocumentStore
+
+__all__ = ["ValkeyDocumentStore"]

@@ -1,0 +1,379 @@
+"""`ValkeyVectorStore`: LlamaIndex's vector store, translated to the core's `Index`."""
+
+# Complete signatures, where the base class takes any keyword.
+# mypy: disable-error-code="override"
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from llama_index.core.base.embeddings.base import SimilarityMode
+from llama_index.core.base.embeddings.base import similarity as similarity_of
+from llama_index.core.bridge.pydantic import PrivateAttr, field_serializer
+from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
+from llama_index.core.schema import BaseNode
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+
+from llama_index.vector_stores.valkey.filters import to_filter
+from llama_index.vector_stores.valkey.nodes import to_node, to_record
+from valkey_vector import (
+    Connection,
+    ConnectionSettings,
+    F,
+    Filter,
+    Hit,
+    Index,
+    InvalidInputError,
+    Metric,
+    Schema,
+    all_of,
+)
+from valkey_vector.asynchrony import twin
+from valkey_vector.lifecycle import EngineChoice
+
+__all__ = ["ValkeyVectorStore"]
+
+_MMR_CANDIDATES = 100
+"""Among how many of the nearest MMR chooses at least, unless told."""
+
+_SIMILARITIES = {
+    Metric.COSINE: SimilarityMode.DEFAULT,
+    Metric.IP: SimilarityMode.DOT_PRODUCT,
+    Metric.L2: SimilarityMode.EUCLIDEAN,
+}
+
+
+class ValkeyVectorStore(BasePydanticVectorStore):
+    """Nodes on Valkey, found by embedding, metadata, id and source document.
+
+    With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
+    and gone with the process. Nothing is asked of a server before the first operation, and the index is made by the first
+    write. Every method has an asynchronous twin, which does not block the event loop. Every metadata key can be
+    filtered on, with every operator, and none needs a declaration.
+
+    Args:
+        url: the server, such as ``valkey://user:password@host:6379``.
+        index_name: nodes of different indexes never mix.
+        connection: an open connection to share instead of `url`; it is not closed with the store.
+        dimension: length of the embeddings; by default the existing index's, or the first embedding's.
+        metric: COSINE (default for a new index), L2 or IP.
+        algorithm: HNSW (default for a new index) or FLAT.
+        index_schema: all settings of the index at once, as a `Schema`, a dict or a YAML file.
+        engine: ``auto``, or insist on ``search`` or ``native``.
+        embedding_model: recorded with a new index; opening it for another model is an error.
+        must_exist: raise now if there is no such index.
+
+    Raises:
+        ConfigurationError: a setting is wrong (a ValueError).
+        IndexNotFoundError: `must_exist`, and there is none.
+        IndexMismatchError: the index exists with other settings; without `must_exist` found out at first use.
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = True
+    url: str | None = None
+    index_name: str
+    dimension: int | None = None
+    metric: str | None = None
+    algorithm: str | None = None
+    index_schema: dict[str, Any] | None = None
+    engine: EngineChoice = "auto"
+    embedding_model: str | None = None
+
+    _index: Index = PrivateAttr()
+    _shared: bool = PrivateAttr()
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        index_name: str = "llamaindex",
+        connection: Connection | None = None,
+        dimension: int | None = None,
+        metric: Metric | str | None = None,
+        algorithm: str | None = None,
+        index_schema: Schema | Mapping[str, Any] | str | Path | None = None,
+        engine: EngineChoice = "auto",
+        embedding_model: str | None = None,
+        must_exist: bool = False,
+    ) -> None:
+        index = Index.open(
+            index_name,
+            dimension=dimension,
+            url=url,
+            connection=connection,
+            metric=metric,
+            algorithm=algorithm,
+            schema=index_schema,
+            engine=engine,
+            embedding_model=embedding_model,
+            must_exist=must_exist,
+        )
+        fields: dict[str, Any] = {
+            "url": None if url is None else ConnectionSettings.shareable(url),
+            "index_name": index_name,
+            "dimension": dimension,
+            "metric": None if metric is None else str(metric),
+            "algorithm": algorithm,
+            "index_schema": None if index_schema is None else Schema.of(index_schema).to_dict(),
+            "engine": engine,
+            "embedding_model": embedding_model,
+        }
+        super().__init__(**fields)
+        self._index = index
+        self._shared = connection is not None
+
+    @classmethod
+    def class_name(cls) -> str:
+        """What LlamaIndex calls the class when it is serialised."""
+        return "ValkeyVectorStore"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """The store that `to_dict` described; keywords, such as `url` with its password, come before that."""
+        settings = {**data, **kwargs}
+        for name in ("class_name", "stores_text", "is_embedding_query"):
+            settings.pop(name, None)
+        return cls(**settings)
+
+    @field_serializer("url")
+    def _written_url(self, url: str | None) -> str | None:
+        if self._shared:
+            raise ValueError(
+                "a store on a connection that was given to it cannot be serialised: make it with url= instead"
+            )
+        return url
+
+    @property
+    def client(self) -> Connection:
+        """The connection it uses."""
+        return self._index.connection
+
+    @property
+    def index(self) -> Index:
+        """The core's index, for what LlamaIndex has no words for: count, update, drop, wait, …."""
+        return self._index
+
+    def add(self, nodes: Sequence[BaseNode], *, ttl: float | None = None) -> list[str]:
+        """Store nodes, in place of those with the same ids; returns their ids in order.
+
+        A node without an embedding is stored, too: it is found by id, filter and source document, never by embedding.
+
+        Args:
+            nodes: of an id that occurs twice the last one stays.
+            ttl: seconds until these are gone; None keeps them.
+
+        Raises:
+            InvalidInputError: something in a node cannot be stored, or its embedding is not of the index's
+                dimension; nothing was stored.
+            PartialWriteError: some were not stored; says which.
+        """
+        records = {record.id: record for record in map(to_record, nodes)}
+        if records:
+            self._index.upsert(list(records.values()), ttl=ttl)
+        return [node.node_id for node in nodes]
+
+    def delete(self, ref_doc_id: str) -> None:
+        """Remove all nodes of a source document; that there are none is no error."""
+        self._index.delete_by_filter(F.parent == ref_doc_id)
+
+    def delete_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> None:
+        """Remove nodes by id, by filter, or those of the ids that match the filter.
+
+        Raises:
+            InvalidInputError: neither is given, which would remove everything: for that call `clear`.
+        """
+        chosen = _restriction(filters, node_ids)
+        if chosen is None:
+            raise InvalidInputError(
+                "delete_nodes without ids or filters would remove everything: for that call clear()"
+            )
+        if node_ids is not None and to_filter(filters) is None:
+            self._index.delete(node_ids)
+        else:
+            self._index.delete_by_filter(chosen)
+
+    def clear(self) -> None:
+        """Remove all nodes and keep the index."""
+        self._index.delete_all()
+
+    def get_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """Nodes as they were stored, with their embeddings.
+
+        Args:
+            node_ids: only these, in this order; those that are not stored are left out. None for all.
+            filters: only those that match. Without ids the oldest comes first.
+        """
+        if node_ids is not None and to_filter(filters) is None:
+            brought = self._index.get(node_ids, with_vectors=True, with_payloads=True)
+            return [to_node(record) for record in brought if record is not None]
+        records = self._index.select(
+            _restriction(filters, node_ids), with_vectors=True, with_payloads=True
+        )
+        if node_ids is None:
+            return [to_node(record) for record in records]
+        found = {record.id: record for record in records}
+        return [to_node(found[id]) for id in node_ids if id in found]
+
+    def query(
+        self,
+        query: VectorStoreQuery,
+        *,
+        ef_runtime: int | None = None,
+        **mmr: Any,
+    ) -> VectorStoreQueryResult:
+        """The nodes nearest to an embedding, best first.
+
+        Args:
+            query: `doc_ids` (source documents), `node_ids` and `filters` all restrict it; None does not. Empty `doc_ids`
+                let nothing through; empty `node_ids` do not restrict, for `VectorStoreIndex` sends them whenever the
+                store has the texts. `output_fields` names what the nodes bring beside id, type and relationships:
+                ``text``, ``embedding``, ``metadata`` or keys of it; None is all but the embedding.
+            ef_runtime: for HNSW, candidates to look at; more is better recall and slower.
+            mmr: for the mode MMR: `mmr_threshold` (0 for diversity alone to 1 for nearness alone; comes before the
+                query's own, None is 0.5), and among how many of the nearest it chooses, `mmr_prefetch_k` or as
+                `mmr_prefetch_factor` times as many as asked for; by default four times, at least 100.
+
+        Returns:
+            `similarities`: COSINE the cosine, L2 1 / (1 + Euclidean distance), IP the inner product; higher is
+            nearer. For MMR the scores by which it chose, as LlamaIndex's own store has them.
+
+        Raises:
+            ValueError: the mode is not supported, there is no embedding, or it is not of the index's dimension.
+            TypeError: an unknown keyword.
+        """
+        mode = query.mode
+        match mode:
+            case VectorStoreQueryMode.DEFAULT:
+                _refuse_unknown(mmr, ())
+                return self._result(query, self._nearest(query, query.similarity_top_k, ef_runtime))
+            case VectorStoreQueryMode.MMR:
+                _refuse_unknown(mmr, ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"))
+                return self._diverse(query, ef_runtime, mmr)
+            case _:
+                # Here TEXT_SEARCH, SPARSE, HYBRID and SEMANTIC_HYBRID go, as the core learns to search texts.
+                name = mode.value if isinstance(mode, VectorStoreQueryMode) else mode
+                raise ValueError(f"the query mode {name!r} is not supported; default and mmr are")
+
+    def close(self) -> None:
+        """Let go of the connection, unless it was given."""
+        self._index.close()
+
+    # The checker takes the base class's methods for what these are made of.
+    async_add = twin(add, "async_add")  # type: ignore[arg-type]
+    adelete = twin(delete)  # type: ignore[arg-type]
+    adelete_nodes = twin(delete_nodes)  # type: ignore[arg-type]
+    aclear = twin(clear)  # type: ignore[arg-type]
+    aget_nodes = twin(get_nodes)  # type: ignore[arg-type]
+    aquery = twin(query)  # type: ignore[arg-type]
+    aclose = twin(close)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseComponent would make the copy from its fields, which have no password.
+        return _copy, (type(self), dict(self.__dict__), self._index, self._shared)
+
+    def _nearest(
+        self, query: VectorStoreQuery, k: int, ef_runtime: int | None, *, with_vectors: bool = False
+    ) -> list[Hit]:
+        if query.query_embedding is None:
+            raise InvalidInputError(
+                "the query has no query_embedding; get_nodes(filters=...) finds nodes without one"
+            )
+        if query.embedding_field not in (None, "embedding"):
+            raise InvalidInputError(
+                f"nodes have one embedding, and embedding_field cannot be {query.embedding_field!r}"
+            )
+        return self._index.search(
+            query.query_embedding,
+            k=k,
+            filter=_restriction(query.filters, query.node_ids or None, query.doc_ids),
+            ef_runtime=ef_runtime,
+            with_vectors=with_vectors or "embedding" in (query.output_fields or ()),
+            with_payloads=True,
+        )
+
+    def _diverse(
+        self, query: VectorStoreQuery, ef_runtime: int | None, options: Mapping[str, Any]
+    ) -> VectorStoreQueryResult:
+        """What LlamaIndex's own algorithm chooses among the nearest."""
+        threshold = options.get("mmr_threshold", query.mmr_threshold)
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InvalidInputError(f"mmr_threshold must be from 0 to 1, not {threshold!r}")
+        candidates = _candidates(query.similarity_top_k, options)
+        hits = self._nearest(query, candidates, ef_runtime, with_vectors=True)
+        if not hits:
+            return self._result(query, [])
+        mode = _SIMILARITIES[self._index.metric]
+        vectors: list[Any] = [np.asarray(hit.record.vector, dtype=np.float64) for hit in hits]
+        scores, chosen = get_top_k_mmr_embeddings(
+            query.query_embedding or [],
+            vectors,
+            similarity_fn=partial(similarity_of, mode=mode),
+            similarity_top_k=query.similarity_top_k,
+            mmr_threshold=threshold,
+        )
+        return self._result(query, [hits[position] for position in chosen], scores)
+
+    def _result(
+        self, query: VectorStoreQuery, hits: Sequence[Hit], scores: Sequence[float] | None = None
+    ) -> VectorStoreQueryResult:
+        fields = query.output_fields
+        if fields is None:
+            fields = ["text", "metadata"]
+        similarities = [hit.similarity for hit in hits] if scores is None else map(float, scores)
+        return VectorStoreQueryResult(
+            nodes=[to_node(hit.record, fields) for hit in hits],
+            similarities=list(similarities),
+            ids=[hit.record.id for hit in hits],
+        )
+
+
+def _copy(
+    kind: type[ValkeyVectorStore], fields: dict[str, Any], index: Index, shared: bool
+) -> ValkeyVectorStore:
+    store = kind.model_construct(**fields)
+    store._index, store._shared = index, shared
+    return store
+
+
+def _restriction(
+    filters: MetadataFilters | None,
+    node_ids: Sequence[str] | None,
+    doc_ids: Sequence[str] | None = None,
+) -> Filter | None:
+    """What nodes must match, all of it; None if there is no restriction."""
+    parts = [to_filter(filters)]
+    parts.append(None if node_ids is None else F.id.in_(node_ids))
+    parts.append(None if doc_ids is None else F.parent.in_(doc_ids))
+    given = [part for part in parts if part is not None]
+    return all_of(given) if given else None
+
+
+def _candidates(k: int, options: Mapping[str, Any]) -> int:
+    """Among how many of the nearest MMR chooses."""
+    count, factor = options.get("mmr_prefetch_k"), options.get("mmr_prefetch_factor")
+    if count is not None and factor is not None:
+        raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
+    if count is not None:
+        return max(k, int(count))
+    return max(_MMR_CANDIDATES, 4 * k) if factor is None else max(k, int(k * factor))
+
+
+def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(f"query() in this mode does not take {', '.join(unknown)}")

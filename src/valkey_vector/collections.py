@@ -1,0 +1,152 @@
+"""Named collections of JSON objects, each under a key of its own: what key-value and document stores are made of.
+
+A collection is a fixed number of hashes, ``_collection:<namespace>:<number>:<collection>``, over which its keys are
+spread by their checksum. So a cluster shares a collection out among its nodes, every command has one key of the server,
+and nothing ever looks through the keys of the whole server.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from valkey_vector.arguments import check_k
+from valkey_vector.asynchrony import twin
+from valkey_vector.connected import Connected
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.keyspace import Keyspace, check_texts, in_parts, succeeded
+from valkey_vector.metadata import dump, load
+
+__all__ = ["Collections", "JsonObject", "bucket_of"]
+
+JsonObject: TypeAlias = Mapping[str, Any]
+"""Text keys to what metadata can hold: None, booleans, numbers, texts, dates, and lists and dicts of them."""
+
+BUCKETS = 64
+"""Hashes of a collection. Part of the layout: what was written with another number is not found."""
+
+_PAGE = 512
+"""Entries of one hash that the server looks at in one step, so that no reply holds it up for long."""
+
+
+class Collections(Connected):
+    """JSON objects by collection and key. Every method has an asynchronous twin named with a leading ``a``.
+
+    Args:
+        namespace: collections of different namespaces never mix; any non-empty text.
+        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
+        connection: an open connection to use instead; it is not closed with this.
+
+    Raises:
+        ConfigurationError: the namespace is not such text, or both a URL and a connection are given.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        *,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        super().__init__(url=url, connection=connection)
+        self._keys = Keyspace("collection", namespace)
+
+    def put(self, collection: str, key: str, value: JsonObject) -> None:
+        """Store an object, in place of what was there. One round trip.
+
+        Raises:
+            InvalidInputError: the key is no text, or the object would not come back as it is.
+        """
+        self.connection.execute(*self._put(collection, [(key, value)]))
+
+    def put_many(
+        self, collection: str, items: Iterable[tuple[str, JsonObject]], *, batch_size: int = 500
+    ) -> None:
+        """Store objects, one round trip for each batch; of a key that occurs twice the last one stays.
+
+        Each object is stored whole or not at all; a batch that fails can be partly stored.
+
+        Args:
+            collection: where.
+            items: keys and objects; a batch is checked before it is sent.
+            batch_size: how many in one request, from 1 on.
+
+        Raises:
+            InvalidInputError: as for `put`.
+        """
+        check_k(batch_size, "batch_size")
+        for batch in in_parts(items, batch_size):
+            keys = check_texts([key for key, _ in batch], "key")
+            buckets: dict[bytes, list[tuple[str, JsonObject]]] = {}
+            for key, (_, value) in zip(keys, batch, strict=True):
+                buckets.setdefault(self._hash(collection, key), []).append((key, value))
+            commands = [self._put(collection, part) for part in buckets.values()]
+            succeeded(self.connection.pipeline(commands))
+
+    def get(self, collection: str, key: str) -> dict[str, Any] | None:
+        """The object under a key; None if there is none. One round trip."""
+        stored = self.connection.execute("HGET", self._hash(collection, key), key, retry=True)
+        return None if stored is None else load(stored)
+
+    def get_all(self, collection: str) -> dict[str, dict[str, Any]]:
+        """Every object of a collection by its key, in no particular order.
+
+        One round trip for a few ten thousand objects, more for more. What is written or removed meanwhile may be in it or
+        not.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        cursors = {self._numbered(collection, number): b"0" for number in range(BUCKETS)}
+        while cursors:
+            commands: list[list[Argument]] = [
+                ["HSCAN", key, at, "COUNT", str(_PAGE)] for key, at in cursors.items()
+            ]
+            replies = succeeded(self.connection.pipeline(commands, retry=True))
+            for key, (cursor, entries) in zip(list(cursors), replies, strict=True):
+                for name, stored in zip(entries[::2], entries[1::2], strict=True):
+                    found[name.decode()] = load(stored)
+                if cursor == b"0":
+                    del cursors[key]
+                else:
+                    cursors[key] = cursor
+        return found
+
+    def delete(self, collection: str, key: str) -> bool:
+        """Remove an object; whether it was there. One round trip."""
+        return bool(self.connection.execute("HDEL", self._hash(collection, key), key))
+
+    def drop(self) -> None:
+        """Remove every collection of the namespace. Looks through all keys of the server for theirs."""
+        self._keys.remove(self.connection)
+
+    aput = twin(put)
+    aput_many = twin(put_many)
+    aget = twin(get)
+    aget_all = twin(get_all)
+    adelete = twin(delete)
+    adrop = twin(drop)
+
+    def _put(self, collection: str, items: Sequence[tuple[str, JsonObject]]) -> list[Argument]:
+        """The command that stores objects of one bucket."""
+        command: list[Argument] = ["HSET", self._hash(collection, items[0][0])]
+        for key, value in items:
+            owner = f"the value of {key!r} in collection {collection!r}"
+            if not isinstance(value, Mapping):
+                raise InvalidInputError(f"{owner} is a {type(value).__name__}, not a dict")
+            command += [key, dump(value, owner)]
+        return command
+
+    def _hash(self, collection: str, key: str) -> bytes:
+        """The server's key of the hash that a key belongs to."""
+        (checked,) = check_texts([key], "key")
+        return self._numbered(collection, bucket_of(checked, BUCKETS))
+
+    def _numbered(self, collection: str, number: int) -> bytes:
+        (checked,) = check_texts([collection], "collection")
+        return self._keys.key(f"{number}:{checked}")
+
+
+def bucket_of(name: str, buckets: int) -> int:
+    """The number, from 0 on, of the bucket that a name belongs to; the same in every process."""
+    return zlib.crc32(name.encode()) % buckets
