@@ -52,6 +52,7 @@ class Record:
         content: the text itself.
         vector: the embedding, of the index's dimension; None stores the record without one: it
             is found by id and by filter, never by vector.
+        vectors: further vectors by the name that the schema gives each; any may be missing.
         metadata: see `Metadata`. Every key can be filtered on, none needs a declaration.
         payload: bytes kept with the record, for what an application or adapter has beyond these; not
             indexed, and brought only when asked for.
@@ -62,6 +63,7 @@ class Record:
     vector: Vector | None = None
     metadata: Metadata = field(default_factory=dict)
     payload: bytes | None = None
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

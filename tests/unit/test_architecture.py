@@ -31,8 +31,11 @@ FRAMEWORKS = {
 LAYERS = [
     {"index"},
     {"index_reading", "index_writing"},
-    {"bulk", "metadata_update"},
+    {"index_querying"},
+    {"querying"},
+    {"bulk", "metadata_update", "nearness", "ordering"},
     {"answering"},
+    {"query"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
     {"engines"},
