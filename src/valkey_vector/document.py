@@ -8,7 +8,7 @@ record is overwritten), ``payload`` if the record has one and, for a record with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -192,8 +192,9 @@ def record_fields(
     return fields
 
 
-def decode_record(id: str, fields: Mapping[str, bytes]) -> Record:
-    """The record a hash holds, from those of its fields that were asked for."""
+def decode_record(id: str, found: Mapping[str, bytes], only: Collection[str]) -> Record:
+    """The record a hash holds, from some of its fields: others may be there, brought to check a filter."""
+    fields = {name: value for name, value in found.items() if name in only}
     stored = fields.get(METADATA)
     vector: Float32Array | None = None
     if VECTOR in fields:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Literal, overload
 
 from valkey_vector import answering, ordering, querying
-from valkey_vector.asynchrony import twin
 from valkey_vector.concurrency import offload
 from valkey_vector.document import decode_record
 from valkey_vector.engines.base import Engine, StaleIndexError
@@ -109,6 +108,20 @@ class QueryableIndex:
             raise QueryBatchError(ordered)
         return ordered
 
+    @overload
+    async def asearch_many(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]: ...
+    @overload
+    async def asearch_many(
+        self, queries: Sequence[Query], *, return_errors: Literal[False] = False
+    ) -> list[Answer]: ...
+    @overload
+    async def asearch_many(
+        self, queries: Sequence[Query], *, return_errors: bool
+    ) -> list[Answer | ValkeyVectorError]: ...
+    async def asearch_many(self, queries: Sequence[Query], *, return_errors: bool = False) -> Any:
+        """`search_many`, awaited."""
+        return await offload(self.search_many, queries, return_errors=return_errors)
+
     def iterate(self, query: FilterQuery | None = None) -> Iterator[Record]:
         """All records a query selects, brought in pages as they are gone through; by default all there are.
 
@@ -140,7 +153,7 @@ class QueryableIndex:
                 fields = querying.wanted_fields(query, engine.entry.schema)
                 for rows in ordering.pages(engine, selection, window, fields):
                     begun = True
-                    yield [decode_record(row.id, row.fields) for row in rows]
+                    yield [decode_record(row.id, row.fields, fields) for row in rows]
             except StaleIndexError:
                 self._lifecycle.forget()
                 if begun:
@@ -149,8 +162,6 @@ class QueryableIndex:
                     ) from None
             else:
                 return
-
-    asearch_many = twin(search_many)
 
 
 def _checked(query: FilterQuery | None) -> FilterQuery:

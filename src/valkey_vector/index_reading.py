@@ -10,7 +10,7 @@ import numpy as np
 from valkey_vector.arguments import FilterLike, check_ids, check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.document import decode_record, record_fields
-from valkey_vector.engines.base import Engine, Row
+from valkey_vector.engines.base import Engine
 from valkey_vector.index_querying import QueryableIndex
 from valkey_vector.query import CountQuery, FilterQuery, VectorQuery
 from valkey_vector.query.order import OrderLike
@@ -31,14 +31,16 @@ class ReadableIndex(QueryableIndex):
         """Records by id, in that order; None for an id that is not stored. One round trip for each 500."""
         wanted = check_ids(ids)
 
-        def fetch(engine: Engine) -> list[Row | None]:
+        def fetch(engine: Engine) -> list[Record | None]:
             schema = engine.entry.schema
             fields = record_fields(schema, vectors=with_vectors, payloads=with_payloads)
-            return engine.fetch(wanted, fields)
+            rows = engine.fetch(wanted, fields)
+            return [
+                None if row is None else decode_record(row.id, row.fields, fields) for row in rows
+            ]
 
-        nothing: list[Row | None] = [None] * len(wanted)
-        rows = self._lifecycle.read(fetch, nothing)
-        return [None if row is None else decode_record(row.id, row.fields) for row in rows]
+        nothing: list[Record | None] = [None] * len(wanted)
+        return self._lifecycle.read(fetch, nothing)
 
     def count(self, filter: FilterLike | None = None) -> int:
         """How many records match; without a filter, how many there are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from valkey_vector.answering import Selection, select, selecting
@@ -72,10 +72,10 @@ def within(
         asked = min(_MOST, 4 * asked)
 
 
-def hit(row: Row, metric: Metric) -> Hit:
-    """A row that was found by vector, as callers get it."""
+def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
+    """A row that was found by vector, as callers get it, with these of its fields."""
     alike = similarity(row.distance, metric)
-    record = decode_record(row.id, row.fields)
+    record = decode_record(row.id, row.fields, fields)
     return Hit(record=record, score=alike, distance=row.distance, similarity=alike)
 
 

@@ -91,14 +91,14 @@ def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[lis
     else:
         assert threshold is not None  # noqa: S101 - a query has one of the two
         rows = yield from nearness.within(engine, selection, near, threshold, fields)
-    return [nearness.hit(row, field.metric) for row in rows]
+    return [nearness.hit(row, field.metric, fields) for row in rows]
 
 
 def _records(lifecycle: Lifecycle, engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
     selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
     rows = yield from ordering.windowed(engine, selection, window_of(query), fields)
-    return [decode_record(row.id, row.fields) for row in rows]
+    return [decode_record(row.id, row.fields, fields) for row in rows]
 
 
 def _number(lifecycle: Lifecycle, engine: Engine, query: CountQuery) -> Steps[int]:
