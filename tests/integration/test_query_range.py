@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -207,6 +207,17 @@ def test_pages_of_a_range_lose_nothing(
     assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
 
 
+def test_a_query_does_not_change_with_what_it_was_made_of() -> None:
+    mine = np.array([1, 2, 3, 4], dtype=np.float32)
+    query = VectorQuery(vector=mine, k=1)
+    mine[0] = 9
+    assert list(query.vector) == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match="read-only"):
+        query.vector[0] = 9  # type: ignore[index]
+    with pytest.raises(FrozenInstanceError):
+        query.k = 2  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -218,6 +229,7 @@ def test_pages_of_a_range_lose_nothing(
         ({"k": 0}, "k must"),
         ({"k": 2.0}, "k must"),
         ({"k": 1, "ef_runtime": 0}, "ef_runtime"),
+        ({"k": 1, "ef_runtime": 1_000_001}, "ef_runtime"),
         ({"k": 1, "field": 3}, "field"),
         ({"k": 1, "with_vectors": "yes"}, "with_vectors"),
         ({"k": 1, "filter": {"$nonsense": 1}}, "nonsense"),

@@ -41,8 +41,6 @@ _PAGE = 1_000
 _PIECES = 64
 """Queries into which one filter with very many values may be cut."""
 
-_HIGHEST_EF = 4096
-
 
 class SearchReading:
     """The reading half of `valkey_vector.engines.search.SearchEngine`."""
@@ -325,7 +323,7 @@ def _asking(command: Command) -> Steps[Any]:
 def _ef(near: Near, k: int) -> int | None:
     match near.field.algorithm:
         case Hnsw(ef_runtime=default):
-            return min(_HIGHEST_EF, max(k, near.ef_runtime or default))
+            return max(k, near.ef_runtime or default)
         case Flat():
             return None
 

@@ -16,6 +16,9 @@ from valkey_vector.vectors import check_vector
 
 __all__ = ["Threshold", "VectorQuery"]
 
+HIGHEST_EF = 1_000_000
+"""What Valkey-Search accepts (1.0 to 1.3)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # arrays do not compare to one truth
 class VectorQuery:
@@ -31,7 +34,7 @@ class VectorQuery:
         min_similarity: only records as similar as this or more, in the units of `Hit.similarity`: COSINE the cosine,
             -1 to 1; L2 1 / (1 + Euclidean distance), above 0 to 1; IP the inner product, any number. A search
             module measures in single precision, so what lies within some 1e-6 of a threshold may fall on either side.
-        ef_runtime: for HNSW, candidates to look at, at least 1; more is better recall and slower. Default: the
+        ef_runtime: for HNSW, candidates to look at, 1 to 1,000,000; more is better recall and slower. Default: the
             index's.
         with_content: bring the texts; without, they are empty.
         with_metadata: bring the metadata; without, it is empty.
@@ -55,7 +58,9 @@ class VectorQuery:
     with_payloads: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vector", check_vector(self.vector, None, "the query"))
+        vector = check_vector(self.vector, None, "the query").copy()  # the caller may change his
+        vector.flags.writeable = False
+        object.__setattr__(self, "vector", vector)
         object.__setattr__(self, "filter", check_filter(self.filter))
         if self.field is not None and not isinstance(self.field, str):
             raise InvalidInputError(f"field must be the name of a vector, not {self.field!r}")
@@ -67,6 +72,10 @@ class VectorQuery:
             raise InvalidInputError("say how many: k, or a threshold for all within it")
         if self.ef_runtime is not None:
             check_count(self.ef_runtime, "ef_runtime", 1)
+            if self.ef_runtime > HIGHEST_EF:
+                raise InvalidInputError(
+                    f"ef_runtime must be at most {HIGHEST_EF:,}, not {self.ef_runtime:,}"
+                )
         check_brought(self)
 
     @property
