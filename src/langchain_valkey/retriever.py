@@ -51,8 +51,8 @@ class ValkeyRetriever(BaseRetriever):
     search_type: SearchType = "similarity"
     """``similarity``, the nearest; ``similarity_score_threshold``, the nearest with a score of at least
     `score_threshold`; ``mmr``, near the text and unlike each other; ``text``; ``hybrid``."""
-    k: int = Field(default=4, ge=1)
-    """How many documents at most."""
+    k: int | None = Field(default=4, ge=1)
+    """How many documents at most; for ``similarity_score_threshold``, None is all that score enough."""
     filter: Any = None
     """Only documents that match: a dict or an expression, as for the store; None for all."""
     score_threshold: float | None = Field(default=None, ge=0, le=1)
@@ -84,6 +84,9 @@ class ValkeyRetriever(BaseRetriever):
             raise ValueError("search_type 'similarity_score_threshold' needs a score_threshold")
         if self.search_type != "text" and self.embedding is None:
             raise ValueError(f"search_type {self.search_type!r} needs an embedding")
+        bounded = self.search_type == "similarity_score_threshold" and self.score_threshold
+        if self.k is None and not bounded:
+            raise ValueError("k may be None only with a score_threshold above 0")
         return self
 
     def batch(
@@ -195,7 +198,7 @@ class ValkeyRetriever(BaseRetriever):
         if self.search_type == "mmr":
             return self.index.search_mmr(
                 _given(vector),
-                k=self.k,
+                k=self.k or 1,  # never None here, see `_check_settings`
                 fetch_k=self.fetch_k,
                 lambda_mult=self.lambda_mult,
                 filter=self.filter,

@@ -90,6 +90,16 @@ async def test_awaited_it_finds_the_same_and_awaits_the_embedding(
     assert embedding.calls == ["aembed_query"]
 
 
+def test_without_k_all_that_score_enough_are_found(
+    store: ValkeyVectorStore, retriever: ValkeyRetriever
+) -> None:
+    scored = store.similarity_search_with_relevance_scores("text 5", k=SIZE)
+    enough = [document for document, score in scored if score >= 0.1]
+    assert 4 < len(enough) < SIZE
+    wanted: dict[str, Any] = {"search_type": "similarity_score_threshold", "score_threshold": 0.1}
+    assert retriever.invoke("text 5", k=None, **wanted) == enough
+
+
 def test_settings_can_be_configured(retriever: ValkeyRetriever) -> None:
     configurable = retriever.configurable_fields(
         k=ConfigurableField(id="k"),
@@ -236,6 +246,12 @@ def test_a_search_that_is_not_there_says_so(retriever: ValkeyRetriever, search_t
         ({"fliter": {"n": 1}}, TypeError, "fliter"),
         ({"index": 1}, TypeError, "index"),
         ({"k": 0}, ValidationError, "k"),
+        ({"k": None}, ValidationError, "k may be None"),
+        (
+            {"k": None, "search_type": "similarity_score_threshold", "score_threshold": 0},
+            ValidationError,
+            "k may be None",
+        ),
         ({"search_type": "magic"}, ValidationError, "magic"),
         ({"search_type": "similarity_score_threshold"}, ValidationError, "score_threshold"),
         ({"score_threshold": 1.5}, ValidationError, "score_threshold"),
