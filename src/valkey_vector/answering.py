@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 
 from valkey_vector.document import CONTENT, CREATED, METADATA
 from valkey_vector.engines.base import Engine, Row
@@ -90,11 +89,9 @@ def selecting(
     """The records that match, all or the first `limit`, oldest first."""
     if selection.ids is not None:
         return (yield from _named(engine, selection, fields))[:limit]
-    if selection.residual is not None and limit is not None:
-        # Page by page: how many have to be looked at for so many that match is not known.
-        return list(islice(chain.from_iterable(select(engine, selection, fields)), limit))
+    keep = None if selection.residual is None else selection.kept
     wanted = selection.with_own(fields)
-    return selection.kept((yield from engine.selecting(selection.plan, wanted, limit)))
+    return (yield from engine.selecting(selection.plan, wanted, limit, keep))
 
 
 def delete(engine: Engine, selection: Selection) -> int:
@@ -106,9 +103,17 @@ def counting(engine: Engine, selection: Selection) -> Steps[int]:
     """How many records match."""
     if selection.ids is not None:
         return len((yield from selecting(engine, selection, [], None)))
-    if selection.residual is not None:
-        return sum(len(page) for page in select(engine, selection, []))
-    return (yield from engine.counting(selection.plan))
+    if selection.residual is None:
+        return (yield from engine.counting(selection.plan))
+    number = 0
+
+    def tally(rows: list[Row]) -> list[Row]:
+        nonlocal number
+        number += len(selection.kept(rows))
+        return []
+
+    yield from engine.selecting(selection.plan, selection.fields, None, tally)
+    return number
 
 
 def _passes(filter: Filter, row: Row) -> bool:

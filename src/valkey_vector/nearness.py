@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from valkey_vector.answering import Selection, select, selecting
 from valkey_vector.catalog import vector_name
 from valkey_vector.document import decode_record
 from valkey_vector.engines.base import Engine, Near, Row
-from valkey_vector.engines.comparison import nearest_of
+from valkey_vector.engines.comparison import compared
 from valkey_vector.engines.steps import Steps
 from valkey_vector.query import Threshold
 from valkey_vector.ranking import similarity
@@ -28,7 +29,7 @@ def nearest(
 ) -> Steps[list[Row]]:
     """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer."""
     if selection.ids is not None:
-        return (yield from _named(engine, selection, near, k, fields))
+        return (yield from _named(engine, selection, near, fields, k=k))
     if selection.residual is None:
         return (yield from engine.knn(near, k, selection.plan, fields))
     wanted = selection.with_own(fields)
@@ -39,7 +40,8 @@ def nearest(
         if len(passing) >= k or len(rows) < asked:
             return passing[:k]
         asked *= 4
-    return (yield from _compared(engine, selection, near, k, fields))
+    pages = select(engine, selection, [vector_name(near.field.name)])
+    return (yield from compared(engine, pages, near, fields, k=k))
 
 
 def within(
@@ -51,14 +53,16 @@ def within(
     looks at twice as many as are asked for, so that none within the threshold is at the edge of what it sees.
     """
     metric = near.field.metric
+    radius = threshold.radius(metric)
 
     def admitted(rows: Iterable[Row]) -> list[Row]:
         return [row for row in rows if threshold.admits(row.distance, metric)]
 
     if selection.ids is not None:
-        return admitted((yield from _named(engine, selection, near, None, fields)))
+        named = yield from _named(engine, selection, near, fields, k=None, radius=radius)
+        return admitted(named)
     wanted = selection.with_own(fields)
-    steps = engine.within(near, threshold.radius(metric), selection.plan, wanted)
+    steps = engine.within(near, radius, selection.plan, wanted)
     if steps is not None:
         return admitted(selection.kept((yield from steps)))
     asked = _FIRST
@@ -68,8 +72,10 @@ def within(
         if len(rows) < asked or len(near_enough) < asked:
             return selection.kept(near_enough)
         if asked == _MOST:
-            return admitted((yield from _compared(engine, selection, near, None, fields)))
+            break
         asked = min(_MOST, 4 * asked)
+    pages = select(engine, selection, [vector_name(near.field.name)])
+    return admitted((yield from compared(engine, pages, near, fields, k=None, radius=radius)))
 
 
 def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
@@ -89,32 +95,14 @@ def _wide(near: Near, least: int) -> Near:
 
 
 def _named(
-    engine: Engine, selection: Selection, near: Near, k: int | None, fields: Sequence[str]
-) -> Steps[list[Row]]:
-    name = vector_name(near.field.name)
-    rows = yield from selecting(engine, selection, [name], None)
-    return (yield from _measured(engine, [rows], near, k, fields))
-
-
-def _compared(
-    engine: Engine, selection: Selection, near: Near, k: int | None, fields: Sequence[str]
-) -> Steps[list[Row]]:
-    pages = select(engine, selection, [vector_name(near.field.name)])
-    return (yield from _measured(engine, pages, near, k, fields))
-
-
-def _measured(
     engine: Engine,
-    pages: Iterable[Sequence[Row]],
+    selection: Selection,
     near: Near,
-    k: int | None,
     fields: Sequence[str],
+    *,
+    k: int | None,
+    radius: float = math.inf,
 ) -> Steps[list[Row]]:
-    """Measure every row that has the vector, and bring the nearest."""
-    best = nearest_of(pages, near, k)
-    brought = yield from engine.fetching([id for _, id in best], fields)
-    return [
-        Row(row.id, row.fields, distance)
-        for (distance, _), row in zip(best, brought, strict=True)
-        if row is not None
-    ]
+    """Out of the records whose ids the filter names."""
+    rows = yield from selecting(engine, selection, [vector_name(near.field.name)], None)
+    return (yield from compared(engine, [rows], near, fields, k=k, radius=radius))

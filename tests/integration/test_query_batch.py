@@ -140,6 +140,17 @@ def test_kinds_share_their_round_trips(filled: Index, commands: CommandLog) -> N
     assert len(commands.round_trips) <= 3
 
 
+@pytest.mark.parametrize("engine_name", ["search"])
+def test_what_is_checked_here_is_brought_together(filled: Index, commands: CommandLog) -> None:
+    residual = F("s").has_text("1")
+    queries: list[Query] = [CountQuery(filter=residual) for _ in range(10)]
+    queries += [FilterQuery(filter=residual & (F("n") > n)) for n in range(10)]
+    queries += [FilterQuery(filter=residual, limit=3, offset=n) for n in range(10)]
+    answers = filled.search_many(queries)
+    assert answers[:10] == [138] * 10
+    assert len(commands.round_trips) == 1
+
+
 def test_one_bad_query_fails_alone(filled: Index) -> None:
     queries: list[Any] = [
         VectorQuery(vector=VECTORS[0], k=1),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from valkey_vector.catalog import CatalogEntry, EngineName
 from valkey_vector.connection import Reply
@@ -17,7 +17,7 @@ from valkey_vector.record import WritePolicy
 from valkey_vector.schema import VectorField
 from valkey_vector.vectors import Float32Array
 
-__all__ = ["Engine", "IndexInfo", "Near", "Row", "StaleIndexError", "WriteOutcome"]
+__all__ = ["Engine", "IndexInfo", "Keep", "Near", "Row", "StaleIndexError", "WriteOutcome"]
 
 
 class StaleIndexError(Exception):
@@ -108,6 +108,10 @@ class MetadataReplacement:
     fields: Sequence[str | bytes]
 
 
+Keep: TypeAlias = Callable[[list[Row]], list[Row]]
+"""Which rows of a page are kept."""
+
+
 class Engine(Protocol):
     """Keeps one existing index on one server. Thread-safe. Every method raises `ServerError` on an outage.
 
@@ -183,8 +187,10 @@ class Engine(Protocol):
         """
         ...
 
-    def selecting(self, plan: Plan, fields: Sequence[str], limit: int | None) -> Steps[list[Row]]:
-        """The oldest of the documents a plan selects, all or the first `limit`, oldest first."""
+    def selecting(
+        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
+    ) -> Steps[list[Row]]:
+        """The oldest of the documents a plan selects, all or the first `limit` of those kept, oldest first."""
         ...
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:

@@ -19,7 +19,7 @@ from valkey_vector.catalog import Catalog, CatalogEntry, vector_name
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, EXPIRES
 from valkey_vector.engines import scripts
-from valkey_vector.engines.base import IndexInfo, Near, Row
+from valkey_vector.engines.base import IndexInfo, Keep, Near, Row
 from valkey_vector.engines.documents import Documents, in_batches, row_of
 from valkey_vector.engines.replica import Replica
 from valkey_vector.engines.steps import Ask, Steps, alone
@@ -114,18 +114,19 @@ class NativeEngine:
                 sequence = self._replica.sequence
                 nearest = search()
             ids = [id for _, id in nearest]
-            (reply,) = yield Ask([self._bringing(ids, wanted, sequence if checked else None)])
-            if reply[0] == 0:
+            known = sequence if checked else None
+            batches = list(in_batches(ids, _PAGE)) or [()]
+            replies = yield Ask([self._bringing(batch, wanted, known) for batch in batches])
+            if any(reply[0] == 0 for reply in replies):
                 # Current when it was synchronised, which was after this search began: that is enough, and a
                 # steady writer cannot keep the search from ending.
                 if self._replica.sequence == sequence:
                     yield Ask(current=True)
                 checked = False
                 continue
-            rows = [
-                row_of(id, wanted, found) for (_, id), found in zip(nearest, reply[1], strict=True)
-            ]
-            missing = [id for (_, id), row in zip(nearest, rows, strict=True) if row is None]
+            values = [found for reply in replies for found in reply[1]]
+            rows = [row_of(id, wanted, found) for id, found in zip(ids, values, strict=True)]
+            missing = [id for id, row in zip(ids, rows, strict=True) if row is None]
             if not missing:
                 return [
                     Row(row.id, row.fields, distance)
@@ -134,21 +135,24 @@ class NativeEngine:
                 ]
             self._forget(missing)
 
-    def selecting(self, plan: Plan, fields: Sequence[str], limit: int | None) -> Steps[list[Row]]:
+    def selecting(
+        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
+    ) -> Steps[list[Row]]:
         """The oldest of the documents a plan selects."""
         if isinstance(plan, NoDocument):
             return []
         yield Ask(current=True)
         with self._lock:
             ids = self._replica.select(plan, self._now)
+        few = limit is not None and keep is None
         chosen: list[Row] = []
-        # What expired or was deleted by hand meanwhile makes room for the next.
-        while ids and (limit is None or len(chosen) < limit):
-            end = None if limit is None else limit - len(chosen)
-            found = yield from self._documents.fetching(ids[:end], fields)
-            chosen += [row for row in found if row is not None]
-            ids = [] if end is None else ids[end:]
-        return chosen
+        for batch in in_batches(ids, min(limit or 1, _PAGE) if few else _PAGE):
+            found = yield from self._documents.fetching(batch, fields)
+            rows = [row for row in found if row is not None]
+            chosen += rows if keep is None else keep(rows)
+            if limit is not None and len(chosen) >= limit:
+                break
+        return chosen[:limit]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, oldest first, as of the first page."""

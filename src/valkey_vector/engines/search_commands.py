@@ -86,15 +86,16 @@ def page_command(
 def range_command(
     entry: CatalogEntry,
     query: str,
-    circle: tuple[Near, float],
+    near: Near,
+    radius: float,
     fields: Sequence[str],
+    *,
     limit: int,
 ) -> list[Argument]:
     """`page_command` for those within a distance, which is returned, too.
 
     From Valkey-Search 1.3 on (``docs/topics/search-query.md`` there), and RediSearch.
     """
-    near, radius = circle
     name = vector_name(near.field.name)
     within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
     parameters: list[Argument] = ["PARAMS", "4", "radius", repr(radius)]

@@ -17,8 +17,8 @@ from valkey_vector.catalog import Catalog, CatalogEntry, vector_name
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.document import CREATED, EXPIRES, field_token
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import Near, Row, StaleIndexError
-from valkey_vector.engines.comparison import nearest_of
+from valkey_vector.engines.base import Keep, Near, Row, StaleIndexError
+from valkey_vector.engines.comparison import compared
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
 from valkey_vector.engines.steps import Ask, Command, Steps, alone, send
@@ -105,7 +105,7 @@ class SearchReading:
         if isinstance(plan, NoDocument):
             return []
         if k > self._capabilities.max_knn:
-            return self._exact(near, k, plan, fields)
+            return (yield from self._exact(near, k, plan, fields))
         asked = k
         while True:
             found, dropped = yield from self._nearest(near, asked, plan, fields)
@@ -118,7 +118,7 @@ class SearchReading:
         if self._capabilities.filter_queries:
             searchable = all_of([plan, Tokens((field_token(near.field),))])
             if (yield from self.counting(searchable)) > len(found):
-                return self._exact(near, k, plan, fields)
+                return (yield from self._exact(near, k, plan, fields))
         return found
 
     def within(
@@ -129,18 +129,23 @@ class SearchReading:
         RediSearch has it, too, but is not asked so: what holds for it is what Valkey-Search 1.2 can do.
         """
         able = self._capabilities.vector_range and self._is_valkey_search()
-        if not able or not 0 <= radius < math.inf or len(self._pieces(plan)) > 1:
+        if not able or not 0 <= radius < math.inf or isinstance(plan, NoDocument):
             return None
-        return self._paging(plan, fields, None, (near, radius))
+        if len(self._pieces(plan)) > 1:
+            return None
+        return self._circle(near, radius, plan, fields)
 
-    def selecting(self, plan: Plan, fields: Sequence[str], limit: int | None) -> Steps[list[Row]]:
+    def selecting(
+        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
+    ) -> Steps[list[Row]]:
         """The oldest of the documents a plan selects."""
         if isinstance(plan, NoDocument):
             return []
         if not self._capabilities.sort_by or len(self._pieces(plan)) > 1:
-            rows = _rows_of(self.select(plan, fields))
-            return list(rows if limit is None else islice(rows, limit))
-        return (yield from self._paging(plan, fields, limit, None))
+            pages = self.select(plan, fields)
+            rows = _rows_of(pages if keep is None else map(keep, pages))
+            return list(islice(rows, limit))
+        return (yield from self._paging(plan, fields, limit, keep))
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, oldest first."""
@@ -212,52 +217,49 @@ class SearchReading:
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_nearness), dropped
 
-    def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> list[Row]:
+    def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
         """The k nearest by comparing every selected vector here: complete for any k."""
         searchable = all_of([plan, Tokens((field_token(near.field),))])
         pages = self.select(searchable, [vector_name(near.field.name)])
-        nearest = nearest_of(pages, near, k)
-        brought = self.fetch([id for _, id in nearest], fields)
-        return [
-            Row(row.id, row.fields, distance)
-            for (distance, _), row in zip(nearest, brought, strict=True)
-            if row is not None
-        ]
+        return compared(self, pages, near, fields, k=k)
 
     def _paging(
-        self,
-        plan: Plan,
-        fields: Sequence[str],
-        limit: int | None,
-        circle: tuple[Near, float] | None,
+        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
     ) -> Steps[list[Row]]:
-        """All rows of a plan, or the first ones, in as few steps as there are pages; of a circle the nearest first."""
-        pages = _Pages(_PAGE if limit is None else max(1, min(limit, _PAGE)))
+        """All rows of a plan that are kept, or the first ones, in as few steps as there are pages."""
+        few = limit is not None and keep is None
+        pages = _Pages(self.entry.prefix, min(limit or 1, _PAGE) if few else _PAGE)
         rows: list[Row] = []
         while pages.more and (limit is None or len(rows) < limit):
-            (reply,) = yield Ask([self._page_command(pages, plan, fields, circle)])
-            rows += pages.take(reply, self.entry.prefix, circle)
-        return rows[:limit] if circle is None else sorted(rows, key=_nearness)
+            query = self._selecting(pages.rest_of(plan))
+            command = commands.page_command(self.entry, query, fields, pages.size)
+            (reply,) = yield Ask([command])
+            fresh = pages.take(reply)
+            rows += fresh if keep is None else keep(fresh)
+        return rows[:limit]
+
+    def _circle(
+        self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
+    ) -> Steps[list[Row]]:
+        """All rows of a plan within a distance, nearest first."""
+        pages = _Pages(self.entry.prefix, _PAGE, near.field.metric)
+        rows: list[Row] = []
+        while pages.more:
+            query = self._selecting(pages.rest_of(plan))
+            command = commands.range_command(
+                self.entry, query, near, radius, fields, limit=pages.size
+            )
+            (reply,) = yield Ask([command])
+            rows += pages.take(reply)
+        return sorted(rows, key=_nearness)
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        pages = _Pages(_PAGE)
+        pages = _Pages(self.entry.prefix, _PAGE)
         while pages.more:
-            command = self._page_command(pages, plan, fields, None)
-            fresh = alone(self, _asking(command))
-            if rows := pages.take(fresh, self.entry.prefix, None):
+            query = self._selecting(pages.rest_of(plan))
+            command = commands.page_command(self.entry, query, fields, pages.size)
+            if rows := pages.take(alone(self, _asking(command))):
                 yield rows
-
-    def _page_command(
-        self,
-        pages: _Pages,
-        plan: Plan,
-        fields: Sequence[str],
-        circle: tuple[Near, float] | None,
-    ) -> Command:
-        query = self._selecting(pages.rest_of(plan))
-        if circle is None:
-            return commands.page_command(self.entry, query, fields, pages.size)
-        return commands.range_command(self.entry, query, circle, fields, pages.size)
 
     def _scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """For servers that cannot sort: every document is looked at here."""
@@ -287,12 +289,16 @@ class _Pages:
     """Goes by the time of creation, so that no page depends on how many came before.
 
     Args:
+        prefix: of the keys.
         size: rows in a page, unless more were created at the same time.
+        metric: of their distances, if they have any.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, prefix: str, size: int, metric: Metric = Metric.L2) -> None:
         self.size = self._usual = size
         self.more = True
+        self._prefix = prefix
+        self._metric = metric
         self._newest = -1.0
         self._seen = frozenset[str]()
 
@@ -300,10 +306,9 @@ class _Pages:
         """What is still to come of a plan, with the last ones again that were created at one time."""
         return plan if self._newest < 0 else all_of([plan, Range(CREATED, low=self._newest)])
 
-    def take(self, reply: Any, prefix: str, circle: tuple[Near, float] | None) -> list[Row]:
+    def take(self, reply: Any) -> list[Row]:
         """The rows of the next page that are new."""
-        metric = Metric.L2 if circle is None else circle[0].field.metric
-        rows = sorted(commands.rows(reply, prefix, metric), key=_age)
+        rows = sorted(commands.rows(reply, self._prefix, self._metric), key=_age)
         fresh = [row for row in rows if row.id not in self._seen]
         self.more = commands.total(reply) > self.size
         last = _age(rows[-1])[0] if rows else self._newest
