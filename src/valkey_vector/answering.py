@@ -18,7 +18,7 @@ from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.metadata import load
 from valkey_vector.temporal import is_temporal
 
-__all__ = ["Selection", "counting", "delete", "prepare_selection", "select", "selecting"]
+__all__ = ["Selection", "counting", "delete", "passes", "prepare_selection", "select", "selecting"]
 
 _FEW = 5_000
 """Ids that a filter may name to be fetched directly."""
@@ -53,7 +53,7 @@ class Selection:
         """The rows that pass the residual."""
         if self.residual is None:
             return rows
-        return [row for row in rows if _passes(self.residual, row)]
+        return [row for row in rows if passes(self.residual, row)]
 
 
 def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Selection:
@@ -116,7 +116,7 @@ def counting(engine: Engine, selection: Selection) -> Steps[int]:
     return number
 
 
-def _passes(filter: Filter, row: Row) -> bool:
+def passes(filter: Filter, row: Row) -> bool:
     """Whether a row, with the fields to tell, matches."""
     content = row.fields.get(CONTENT, b"").decode("utf-8")
     return matches(filter, load(row.fields[METADATA]), id=row.id, content=content)

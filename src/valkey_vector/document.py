@@ -174,27 +174,31 @@ def prepare_metadata(
 
 
 def record_fields(
-    schema: Schema,
+    schema: Schema | None = None,
     *,
     content: bool = True,
     metadata: bool = True,
     vectors: bool = False,
     payloads: bool = False,
 ) -> list[str]:
-    """The hash fields that make a record, as far as they are wanted."""
+    """The hash fields that make a record, as far as they are wanted; of its vectors the schema's, or the main one."""
     fields = [CONTENT] if content else []
     if metadata:
         fields.append(METADATA)
     if vectors:
-        fields += [vector_name(field.name) for field in schema.vector_fields]
+        further = () if schema is None else schema.vectors
+        fields += [VECTOR, *(vector_name(field.name) for field in further)]
     if payloads:
         fields.append(PAYLOAD)
     return fields
 
 
-def decode_record(id: str, found: Mapping[str, bytes], only: Collection[str]) -> Record:
-    """The record a hash holds, from some of its fields: others may be there, brought to check a filter."""
-    fields = {name: value for name, value in found.items() if name in only}
+def decode_record(
+    id: str, fields: Mapping[str, bytes], only: Collection[str] | None = None
+) -> Record:
+    """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there."""
+    if only is not None:
+        fields = {name: value for name, value in fields.items() if name in only}
     stored = fields.get(METADATA)
     vector: Float32Array | None = None
     if VECTOR in fields:

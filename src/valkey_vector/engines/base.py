@@ -168,8 +168,12 @@ class Engine(Protocol):
         """`fetch`, in steps."""
         ...
 
-    def counting(self, plan: Plan) -> Steps[int]:
+    def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
+        ...
+
+    def counting(self, plan: Plan) -> Steps[int]:
+        """`count`, in steps."""
         ...
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:

@@ -79,8 +79,12 @@ class NativeEngine:
                 self._synchronise()
         return self._documents.ask(asks)
 
-    def counting(self, plan: Plan) -> Steps[int]:
+    def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
+        return alone(self, self.counting(plan))
+
+    def counting(self, plan: Plan) -> Steps[int]:
+        """`count`, in steps."""
         if isinstance(plan, NoDocument):
             return 0
         yield Ask(current=True)
@@ -184,7 +188,7 @@ class NativeEngine:
             dimension=schema.dimension or 0,
             metric=schema.metric.value,
             algorithm=schema.algorithm.name,
-            documents=alone(self, self.counting(Everything())),
+            documents=self.count(Everything()),
             indexed=1.0,
             failures=0,
             embedding_model=self.entry.embedding_model,

@@ -14,7 +14,6 @@ from valkey_vector.engines.base import (
     WriteOutcome,
 )
 from valkey_vector.engines.search_reading import SearchReading, indexed_share
-from valkey_vector.engines.steps import alone
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Everything
 from valkey_vector.record import WritePolicy
@@ -65,7 +64,7 @@ class SearchEngine(SearchReading):
 
     def info(self) -> IndexInfo:
         """Describe the index."""
-        documents = alone(self, self.counting(Everything()))
+        documents = self.count(Everything())
         described = self._described()
         schema = self.entry.schema
         failures = described.get("hash_indexing_failures", 0)

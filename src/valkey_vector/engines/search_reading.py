@@ -79,8 +79,12 @@ class SearchReading:
                 raise StaleIndexError from reply
         return answered
 
+    def count(self, plan: Plan) -> int:
+        """How many documents a plan selects."""
+        return alone(self, self.counting(plan))
+
     def counting(self, plan: Plan) -> Steps[int]:
-        """How many documents a plan selects.
+        """`count`, in steps.
 
         Keys past their time to live stay in the server's index until it reclaims them, so they are counted
         in the same round trip and subtracted.
