@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
 
 from valkey_vector.errors import ConfigurationError, InvalidInputError
+from valkey_vector.tokens import is_unicode
 
 __all__ = [
     "Algorithm",
@@ -151,7 +152,8 @@ class VectorField:
     algorithm: Algorithm = field(default_factory=Hnsw)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 0 < len(self.name) <= 100:
+        named = isinstance(self.name, str) and 0 < len(self.name) <= 100 and is_unicode(self.name)
+        if not named:
             raise ConfigurationError(
                 f"a vector field needs a name of 1 to 100 characters, not {self.name!r}"
             )
@@ -195,6 +197,7 @@ class Schema:
         _check_range("numeric_slots", self.numeric_slots, 0, 64)
         # Names are understood by `of`; here they would go unnoticed until first use.
         _check_comparison(self.metric, self.algorithm)
+        object.__setattr__(self, "vectors", tuple(self.vectors))
         names = [MAIN_VECTOR]
         for vector in self.vectors:
             if not isinstance(vector, VectorField):
@@ -270,6 +273,8 @@ class Schema:
         if "fields" in values:
             values["fields"] = tuple(_declared_fields(values["fields"]))
         if "vectors" in values:
+            if not isinstance(values["vectors"], list | tuple):
+                raise ConfigurationError(f"vectors must be a list, not {values['vectors']!r}")
             values["vectors"] = tuple(map(_vector_field, values["vectors"]))
         return cls(**values)
 

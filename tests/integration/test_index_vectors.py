@@ -195,6 +195,7 @@ def test_a_zero_vector_that_redisearch_could_not_rank_is_refused(
     [
         ({"name": ""}, "name"),
         ({"name": "x" * 101}, "name"),
+        ({"name": "\ud800"}, "name"),
         ({"dimension": 0}, "dimension"),
         ({"metric": "L2"}, "metric"),
         ({"algorithm": "FLAT"}, "algorithm"),
@@ -221,5 +222,8 @@ def test_a_schema_survives_its_description() -> None:
     assert short.vectors == (VectorField("a", 2, Metric.COSINE, Hnsw()),)
     with pytest.raises(ConfigurationError, match="dimension"):
         Schema.from_dict({"vectors": [{"name": "a"}]})
+    with pytest.raises(ConfigurationError, match="vectors must be a list"):
+        Schema.from_dict({"vectors": {"a": {"dimension": 2}}})
+    assert Schema(vectors=[TITLE]) == Schema(vectors=(TITLE,))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="dim"):
         Schema.from_dict({"vectors": [{"name": "a", "dimension": 2, "dim": 2}]})
