@@ -61,8 +61,8 @@ class ValkeyRetriever(BaseRetriever):
     """For ``mmr``: among how many of the nearest is chosen."""
     lambda_mult: float = Field(default=0.5, ge=0, le=1)
     """For ``mmr``: 0 for diversity alone to 1 for nearness alone."""
-    alpha: float = Field(default=0.5, ge=0, le=1)
-    """For ``hybrid``: 0 for the text alone to 1 for the vector alone."""
+    alpha: float | None = Field(default=None, ge=0, le=1)
+    """For ``hybrid``: 0 for the text alone to 1 for the vector alone; None fuses by reciprocal rank."""
     ef_runtime: int | None = Field(default=None, ge=1)
     """For HNSW, candidates to look at; None for the index's default."""
     vector_field: str | None = None

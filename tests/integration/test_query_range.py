@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -138,6 +139,18 @@ def test_more_than_ten_thousand_are_found(open_index: Callable[..., Index]) -> N
     assert ids(hits) == [f"r{n}" for n in range(near)]
     even = VectorQuery(vector=[0.0, 0.0], max_distance=circle, filter=F("even") == True)  # noqa: E712
     assert ids(index.query(even)) == [f"r{n}" for n in range(0, near, 2)]
+
+
+def test_records_past_their_time_take_no_places(open_index: Callable[..., Index]) -> None:
+    index = open_index(metric="L2", algorithm="FLAT", dimension=DIMENSION)
+    index.upsert([record(n) for n in range(0, 300, 2)])
+    index.upsert([record(n) for n in range(1, 300, 2)], ttl=0.05)
+    time.sleep(0.1)
+    expected = [id for _, id in measured(Metric.L2) if int(id[1:]) in range(0, 300, 2)]
+    assert ids(index.query(VectorQuery(vector=QUERY, max_distance=1e6))) == expected
+    near = [distance for distance, id in measured(Metric.L2) if id in expected][120] + 1e-3
+    assert ids(index.query(VectorQuery(vector=QUERY, max_distance=near))) == expected[:121]
+    assert ids(index.query(VectorQuery(vector=QUERY, k=130))) == expected[:130]
 
 
 def test_a_range_is_one_round_trip_while_the_nearest_hundred_pass_it(
