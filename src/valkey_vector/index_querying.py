@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Literal, overload
 
-from valkey_vector import answering, ordering, querying
+from valkey_vector import answering, querying, windows
 from valkey_vector.concurrency import offload
 from valkey_vector.document import decode_record
 from valkey_vector.engines.base import Engine, StaleIndexError
@@ -151,7 +151,7 @@ class QueryableIndex:
                     self._lifecycle, engine, check_filter(query.filter)
                 )
                 fields = querying.wanted_fields(query, engine.entry.schema)
-                for rows in ordering.pages(engine, selection, window, fields):
+                for rows in windows.pages(engine, selection, window, fields):
                     begun = True
                     yield [decode_record(row.id, row.fields, fields) for row in rows]
             except StaleIndexError:

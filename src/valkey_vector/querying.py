@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from valkey_vector import answering, nearness, ordering
+from valkey_vector import answering, nearness, windows
 from valkey_vector.document import decode_record, record_fields
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.steps import Steps
@@ -57,12 +57,12 @@ def check_query(query: object) -> Query:
     return query
 
 
-def window_of(query: FilterQuery) -> ordering.Window:
+def window_of(query: FilterQuery) -> windows.Window:
     """Which part of the records that match is asked for, in which order."""
     orders = as_orders(query.order_by)
     if orders and query.descending:
         orders = tuple(type(key)(key.field, not key.descending) for key in orders)
-    return ordering.Window(orders, query.descending and not orders, query.offset, query.limit)
+    return windows.Window(orders, query.descending and not orders, query.offset, query.limit)
 
 
 def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]:
@@ -97,7 +97,7 @@ def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[lis
 def _records(lifecycle: Lifecycle, engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
     selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
-    rows = yield from ordering.windowed(engine, selection, window_of(query), fields)
+    rows = yield from windows.windowed(engine, selection, window_of(query), fields)
     return [decode_record(row.id, row.fields, fields) for row in rows]
 
 

@@ -24,7 +24,7 @@ from valkey_vector import (
 )
 from valkey_vector.engines.base import Row
 from valkey_vector.metadata import dump
-from valkey_vector.ordering import sort_rows
+from valkey_vector.windows import sort_rows
 
 ROWS: list[dict[str, Any]] = [
     {"kind": "b", "price": 3},
@@ -167,7 +167,7 @@ def test_an_index_dropped_meanwhile_ends_iterating_with_an_error(
     engine_name: str,
 ) -> None:
     monkeypatch.setattr("valkey_vector.engines.search_reading._PAGE", 10)
-    monkeypatch.setattr("valkey_vector.ordering._PAGE", 10)
+    monkeypatch.setattr("valkey_vector.windows._PAGE", 10)
     index.upsert(Record(id=f"r{n}") for n in range(100))
     records = index.iterate()
     next(records)

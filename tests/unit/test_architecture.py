@@ -33,7 +33,7 @@ LAYERS = [
     {"index_reading", "index_writing"},
     {"index_querying"},
     {"querying"},
-    {"bulk", "metadata_update", "nearness", "ordering"},
+    {"bulk", "metadata_update", "nearness", "windows"},
     {"answering"},
     {"query"},
     {"lifecycle"},
