@@ -92,6 +92,10 @@ class Dialect:
         return self.version >= (1, 3, 0)
 
     @property
+    def vector_range(self) -> bool:
+        return self.version >= (1, 3, 0)
+
+    @property
     def sort_by_score(self) -> bool:
         return self.version >= (1, 3, 0)
 

@@ -57,6 +57,12 @@ def parse_query(
     """
     if len(text) > MAX_QUERY_BYTES:
         raise DialectError(f"Query string is too long: {len(text)} > {MAX_QUERY_BYTES} bytes")
+    query = Query(filtered=False)
+    if dialect.vector_range and (found := _VECTOR_RANGE.search(text)):
+        _read_vector_range(found, query, schema=schema, parameters=parameters)
+        text = text[: found.start()] + text[found.end() :]
+        if not text.strip(WHITE_SPACE):
+            return query
     before, arrow, after = text.partition("=>")  # the first one, wherever it is
     knn = after.strip(WHITE_SPACE)
     if proximity and schema is not None and not (schema.has_text and schema.offsets):
@@ -73,8 +79,38 @@ def parse_query(
             raise DialectError(f"Invalid query string syntax: {text!r} selects nothing by itself")
         if not dialect.filter_queries:
             raise DialectError("this version has no queries without KNN")
-        return Query(filtered=filtered)
+        query.filtered = filtered
+        return query
+    if query.score_alias is not None:
+        raise DialectError("a vector range cannot be used in the filter of a KNN query")
     return _parse_knn(knn, filtered=filtered, schema=schema, parameters=parameters)
+
+
+_VECTOR_RANGE = re.compile(
+    r"@(\w+):\[VECTOR_RANGE (\S+) \$(\w+)\]=>\{\$YIELD_DISTANCE_AS: (\w+)\}", re.IGNORECASE
+)
+"""As 1.3 documents it (docs/topics/search-query.md), with the distance named, at most once in a query."""
+
+
+def _read_vector_range(
+    found: re.Match[str],
+    query: Query,
+    *,
+    schema: IndexSchema | None,
+    parameters: Mapping[str, str],
+) -> None:
+    alias, radius, vector, query.score_alias = found.groups()
+    if radius.startswith("$"):
+        query.used_parameters.add(radius[1:])
+        radius = parameters.get(radius[1:], "nothing")
+    if not re.fullmatch(r"[0-9.]+(?:e[+-]?[0-9]+)?|inf", radius, re.IGNORECASE):
+        raise DialectError(f"a radius is a number from 0 on, not {radius!r}")
+    if vector not in parameters:
+        raise DialectError(f"Parameter {vector} not found")
+    query.used_parameters.add(vector)
+    _check_vector(parameters[vector], _vector_field(alias, schema))
+    if schema is not None and query.score_alias in schema.fields:
+        raise DialectError(f"the distance alias {query.score_alias!r} is also a field's name")
 
 
 def _parse_knn(

@@ -1,4 +1,4 @@
-"""LangChain on Valkey: `ValkeyVectorStore`."""
+"""LangChain on Valkey: `ValkeyVectorStore`, `ValkeyRetriever`, and `ValkeyTranslator` for self-queries."""
 
 try:
     import langchain_core  # noqa: F401
@@ -8,6 +8,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 from langchain_valkey.documents import PartialAddError
+from langchain_valkey.retriever import ValkeyRetriever
+from langchain_valkey.translator import ValkeyTranslator
 from langchain_valkey.vectorstore import ValkeyVectorStore
 
-__all__ = ["PartialAddError", "ValkeyVectorStore"]
+__all__ = ["PartialAddError", "ValkeyRetriever", "ValkeyTranslator", "ValkeyVectorStore"]

@@ -20,6 +20,7 @@ from valkey_vector.errors import (
     IndexNotFoundError,
     InvalidInputError,
     PartialWriteError,
+    QueryBatchError,
     RequestTimeoutError,
     ServerError,
     UnsupportedFeatureError,
@@ -27,6 +28,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
 from valkey_vector.index import Index
+from valkey_vector.query import Answer, CountQuery, FilterQuery, OrderBy, Query, VectorQuery
 from valkey_vector.record import Hit, Record, WritePolicy, WriteResult
 from valkey_vector.schema import (
     Flat,
@@ -36,23 +38,27 @@ from valkey_vector.schema import (
     Schema,
     TagField,
     TextField,
+    VectorField,
 )
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "Address",
+    "Answer",
     "AuthenticationError",
     "Capabilities",
     "ConfigurationError",
     "Connection",
     "ConnectionLostError",
     "ConnectionSettings",
+    "CountQuery",
     "DuplicateIdError",
     "F",
     "FieldExpression",
     "Filter",
     "FilterError",
+    "FilterQuery",
     "Flat",
     "Hit",
     "Hnsw",
@@ -64,7 +70,10 @@ __all__ = [
     "InvalidInputError",
     "Metric",
     "NumericField",
+    "OrderBy",
     "PartialWriteError",
+    "Query",
+    "QueryBatchError",
     "Record",
     "RequestTimeoutError",
     "Schema",
@@ -75,6 +84,8 @@ __all__ = [
     "TlsSettings",
     "UnsupportedFeatureError",
     "ValkeyVectorError",
+    "VectorField",
+    "VectorQuery",
     "WritePolicy",
     "WriteResult",
     "__version__",

@@ -1,45 +1,24 @@
-"""Answer queries on an engine: compile the filter, check the residual, measure, order and page.
+"""Answer filters on an engine: compile them, check the residual, count and page.
 
 All that both engines have in common about reading is here, so that an engine need only do what its server is good at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from typing import Any
 
-from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT, VECTOR, decode_record
+from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT
 from valkey_vector.engines.base import Engine, Row
-from valkey_vector.engines.comparison import nearest_of
+from valkey_vector.engines.steps import Steps, alone
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Everything, Plan, SlotKind, compile_filter
 from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.metadata import MISSING, load, lookup
-from valkey_vector.ranking import similarity
-from valkey_vector.record import Hit
-from valkey_vector.schema import Metric
-from valkey_vector.temporal import instant, is_temporal
-from valkey_vector.vectors import Float32Array
+from valkey_vector.metadata import load
+from valkey_vector.temporal import is_temporal
 
-__all__ = [
-    "Selection",
-    "Window",
-    "count",
-    "delete",
-    "hit",
-    "nearest",
-    "prepare_selection",
-    "select",
-    "select_window",
-    "sort_rows",
-]
-
-_FIRST = 100
-_MOST = 10_000
-"""Candidates to check a residual on by nearness; beyond, all that the plan selects are gone through."""
+__all__ = ["Selection", "counting", "delete", "passes", "prepare_selection", "select", "selecting"]
 
 _FEW = 5_000
 """Ids that a filter may name to be fetched directly."""
@@ -68,6 +47,16 @@ class Selection:
         own = [(CONTENT, "content"), (PARENT, "parent")]
         return [METADATA, *(field for field, source in own if source in read)]
 
+    def with_own(self, fields: Sequence[str]) -> list[str]:
+        """These fields, and those needed to check the residual."""
+        return list(dict.fromkeys([*fields, *self.fields]))
+
+    def kept(self, rows: list[Row]) -> list[Row]:
+        """The rows that pass the residual."""
+        if self.residual is None:
+            return rows
+        return [row for row in rows if passes(self.residual, row)]
+
 
 def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter, with the slot bindings read anew if it asks for one this process does not know."""
@@ -85,80 +74,26 @@ def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | Non
     return Selection(plan, residual)
 
 
-def nearest(
-    engine: Engine,
-    selection: Selection,
-    vector: Float32Array,
-    k: int,
-    fields: Sequence[str],
-    *,
-    ef_runtime: int | None,
-) -> list[Row]:
-    """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer."""
-    if selection.ids is not None:
-        return _nearest_by_comparing(
-            engine, _named_rows(engine, selection, [VECTOR]), vector, k, fields
-        )
-    if selection.residual is None:
-        return engine.knn(vector, k, selection.plan, fields, ef_runtime)
-    wanted = list(dict.fromkeys([*fields, *selection.fields]))
-    asked = max(4 * k, _FIRST)
-    while asked <= _MOST:
-        rows = engine.knn(vector, asked, selection.plan, wanted, ef_runtime)
-        passing = [row for row in rows if passes(selection.residual, row)]
-        if len(passing) >= k or len(rows) < asked:
-            return passing[:k]
-        asked *= 4
-    return _nearest_by_comparing(engine, _matching(engine, selection, [VECTOR]), vector, k, fields)
-
-
 def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
     """All records that match, in pages, oldest first."""
     if selection.ids is not None:
-        return _named_rows(engine, selection, fields)
-    return _matching(engine, selection, fields)
+        if rows := alone(engine, _named(engine, selection, fields)):
+            yield rows
+        return
+    for page in engine.select(selection.plan, selection.with_own(fields)):
+        if kept := selection.kept(page):
+            yield kept
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which part of the records that match, in which order.
-
-    Attributes:
-        order_by: a metadata key; None for the time of creation.
-        descending: the other way round.
-        offset: leave out so many at the beginning.
-        limit: at most so many; None for all.
-    """
-
-    order_by: str | None
-    descending: bool
-    offset: int
-    limit: int | None
-
-
-def select_window(
-    engine: Engine, selection: Selection, window: Window, fields: Sequence[str]
-) -> list[Row]:
-    """The records of a window. In another order than oldest first, all that match are ordered here."""
-    end = None if window.limit is None else window.offset + window.limit
-    if window.order_by is None and not window.descending:
-        rows = chain.from_iterable(select(engine, selection, fields))
-        return list(islice(rows, window.offset, end))
-    keys = [] if window.order_by is None else [METADATA]
-    found = chain.from_iterable(select(engine, selection, keys))
-    if window.order_by is None:
-        ordered = list(found)[::-1]
-    else:
-        ordered = sort_rows(found, window.order_by, descending=window.descending)
-    chosen = engine.fetch([row.id for row in ordered[window.offset : end]], fields)
-    return [row for row in chosen if row is not None]
-
-
-def hit(row: Row, metric: Metric) -> Hit:
-    """A row that was found by vector, as callers get it."""
-    record = decode_record(row.id, row.fields)
-    near = similarity(row.distance, metric)
-    return Hit(record=record, score=near, distance=row.distance, similarity=near)
+def selecting(
+    engine: Engine, selection: Selection, fields: Sequence[str], limit: int | None
+) -> Steps[list[Row]]:
+    """The records that match, all or the first `limit`, oldest first."""
+    if selection.ids is not None:
+        return (yield from _named(engine, selection, fields))[:limit]
+    keep = None if selection.residual is None else selection.kept
+    wanted = selection.with_own(fields)
+    return (yield from engine.selecting(selection.plan, wanted, limit, keep))
 
 
 def delete(engine: Engine, selection: Selection) -> int:
@@ -166,28 +101,21 @@ def delete(engine: Engine, selection: Selection) -> int:
     return sum(engine.delete([row.id for row in page]) for page in select(engine, selection, []))
 
 
-def count(engine: Engine, selection: Selection) -> int:
+def counting(engine: Engine, selection: Selection) -> Steps[int]:
     """How many records match."""
-    if selection.residual is None and selection.ids is None:
-        return engine.count(selection.plan)
-    return sum(len(page) for page in select(engine, selection, []))
+    if selection.ids is not None:
+        return len((yield from selecting(engine, selection, [], None)))
+    if selection.residual is None:
+        return (yield from engine.counting(selection.plan))
+    number = 0
 
+    def tally(rows: list[Row]) -> list[Row]:
+        nonlocal number
+        number += len(selection.kept(rows))
+        return []
 
-def sort_rows(rows: Iterable[Row], path: str, *, descending: bool) -> list[Row]:
-    """Rows by a metadata item: booleans, numbers, points in time, texts, anything else.
-
-    Rows without the item come last in either direction; what is equal stays oldest first.
-    """
-    present: list[tuple[Any, Row]] = []
-    absent: list[Row] = []
-    for row in rows:
-        value = lookup(load(row.fields[METADATA]), path)
-        if value is None or value is MISSING:
-            absent.append(row)
-        else:
-            present.append((_sort_key(value), row))
-    present.sort(key=lambda pair: pair[0], reverse=descending)
-    return [row for _, row in present] + absent
+    yield from engine.selecting(selection.plan, selection.fields, None, tally)
+    return number
 
 
 def passes(filter: Filter, row: Row) -> bool:
@@ -215,43 +143,12 @@ class _Watched:
         return self._entry.complete(path, kind)
 
 
-def _matching(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
-    wanted = list(dict.fromkeys([*fields, *selection.fields]))
-    for page in engine.select(selection.plan, wanted):
-        residual = selection.residual
-        kept = page if residual is None else [row for row in page if passes(residual, row)]
-        if kept:
-            yield kept
-
-
-def _named_rows(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
-    wanted = list(dict.fromkeys([CREATED, *fields, *selection.fields]))
-    found = engine.fetch(selection.ids or (), wanted)
-    rows = [
-        row
-        for row in found
-        if row is not None and (selection.residual is None or passes(selection.residual, row))
-    ]
-    rows.sort(key=lambda row: (float(row.fields[CREATED]), row.id))
-    if rows:
-        yield rows
-
-
-def _nearest_by_comparing(
-    engine: Engine,
-    pages: Iterable[Sequence[Row]],
-    vector: Float32Array,
-    k: int,
-    fields: Sequence[str],
-) -> list[Row]:
-    """Measure every row that has a vector, and bring the k nearest."""
-    best = nearest_of(pages, vector, k, engine.entry.schema.metric)
-    brought = engine.fetch([id for _, id in best], fields)
-    return [
-        Row(row.id, row.fields, distance)
-        for (distance, _), row in zip(best, brought, strict=True)
-        if row is not None
-    ]
+def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Steps[list[Row]]:
+    """The records that match out of those whose ids the filter names, oldest first."""
+    wanted = selection.with_own([CREATED, *fields])
+    found = yield from engine.fetching(selection.ids or (), wanted)
+    rows = selection.kept([row for row in found if row is not None])
+    return sorted(rows, key=lambda row: (float(row.fields[CREATED]), row.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,17 +191,3 @@ def _sources(filter: Filter) -> set[str]:
         case _:
             field = getattr(filter, "field", None)
             return set() if field is None else {field.source}
-
-
-def _sort_key(value: Any) -> tuple[int, Any]:
-    match value:
-        case bool():
-            return 0, value
-        case int() | float():
-            return (1, value) if value == value else (4, "")
-        case str():
-            return 3, value
-        case _ if is_temporal(value):
-            return 2, instant(value)
-        case _:
-            return 4, ""

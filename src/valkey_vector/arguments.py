@@ -10,7 +10,7 @@ from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.dict_dialect import from_dict
 from valkey_vector.tokens import is_unicode
 
-__all__ = ["FilterLike", "as_filter", "check_ids", "check_k", "check_window"]
+__all__ = ["FilterLike", "as_filter", "check_ids", "check_k"]
 
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 """A filter expression (``F("year") > 2000``) or the dict dialect (``{"year": {"$gt": 2000}}``)."""
@@ -34,19 +34,6 @@ def check_k(value: int, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidInputError(f"{name} must be a whole number from 1 on, not {value!r}")
     return value
-
-
-def check_window(order_by: str | None, offset: int, limit: int | None) -> None:
-    """Check which part of the records is asked for, in which order.
-
-    Raises:
-        InvalidInputError: a number is not a whole one from 0 on, or the key is no text.
-    """
-    for name, value in (("offset", offset), ("limit", 0 if limit is None else limit)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise InvalidInputError(f"{name} must be a whole number from 0 on, not {value!r}")
-    if order_by is not None and not isinstance(order_by, str):
-        raise InvalidInputError(f"order_by must be a metadata key, not {order_by!r}")
 
 
 def check_ids(ids: Sequence[str]) -> list[str]:

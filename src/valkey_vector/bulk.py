@@ -24,6 +24,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.record import Record, WritePolicy, WriteResult
+from valkey_vector.schema import MAIN_VECTOR
 from valkey_vector.vectors import unpack_vector
 
 __all__ = ["BulkWriter"]
@@ -74,7 +75,7 @@ class BulkWriter:
         self._batch_size = batch_size
         self._progress = progress
         self._schema = lifecycle.known_schema()
-        self._refuses_zero = lifecycle.refuses_zero_vectors()
+        self._directed = lifecycle.directed_vectors()
 
     def write(self, records: Iterable[Record], total: int | None) -> WriteResult:
         """Write them all, or raise with what is missing.
@@ -205,8 +206,8 @@ class BulkWriter:
 
     def _prepared(self, batch: Sequence[Record], seen: set[str]) -> list[Prepared]:
         prepared = prepare(batch, self._schema, len(seen))
-        if self._refuses_zero:
-            _refuse_zero_vectors(prepared)
+        if self._directed:
+            _refuse_zero_vectors(prepared, self._directed)
         if self._schema.dimension is None:
             self._schema = replace(self._schema, dimension=_dimension(prepared))
         for document in prepared:
@@ -236,13 +237,16 @@ def _is_number(value: object, kinds: type | tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _refuse_zero_vectors(batch: Iterable[Prepared]) -> None:
+def _refuse_zero_vectors(batch: Iterable[Prepared], directed: frozenset[str]) -> None:
     for document in batch:
-        if document.vector is not None and not unpack_vector(document.vector).any():
-            raise InvalidInputError(
-                f"the vector of record {document.id!r} is all zeros: it has no direction, and RediSearch cannot rank "
-                "it by cosine; store the record without a vector, or use the native engine or Valkey-Search"
-            )
+        main = [] if document.vector is None else [(MAIN_VECTOR, document.vector)]
+        for name, vector in [*main, *document.vectors]:
+            if name in directed and not unpack_vector(vector).any():
+                raise InvalidInputError(
+                    f"the vector of record {document.id!r} ({name}) is all zeros: it has no direction, and "
+                    "RediSearch cannot rank it by cosine; store the record without it, or use the native engine "
+                    "or Valkey-Search"
+                )
 
 
 def _dimension(batch: Iterable[Prepared]) -> int | None:

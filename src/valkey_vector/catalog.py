@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.filters.plan import SlotKind
-from valkey_vector.schema import NumericField, Schema
+from valkey_vector.schema import MAIN_VECTOR, NumericField, Schema
 from valkey_vector.tokens import escape
 
 __all__ = [
@@ -30,9 +30,13 @@ __all__ = [
     "check_index_name",
     "declared_name",
     "document_prefix",
+    "vector_name",
 ]
 
 EngineName: TypeAlias = Literal["search", "native"]
+
+VECTOR_PREFIX = "v_"
+"""What the hash fields of all vectors but the main one begin with."""
 
 FORMAT = 1
 """Version of the layout of documents and catalogue; an index of a newer one is refused."""
@@ -166,6 +170,11 @@ def declared_name(path: str) -> str:
     return f"f_{escape(path)}"
 
 
+def vector_name(name: str) -> str:
+    """The hash and query field of a vector: the main one is called as it always was."""
+    return MAIN_VECTOR if name == MAIN_VECTOR else f"{VECTOR_PREFIX}{escape(name)}"
+
+
 class Catalog:
     """Reads and changes the record of one index."""
 
@@ -190,11 +199,9 @@ class Catalog:
         Raises:
             ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
-        layout = {
-            "dimension": schema.dimension,
-            "fields": schema.to_dict().get("fields"),
-            "numeric_slots": schema.numeric_slots,
-        }
+        described = schema.to_dict()
+        parts = ("dimension", "fields", "numeric_slots", "vectors")
+        layout = {part: described[part] for part in parts if part in described}
         fields = [
             json.dumps(layout, sort_keys=True),
             "format", str(FORMAT),

@@ -1,25 +1,33 @@
 """Documents: how a record is laid out in its hash, for both engines alike.
 
 ``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
-embedding), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
+embedding), ``v_<name>`` (further vectors, likewise), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
 ``f_<path>`` (declared fields), ``created`` (microseconds since 1970, by the server's clock; kept when a
 record is overwritten), ``parent`` and ``payload`` if the record has them and, for a record with a time to live, ``expires`` (milliseconds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
 from valkey_vector import metadata as metadata_codec
-from valkey_vector.catalog import CatalogEntry, declared_name
+from valkey_vector.catalog import VECTOR_PREFIX, CatalogEntry, declared_name, vector_name
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.plan import TAGS, SlotKind
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.record import Metadata, Record
-from valkey_vector.schema import DeclaredField, NumericField, Schema, TagField, TextField
-from valkey_vector.tokens import HAS_PARENT, HAS_VECTOR, parent_token
+from valkey_vector.schema import (
+    MAIN_VECTOR,
+    DeclaredField,
+    NumericField,
+    Schema,
+    TagField,
+    TextField,
+    VectorField,
+)
+from valkey_vector.tokens import HAS_VECTOR, parent_tokens, unescape, vector_token
 from valkey_vector.vectors import Float32Array, check_vectors, unpack_vector
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "Prepared",
     "decode_record",
     "document_fields",
+    "field_token",
     "index_fields",
     "prepare",
     "prepare_metadata",
@@ -42,7 +51,7 @@ __all__ = [
     "wanted_slots",
 ]
 
-CONTENT, METADATA, VECTOR = "content", "metadata", "vector"
+CONTENT, METADATA, VECTOR = "content", "metadata", MAIN_VECTOR
 PARENT, PAYLOAD = "parent", "payload"
 CREATED, EXPIRES = "created", "expires"
 
@@ -68,6 +77,19 @@ class Prepared:
     declared: tuple[tuple[str, bytes], ...]
     parent: str | None = None
     payload: bytes | None = None
+    vectors: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def own_tokens(self) -> list[str]:
+        """The tokens of what it has besides metadata: vectors, and a parent."""
+        tokens = [HAS_VECTOR] if self.vector is not None else []
+        tokens += [vector_token(name) for name, _ in self.vectors]
+        return tokens + parent_tokens(self.parent)
+
+
+def field_token(field: VectorField) -> str:
+    """The token of every record that has a vector."""
+    return HAS_VECTOR if field.name == MAIN_VECTOR else vector_token(field.name)
 
 
 def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[Prepared]:
@@ -90,9 +112,10 @@ def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[P
         [f"record {record.id!r}" for record in with_vector],
     )
     packed = iter(row.tobytes() for row in array)
+    further = _further_vectors(records, schema)
     return [
-        _prepare(record, schema, None if record.vector is None else next(packed))
-        for record in records
+        _prepare(record, schema, None if record.vector is None else next(packed), vectors)
+        for record, vectors in zip(records, further, strict=True)
     ]
 
 
@@ -109,13 +132,9 @@ def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tup
     return list(wanted)
 
 
-def index_fields(
-    items: IndexedItems, entry: CatalogEntry, *, has_vector: bool, parent: str | None
-) -> list[str]:
-    """The flat field-value list of what the index reads: tags and numeric slots."""
-    tokens = [HAS_VECTOR, *items.tokens] if has_vector else items.tokens
-    if parent is not None:
-        tokens = [*tokens, HAS_PARENT, parent_token(parent)]
+def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogEntry) -> list[str]:
+    """The flat field-value list of what the index reads: tags, the record's own among them, and numeric slots."""
+    tokens = [*own_tokens, *items.tokens]
     # Valkey-Search counts an empty tag field as a failure to index.
     fields = [TAGS, ",".join(tokens)] if tokens else []
     for path, number in items.numbers.items():
@@ -138,8 +157,9 @@ def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes
         fields += [PARENT, document.parent]
     if document.payload is not None:
         fields += [PAYLOAD, document.payload]
-    has_vector = document.vector is not None
-    fields += index_fields(document.items, entry, has_vector=has_vector, parent=document.parent)
+    for name, vector in document.vectors:
+        fields += [vector_name(name), vector]
+    fields += index_fields(document.items, document.own_tokens, entry)
     for name, value in document.declared:
         fields += [name, value]
     return fields
@@ -157,18 +177,32 @@ def prepare_metadata(
     return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
 
 
-def record_fields(*, content: bool = True, vectors: bool, payloads: bool) -> list[str]:
-    """The hash fields that make a record, as far as they are wanted."""
-    fields = [CONTENT, METADATA, PARENT] if content else [METADATA, PARENT]
+def record_fields(
+    schema: Schema | None = None,
+    *,
+    content: bool = True,
+    metadata: bool = True,
+    vectors: bool = False,
+    payloads: bool = False,
+) -> list[str]:
+    """The hash fields that make a record, as far as they are wanted; of its vectors the schema's, or the main one."""
+    fields = [CONTENT] if content else []
+    if metadata:
+        fields += [METADATA, PARENT]
     if vectors:
-        fields.append(VECTOR)
+        further = () if schema is None else schema.vectors
+        fields += [VECTOR, *(vector_name(field.name) for field in further)]
     if payloads:
         fields.append(PAYLOAD)
     return fields
 
 
-def decode_record(id: str, fields: Mapping[str, bytes]) -> Record:
-    """The record a hash holds, from those of its fields that were asked for."""
+def decode_record(
+    id: str, fields: Mapping[str, bytes], only: Collection[str] | None = None
+) -> Record:
+    """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there."""
+    if only is not None:
+        fields = {name: value for name, value in fields.items() if name in only}
     stored = fields.get(METADATA)
     vector: Float32Array | None = None
     if VECTOR in fields:
@@ -180,6 +214,11 @@ def decode_record(id: str, fields: Mapping[str, bytes]) -> Record:
         metadata=metadata_codec.load(stored) if stored else {},
         parent=fields[PARENT].decode("utf-8") if PARENT in fields else None,
         payload=fields.get(PAYLOAD),
+        vectors={
+            unescape(name.removeprefix(VECTOR_PREFIX)): unpack_vector(value)
+            for name, value in fields.items()
+            if name.startswith(VECTOR_PREFIX)
+        },
     )
 
 
@@ -211,13 +250,50 @@ def _check_record(record: Record, position: int) -> None:
         raise InvalidInputError(
             f"the payload of record {record.id!r} is a {type(record.payload).__name__}, not bytes"
         )
-    if not isinstance(record.metadata, Mapping):
-        raise InvalidInputError(
-            f"the metadata of record {record.id!r} is a {type(record.metadata).__name__}, not a dict"
+    for name, value in (("metadata", record.metadata), ("vectors", record.vectors)):
+        if not isinstance(value, Mapping):
+            raise InvalidInputError(
+                f"the {name} of record {record.id!r} is a {type(value).__name__}, not a dict"
+            )
+
+
+def _further_vectors(
+    records: Sequence[Record], schema: Schema
+) -> Iterator[tuple[tuple[str, bytes], ...]]:
+    """The packed vectors of each record beside its main one, in the schema's order."""
+    known = [field.name for field in schema.vectors]
+    for record in records:
+        for name in record.vectors:
+            if name not in known:
+                raise InvalidInputError(
+                    f"record {record.id!r} has a vector {name!r}, which the schema does not declare; "
+                    f"it declares {', '.join(map(repr, known)) or 'none beside the main one'}"
+                )
+    packed = [_packed_vectors(records, field) for field in schema.vectors]
+    for record in records:
+        yield tuple(
+            (field.name, next(column))
+            for field, column in zip(schema.vectors, packed, strict=True)
+            if field.name in record.vectors
         )
 
 
-def _prepare(record: Record, schema: Schema, vector: bytes | None) -> Prepared:
+def _packed_vectors(records: Sequence[Record], field: VectorField) -> Iterator[bytes]:
+    having = [record for record in records if field.name in record.vectors]
+    array = check_vectors(
+        [record.vectors[field.name] for record in having],
+        field.dimension,
+        [f"record {record.id!r} ({field.name})" for record in having],
+    )
+    return iter([row.tobytes() for row in array])
+
+
+def _prepare(
+    record: Record,
+    schema: Schema,
+    vector: bytes | None,
+    vectors: tuple[tuple[str, bytes], ...],
+) -> Prepared:
     owner = f"record {record.id!r}"
     stored, items, declared = prepare_metadata(record.metadata, schema, owner)
     try:
@@ -229,13 +305,14 @@ def _prepare(record: Record, schema: Schema, vector: bytes | None) -> Prepared:
             f"the id, content or parent of {owner} holds a lone surrogate, which is not valid Unicode text"
         ) from None
     size = len(content) + len(stored) + len(record.payload or b"")
+    size += sum(len(packed) for _, packed in vectors)
     if size > LARGEST_RECORD:
         raise InvalidInputError(
-            f"content, metadata and payload of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
+            f"content, metadata, payload and further vectors of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
             "Valkey-Search leaves larger records out of its results"
         )
     return Prepared(
-        record.id, content, stored, vector, items, declared, record.parent, record.payload
+        record.id, content, stored, vector, items, declared, record.parent, record.payload, vectors
     )
 
 

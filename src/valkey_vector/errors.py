@@ -11,6 +11,7 @@
     ├── IndexMismatchError                  the index exists with another dimension, metric, …
     ├── DuplicateIdError                    policy FAIL met ids that are already stored
     ├── PartialWriteError                   a bulk write stopped half-way; says which ids are missing
+    ├── QueryBatchError                     some of many queries failed; has the answers to the others
     └── ServerError                         the server answered with an error
         ├── ConnectionLostError (ConnectionError)
         ├── RequestTimeoutError (TimeoutError)
@@ -34,6 +35,7 @@ __all__ = [
     "IndexNotFoundError",
     "InvalidInputError",
     "PartialWriteError",
+    "QueryBatchError",
     "RequestTimeoutError",
     "ServerError",
     "UnsupportedFeatureError",
@@ -154,6 +156,30 @@ class PartialWriteError(ValkeyVectorError):
         if reasons:
             text += f" ({'; '.join(reasons[:3])})"
         return f"{text}. Write the same records again to complete it"
+
+
+class QueryBatchError(ValkeyVectorError):
+    """Some of the queries that were asked together failed.
+
+    Attributes:
+        outcomes: for each query, in their order, its answer or its error.
+        errors: the errors alone, by the position of their query.
+    """
+
+    def __init__(self, outcomes: Sequence[object]) -> None:
+        super().__init__(list(outcomes))
+        self.outcomes = list(outcomes)
+        self.errors = {
+            position: outcome
+            for position, outcome in enumerate(self.outcomes)
+            if isinstance(outcome, ValkeyVectorError)
+        }
+
+    def __str__(self) -> str:
+        shown = [f"query {at}: {error}" for at, error in list(self.errors.items())[:3]]
+        more = len(self.errors) - len(shown)
+        text = f"{len(self.errors)} of {len(self.outcomes)} queries failed: {'; '.join(shown)}"
+        return f"{text}; and {more} more" if more else text
 
 
 class ServerError(ValkeyVectorError):

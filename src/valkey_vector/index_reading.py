@@ -1,55 +1,50 @@
-"""What an index is asked: records by id, by filter and by nearness to a vector."""
+"""What an index is asked in plain words: records by id, by filter and by nearness to a vector."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from valkey_vector import answering
-from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k, check_window
+from valkey_vector.arguments import FilterLike, check_ids, check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.document import decode_record, record_fields
-from valkey_vector.engines.base import Engine, Row
-from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.engines.base import Engine
+from valkey_vector.index_querying import QueryableIndex
+from valkey_vector.query import CountQuery, FilterQuery, VectorQuery
+from valkey_vector.query.order import OrderLike
 from valkey_vector.ranking import maximal_marginal_relevance
 from valkey_vector.record import Hit, Record, Vector
+from valkey_vector.schema import MAIN_VECTOR
 from valkey_vector.vectors import check_vector
 
 __all__ = ["ReadableIndex"]
 
 
-class ReadableIndex:
-    """The reading half of `valkey_vector.Index`.
-
-    Args:
-        lifecycle: of the index.
-    """
-
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self._lifecycle = lifecycle
+class ReadableIndex(QueryableIndex):
+    """The reading half of `valkey_vector.Index`."""
 
     def get(
         self, ids: Sequence[str], *, with_vectors: bool = False, with_payloads: bool = False
     ) -> list[Record | None]:
         """Records by id, in that order; None for an id that is not stored. One round trip for each 500."""
         wanted = check_ids(ids)
-        fields = record_fields(vectors=with_vectors, payloads=with_payloads)
-        nothing: list[Row | None] = [None] * len(wanted)
-        rows = self._lifecycle.read(lambda engine: engine.fetch(wanted, fields), nothing)
-        return [None if row is None else decode_record(row.id, row.fields) for row in rows]
+
+        def fetch(engine: Engine) -> list[Record | None]:
+            schema = engine.entry.schema
+            fields = record_fields(schema, vectors=with_vectors, payloads=with_payloads)
+            rows = engine.fetch(wanted, fields)
+            return [
+                None if row is None else decode_record(row.id, row.fields, fields) for row in rows
+            ]
+
+        nothing: list[Record | None] = [None] * len(wanted)
+        return self._lifecycle.read(fetch, nothing)
 
     def count(self, filter: FilterLike | None = None) -> int:
         """How many records match; without a filter, how many there are."""
-        chosen = None if filter is None else as_filter(filter)
-
-        def count(engine: Engine) -> int:
-            return answering.count(
-                engine, answering.prepare_selection(self._lifecycle, engine, chosen)
-            )
-
-        return self._lifecycle.read(count, 0)
+        return self.query(CountQuery(filter=filter))
 
     def search(
         self,
@@ -57,16 +52,20 @@ class ReadableIndex:
         *,
         k: int = 4,
         filter: FilterLike | None = None,
+        field: str | None = None,
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
     ) -> list[Hit]:
         """The k records nearest to a vector, nearest first, ties by id; fewer only if there are fewer.
 
+        `query` with a `VectorQuery` also searches within a threshold.
+
         Args:
-            vector: finite floats, as many as the index's dimension.
+            vector: finite floats, as many as the field's dimension.
             k: at least 1. Beyond what the server's vector search allows (10,000) all records are compared.
             filter: only records that match.
+            field: the vector to compare, by its name in the schema; None for the main one.
             ef_runtime: for HNSW, candidates to look at; more is better recall and slower. Default:
                 the index's.
             with_vectors: bring the vectors, too.
@@ -75,8 +74,17 @@ class ReadableIndex:
         Raises:
             InvalidInputError: the vector, k or the filter is not acceptable.
         """
-        fields = record_fields(vectors=with_vectors, payloads=with_payloads)
-        return self._nearest(vector, check_k(k, "k"), filter, ef_runtime, fields)
+        return self.query(
+            VectorQuery(
+                vector=vector,
+                k=check_k(k, "k"),
+                filter=filter,
+                field=field,
+                ef_runtime=ef_runtime,
+                with_vectors=with_vectors,
+                with_payloads=with_payloads,
+            )
+        )
 
     def search_mmr(
         self,
@@ -86,6 +94,7 @@ class ReadableIndex:
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
         filter: FilterLike | None = None,
+        field: str | None = None,
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
@@ -93,32 +102,39 @@ class ReadableIndex:
         """K records near a vector and unlike each other (maximal marginal relevance), in the order chosen.
 
         Args:
-            vector: float sequence of length `dimension`.
+            vector: float sequence as long as the field's dimension.
             k: how many to choose, at least 1.
             fetch_k: among how many of the nearest; at least k of them are brought.
             lambda_mult: 0 for diversity alone to 1 for nearness alone.
             filter: what records must match; None for all.
+            field: the vector to compare, by its name in the schema; None for the main one.
             ef_runtime: as for `search`.
             with_vectors: keep the vectors in the records.
             with_payloads: bring the payloads, too.
         """
-        candidates = max(check_k(k, "k"), check_k(fetch_k, "fetch_k"))
-        fields = record_fields(vectors=True, payloads=with_payloads)
-        hits = self._nearest(vector, candidates, filter, ef_runtime, fields)
-        query = check_vector(vector, None, "the query")
-        vectors = [np.asarray(hit.record.vector, dtype=np.float32) for hit in hits]
-        chosen = [hits[i] for i in maximal_marginal_relevance(query, vectors, k, lambda_mult)]
-        return (
-            chosen
-            if with_vectors
-            else [replace(hit, record=replace(hit.record, vector=None)) for hit in chosen]
+        hits = self.search(
+            vector,
+            k=max(check_k(k, "k"), check_k(fetch_k, "fetch_k")),
+            filter=filter,
+            field=field,
+            ef_runtime=ef_runtime,
+            with_vectors=True,
+            with_payloads=with_payloads,
         )
+        main = field is None or field == MAIN_VECTOR
+        found = [hit.record.vector if main else hit.record.vectors[str(field)] for hit in hits]
+        vectors = [np.asarray(one, dtype=np.float32) for one in found]
+        query = check_vector(vector, None, "the query")
+        chosen = [hits[i] for i in maximal_marginal_relevance(query, vectors, k, lambda_mult)]
+        if with_vectors:
+            return chosen
+        return [replace(hit, record=replace(hit.record, vector=None, vectors={})) for hit in chosen]
 
     def select(
         self,
         filter: FilterLike | None = None,
         *,
-        order_by: str | None = None,
+        order_by: OrderLike | Iterable[OrderLike] | None = None,
         descending: bool = False,
         limit: int | None = None,
         offset: int = 0,
@@ -126,12 +142,12 @@ class ReadableIndex:
         with_vectors: bool = False,
         with_payloads: bool = False,
     ) -> list[Record]:
-        """Records that match, without a vector.
+        """Records that match, without a vector. `iterate` brings any number of them page by page.
 
         Args:
             filter: which; None for all.
-            order_by: a metadata key. Its values order as booleans, numbers, points in time, texts; records without
-                it come last. By default the oldest record comes first.
+            order_by: a metadata key, or several (see `FilterQuery`). Values order as booleans, numbers, points in
+                time, texts; records without it come last. By default the oldest record comes first.
             descending: the other way round.
             limit: at most so many; None for all.
             offset: leave out so many at the beginning.
@@ -139,41 +155,18 @@ class ReadableIndex:
             with_vectors: bring the vectors, too.
             with_payloads: bring the payloads, too.
         """
-        check_window(order_by, offset, limit)
-        chosen = None if filter is None else as_filter(filter)
-        fields = record_fields(content=with_content, vectors=with_vectors, payloads=with_payloads)
-
-        def select(engine: Engine) -> list[Row]:
-            selection = answering.prepare_selection(self._lifecycle, engine, chosen)
-            window = answering.Window(order_by, descending, offset, limit)
-            return answering.select_window(engine, selection, window, fields)
-
-        nothing: list[Row] = []
-        rows = self._lifecycle.read(select, nothing)
-        return [decode_record(row.id, row.fields) for row in rows]
-
-    def _nearest(
-        self,
-        vector: Vector,
-        k: int,
-        filter: FilterLike | None,
-        ef_runtime: int | None,
-        fields: Sequence[str],
-    ) -> list[Hit]:
-        if ef_runtime is not None:
-            check_k(ef_runtime, "ef_runtime")
-        chosen = None if filter is None else as_filter(filter)
-        checked = check_vector(vector, None, "the query")
-
-        def search(engine: Engine) -> list[Hit]:
-            schema = engine.entry.schema
-            if len(checked) != schema.dimension:
-                check_vector(checked, schema.dimension, "the query")
-            selection = answering.prepare_selection(self._lifecycle, engine, chosen)
-            rows = answering.nearest(engine, selection, checked, k, fields, ef_runtime=ef_runtime)
-            return [answering.hit(row, schema.metric) for row in rows]
-
-        return self._lifecycle.read(search, [])
+        return self.query(
+            FilterQuery(
+                filter=filter,
+                order_by=order_by,
+                descending=descending,
+                limit=limit,
+                offset=offset,
+                with_content=with_content,
+                with_vectors=with_vectors,
+                with_payloads=with_payloads,
+            )
+        )
 
     aget = twin(get)
     acount = twin(count)

@@ -25,7 +25,7 @@ from valkey_vector.errors import (
     IndexNotFoundError,
     ServerError,
 )
-from valkey_vector.schema import Metric, Schema
+from valkey_vector.schema import MAIN_VECTOR, Metric, Schema
 
 __all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
 
@@ -102,15 +102,16 @@ class Lifecycle:
         engine = self._opened(create=None)
         return self.request.schema if engine is None else engine.entry.schema
 
-    def refuses_zero_vectors(self) -> bool:
-        """Whether vectors without a direction would be lost: RediSearch (2.10) ranks them last by cosine."""
+    def directed_vectors(self) -> frozenset[str]:
+        """The names of vectors that must have a direction: RediSearch (2.10) ranks all others last by cosine."""
         engine = self._opened(create=None)
         native = (self.request if engine is None else engine.entry).engine == "native"
-        return (
-            self.known_schema().metric is Metric.COSINE
-            and not native
-            and self.connection.capabilities.module is SearchModule.REDISEARCH
-        )
+        schema = self.known_schema()
+        metrics = {MAIN_VECTOR: schema.metric, **{v.name: v.metric for v in schema.vectors}}
+        by_cosine = [name for name, metric in metrics.items() if metric is Metric.COSINE]
+        if native or self.connection.capabilities.module is not SearchModule.REDISEARCH:
+            return frozenset()
+        return frozenset(by_cosine)
 
     def forget(self) -> None:
         """Open the index anew at its next use."""
@@ -237,6 +238,7 @@ class Lifecycle:
             "algorithm settings": (found.algorithm, asked.algorithm),
             "fields": (found.fields, asked.fields),
             "numeric_slots": (found.numeric_slots, asked.numeric_slots),
+            "vectors": (found.vectors, asked.vectors),
             "engine": (entry.engine, self.request.engine),
             "embedding_model": (entry.embedding_model, self.request.embedding_model),
         }

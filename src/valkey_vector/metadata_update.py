@@ -7,13 +7,20 @@ from typing import Any
 
 from valkey_vector import answering
 from valkey_vector import metadata as metadata_codec
-from valkey_vector.document import METADATA, PARENT, Prepared, index_fields, prepare_metadata
+from valkey_vector.document import (
+    METADATA,
+    PARENT,
+    Prepared,
+    field_token,
+    index_fields,
+    prepare_metadata,
+)
 from valkey_vector.engines.base import Engine, MetadataReplacement, Row
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.tokens import HAS_VECTOR
+from valkey_vector.tokens import parent_tokens
 
 __all__ = ["MetadataUpdate"]
 
@@ -71,10 +78,12 @@ class MetadataUpdate:
         stored, items, declared = prepare_metadata(merged, engine.entry.schema, owner)
         document = Prepared(row.id, b"", stored, None, items, declared)
         self._lifecycle.bind_slots(engine, [document])
-        has_vector = HAS_VECTOR in row.fields.get(TAGS, b"").decode("ascii").split(",")
+        had = row.fields.get(TAGS, b"").decode("ascii").split(",")
+        possible = map(field_token, engine.entry.schema.vector_fields)
+        vectors = [token for token in possible if token in had]
         fields: list[str | bytes] = [METADATA, stored]
         parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
-        fields += index_fields(items, engine.entry, has_vector=has_vector, parent=parent)
+        fields += index_fields(items, [*vectors, *parent_tokens(parent)], engine.entry)
         for name, value in declared:
             fields += [name, value]
         return fields

@@ -52,6 +52,7 @@ class Record:
         content: the text itself.
         vector: the embedding, of the index's dimension; None stores the record without one: it
             is found by id and by filter, never by vector.
+        vectors: further vectors by the name that the schema gives each; any may be missing.
         metadata: see `Metadata`. Every key can be filtered on, none needs a declaration.
         parent: id of what the record is a part of, such as the document a chunk was cut from; any non-empty text
             of at most 4,096 characters, filtered on as ``F.parent``, apart from all metadata.
@@ -65,6 +66,7 @@ class Record:
     metadata: Metadata = field(default_factory=dict)
     parent: str | None = None
     payload: bytes | None = None
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
 
-from valkey_vector.errors import ConfigurationError
+from valkey_vector.errors import ConfigurationError, InvalidInputError
+from valkey_vector.tokens import is_unicode
 
 __all__ = [
     "Algorithm",
@@ -25,7 +26,11 @@ __all__ = [
     "Schema",
     "TagField",
     "TextField",
+    "VectorField",
 ]
+
+MAIN_VECTOR = "vector"
+"""The name of the vector that every schema has; no further one can have it."""
 
 LARGEST_DIMENSION = 32_768
 """What Valkey-Search 1.2 accepts."""
@@ -130,6 +135,41 @@ _KINDS: dict[str, type[TagField | NumericField | TextField]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class VectorField:
+    """A vector of its own beside the main one: of a title, an image, by another model.
+
+    Attributes:
+        name: what records and queries call it, at most 100 characters; not ``vector``, which is the main one.
+        dimension: its length, 1 to 32,768.
+        metric: COSINE, L2 or IP.
+        algorithm: `Hnsw` or `Flat`.
+    """
+
+    name: str
+    dimension: int
+    metric: Metric = Metric.COSINE
+    algorithm: Algorithm = field(default_factory=Hnsw)
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.name, str) and 0 < len(self.name) <= 100 and is_unicode(self.name)
+        if not named:
+            raise ConfigurationError(
+                f"a vector field needs a name of 1 to 100 characters, not {self.name!r}"
+            )
+        _check_range(f"dimension of {self.name!r}", self.dimension, 1, LARGEST_DIMENSION)
+        _check_comparison(self.metric, self.algorithm)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The field as JSON-like values."""
+        return {
+            "name": self.name,
+            "dimension": self.dimension,
+            "metric": self.metric.value,
+            "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """All that is fixed when an index is made: Valkey-Search cannot alter one.
@@ -141,6 +181,7 @@ class Schema:
         fields: metadata items with fields of their own; optional.
         numeric_slots: numeric fields kept ready for undeclared numbers and dates, 0 to 64. Each key that holds
             such takes one when it first appears. Keys beyond are still filtered exactly, only slower.
+        vectors: further vectors that a record may have, each searched by itself.
     """
 
     dimension: int | None = None
@@ -148,16 +189,22 @@ class Schema:
     algorithm: Algorithm = field(default_factory=Hnsw)
     fields: tuple[DeclaredField, ...] = ()
     numeric_slots: int = 10
+    vectors: tuple[VectorField, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dimension is not None:
             _check_range("dimension", self.dimension, 1, LARGEST_DIMENSION)
         _check_range("numeric_slots", self.numeric_slots, 0, 64)
         # Names are understood by `of`; here they would go unnoticed until first use.
-        if not isinstance(self.metric, Metric):
-            raise ConfigurationError(f"metric must be a Metric, not {self.metric!r}")
-        if not isinstance(self.algorithm, Algorithm):
-            raise ConfigurationError(f"algorithm must be Hnsw or Flat, not {self.algorithm!r}")
+        _check_comparison(self.metric, self.algorithm)
+        object.__setattr__(self, "vectors", tuple(self.vectors))
+        names = [MAIN_VECTOR]
+        for vector in self.vectors:
+            if not isinstance(vector, VectorField):
+                raise ConfigurationError(f"{vector!r} is no VectorField")
+            if vector.name in names:
+                raise ConfigurationError(f"there is more than one vector {vector.name!r}")
+            names.append(vector.name)
         for declared in self.fields:
             if not isinstance(declared, DeclaredField):
                 raise ConfigurationError(f"{declared!r} is no declared field")
@@ -216,7 +263,7 @@ class Schema:
         Raises:
             ConfigurationError: a setting is unknown or out of range; names it.
         """
-        known = {"dimension", "metric", "algorithm", "fields", "numeric_slots"}
+        known = {"dimension", "metric", "algorithm", "fields", "numeric_slots", "vectors"}
         _check_known("schema", settings, known)
         values = dict(settings)
         if "metric" in values:
@@ -225,6 +272,10 @@ class Schema:
             values["algorithm"] = _algorithm(values["algorithm"])
         if "fields" in values:
             values["fields"] = tuple(_declared_fields(values["fields"]))
+        if "vectors" in values:
+            if not isinstance(values["vectors"], list | tuple):
+                raise ConfigurationError(f"vectors must be a list, not {values['vectors']!r}")
+            values["vectors"] = tuple(map(_vector_field, values["vectors"]))
         return cls(**values)
 
     @classmethod
@@ -258,7 +309,32 @@ class Schema:
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "fields": [{"path": field.path, "kind": field.kind} for field in self.fields],
             "numeric_slots": self.numeric_slots,
+            # Left out where there are none: so the record of an index has it from before there were any.
+            **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
         }
+
+    @property
+    def vector_fields(self) -> tuple[VectorField, ...]:
+        """All vectors that records can have, the main one first. The dimension must be known."""
+        if self.dimension is None:
+            raise ConfigurationError("the dimension of the vectors is not known yet")
+        main = VectorField(MAIN_VECTOR, self.dimension, self.metric, self.algorithm)
+        return (main, *self.vectors)
+
+    def vector_field(self, name: str | None) -> VectorField:
+        """A vector by its name; None for the main one.
+
+        Raises:
+            InvalidInputError: there is none of this name; says which there are.
+        """
+        known = self.vector_fields
+        if name is None:
+            return known[0]
+        for one in known:
+            if one.name == name:
+                return one
+        names = ", ".join(repr(one.name) for one in known)
+        raise InvalidInputError(f"the index has no vector {name!r}, only {names}")
 
 
 def _algorithm(value: Any) -> Algorithm:
@@ -300,6 +376,24 @@ def _declared_fields(value: Any) -> Iterable[DeclaredField]:
         yield kind(item["path"])
 
 
+def _vector_field(value: Any) -> VectorField:
+    if isinstance(value, VectorField):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"a vector field is a VectorField or a dict with name and dimension, not {value!r}"
+        )
+    _check_known("a vector field", value, {"name", "dimension", "metric", "algorithm"})
+    if missing := {"name", "dimension"} - value.keys():
+        raise ConfigurationError(f"the vector field {dict(value)!r} lacks {sorted(missing)}")
+    return VectorField(
+        value["name"],
+        value["dimension"],
+        Metric.parse(value.get("metric", Metric.COSINE)),
+        _algorithm(value.get("algorithm", Hnsw())),
+    )
+
+
 def algorithm_settings(algorithm: Algorithm) -> dict[str, int]:
     """The algorithm's parameters by their name in FT.CREATE, those left to the server left out."""
     match algorithm:
@@ -310,6 +404,13 @@ def algorithm_settings(algorithm: Algorithm) -> dict[str, int]:
         case _:
             assert_never(algorithm)
     return settings if cap is None else {"INITIAL_CAP": cap, **settings}
+
+
+def _check_comparison(metric: Any, algorithm: Any) -> None:
+    if not isinstance(metric, Metric):
+        raise ConfigurationError(f"metric must be a Metric, not {metric!r}")
+    if not isinstance(algorithm, Algorithm):
+        raise ConfigurationError(f"algorithm must be Hnsw or Flat, not {algorithm!r}")
 
 
 def _check_known(owner: str, settings: Mapping[str, Any], known: set[str]) -> None:

@@ -42,8 +42,11 @@ __all__ = [
     "is_unicode",
     "kind_token",
     "parent_token",
+    "parent_tokens",
     "presence_tokens",
+    "unescape",
     "value_token",
+    "vector_token",
 ]
 
 LONGEST = 120
@@ -62,11 +65,18 @@ _OFTEN = 100
 """Characters of the longest text whose spelling is remembered."""
 
 _UNSAFE = re.compile("[^A-Za-z0-9]")
+_SPELT = re.compile("_([0-9a-f]{2})")
 
 
 def escape(text: str) -> str:
     """Text in the safe alphabet, injectively."""
     return _escape_often(text) if len(text) <= _OFTEN else _escape(text)
+
+
+def unescape(escaped: str) -> str:
+    """The text that `escape` spelt."""
+    raw = _SPELT.sub(lambda match: chr(int(match[1], 16)), escaped)
+    return raw.encode("latin-1").decode("utf-8")
 
 
 def _escape(text: str) -> str:
@@ -78,6 +88,12 @@ def _escape(text: str) -> str:
 
 # The same keys and many values (a source, a language) occur in one record after another.
 _escape_often = lru_cache(maxsize=16_384)(_escape)
+
+
+@lru_cache(maxsize=128)
+def vector_token(name: str) -> str:
+    """The token of every record that has a vector beside the main one (no mark of an item is ``_v``)."""
+    return f"{HAS_VECTOR}_v{escape(name)}"
 
 
 def is_unicode(text: str) -> bool:
@@ -120,6 +136,11 @@ def element_token(path: str, value: Any) -> str | None:
 def parent_token(parent: str) -> str:
     """The token of every record with this parent."""
     return _fit(f"_ps{escape(parent)}")
+
+
+def parent_tokens(parent: str | None) -> list[str]:
+    """The tokens of a record with this parent; none without one."""
+    return [] if parent is None else [HAS_PARENT, parent_token(parent)]
 
 
 def _fit(token: str) -> str:

@@ -16,7 +16,11 @@ from valkey_vector.filters.dict_dialect import OPERATORS
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-EXAMPLES = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+EXAMPLES = [
+    example
+    for document in ("README.md", "docs/queries.md")
+    for example in BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
+]
 
 
 def cooked(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +35,9 @@ def cooked(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_an_example_of_the_readme_runs_in_an_empty_directory(example: str, tmp_path: Path) -> None:
+def test_an_example_of_the_documents_runs_in_an_empty_directory(
+    example: str, tmp_path: Path
+) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "VALKEY_URL"}
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],
@@ -56,7 +62,8 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", *(f"docs/{n}.md" for n in ("filters", "servers", "design"))]
+    "document",
+    ["README.md", *(f"docs/{n}.md" for n in ("filters", "queries", "servers", "design"))],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
@@ -105,6 +112,17 @@ def test_the_haystack_cookbook_runs(
     assert ended.returncode == 0, ended.stderr
     assert "documents written" in ended.stdout
     assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 6
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_self_query_cookbook_runs(arguments: list[str], search_server: Server) -> None:
+    ended = cooked("self_query", *arguments, *([search_server.url] if arguments else []))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("   try, part ") == 3
+    within = [int(n) for n in re.findall(r"^ +([0-9]+) passages with", ended.stdout, re.MULTILINE)]
+    assert within == sorted(within)
+    assert within[-1] > 10
+    assert "going through all of them" in ended.stdout
 
 
 @pytest.mark.parametrize(

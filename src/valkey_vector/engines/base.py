@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from valkey_vector.catalog import CatalogEntry, EngineName
+from valkey_vector.connection import Reply
 from valkey_vector.document import Prepared
+from valkey_vector.engines.steps import Ask, Steps
+from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan
 from valkey_vector.record import WritePolicy
+from valkey_vector.schema import VectorField
 from valkey_vector.vectors import Float32Array
 
-__all__ = ["Engine", "IndexInfo", "Row", "StaleIndexError", "WriteOutcome"]
+__all__ = ["Engine", "IndexInfo", "Keep", "Near", "Row", "StaleIndexError", "WriteOutcome"]
 
 
 class StaleIndexError(Exception):
@@ -33,6 +37,21 @@ class Row:
     id: str
     fields: Mapping[str, bytes]
     distance: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What nearness is asked for.
+
+    Attributes:
+        field: the vector compared.
+        vector: to which; of the field's dimension.
+        ef_runtime: for HNSW, candidates to look at; None for the index's default.
+    """
+
+    field: VectorField
+    vector: Float32Array
+    ef_runtime: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +108,16 @@ class MetadataReplacement:
     fields: Sequence[str | bytes]
 
 
+Keep: TypeAlias = Callable[[list[Row]], list[Row]]
+"""Which rows of a page are kept."""
+
+
 class Engine(Protocol):
     """Keeps one existing index on one server. Thread-safe. Every method raises `ServerError` on an outage.
 
     ``plan`` selects documents (see `valkey_vector.filters.plan`); ``fields`` names the hash fields to bring. Any
-    method may raise `StaleIndexError`.
+    method may raise `StaleIndexError`. Methods that give `Steps` only describe what is asked: `steps.alone` and
+    `steps.together` carry it out.
     """
 
     entry: CatalogEntry
@@ -136,21 +160,41 @@ class Engine(Protocol):
         """Remove documents; returns how many were there."""
         ...
 
+    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+        """The replies to the steps of several operations, in one round trip; a command's own error in its place."""
+        ...
+
+    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
+        """`fetch`, in steps."""
+        ...
+
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
         ...
 
-    def knn(
-        self,
-        vector: Float32Array,
-        k: int,
-        plan: Plan,
-        fields: Sequence[str],
-        ef_runtime: int | None,
-    ) -> list[Row]:
+    def counting(self, plan: Plan) -> Steps[int]:
+        """`count`, in steps."""
+        ...
+
+    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
         """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
         fewer.
         """
+        ...
+
+    def within(
+        self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
+    ) -> Steps[list[Row]] | None:
+        """All of the documents a plan selects up to a distance, nearest first, ties by id.
+
+        None if the engine has no such search of its own.
+        """
+        ...
+
+    def selecting(
+        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
+    ) -> Steps[list[Row]]:
+        """The oldest of the documents a plan selects, all or the first `limit` of those kept, oldest first."""
         ...
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:

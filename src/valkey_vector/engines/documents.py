@@ -7,6 +7,7 @@ script of its own, all sent at once, and the index's generation is read along wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from valkey_vector.catalog import CatalogEntry, document_prefix
@@ -14,6 +15,7 @@ from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, Prepared, document_fields
 from valkey_vector.engines import scripts
 from valkey_vector.engines.base import MetadataReplacement, Row, StaleIndexError, WriteOutcome
+from valkey_vector.engines.steps import Ask, Steps, send
 from valkey_vector.errors import ServerError
 from valkey_vector.record import WritePolicy
 
@@ -58,14 +60,27 @@ class Documents:
         Raises:
             StaleIndexError: the index was dropped or created anew.
         """
-        keys = [*self._own_keys, *map(self.key, ids)]
-        generation = self.entry.generation
         try:
-            return self._connection.execute(
-                "EVAL", body, str(len(keys)), *keys, generation, *arguments, lane=lane
-            )
+            return self._connection.execute(*self.scripted(body, ids, *arguments), lane=lane)
         except ServerError as error:
             raise _stale(error) from error
+
+    def scripted(self, body: str, ids: Sequence[str], *arguments: Argument) -> list[Argument]:
+        """The command that runs a script on the index's own keys and the keys of some documents."""
+        keys = [*self._own_keys, *map(self.key, ids)]
+        return ["EVAL", body, str(len(keys)), *keys, self.entry.generation, *arguments]
+
+    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+        """The replies to the steps of several operations, in one round trip.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+        """
+        answered = send(self._connection, asks)
+        for reply in chain.from_iterable(answered):
+            if isinstance(reply, ServerError) and isinstance(_stale(reply), StaleIndexError):
+                raise StaleIndexError from reply
+        return answered
 
     def write(
         self,
@@ -114,10 +129,16 @@ class Documents:
         wanted = list(dict.fromkeys([CREATED, *fields]))
         found: list[Row | None] = []
         for batch in in_batches(ids, _BATCH):
-            commands = [["HMGET", self.key(id), *wanted] for id in batch]
-            replies = self._connection.pipeline(commands, retry=True)
-            for id, reply in zip(batch, _checked(replies), strict=True):
-                found.append(row_of(id, wanted, reply))
+            replies = self._connection.pipeline(self._reads(batch, wanted), retry=True)
+            found += _rows(batch, wanted, _checked(replies))
+        return found
+
+    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
+        """`fetch`, in steps."""
+        wanted = list(dict.fromkeys([CREATED, *fields]))
+        found: list[Row | None] = []
+        for batch in in_batches(ids, _BATCH):
+            found += _rows(batch, wanted, (yield Ask(self._reads(batch, wanted))))
         return found
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -130,6 +151,9 @@ class Documents:
             else:
                 removed += self.script(scripts.DELETE, batch, self._log, *batch)
         return removed
+
+    def _reads(self, ids: Sequence[str], fields: Sequence[str]) -> list[list[Argument]]:
+        return [["HMGET", self.key(id), *fields] for id in ids]
 
     def _write_to_cluster(
         self,
@@ -195,6 +219,11 @@ def remove_documents(connection: Connection, name: str) -> int:
             for batch in in_batches(keys, _BATCH):
                 removed += connection.execute("EVAL", scripts.REMOVE, str(len(batch)), *batch)
     return removed
+
+
+def _rows(ids: Sequence[str], names: Sequence[str], replies: Sequence[Any]) -> Iterator[Row | None]:
+    for id, reply in zip(ids, replies, strict=True):
+        yield row_of(id, names, reply)
 
 
 def row_of(id: str, names: Sequence[str], values: Sequence[bytes | None]) -> Row | None:

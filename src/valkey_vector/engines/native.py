@@ -12,19 +12,19 @@ memory. On a cluster the scripts would reach across slots, so there the search e
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from valkey_vector.catalog import Catalog, CatalogEntry
-from valkey_vector.connection import Connection
-from valkey_vector.document import CREATED, EXPIRES, VECTOR
+from valkey_vector.catalog import Catalog, CatalogEntry, vector_name
+from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.document import CREATED, EXPIRES
 from valkey_vector.engines import scripts
-from valkey_vector.engines.base import IndexInfo, Row
+from valkey_vector.engines.base import IndexInfo, Keep, Near, Row
 from valkey_vector.engines.documents import Documents, in_batches, row_of
 from valkey_vector.engines.replica import Replica
-from valkey_vector.errors import UnsupportedFeatureError
+from valkey_vector.engines.steps import Ask, Steps, alone
+from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import TAGS, Everything, NoDocument, Plan
-from valkey_vector.vectors import Float32Array
 
 __all__ = ["NativeEngine"]
 
@@ -48,6 +48,7 @@ class NativeEngine:
         self._log_keys = [f"{own}:changes", f"{own}:deletions", f"{own}:expiry"]
         own_keys = [Catalog(connection, entry.name).key, *self._log_keys]
         self._documents = Documents(connection, entry, own_keys)
+        self._vectors = [vector_name(field.name) for field in entry.schema.vector_fields]
         self._numeric = [f"n{number}" for number in range(entry.schema.numeric_slots)]
         self._numeric += entry.declared_numeric_fields
         self._replica = self._empty()
@@ -56,6 +57,7 @@ class NativeEngine:
         self.write = self._documents.write
         self.replace_metadata = self._documents.replace_metadata
         self.fetch = self._documents.fetch
+        self.fetching = self._documents.fetching
         self.delete = self._documents.delete
 
     def create(self) -> None:
@@ -70,46 +72,65 @@ class NativeEngine:
         """Take over a newer state of the index's record."""
         self.entry = self._documents.entry = entry
 
+    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+        """The replies to the steps of several operations; the replica is brought up to date once for all who want it."""
+        if any(ask.current for ask in asks):
+            with self._lock:
+                self._synchronise()
+        return self._documents.ask(asks)
+
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
+        return alone(self, self.counting(plan))
+
+    def counting(self, plan: Plan) -> Steps[int]:
+        """`count`, in steps."""
         if isinstance(plan, NoDocument):
             return 0
+        yield Ask(current=True)
         with self._lock:
-            self._synchronise()
             return self._replica.count(plan, self._now)
 
-    def knn(
-        self,
-        vector: Float32Array,
-        k: int,
-        plan: Plan,
-        fields: Sequence[str],
-        ef_runtime: int | None,  # noqa: ARG002 - the protocol's
-    ) -> list[Row]:
+    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
         """The k nearest of the documents a plan selects; exact, so `ef_runtime` is of no concern."""
+        return self._measured(lambda: self._replica.nearest(near, k, plan, self._now), plan, fields)
+
+    def within(
+        self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
+    ) -> Steps[list[Row]]:
+        """All of the documents a plan selects up to a distance; exact."""
+        return self._measured(
+            lambda: self._replica.within(near, radius, plan, self._now), plan, fields
+        )
+
+    def _measured(
+        self, search: Callable[[], list[tuple[float, str]]], plan: Plan, fields: Sequence[str]
+    ) -> Steps[list[Row]]:
+        """What a search of the replica finds, with the documents' fields, which tell whether the replica was current."""
         if isinstance(plan, NoDocument):
             return []
         wanted = list(dict.fromkeys([CREATED, *fields]))
-        with self._lock:
-            if self._replica.sequence < 0:
-                self._synchronise()
+        if self._replica.sequence < 0:
+            yield Ask(current=True)
         checked = True
         while True:
             with self._lock:
                 sequence = self._replica.sequence
-                nearest = self._replica.nearest(vector, k, plan, self._now)
-            values = self._brought([id for _, id in nearest], wanted, sequence if checked else None)
-            if values is None:
-                with self._lock:
-                    self._synchronise()
+                nearest = search()
+            ids = [id for _, id in nearest]
+            known = sequence if checked else None
+            batches = list(in_batches(ids, _PAGE)) or [()]
+            replies = yield Ask([self._bringing(batch, wanted, known) for batch in batches])
+            if any(reply[0] == 0 for reply in replies):
                 # Current when it was synchronised, which was after this search began: that is enough, and a
                 # steady writer cannot keep the search from ending.
+                if self._replica.sequence == sequence:
+                    yield Ask(current=True)
                 checked = False
                 continue
-            rows = [
-                row_of(id, wanted, found) for (_, id), found in zip(nearest, values, strict=True)
-            ]
-            missing = [id for (_, id), row in zip(nearest, rows, strict=True) if row is None]
+            values = [found for reply in replies for found in reply[1]]
+            rows = [row_of(id, wanted, found) for id, found in zip(ids, values, strict=True)]
+            missing = [id for id, row in zip(ids, rows, strict=True) if row is None]
             if not missing:
                 return [
                     Row(row.id, row.fields, distance)
@@ -117,6 +138,25 @@ class NativeEngine:
                     if row is not None
                 ]
             self._forget(missing)
+
+    def selecting(
+        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
+    ) -> Steps[list[Row]]:
+        """The oldest of the documents a plan selects."""
+        if isinstance(plan, NoDocument):
+            return []
+        yield Ask(current=True)
+        with self._lock:
+            ids = self._replica.select(plan, self._now)
+        few = limit is not None and keep is None
+        chosen: list[Row] = []
+        for batch in in_batches(ids, min(limit or 1, _PAGE) if few else _PAGE):
+            found = yield from self._documents.fetching(batch, fields)
+            rows = [row for row in found if row is not None]
+            chosen += rows if keep is None else keep(rows)
+            if limit is not None and len(chosen) >= limit:
+                break
+        return chosen[:limit]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, oldest first, as of the first page."""
@@ -160,11 +200,11 @@ class NativeEngine:
         self._connection.execute("DEL", *self._log_keys)
 
     def _empty(self) -> Replica:
-        return Replica(self.entry.schema.dimension or 0, self.entry.schema.metric)
+        return Replica(self.entry.schema.vector_fields)
 
     def _synchronise(self) -> None:
         """Apply what changed since last time: one round trip when little did."""
-        fields = [CREATED, EXPIRES, VECTOR, TAGS, *self._numeric]
+        fields = [CREATED, EXPIRES, *self._vectors, TAGS, *self._numeric]
         deleted_since = since = self._replica.sequence
         while True:
             reply = self._documents.script(
@@ -194,15 +234,13 @@ class NativeEngine:
             else:
                 self._replica.put(row.id, row.fields)
 
-    def _brought(
+    def _bringing(
         self, ids: Sequence[str], fields: Sequence[str], sequence: int | None
-    ) -> list[Any] | None:
-        """The documents' fields, or None if the replica is behind `sequence`."""
+    ) -> list[Argument]:
+        """The command for documents' fields; its reply begins with 0 if the replica is behind `sequence`."""
         known = "" if sequence is None else str(sequence)
-        reply = self._documents.script(
-            scripts.FETCH, [], known, self.entry.prefix, str(len(fields)), *fields, *ids
-        )
-        return None if reply[0] == 0 else list(reply[1])
+        arguments = [known, self.entry.prefix, str(len(fields)), *fields, *ids]
+        return self._documents.scripted(scripts.FETCH, [], *arguments)
 
     def _forget(self, ids: Sequence[str]) -> None:
         """Documents that expired, were evicted or deleted by hand: take them out of the log."""

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.document import CREATED, EXPIRES, VECTOR
+from valkey_vector.catalog import vector_name
+from valkey_vector.document import CREATED, EXPIRES, field_token
+from valkey_vector.engines.base import Near
+from valkey_vector.engines.matrix import Mask, Matrix, Rows, resized
 from valkey_vector.filters.plan import (
     TAGS,
     AllOf,
@@ -31,23 +34,12 @@ from valkey_vector.filters.plan import (
     Range,
     Tokens,
 )
-from valkey_vector.ranking import distances
-from valkey_vector.schema import Metric
-from valkey_vector.tokens import HAS_VECTOR
-from valkey_vector.vectors import Float32Array, unpack_vector
+from valkey_vector.schema import VectorField
+from valkey_vector.vectors import unpack_vector
 
 __all__ = ["Replica"]
 
 _ROOM = 1024
-_ROUNDING = 32 * float(np.finfo(np.float32).eps)
-"""How far a float32 product of two vectors may be off, relative to their lengths; generously."""
-
-_SPARSE = 10
-"""Where fewer than one row in this many is selected, gathering those is cheaper than multiplying all."""
-
-Rows: TypeAlias = NDArray[np.intp]
-Mask: TypeAlias = NDArray[np.bool_]
-_Item = TypeVar("_Item", bound=np.generic)
 
 
 class _Numbers:
@@ -64,24 +56,21 @@ class Replica:
     """What one index holds, ready to be searched.
 
     Args:
-        dimension: length of the vectors.
-        metric: how they are compared.
+        fields: the vectors that records can have.
 
     Attributes:
         sequence: the change log is applied up to here; -1 for an empty replica.
     """
 
-    def __init__(self, dimension: int, metric: Metric) -> None:
+    def __init__(self, fields: Sequence[VectorField]) -> None:
         self.sequence = -1
-        self._dimension = dimension
-        self._metric = metric
+        self._fields = tuple(fields)
         self._clear()
 
     def _clear(self) -> None:
         self._ids: list[str] = []
         self._row_of: dict[str, int] = {}
-        self._vectors: Float32Array = np.zeros((_ROOM, self._dimension), dtype=np.float32)
-        self._norms: Float32Array = np.zeros(_ROOM, dtype=np.float32)
+        self._matrices = {vector_name(field.name): Matrix(field, _ROOM) for field in self._fields}
         self._alive: Mask = np.zeros(_ROOM, dtype=np.bool_)
         self._created = np.zeros(_ROOM, dtype=np.float64)
         self._expires = np.full(_ROOM, math.inf, dtype=np.float64)
@@ -105,17 +94,16 @@ class Replica:
         if EXPIRES in fields:
             self._expires[row] = float(fields[EXPIRES])
             self._expiring = True
-        if VECTOR in fields:
-            vector = unpack_vector(fields[VECTOR])
-            self._vectors[row] = vector
-            self._norms[row] = np.sqrt(np.dot(vector, vector))
+        for name, matrix in self._matrices.items():
+            if name in fields:
+                matrix.put(row, unpack_vector(fields[name]))
         for token in fields.get(TAGS, b"").decode("ascii").split(","):
             rows = self._tokens.get(token)
             if rows is None:
                 rows = self._tokens[token] = array("q")
             rows.append(row)
         for name, value in fields.items():
-            if name not in (VECTOR, TAGS, CREATED, EXPIRES):
+            if name not in (TAGS, CREATED, EXPIRES) and name not in self._matrices:
                 column = self._numbers.setdefault(name, _Numbers())
                 column.rows.append(row)
                 column.values.append(float(value))
@@ -136,11 +124,11 @@ class Replica:
         self._ids = [self._ids[row] for row in kept]
         self._row_of = {id: row for row, id in enumerate(self._ids)}
         room = max(_ROOM, len(kept))
-        self._vectors = _resized(self._vectors[kept], room)
-        self._norms = _resized(self._norms[kept], room)
-        self._alive = _resized(self._alive[kept], room)
-        self._created = _resized(self._created[kept], room)
-        self._expires = _resized(self._expires[kept], room, math.inf)
+        for matrix in self._matrices.values():
+            matrix.keep(kept, room)
+        self._alive = resized(self._alive[kept], room)
+        self._created = resized(self._created[kept], room)
+        self._expires = resized(self._expires[kept], room, math.inf)
         tokens = ((token, moved[np.asarray(rows)]) for token, rows in self._tokens.items())
         self._tokens = {
             token: array("q", rows[rows >= 0].tobytes())
@@ -162,54 +150,30 @@ class Replica:
         """How many records a plan selects."""
         return len(self._selected(plan, now))
 
-    def nearest(
-        self, vector: Float32Array, k: int, plan: Plan, now: float
-    ) -> list[tuple[float, str]]:
+    def nearest(self, near: Near, k: int, plan: Plan, now: float) -> list[tuple[float, str]]:
         """The k nearest of the records a plan selects: (distance, id), nearest first, ties by id."""
-        searchable = Tokens((HAS_VECTOR,))
-        if isinstance(plan, Everything):
-            rows = self._selected(searchable, now)
-        else:
-            rows = self._selected(AllOf((searchable, plan)), now)
+        rows = self._having(near.field, plan, now)
         if not len(rows):
             return []
-        rows = rows[self._candidates(rows, vector, k)]
-        exact = distances(self._vectors[rows], vector, self._metric)
+        matrix = self._matrices[vector_name(near.field.name)]
+        rows, exact = matrix.nearest(rows, len(self._ids), near.vector, k)
+        return self._ordered(rows, exact)[:k]
+
+    def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
+        """The records a plan selects up to a distance: (distance, id), nearest first, ties by id."""
+        rows = self._having(near.field, plan, now)
+        exact = self._matrices[vector_name(near.field.name)].distances(rows, near.vector)
+        return self._ordered(rows[exact <= radius], exact[exact <= radius])
+
+    def _ordered(self, rows: Rows, exact: NDArray[np.float64]) -> list[tuple[float, str]]:
         ids = (self._ids[row] for row in rows)
-        return sorted(zip(exact.tolist(), ids, strict=True))[:k]
+        return sorted(zip(exact.tolist(), ids, strict=True))
 
-    def _candidates(self, rows: Rows, vector: Float32Array, k: int) -> Mask | slice:
-        """Which rows can be among the k nearest: found in float32, with room for its rounding.
-
-        The few that remain are then measured in double precision.
-        """
-        if k >= len(rows):
-            return slice(None)
-        length = float(np.linalg.norm(vector))
-        norms = self._norms[rows]
-        rough: NDArray[np.floating[Any]]
-        with np.errstate(over="ignore", invalid="ignore"):
-            if len(rows) * _SPARSE < len(self._ids):
-                product = self._vectors[rows] @ vector
-            else:
-                product = (self._vectors[: len(self._ids)] @ vector)[rows]
-            longest = float(np.max(norms))
-            match self._metric:
-                case Metric.COSINE:
-                    rough = -product / np.where(norms == 0, np.float32(1), norms)
-                    doubt = _ROUNDING * length
-                case Metric.IP:
-                    rough = -product
-                    doubt = _ROUNDING * length * longest
-                case Metric.L2:
-                    rough = norms * norms - 2 * product
-                    doubt = _ROUNDING * longest * (longest + 2 * length)
-                case _:
-                    assert_never(self._metric)
-        bound = float(np.partition(rough, k - 1)[k - 1])
-        if not np.isfinite(rough).all():
-            return slice(None)
-        return rough <= bound + 2 * doubt
+    def _having(self, field: VectorField, plan: Plan, now: float) -> Rows:
+        """The records a plan selects out of those that have a vector."""
+        searchable = Tokens((field_token(field),))
+        whole = isinstance(plan, Everything)
+        return self._selected(searchable if whole else AllOf((searchable, plan)), now)
 
     def _selected(self, plan: Plan, now: float) -> Rows:
         used = len(self._ids)
@@ -252,15 +216,8 @@ class Replica:
 
     def _grow(self) -> None:
         room = 2 * len(self._alive)
-        self._vectors = _resized(self._vectors, room)
-        self._norms = _resized(self._norms, room)
-        self._alive = _resized(self._alive, room)
-        self._created = _resized(self._created, room)
-        self._expires = _resized(self._expires, room, math.inf)
-
-
-def _resized(values: NDArray[_Item], room: int, fill: float = 0) -> NDArray[_Item]:
-    """The array with room for more rows."""
-    resized = np.full((room, *values.shape[1:]), fill, dtype=values.dtype)
-    resized[: len(values)] = values
-    return resized
+        for matrix in self._matrices.values():
+            matrix.keep(slice(None), room)
+        self._alive = resized(self._alive, room)
+        self._created = resized(self._created, room)
+        self._expires = resized(self._expires, room, math.inf)

@@ -10,19 +10,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-from valkey_vector.catalog import CatalogEntry, declared_name
+from valkey_vector.catalog import CatalogEntry, declared_name, vector_name
 from valkey_vector.connection import Argument, Capabilities
 from valkey_vector.document import CREATED, EXPIRES, TAG_LIST_SEPARATOR, TAGS, VECTOR
-from valkey_vector.engines.base import Row
+from valkey_vector.engines.base import Near, Row
 from valkey_vector.schema import (
     DeclaredField,
     Metric,
     NumericField,
     TagField,
     TextField,
+    VectorField,
     algorithm_settings,
 )
-from valkey_vector.vectors import Float32Array
 
 __all__ = [
     "count_command",
@@ -31,6 +31,7 @@ __all__ = [
     "index_is_missing",
     "knn_command",
     "page_command",
+    "range_command",
     "rows",
     "total",
 ]
@@ -44,13 +45,10 @@ _ABSENT = ("no such index", "unknown index name", "not found in database")
 def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argument]:
     """FT.CREATE for an index over the prefix of its documents."""
     schema = entry.schema
-    vector: list[str] = ["TYPE", "FLOAT32", "DIM", str(schema.dimension)]
-    vector += ["DISTANCE_METRIC", schema.metric.value]
-    for name, value in algorithm_settings(schema.algorithm).items():
-        vector += [name, str(value)]
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
     command += ["PREFIX", "1", entry.prefix, "SCHEMA"]
-    command += [VECTOR, "VECTOR", schema.algorithm.name, str(len(vector)), *vector]
+    for vector in schema.vector_fields:
+        command += _vector(vector)
     command += [TAGS, "TAG", "SEPARATOR", ",", "CASESENSITIVE"]
     command += [CREATED, "NUMERIC", *(["SORTABLE"] if capabilities.sort_by else [])]
     command += [EXPIRES, "NUMERIC"]
@@ -62,35 +60,48 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
 
 
 def knn_command(
-    entry: CatalogEntry,
-    query: str,
-    vector: Float32Array,
-    k: int,
-    fields: Sequence[str],
-    *,
-    ef_runtime: int | None,
+    entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str]
 ) -> list[Argument]:
     """FT.SEARCH for the k nearest among those a query selects (``*`` for all)."""
-    ef = "" if ef_runtime is None else f" EF_RUNTIME {ef_runtime}"
-    text = f"{query}=>[KNN {k} @{VECTOR} $vector{ef} AS {DISTANCE}]"
+    ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
+    text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
     command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
-    command += ["PARAMS", "2", "vector", vector.tobytes()]
+    command += ["PARAMS", "2", "vector", near.vector.tobytes()]
     command += ["RETURN", str(len(fields) + 1), DISTANCE, *fields]
     command += ["LIMIT", "0", str(k), "DIALECT", "2"]
     return command
 
 
 def page_command(
-    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int
 ) -> list[Argument]:
-    """FT.SEARCH for the first documents a query selects, oldest first where the server can sort."""
+    """FT.SEARCH for the first documents a query selects, oldest first."""
     returned = list(dict.fromkeys([CREATED, *fields]))
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
-    if sort:
-        command += ["SORTBY", CREATED, "ASC"]
-    command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
+    command += ["SORTBY", CREATED, "ASC", "LIMIT", "0", str(limit), "DIALECT", "2"]
     return command
+
+
+def range_command(
+    entry: CatalogEntry,
+    query: str,
+    near: Near,
+    radius: float,
+    fields: Sequence[str],
+    *,
+    limit: int,
+) -> list[Argument]:
+    """`page_command` for those within a distance, which is returned, too.
+
+    From Valkey-Search 1.3 on (``docs/topics/search-query.md`` there), and RediSearch.
+    """
+    name = vector_name(near.field.name)
+    within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
+    parameters: list[Argument] = ["PARAMS", "4", "radius", repr(radius)]
+    parameters += ["vector", near.vector.tobytes()]
+    page = page_command(entry, f"{query} {within}", [DISTANCE, *fields], limit)
+    return [*page, *parameters]
 
 
 def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
@@ -156,6 +167,15 @@ def _distance(text: bytes, metric: Metric) -> float:
     if math.isnan(value):
         return 1.0 if metric is Metric.COSINE else math.inf
     return value
+
+
+def _vector(field: VectorField) -> list[str]:
+    settings = ["TYPE", "FLOAT32", "DIM", str(field.dimension)]
+    settings += ["DISTANCE_METRIC", field.metric.value]
+    for name, value in algorithm_settings(field.algorithm).items():
+        settings += [name, str(value)]
+    name = vector_name(field.name)
+    return [name, "VECTOR", field.algorithm.name, str(len(settings)), *settings]
 
 
 def _declared(field: DeclaredField) -> list[str]:

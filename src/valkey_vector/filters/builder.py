@@ -60,6 +60,11 @@ class FieldExpression:
     def __ge__(self, value: Any) -> Filter:
         return Compare(self._field, Operator.GREATER_EQUAL, value)
 
+    @property
+    def field(self) -> Field:
+        """The field itself."""
+        return self._field
+
     def __bool__(self) -> NoReturn:
         raise TypeError(f"{self!r} has no truth value; compare it, or ask {self!r}.exists()")
 

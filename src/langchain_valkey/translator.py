@@ -1,0 +1,145 @@
+"""`ValkeyTranslator`: LangChain's structured queries, which a `SelfQueryRetriever` has a model write, as filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import ClassVar, assert_never
+
+from langchain_core.structured_query import (
+    Comparator,
+    Comparison,
+    FilterDirective,
+    Operation,
+    Operator,
+    StructuredQuery,
+    Visitor,
+)
+
+from valkey_vector import F, FieldExpression, Filter, FilterError, all_of, any_of
+
+__all__ = ["ValkeyTranslator"]
+
+
+class ValkeyTranslator(Visitor):
+    """Translates every comparator and operator of structured queries.
+
+    Give it to LangChain's retriever: ``SelfQueryRetriever.from_llm(llm, store, …,
+    structured_query_translator=ValkeyTranslator())``.
+
+    ``eq ne gt gte lt lte`` compare numbers, texts, booleans and dates; ``ne`` and ``nin`` also match documents without
+    the attribute. ``in`` and ``nin`` take a list. ``contain`` is a list that holds the value, or a text that it
+    occurs in. ``like`` is a pattern, ``%`` for any text and ``_`` for any character; without a ``%`` it is text that
+    may occur anywhere. Case counts everywhere.
+    """
+
+    allowed_comparators: ClassVar[Sequence[Comparator]] = tuple(Comparator)  # type: ignore[misc]  # the class's
+    allowed_operators: ClassVar[Sequence[Operator]] = tuple(Operator)  # type: ignore[misc]  # the class's
+
+    def visit_operation(self, operation: Operation) -> Filter:
+        """Combine conditions.
+
+        Raises:
+            FilterError: ``not`` has other than one condition, or a condition is none.
+        """
+        self._validate_func(operation.operator)
+        parts = [_accepted(argument, self) for argument in operation.arguments]
+        match operation.operator:
+            case Operator.AND:
+                return all_of(parts)
+            case Operator.OR:
+                return any_of(parts)
+            case Operator.NOT:
+                if len(parts) != 1:
+                    raise FilterError(f"'not' takes one condition, not {len(parts)}")
+                return ~parts[0]
+            case _:
+                assert_never(operation.operator)
+
+    def visit_comparison(self, comparison: Comparison) -> Filter:
+        """Compare an attribute with a value.
+
+        Raises:
+            FilterError: the comparator cannot take the value.
+        """
+        self._validate_func(comparison.comparator)
+        field = F(comparison.attribute)
+        if comparison.comparator in (Comparator.IN, Comparator.NIN):
+            values = _values(comparison)
+            return (
+                field.in_(values)
+                if comparison.comparator is Comparator.IN
+                else field.not_in(values)
+            )
+        value = _value(comparison.value)
+        match comparison.comparator:
+            case Comparator.EQ:
+                return field == value
+            case Comparator.NE:
+                return field != value
+            case Comparator.GT:
+                return field > value
+            case Comparator.GTE:
+                return field >= value
+            case Comparator.LT:
+                return field < value
+            case Comparator.LTE:
+                return field <= value
+            case Comparator.CONTAIN:
+                member = field.contains(value)
+                return member | field.has_text(value) if isinstance(value, str) else member
+            case Comparator.LIKE:
+                return _like(field, comparison)
+            case _:
+                assert_never(comparison.comparator)
+
+    def visit_structured_query(
+        self, structured_query: StructuredQuery
+    ) -> tuple[str, dict[str, Filter]]:
+        """The text to search for and the arguments of the search."""
+        if structured_query.filter is None:
+            return structured_query.query, {}
+        return structured_query.query, {"filter": _accepted(structured_query.filter, self)}
+
+
+def _accepted(directive: FilterDirective, visitor: ValkeyTranslator) -> Filter:
+    if not isinstance(directive, Comparison | Operation):
+        raise FilterError(f"a {type(directive).__name__} is no condition of a structured query")
+    translated: Filter = directive.accept(visitor)
+    return translated
+
+
+def _like(field: FieldExpression, comparison: Comparison) -> Filter:
+    pattern = comparison.value
+    if not isinstance(pattern, str):
+        raise FilterError(
+            f"'{comparison.comparator.value}' on {comparison.attribute!r} needs text, not {pattern!r}"
+        )
+    return field.like(pattern) if "%" in pattern else field.has_text(pattern)
+
+
+def _values(comparison: Comparison) -> list[object]:
+    if not isinstance(comparison.value, list | tuple | set | frozenset):
+        raise FilterError(
+            f"'{comparison.comparator.value}' on {comparison.attribute!r} needs a list of values, "
+            f"not {comparison.value!r}"
+        )
+    return [_value(value) for value in comparison.value]
+
+
+def _value(value: object) -> object:
+    """The value; LangChain's parser writes dates as dicts, ``{"type": "date", "date": "2024-05-01"}``.
+
+    Raises:
+        FilterError: such a dict holds no date.
+    """
+    try:
+        match value:
+            case {"type": "date", "date": str(text)}:
+                return date.fromisoformat(text)
+            case {"type": "datetime", "datetime": str(text)}:
+                return datetime.fromisoformat(text)
+            case _:
+                return value
+    except ValueError:
+        raise FilterError(f"{value!r} holds no date in ISO 8601") from None

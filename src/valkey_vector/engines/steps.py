@@ -1,0 +1,142 @@
+"""Questions to a server in steps, so that many operations can share each round trip.
+
+An operation is a generator: it yields what it asks, is sent the replies and returns its result. Alone it makes one
+round trip for each step; several together share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.errors import (
+    ConnectionLostError,
+    RequestTimeoutError,
+    ServerError,
+    ValkeyVectorError,
+)
+
+__all__ = ["Ask", "Asked", "Command", "Steps", "alone", "send", "together"]
+
+_T = TypeVar("_T")
+
+Command: TypeAlias = Sequence[Argument]
+
+_MOST = 100
+"""Commands in one pipeline, unless a single operation asks more at once: bounds what is under way at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What an operation asks in one step.
+
+    Attributes:
+        commands: to send; their replies are what the operation gets.
+        current: before anything is sent, bring what the engine holds in this process up to date.
+    """
+
+    commands: Sequence[Command] = ()
+    current: bool = False
+
+
+Steps: TypeAlias = Generator[Ask, list[Any], _T]
+
+
+class Asked(Protocol):
+    """Who is asked: an engine."""
+
+    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+        """The replies to each, in one round trip for all commands.
+
+        Raises:
+            ConnectionLostError: an outage; likewise the other errors of a connection.
+        """
+        ...
+
+
+def send(connection: Connection, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+    """Send the commands of several steps, all of them reads, in one round trip; an error in its command's place.
+
+    Raises:
+        ConnectionLostError: an outage; likewise the other errors of a connection.
+    """
+    commands = [command for ask in asks for command in ask.commands]
+    if len(commands) == 1:
+        replies = iter([_executed(connection, commands[0])])
+    else:
+        replies = iter(connection.pipeline(commands, retry=True))
+    return [list(islice(replies, len(ask.commands))) for ask in asks]
+
+
+def _executed(connection: Connection, command: Command) -> Reply | ServerError:
+    try:
+        return connection.execute(*command, retry=True)
+    except (ConnectionLostError, RequestTimeoutError):
+        raise
+    except ServerError as error:
+        return error
+
+
+def alone(asked: Asked, steps: Steps[_T]) -> _T:
+    """The result of one operation.
+
+    Raises:
+        ServerError: the server refused a command, or could not be asked.
+    """
+    (outcome,) = together(asked, [steps])
+    if isinstance(outcome, ValkeyVectorError):
+        raise outcome
+    return outcome
+
+
+def together(asked: Asked, many: Sequence[Steps[_T]]) -> list[_T | ValkeyVectorError]:
+    """The results of several operations that share their round trips; in place of one that fails, its error.
+
+    Raises:
+        ConnectionLostError: an outage, which is nobody's own failure; likewise the other errors of a connection.
+        StaleIndexError: the index is not what it was.
+    """
+    outcomes: dict[int, _T | ValkeyVectorError] = {}
+    waiting: dict[int, Ask] = {}
+
+    def advance(position: int, step: Callable[[], Ask]) -> None:
+        try:
+            waiting[position] = step()
+        except StopIteration as end:
+            outcomes[position] = end.value
+        except (ConnectionLostError, RequestTimeoutError):
+            raise
+        except ValkeyVectorError as error:
+            outcomes[position] = error
+
+    for position, steps in enumerate(many):
+        advance(position, lambda steps=steps: next(steps))  # type: ignore[misc]
+    while waiting:
+        for positions in list(_portions(waiting)):
+            answered = asked.ask([waiting.pop(position) for position in positions])
+            for position, replies in zip(positions, answered, strict=True):
+                advance(position, _continued(many[position], replies))
+    return [outcomes[position] for position in range(len(many))]
+
+
+def _continued(steps: Steps[_T], replies: list[Any]) -> Callable[[], Ask]:
+    """The next step: with the replies, or with the error that one of them is."""
+    error = next((reply for reply in replies if isinstance(reply, ServerError)), None)
+    return (lambda: steps.send(replies)) if error is None else (lambda: steps.throw(error))
+
+
+def _portions(waiting: Mapping[int, Ask]) -> Iterator[list[int]]:
+    """Who is asked together, in their order."""
+    portion: list[int] = []
+    commands = 0
+    for position, ask in waiting.items():
+        if portion and commands + len(ask.commands) > _MOST:
+            yield portion
+            portion, commands = [], 0
+        portion.append(position)
+        commands += len(ask.commands)
+    if portion:
+        yield portion

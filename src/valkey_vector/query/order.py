@@ -1,0 +1,68 @@
+"""Orders: by which fields records are sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.filters.ast import Field
+from valkey_vector.filters.builder import FieldExpression
+
+__all__ = ["OrderBy", "OrderLike", "as_orders"]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class OrderBy:
+    """One key to sort by.
+
+    Values order as booleans, numbers, points in time, texts. Records without the item come last in either direction.
+
+    Args:
+        field: a metadata key (dotted for nested dicts), or ``F("key")``, ``F.id`` or ``F.content``.
+        descending: the other way round.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+
+    field: Field
+    descending: bool = False
+
+    def __init__(self, field: str | FieldExpression | Field, descending: bool = False) -> None:
+        object.__setattr__(self, "field", _field(field))
+        object.__setattr__(self, "descending", bool(descending))
+
+
+OrderLike: TypeAlias = str | FieldExpression | OrderBy
+"""A key to sort by: ascending unless it is an `OrderBy` that says otherwise."""
+
+
+def as_orders(order_by: OrderLike | Iterable[OrderLike] | None) -> tuple[OrderBy, ...]:
+    """The keys to sort by, the most important first; none for None.
+
+    Raises:
+        InvalidInputError: one of them is no key.
+    """
+    if order_by is None:
+        return ()
+    if isinstance(order_by, str | FieldExpression | OrderBy):
+        order_by = [order_by]
+    if not isinstance(order_by, Iterable):
+        raise InvalidInputError(f"order_by must be a metadata key or several, not {order_by!r}")
+    return tuple(key if isinstance(key, OrderBy) else OrderBy(key) for key in order_by)
+
+
+def _field(field: object) -> Field:
+    match field:
+        case Field():
+            return field
+        case FieldExpression():
+            return field.field
+        case str():
+            return Field(field)
+        case _:
+            raise InvalidInputError(
+                f"order_by must be a metadata key, F.id or F.content, not {field!r}"
+            )

@@ -1,0 +1,106 @@
+"""Which query is answered how: the one place that knows every kind of query."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from valkey_vector import answering, nearness, windows
+from valkey_vector.document import decode_record, record_fields
+from valkey_vector.engines.base import Engine, Near
+from valkey_vector.engines.steps import Steps
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.query import Answer, CountQuery, FilterQuery, Query, VectorQuery
+from valkey_vector.query.order import as_orders
+from valkey_vector.query.parts import check_brought, check_filter
+from valkey_vector.record import Hit, Record
+from valkey_vector.schema import Schema
+from valkey_vector.vectors import check_vector
+
+__all__ = ["absent", "answer", "check_query", "wanted_fields", "window_of"]
+
+
+def answer(lifecycle: Lifecycle, engine: Engine, query: Query) -> Steps[Answer]:
+    """The answer to a query, in steps."""
+    match query:
+        case VectorQuery():
+            return _hits(lifecycle, engine, query)
+        case FilterQuery():
+            return _records(lifecycle, engine, query)
+        case CountQuery():
+            return _number(lifecycle, engine, query)
+        case _:
+            assert_never(query)
+
+
+def absent(query: Query) -> Answer:
+    """The answer to a query of an index that does not exist."""
+    match query:
+        case VectorQuery() | FilterQuery():
+            return []
+        case CountQuery():
+            return 0
+        case _:
+            assert_never(query)
+
+
+def check_query(query: object) -> Query:
+    """The query, if it is one.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if not isinstance(query, Query):
+        raise InvalidInputError(
+            f"a query is a VectorQuery, FilterQuery or CountQuery, not a {type(query).__name__}"
+        )
+    return query
+
+
+def window_of(query: FilterQuery) -> windows.Window:
+    """Which part of the records that match is asked for, in which order."""
+    orders = as_orders(query.order_by)
+    if orders and query.descending:
+        orders = tuple(type(key)(key.field, not key.descending) for key in orders)
+    return windows.Window(orders, query.descending and not orders, query.offset, query.limit)
+
+
+def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]:
+    """The hash fields a query asks for."""
+    brought = check_brought(query)
+    return record_fields(
+        schema,
+        content=brought.content,
+        metadata=brought.metadata,
+        vectors=brought.vectors,
+        payloads=brought.payloads,
+    )
+
+
+def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[list[Hit]]:
+    schema = engine.entry.schema
+    field = schema.vector_field(query.field)
+    owner = "the query" if query.field is None else f"the query ({query.field})"
+    near = Near(field, check_vector(query.vector, field.dimension, owner), query.ef_runtime)
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    fields, threshold = wanted_fields(query, schema), query.threshold
+    if query.k is not None:
+        rows = yield from nearness.nearest(engine, selection, near, query.k, fields)
+        if threshold is not None:
+            rows = [row for row in rows if threshold.admits(row.distance, field.metric)]
+    else:
+        assert threshold is not None  # noqa: S101 - a query has one of the two
+        rows = yield from nearness.within(engine, selection, near, threshold, fields)
+    return [nearness.hit(row, field.metric, fields) for row in rows]
+
+
+def _records(lifecycle: Lifecycle, engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    fields = wanted_fields(query, engine.entry.schema)
+    rows = yield from windows.windowed(engine, selection, window_of(query), fields)
+    return [decode_record(row.id, row.fields, fields) for row in rows]
+
+
+def _number(lifecycle: Lifecycle, engine: Engine, query: CountQuery) -> Steps[int]:
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    return (yield from answering.counting(engine, selection))
