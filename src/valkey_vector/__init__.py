@@ -1,5 +1,6 @@
 """A vector index on Valkey for LLM applications: the core, which knows no framework."""
 
+from valkey_vector.aggregating import Facet, FacetValue
 from valkey_vector.connection import (
     Address,
     Capabilities,
@@ -50,6 +51,8 @@ __all__ = [
     "ConnectionSettings",
     "DuplicateIdError",
     "F",
+    "Facet",
+    "FacetValue",
     "FieldExpression",
     "Filter",
     "FilterError",

@@ -18,10 +18,11 @@ from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Everything, Plan, SlotKind, compile_filter
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.metadata import MISSING, load, lookup
+from valkey_vector.ordering import sort_key
 from valkey_vector.ranking import similarity
 from valkey_vector.record import Hit
 from valkey_vector.schema import Metric
-from valkey_vector.temporal import instant, is_temporal
+from valkey_vector.temporal import is_temporal
 from valkey_vector.vectors import Float32Array
 
 __all__ = [
@@ -183,7 +184,7 @@ def sort_rows(rows: Iterable[Row], path: str, *, descending: bool) -> list[Row]:
         if value is None or value is MISSING:
             absent.append(row)
         else:
-            present.append((_sort_key(value), row))
+            present.append((sort_key(value), row))
     present.sort(key=lambda pair: pair[0], reverse=descending)
     return [row for _, row in present] + absent
 
@@ -289,17 +290,3 @@ def _reads_content(filter: Filter) -> bool:
         case _:
             field = getattr(filter, "field", None)
             return field is not None and field.source == "content"
-
-
-def _sort_key(value: Any) -> tuple[int, Any]:
-    match value:
-        case bool():
-            return 0, value
-        case int() | float():
-            return (1, value) if value == value else (4, "")
-        case str():
-            return 3, value
-        case _ if is_temporal(value):
-            return 2, instant(value)
-        case _:
-            return 4, ""

@@ -12,6 +12,7 @@ from valkey_vector.asynchrony import twin
 from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, RequestTimeoutError
+from valkey_vector.index_aggregating import AggregatingIndex
 from valkey_vector.index_reading import ReadableIndex
 from valkey_vector.index_writing import WritableIndex
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
@@ -20,7 +21,7 @@ from valkey_vector.schema import Algorithm, Metric, Schema
 __all__ = ["Index"]
 
 
-class Index(ReadableIndex, WritableIndex):
+class Index(ReadableIndex, WritableIndex, AggregatingIndex):
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked

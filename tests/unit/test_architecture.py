@@ -30,19 +30,30 @@ FRAMEWORKS = {
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
     {"index"},
-    {"index_reading", "index_writing"},
-    {"bulk", "metadata_update"},
+    {"index_reading", "index_writing", "index_aggregating"},
+    {"bulk", "metadata_update", "aggregating"},
     {"answering"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
     {"engines"},
     {"catalog", "document", "ranking"},
     {"schema"},
+    {"aggregation"},
+    {"query"},
     {"arguments"},
     {"filters"},
     {"connection"},
     {"embedded"},
-    {"metadata", "tokens", "temporal", "vectors", "record", "asynchrony", "concurrency"},
+    {
+        "metadata",
+        "ordering",
+        "tokens",
+        "temporal",
+        "vectors",
+        "record",
+        "asynchrony",
+        "concurrency",
+    },
     {"errors"},
 ]
 

@@ -140,6 +140,17 @@ class Engine(Protocol):
         """How many documents a plan selects."""
         ...
 
+    def counts(self, plans: Sequence[Plan]) -> list[int]:
+        """How many documents each of several plans selects."""
+        ...
+
+    def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
+        """For each hash field, what it holds among the documents a plan selects, as the server writes it.
+
+        None where the server cannot tell, or there is more than `most`.
+        """
+        ...
+
     def knn(
         self,
         vector: Float32Array,

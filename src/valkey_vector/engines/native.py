@@ -78,6 +78,19 @@ class NativeEngine:
             self._synchronise()
             return self._replica.count(plan, self._now)
 
+    def counts(self, plans: Sequence[Plan]) -> list[int]:
+        """How many documents each of several plans selects."""
+        return [self.count(plan) for plan in plans]
+
+    def values(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        fields: Sequence[str],
+        most: int,  # noqa: ARG002
+    ) -> list[list[str] | None]:
+        """Nothing: no index on the server groups by a field."""
+        return [None] * len(fields)
+
     def knn(
         self,
         vector: Float32Array,

@@ -9,7 +9,7 @@ from typing import Any
 
 from valkey_vector.catalog import Catalog, CatalogEntry
 from valkey_vector.connection import Argument, Connection, SearchModule
-from valkey_vector.document import CREATED, EXPIRES, VECTOR, Prepared
+from valkey_vector.document import CREATED, VECTOR, Prepared
 from valkey_vector.engines import search_commands as commands
 from valkey_vector.engines.base import (
     IndexInfo,
@@ -20,6 +20,7 @@ from valkey_vector.engines.base import (
 )
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
+from valkey_vector.engines.search_counting import CountingSearchEngine
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
 from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
@@ -46,7 +47,7 @@ _PIECES = 64
 _HIGHEST_EF = 4096
 
 
-class SearchEngine:
+class SearchEngine(CountingSearchEngine):
     """One index kept by a search module. Implements `valkey_vector.engines.base.Engine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
@@ -106,23 +107,6 @@ class SearchEngine:
         replaced = self._documents.replace_metadata(replacements)
         self._index_now(lane=0)
         return replaced
-
-    def count(self, plan: Plan) -> int:
-        """How many documents a plan selects.
-
-        Keys past their time to live stay in the server's index until it reclaims them, so they are counted
-        in the same round trip and subtracted.
-        """
-        if isinstance(plan, NoDocument):
-            return 0
-        if not self._capabilities.filter_queries or len(self._queries(plan)) > 1:
-            return sum(len(page) for page in self.select(plan, ()))
-        self._make_ready()
-        now = float(int((time.time() + self._server_ahead) * 1000))
-        expired = all_of([plan, Range(EXPIRES, high=now)])
-        asked = [self._selecting(plan), self._selecting(expired)]
-        replies = self._ask([commands.count_command(self.entry, query) for query in asked])
-        return max(0, commands.total(replies[0]) - commands.total(replies[1]))
 
     def knn(
         self,

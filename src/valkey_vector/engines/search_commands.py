@@ -28,6 +28,8 @@ __all__ = [
     "count_command",
     "create_command",
     "described",
+    "group_command",
+    "groups",
     "index_is_missing",
     "knn_command",
     "page_command",
@@ -96,6 +98,23 @@ def page_command(
 def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
     """FT.SEARCH for the number of documents a query selects."""
     return ["FT.SEARCH", entry.search_index, query, "LIMIT", "0", "0", "DIALECT", "2"]
+
+
+def group_command(entry: CatalogEntry, query: str, field: str, most: int) -> list[Argument]:
+    """FT.AGGREGATE for what a field holds among the documents a query selects.
+
+    LOAD is needed: a field that is grouped by and not loaded is empty in every row (Valkey-Search 1.2.1).
+    """
+    command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["GROUPBY", "1", f"@{field}", "REDUCE", "COUNT", "0", "AS", "count"]
+    command += ["LIMIT", "0", str(most), "DIALECT", "2"]
+    return command
+
+
+def groups(reply: Any, field: str) -> list[str]:
+    """The values in a reply to FT.AGGREGATE; documents without one are a group without the field."""
+    found = (row.get(field.encode()) for row in reply)
+    return [value.decode(errors="replace") for value in found if value is not None]
 
 
 def flush_command(entry: CatalogEntry) -> list[Argument]:
