@@ -59,7 +59,7 @@ def same(first: Any, second: Any) -> bool:
     if isinstance(first, date) and isinstance(second, date):
         return instant(first) == instant(second)
     kinds = [
-        next(kind for kind in (bool, (int, float), str, list, dict, date, type(None)) if isinstance(v, kind))  # type: ignore[arg-type]
+        next(kind for kind in (bool, (int, float), str, list, dict, date, type(None)) if isinstance(v, kind))
         for v in (first, second)
     ]  # fmt: skip
     if kinds[0] != kinds[1]:
