@@ -30,6 +30,7 @@ FRAMEWORKS = {
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
     {"index"},
+    {"attached"},
     {"index_reading", "index_writing", "index_aggregating"},
     {"bulk", "metadata_update", "aggregating"},
     {"answering"},

@@ -28,6 +28,7 @@ __all__ = [
     "count_command",
     "create_command",
     "described",
+    "distance_of",
     "group_command",
     "groups",
     "index_is_missing",
@@ -144,7 +145,7 @@ def rows(reply: Any, prefix: str, metric: Metric) -> Iterator[Row]:
             continue
         fields = {name.decode(): value for name, value in pairs.items()}
         measured = fields.pop(DISTANCE, None)
-        distance = math.nan if measured is None else _distance(measured, metric)
+        distance = math.nan if measured is None else distance_of(measured, metric)
         yield Row(key.decode()[skip:], fields, distance)
 
 
@@ -169,7 +170,7 @@ def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _distance(text: bytes, metric: Metric) -> float:
+def distance_of(text: bytes, metric: Metric) -> float:
     """A zero vector has no direction: Valkey-Search reports the cosine distance 1, RediSearch NaN."""
     value = float(text)
     if math.isnan(value):
