@@ -7,8 +7,9 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 
@@ -28,7 +29,16 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ServerError
 from valkey_vector.vectors import Float32Array
 
-__all__ = ["AttachedDocument", "AttachedHit", "bring", "scan", "vector_of"]
+__all__ = [
+    "AttachedDocument",
+    "AttachedHit",
+    "Brought",
+    "bring",
+    "document_of",
+    "key_pattern",
+    "scan",
+    "vector_of",
+]
 
 _BATCH = 500
 _LONGEST_INTEGER = 400
@@ -71,18 +81,13 @@ class AttachedHit:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """A document and what its attributes' identifiers lead to: bytes of a hash, matches of a JSON path."""
-
-    key: str
-    fields: Mapping[str, Any]
-    found: Mapping[str, Any]
+Brought: TypeAlias = tuple[AttachedDocument, Mapping[str, Any]]
+"""A document and what its attributes' identifiers lead to: bytes of a hash, matches of a JSON path."""
 
 
 def bring(
     connection: Connection, definition: IndexDefinition, keys: Iterable[bytes]
-) -> Iterator[list[tuple[AttachedDocument, Mapping[str, Any]]]]:
+) -> Iterator[list[Brought]]:
     """Documents by key, in that order, one round trip for each 500; keys that are gone, or of another type, are left out.
 
     Yields:
@@ -91,25 +96,45 @@ def bring(
     remaining = iter(keys)
     while batch := list(islice(remaining, _BATCH)):
         replies = connection.pipeline([_command(definition, key) for key in batch], retry=True)
-        yield [
-            (
-                AttachedDocument(key=raw.key, fields=raw.fields, values=_values(definition, raw)),
-                raw.found,
-            )
-            for key, reply in zip(batch, replies, strict=True)
-            if (raw := _raw(definition, key, _present(reply))) is not None
-        ]
+        documents = map(partial(document_of, definition), batch, map(_present, replies))
+        yield [brought for brought in documents if brought is not None]
+
+
+def document_of(definition: IndexDefinition, key: bytes, reply: Any) -> Brought | None:
+    """The document in a reply to HGETALL or JSON.GET; None where there is none."""
+    if reply is None:
+        return None
+    match definition.on:
+        case "hash":
+            fields = found = {text_of(field): value for field, value in reply.items()}
+        case "json":
+            found = json.loads(reply)
+            (root,) = found["$"]
+            fields = root if isinstance(root, dict) else {"$": root}
+        case _:
+            assert_never(definition.on)
+    values = {
+        attribute_name(each): value
+        for each in definition.attributes
+        if (value := _value(each, found.get(each.identifier))) is not None
+    }
+    return AttachedDocument(key=text_of(key), fields=fields, values=values), found
 
 
 def scan(connection: Connection, definition: IndexDefinition) -> Iterator[list[bytes]]:
     """All keys under the index's prefixes, each once, in batches; among them may be some of other types."""
     seen: set[bytes] = set()
     for prefix in definition.prefixes or ("",):
-        for batch in connection.scan(_escaped_pattern(prefix) + b"*"):
+        for batch in connection.scan(key_pattern(prefix)):
             fresh = [key for key in dict.fromkeys(batch) if key not in seen]
             seen.update(fresh)
             if fresh:
                 yield fresh
+
+
+def key_pattern(prefix: str) -> bytes:
+    """The pattern of all keys that begin with a prefix, whatever characters it has."""
+    return encoded(re.sub(r"([\\*?\[\]])", r"\\\1", prefix)) + b"*"
 
 
 def vector_of(found: Mapping[str, Any], attribute: VectorAttribute) -> Float32Array | None:
@@ -148,26 +173,6 @@ def _present(reply: Any) -> Any:
             return None
         raise reply
     return reply or None
-
-
-def _raw(definition: IndexDefinition, key: bytes, reply: Any) -> _Raw | None:
-    if reply is None:
-        return None
-    name = text_of(key)
-    if definition.on == "hash":
-        fields = {text_of(field): value for field, value in reply.items()}
-        return _Raw(name, fields, fields)
-    found = json.loads(reply)
-    (root,) = found["$"]
-    return _Raw(name, root if isinstance(root, dict) else {"$": root}, found)
-
-
-def _values(definition: IndexDefinition, raw: _Raw) -> dict[str, Any]:
-    values = (
-        (attribute_name(each), _value(each, raw.found.get(each.identifier)))
-        for each in definition.attributes
-    )
-    return {name: value for name, value in values if value is not None}
 
 
 def _value(attribute: Attribute, found: Any) -> Any:
@@ -235,7 +240,3 @@ def _number(found: Any) -> float | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _escaped_pattern(prefix: str) -> bytes:
-    return encoded(re.sub(r"([\\*?\[\]])", r"\\\1", prefix))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
@@ -350,14 +350,23 @@ def _fitted(
 
     if fits(upper):
         return upper
-    parts = meaning.parts if isinstance(meaning, And) else (meaning,)
     kept: _Query = _ALL
-    for query in sorted((compiler.bounds(part).upper for part in parts), key=_length):
+    queries = (compiler.bounds(part).upper for part in _conditions(meaning))
+    for query in sorted(queries, key=_length):
         longer = _all_of([kept, query])
         if not fits(longer):
             break
         kept = longer
     return kept
+
+
+def _conditions(filter: Filter) -> Iterator[Filter]:
+    """What must all match, of nested conjunctions, too."""
+    if isinstance(filter, And):
+        for part in filter.parts:
+            yield from _conditions(part)
+    else:
+        yield filter
 
 
 def _length(query: _Query) -> int:

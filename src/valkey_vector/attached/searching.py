@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
-from valkey_vector.attached.documents import AttachedDocument, bring, scan, vector_of
+from valkey_vector.attached.documents import AttachedDocument, Brought, bring, scan, vector_of
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.server import describe_index
@@ -241,7 +241,7 @@ def _found(reply: Any) -> Mapping[bytes, Mapping[bytes, bytes] | None]:
 
 
 def _measurable(
-    page: Iterable[tuple[AttachedDocument, Mapping[str, Any]]],
+    page: Iterable[Brought],
     attribute: VectorAttribute,
     selection: AttributeFilter,
 ) -> Iterator[Row]:
