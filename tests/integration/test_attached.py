@@ -20,6 +20,7 @@ from valkey_vector import (
     F,
     FilterError,
     Flat,
+    Hnsw,
     Index,
     IndexDefinition,
     IndexMismatchError,
@@ -30,7 +31,9 @@ from valkey_vector import (
     NumericAttribute,
     Record,
     RequestTimeoutError,
+    Schema,
     TagAttribute,
+    TagField,
     TextAttribute,
     UnsupportedFeatureError,
     VectorAttribute,
@@ -448,6 +451,42 @@ def test_own_and_foreign_indexes_are_listed_apart(
         assert ListedIndex(
             name=f"{index_name}p", own=True, engine="native", server_name=None
         ) in list_indexes(plain)
+
+
+def test_the_tags_of_an_own_index_are_split_and_compared_as_its_schema_says(
+    connection: Connection, index_name: str
+) -> None:
+    genres = TagField("genre", separator=";", case_sensitive=False)
+    schema = Schema(
+        dimension=2,
+        algorithm=Hnsw(m=8, ef_construction=50, ef_runtime=20, initial_cap=50),
+        fields=(genres, TagField("city")),
+    )
+    own = Index.open(index_name, schema=schema, connection=connection, engine="search")
+    own.upsert(
+        [
+            Record(id="a", metadata={"genre": ["Crime", "Novel"], "city": "Rome;Paris"}),
+            Record(id="b", metadata={"genre": "novel"}),
+        ]
+    )
+    (listed,) = [each for each in list_indexes(connection) if each.name == index_name]
+    assert listed.server_name is not None
+    raw = Index.attach(listed.server_name, connection=connection)
+    assert raw.count(F("f_genre") == "NOVEL") == 2
+    assert raw.count(F("f_city") == "Rome;Paris") == 1
+    assert raw.count(F("f_city") == "rome;paris") == 0
+    told = raw.definition.attribute("vector")
+    assert isinstance(told, VectorAttribute)
+    assert (told.m, told.ef_construction) == (8, 50)
+    assert own.count(F("genre") == "novel") == 1, "filters of an own index go by the metadata"
+    facet = own.facets(["genre"])["genre"]
+    assert {(each.value, each.count) for each in facet.values} == {
+        ("Crime", 1), ("Novel", 1), ("novel", 1),
+    }  # fmt: skip
+    with pytest.raises(InvalidInputError, match="choose another separator"):
+        own.upsert([Record(id="c", metadata={"genre": ["a;b"]})])
+    with pytest.raises(IndexMismatchError, match="fields"):
+        Index.open(index_name, schema={"fields": {"genre": "tag"}}, connection=connection).count()
 
 
 def test_an_index_that_is_not_there_is_named(connection: Connection, index_name: str) -> None:

@@ -48,6 +48,7 @@ LAYERS = [
     {
         "metadata",
         "ordering",
+        "waiting",
         "tokens",
         "temporal",
         "vectors",

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from valkey_vector.catalog import CatalogEntry, declared_name
 from valkey_vector.connection import Argument, Capabilities
-from valkey_vector.document import CREATED, EXPIRES, TAG_LIST_SEPARATOR, TAGS, VECTOR
+from valkey_vector.document import CREATED, EXPIRES, TAGS, VECTOR
 from valkey_vector.engines.base import Row
 from valkey_vector.schema import (
     DeclaredField,
@@ -186,6 +186,7 @@ def _declared(field: DeclaredField) -> list[str]:
         case TextField():
             return [name, "TEXT"]
         case TagField():
-            return [name, "TAG", "SEPARATOR", TAG_LIST_SEPARATOR, "CASESENSITIVE"]
+            sensitive = ["CASESENSITIVE"] if field.case_sensitive else []
+            return [name, "TAG", "SEPARATOR", field.separator, *sensitive]
         case _:
             assert_never(field)
