@@ -159,6 +159,46 @@ def test_filters_on_raw_attributes(shop: AttachedIndex, filter: Any, found: list
     assert numbers(shop.search([0, 0], k=1, attribute="emb", filter=filter)) == numbers(hits)[:1]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fox", [0]),
+        ("the FOXES", [0]),
+        ("dog", [1]),
+        ("red dog", []),
+        ('fox | @x:{y} -bar "*"', []),
+        ("fox*", [0]),
+        ("-fox", [0]),
+        ("%%fox%%", [0]),
+        ("@colour:{red}", []),
+        ("the", []),
+        ("", []),
+        (" \x00\t", []),
+        ("日本 fox", []),
+        ("fox " * 2_500, [0]),
+    ],
+)
+def test_words_are_asked_of_the_servers_own_text(
+    shop: AttachedIndex, text: str, found: list[int]
+) -> None:
+    words = {"title": text}
+    assert numbers(shop.select(words=words)) == found
+    assert shop.count(words=words) == len(found)
+    assert numbers(shop.search([0, 0], attribute="emb", words=words)) == found
+    assert numbers(shop.select(F("price") < 6, words=words)) == [0] * found.count(0)
+    assert numbers(shop.select(F("color") == "red*", words=words)) == [1] * found.count(1)
+
+
+def test_words_that_cannot_be_asked_for_are_an_error(shop: AttachedIndex) -> None:
+    with pytest.raises(InvalidInputError, match="no text attribute 'color'; it has title"):
+        shop.select(words={"color": "red"})
+    with pytest.raises(InvalidInputError, match="at most 100 words"):
+        shop.count(words={"title": " ".join(f"w{n}" for n in range(101))})
+    wrong: Any = {"title": 5}
+    with pytest.raises(InvalidInputError, match="must be text"):
+        shop.search([0, 0], attribute="emb", words=wrong)
+
+
 def test_keys_are_filtered_on_and_brought(shop: AttachedIndex, index_name: str) -> None:
     keys = [
         f"{index_name}:p:2",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +13,20 @@ from hypothesis import strategies as st
 
 from dialect_guard import check
 from strategies import TEXTS, anything
-from valkey_vector import F, Filter, IndexDefinition, NumericAttribute, TagAttribute, TextAttribute
+from valkey_vector import (
+    F,
+    Filter,
+    IndexDefinition,
+    NumericAttribute,
+    TagAttribute,
+    TextAttribute,
+    TextOptions,
+    UnsupportedFeatureError,
+)
 from valkey_vector.attached.definition import Attribute, VectorAttribute
 from valkey_vector.attached.documents import document_of, key_pattern
 from valkey_vector.attached.filters import AttributeFilter, everything
+from valkey_vector.attached.words import words_query
 
 DEFINITION = IndexDefinition(
     name="idx",
@@ -113,6 +125,25 @@ def test_no_text_breaks_out_of_its_tag(text: str, path: str) -> None:
         inside = made.query.split("{", 1)[1]
         assert inside.endswith("} @n:[1 1])")
         assert "}" not in inside[: -len("} @n:[1 1])")].replace("\\}", "")
+
+
+@given(st.sampled_from(TEXTS) | anything)
+def test_no_text_breaks_out_of_its_words(text: str) -> None:
+    words = words_query({"x": text}, DEFINITION)
+    if words is not None:
+        schema = ["FT.CREATE", "idx", "SCHEMA", "x", "TEXT"]
+        check(["FT.SEARCH", "idx", words, "LIMIT", "0", "1"], schema=schema)
+        assert re.fullmatch(r"\(?(@x:[^@\s()|*%{}\[\]\\\"-]+ ?)+\)?", words)
+
+
+def test_words_are_cut_as_the_index_says() -> None:
+    assert words_query({"x": "State-of-the-art, state"}, DEFINITION) == "(@x:state @x:art)"
+    assert words_query({"x": "the"}, DEFINITION) is None
+    told = replace(DEFINITION, text=TextOptions(stop_words=("art",)))
+    assert words_query({"x": "the art"}, told) == "@x:the"
+    odd = replace(DEFINITION, text=TextOptions(punctuation=",."))
+    with pytest.raises(UnsupportedFeatureError, match="punctuation"):
+        words_query({"x": "a"}, odd)
 
 
 def test_a_query_that_is_too_large_keeps_its_short_conditions() -> None:

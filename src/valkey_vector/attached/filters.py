@@ -101,12 +101,14 @@ class AttributeFilter:
         nothing: whether it is certain that no document matches.
         exact: whether the query selects nothing else.
         meaning: what is checked on each document.
+        indispensable: whether the query also asks what cannot be checked on a document here.
     """
 
     query: str | None
     nothing: bool
     exact: bool
     meaning: Filter
+    indispensable: bool = False
 
     @classmethod
     def of(

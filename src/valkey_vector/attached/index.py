@@ -21,7 +21,7 @@ from valkey_vector.attached.documents import (
     AttachedHit,
     bring,
 )
-from valkey_vector.attached.searching import AttachedSearch
+from valkey_vector.attached.searching import AttachedSearch, Choice
 from valkey_vector.attached.server import describe_index
 from valkey_vector.catalog import Catalog, check_index_name
 from valkey_vector.connection import Connection
@@ -115,6 +115,7 @@ class AttachedIndex:
         k: int = 4,
         attribute: str | None = None,
         filter: FilterLike | None = None,
+        words: Mapping[str, str] | None = None,
         ef_runtime: int | None = None,
     ) -> list[AttachedHit]:
         """The k documents nearest to a vector, nearest first, ties by key; fewer only if there are fewer.
@@ -124,6 +125,8 @@ class AttachedIndex:
             k: at least 1. Beyond 10,000 all documents are compared.
             attribute: which vector attribute; may be left out if the index has one.
             filter: only documents that match.
+            words: text by text attribute: only documents that have all its words there, as the server reads and stems them. A
+                text without a word (of stop words alone) matches nothing.
             ef_runtime: of HNSW, candidates to look at; at least k and by default 100.
 
         Raises:
@@ -138,26 +141,33 @@ class AttachedIndex:
         return [
             _hit(document, distance, chosen.metric)
             for distance, document in self._searching.nearest(
-                chosen, asked, k, None if filter is None else as_filter(filter), ef_runtime
+                chosen, asked, k, _choice(filter, words), ef_runtime
             )
         ]
 
     def select(
-        self, filter: FilterLike | None = None, *, limit: int | None = None
+        self,
+        filter: FilterLike | None = None,
+        *,
+        words: Mapping[str, str] | None = None,
+        limit: int | None = None,
     ) -> list[AttachedDocument]:
         """The documents that match, in the order of their keys.
 
         Args:
             filter: which; None for all.
+            words: as for `search`.
             limit: at most so many; None for all.
         """
         check_window(None, 0, limit)
-        found = self._searching.select(None if filter is None else as_filter(filter))
+        found = self._searching.select(_choice(filter, words))
         return list(islice(found, limit))
 
-    def count(self, filter: FilterLike | None = None) -> int:
+    def count(
+        self, filter: FilterLike | None = None, *, words: Mapping[str, str] | None = None
+    ) -> int:
         """How many documents match. Where the server can tell, keys past their time to live count until it reclaims them."""
-        return self._searching.count(None if filter is None else as_filter(filter))
+        return self._searching.count(_choice(filter, words))
 
     def get(self, keys: Sequence[str]) -> list[AttachedDocument | None]:
         """Documents by their whole keys, in that order; None for a key that is not there, or of another type."""
@@ -247,6 +257,10 @@ class AttachedIndex:
 def _hit(document: AttachedDocument, distance: float, metric: Metric) -> AttachedHit:
     near = similarity(distance, metric)
     return AttachedHit(document=document, score=near, distance=distance, similarity=near)
+
+
+def _choice(filter: FilterLike | None, words: Mapping[str, str] | None) -> Choice:
+    return Choice(None if filter is None else as_filter(filter), words)
 
 
 def _is_own(connection: Connection, name: str) -> bool:

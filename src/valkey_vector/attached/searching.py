@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -12,7 +13,8 @@ from valkey_vector.attached.documents import AttachedDocument, Brought, bring, s
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.server import describe_index
-from valkey_vector.connection import Argument, Connection, SearchModule
+from valkey_vector.attached.words import words_query
+from valkey_vector.connection import Argument, Connection, Feature, SearchModule
 from valkey_vector.document import VECTOR
 from valkey_vector.engines.base import Row
 from valkey_vector.engines.comparison import nearest_of
@@ -22,12 +24,25 @@ from valkey_vector.filters.ast import Always, Filter
 from valkey_vector.vectors import Float32Array
 from valkey_vector.waiting import wait_until_indexed
 
-__all__ = ["AttachedSearch"]
+__all__ = ["AttachedSearch", "Choice"]
 
 _DEFAULT_EF = 100
 _FIRST = 100
 _MOST_FOUND = 100_000
 """Keys a search without a vector brings at most (search.max-nonvector-search-results-fetched)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which documents are asked for.
+
+    Attributes:
+        filter: that they match; None for all.
+        words: text by text attribute, of which they have every word.
+    """
+
+    filter: Filter | None
+    words: Mapping[str, str] | None
 
 
 class AttachedSearch:
@@ -49,11 +64,11 @@ class AttachedSearch:
         attribute: VectorAttribute,
         vector: Float32Array,
         k: int,
-        filter: Filter | None,
+        chosen: Choice,
         ef_runtime: int | None,
     ) -> list[tuple[float, AttachedDocument]]:
         """The k nearest documents that match with their distances, nearest first, ties by key."""
-        selection = self._selection(filter)
+        selection = self._selection(chosen)
         if selection.nothing:
             return []
         first = k if selection.exact else max(4 * k, _FIRST)
@@ -68,23 +83,23 @@ class AttachedSearch:
                 break
         return self._compared(attribute, vector, k, selection)
 
-    def select(self, filter: Filter | None) -> Iterator[AttachedDocument]:
+    def select(self, chosen: Choice) -> Iterator[AttachedDocument]:
         """The documents that match, in the order of their keys."""
-        selection = self._selection(filter)
+        selection = self._selection(chosen)
         keys = sorted(chain.from_iterable(self._keys(selection)))
         for document, _ in chain.from_iterable(bring(self._connection, self._definition, keys)):
             if selection.matches(document.key, document.values):
                 yield document
 
-    def count(self, filter: Filter | None) -> int:
+    def count(self, chosen: Choice) -> int:
         """How many documents match."""
-        selection = self._selection(filter)
+        selection = self._selection(chosen)
         if selection.nothing:
             return 0
         query = self._query(selection)
         if selection.exact and query is not None:
             return self._total(query)
-        return sum(1 for _ in self.select(filter))
+        return sum(1 for _ in self.select(chosen))
 
     def indexed_share(self) -> float:
         """How much of the index is searchable already, 0 to 1."""
@@ -99,14 +114,24 @@ class AttachedSearch:
         capabilities = self._capabilities
         return capabilities.cluster and capabilities.module is SearchModule.VALKEY_SEARCH
 
-    def _selection(self, filter: Filter | None) -> AttributeFilter:
-        return AttributeFilter.of(
-            Always() if filter is None else filter,
+    def _selection(self, chosen: Choice) -> AttributeFilter:
+        words: str | None = None
+        if chosen.words:
+            self._capabilities.require(Feature.TEXT)
+            words = words_query(chosen.words, self._definition)
+        compiled = AttributeFilter.of(
+            Always() if chosen.filter is None else chosen.filter,
             self._definition,
-            most_bytes=self._capabilities.max_query_bytes - 256,
-            most_terms=self._capabilities.max_query_terms,
+            most_bytes=self._capabilities.max_query_bytes - 256 - len((words or "").encode()),
+            most_terms=self._capabilities.max_query_terms - (words or "").count("@") - 1,
             list_paths=self._capabilities.module is SearchModule.REDISEARCH,
         )
+        if not chosen.words:
+            return compiled
+        if words is None:
+            return replace(compiled, nothing=True)
+        query = words if compiled.query is None else f"({words} {compiled.query})"
+        return replace(compiled, query=query, indispensable=True)
 
     def _found_nearest(
         self,
@@ -185,10 +210,10 @@ class AttachedSearch:
                     yield list(_found(reply))
                     return
                 most = int(reply[0])  # some more were written since
-        if self._definition.condition is not None:
+        if self._definition.condition is not None or selection.indispensable:
             raise UnsupportedFeatureError(
-                f"going through more than {_MOST_FOUND:,} documents",
-                f"index {self._definition.name!r} with the condition {self._definition.condition!r}",
+                f"going through more than {_MOST_FOUND:,} documents that only the server can tell",
+                f"index {self._definition.name!r}",
                 "a filter that selects fewer",
             )
         yield from scan(self._connection, self._definition)
