@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from round_trips import CommandLog
-from servers import Server
+from servers import Server, start_server
 from valkey_vector import (
     AttachedIndex,
     ConfigurationError,
@@ -564,6 +564,31 @@ def test_scopes_of_a_cluster_are_refused_elsewhere(shop: AttachedIndex) -> None:
     wrong: Any = "galaxy"
     with pytest.raises(ConfigurationError, match="galaxy"):
         shop.describe(wrong)
+
+
+def test_an_index_of_a_cluster_is_attached_and_listed() -> None:
+    with (
+        start_server(search=True, cluster=True) as server,
+        Connection.open(server.url) as connection,
+    ):
+        definition = IndexDefinition(
+            name="foreign",
+            prefixes=("f:",),
+            attributes=(VectorAttribute("v", dimension=2, metric=Metric.L2), TagAttribute("t")),
+        )
+        assert create_index(connection, definition)
+        for number in range(9):
+            document = ["v", vector(number, 0), "t", "*" if number % 2 else "even"]
+            connection.execute("HSET", f"f:{number}", *document)
+        index = Index.attach("foreign", connection=connection)
+        assert numbers(index.search([0, 0], k=2, filter=F("t") == "*")) == [1, 3]
+        assert index.count(F("t") == "even") == 5
+        assert len(index.select()) == 9
+        assert list_indexes(connection) == [
+            ListedIndex(name="foreign", own=False, engine="search", server_name="foreign")
+        ]
+        with pytest.raises(UnsupportedFeatureError, match="a cluster with Valkey-Search"):
+            index.describe("cluster")
 
 
 def test_opening_by_url_and_closing(search_server: Server, shop: AttachedIndex) -> None:

@@ -12,9 +12,13 @@ from valkey_vector.connection import Argument, Capabilities
 from valkey_vector.document import EXPIRES
 from valkey_vector.engines import search_commands as commands
 from valkey_vector.engines.base import Row
+from valkey_vector.engines.documents import in_batches
 from valkey_vector.filters.plan import NoDocument, Plan, Range, all_of
 
 __all__ = ["CountingSearchEngine"]
+
+_BATCH = 100
+"""Counts in one round trip, so that a single one stays well within the time a request may take."""
 
 
 class CountingSearchEngine(ABC):
@@ -49,27 +53,16 @@ class CountingSearchEngine(ABC):
         return self.counts([plan])[0]
 
     def counts(self, plans: Sequence[Plan]) -> list[int]:
-        """How many documents each of several plans selects, in one round trip.
+        """How many documents each of several plans selects, in one round trip for each 100.
 
         Keys past their time to live stay in the server's index until it reclaims them, so they are counted
         in the same round trip and subtracted.
         """
-        asked = list(dict.fromkeys(plan for plan in plans if self._is_one_query(plan)))
-        if asked:
-            self._make_ready()
-        now = float(int((time.time() + self._server_ahead) * 1000))
-        pairs = [(plan, all_of([plan, Range(EXPIRES, high=now)])) for plan in asked]
-        counted = [
-            commands.count_command(self.entry, self._selecting(each))
-            for pair in pairs
-            for each in pair
-        ]
-        totals = [commands.total(reply) for reply in (self._ask(counted) if counted else ())]
-        known = dict(zip(asked, zip(totals[::2], totals[1::2], strict=True), strict=True))
+        known: dict[Plan, int] = {}
+        for batch in in_batches(list(dict.fromkeys(filter(self._is_one_query, plans))), _BATCH):
+            known.update(zip(batch, self._totals(batch), strict=True))
         return [
-            max(0, known[plan][0] - known[plan][1])
-            if plan in known
-            else sum(len(page) for page in self.select(plan, ()))
+            known[plan] if plan in known else sum(len(page) for page in self.select(plan, ()))
             for plan in plans
         ]
 
@@ -85,6 +78,19 @@ class CountingSearchEngine(ABC):
         )
         held = (commands.groups(reply, field) for reply, field in zip(replies, fields, strict=True))
         return [None if len(values) > most else values for values in held]
+
+    def _totals(self, plans: Sequence[Plan]) -> Iterator[int]:
+        self._make_ready()
+        now = float(int((time.time() + self._server_ahead) * 1000))
+        queries = [
+            self._selecting(each)
+            for plan in plans
+            for each in (plan, all_of([plan, Range(EXPIRES, high=now)]))
+        ]
+        replies = self._ask([commands.count_command(self.entry, query) for query in queries])
+        totals = [commands.total(reply) for reply in replies]
+        for there, expired in zip(totals[::2], totals[1::2], strict=True):
+            yield max(0, there - expired)
 
     def _is_one_query(self, plan: Plan) -> bool:
         """Whether a single query without a vector selects what the plan does."""
