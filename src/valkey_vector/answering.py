@@ -18,11 +18,11 @@ from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Everything, Plan, SlotKind, compile_filter
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.metadata import MISSING, load, lookup
-from valkey_vector.ordering import sort_key
 from valkey_vector.ranking import similarity
 from valkey_vector.record import Hit
 from valkey_vector.schema import Metric
 from valkey_vector.temporal import is_temporal
+from valkey_vector.value_order import sort_key
 from valkey_vector.vectors import Float32Array
 
 __all__ = [

@@ -578,7 +578,12 @@ def test_an_index_of_a_cluster_is_attached_and_listed() -> None:
         )
         assert create_index(connection, definition)
         for number in range(9):
-            document = ["v", vector(number, 0), "t", "*" if number % 2 else "even"]
+            document: list[str | bytes] = [
+                "v",
+                vector(number, 0),
+                "t",
+                "*" if number % 2 else "even",
+            ]
             connection.execute("HSET", f"f:{number}", *document)
         index = Index.attach("foreign", connection=connection)
         assert numbers(index.search([0, 0], k=2, filter=F("t") == "*")) == [1, 3]

@@ -47,7 +47,7 @@ LAYERS = [
     {"embedded"},
     {
         "metadata",
-        "ordering",
+        "value_order",
         "waiting",
         "tokens",
         "temporal",

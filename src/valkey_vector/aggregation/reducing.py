@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any, Protocol, assert_never
 
 from valkey_vector.aggregation.rows import Line, group_key, place, shown, simplest
-from valkey_vector.ordering import is_orderable, sort_key
 from valkey_vector.query.aggregate import (
     Average,
     Count,
@@ -21,6 +20,7 @@ from valkey_vector.query.aggregate import (
     StandardDeviation,
     Sum,
 )
+from valkey_vector.value_order import is_orderable, sort_key
 
 __all__ = ["Accumulator", "accumulator"]
 

@@ -8,8 +8,8 @@ from typing import Any, assert_never
 
 from valkey_vector.filters.ast import Source
 from valkey_vector.metadata import MISSING, lookup
-from valkey_vector.ordering import is_orderable, sort_key
 from valkey_vector.temporal import instant, is_temporal
+from valkey_vector.value_order import is_orderable, sort_key
 
 __all__ = ["Line", "group_key", "place", "shown", "simplest"]
 

@@ -15,8 +15,8 @@ from valkey_vector.aggregation.expressions import value_of
 from valkey_vector.aggregation.reducing import Accumulator, accumulator
 from valkey_vector.aggregation.rows import Line, group_key, place, shown, simplest
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.ordering import sort_key
 from valkey_vector.query.aggregate import Apply, GroupBy, Limit, SortBy, Step, Unwind, Where
+from valkey_vector.value_order import sort_key
 
 __all__ = ["run"]
 

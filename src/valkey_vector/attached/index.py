@@ -39,19 +39,12 @@ from valkey_vector.waiting import wait_until_indexed
 
 __all__ = ["AttachedIndex"]
 
-_DEFAULT_EF = 100
-_FIRST = 100
-_MOST_FOUND = 100_000
-"""Keys a search without a vector brings at most (search.max-nonvector-search-results-fetched)."""
-
-_Found = tuple[AttachedDocument, Mapping[str, Any]]
-
 
 class AttachedIndex:
     """An index of the server's search module, by its own attributes: for search, and for nothing else.
 
     Open one with `Index.attach`. Filters are on the index's attributes (``F("category") == "red"``) and on the key (``F.id``); what
-    they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.filters`. Every document is brought by its key and
+    they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.meaning`. Every document is brought by its key and
     checked before it is returned. Thread-safe; every method has an asynchronous twin.
 
     On Valkey-Search 1.2 what a JSON path leads to is only searchable if it is one value, not a list: filters on paths such as

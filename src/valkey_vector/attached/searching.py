@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
 from valkey_vector.attached.documents import AttachedDocument, Brought, bring, scan, vector_of
@@ -15,12 +18,10 @@ from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.server import describe_index
 from valkey_vector.attached.words import words_query
 from valkey_vector.connection import Argument, Connection, Feature, SearchModule
-from valkey_vector.document import VECTOR
-from valkey_vector.engines.base import Row
-from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.search_commands import distance_of, index_is_missing
 from valkey_vector.errors import IndexNotFoundError, ServerError, UnsupportedFeatureError
 from valkey_vector.filters.ast import Always, Filter
+from valkey_vector.ranking import distances
 from valkey_vector.vectors import Float32Array
 from valkey_vector.waiting import wait_until_indexed
 
@@ -73,12 +74,12 @@ class AttachedSearch:
             return []
         first = k if selection.exact else max(4 * k, _FIRST)
         for asked in _growing(first, self._capabilities.max_knn):
-            distances = self._found_nearest(attribute, vector, asked, selection.query, ef_runtime)
-            passing = self._passing(distances, selection)
+            found = self._found_nearest(attribute, vector, asked, selection.query, ef_runtime)
+            passing = self._passing(found, selection)
             if len(passing) >= k:
                 return passing[:k]
-            if len(distances) < asked:
-                if self._are_all(selection, len(distances)):
+            if len(found) < asked:
+                if self._are_all(selection, len(found)):
                     return passing
                 break
         return self._compared(attribute, vector, k, selection)
@@ -162,12 +163,12 @@ class AttachedSearch:
         return {key: distance for distance, key in sorted(measured)}
 
     def _passing(
-        self, distances: Mapping[bytes, float], selection: AttributeFilter
+        self, measured: Mapping[bytes, float], selection: AttributeFilter
     ) -> list[tuple[float, AttachedDocument]]:
         """The documents of keys that match, with their distances."""
-        found = chain.from_iterable(bring(self._connection, self._definition, list(distances)))
+        found = chain.from_iterable(bring(self._connection, self._definition, list(measured)))
         return [
-            (distances[encoded(document.key)], document)
+            (measured[encoded(document.key)], document)
             for document, _ in found
             if selection.matches(document.key, document.values)
         ]
@@ -185,17 +186,15 @@ class AttachedSearch:
         selection: AttributeFilter,
     ) -> list[tuple[float, AttachedDocument]]:
         """The k nearest by comparing every document that matches: what the graph did not reach is found, too."""
-
-        def pages() -> Iterator[list[Row]]:
-            for keys in self._keys(selection):
-                for page in bring(self._connection, self._definition, keys):
-                    yield list(_measurable(page, attribute, selection))
-
-        nearest = nearest_of(pages(), vector, k, attribute.metric)
-        return self._passing(
-            {encoded(key): distance for distance, key in nearest},
-            selection,
-        )
+        best: list[tuple[float, bytes]] = []
+        for keys in self._keys(selection):
+            for page in bring(self._connection, self._definition, keys):
+                measurable = dict(_vectors(page, attribute, selection))
+                if measurable:
+                    stacked = np.stack(list(measurable.values()))
+                    measured = distances(stacked, vector, attribute.metric).tolist()
+                    best = heapq.nsmallest(k, [*best, *zip(measured, measurable, strict=True)])
+        return self._passing({key: distance for distance, key in best}, selection)
 
     def _keys(self, selection: AttributeFilter) -> Iterator[list[bytes]]:
         """Keys of at least all documents that match."""
@@ -265,13 +264,12 @@ def _found(reply: Any) -> Mapping[bytes, Mapping[bytes, bytes] | None]:
     return found
 
 
-def _measurable(
-    page: Iterable[Brought],
-    attribute: VectorAttribute,
-    selection: AttributeFilter,
-) -> Iterator[Row]:
+def _vectors(
+    page: Iterable[Brought], attribute: VectorAttribute, selection: AttributeFilter
+) -> Iterator[tuple[bytes, Float32Array]]:
+    """Keys and vectors of the documents that match and have one."""
     for document, found in page:
         if selection.matches(document.key, document.values):
             vector = vector_of(found, attribute)
             if vector is not None:
-                yield Row(document.key, {VECTOR: vector.tobytes()})
+                yield encoded(document.key), vector
