@@ -7,7 +7,7 @@ from typing import Any
 
 from valkey_vector import aggregating
 from valkey_vector.aggregating import Facet
-from valkey_vector.arguments import FilterLike, as_filter, check_window
+from valkey_vector.arguments import FilterLike, as_filter, check_limit
 from valkey_vector.asynchrony import twin
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field
@@ -62,7 +62,8 @@ class AggregatingIndex:
         paths = list(dict.fromkeys(keys))
         for path in paths:
             Field(path)
-        check_window(None, 0, limit)
+        if limit is not None:
+            check_limit(limit, "limit")
         chosen = None if filter is None else as_filter(filter)
         return self._lifecycle.read(
             lambda engine: aggregating.facets(self._lifecycle, engine, paths, chosen, limit),

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self
 
-from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k, check_window
+from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k, check_limit
 from valkey_vector.asynchrony import twin
 from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
 from valkey_vector.attached.description import (
@@ -152,7 +152,8 @@ class AttachedIndex:
             words: as for `search`.
             limit: at most so many; None for all.
         """
-        check_window(None, 0, limit)
+        if limit is not None:
+            check_limit(limit, "limit")
         found = self._searching.select(_choice(filter, words))
         return list(islice(found, limit))
 

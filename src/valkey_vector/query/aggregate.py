@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
-from valkey_vector.arguments import FilterLike, as_filter, check_window
+from valkey_vector.arguments import FilterLike, as_filter, check_limit
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import And, Field, Filter, Not, Or, Source
 from valkey_vector.query.expressions import Expression, as_expression, items_of
@@ -227,7 +227,8 @@ class Limit:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        check_window(None, self.offset, self.count)
+        check_limit(self.offset, "offset")
+        check_limit(self.count, "limit")
 
 
 Step: TypeAlias = GroupBy | Apply | Unwind | Where | SortBy | Limit
