@@ -111,7 +111,7 @@ def search_server() -> Iterator[Server]:
     elif os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
         yield from _bundle()
     else:
-        with start_server(search=True) as server:
+        with start_server(search=True, json=True) as server:
             yield from _listed(server)
 
 

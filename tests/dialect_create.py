@@ -60,8 +60,8 @@ def parse_create(words: Words, dialect: Dialect) -> tuple[str, IndexSchema]:
 
 def _parse_placement(words: Words, name: str, dialect: Dialect) -> None:
     """ON and PREFIX, in this order and before everything else."""
-    if words.take("ON") and words.next("a type").upper() != "HASH":
-        raise DialectError("only hashes can be indexed without a further module")
+    if words.take("ON") and words.next("a type").upper() not in ("HASH", "JSON"):
+        raise DialectError(f"neither hashes nor JSON: {words.last!r}")
     tag = _hash_tag(name)
     if tag is not None and not dialect.text:
         raise DialectError("Index name must not contain a hash tag")

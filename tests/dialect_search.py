@@ -154,6 +154,7 @@ class Aggregate(_Command):
         self._loaded: list[str] = []
         self._made = {"__key"}
         self._used: set[str] = set()
+        self._left: set[str] | None = None  # what a GROUPBY leaves of the rows; None before one
 
     def check(self) -> None:
         while self._words:
@@ -197,10 +198,13 @@ class Aggregate(_Command):
             self._loaded.append(name)
 
     def _group_by(self) -> None:
+        keys: set[str] = set()
         for _ in range(self._words.number("GROUPBY", 1, 1000)):
             if not self._words.next("a field").startswith("@"):
                 raise DialectError("Group field reference must start with '@'")
             self._use(self._words.last)
+            keys.add(self._words.last[1:])
+        made: set[str] = set()
         while self._words.take("REDUCE"):
             reducer = self._words.next("a reducer").upper()
             if reducer not in _REDUCER_ARGUMENTS:
@@ -210,6 +214,8 @@ class Aggregate(_Command):
                 self._use(self._words.next("an argument"))
             if self._words.peek() == "AS":
                 self._name_result("REDUCE")
+                made.add(self._words.last)
+        self._left = keys | made
 
     def _sort_by(self) -> None:
         keys = self._words.part(self._words.number("SORTBY", 1, 1000))
@@ -220,12 +226,17 @@ class Aggregate(_Command):
             self._words.number("MAX", 0, MAX_UNSIGNED)
 
     def _use(self, expression: str) -> None:
-        self._used.update(_REFERENCE.findall(expression))
+        names = set(_REFERENCE.findall(expression))
+        if self._left is not None and (gone := names - self._left):
+            raise DialectError(f"{sorted(gone)} is gone after GROUPBY: empty in every row")
+        self._used |= names
 
     def _name_result(self, stage: str) -> None:
         if not self._words.take("AS"):
             raise DialectError(f"`AS` argument to {stage} clause is missing")
         self._made.add(self._words.next("a name"))
+        if self._left is not None:
+            self._left.add(self._words.last)
 
     def _refuse_vector(self, name: str) -> None:
         if self._schema is not None and self._schema.fields[name].kind == "VECTOR":

@@ -1,5 +1,25 @@
 """A vector index on Valkey for LLM applications: the core, which knows no framework."""
 
+from valkey_vector.aggregating import Facet, FacetValue
+from valkey_vector.attached.definition import (
+    IndexDefinition,
+    NumericAttribute,
+    TagAttribute,
+    TextAttribute,
+    TextOptions,
+    VectorAttribute,
+)
+from valkey_vector.attached.documents import AttachedDocument, AttachedHit
+from valkey_vector.attached.index import AttachedIndex
+from valkey_vector.attached.server import (
+    ListedIndex,
+    acreate_index,
+    adescribe_index,
+    alist_indexes,
+    create_index,
+    describe_index,
+    list_indexes,
+)
 from valkey_vector.connection import (
     Address,
     Capabilities,
@@ -46,6 +66,9 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Address",
     "Answer",
+    "AttachedDocument",
+    "AttachedHit",
+    "AttachedIndex",
     "AuthenticationError",
     "Capabilities",
     "ConfigurationError",
@@ -55,6 +78,8 @@ __all__ = [
     "CountQuery",
     "DuplicateIdError",
     "F",
+    "Facet",
+    "FacetValue",
     "FieldExpression",
     "Filter",
     "FilterError",
@@ -64,11 +89,14 @@ __all__ = [
     "Hnsw",
     "IamSettings",
     "Index",
+    "IndexDefinition",
     "IndexInfo",
     "IndexMismatchError",
     "IndexNotFoundError",
     "InvalidInputError",
+    "ListedIndex",
     "Metric",
+    "NumericAttribute",
     "NumericField",
     "OrderBy",
     "PartialWriteError",
@@ -79,16 +107,26 @@ __all__ = [
     "Schema",
     "SearchModule",
     "ServerError",
+    "TagAttribute",
     "TagField",
+    "TextAttribute",
     "TextField",
+    "TextOptions",
     "TlsSettings",
     "UnsupportedFeatureError",
     "ValkeyVectorError",
+    "VectorAttribute",
     "VectorField",
     "VectorQuery",
     "WritePolicy",
     "WriteResult",
     "__version__",
+    "acreate_index",
+    "adescribe_index",
+    "alist_indexes",
     "all_of",
     "any_of",
+    "create_index",
+    "describe_index",
+    "list_indexes",
 ]

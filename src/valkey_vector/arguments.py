@@ -10,7 +10,7 @@ from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.dict_dialect import from_dict
 from valkey_vector.tokens import is_unicode
 
-__all__ = ["FilterLike", "as_filter", "check_ids", "check_k"]
+__all__ = ["FilterLike", "as_filter", "check_ids", "check_k", "check_limit"]
 
 FilterLike: TypeAlias = Filter | Mapping[str, Any]
 """A filter expression (``F("year") > 2000``) or the dict dialect (``{"year": {"$gt": 2000}}``)."""
@@ -53,3 +53,14 @@ def check_ids(ids: Sequence[str]) -> list[str]:
         if not is_unicode(id):
             raise InvalidInputError(f"the id {id!r} holds a lone surrogate")
     return listed
+
+
+def check_limit(value: int, name: str) -> int:
+    """The number, if it is a whole one from 0 on.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidInputError(f"{name} must be a whole number from 0 on, not {value!r}")
+    return value

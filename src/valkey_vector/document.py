@@ -20,6 +20,7 @@ from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.record import Metadata, Record
 from valkey_vector.schema import (
     MAIN_VECTOR,
+    TAG_LIST_SEPARATOR,
     DeclaredField,
     NumericField,
     Schema,
@@ -38,7 +39,6 @@ __all__ = [
     "PARENT",
     "PAYLOAD",
     "TAGS",
-    "TAG_LIST_SEPARATOR",
     "VECTOR",
     "Prepared",
     "decode_record",
@@ -54,9 +54,6 @@ __all__ = [
 CONTENT, METADATA, VECTOR = "content", "metadata", MAIN_VECTOR
 PARENT, PAYLOAD = "parent", "payload"
 CREATED, EXPIRES = "created", "expires"
-
-TAG_LIST_SEPARATOR = "\x1f"
-"""Between the texts of a declared tag field that is a list."""
 
 LARGEST_RECORD = 4 * 1024 * 1024
 """Bytes of content and metadata. Valkey-Search 1.2 silently drops what is over 5 MiB from a reply
@@ -326,6 +323,16 @@ def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[
             yield declared_name(field.path), text.encode("utf-8")
 
 
+def _checked_tags(field: TagField, tags: list[str], owner: str) -> list[str]:
+    """The texts of a list; with a separator of the user's choice none may hold it: it would be two tags."""
+    if field.separator != TAG_LIST_SEPARATOR and any(field.separator in tag for tag in tags):
+        raise InvalidInputError(
+            f"metadata {field.path!r} of {owner} has a text with {field.separator!r} in it, at which the schema has the "
+            "server split it; choose another separator"
+        )
+    return tags
+
+
 def _declared_value(field: DeclaredField, value: Any, owner: str) -> str:
     match field:
         case NumericField():
@@ -338,7 +345,7 @@ def _declared_value(field: DeclaredField, value: Any, owner: str) -> str:
             if isinstance(value, str):
                 return value
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
-                return TAG_LIST_SEPARATOR.join(value)
+                return field.separator.join(_checked_tags(field, value, owner))
         case _:
             assert_never(field)
     raise InvalidInputError(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from valkey_vector.asynchrony import twin
+from valkey_vector.attached.index import AttachedIndex
+from valkey_vector.concurrency import offload
 from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
-from valkey_vector.errors import ConfigurationError, RequestTimeoutError
+from valkey_vector.errors import ConfigurationError
+from valkey_vector.index_aggregating import AggregatingIndex
 from valkey_vector.index_reading import ReadableIndex
 from valkey_vector.index_writing import WritableIndex
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.schema import Algorithm, Metric, Schema
+from valkey_vector.waiting import wait_until_indexed
 
 __all__ = ["Index"]
 
 
-class Index(ReadableIndex, WritableIndex):
+class Index(ReadableIndex, WritableIndex, AggregatingIndex):
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked
@@ -92,6 +95,30 @@ class Index(ReadableIndex, WritableIndex):
             raise not_found(name)
         return index
 
+    @staticmethod
+    def attach(
+        name: str, *, url: str | None = None, connection: Connection | None = None
+    ) -> AttachedIndex:
+        """Open an index of the server's search module that somebody else made, by its own attributes, for search only.
+
+        Args:
+            name: the index's name in FT.* commands.
+            url: the server (see `Connection.open`).
+            connection: an open connection to use instead; it is not closed with the index.
+
+        Raises:
+            IndexNotFoundError: the search module has no such index.
+            UnsupportedFeatureError: the server has no search module.
+        """
+        return AttachedIndex.open(name, url=url, connection=connection)
+
+    @staticmethod
+    async def aattach(
+        name: str, *, url: str | None = None, connection: Connection | None = None
+    ) -> AttachedIndex:
+        """`attach`, awaited."""
+        return await offload(AttachedIndex.open, name, url=url, connection=connection)
+
     @property
     def name(self) -> str:
         """The index's name."""
@@ -125,24 +152,22 @@ class Index(ReadableIndex, WritableIndex):
         """
         self._lifecycle.write(lambda _: None, None)
 
-    def wait_until_indexed(self, timeout: float = 60.0) -> None:
+    def wait_until_indexed(self, timeout: float = 60.0, *, progress: bool | None = None) -> None:
         """Wait until documents that were there before the index are searchable. Writes need no waiting.
 
         Args:
             timeout: seconds.
+            progress: show a bar; None shows one on a terminal if there is something to wait for.
 
         Raises:
             RequestTimeoutError: it took longer.
         """
-        deadline = time.monotonic() + timeout
-        pause = 0.005
-        while (share := self._lifecycle.read(lambda engine: engine.indexed_share(), 1.0)) < 1.0:
-            if time.monotonic() > deadline:
-                raise RequestTimeoutError(
-                    f"index {self.name!r} is {share:.0%} indexed after {timeout:g} s"
-                )
-            time.sleep(pause)
-            pause = min(0.5, 2 * pause)
+        wait_until_indexed(
+            lambda: self._lifecycle.read(lambda engine: engine.indexed_share(), 1.0),
+            self.name,
+            timeout,
+            progress,
+        )
 
     def info(self) -> IndexInfo:
         """Describe the index.

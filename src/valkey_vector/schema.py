@@ -8,7 +8,7 @@ searched as text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
@@ -34,6 +34,9 @@ MAIN_VECTOR = "vector"
 
 LARGEST_DIMENSION = 32_768
 """What Valkey-Search 1.2 accepts."""
+
+TAG_LIST_SEPARATOR = "\x1f"
+"""Between the texts of a declared tag field that is a list, unless the field says otherwise."""
 
 
 class Metric(StrEnum):
@@ -104,10 +107,33 @@ Algorithm: TypeAlias = Hnsw | Flat
 
 @dataclass(frozen=True, slots=True)
 class TagField:
-    """A metadata item of exact text, or a list of them, as a TAG field of its own."""
+    """A metadata item of exact text, or a list of them, as a TAG field of its own.
+
+    Attributes:
+        path: of the item.
+        separator: one ASCII character between the texts of a list, at which the server splits every text, too. It matters to those who
+            read the server's index by its attributes; filters of this library tell texts from lists by the metadata.
+        case_sensitive: likewise, whether ``Red`` and ``red`` are two for them.
+    """
 
     kind: ClassVar[Literal["tag"]] = "tag"
     path: str
+    separator: str = TAG_LIST_SEPARATOR
+    case_sensitive: bool = True
+
+    def __post_init__(self) -> None:
+        if (
+            not isinstance(self.separator, str)
+            or len(self.separator) != 1
+            or not self.separator.isascii()
+        ):
+            raise ConfigurationError(
+                f"the separator of field {self.path!r} must be one ASCII character, not {self.separator!r}"
+            )
+        if not isinstance(self.case_sensitive, bool):
+            raise ConfigurationError(
+                f"case_sensitive of field {self.path!r} must be True or False, not {self.case_sensitive!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +333,7 @@ class Schema:
             "dimension": self.dimension,
             "metric": self.metric.value,
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
-            "fields": [{"path": field.path, "kind": field.kind} for field in self.fields],
+            "fields": [{"kind": field.kind, **asdict(field)} for field in self.fields],
             "numeric_slots": self.numeric_slots,
             # Left out where there are none: so the record of an index has it from before there were any.
             **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
@@ -369,11 +395,13 @@ def _declared_fields(value: Any) -> Iterable[DeclaredField]:
         if not isinstance(item, Mapping) or not isinstance(item.get("path"), str):
             raise ConfigurationError(f"a declared field is a dict with path and kind, not {item!r}")
         kind = _KINDS.get(str(item.get("kind")))
-        if kind is None or len(item) > 2:
+        if kind is None:
             raise ConfigurationError(
                 f"the field {item['path']!r} must have a path and a kind out of {', '.join(_KINDS)}"
             )
-        yield kind(item["path"])
+        settings = {name: value for name, value in item.items() if name != "kind"}
+        _check_known(f"the field {item['path']!r}", settings, {each.name for each in fields(kind)})
+        yield kind(**settings)
 
 
 def _vector_field(value: Any) -> VectorField:

@@ -15,7 +15,7 @@ from valkey_vector.engines.steps import Steps, alone
 from valkey_vector.filters.ast import Field
 from valkey_vector.metadata import MISSING, load, lookup
 from valkey_vector.query import OrderBy
-from valkey_vector.temporal import instant, is_temporal
+from valkey_vector.value_order import sort_key
 
 __all__ = ["Window", "pages", "sort_rows", "windowed"]
 
@@ -94,7 +94,7 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
             if value is None or value is MISSING:
                 absent.append(pair)
             else:
-                present.append((_sort_key(value), pair))
+                present.append((sort_key(value), pair))
         present.sort(key=lambda keyed: keyed[0], reverse=order.descending)
         ordered = [pair for _, pair in present] + absent
     return [row for _, row in ordered]
@@ -129,17 +129,3 @@ class _Values:
                 if self._metadata is None:
                     self._metadata = load(self._row.fields[METADATA])
                 return lookup(self._metadata, field.path)
-
-
-def _sort_key(value: Any) -> tuple[int, Any]:
-    match value:
-        case bool():
-            return 0, value
-        case int() | float():
-            return (1, value) if value == value else (4, "")
-        case str():
-            return 3, value
-        case _ if is_temporal(value):
-            return 2, instant(value)
-        case _:
-            return 4, ""

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 EXAMPLES = [
     example
-    for document in ("README.md", "docs/queries.md")
+    for document in ("README.md", "docs/aggregates.md", "docs/queries.md")
     for example in BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
 ]
 
@@ -63,7 +64,13 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", *(f"docs/{n}.md" for n in ("filters", "queries", "servers", "design"))],
+    [
+        "README.md",
+        *(
+            f"docs/{name}.md"
+            for name in ("aggregates", "attach", "filters", "queries", "servers", "design")
+        ),
+    ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
@@ -123,6 +130,33 @@ def test_the_self_query_cookbook_runs(arguments: list[str], search_server: Serve
     assert within == sorted(within)
     assert within[-1] > 10
     assert "going through all of them" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_facets_of_the_cookbook_are_the_same_on_every_server(
+    arguments: list[str], search_server: Server
+) -> None:
+    ended = cooked("facets", *([*arguments, search_server.url] if arguments else []))
+    assert ended.returncode == 0, ended.stderr
+    assert ("search engine" if arguments else "native engine") in ended.stdout
+    counts = re.search(r"^(\d+) paragraphs stored", ended.stdout)
+    kinds = re.findall(r"^ +(\d+)  (?:text|indented|grammar|session)$", ended.stdout, re.MULTILINE)
+    assert counts is not None
+    assert sum(map(int, kinds[:4])) == int(counts[1])
+    assert len(re.findall(r"^    topic=", ended.stdout, re.MULTILINE)) == 5
+    assert "notions=exception" in ended.stdout
+
+
+def test_the_cookbook_attaches_to_what_others_wrote(search_server: Server) -> None:
+    ended = cooked("attach", "--url", search_server.url)
+    assert ended.returncode == 0, ended.stderr
+    assert "made by this library: False" in ended.stdout
+    assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) == 6
+    counts = list(map(int, re.findall(r"^(\d+) documents of tenant", ended.stdout, re.MULTILINE)))
+    with Connection.open(search_server.url) as connection:
+        assert not [key for keys in connection.scan("elsewhere_*") for key in keys]
+    assert all(counts)
+    assert sum(counts) == len(topics), "no document is of two tenants"
 
 
 @pytest.mark.parametrize(

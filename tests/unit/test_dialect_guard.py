@@ -47,6 +47,10 @@ ACCEPTED_CREATE = [
     "FT.CREATE e1 SCHEMA my-field AS my_field TAG",
     "FT.CREATE '' SCHEMA t TAG",
     "FT.CREATE e1 SKIPINITIALSCAN SCHEMA t TAG",
+    (
+        "FT.CREATE js ON JSON PREFIX 1 j: SCHEMA $.v AS v VECTOR HNSW 6 TYPE FLOAT32 DIM 4 "
+        "DISTANCE_METRIC COSINE $.t AS t TAG $.tags[*] AS tags TAG $.n AS n NUMERIC $.x AS x TEXT"
+    ),
 ]
 
 REJECTED_CREATE = [
@@ -54,7 +58,8 @@ REJECTED_CREATE = [
     ("FT.CREATE e1", "Missing argument"),
     ("FT.CREATE e1 SCHEMA", "attributes"),
     ("FT.CREATE e1 ON HASH t TAG", "expecting `SCHEMA`"),
-    ("FT.CREATE e1 ON JSON SCHEMA t TAG", "hashes"),
+    ("FT.CREATE e1 ON STRING SCHEMA t TAG", "neither hashes nor JSON"),
+    ("FT.CREATE js2 ON JSON SCHEMA $.t TAG", "contains invalid character"),
     ("FT.CREATE e1 PREFIX 1 a: ON HASH SCHEMA t TAG", "Unexpected parameter `ON`"),
     ("FT.CREATE e1 SCHEMA t WHAT", "Invalid field type"),
     ("FT.CREATE e1 SCHEMA g GEO", "Invalid field type"),
@@ -390,6 +395,8 @@ ACCEPTED_AGGREGATES = [
     "'@n:[-inf inf]' LOAD 1 @n LIMIT 0 2",
     "'*=>[KNN 3 @v $q AS s]' PARAMS 2 q VECTOR LOAD 2 @s @t DIALECT 2",
     "'*=>[KNN 3 @v $q AS s]' LOAD 2 @s @t SORTBY 2 @s DESC PARAMS 2 q VECTOR",
+    "'@n:[-inf inf]' LOAD 2 @t @n GROUPBY 1 @t REDUCE SUM 1 @n AS s FILTER @s>2 SORTBY 1 @t",
+    "'@n:[-inf inf]' LOAD 2 @t @n GROUPBY 1 @t REDUCE COUNT 0 AS c APPLY @c*2 AS d FILTER @d>2",
 ]
 
 REJECTED_AGGREGATES = [
@@ -406,6 +413,10 @@ REJECTED_AGGREGATES = [
     "'@n:[-inf inf]' LOAD 2 @t @n GROUPBY 1 @t REDUCE TOLIST 1 @n AS l",
     "'@n:[-inf inf]' LOAD 1 @t GROUPBY 1 @t REDUCE SUM 0 AS c",
     "'@n:[-inf inf]' LOAD 1 @n APPLY @n*2",
+    "'@n:[-inf inf]' LOAD 2 @t @n GROUPBY 1 @t REDUCE COUNT 0 AS c FILTER @n>2",
+    "'@n:[-inf inf]' LOAD 2 @t @n GROUPBY 1 @t REDUCE COUNT 0 AS c SORTBY 1 @n",
+    "'@n:[-inf inf]' LOAD 2 @t @n GROUPBY 1 @t REDUCE COUNT 0 AS c GROUPBY 1 @n",
+    "'@n:[-inf inf]' LOAD 1 @t GROUPBY 1 @t REDUCE FIRST_VALUE 1 @t AS c",
 ]
 
 

@@ -87,11 +87,20 @@ def test_single_settings_are_laid_over_a_schema() -> None:
         ({"fields": [{"path": "", "kind": "tag"}]}, "name"),
         ({"fields": [TagField("n"), NumericField("n")]}, "more than once"),
         ({"dimensions": 4}, "'dimensions'"),
+        ({"fields": [{"path": "t", "kind": "tag", "separator": "::"}]}, "separator of field 't'"),
+        ({"fields": [{"path": "t", "kind": "tag", "separator": "é"}]}, "ASCII"),
+        ({"fields": [{"path": "t", "kind": "tag", "case_sensitive": 1}]}, "case_sensitive"),
+        ({"fields": [{"path": "n", "kind": "numeric", "separator": ","}]}, "'separator'"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         Schema.from_dict(settings)
+
+
+def test_settings_of_a_tag_field_come_back_from_a_dict() -> None:
+    schema = Schema(fields=(TagField("t", separator=";", case_sensitive=False), TagField("u")))
+    assert Schema.from_dict(schema.to_dict()) == schema
 
 
 @pytest.mark.parametrize("wrong", [{"metric": "IP"}, {"algorithm": "HNSW"}, {"fields": ("n",)}])

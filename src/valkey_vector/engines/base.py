@@ -176,6 +176,13 @@ class Engine(Protocol):
         """`count`, in steps."""
         ...
 
+    def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
+        """For each hash field, what it holds among the documents a plan selects, as the server writes it.
+
+        None where the server cannot tell, or there is more than `most`.
+        """
+        ...
+
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
         """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
         fewer.

@@ -91,6 +91,15 @@ class NativeEngine:
         with self._lock:
             return self._replica.count(plan, self._now)
 
+    def values(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        fields: Sequence[str],
+        most: int,  # noqa: ARG002
+    ) -> list[list[str] | None]:
+        """Nothing: no index on the server groups by a field."""
+        return [None] * len(fields)
+
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
         """The k nearest of the documents a plan selects; exact, so `ef_runtime` is of no concern."""
         return self._measured(lambda: self._replica.nearest(near, k, plan, self._now), plan, fields)

@@ -14,8 +14,9 @@ from valkey_vector.engines.base import (
     WriteOutcome,
 )
 from valkey_vector.engines.search_reading import SearchReading, indexed_share
+from valkey_vector.engines.steps import alone, asking
 from valkey_vector.errors import ServerError
-from valkey_vector.filters.plan import Everything
+from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.record import WritePolicy
 
 __all__ = ["SearchEngine"]
@@ -61,6 +62,18 @@ class SearchEngine(SearchReading):
         replaced = self._documents.replace_metadata(replacements)
         self._index_now(lane=0)
         return replaced
+
+    def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
+        """What hash fields hold among the documents a plan selects, in one round trip."""
+        if isinstance(plan, NoDocument):
+            return [[] for _ in fields]
+        if not self._capabilities.filter_queries or len(self._pieces(plan)) > 1:
+            return [None] * len(fields)
+        query = self._selecting(plan)
+        asked = [commands.group_command(self.entry, query, field, most + 1) for field in fields]
+        replies = alone(self, asking(asked))
+        held = (commands.groups(reply, field) for reply, field in zip(replies, fields, strict=True))
+        return [None if len(values) > most else values for values in held]
 
     def info(self) -> IndexInfo:
         """Describe the index."""

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from valkey_vector.catalog import CatalogEntry, declared_name, vector_name
 from valkey_vector.connection import Argument, Capabilities
-from valkey_vector.document import CREATED, EXPIRES, TAG_LIST_SEPARATOR, TAGS, VECTOR
+from valkey_vector.document import CREATED, EXPIRES, TAGS, VECTOR
 from valkey_vector.engines.base import Near, Row
 from valkey_vector.schema import (
     DeclaredField,
@@ -28,6 +28,9 @@ __all__ = [
     "count_command",
     "create_command",
     "described",
+    "distance_of",
+    "group_command",
+    "groups",
     "index_is_missing",
     "knn_command",
     "page_command",
@@ -109,6 +112,23 @@ def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
     return ["FT.SEARCH", entry.search_index, query, "LIMIT", "0", "0", "DIALECT", "2"]
 
 
+def group_command(entry: CatalogEntry, query: str, field: str, most: int) -> list[Argument]:
+    """FT.AGGREGATE for what a field holds among the documents a query selects.
+
+    LOAD is needed: a field that is grouped by and not loaded is empty in every row (Valkey-Search 1.2.1).
+    """
+    command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["GROUPBY", "1", f"@{field}", "REDUCE", "COUNT", "0", "AS", "count"]
+    command += ["LIMIT", "0", str(most), "DIALECT", "2"]
+    return command
+
+
+def groups(reply: Any, field: str) -> list[str]:
+    """The values in a reply to FT.AGGREGATE; documents without one are a group without the field."""
+    found = (row.get(field.encode()) for row in reply)
+    return [value.decode(errors="replace") for value in found if value is not None]
+
+
 def flush_command(entry: CatalogEntry) -> list[Argument]:
     """FT.SEARCH, for one node, that finds nothing and makes the node index what scripts wrote.
 
@@ -136,7 +156,7 @@ def rows(reply: Any, prefix: str, metric: Metric) -> Iterator[Row]:
             continue
         fields = {name.decode(): value for name, value in pairs.items()}
         measured = fields.pop(DISTANCE, None)
-        distance = math.nan if measured is None else _distance(measured, metric)
+        distance = math.nan if measured is None else distance_of(measured, metric)
         yield Row(key.decode()[skip:], fields, distance)
 
 
@@ -161,7 +181,7 @@ def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _distance(text: bytes, metric: Metric) -> float:
+def distance_of(text: bytes, metric: Metric) -> float:
     """A zero vector has no direction: Valkey-Search reports the cosine distance 1, RediSearch NaN."""
     value = float(text)
     if math.isnan(value):
@@ -186,6 +206,7 @@ def _declared(field: DeclaredField) -> list[str]:
         case TextField():
             return [name, "TEXT"]
         case TagField():
-            return [name, "TAG", "SEPARATOR", TAG_LIST_SEPARATOR, "CASESENSITIVE"]
+            sensitive = ["CASESENSITIVE"] if field.case_sensitive else []
+            return [name, "TAG", "SEPARATOR", field.separator, *sensitive]
         case _:
             assert_never(field)

@@ -21,7 +21,7 @@ from valkey_vector.engines.base import Keep, Near, Row, StaleIndexError
 from valkey_vector.engines.comparison import compared
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
-from valkey_vector.engines.steps import Ask, Command, Steps, alone, send
+from valkey_vector.engines.steps import Ask, Steps, alone, asking, send
 from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
     Everything,
@@ -262,7 +262,8 @@ class SearchReading:
         while pages.more:
             query = self._selecting(pages.rest_of(plan))
             command = commands.page_command(self.entry, query, fields, pages.size)
-            if rows := pages.take(alone(self, _asking(command))):
+            (reply,) = alone(self, asking([command]))
+            if rows := pages.take(reply):
                 yield rows
 
     def _scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
@@ -322,11 +323,6 @@ class _Pages:
         newest = frozenset(row.id for row in rows if _age(row)[0] == last)
         self._seen = newest | (self._seen if self.size > self._usual else frozenset())
         return fresh
-
-
-def _asking(command: Command) -> Steps[Any]:
-    (reply,) = yield Ask([command])
-    return reply
 
 
 def _ef(near: Near, k: int) -> int | None:

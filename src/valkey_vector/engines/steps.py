@@ -19,7 +19,7 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 
-__all__ = ["Ask", "Asked", "Command", "Steps", "alone", "send", "together"]
+__all__ = ["Ask", "Asked", "Command", "Steps", "alone", "asking", "send", "together"]
 
 _T = TypeVar("_T")
 
@@ -78,6 +78,11 @@ def _executed(connection: Connection, command: Command) -> Reply | ServerError:
         raise
     except ServerError as error:
         return error
+
+
+def asking(commands: Sequence[Command]) -> Steps[list[Any]]:
+    """The operation of one step: commands, and their replies."""
+    return (yield Ask(commands))
 
 
 def alone(asked: Asked, steps: Steps[_T]) -> _T:

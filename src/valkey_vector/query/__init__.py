@@ -4,12 +4,74 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from valkey_vector.query.aggregate import (
+    AggregateQuery,
+    Apply,
+    Average,
+    Count,
+    CountDistinct,
+    Distinct,
+    FirstValue,
+    GroupBy,
+    Limit,
+    Maximum,
+    Minimum,
+    Reducer,
+    SortBy,
+    StandardDeviation,
+    Step,
+    Sum,
+    Unwind,
+    Where,
+)
+from valkey_vector.query.expressions import (
+    Arithmetic,
+    ArithmeticOperator,
+    Call,
+    Constant,
+    Expression,
+    Function,
+    Item,
+)
 from valkey_vector.query.order import OrderBy
 from valkey_vector.query.selection import CountQuery, FilterQuery
 from valkey_vector.query.vector import Threshold, VectorQuery
 from valkey_vector.record import Hit, Record
 
-__all__ = ["Answer", "CountQuery", "FilterQuery", "OrderBy", "Query", "Threshold", "VectorQuery"]
+__all__ = [
+    "AggregateQuery",
+    "Answer",
+    "Apply",
+    "Arithmetic",
+    "ArithmeticOperator",
+    "Average",
+    "Call",
+    "Constant",
+    "Count",
+    "CountDistinct",
+    "CountQuery",
+    "Distinct",
+    "Expression",
+    "FilterQuery",
+    "FirstValue",
+    "Function",
+    "GroupBy",
+    "Item",
+    "Limit",
+    "Maximum",
+    "Minimum",
+    "OrderBy",
+    "Query",
+    "Reducer",
+    "SortBy",
+    "StandardDeviation",
+    "Step",
+    "Sum",
+    "Threshold",
+    "Unwind",
+    "VectorQuery",
+    "Where",
+]
 
 Query: TypeAlias = VectorQuery | FilterQuery | CountQuery
 """Every kind of query. The union is closed: `valkey_vector.querying` answers each of its members."""

@@ -1,0 +1,1 @@
+"""Aggregates in plain Python: what every step of a query does with rows, on whichever engine they come from."""

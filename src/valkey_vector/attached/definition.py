@@ -1,0 +1,391 @@
+"""What FT.CREATE takes and FT.INFO tells: an index of a search module by its own attributes, as data.
+
+This is the index as the server knows it, over hashes or JSON documents that anybody writes. An `Index` of this library has a
+`Schema` instead. Source of the rules: the recorded behaviour of Valkey-Search 1.2.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias, assert_never
+
+from valkey_vector.connection import Argument
+from valkey_vector.errors import ConfigurationError
+from valkey_vector.schema import LARGEST_DIMENSION, Metric
+
+__all__ = [
+    "Attribute",
+    "DocumentType",
+    "IndexDefinition",
+    "NumericAttribute",
+    "OtherAttribute",
+    "TagAttribute",
+    "TextAttribute",
+    "TextOptions",
+    "VectorAttribute",
+    "attribute_name",
+]
+
+DocumentType: TypeAlias = Literal["hash", "json"]
+
+_PUNCTUATION = re.compile(r"[,.<>{}\[\]\"':;!@#$%^&*()\-+=~/\\|?]")
+"""What Valkey-Search does not allow in an attribute's name."""
+
+_LONGEST_TAG_FIELD = 256
+_LONGEST_NUMERIC_FIELD = 128
+_MOST_PREFIXES = 8
+_MOST_ATTRIBUTES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Where an attribute is, and what queries call it.
+
+    Attributes:
+        identifier: the hash field, or the JSON path (``$.address.city``).
+        alias: its name in queries; by default the hash field itself. A JSON path needs one.
+    """
+
+    identifier: str
+    alias: str | None = None
+
+    def _check(self) -> None:
+        if self.alias == self.identifier:
+            object.__setattr__(self, "alias", None)
+        for value in (self.identifier, attribute_name(self)):
+            if not isinstance(value, str) or not value:
+                raise ConfigurationError(
+                    f"an attribute needs a field and a name of non-empty text, not {value!r}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class TagAttribute(_Named):
+    """Exact texts.
+
+    Attributes:
+        identifier: the hash field, or the JSON path.
+        alias: its name in queries.
+        separator: one character at which a stored text is split into tags; there is no escape for it. Empty only where an existing
+            index says that texts are not split (RediSearch over JSON).
+        case_sensitive: whether ``Red`` and ``red`` are two; without, ASCII letters are compared without regard to case.
+    """
+
+    kind: ClassVar[Literal["TAG"]] = "TAG"
+    separator: str = ","
+    case_sensitive: bool = False
+
+    def __post_init__(self) -> None:
+        self._check()
+        if not isinstance(self.separator, str) or len(self.separator) > 1:
+            raise ConfigurationError(
+                f"the separator of tag attribute {attribute_name(self)!r} must be one character, not {self.separator!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NumericAttribute(_Named):
+    """Numbers, as doubles."""
+
+    kind: ClassVar[Literal["NUMERIC"]] = "NUMERIC"
+
+    def __post_init__(self) -> None:
+        self._check()
+
+
+@dataclass(frozen=True, slots=True)
+class TextAttribute(_Named):
+    """Running text (Valkey-Search 1.2 or RediSearch).
+
+    Attributes:
+        identifier: the hash field, or the JSON path.
+        alias: its name in queries.
+        stemming: whether words are also found in other forms.
+        suffix_trie: whether suffixes can be searched for.
+    """
+
+    kind: ClassVar[Literal["TEXT"]] = "TEXT"
+    stemming: bool = True
+    suffix_trie: bool = False
+
+    def __post_init__(self) -> None:
+        self._check()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorAttribute(_Named):
+    """Vectors of float32: in hashes as little-endian bytes, in JSON as a list of numbers.
+
+    Attributes:
+        identifier: the hash field, or the JSON path.
+        alias: its name in queries.
+        dimension: length of every vector, 1 to 32,768.
+        metric: COSINE, L2 or IP.
+        algorithm: HNSW or FLAT.
+        m, ef_construction, ef_runtime: of HNSW; None leaves them to the server.
+        initial_cap: vectors to make room for at first; None leaves it to the server, which may have told another number than was asked for.
+        block_size: of FLAT, likewise.
+        data_type: FLOAT32; an existing RediSearch index may have others, which cannot be searched here.
+    """
+
+    kind: ClassVar[Literal["VECTOR"]] = "VECTOR"
+    identifier: str = field(kw_only=False)
+    alias: str | None = field(default=None, kw_only=False)
+    dimension: int
+    metric: Metric = Metric.COSINE
+    algorithm: Literal["HNSW", "FLAT"] = "HNSW"
+    m: int | None = None
+    ef_construction: int | None = None
+    ef_runtime: int | None = None
+    initial_cap: int | None = None
+    block_size: int | None = None
+    data_type: str = "FLOAT32"
+
+    def __post_init__(self) -> None:
+        self._check()
+        object.__setattr__(self, "metric", Metric.parse(self.metric))
+        if self.algorithm not in ("HNSW", "FLAT"):
+            raise ConfigurationError(f"algorithm must be HNSW or FLAT, not {self.algorithm!r}")
+        for name, value, highest in (
+            ("dimension", self.dimension, LARGEST_DIMENSION),
+            ("m", self.m, 2_000_000),
+            ("ef_construction", self.ef_construction, 1_000_000),
+            ("ef_runtime", self.ef_runtime, 1_000_000),
+            ("initial_cap", self.initial_cap, None),
+            ("block_size", self.block_size, None),
+        ):
+            low = 2 if name == "m" else 1
+            if value is not None and not _is_within(value, low, highest):
+                raise ConfigurationError(
+                    f"{name} of vector attribute {attribute_name(self)!r} must be a whole number from {low}"
+                    + (f" to {highest}" if highest else " on")
+                    + f", not {value!r}"
+                )
+        only_hnsw = (self.m, self.ef_construction, self.ef_runtime)
+        if self.algorithm == "FLAT" and any(value is not None for value in only_hnsw):
+            raise ConfigurationError("m, ef_construction and ef_runtime are settings of HNSW")
+        if self.algorithm == "HNSW" and self.block_size is not None:
+            raise ConfigurationError("block_size is a setting of FLAT")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The parameters by their name in FT.CREATE."""
+        named = {
+            "TYPE": self.data_type,
+            "DIM": self.dimension,
+            "DISTANCE_METRIC": self.metric.value,
+            "INITIAL_CAP": self.initial_cap,
+            "M": self.m,
+            "EF_CONSTRUCTION": self.ef_construction,
+            "EF_RUNTIME": self.ef_runtime,
+            "BLOCK_SIZE": self.block_size,
+        }
+        return {name: str(value) for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAttribute(_Named):
+    """An attribute of a type that only RediSearch has; told, and neither filtered on nor created here.
+
+    Attributes:
+        identifier: the hash field, or the JSON path.
+        alias: its name in queries.
+        kind: its type.
+    """
+
+    kind: str = "UNKNOWN"
+
+
+Attribute: TypeAlias = (
+    TagAttribute | NumericAttribute | TextAttribute | VectorAttribute | OtherAttribute
+)
+"""One attribute of an index."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """How an index reads text; None leaves a setting to the server.
+
+    Attributes:
+        stop_words: words that are not indexed; empty for none of them.
+        punctuation: characters at which words end.
+        min_stem_size: letters of the shortest word that is stemmed.
+        offsets: whether the places of words are kept, which phrases need.
+        stemming: False for no stemming in any attribute.
+        language: only english is known to Valkey-Search 1.2.
+    """
+
+    stop_words: tuple[str, ...] | None = None
+    punctuation: str | None = None
+    min_stem_size: int | None = None
+    offsets: bool | None = None
+    stemming: bool | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDefinition:
+    """An index of a search module.
+
+    Attributes:
+        name: its name in FT.* commands.
+        on: ``hash`` or ``json``.
+        prefixes: what the keys of its documents begin with, at most 8 of them; none for every key.
+        attributes: what of a document is indexed.
+        skip_initial_scan: leave out documents that are there when the index is made. FT.INFO does not tell it.
+        text: how text is read.
+        condition: the expression a document must fulfil, of an existing RediSearch index.
+    """
+
+    name: str
+    on: DocumentType = "hash"
+    prefixes: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    skip_initial_scan: bool = False
+    text: TextOptions = field(default_factory=TextOptions)
+    condition: str | None = None
+
+    def attribute(self, name: str) -> Attribute | None:
+        """The attribute that queries call so, if there is one."""
+        return next((each for each in self.attributes if attribute_name(each) == name), None)
+
+    @property
+    def vectors(self) -> tuple[VectorAttribute, ...]:
+        """Its vector attributes."""
+        return tuple(each for each in self.attributes if isinstance(each, VectorAttribute))
+
+    def create_command(self) -> list[Argument]:
+        """FT.CREATE for this index.
+
+        Raises:
+            ConfigurationError: Valkey-Search would refuse it, or make another index than this.
+        """
+        self._check()
+        command: list[Argument] = ["FT.CREATE", self.name, "ON", self.on.upper()]
+        if self.prefixes:
+            command += ["PREFIX", str(len(self.prefixes)), *self.prefixes]
+        if self.skip_initial_scan:
+            command.append("SKIPINITIALSCAN")
+        command += _text_options(self.text)
+        command.append("SCHEMA")
+        for attribute in self.attributes:
+            command.append(attribute.identifier)
+            if attribute.alias is not None:
+                command += ["AS", attribute.alias]
+            command += _attribute_options(attribute)
+        return command
+
+    def _check(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigurationError(f"the name of an index must be text, not {self.name!r}")
+        if self.on not in ("hash", "json"):
+            raise ConfigurationError(f"on must be 'hash' or 'json', not {self.on!r}")
+        if self.condition is not None:
+            raise ConfigurationError("Valkey-Search has no FILTER: leave condition out")
+        if isinstance(self.prefixes, str) or len(self.prefixes) > _MOST_PREFIXES:
+            raise ConfigurationError(f"prefixes must be a tuple of at most {_MOST_PREFIXES} texts")
+        for prefix in self.prefixes:
+            if _hash_tag(prefix) != _hash_tag(self.name):
+                raise ConfigurationError(
+                    f"the prefix {prefix!r} and the index's name {self.name!r} must have the same hash tag, or none"
+                )
+        if not 0 < len(self.attributes) <= _MOST_ATTRIBUTES:
+            raise ConfigurationError(f"an index has 1 to {_MOST_ATTRIBUTES} attributes")
+        names = [attribute_name(each) for each in self.attributes]
+        identifiers = [each.identifier for each in self.attributes]
+        for attribute in self.attributes:
+            name = attribute_name(attribute)
+            if names.count(name) > 1 or identifiers.count(attribute.identifier) > 1:
+                raise ConfigurationError(f"the attribute {name!r} is there more than once")
+            if found := _PUNCTUATION.search(name):
+                raise ConfigurationError(
+                    f"an attribute's name has no punctuation, {name!r} has {found[0]!r}: give it an alias"
+                )
+            if self.on == "json" and not attribute.identifier.startswith("$"):
+                raise ConfigurationError(
+                    f"{attribute.identifier!r} is no JSON path: those begin with $"
+                )
+            _check_creatable(attribute)
+
+
+def attribute_name(attribute: Any) -> str:
+    """What queries call an attribute."""
+    name: str = attribute.identifier if attribute.alias is None else attribute.alias
+    return name
+
+
+def _check_creatable(attribute: Attribute) -> None:
+    name = attribute_name(attribute)
+    match attribute:
+        case OtherAttribute(kind=kind):
+            raise ConfigurationError(f"Valkey-Search has no attributes of type {kind} ({name!r})")
+        case TagAttribute(separator=separator):
+            if not separator or not separator.isascii():
+                raise ConfigurationError(
+                    f"the separator of {name!r} must be one ASCII character, not {separator!r}"
+                )
+            longest = _LONGEST_TAG_FIELD
+        case NumericAttribute():
+            longest = _LONGEST_NUMERIC_FIELD
+        case VectorAttribute(data_type=data_type):
+            if data_type != "FLOAT32":
+                raise ConfigurationError(f"Valkey-Search has FLOAT32 only, not {data_type}")
+            return
+        case TextAttribute():
+            return
+        case _:
+            assert_never(attribute)
+    if len(attribute.identifier) > longest:
+        raise ConfigurationError(
+            f"the field of {name!r} has more than {longest} characters, which {attribute.kind} does not take"
+        )
+
+
+def _attribute_options(attribute: Attribute) -> Iterator[str]:
+    yield attribute.kind
+    match attribute:
+        case TagAttribute(separator=separator, case_sensitive=case_sensitive):
+            yield from ("SEPARATOR", separator)
+            if case_sensitive:
+                yield "CASESENSITIVE"
+        case TextAttribute(stemming=stemming, suffix_trie=suffix_trie):
+            if not stemming:
+                yield "NOSTEM"
+            if suffix_trie:
+                yield "WITHSUFFIXTRIE"
+        case VectorAttribute():
+            settings = [word for pair in attribute.settings.items() for word in pair]
+            yield from (attribute.algorithm, str(len(settings)), *settings)
+        case NumericAttribute() | OtherAttribute():
+            pass
+        case _:
+            assert_never(attribute)
+
+
+def _text_options(options: TextOptions) -> Iterator[str]:
+    if options.language is not None:
+        yield from ("LANGUAGE", options.language)
+    if options.punctuation is not None:
+        yield from ("PUNCTUATION", options.punctuation)
+    if options.min_stem_size is not None:
+        yield from ("MINSTEMSIZE", str(options.min_stem_size))
+    if options.offsets is not None:
+        yield "WITHOFFSETS" if options.offsets else "NOOFFSETS"
+    if options.stemming is False:
+        yield "NOSTEM"
+    if options.stop_words is not None:
+        yield from ("STOPWORDS", str(len(options.stop_words)), *options.stop_words)
+
+
+def _hash_tag(text: str) -> str | None:
+    """What is between the first brace and the next closing one, unless that is nothing."""
+    _, _, rest = text.partition("{")
+    tag, closing, _ = rest.partition("}")
+    return tag if tag and closing else None
+
+
+def _is_within(value: Any, low: int, high: int | None) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and value >= low and (high is None or value <= high)

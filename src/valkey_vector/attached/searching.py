@@ -1,0 +1,275 @@
+"""How an attached index is searched: what the server finds is brought, checked, and where it may not be all, completed."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
+from valkey_vector.attached.documents import AttachedDocument, Brought, bring, scan, vector_of
+from valkey_vector.attached.encoding import encoded
+from valkey_vector.attached.filters import AttributeFilter, everything
+from valkey_vector.attached.server import describe_index
+from valkey_vector.attached.words import words_query
+from valkey_vector.connection import Argument, Connection, Feature, SearchModule
+from valkey_vector.engines.search_commands import distance_of, index_is_missing
+from valkey_vector.errors import IndexNotFoundError, ServerError, UnsupportedFeatureError
+from valkey_vector.filters.ast import Always, Filter
+from valkey_vector.ranking import distances
+from valkey_vector.vectors import Float32Array
+from valkey_vector.waiting import wait_until_indexed
+
+__all__ = ["AttachedSearch", "Choice"]
+
+_DEFAULT_EF = 100
+_FIRST = 100
+_MOST_FOUND = 100_000
+"""Keys a search without a vector brings at most (search.max-nonvector-search-results-fetched)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which documents are asked for.
+
+    Attributes:
+        filter: that they match; None for all.
+        words: text by text attribute, of which they have every word.
+    """
+
+    filter: Filter | None
+    words: Mapping[str, str] | None
+
+
+class AttachedSearch:
+    """Searches one index that somebody else made. Thread-safe.
+
+    Args:
+        connection: to the server.
+        definition: of the index.
+    """
+
+    def __init__(self, connection: Connection, definition: IndexDefinition) -> None:
+        self._connection = connection
+        self._capabilities = connection.capabilities
+        self._definition = definition
+        self._complete = False
+
+    def nearest(
+        self,
+        attribute: VectorAttribute,
+        vector: Float32Array,
+        k: int,
+        chosen: Choice,
+        ef_runtime: int | None,
+    ) -> list[tuple[float, AttachedDocument]]:
+        """The k nearest documents that match with their distances, nearest first, ties by key."""
+        selection = self._selection(chosen)
+        if selection.nothing:
+            return []
+        first = k if selection.exact else max(4 * k, _FIRST)
+        for asked in _growing(first, self._capabilities.max_knn):
+            found = self._found_nearest(attribute, vector, asked, selection.query, ef_runtime)
+            passing = self._passing(found, selection)
+            if len(passing) >= k:
+                return passing[:k]
+            if len(found) < asked:
+                if self._are_all(selection, len(found)):
+                    return passing
+                break
+        return self._compared(attribute, vector, k, selection)
+
+    def select(self, chosen: Choice) -> Iterator[AttachedDocument]:
+        """The documents that match, in the order of their keys."""
+        selection = self._selection(chosen)
+        keys = sorted(chain.from_iterable(self._keys(selection)))
+        for document, _ in chain.from_iterable(bring(self._connection, self._definition, keys)):
+            if selection.matches(document.key, document.values):
+                yield document
+
+    def count(self, chosen: Choice) -> int:
+        """How many documents match."""
+        selection = self._selection(chosen)
+        if selection.nothing:
+            return 0
+        query = self._query(selection)
+        if selection.exact and query is not None:
+            return self._total(query)
+        return sum(1 for _ in self.select(chosen))
+
+    def indexed_share(self) -> float:
+        """How much of the index is searchable already, 0 to 1."""
+        name = self._definition.name
+        if self._is_spread:
+            return describe_index(self._connection, name, "cluster").backfill.share
+        return describe_index(self._connection, name).backfill.share
+
+    @property
+    def _is_spread(self) -> bool:
+        """Whether the server tells of the index on all nodes together."""
+        capabilities = self._capabilities
+        return capabilities.cluster and capabilities.module is SearchModule.VALKEY_SEARCH
+
+    def _selection(self, chosen: Choice) -> AttributeFilter:
+        words: str | None = None
+        if chosen.words:
+            self._capabilities.require(Feature.TEXT)
+            words = words_query(chosen.words, self._definition)
+        compiled = AttributeFilter.of(
+            Always() if chosen.filter is None else chosen.filter,
+            self._definition,
+            most_bytes=self._capabilities.max_query_bytes - 256 - len((words or "").encode()),
+            most_terms=self._capabilities.max_query_terms - (words or "").count("@") - 1,
+            list_paths=self._capabilities.module is SearchModule.REDISEARCH,
+        )
+        if not chosen.words:
+            return compiled
+        if words is None:
+            return replace(compiled, nothing=True)
+        query = words if compiled.query is None else f"({words} {compiled.query})"
+        return replace(compiled, query=query, indispensable=True)
+
+    def _found_nearest(
+        self,
+        attribute: VectorAttribute,
+        vector: Float32Array,
+        k: int,
+        query: str | None,
+        ef_runtime: int | None,
+    ) -> dict[bytes, float]:
+        """What the server finds: keys with their distances, nearest first, ties by key."""
+        alias = "vector_distance"
+        while self._definition.attribute(alias) is not None:
+            alias += "_"
+        ef = ""
+        if attribute.algorithm == "HNSW":
+            ef = f" EF_RUNTIME {max(k, ef_runtime or max(_DEFAULT_EF, attribute.ef_runtime or 0))}"
+        chosen = "*" if query is None else query if query.startswith("(") else f"({query})"
+        text = f"{chosen}=>[KNN {k} @{attribute_name(attribute)} $vector{ef} AS {alias}]"
+        command: list[Argument] = ["FT.SEARCH", self._definition.name, text]
+        # A stored field that has the alias's name does not come in its place: RETURN gives the distance alone.
+        command += ["PARAMS", "2", "vector", vector.tobytes(), "RETURN", "1", alias]
+        command += ["LIMIT", "0", str(k), "DIALECT", "2"]
+        measured = [
+            (distance_of(fields[alias.encode()], attribute.metric), key)
+            for key, fields in _found(self._ask(command)).items()
+            if fields  # else the document went away since it was found
+        ]
+        return {key: distance for distance, key in sorted(measured)}
+
+    def _passing(
+        self, measured: Mapping[bytes, float], selection: AttributeFilter
+    ) -> list[tuple[float, AttachedDocument]]:
+        """The documents of keys that match, with their distances."""
+        found = chain.from_iterable(bring(self._connection, self._definition, list(measured)))
+        return [
+            (measured[encoded(document.key)], document)
+            for document, _ in found
+            if selection.matches(document.key, document.values)
+        ]
+
+    def _are_all(self, selection: AttributeFilter, found: int) -> bool:
+        """Whether no document can be selected besides those that a search by vector found."""
+        query = self._query(selection)
+        return query is not None and self._total(query) <= found
+
+    def _compared(
+        self,
+        attribute: VectorAttribute,
+        vector: Float32Array,
+        k: int,
+        selection: AttributeFilter,
+    ) -> list[tuple[float, AttachedDocument]]:
+        """The k nearest by comparing every document that matches: what the graph did not reach is found, too."""
+        best: list[tuple[float, bytes]] = []
+        for keys in self._keys(selection):
+            for page in bring(self._connection, self._definition, keys):
+                measurable = dict(_vectors(page, attribute, selection))
+                if measurable:
+                    stacked = np.stack(list(measurable.values()))
+                    measured = distances(stacked, vector, attribute.metric).tolist()
+                    best = heapq.nsmallest(k, [*best, *zip(measured, measurable, strict=True)])
+        return self._passing({key: distance for distance, key in best}, selection)
+
+    def _keys(self, selection: AttributeFilter) -> Iterator[list[bytes]]:
+        """Keys of at least all documents that match."""
+        if selection.nothing:
+            return
+        query = self._query(selection)
+        if query is not None:
+            most = max(1, self._total(query))
+            while most <= _MOST_FOUND:
+                reply = self._ask(self._select_command(query, most))
+                if int(reply[0]) <= most:
+                    yield list(_found(reply))
+                    return
+                most = int(reply[0])  # some more were written since
+        if self._definition.condition is not None or selection.indispensable:
+            raise UnsupportedFeatureError(
+                f"going through more than {_MOST_FOUND:,} documents that only the server can tell",
+                f"index {self._definition.name!r}",
+                "a filter that selects fewer",
+            )
+        yield from scan(self._connection, self._definition)
+
+    def _query(self, selection: AttributeFilter) -> str | None:
+        """The query that selects without a vector; None where the server has none."""
+        if not self._capabilities.filter_queries:
+            return None
+        if selection.query is not None:
+            return selection.query
+        return everything(self._definition.attributes, secrets.token_hex(16))
+
+    def _select_command(self, query: str, count: int) -> list[Argument]:
+        command: list[Argument] = ["FT.SEARCH", self._definition.name, query]
+        if count:
+            command.append("NOCONTENT")
+        return [*command, "LIMIT", "0", str(count), "DIALECT", "2"]
+
+    def _total(self, query: str) -> int:
+        return int(self._ask(self._select_command(query, 0))[0])
+
+    def _ask(self, command: Sequence[Argument]) -> Any:
+        if not self._complete:
+            # While the server still indexes what was there before, it finds only a part.
+            timeout = self._connection.settings.request_timeout
+            wait_until_indexed(self.indexed_share, self._definition.name, timeout, progress=False)
+            self._complete = True
+        try:
+            return self._connection.execute(*command, retry=True)
+        except ServerError as error:
+            if index_is_missing(error.message):
+                raise IndexNotFoundError(f"the index {self._definition.name!r} is gone") from error
+            raise
+
+
+def _growing(first: int, most: int) -> Iterator[int]:
+    """How many to ask for: four times as many each time, the last time as many as are possible."""
+    asked = first
+    while asked < most:
+        yield asked
+        asked *= 4
+    if first <= most:
+        yield most
+
+
+def _found(reply: Any) -> Mapping[bytes, Mapping[bytes, bytes] | None]:
+    """The documents in a reply to FT.SEARCH by key, in its order."""
+    found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
+    return found
+
+
+def _vectors(
+    page: Iterable[Brought], attribute: VectorAttribute, selection: AttributeFilter
+) -> Iterator[tuple[bytes, Float32Array]]:
+    """Keys and vectors of the documents that match and have one."""
+    for document, found in page:
+        if selection.matches(document.key, document.values):
+            vector = vector_of(found, attribute)
+            if vector is not None:
+                yield encoded(document.key), vector

@@ -1,0 +1,241 @@
+"""The indexes of a server: which there are, what each is, and how to make one over documents that others write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+from valkey_vector.attached.definition import IndexDefinition
+from valkey_vector.attached.description import (
+    ClusterDescription,
+    IndexDescription,
+    PrimaryDescription,
+    Scope,
+    parse_cluster,
+    parse_local,
+    parse_primary,
+)
+from valkey_vector.attached.encoding import text_of
+from valkey_vector.catalog import Catalog, EngineName
+from valkey_vector.concurrency import offload
+from valkey_vector.connection import Connection, Feature, SearchModule
+from valkey_vector.engines.search_commands import index_is_missing
+from valkey_vector.errors import (
+    ConfigurationError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    ServerError,
+    UnsupportedFeatureError,
+)
+
+__all__ = [
+    "ListedIndex",
+    "acreate_index",
+    "adescribe_index",
+    "alist_indexes",
+    "create_index",
+    "describe_index",
+    "list_indexes",
+]
+
+_OWN = "{*}:index"
+_PARSERS: dict[Scope, Callable[[Any], Any]] = {
+    "local": parse_local,
+    "primary": parse_primary,
+    "cluster": parse_cluster,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedIndex:
+    """One index of a server.
+
+    Attributes:
+        name: what to open it by: of an own one with `Index.open`, of a foreign one with `Index.attach`.
+        own: whether this library made it, and keeps a record of it on the server.
+        engine: of an own one, ``search`` or ``native``; a foreign one is always the search module's.
+        server_name: its name in FT.* commands; None where the module has no index of it.
+    """
+
+    name: str
+    own: bool
+    engine: EngineName
+    server_name: str | None
+
+
+def list_indexes(connection: Connection) -> list[ListedIndex]:
+    """All indexes of the server's database: first those of this library, then the search module's others, by name.
+
+    The library's own are found by a look at all keys (SCAN): on a large server this takes its time.
+
+    Raises:
+        ConfigurationError: a newer version of this library made one of them.
+    """
+    present: list[str] = []
+    if connection.capabilities.has_search:
+        present = [text_of(name) for name in connection.execute("FT._LIST", retry=True)]
+    own: list[ListedIndex] = []
+    for name in sorted(_own_names(connection)):
+        entry = Catalog(connection, name).read()
+        if entry is not None:
+            there = entry.search_index in present
+            own.append(
+                ListedIndex(
+                    name=name,
+                    own=True,
+                    engine=entry.engine,
+                    server_name=entry.search_index if there else None,
+                )
+            )
+    ours = {each.server_name for each in own}
+    foreign = sorted(name for name in present if name not in ours)
+    return own + [
+        ListedIndex(name=name, own=False, engine="search", server_name=name) for name in foreign
+    ]
+
+
+@overload
+def describe_index(connection: Connection, name: str) -> IndexDescription: ...
+@overload
+def describe_index(
+    connection: Connection, name: str, scope: Literal["local"]
+) -> IndexDescription: ...
+@overload
+def describe_index(
+    connection: Connection, name: str, scope: Literal["primary"]
+) -> PrimaryDescription: ...
+@overload
+def describe_index(
+    connection: Connection, name: str, scope: Literal["cluster"]
+) -> ClusterDescription: ...
+@overload
+def describe_index(
+    connection: Connection, name: str, scope: Scope
+) -> IndexDescription | PrimaryDescription | ClusterDescription: ...
+def describe_index(
+    connection: Connection, name: str, scope: Scope = "local"
+) -> IndexDescription | PrimaryDescription | ClusterDescription:
+    """What the search module tells of an index (FT.INFO).
+
+    Args:
+        connection: to the server.
+        name: in FT.* commands, as `ListedIndex.server_name` has it.
+        scope: of this node, of all primaries together, or of all nodes; the latter two of a cluster of Valkey-Search.
+
+    Raises:
+        IndexNotFoundError: there is none.
+        UnsupportedFeatureError: the server does not know the scope, or no indexes at all.
+    """
+    connection.capabilities.require(Feature.SEARCH)
+    if scope not in _PARSERS:
+        raise ConfigurationError(f"scope must be 'local', 'primary' or 'cluster', not {scope!r}")
+    command = ["FT.INFO", name]
+    if scope != "local":
+        _require_scope(connection, scope)
+        command.append(scope.upper())
+    try:
+        reply = connection.execute(*command, retry=True)
+    except ServerError as error:
+        if index_is_missing(error.message):
+            raise IndexNotFoundError(
+                f"the search module has no index {name!r} on this server and database"
+            ) from error
+        raise
+    described: IndexDescription | PrimaryDescription | ClusterDescription = _PARSERS[scope](reply)
+    return described
+
+
+def create_index(connection: Connection, definition: IndexDefinition) -> bool:
+    """Make an index of the search module over documents that others write.
+
+    Nothing is written to them, and `Index.attach` searches it. An index of this library is made by `Index.open` instead.
+
+    Args:
+        connection: to the server.
+        definition: the index.
+
+    Returns:
+        Whether it is new; one that is there with the same attributes, type and prefixes is no matter.
+
+    Raises:
+        ConfigurationError: Valkey-Search would refuse the definition.
+        IndexMismatchError: an index of this name is there, and is another.
+        UnsupportedFeatureError: the server has no search module.
+    """
+    connection.capabilities.require(Feature.SEARCH)
+    command = definition.create_command()
+    try:
+        connection.execute(*command)
+    except ServerError as error:
+        if "already exists" not in error.message.lower():
+            raise
+        _compare(connection, definition)
+        return False
+    return True
+
+
+async def alist_indexes(connection: Connection) -> list[ListedIndex]:
+    """`list_indexes`, awaited."""
+    return await offload(list_indexes, connection)
+
+
+async def adescribe_index(
+    connection: Connection, name: str, scope: Scope = "local"
+) -> IndexDescription | PrimaryDescription | ClusterDescription:
+    """`describe_index`, awaited."""
+    return await offload(describe_index, connection, name, scope)
+
+
+async def acreate_index(connection: Connection, definition: IndexDefinition) -> bool:
+    """`create_index`, awaited."""
+    return await offload(create_index, connection, definition)
+
+
+def _own_names(connection: Connection) -> set[str]:
+    """Names of what looks like a record of this library: a hash under such a key."""
+    keys = {key for batch in connection.scan(_OWN) for key in batch}
+    types = connection.pipeline([["TYPE", key] for key in keys], retry=True)
+    for kind in types:
+        if isinstance(kind, ServerError):
+            raise kind
+    hashes = [key for key, kind in zip(keys, types, strict=True) if text_of(kind) == "hash"]
+    return {text_of(key)[1 : -len("}:index")] for key in hashes}
+
+
+def _require_scope(connection: Connection, scope: Scope) -> None:
+    capabilities = connection.capabilities
+    if not capabilities.cluster or capabilities.module is not SearchModule.VALKEY_SEARCH:
+        raise UnsupportedFeatureError(
+            f"FT.INFO of scope {scope!r}", capabilities.description, "a cluster with Valkey-Search"
+        )
+
+
+def _compare(connection: Connection, definition: IndexDefinition) -> None:
+    there = describe_index(connection, definition.name).definition
+    pairs: dict[str, tuple[object, object]] = {
+        "on": (there.on, definition.on),
+        "prefixes": (there.prefixes, definition.prefixes),
+        "attributes": (
+            tuple(map(_shape, there.attributes)),
+            tuple(map(_shape, definition.attributes)),
+        ),
+    }
+    differences = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if differences:
+        raise IndexMismatchError(definition.name, differences)
+
+
+def _shape(attribute: Any) -> tuple[object, ...]:
+    """What tells attributes apart of what every server tells of them."""
+    told = (
+        "identifier",
+        "alias",
+        "kind",
+        "separator",
+        "case_sensitive",
+        "dimension",
+        "metric",
+        "algorithm",
+    )
+    return tuple(getattr(attribute, name, None) for name in told)

@@ -1,0 +1,187 @@
+"""Definitions of indexes: every command they make is one Valkey-Search takes, and what it would refuse is refused before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialect_guard import check
+from valkey_vector import (
+    ConfigurationError,
+    IndexDefinition,
+    Metric,
+    NumericAttribute,
+    TagAttribute,
+    TextAttribute,
+    TextOptions,
+    VectorAttribute,
+)
+from valkey_vector.attached.definition import Attribute, OtherAttribute, attribute_name
+
+identifiers = st.text("abcxyz_09 é-.$:", min_size=1, max_size=12)
+hnsw = st.builds(
+    VectorAttribute,
+    identifiers,
+    dimension=st.integers(1, 32_768),
+    metric=st.sampled_from(Metric),
+    algorithm=st.just("HNSW"),
+    m=st.none() | st.integers(2, 2_000_000),
+    ef_construction=st.none() | st.integers(1, 1_000_000),
+    ef_runtime=st.none() | st.integers(1, 1_000_000),
+    initial_cap=st.none() | st.integers(1, 10_000),
+)
+flat = st.builds(
+    VectorAttribute,
+    identifiers,
+    dimension=st.integers(1, 32_768),
+    algorithm=st.just("FLAT"),
+    initial_cap=st.none() | st.integers(1, 10_000),
+    block_size=st.none() | st.integers(1, 10_000),
+)
+attributes: st.SearchStrategy[Attribute] = st.one_of(
+    hnsw,
+    flat,
+    st.builds(
+        TagAttribute,
+        identifiers,
+        separator=st.sampled_from(",|;:/ \x1f"),
+        case_sensitive=st.booleans(),
+    ),
+    st.builds(NumericAttribute, identifiers),
+    st.builds(TextAttribute, identifiers, stemming=st.booleans(), suffix_trie=st.booleans()),
+)
+texts = st.builds(
+    TextOptions,
+    stop_words=st.none()
+    | st.lists(st.sampled_from(["the", "SCHEMA", "5"]), unique=True).map(tuple),
+    punctuation=st.none() | st.just(",.-"),
+    min_stem_size=st.none() | st.integers(1, 9),
+    offsets=st.none() | st.booleans(),
+    stemming=st.none() | st.booleans(),
+    language=st.none() | st.just("english"),
+)
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> IndexDefinition:
+    drawn = draw(
+        st.lists(attributes, min_size=1, max_size=6, unique_by=lambda each: each.identifier)
+    )
+    json = draw(st.booleans())
+    named = tuple(
+        replace(
+            each,
+            identifier=f"$.{each.identifier}" if json else each.identifier,
+            alias=f"a{number}",
+        )
+        for number, each in enumerate(drawn)
+    )
+    return IndexDefinition(
+        name=draw(st.sampled_from(["idx", "a b", "{t}idx"])),
+        on="json" if json else "hash",
+        prefixes=(),
+        attributes=named,
+        skip_initial_scan=draw(st.booleans()),
+        text=draw(texts),
+    )
+
+
+@given(definitions(), st.lists(st.sampled_from(["a:", "b:", "ü", "SCHEMA"]), max_size=8))
+def test_commands_are_such_as_the_server_takes(
+    definition: IndexDefinition, prefixes: list[str]
+) -> None:
+    placed = tuple(f"{{t}}{each}" if "{" in definition.name else each for each in prefixes)
+    if "{" in definition.name and not placed:
+        placed = ("{t}",)
+    made = replace(definition, prefixes=placed)
+    command = made.create_command()
+    check(command)
+    assert made.attribute("a0") == made.attributes[0]
+    assert made.vectors == tuple(
+        each for each in made.attributes if isinstance(each, VectorAttribute)
+    )
+
+
+def test_a_definition_with_everything_in_it() -> None:
+    definition = IndexDefinition(
+        name="docs",
+        on="json",
+        prefixes=("doc:", "note:"),
+        skip_initial_scan=True,
+        attributes=(
+            VectorAttribute(
+                "$.v",
+                "v",
+                dimension=3,
+                metric=Metric.IP,
+                m=8,
+                ef_construction=64,
+                ef_runtime=32,
+                initial_cap=100,
+            ),
+            TagAttribute("$.t", "t", separator=";", case_sensitive=True),
+            NumericAttribute("$.n", "n"),
+        ),
+    )
+    assert " ".join(map(str, definition.create_command())) == (
+        "FT.CREATE docs ON JSON PREFIX 2 doc: note: SKIPINITIALSCAN SCHEMA $.v AS v VECTOR HNSW 14 TYPE FLOAT32 DIM 3 "
+        "DISTANCE_METRIC IP INITIAL_CAP 100 M 8 EF_CONSTRUCTION 64 EF_RUNTIME 32 $.t AS t TAG SEPARATOR ; CASESENSITIVE "
+        "$.n AS n NUMERIC"
+    )
+
+
+def test_an_alias_that_says_nothing_new_is_none() -> None:
+    assert TagAttribute("t", "t") == TagAttribute("t")
+    assert attribute_name(TagAttribute("t")) == "t"
+    assert attribute_name(TagAttribute("$.t", "t")) == "t"
+
+
+UNTYPED_VECTOR: Any = VectorAttribute
+TAG = TagAttribute("t")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: IndexDefinition(name="", attributes=(TAG,)), "name of an index"),
+        (lambda: IndexDefinition(name="i", on="xml", attributes=(TAG,)), "'hash' or 'json'"),  # type: ignore[arg-type]
+        (lambda: IndexDefinition(name="i"), "1 to 1000 attributes"),
+        (lambda: IndexDefinition(name="i", attributes=(TAG, NumericAttribute("t"))), "'t' is there more"),
+        (lambda: IndexDefinition(name="i", attributes=(TAG, TagAttribute("t", "u"))), "more than once"),
+        (lambda: IndexDefinition(name="i", attributes=(TagAttribute("a-b"),)), "'-': give it an alias"),
+        (lambda: IndexDefinition(name="i", on="json", attributes=(TAG,)), "no JSON path"),
+        (lambda: IndexDefinition(name="i", on="json", attributes=(TagAttribute("$.t"),)), "give it an alias"),
+        (lambda: IndexDefinition(name="i", prefixes=("a{b}:",), attributes=(TAG,)), "hash tag"),
+        (lambda: IndexDefinition(name="i{b}", attributes=(TAG,), prefixes=("a:",)), "hash tag"),
+        (lambda: IndexDefinition(name="i", attributes=(TAG,), prefixes=tuple("123456789")), "at most 8"),
+        (lambda: IndexDefinition(name="i", attributes=(TAG,), prefixes="abc"), "tuple"),  # type: ignore[arg-type]
+        (lambda: IndexDefinition(name="i", attributes=(OtherAttribute("g", None, "GEO"),)), "GEO"),
+        (lambda: IndexDefinition(name="i", attributes=(TAG,), condition="@n>1"), "no FILTER"),
+        (lambda: IndexDefinition(name="i", attributes=(TagAttribute("t", separator=""),)), "separator of 't'"),
+        (lambda: IndexDefinition(name="i", attributes=(TagAttribute("t" * 257),)), "more than 256"),
+        (lambda: IndexDefinition(name="i", attributes=(NumericAttribute("n" * 129),)), "more than 128"),
+        (lambda: TagAttribute("t", separator=",,"), "one character"),
+        (lambda: TagAttribute(""), "non-empty text"),
+        (lambda: UNTYPED_VECTOR("v", dimension=0), "dimension of vector attribute 'v' must be .* from 1 to 32768"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, m=1), "m of vector"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, m=True), "m of vector"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, ef_runtime=2_000_000), "ef_runtime"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, initial_cap=0), "initial_cap of vector attribute 'v' must be .* from 1 on"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, metric="HAMMING"), "HAMMING"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, algorithm="SVS"), "SVS"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, algorithm="FLAT", m=4), "settings of HNSW"),
+        (lambda: UNTYPED_VECTOR("v", dimension=4, block_size=4), "setting of FLAT"),
+        (lambda: IndexDefinition(name="i", attributes=(UNTYPED_VECTOR("v", dimension=4, data_type="FLOAT64"),)), "FLOAT64"),
+    ],
+)  # fmt: skip
+def test_what_the_server_would_refuse_is_refused_with_its_culprit(make: Any, message: str) -> None:
+    def command() -> None:
+        made = make()
+        made.create_command()
+
+    with pytest.raises(ConfigurationError, match=message):
+        command()
