@@ -17,7 +17,7 @@ from valkey_vector import answering
 from valkey_vector.aggregation.rows import Line, group_key, place, shown, simplest
 from valkey_vector.aggregation.steps import run
 from valkey_vector.catalog import CatalogEntry, declared_name
-from valkey_vector.document import CONTENT, METADATA
+from valkey_vector.document import CONTENT, METADATA, PARENT
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.steps import together
 from valkey_vector.errors import ValkeyVectorError
@@ -139,11 +139,14 @@ def _pushed_down(query: AggregateQuery) -> tuple[Filter | None, tuple[Step, ...]
 
 def _fields(steps: Iterable[Step]) -> list[str]:
     read = {source for step in steps for source in reads(step)}
-    return [METADATA, CONTENT] if "content" in read else [METADATA]
+    own = [(CONTENT, "content"), (PARENT, "parent")]
+    return [METADATA, *(field for field, source in own if source in read)]
 
 
 def _line(row: Row) -> Line:
-    return Line(load(row.fields[METADATA]), row.id, row.fields.get(CONTENT, b"").decode("utf-8"))
+    parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+    content = row.fields.get(CONTENT, b"").decode("utf-8")
+    return Line(load(row.fields[METADATA]), row.id, content, parent)
 
 
 def _results(rows: Iterable[Line]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from valkey_vector.answering import Selection, select, selecting
-from valkey_vector.document import CONTENT, METADATA
+from valkey_vector.document import CONTENT, METADATA, PARENT
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.documents import in_batches
 from valkey_vector.engines.steps import Steps, alone
@@ -109,7 +109,7 @@ def _ordered(engine: Engine, selection: Selection, window: Window) -> Steps[list
     return [row.id for row in ordered[window.offset : window.end]]
 
 
-_STORED = {"metadata": METADATA, "content": CONTENT}
+_STORED = {"metadata": METADATA, "content": CONTENT, "parent": PARENT}
 
 
 class _Values:
@@ -125,6 +125,9 @@ class _Values:
                 return self._row.id
             case "content":
                 return self._row.fields.get(CONTENT, b"").decode("utf-8")
+            case "parent":
+                parent = self._row.fields.get(PARENT)
+                return None if parent is None else parent.decode("utf-8")
             case _:
                 if self._metadata is None:
                     self._metadata = load(self._row.fields[METADATA])

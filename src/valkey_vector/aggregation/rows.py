@@ -22,11 +22,13 @@ class Line:
         items: what filters and expressions look at.
         id: of the record, as long as the row is one.
         content: likewise.
+        parent: likewise.
     """
 
     items: Mapping[str, Any]
     id: str = ""
     content: str = ""
+    parent: str | None = None
 
     def item(self, path: str, source: Source = "metadata") -> Any:
         """The value under a path; `MISSING` where there is none."""
@@ -37,6 +39,8 @@ class Line:
                 return self.id
             case "content":
                 return self.content
+            case "parent":
+                return self.parent
             case _:
                 assert_never(source)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
 
 from valkey_vector.aggregation.expressions import value_of
 from valkey_vector.aggregation.reducing import Accumulator, accumulator
 from valkey_vector.aggregation.rows import Line, group_key, place, shown, simplest
+from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.query.aggregate import Apply, GroupBy, Limit, SortBy, Step, Unwind, Where
 from valkey_vector.value_order import sort_key
@@ -41,15 +43,12 @@ def _done(rows: Iterator[Line], step: Step) -> Iterator[Line]:
     match step:
         case Apply(name, expression):
             return (
-                Line({**row.items, name: value_of(expression, row)}, row.id, row.content)
-                for row in rows
+                replace(row, items={**row.items, name: value_of(expression, row)}) for row in rows
             )
         case Unwind(path):
             return (one for row in rows for one in _unwound(row, path))
         case Where(filter):
-            return (
-                row for row in rows if matches(filter, row.items, id=row.id, content=row.content)
-            )
+            return (row for row in rows if _passes(filter, row))
         case SortBy():
             return iter(sorted(rows, key=_order(step)))
         case Limit(count, offset):
@@ -66,7 +65,7 @@ def _unwound(row: Line, path: str) -> Iterator[Line]:
         yield row
         return
     for element in value:
-        yield Line({**row.items, path: element}, row.id, row.content)
+        yield replace(row, items={**row.items, path: element})
 
 
 class _Group:
@@ -134,3 +133,7 @@ def _order(step: SortBy) -> Any:
         return made
 
     return key
+
+
+def _passes(filter: Filter, row: Line) -> bool:
+    return matches(filter, row.items, id=row.id, content=row.content, parent=row.parent)

@@ -41,6 +41,7 @@ from valkey_vector.filters.ast import (
     OneOf,
     Operator,
     Or,
+    Satisfies,
 )
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Range
@@ -214,7 +215,7 @@ class _Compiler:
                 return _numbers(field.path, operator, [value])
             case Exists(field) if self._is_number(field):
                 return _exactly(_range(Range(field.path)))
-            case Exists() | Equal() | OneOf() | Compare() | Like():
+            case Exists() | Equal() | OneOf() | Compare() | Like() | Satisfies():
                 return _Bounds(_NOTHING, _ALL)
             case _:
                 assert_never(filter)

@@ -13,7 +13,7 @@ The filter language is that of `valkey_vector.filters`, on what the index holds 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
 from valkey_vector.attached.definition import (
     Attribute,
@@ -38,6 +38,7 @@ from valkey_vector.filters.ast import (
     Not,
     OneOf,
     Or,
+    Predicate,
 )
 
 __all__ = ["WHITE_SPACE", "normalised_tag", "translated"]
@@ -71,6 +72,8 @@ def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
             return filter
         case _ if filter.field.source == "content":
             raise FilterError("an attached index has no content: name its text attribute, F('…')")
+        case _ if filter.field.source == "parent":
+            raise FilterError("an attached index has no parents: name the attribute, F('…')")
     attribute = attributes.get(filter.field.path)
     match attribute:
         case TagAttribute():
@@ -92,10 +95,7 @@ def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
             assert_never(attribute)
 
 
-_Predicate: TypeAlias = Equal | OneOf | Compare | Contains | Exists | Like
-
-
-def _translated_tag(filter: _Predicate, attribute: TagAttribute) -> Filter:
+def _translated_tag(filter: Predicate, attribute: TagAttribute) -> Filter:
     field = filter.field
     match filter:
         case Equal(_, value) | Contains(_, value):
@@ -118,7 +118,7 @@ def _tag_value(field: Field, value: Any, attribute: TagAttribute) -> str:
     return normalised_tag(value, attribute)
 
 
-def _checked_number(filter: _Predicate) -> Filter:
+def _checked_number(filter: Predicate) -> Filter:
     match filter:
         case Equal(_, value) | Compare(_, _, value):
             values: Sequence[Any] = (value,)
@@ -136,7 +136,7 @@ def _checked_number(filter: _Predicate) -> Filter:
     return filter
 
 
-def _checked_text(filter: _Predicate) -> Filter:
+def _checked_text(filter: Predicate) -> Filter:
     match filter:
         case Equal(_, value) | Compare(_, _, value):
             values: Sequence[Any] = (value,)
@@ -154,7 +154,7 @@ def _checked_text(filter: _Predicate) -> Filter:
     return filter
 
 
-def _not_taken(filter: _Predicate, kind: str, taken: str) -> FilterError:
+def _not_taken(filter: Predicate, kind: str, taken: str) -> FilterError:
     operator = type(filter).__name__
     return FilterError(
         f"{filter.field.path!r} is a {kind} attribute, which takes {taken}, not {operator}"

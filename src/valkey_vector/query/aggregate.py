@@ -265,7 +265,7 @@ class AggregateQuery:
                 raise InvalidInputError(f"{step!r} is no step of an aggregate")
             if grouped and _reads_record(step):
                 raise InvalidInputError(
-                    "after a group there is no record any more whose id or content could be read"
+                    "after a group there is no record any more whose id, content or parent could be read"
                 )
             grouped = grouped or isinstance(step, GroupBy)
 
@@ -310,7 +310,7 @@ class AggregateQuery:
 
 
 def reads(step: Step) -> set[Source]:
-    """What of a record a step reads besides its metadata: ``id``, ``content``."""
+    """What of a record a step reads besides its metadata: ``id``, ``content``, ``parent``."""
     match step:
         case Apply(_, expression):
             return {item.source for item in items_of(expression)} - {"metadata"}

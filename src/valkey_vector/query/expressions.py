@@ -141,7 +141,7 @@ class Item(_Operators):
 
     Attributes:
         path: as of ``F``: ``"a.b"`` is the key ``a.b`` if there is one, else ``b`` in the dict under ``a``.
-        source: where it is; see `id` and `content`.
+        source: where it is; see `id`, `content` and `parent`.
     """
 
     path: str
@@ -159,6 +159,11 @@ class Item(_Operators):
     def content(cls) -> Self:
         """The record's own text; there is none after a `GroupBy`."""
         return cls("content", "content")
+
+    @classmethod
+    def parent(cls) -> Self:
+        """The id of what the record is a part of; there is none after a `GroupBy`."""
+        return cls("parent", "parent")
 
 
 @dataclass(frozen=True, slots=True)

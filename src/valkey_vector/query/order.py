@@ -20,7 +20,7 @@ class OrderBy:
     Values order as booleans, numbers, points in time, texts. Records without the item come last in either direction.
 
     Args:
-        field: a metadata key (dotted for nested dicts), or ``F("key")``, ``F.id`` or ``F.content``.
+        field: a metadata key (dotted for nested dicts), or ``F("key")``, ``F.id``, ``F.content`` or ``F.parent``.
         descending: the other way round.
 
     Raises:
@@ -64,5 +64,5 @@ def _field(field: object) -> Field:
             return Field(field)
         case _:
             raise InvalidInputError(
-                f"order_by must be a metadata key, F.id or F.content, not {field!r}"
+                f"order_by must be a metadata key, F.id, F.content or F.parent, not {field!r}"
             )
