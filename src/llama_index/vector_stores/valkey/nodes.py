@@ -41,6 +41,9 @@ _CORE: dict[str, type[BaseNode]] = {
     kind.class_name(): kind
     for kind in (TextNode, Node, Document, ImageDocument, ImageNode, IndexNode)
 }
+_missed: set[str] = set()
+"""Classes that were told to be missing."""
+
 _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resource")
 _KEPT_APART = ("id_", "embedding", "metadata", "class_name")
 """Of a serialised node what the record has as its own."""
@@ -178,7 +181,9 @@ def _class(path: str, base: str | None) -> type[BaseNode]:
     for kind in _subclasses(BaseNode):
         if _path(kind) == path:
             return kind
-    _logger.warning("nodes of %s are read as %s: import it first", path, nearest.__name__)
+    if path not in _missed:
+        _missed.add(path)
+        _logger.warning("nodes of %s are read as %s: import it first", path, nearest.__name__)
     return nearest
 
 
