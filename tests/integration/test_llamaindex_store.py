@@ -207,6 +207,17 @@ def test_an_embedding_of_another_dimension_is_refused(store: ValkeyVectorStore) 
         store.query(VectorStoreQuery(query_embedding=[1.0, 2.0]))
 
 
+def test_the_first_node_of_an_index_must_tell_the_dimension(
+    server_url: str, index_name: str, engine_name: Any
+) -> None:
+    store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
+    with pytest.raises(ValueError, match="give dimension="):
+        store.add([node("n", embedding=None)])
+    store.add([node("n", embedding=None), node("m")])
+    assert ids_of(store.get_nodes()) == ["n", "m"]
+    store.close()
+
+
 def test_of_an_id_written_twice_the_last_node_stays(store: ValkeyVectorStore) -> None:
     assert store.add([]) == []
     assert store.add([node("n", "first"), node("m"), node("n", "second")]) == ["n", "m", "n"]
@@ -395,6 +406,7 @@ def test_another_mode_is_refused(library: ValkeyVectorStore, mode: VectorStoreQu
         ({"query_embedding": None}, "query_embedding"),
         ({"embedding_field": "other"}, "embedding_field"),
         ({"similarity_top_k": 0}, "whole number"),
+        ({"similarity_top_k": 0, "mode": "mmr"}, "whole number"),
         ({"mode": "fuzzy"}, "fuzzy"),
         ({"mode": "mmr", "mmr_threshold": 1.5}, "mmr_threshold"),
         ({"filters": MetadataFilters.model_construct(filters=["x"], condition=None)}, "str"),
@@ -534,7 +546,7 @@ def test_records_of_others_are_read_as_text_nodes(store: ValkeyVectorStore) -> N
     store.index.upsert(
         [
             Record(id="a", content="text", vector=vector_of("a"), metadata={"n": 1}, parent="p"),
-            Record(id="b"),
+            Record(id="b", payload=b'{"blob": 1}\x00\xff'),  # as Haystack's
         ]
     )
     found, bare = store.get_nodes(["a", "b"])

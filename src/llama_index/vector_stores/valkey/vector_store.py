@@ -37,6 +37,7 @@ from valkey_vector import (
     Schema,
     all_of,
 )
+from valkey_vector.arguments import check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.lifecycle import EngineChoice
 
@@ -158,6 +159,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         Raises:
             InvalidInputError: something in a node cannot be stored, or its embedding is not of the index's
                 dimension; nothing was stored.
+            ConfigurationError: there is no index yet, and no dimension: neither from a node nor from an argument.
             PartialWriteError: some were not stored; says which.
         """
         records = {record.id: record for record in map(to_record, nodes)}
@@ -286,7 +288,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         threshold = options.get("mmr_threshold", query.mmr_threshold)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InvalidInputError(f"mmr_threshold must be from 0 to 1, not {threshold!r}")
-        candidates = _candidates(query.similarity_top_k, options)
+        candidates = _candidates(check_k(query.similarity_top_k, "similarity_top_k"), options)
         hits = self._nearest(query, candidates, ef_runtime, with_vectors=True)
         if not hits:
             return self._result(query, [])

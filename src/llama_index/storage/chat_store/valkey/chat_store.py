@@ -8,6 +8,7 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from llama_index.storage.kvstore.valkey.components import ServerComponent
+from llama_index.storage.kvstore.valkey.kvstore import storable
 from valkey_vector import Connection, InvalidInputError
 from valkey_vector.asynchrony import twin
 from valkey_vector.sequences import Sequences
@@ -105,10 +106,7 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
 def _stored(message: ChatMessage) -> dict[str, Any]:
     if not isinstance(message, ChatMessage):
         raise InvalidInputError(f"a ChatMessage is needed, not a {type(message).__name__}")
-    try:
-        stored: dict[str, Any] = message.model_dump(mode="json")
-    except ValueError as error:
-        raise InvalidInputError(f"a message cannot be serialised: {error}") from error
+    stored: dict[str, Any] = storable(message.model_dump(), "the message")
     return stored
 
 

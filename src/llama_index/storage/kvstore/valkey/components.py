@@ -32,13 +32,6 @@ class ServerComponent(BaseComponent):
     _held: Any = PrivateAttr()
     _shared: bool = PrivateAttr()
 
-    @classmethod
-    def _placed(cls, held: Held, fields: dict[str, Any], *, shared: bool) -> Any:
-        """A component of these fields on what was opened already."""
-        component = cls.model_construct(**fields)
-        component._held, component._shared = held, shared
-        return component
-
     @staticmethod
     def _shareable(url: str | None) -> str | None:
         return None if url is None else ConnectionSettings.shareable(url)
@@ -71,5 +64,6 @@ class ServerComponent(BaseComponent):
 def _copy(
     kind: type[ServerComponent], held: Held, fields: dict[str, Any], shared: bool
 ) -> ServerComponent:
-    copy: ServerComponent = kind._placed(held, fields, shared=shared)
-    return copy
+    copied = kind.model_construct(**fields)
+    copied._held, copied._shared = held, shared
+    return copied
