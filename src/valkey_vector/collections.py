@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from valkey_vector.arguments import check_k
 from valkey_vector.asynchrony import twin
@@ -19,7 +19,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.keyspace import Keyspace, check_texts, in_parts, succeeded
 from valkey_vector.metadata import dump, load
 
-__all__ = ["Collections", "JsonObject", "bucket_of"]
+__all__ = ["Collections", "JsonObject", "Namespaced", "bucket_of"]
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """Text keys to what metadata can hold: None, booleans, numbers, texts, dates, and lists and dicts of them."""
@@ -31,17 +31,20 @@ _PAGE = 512
 """Entries of one hash that the server looks at in one step, so that no reply holds it up for long."""
 
 
-class Collections(Connected):
-    """JSON objects by collection and key. Every method has an asynchronous twin named with a leading ``a``.
+class Namespaced(Connected):
+    """Something that keeps all it has under the keys of one namespace.
 
     Args:
-        namespace: collections of different namespaces never mix; any non-empty text.
+        namespace: what is in different namespaces never mixes; any non-empty text.
         url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
         connection: an open connection to use instead; it is not closed with this.
 
     Raises:
         ConfigurationError: the namespace is not such text, or both a URL and a connection are given.
     """
+
+    kind: ClassVar[str]
+    """What its keys begin with; see `Keyspace`."""
 
     def __init__(
         self,
@@ -51,7 +54,19 @@ class Collections(Connected):
         connection: Connection | None = None,
     ) -> None:
         super().__init__(url=url, connection=connection)
-        self._keys = Keyspace("collection", namespace)
+        self._keyspace = Keyspace(self.kind, namespace)
+
+    def drop(self) -> None:
+        """Remove everything in the namespace. Looks through all keys of the server for its own."""
+        self._keyspace.remove(self.connection)
+
+    adrop = twin(drop)
+
+
+class Collections(Namespaced):
+    """JSON objects by collection and key. Every method has an asynchronous twin named with a leading ``a``."""
+
+    kind = "collection"
 
     def put(self, collection: str, key: str, value: JsonObject) -> None:
         """Store an object, in place of what was there. One round trip.
@@ -116,16 +131,11 @@ class Collections(Connected):
         """Remove an object; whether it was there. One round trip."""
         return bool(self.connection.execute("HDEL", self._hash(collection, key), key))
 
-    def drop(self) -> None:
-        """Remove every collection of the namespace. Looks through all keys of the server for theirs."""
-        self._keys.remove(self.connection)
-
     aput = twin(put)
     aput_many = twin(put_many)
     aget = twin(get)
     aget_all = twin(get_all)
     adelete = twin(delete)
-    adrop = twin(drop)
 
     def _put(self, collection: str, items: Sequence[tuple[str, JsonObject]]) -> list[Argument]:
         """The command that stores objects of one bucket."""
@@ -144,7 +154,7 @@ class Collections(Connected):
 
     def _numbered(self, collection: str, number: int) -> bytes:
         (checked,) = check_texts([collection], "collection")
-        return self._keys.key(f"{number}:{checked}")
+        return self._keyspace.key(f"{number}:{checked}")
 
 
 def bucket_of(name: str, buckets: int) -> int:

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from valkey_vector.asynchrony import twin
-from valkey_vector.collections import JsonObject, bucket_of
-from valkey_vector.connected import Connected
-from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.collections import JsonObject, Namespaced, bucket_of
+from valkey_vector.connection import Argument, Reply
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import Keyspace, check_texts, succeeded
+from valkey_vector.keyspace import check_texts, succeeded
 from valkey_vector.metadata import dump, load
 
 __all__ = ["Sequences"]
@@ -70,29 +69,13 @@ return {redis.call('ZREM', KEYS[1], ARGV[1]), items}
 """
 
 
-class Sequences(Connected):
+class Sequences(Namespaced):
     """Sequences of JSON objects by name. Every method has an asynchronous twin named with a leading ``a``.
 
     Each call but `drop` is one round trip, and one edit as far as anybody else can see.
-
-    Args:
-        namespace: sequences of different namespaces never mix; any non-empty text.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with this.
-
-    Raises:
-        ConfigurationError: the namespace is not such text, or both a URL and a connection are given.
     """
 
-    def __init__(
-        self,
-        namespace: str,
-        *,
-        url: str | None = None,
-        connection: Connection | None = None,
-    ) -> None:
-        super().__init__(url=url, connection=connection)
-        self._keyspace = Keyspace("sequence", namespace)
+    kind = "sequence"
 
     def append(self, name: str, items: Iterable[JsonObject]) -> None:
         """Add objects at the end; makes the sequence if it is not there.
@@ -144,10 +127,6 @@ class Sequences(Connected):
         made = [pair for reply in replies for pair in _scored(reply)]
         return [name.decode() for _, name in sorted(made)]
 
-    def drop(self) -> None:
-        """Remove every sequence of the namespace. Looks through all keys of the server for theirs."""
-        self._keyspace.remove(self.connection)
-
     aappend = twin(append)
     areplace = twin(replace)
     ainsert = twin(insert)
@@ -155,7 +134,6 @@ class Sequences(Connected):
     apop = twin(pop)
     aremove = twin(remove)
     anames = twin(names)
-    adrop = twin(drop)
 
     def _edit(self, script: str, name: str, *arguments: Argument) -> Reply:
         return self.connection.execute("EVAL", script, "2", *self._keys(name), name, *arguments)

@@ -131,7 +131,9 @@ def test_a_server_that_refuses_one_of_a_batch_is_heard(
     collections: Collections, connection: Connection
 ) -> None:
     collections.put("c", "k", {})
-    (key,) = {key for keys in connection.scan(f"*{collections._keys.namespace}*") for key in keys}
+    (key,) = {
+        key for keys in connection.scan(f"*{collections._keyspace.namespace}*") for key in keys
+    }
     connection.execute("DEL", key)
     connection.execute("SET", key, "no hash")
     with pytest.raises(ServerError, match="WRONGTYPE"):

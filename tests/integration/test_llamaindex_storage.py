@@ -114,7 +114,7 @@ def test_what_json_lacks_is_kept_or_serialised_as_pydantic_does(kvstore: ValkeyK
         "path": "/a",
         "of": {"1": ["2024-01-31T00:00:00Z"]},
     }
-    with pytest.raises(ValueError, match="object"):
+    with pytest.raises(InvalidInputError, match=r"value of 'k'.*object"):
         kvstore.put("k", {"x": object()})
 
 
@@ -213,7 +213,11 @@ MESSAGES = [
         role=MessageRole.ASSISTANT, content=None, additional_kwargs={"tool_calls": [{"id": 1}]}
     ),
     ChatMessage(role=MessageRole.TOOL, blocks=[TextBlock(text="a"), ImageBlock(image=b"\x00\xff")]),
-    ChatMessage(role=MessageRole.SYSTEM, content=""),
+    ChatMessage(
+        role=MessageRole.SYSTEM,
+        content="",
+        additional_kwargs={"score": float("inf"), "at": datetime(2024, 1, 31, tzinfo=UTC)},
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ import logging
 import math
 import pickle
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -207,6 +207,17 @@ def test_an_embedding_of_another_dimension_is_refused(store: ValkeyVectorStore) 
         store.query(VectorStoreQuery(query_embedding=[1.0, 2.0]))
 
 
+def test_the_first_node_of_an_index_must_tell_the_dimension(
+    server_url: str, index_name: str, engine_name: Any
+) -> None:
+    store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
+    with pytest.raises(ValueError, match="give dimension="):
+        store.add([node("n", embedding=None)])
+    store.add([node("n", embedding=None), node("m")])
+    assert ids_of(store.get_nodes()) == ["n", "m"]
+    store.close()
+
+
 def test_of_an_id_written_twice_the_last_node_stays(store: ValkeyVectorStore) -> None:
     assert store.add([]) == []
     assert store.add([node("n", "first"), node("m"), node("n", "second")]) == ["n", "m", "n"]
@@ -395,6 +406,7 @@ def test_another_mode_is_refused(library: ValkeyVectorStore, mode: VectorStoreQu
         ({"query_embedding": None}, "query_embedding"),
         ({"embedding_field": "other"}, "embedding_field"),
         ({"similarity_top_k": 0}, "whole number"),
+        ({"similarity_top_k": 0, "mode": "mmr"}, "whole number"),
         ({"mode": "fuzzy"}, "fuzzy"),
         ({"mode": "mmr", "mmr_threshold": 1.5}, "mmr_threshold"),
         ({"filters": MetadataFilters.model_construct(filters=["x"], condition=None)}, "str"),
@@ -495,6 +507,33 @@ def test_a_query_is_one_round_trip_that_brings_no_vectors(
     store.close()
 
 
+def test_a_range_of_dates_as_text_is_found_among_few_candidates(
+    server_url: str, index_name: str, engine_name: Any, commands: CommandLog
+) -> None:
+    store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
+    first = date(2020, 1, 1)
+    store.add(
+        [
+            node(f"n{n}", metadata={"day": f"{first + timedelta(days=n)}T12:00:00Z"})
+            for n in range(3000)
+        ]
+    )
+    store.query(near("n0"))
+    commands.clear()
+    filters = MetadataFilters(
+        filters=[
+            MetadataFilter(key="day", value="2024-02-01", operator=FilterOperator.GTE),
+            MetadataFilter(key="day", value="2024-02-03", operator=FilterOperator.LT),
+        ]
+    )
+    found = store.query(near("n0", filters=filters, output_fields=["day"]))
+    assert sorted(each.metadata["day"] for each in found.nodes or []) == [
+        "2024-02-01T12:00:00Z", "2024-02-02T12:00:00Z",
+    ]  # fmt: skip
+    assert len(commands.round_trips) <= 3
+    store.close()
+
+
 def test_persisting_asks_nothing_of_the_server(
     library: ValkeyVectorStore, commands: CommandLog
 ) -> None:
@@ -507,7 +546,7 @@ def test_records_of_others_are_read_as_text_nodes(store: ValkeyVectorStore) -> N
     store.index.upsert(
         [
             Record(id="a", content="text", vector=vector_of("a"), metadata={"n": 1}, parent="p"),
-            Record(id="b"),
+            Record(id="b", payload=b'{"blob": 1}\x00\xff'),  # as Haystack's
         ]
     )
     found, bare = store.get_nodes(["a", "b"])
@@ -531,13 +570,14 @@ def test_a_class_that_is_gone_is_read_as_the_nearest_of_llamaindex(
     assert record is not None
     assert record.payload is not None
     store.index.upsert(
-        [Record(id="g", payload=record.payload.replace(b"Gone", b"Unknown"), metadata={})]
+        [Record(id="g", payload=record.payload.replace(b"Gone", store.index_name.encode()))]
     )
     with caplog.at_level(logging.WARNING):
         (found,) = store.get_nodes(["g"])
+        store.get_nodes(["g"])
     assert type(found) is ImageNode
     assert found.image_url == "http://example.org/x.png"
-    assert "Unknown" in caplog.text
+    assert caplog.text.count(store.index_name) == 1
 
 
 def test_settings_are_those_of_an_index(server_url: str, index_name: str, engine_name: Any) -> None:

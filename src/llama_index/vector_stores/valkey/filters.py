@@ -10,7 +10,9 @@ dicts, and the keys `SOURCE_KEYS` mean the source document where the metadata ha
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from functools import partial
 from typing import Any, assert_never
 
@@ -35,6 +37,11 @@ _TURNED: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.lt,
     ">=": operator.le,
 }
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DAYS = timedelta(days=2)
+_FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2200, 1, 1)
+"""Between these the index holds points in time exactly."""
+
 _EVERYTHING, _NOTHING = all_of(()), any_of(())
 
 
@@ -146,13 +153,36 @@ def _ordered(key: str, ordering: str, value: Any) -> Filter:
     match value:
         case str():
             test = partial(_TURNED[ordering], value)
-            return _looked_up(key, lambda field: field.satisfies((str,), test))
+            return _looked_up(
+                key,
+                lambda field: all_of(
+                    [field.satisfies((str,), test), _near(field, ordering, value)]
+                ),
+            )
         case int() | float():
             return _looked_up(key, lambda field: field.orders_number(ordering, value))
         case _:
             raise FilterError(
                 f"{ordering} on {key!r} takes a number or text, not {type(value).__name__}"
             )
+
+
+def _near(field: FieldExpression, ordering: str, limit: str) -> Filter:
+    """What every text that is ordered so passes, and what the index can decide if the texts are dates.
+
+    Of two texts that begin with a day, the order is that of the days. A day is up to 24 hours before or after that of UTC,
+    as which the index knows points in time. Texts that are none, and those before `_FIRST_DAY`, pass.
+    """
+    try:
+        day = date.fromisoformat(limit[:10]) if _DAY.match(limit) else None
+    except ValueError:
+        day = None
+    if day is None or not _FIRST_DAY + _DAYS < day < _LAST_DAY - _DAYS:
+        return _EVERYTHING
+    others = ~(field >= _FIRST_DAY)
+    if ordering in ("<", "<="):
+        return any_of([field <= day + _DAYS, others])
+    return any_of([field >= day - _DAYS, others])
 
 
 def _contains(key: str, value: Any) -> Filter:

@@ -28,7 +28,7 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from valkey_vector import InvalidInputError, Record
 from valkey_vector.metadata import dump, load
@@ -41,9 +41,15 @@ _CORE: dict[str, type[BaseNode]] = {
     kind.class_name(): kind
     for kind in (TextNode, Node, Document, ImageDocument, ImageNode, IndexNode)
 }
+_missed: set[str] = set()
+"""Classes that were told to be missing."""
+
 _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resource")
-_KEPT_APART = ("id_", "embedding", "metadata", "class_name")
-"""Of a serialised node what the record has as its own."""
+_KEPT_APART = {"id_", "embedding", "metadata"}
+"""Of a node what the record has as its own."""
+
+_MARK = b'{"llama_index":'
+"""How the payloads of nodes begin. Other adapters have others."""
 
 
 def to_record(node: BaseNode) -> Record:
@@ -56,11 +62,10 @@ def to_record(node: BaseNode) -> Record:
         raise InvalidInputError(f"a node is needed, not a {type(node).__name__}")
     try:
         metadata = _serialised(node.metadata)
-        rest = node.model_dump(mode="json")
-    except (PydanticSerializationError, ValueError) as error:
+        rest = node.model_dump(mode="json", exclude=_KEPT_APART)
+    except ValueError as error:
         raise InvalidInputError(f"node {node.node_id!r} cannot be serialised: {error}") from error
-    for name in _KEPT_APART:
-        rest.pop(name, None)
+    rest.pop("class_name", None)
     content, place = _take_text(node, rest)
     for name in _RESOURCES:
         resource = getattr(node, name, None)
@@ -69,7 +74,7 @@ def to_record(node: BaseNode) -> Record:
     payload = {"class": _path(type(node)), "base": _base(node), "text": place, "node": rest}
     if typed := _typed(node, metadata):
         payload["typed"] = typed
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps({"llama_index": payload}, ensure_ascii=False, separators=(",", ":"))
     return Record(
         id=node.node_id,
         content=content,
@@ -84,11 +89,13 @@ def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseN
     """The node of a record that was read with its payload, and with its vector if that is wanted.
 
     Args:
-        record: as `to_record` made it, or of anybody else: without a payload it is a `TextNode`.
+        record: as `to_record` made it. A record of anybody else is a `TextNode`.
         output_fields: what the node is to bring beside its id, type and relationships: ``text``, ``embedding``,
             ``metadata`` for all of it, or its keys. None brings all there is.
     """
-    payload = json.loads(record.payload) if record.payload else _foreign(record)
+    stored = record.payload or b""
+    own = stored.startswith(_MARK)
+    payload = json.loads(stored)["llama_index"] if own else _foreign(record)
     data: dict[str, Any] = payload["node"]
     typed = load(payload["typed"].encode("utf-8")) if "typed" in payload else {}
     metadata = {
@@ -178,7 +185,9 @@ def _class(path: str, base: str | None) -> type[BaseNode]:
     for kind in _subclasses(BaseNode):
         if _path(kind) == path:
             return kind
-    _logger.warning("nodes of %s are read as %s: import it first", path, nearest.__name__)
+    if path not in _missed:
+        _missed.add(path)
+        _logger.warning("nodes of %s are read as %s: import it first", path, nearest.__name__)
     return nearest
 
 

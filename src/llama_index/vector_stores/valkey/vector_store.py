@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 from llama_index.core.base.embeddings.base import SimilarityMode
 from llama_index.core.base.embeddings.base import similarity as similarity_of
-from llama_index.core.bridge.pydantic import PrivateAttr, field_serializer
 from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import (
@@ -24,11 +23,11 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.vector_stores.valkey.filters import to_filter
 from llama_index.vector_stores.valkey.nodes import to_node, to_record
 from valkey_vector import (
     Connection,
-    ConnectionSettings,
     F,
     Filter,
     Hit,
@@ -38,6 +37,7 @@ from valkey_vector import (
     Schema,
     all_of,
 )
+from valkey_vector.arguments import check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.lifecycle import EngineChoice
 
@@ -53,7 +53,7 @@ _SIMILARITIES = {
 }
 
 
-class ValkeyVectorStore(BasePydanticVectorStore):
+class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     """Nodes on Valkey, found by embedding, metadata, id and source document.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
@@ -81,7 +81,6 @@ class ValkeyVectorStore(BasePydanticVectorStore):
 
     stores_text: bool = True
     is_embedding_query: bool = True
-    url: str | None = None
     index_name: str
     dimension: int | None = None
     metric: str | None = None
@@ -89,9 +88,6 @@ class ValkeyVectorStore(BasePydanticVectorStore):
     index_schema: dict[str, Any] | None = None
     engine: EngineChoice = "auto"
     embedding_model: str | None = None
-
-    _index: Index = PrivateAttr()
-    _shared: bool = PrivateAttr()
 
     def __init__(
         self,
@@ -120,7 +116,7 @@ class ValkeyVectorStore(BasePydanticVectorStore):
             must_exist=must_exist,
         )
         fields: dict[str, Any] = {
-            "url": None if url is None else ConnectionSettings.shareable(url),
+            "url": self._shareable(url),
             "index_name": index_name,
             "dimension": dimension,
             "metric": None if metric is None else str(metric),
@@ -130,8 +126,7 @@ class ValkeyVectorStore(BasePydanticVectorStore):
             "embedding_model": embedding_model,
         }
         super().__init__(**fields)
-        self._index = index
-        self._shared = connection is not None
+        self._held, self._shared = index, connection is not None
 
     @classmethod
     def class_name(cls) -> str:
@@ -146,23 +141,11 @@ class ValkeyVectorStore(BasePydanticVectorStore):
             settings.pop(name, None)
         return cls(**settings)
 
-    @field_serializer("url")
-    def _written_url(self, url: str | None) -> str | None:
-        if self._shared:
-            raise ValueError(
-                "a store on a connection that was given to it cannot be serialised: make it with url= instead"
-            )
-        return url
-
-    @property
-    def client(self) -> Connection:
-        """The connection it uses."""
-        return self._index.connection
-
     @property
     def index(self) -> Index:
         """The core's index, for what LlamaIndex has no words for: count, update, drop, wait, …."""
-        return self._index
+        held: Index = self._held
+        return held
 
     def add(self, nodes: Sequence[BaseNode], *, ttl: float | None = None) -> list[str]:
         """Store nodes, in place of those with the same ids; returns their ids in order.
@@ -176,16 +159,17 @@ class ValkeyVectorStore(BasePydanticVectorStore):
         Raises:
             InvalidInputError: something in a node cannot be stored, or its embedding is not of the index's
                 dimension; nothing was stored.
+            ConfigurationError: there is no index yet, and no dimension: neither from a node nor from an argument.
             PartialWriteError: some were not stored; says which.
         """
         records = {record.id: record for record in map(to_record, nodes)}
         if records:
-            self._index.upsert(list(records.values()), ttl=ttl)
+            self.index.upsert(list(records.values()), ttl=ttl)
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str) -> None:
         """Remove all nodes of a source document; that there are none is no error."""
-        self._index.delete_by_filter(F.parent == ref_doc_id)
+        self.index.delete_by_filter(F.parent == ref_doc_id)
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
@@ -201,13 +185,13 @@ class ValkeyVectorStore(BasePydanticVectorStore):
                 "delete_nodes without ids or filters would remove everything: for that call clear()"
             )
         if node_ids is not None and to_filter(filters) is None:
-            self._index.delete(node_ids)
+            self.index.delete(node_ids)
         else:
-            self._index.delete_by_filter(chosen)
+            self.index.delete_by_filter(chosen)
 
     def clear(self) -> None:
         """Remove all nodes and keep the index."""
-        self._index.delete_all()
+        self.index.delete_all()
 
     def get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
@@ -219,9 +203,9 @@ class ValkeyVectorStore(BasePydanticVectorStore):
             filters: only those that match. Without ids the oldest comes first.
         """
         if node_ids is not None and to_filter(filters) is None:
-            brought = self._index.get(node_ids, with_vectors=True, with_payloads=True)
+            brought = self.index.get(node_ids, with_vectors=True, with_payloads=True)
             return [to_node(record) for record in brought if record is not None]
-        records = self._index.select(
+        records = self.index.select(
             _restriction(filters, node_ids), with_vectors=True, with_payloads=True
         )
         if node_ids is None:
@@ -269,10 +253,6 @@ class ValkeyVectorStore(BasePydanticVectorStore):
                 name = mode.value if isinstance(mode, VectorStoreQueryMode) else mode
                 raise ValueError(f"the query mode {name!r} is not supported; default and mmr are")
 
-    def close(self) -> None:
-        """Let go of the connection, unless it was given."""
-        self._index.close()
-
     # The checker takes the base class's methods for what these are made of.
     async_add = twin(add, "async_add")  # type: ignore[arg-type]
     adelete = twin(delete)  # type: ignore[arg-type]
@@ -280,11 +260,6 @@ class ValkeyVectorStore(BasePydanticVectorStore):
     aclear = twin(clear)  # type: ignore[arg-type]
     aget_nodes = twin(get_nodes)  # type: ignore[arg-type]
     aquery = twin(query)  # type: ignore[arg-type]
-    aclose = twin(close)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # BaseComponent would make the copy from its fields, which have no password.
-        return _copy, (type(self), dict(self.__dict__), self._index, self._shared)
 
     def _nearest(
         self, query: VectorStoreQuery, k: int, ef_runtime: int | None, *, with_vectors: bool = False
@@ -297,7 +272,7 @@ class ValkeyVectorStore(BasePydanticVectorStore):
             raise InvalidInputError(
                 f"nodes have one embedding, and embedding_field cannot be {query.embedding_field!r}"
             )
-        return self._index.search(
+        return self.index.search(
             query.query_embedding,
             k=k,
             filter=_restriction(query.filters, query.node_ids or None, query.doc_ids),
@@ -313,11 +288,11 @@ class ValkeyVectorStore(BasePydanticVectorStore):
         threshold = options.get("mmr_threshold", query.mmr_threshold)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InvalidInputError(f"mmr_threshold must be from 0 to 1, not {threshold!r}")
-        candidates = _candidates(query.similarity_top_k, options)
+        candidates = _candidates(check_k(query.similarity_top_k, "similarity_top_k"), options)
         hits = self._nearest(query, candidates, ef_runtime, with_vectors=True)
         if not hits:
             return self._result(query, [])
-        mode = _SIMILARITIES[self._index.metric]
+        mode = _SIMILARITIES[self.index.metric]
         vectors: list[Any] = [np.asarray(hit.record.vector, dtype=np.float64) for hit in hits]
         scores, chosen = get_top_k_mmr_embeddings(
             query.query_embedding or [],
@@ -340,14 +315,6 @@ class ValkeyVectorStore(BasePydanticVectorStore):
             similarities=list(similarities),
             ids=[hit.record.id for hit in hits],
         )
-
-
-def _copy(
-    kind: type[ValkeyVectorStore], fields: dict[str, Any], index: Index, shared: bool
-) -> ValkeyVectorStore:
-    store = kind.model_construct(**fields)
-    store._index, store._shared = index, shared
-    return store
 
 
 def _restriction(

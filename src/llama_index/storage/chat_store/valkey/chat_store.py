@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from llama_index.core.bridge.pydantic import PrivateAttr, field_serializer
 from llama_index.core.llms import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
-from valkey_vector import Connection, ConnectionSettings, InvalidInputError
+from llama_index.storage.kvstore.valkey.components import ServerComponent
+from llama_index.storage.kvstore.valkey.kvstore import storable
+from valkey_vector import Connection, InvalidInputError
 from valkey_vector.asynchrony import twin
 from valkey_vector.sequences import Sequences
 
 __all__ = ["ValkeyChatStore"]
 
 
-class ValkeyChatStore(BaseChatStore):
+class ValkeyChatStore(ServerComponent, BaseChatStore):
     """Conversations on Valkey: messages in order, by key. Each edit is atomic, so many may write at once.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
@@ -30,11 +31,7 @@ class ValkeyChatStore(BaseChatStore):
         ConfigurationError: a setting is wrong (a ValueError).
     """
 
-    url: str | None = None
     namespace: str
-
-    _sequences: Sequences = PrivateAttr()
-    _shared: bool = PrivateAttr()
 
     def __init__(
         self,
@@ -44,31 +41,19 @@ class ValkeyChatStore(BaseChatStore):
         namespace: str = "llamaindex",
     ) -> None:
         sequences = Sequences(namespace, url=url, connection=connection)
-        fields: dict[str, Any] = {
-            "url": None if url is None else ConnectionSettings.shareable(url),
-            "namespace": namespace,
-        }
+        fields: dict[str, Any] = {"url": self._shareable(url), "namespace": namespace}
         super().__init__(**fields)
-        self._sequences = sequences
-        self._shared = connection is not None
+        self._held, self._shared = sequences, connection is not None
 
     @classmethod
     def class_name(cls) -> str:
         """What LlamaIndex calls the class when it is serialised."""
         return "ValkeyChatStore"
 
-    @field_serializer("url")
-    def _written_url(self, url: str | None) -> str | None:
-        if self._shared:
-            raise ValueError(
-                "a store on a connection that was given to it cannot be serialised: make it with url= instead"
-            )
-        return url
-
     @property
-    def client(self) -> Connection:
-        """The connection it uses."""
-        return self._sequences.connection
+    def _sequences(self) -> Sequences:
+        held: Sequences = self._held
+        return held
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Make these messages the whole conversation."""
@@ -107,10 +92,6 @@ class ValkeyChatStore(BaseChatStore):
         """Remove every conversation of the namespace. Looks through all keys of the server for theirs."""
         self._sequences.drop()
 
-    def close(self) -> None:
-        """Let go of the connection, unless it was given."""
-        self._sequences.close()
-
     # The checker takes the base class's methods for what these are made of.
     aset_messages = twin(set_messages)  # type: ignore[arg-type]
     aget_messages = twin(get_messages)  # type: ignore[arg-type]
@@ -120,28 +101,12 @@ class ValkeyChatStore(BaseChatStore):
     adelete_last_message = twin(delete_last_message)  # type: ignore[arg-type]
     aget_keys = twin(get_keys)  # type: ignore[arg-type]
     adrop = twin(drop)
-    aclose = twin(close)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # BaseComponent would make the copy from its fields, which have no password.
-        return _copy, (type(self), dict(self.__dict__), self._sequences, self._shared)
-
-
-def _copy(
-    kind: type[ValkeyChatStore], fields: dict[str, Any], sequences: Sequences, shared: bool
-) -> ValkeyChatStore:
-    store = kind.model_construct(**fields)
-    store._sequences, store._shared = sequences, shared
-    return store
 
 
 def _stored(message: ChatMessage) -> dict[str, Any]:
     if not isinstance(message, ChatMessage):
         raise InvalidInputError(f"a ChatMessage is needed, not a {type(message).__name__}")
-    try:
-        stored: dict[str, Any] = message.model_dump(mode="json")
-    except ValueError as error:
-        raise InvalidInputError(f"a message cannot be serialised: {error}") from error
+    stored: dict[str, Any] = storable(message.model_dump(), "the message")
     return stored
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVStore
 from pydantic_core import to_jsonable_python
 
-from valkey_vector import ConfigurationError, Connection
+from valkey_vector import ConfigurationError, Connection, InvalidInputError
 from valkey_vector.asynchrony import twin
 from valkey_vector.collections import Collections
 
@@ -66,7 +66,7 @@ class ValkeyKVStore(BaseKVStore):
 
     def put(self, key: str, val: Mapping[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
         """Store a dict, in place of what was there."""
-        self._collections.put(collection, key, storable(val))
+        self._collections.put(collection, key, storable(val, f"the value of {key!r}"))
 
     def put_all(
         self,
@@ -75,7 +75,7 @@ class ValkeyKVStore(BaseKVStore):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         """Store dicts, one round trip for each batch."""
-        pairs = ((key, storable(val)) for key, val in kv_pairs)
+        pairs = ((key, storable(val, f"the value of {key!r}")) for key, val in kv_pairs)
         self._collections.put_many(collection, pairs, batch_size=batch_size)
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
@@ -108,14 +108,29 @@ class ValkeyKVStore(BaseKVStore):
     aclose = twin(close)
 
 
-def storable(value: Any) -> Any:
-    """A value of LlamaIndex as the core can keep it: dates as they are, the rest as pydantic serialises it."""
+def storable(value: Any, owner: str) -> Any:
+    """A value of LlamaIndex as the core can keep it: dates as they are, the rest as pydantic serialises it.
+
+    Args:
+        value: anything.
+        owner: how an error names it.
+
+    Raises:
+        InvalidInputError: something in it cannot be serialised.
+    """
+    try:
+        return _storable(value)
+    except ValueError as error:
+        raise InvalidInputError(f"{owner} cannot be serialised: {error}") from error
+
+
+def _storable(value: Any) -> Any:
     match value:
         case None | bool() | date():
             return value
         case dict() if all(type(key) is str for key in value):
-            return {key: storable(item) for key, item in value.items()}
+            return {key: _storable(item) for key, item in value.items()}
         case list():
-            return [storable(item) for item in value]
+            return [_storable(item) for item in value]
         case _:
             return to_jsonable_python(value, inf_nan_mode="constants")
