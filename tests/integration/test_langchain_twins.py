@@ -39,17 +39,18 @@ def methods(cls: type) -> dict[str, Any]:
     }
 
 
+def awaited(member: Any) -> bool:
+    return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+
+
 @pytest.mark.parametrize("cls", [ValkeyVectorStore, Index])
 def test_every_method_has_an_awaited_twin_with_the_same_parameters(cls: type) -> None:
     found = methods(cls)
-    synchronous = {name for name in found if not inspect.iscoroutinefunction(found[name])} - {
-        "as_retriever",
-        "open",
-    }
+    synchronous = {name for name in found if not awaited(found[name])} - {"as_retriever", "open"}
     assert len(synchronous) > 10
     for name in synchronous:
         twin = found[f"a{name}"]
-        assert inspect.iscoroutinefunction(twin), name
+        assert awaited(twin), name
         ours, theirs = inspect.signature(found[name]), inspect.signature(twin)
         assert list(ours.parameters.values()) == list(theirs.parameters.values()), name
         assert twin.__doc__, name

@@ -41,6 +41,9 @@ _PAGE = 1_000
 _PIECES = 64
 """Queries into which one filter with very many values may be cut."""
 
+_HIGHEST_EF = 1_000_000
+"""What Valkey-Search accepts (1.0 to 1.3)."""
+
 
 class SearchReading:
     """The reading half of `valkey_vector.engines.search.SearchEngine`."""
@@ -328,7 +331,7 @@ class _Pages:
 def _ef(near: Near, k: int) -> int | None:
     match near.field.algorithm:
         case Hnsw(ef_runtime=default):
-            return max(k, near.ef_runtime or default)
+            return min(_HIGHEST_EF, max(k, near.ef_runtime or default))
         case Flat():
             return None
 

@@ -16,9 +16,6 @@ from valkey_vector.vectors import check_vector
 
 __all__ = ["Threshold", "VectorQuery"]
 
-HIGHEST_EF = 1_000_000
-"""What Valkey-Search accepts (1.0 to 1.3)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # arrays do not compare to one truth
 class VectorQuery:
@@ -34,8 +31,8 @@ class VectorQuery:
         min_similarity: only records as similar as this or more, in the units of `Hit.similarity`: COSINE the cosine,
             -1 to 1; L2 1 / (1 + Euclidean distance), above 0 to 1; IP the inner product, any number. A search
             module measures in single precision, so what lies within some 1e-6 of a threshold may fall on either side.
-        ef_runtime: for HNSW, candidates to look at, 1 to 1,000,000; more is better recall and slower. Default: the
-            index's.
+        ef_runtime: for HNSW, candidates to look at, at least 1; more is better recall and slower, up to the 1,000,000
+            that servers accept. Default: the index's.
         with_content: bring the texts; without, they are empty.
         with_metadata: bring the metadata; without, it is empty.
         with_vectors: bring all vectors, too.
@@ -72,10 +69,6 @@ class VectorQuery:
             raise InvalidInputError("say how many: k, or a threshold for all within it")
         if self.ef_runtime is not None:
             check_count(self.ef_runtime, "ef_runtime", 1)
-            if self.ef_runtime > HIGHEST_EF:
-                raise InvalidInputError(
-                    f"ef_runtime must be at most {HIGHEST_EF:,}, not {self.ef_runtime:,}"
-                )
         check_brought(self)
 
     @property
