@@ -1,9 +1,10 @@
 """Answer aggregates on an engine: what the server can tell exactly it is asked, the rest is worked out on the records.
 
-A search module groups by fields of the index, not by metadata, and shows numbers with ten digits. So it is asked only which
-values a field holds (FT.AGGREGATE); how many records have each of them is then counted by the tokens of the values, which are
-exact. Where these counts and that of the records without a value do not add up to all records (there are lists, dates, or
-numbers that a double cannot tell apart; or somebody wrote meanwhile), every record is looked at instead, page by page.
+A search module groups by fields of the index, not by metadata, and shows numbers with ten digits. So it is asked only
+which values a field holds (FT.AGGREGATE); how many records have each of them is then counted by the tokens of the
+values, which are exact. Where these counts and that of the records without a value do not add up to all records
+(there are lists, dates, or numbers that a double cannot tell apart; or somebody wrote meanwhile), every record is
+looked at instead, page by page.
 """
 
 from __future__ import annotations

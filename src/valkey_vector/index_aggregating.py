@@ -25,9 +25,9 @@ class AggregatingIndex:
     def aggregate(self, query: AggregateQuery) -> list[dict[str, Any]]:
         """Count, sum, group and sort records: the same on every engine, exact, never cut.
 
-        A query that only counts, by no key or by one that has a field of the index (a declared tag, or numbers), is answered by a search
-        module without a record leaving it; any other one goes through the metadata of the records that pass the filter, in pages
-        of 1,000.
+        A query that only counts, by no key or by one that has a field of the index (a declared tag, or numbers), is
+        answered by a search module without a record leaving it; any other one goes through the metadata of the
+        records that pass the filter, in pages of 1,000.
 
         Args:
             query: see `AggregateQuery`.

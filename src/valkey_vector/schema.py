@@ -111,8 +111,9 @@ class TagField:
 
     Attributes:
         path: of the item.
-        separator: one ASCII character between the texts of a list, at which the server splits every text, too. It matters to those who
-            read the server's index by its attributes; filters of this library tell texts from lists by the metadata.
+        separator: one ASCII character between the texts of a list, at which the server splits every text, too. It
+            matters to those who read the server's index by its attributes; filters of this library tell texts from
+            lists by the metadata.
         case_sensitive: likewise, whether ``Red`` and ``red`` are two for them.
     """
 

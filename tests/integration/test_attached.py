@@ -415,6 +415,14 @@ def test_a_document_that_is_no_object_has_its_root(connection: Connection, index
     assert document.values == {"first": 5}
 
 
+def test_a_server_without_json_says_so() -> None:
+    definition = IndexDefinition(name="j", on="json", attributes=(TagAttribute("$.t", "t"),))
+    with start_server(search=True) as server, Connection.open(server.url) as connection:
+        with pytest.raises(UnsupportedFeatureError, match="JSON module"):
+            create_index(connection, definition)
+        assert create_index(connection, IndexDefinition(name="h", attributes=(TagAttribute("t"),)))
+
+
 def test_what_was_there_before_is_left_out_if_told_so(
     connection: Connection, index_name: str
 ) -> None:

@@ -137,6 +137,20 @@ def test_records_are_gone_through_in_pages_to_the_last(
     assert len(commands.round_trips) >= 3
 
 
+def test_no_more_pages_are_brought_than_a_limit_lets_through(
+    open_index: Callable[..., Index], commands: CommandLog, engine_name: str
+) -> None:
+    index = open_index()
+    index.upsert([Record(id=str(n), metadata={"n": n}) for n in range(2_500)])
+    index.count()
+    commands.clear()
+    assert index.aggregate(AggregateQuery().limit(2, 1)) == [{"n": 1}, {"n": 2}]
+    if engine_name == "search":
+        assert commands.names() == ["FT.SEARCH"]
+    else:
+        assert commands.names().count("HMGET") == 1_000, "one page"
+
+
 def test_filters_at_the_beginning_are_the_servers(
     books: Index, commands: CommandLog, engine_name: str
 ) -> None:

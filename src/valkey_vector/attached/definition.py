@@ -1,7 +1,7 @@
 """What FT.CREATE takes and FT.INFO tells: an index of a search module by its own attributes, as data.
 
-This is the index as the server knows it, over hashes or JSON documents that anybody writes. An `Index` of this library has a
-`Schema` instead. Source of the rules: the recorded behaviour of Valkey-Search 1.2.1.
+This is the index as the server knows it, over hashes or JSON documents that anybody writes. An `Index` of this
+library has a `Schema` instead. Source of the rules: the recorded behaviour of Valkey-Search 1.2.1.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class TagAttribute(_Named):
     Attributes:
         identifier: the hash field, or the JSON path.
         alias: its name in queries.
-        separator: one character at which a stored text is split into tags; there is no escape for it. Empty only where an existing
-            index says that texts are not split (RediSearch over JSON).
+        separator: one character at which a stored text is split into tags; there is no escape for it. Empty only
+            where an existing index says that texts are not split (RediSearch over JSON).
         case_sensitive: whether ``Red`` and ``red`` are two; without, ASCII letters are compared without regard to case.
     """
 
@@ -125,7 +125,8 @@ class VectorAttribute(_Named):
         metric: COSINE, L2 or IP.
         algorithm: HNSW or FLAT.
         m, ef_construction, ef_runtime: of HNSW; None leaves them to the server.
-        initial_cap: vectors to make room for at first; None leaves it to the server, which may have told another number than was asked for.
+        initial_cap: vectors to make room for at first; None leaves it to the server, which may have told another
+            number than was asked for.
         block_size: of FLAT, likewise.
         data_type: FLOAT32; an existing RediSearch index may have others, which cannot be searched here.
     """

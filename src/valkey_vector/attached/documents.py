@@ -55,8 +55,8 @@ class AttachedDocument:
         key: its whole key.
         fields: as stored: of a hash each field's bytes, of a JSON document the items of its root (or the root itself
             under ``$``, if that is no object).
-        values: what the index holds of it, by the attributes' names: the tags of a tag attribute, the number, the text. What it
-            lacks is left out.
+        values: what the index holds of it, by the attributes' names: the tags of a tag attribute, the number, the
+            text. What it lacks is left out.
     """
 
     key: str

@@ -1,9 +1,9 @@
 """Filters on an index's own attributes: the query that selects what may match, and the meaning it is checked by.
 
-An attached index has raw tags, which no query can ask for in every case (a tag that ends in ``*`` is a prefix wildcard on
-Valkey-Search, escaped or not). So a query selects at least everything that matches, and every document that is brought is checked by
-`AttributeFilter.matches` before anybody sees it: no value of one tenant ever matches another's. What matches is stated in
-`valkey_vector.attached.meaning`.
+An attached index has raw tags, which no query can ask for in every case (a tag that ends in ``*`` is a prefix
+wildcard on Valkey-Search, escaped or not). So a query selects at least everything that matches, and every document
+that is brought is checked by `AttributeFilter.matches` before anybody sees it: no value of one tenant ever matches
+another's. What matches is stated in `valkey_vector.attached.meaning`.
 """
 
 from __future__ import annotations

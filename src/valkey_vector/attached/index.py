@@ -43,12 +43,14 @@ __all__ = ["AttachedIndex"]
 class AttachedIndex:
     """An index of the server's search module, by its own attributes: for search, and for nothing else.
 
-    Open one with `Index.attach`. Filters are on the index's attributes (``F("category") == "red"``) and on the key (``F.id``); what
-    they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.meaning`. Every document is brought by its key and
-    checked before it is returned. Thread-safe; every method has an asynchronous twin.
+    Open one with `Index.attach`. Filters are on the index's attributes (``F("category") == "red"``) and on the key
+    (``F.id``); what they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.meaning`. Every
+    document is brought by its key and checked before it is returned. Thread-safe; every method has an asynchronous
+    twin.
 
-    On Valkey-Search 1.2 what a JSON path leads to is only searchable if it is one value, not a list: filters on paths such as
-    ``$.tags[*]`` are therefore checked on every candidate here, and a list under a plain path such as ``$.tags`` is not found.
+    On Valkey-Search 1.2 what a JSON path leads to is only searchable if it is one value, not a list: filters on paths
+    such as ``$.tags[*]`` are therefore checked on every candidate here, and a list under a plain path such as
+    ``$.tags`` is not found.
     """
 
     def __init__(self, connection: Connection, name: str, *, owns_connection: bool) -> None:
@@ -118,8 +120,8 @@ class AttachedIndex:
             k: at least 1. Beyond 10,000 all documents are compared.
             attribute: which vector attribute; may be left out if the index has one.
             filter: only documents that match.
-            words: text by text attribute: only documents that have all its words there, as the server reads and stems them. A
-                text without a word (of stop words alone) matches nothing.
+            words: text by text attribute: only documents that have all its words there, as the server reads and stems
+                them. A text without a word (of stop words alone) matches nothing.
             ef_runtime: of HNSW, candidates to look at; at least k and by default 100.
 
         Raises:
@@ -160,7 +162,10 @@ class AttachedIndex:
     def count(
         self, filter: FilterLike | None = None, *, words: Mapping[str, str] | None = None
     ) -> int:
-        """How many documents match. Where the server can tell, keys past their time to live count until it reclaims them."""
+        """How many documents match.
+
+        Where the server can tell, keys past their time to live count until it reclaims them.
+        """
         return self._searching.count(_choice(filter, words))
 
     def get(self, keys: Sequence[str]) -> list[AttachedDocument | None]:

@@ -2,12 +2,12 @@
 
 The filter language is that of `valkey_vector.filters`, on what the index holds of a document:
 
-* A tag attribute is a set: its text split at the separator, each tag stripped of white space, empty ones left out, ASCII letters
-  lowered unless it is case-sensitive. ``==``, ``in_`` and ``contains`` ask whether a tag is in it; the value is stripped and lowered
-  alike. A value that holds the separator, or is empty, is no tag and matches nothing.
+* A tag attribute is a set: its text split at the separator, each tag stripped of white space, empty ones left out,
+  ASCII letters lowered unless it is case-sensitive. ``==``, ``in_`` and ``contains`` ask whether a tag is in it; the
+  value is stripped and lowered alike. A value that holds the separator, or is empty, is no tag and matches nothing.
 * A numeric attribute is a number, a text attribute its text; both are compared as in any filter.
-* An attribute the index does not have, or an operator its type does not take, is an error. A document that lacks the attribute fails
-  every positive predicate.
+* An attribute the index does not have, or an operator its type does not take, is an error. A document that lacks the
+  attribute fails every positive predicate.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
         case None:
             names = ", ".join(sorted(attributes))
             raise FilterError(
-                f"the index has no attribute {filter.field.path!r}; it has {names}. What is not indexed cannot be filtered on"
+                f"the index has no attribute {filter.field.path!r}; it has {names}. "
+                "What is not indexed cannot be filtered on"
             )
         case VectorAttribute() | OtherAttribute():
             raise FilterError(

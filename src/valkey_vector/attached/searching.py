@@ -1,4 +1,4 @@
-"""How an attached index is searched: what the server finds is brought, checked, and where it may not be all, completed."""
+"""How an attached index is searched: what the server finds is brought, checked, and completed."""
 
 from __future__ import annotations
 

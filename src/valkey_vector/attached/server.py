@@ -161,7 +161,7 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
     Raises:
         ConfigurationError: Valkey-Search would refuse the definition.
         IndexMismatchError: an index of this name is there, and is another.
-        UnsupportedFeatureError: the server has no search module.
+        UnsupportedFeatureError: the server has no search module, or no JSON module for an index over JSON.
     """
     connection.capabilities.require(Feature.SEARCH)
     command = definition.create_command()
@@ -169,6 +169,12 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
         connection.execute(*command)
     except ServerError as error:
         if "already exists" not in error.message.lower():
+            if definition.on == "json" and not _has_json(connection):
+                raise UnsupportedFeatureError(
+                    "an index over JSON documents",
+                    connection.capabilities.description,
+                    "the JSON module (valkey-json) besides it",
+                ) from error
             raise
         _compare(connection, definition)
         return False
@@ -201,6 +207,12 @@ def _own_names(connection: Connection) -> set[str]:
             raise kind
     hashes = [key for key, kind in zip(keys, types, strict=True) if text_of(kind) == "hash"]
     return {text_of(key)[1 : -len("}:index")] for key in hashes}
+
+
+def _has_json(connection: Connection) -> bool:
+    """Whether the server knows JSON documents."""
+    (known,) = connection.execute("COMMAND", "INFO", "JSON.GET", retry=True)
+    return known is not None
 
 
 def _require_scope(connection: Connection, scope: Scope) -> None:

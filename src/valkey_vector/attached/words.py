@@ -1,6 +1,7 @@
 """Words asked of an index's own text attributes, which the server reads and stems as it was told when the index was made.
 
-User text is never query syntax: it is cut at whatever the index takes for punctuation, and at all that means something in a query.
+User text is never query syntax: it is cut at whatever the index takes for punctuation, and at all that means
+something in a query.
 """
 
 from __future__ import annotations

@@ -2,15 +2,16 @@
 
 Semantics, stated once and held by `valkey_vector.aggregation` on every engine:
 
-* The rows that come in are the records that pass `filter`, oldest first; each row is its metadata. Steps are done in their
-  order, each on the rows that the one before gave.
-* Values fall into one group where filters have them equal: 1 and 1.0, one point in time however spelled, lists with equal
-  items. Texts are just texts, booleans are not numbers. None is missing; missing is a group of its own, and so is NaN. A
-  group is shown with its simplest spelling: 1 rather than 1.0, a date rather than its midnight. An item that is a list is one value;
-  `Unwind` makes rows of its elements.
+* The rows that come in are the records that pass `filter`, oldest first; each row is its metadata. Steps are done in
+  their order, each on the rows that the one before gave.
+* Values fall into one group where filters have them equal: 1 and 1.0, one point in time however spelled, lists with
+  equal items. Texts are just texts, booleans are not numbers. None is missing; missing is a group of its own, and so
+  is NaN. A group is shown with its simplest spelling: 1 rather than 1.0, a date rather than its midnight. An item
+  that is a list is one value; `Unwind` makes rows of its elements.
 * Groups come ordered by their keys: booleans, numbers, points in time, texts, anything else; missing last.
-* `Sum`, `Average` and `StandardDeviation` take numbers and nothing else (no booleans, no NaN, no text that looks like one) and
-  are exact: rounded once, at the end, whatever the order of the rows. `Minimum` and `Maximum` take whatever has an order.
+* `Sum`, `Average` and `StandardDeviation` take numbers and nothing else (no booleans, no NaN, no text that looks like
+  one) and are exact: rounded once, at the end, whatever the order of the rows. `Minimum` and `Maximum` take whatever
+  has an order.
 * A filter in `Where` means what it means everywhere, applied to the row.
 """
 
@@ -98,7 +99,8 @@ class StandardDeviation(_OfPath):
 
     Attributes:
         path: the item.
-        ddof: 1 for that of a sample (as FT.AGGREGATE and pandas have it), 0 for that of a population. None of no more numbers than that.
+        ddof: 1 for that of a sample, as pandas has it, 0 for that of a population. None of no more numbers than
+            that.
     """
 
     ddof: int = 1
@@ -147,7 +149,8 @@ class GroupBy:
     """One row for each group, with its keys and what its reducers made of it.
 
     Attributes:
-        keys: items whose values tell groups apart. Without keys all rows are one group, which is there even if there are no rows.
+        keys: items whose values tell groups apart. Without keys all rows are one group, which is there even if there
+            are no rows.
         reducers: (name of the result, reducer).
     """
 

@@ -51,8 +51,9 @@ class ArithmeticOperator(StrEnum):
 class Function(StrEnum):
     """What can be made of values; each says how many it takes.
 
-    Of numbers: ABS, FLOOR, CEIL, ROUND (half to even), SQRT, LOG (natural), LOG2, EXP. Of text: LOWER, UPPER, LENGTH (also of a list),
-    SUBSTRING (text, first, count), STARTS_WITH and CONTAINS (text, part), TEXT (of a number, boolean or point in time).
+    Of numbers: ABS, FLOOR, CEIL, ROUND (half to even), SQRT, LOG (natural), LOG2, EXP. Of text: LOWER, UPPER, LENGTH
+    (also of a list), SUBSTRING (text, first, count), STARTS_WITH and CONTAINS (text, part), TEXT (of a number, boolean
+    or point in time).
     Of points in time: YEAR, MONTH, DAY, HOUR, WEEKDAY (Monday is 1).
     """
 
