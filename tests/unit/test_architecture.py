@@ -29,6 +29,8 @@ FRAMEWORKS = {
 
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
+    {"stores"},
+    {"stores.byte_store", "stores.indexed_keys", "stores.message_log"},
     {"index"},
     {"index_reading", "index_writing"},
     {"bulk", "metadata_update"},
@@ -40,6 +42,7 @@ LAYERS = [
     {"schema"},
     {"arguments"},
     {"filters"},
+    {"connected", "keyspace"},
     {"connection"},
     {"embedded"},
     {"metadata", "tokens", "temporal", "vectors", "record", "asynchrony", "concurrency"},

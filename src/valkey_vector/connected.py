@@ -1,0 +1,64 @@
+"""What the stores and caches beside the index share: a connection that is theirs or given, and how it is let go."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from valkey_vector.asynchrony import twin
+from valkey_vector.connection import Connection
+from valkey_vector.errors import ConfigurationError
+
+__all__ = ["Connected"]
+
+
+class Connected:
+    """Keeps a connection to one server.
+
+    Args:
+        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
+        connection: an open connection to use instead; it is not closed with this.
+
+    Raises:
+        ConfigurationError: both are given.
+    """
+
+    def __init__(self, *, url: str | None = None, connection: Connection | None = None) -> None:
+        if connection is not None and url is not None:
+            raise ConfigurationError("give url or connection, not both")
+        self._connection = connection if connection is not None else Connection.open(url)
+        self._owns_connection = connection is None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it uses."""
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of the connection, unless it was given."""
+        if self._owns_connection:
+            self._connection.close()
+
+    aclose = twin(close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
