@@ -1,4 +1,4 @@
-"""LangChain on Valkey: `ValkeyVectorStore`."""
+"""LangChain on Valkey: vector store, document index, chat history, byte store, record manager."""
 
 try:
     import langchain_core  # noqa: F401
@@ -7,7 +7,18 @@ except ModuleNotFoundError as error:
         'langchain_valkey needs langchain-core: pip install "valkey-vector[langchain]"'
     ) from error
 
+from langchain_valkey.byte_store import ValkeyByteStore
+from langchain_valkey.chat_history import ValkeyChatMessageHistory
+from langchain_valkey.document_index import ValkeyDocumentIndex
 from langchain_valkey.documents import PartialAddError
+from langchain_valkey.record_manager import ValkeyRecordManager
 from langchain_valkey.vectorstore import ValkeyVectorStore
 
-__all__ = ["PartialAddError", "ValkeyVectorStore"]
+__all__ = [
+    "PartialAddError",
+    "ValkeyByteStore",
+    "ValkeyChatMessageHistory",
+    "ValkeyDocumentIndex",
+    "ValkeyRecordManager",
+    "ValkeyVectorStore",
+]

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from valkey_vector.asynchrony import twin
 from valkey_vector.concurrency import offload
 from valkey_vector.connected import Connected
-from valkey_vector.connection import Connection
-from valkey_vector.connection.client import Argument
+from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError, PartialWriteError, ServerError
 from valkey_vector.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
 
