@@ -143,10 +143,9 @@ class IndexedKeys(Connected):
                 the future. Nothing was recorded.
         """
         listed = check_texts(keys, "key")
-        given = [None] * len(listed) if groups is None else list(groups)
-        if len(given) != len(listed):
-            raise InvalidInputError(f"{len(given)} groups were given for {len(listed)} keys")
-        marks = _marks(given)
+        marks = _marks([None] * len(listed) if groups is None else groups)
+        if len(marks) != len(listed):
+            raise InvalidInputError(f"{len(marks)} groups were given for {len(listed)} keys")
         earliest = "0" if time_at_least is None else str(_from(time_at_least, "time_at_least"))
         for part in in_parts(zip(listed, marks, strict=True)):
             pairs = [text for pair in part for text in pair]
@@ -231,10 +230,11 @@ def _marks(groups: Sequence[str | None]) -> list[str]:
     """What stands for each group in the sorted set: of one length, and with no colon."""
     if isinstance(groups, str):
         raise InvalidInputError("groups must be a list of groups, not one text")
-    check_texts([group for group in groups if group is not None], "group")
+    listed = list(groups)
+    check_texts([group for group in listed if group is not None], "group")
     return [
         _NO_GROUP if group is None else hashlib.sha256(group.encode()).hexdigest()
-        for group in groups
+        for group in listed
     ]
 
 
