@@ -29,6 +29,7 @@ FRAMEWORKS = {
 
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
+    {"cache"},
     {"index"},
     {"index_reading", "index_writing"},
     {"bulk", "metadata_update"},
@@ -42,7 +43,16 @@ LAYERS = [
     {"filters"},
     {"connection"},
     {"embedded"},
-    {"metadata", "tokens", "temporal", "vectors", "record", "asynchrony", "concurrency"},
+    {
+        "metadata",
+        "tokens",
+        "temporal",
+        "vectors",
+        "record",
+        "asynchrony",
+        "concurrency",
+        "embedding",
+    },
     {"errors"},
 ]
 
