@@ -31,6 +31,7 @@ __all__ = [
     "delete",
     "hit",
     "nearest",
+    "nearest_many",
     "prepare_selection",
     "select",
     "select_window",
@@ -108,6 +109,19 @@ def nearest(
             return passing[:k]
         asked *= 4
     return _nearest_by_comparing(engine, _matching(engine, selection, [VECTOR]), vector, k, fields)
+
+
+def nearest_many(
+    engine: Engine,
+    selection: Selection,
+    vectors: Sequence[Float32Array],
+    k: int,
+    fields: Sequence[str],
+) -> list[list[Row]]:
+    """`nearest` for each of several vectors; in one round trip, if the engine can decide the filter."""
+    if selection.ids is None and selection.residual is None:
+        return engine.knn_many(vectors, k, selection.plan, fields)
+    return [nearest(engine, selection, vector, k, fields, ef_runtime=None) for vector in vectors]
 
 
 def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:

@@ -15,7 +15,7 @@ from valkey_vector.engines.base import Engine, Row
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.ranking import maximal_marginal_relevance
 from valkey_vector.record import Hit, Record, Vector
-from valkey_vector.vectors import check_vector
+from valkey_vector.vectors import check_vector, check_vectors
 
 __all__ = ["ReadableIndex"]
 
@@ -77,6 +77,42 @@ class ReadableIndex:
         """
         fields = record_fields(vectors=with_vectors, payloads=with_payloads)
         return self._nearest(vector, check_k(k, "k"), filter, ef_runtime, fields)
+
+    def search_many(
+        self,
+        vectors: Sequence[Vector],
+        *,
+        k: int = 4,
+        filter: FilterLike | None = None,
+        with_payloads: bool = False,
+    ) -> list[list[Hit]]:
+        """`search` for each of several vectors, in the round trip of one.
+
+        Args:
+            vectors: each of the index's dimension.
+            k: how many for each, at least 1.
+            filter: only records that match.
+            with_payloads: bring the payloads, too.
+
+        Raises:
+            InvalidInputError: a vector, k or the filter is not acceptable.
+        """
+        if not len(vectors):
+            return []
+        fields = record_fields(vectors=False, payloads=with_payloads)
+        chosen = None if filter is None else as_filter(filter)
+        check_k(k, "k")
+
+        def search(engine: Engine) -> list[list[Hit]]:
+            schema = engine.entry.schema
+            owners = [f"query {position}" for position in range(len(vectors))]
+            checked = check_vectors(vectors, schema.dimension, owners)
+            selection = answering.prepare_selection(self._lifecycle, engine, chosen)
+            found = answering.nearest_many(engine, selection, list(checked), k, fields)
+            return [[answering.hit(row, schema.metric) for row in rows] for rows in found]
+
+        nothing: list[list[Hit]] = [[] for _ in vectors]
+        return self._lifecycle.read(search, nothing)
 
     def search_mmr(
         self,
@@ -178,5 +214,6 @@ class ReadableIndex:
     aget = twin(get)
     acount = twin(count)
     asearch = twin(search)
+    asearch_many = twin(search_many)
     asearch_mmr = twin(search_mmr)
     aselect = twin(select)

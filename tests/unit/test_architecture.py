@@ -29,6 +29,7 @@ FRAMEWORKS = {
 
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
+    {"cache"},
     {"stores"},
     {"stores.byte_store", "stores.indexed_keys", "stores.message_log"},
     {"index"},
@@ -45,7 +46,16 @@ LAYERS = [
     {"connected", "keyspace"},
     {"connection"},
     {"embedded"},
-    {"metadata", "tokens", "temporal", "vectors", "record", "asynchrony", "concurrency"},
+    {
+        "metadata",
+        "tokens",
+        "temporal",
+        "vectors",
+        "record",
+        "asynchrony",
+        "concurrency",
+        "embedding",
+    },
     {"errors"},
 ]
 

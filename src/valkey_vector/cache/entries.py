@@ -21,6 +21,7 @@ __all__ = [
     "Answer",
     "CacheHit",
     "Scope",
+    "check_metadata",
     "check_prompt",
     "decoded",
     "encoded",
@@ -90,6 +91,20 @@ def check_prompt(prompt: object) -> str:
     return prompt
 
 
+def check_metadata(metadata: Metadata | None) -> None:
+    """Refuse what the cache needs for itself.
+
+    Raises:
+        InvalidInputError: the application's metadata is no dict, or has a key of the cache's own.
+    """
+    if metadata is None:
+        return
+    if not isinstance(metadata, Mapping):
+        raise InvalidInputError(f"metadata must be a dict, not a {type(metadata).__name__}")
+    if taken := sorted(_RESERVED & metadata.keys()):
+        raise InvalidInputError(f"metadata {taken[0]!r} is the cache's own; use another key")
+
+
 def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
     """The scope of one call: the cache's own, with what the call says over it.
 
@@ -121,17 +136,9 @@ def entry_record(
     *,
     vector: Vector | None,
     metadata: Metadata | None,
-    stored_at: float,
 ) -> Record:
-    """The record of an entry.
-
-    Raises:
-        InvalidInputError: the application's metadata has a key that the cache needs itself.
-    """
-    own = dict(metadata or {})
-    if taken := sorted(_RESERVED & own.keys()):
-        raise InvalidInputError(f"metadata {taken[0]!r} is the cache's own; use another key")
-    own |= {SCOPE: dict(scope), SCOPE_ID: scope_id(scope), STORED_AT: stored_at}
+    """The record of an entry, but for the time of storing."""
+    own = {SCOPE: dict(scope), SCOPE_ID: scope_id(scope), **(metadata or {})}
     return Record(
         id=entry_id(prompt, scope), content=prompt, vector=vector, metadata=own, payload=payload
     )

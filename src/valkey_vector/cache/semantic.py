@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Literal, Self
 
-from valkey_vector.arguments import FilterLike
-from valkey_vector.cache.calibration import Calibration
-from valkey_vector.cache.entries import Answer, CacheHit, Scope
-from valkey_vector.cache.statistics import CacheStatistics
+from valkey_vector.arguments import FilterLike, as_filter
+from valkey_vector.asynchrony import twin
+from valkey_vector.cache.calibration import Calibration, calibrate_similarities
+from valkey_vector.cache.computing import Answers, Keeping
+from valkey_vector.cache.decorator import CachedFunction, cached
+from valkey_vector.cache.entries import (
+    SCOPE_ID,
+    Answer,
+    CacheHit,
+    Scope,
+    check_prompt,
+    entry_id,
+    merged_scope,
+    scope_id,
+)
+from valkey_vector.cache.failures import Failures
+from valkey_vector.cache.flight import Flights
+from valkey_vector.cache.flow import Embedding, Flow, awaited, blocking
+from valkey_vector.cache.lookup import Lookups
+from valkey_vector.cache.settings import (
+    Settings,
+    Verify,
+    check_seconds,
+    check_threshold,
+    eviction_of,
+)
+from valkey_vector.cache.statistics import CacheStatistics, Count
+from valkey_vector.cache.storage import Storage
 from valkey_vector.connection import Connection
-from valkey_vector.embedding import Embed
+from valkey_vector.embedding import Embed, TextEmbedder
+from valkey_vector.errors import ConfigurationError, InvalidInputError, ServerError
+from valkey_vector.filters import F, Filter
+from valkey_vector.index import Index
 from valkey_vector.lifecycle import EngineChoice
-from valkey_vector.record import Metadata
+from valkey_vector.ranking import distances
+from valkey_vector.record import Metadata, Vector
+from valkey_vector.schema import Metric
+from valkey_vector.vectors import check_vectors
 
 __all__ = ["SemanticCache"]
 
-Verify: TypeAlias = Callable[[str, CacheHit], bool | Awaitable[bool]]
-"""Decides on a doubtful hit: the prompt that was asked, and what was found for it."""
+_Pairs = Iterable[tuple[str, str, bool]]
 
 
 class SemanticCache:
@@ -44,7 +75,8 @@ class SemanticCache:
         max_entries: most entries kept; None for any number.
         eviction: which entries make room: ``lru`` the longest unused, ``lfu`` the least often used.
         on_error: what happens when the server or the embedder fails: ``miss`` goes on without the cache,
-            logs one warning and counts the failure; ``raise`` raises.
+            logs one warning and counts the failure; ``raise`` raises. `invalidate`, `clear` and what else is about the cache
+            itself always raise.
         url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
         connection: an open connection to use instead; it is not closed with the cache.
         engine: ``auto``, or insist on ``search`` or ``native``.
@@ -81,9 +113,54 @@ class SemanticCache:
         wait: float = 30.0,
         report_every: float = 1.0,
     ) -> None:
-        raise NotImplementedError
+        if on_error not in ("raise", "miss"):
+            raise ConfigurationError(f"on_error must be 'raise' or 'miss', not {on_error!r}")
+        for value, what in ((lease, "lease"), (wait, "wait"), (report_every, "report_every")):
+            check_seconds(value, what)
+        settings = Settings(
+            margin=margin, verify=verify, ttl=ttl, sliding=sliding, scope=dict(scope or {})
+        )
+        self._embedder = TextEmbedder(embed)
+        self._settings = settings
+        evicting = eviction_of(max_entries, eviction)
+        least = check_threshold(threshold)
+        self._index = Index.open(
+            name,
+            dimension=dimension,
+            url=url,
+            connection=connection,
+            metric=Metric.COSINE,
+            engine=engine,
+            embedding_model=embedding_model,
+        )
+        # What was not told in time would let an entry die that was used.
+        told = min(report_every, ttl / 4) if sliding and ttl is not None else report_every
+        self._storage = Storage(self._index, evicting, prolongs=sliding, report_every=told)
+        failures = Failures(name, on_error, self._storage.ledger)
+        flights = Flights(self._storage, failures, lease=lease, wait=wait)
+        self._lookups = Lookups(self._storage, failures, settings, least)
+        self._answers = Answers(self._storage, self._lookups, failures, flights, settings)
 
-    def lookup(self, prompt: str, scope: Scope | None = None) -> CacheHit | None:
+    @property
+    def name(self) -> str:
+        """The cache's name."""
+        return self._index.name
+
+    @property
+    def index(self) -> Index:
+        """The index its entries lie in: each a record with the prompt as its content."""
+        return self._index
+
+    @property
+    def threshold(self) -> float:
+        """Least cosine similarity of a hit; may be set, to what `calibrate` proposes for one."""
+        return self._lookups.threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._lookups.threshold = check_threshold(value)
+
+    def _lookup(self, prompt: str, scope: Scope | None = None) -> Flow[CacheHit | None]:
         """The stored answer for a prompt, or for one that means the same; None if there is none.
 
         One round trip if the prompt is there word for word, else two.
@@ -92,15 +169,29 @@ class SemanticCache:
             prompt: what is asked.
             scope: over the cache's own scope; must be the same as when the answer was stored.
         """
-        raise NotImplementedError
+        (hit,) = yield from self._lookup_many([prompt], scope)
+        return hit
 
-    def lookup_many(
+    lookup, alookup = blocking(_lookup), awaited(_lookup)
+
+    def _lookup_many(
         self, prompts: Sequence[str], scope: Scope | None = None
-    ) -> list[CacheHit | None]:
-        """`lookup` of many prompts in the round trips of one."""
-        raise NotImplementedError
+    ) -> Flow[list[CacheHit | None]]:
+        """`lookup` of many prompts, in the round trips of one."""
+        if isinstance(prompts, str):
+            raise InvalidInputError("prompts must be a list of texts, not one text")
+        asked = [check_prompt(prompt) for prompt in prompts]
+        if not asked:
+            return []
+        looked = yield from self._lookups.look(asked, self._whole(scope))
+        hits = [one.hit for one in looked]
+        if missed := hits.count(None):
+            self._storage.ledger.note({Count.MISSES: missed})
+        return hits
 
-    def store(
+    lookup_many, alookup_many = blocking(_lookup_many), awaited(_lookup_many)
+
+    def _store(
         self,
         prompt: str,
         answer: Answer,
@@ -110,7 +201,7 @@ class SemanticCache:
         metadata: Metadata | None = None,
         seconds: float | None = None,
         tokens: int | None = None,
-    ) -> str | None:
+    ) -> Flow[str | None]:
         """Keep an answer; what the same prompt had in the same scope is replaced.
 
         Args:
@@ -128,9 +219,14 @@ class SemanticCache:
         Raises:
             InvalidInputError: the answer, scope or metadata cannot be stored as they are.
         """
-        raise NotImplementedError
+        keeping = self._keeping(prompt, scope, ttl, metadata)
+        payload = self._answers.packed(answer, keeping, seconds, tokens)
+        stored = yield from self._answers.keep(payload, keeping)
+        return keeping.id if stored else None
 
-    def get_or_compute(
+    store, astore = blocking(_store), awaited(_store)
+
+    def _get_or_compute(
         self,
         prompt: str,
         fn: Callable[[str], Any],
@@ -139,10 +235,10 @@ class SemanticCache:
         ttl: float | None = None,
         metadata: Metadata | None = None,
         tokens: Callable[[Any], int] | None = None,
-    ) -> Answer:
+    ) -> Flow[Answer]:
         """The stored answer for a prompt, else ``fn(prompt)``, which is stored.
 
-        When many threads and processes ask the same prompt at once, one computes and the others wait for it; the twin
+        When many threads and processes ask the same prompt at once, one computes and the others wait for it. The twin
         `aget_or_compute` takes a coroutine function, or a blocking one, which runs in a thread.
 
         Args:
@@ -153,7 +249,29 @@ class SemanticCache:
             metadata: of a new entry.
             tokens: of an answer, how many tokens it cost.
         """
-        raise NotImplementedError
+        keeping = self._keeping(prompt, scope, ttl, metadata)
+        return (yield from self._answers.found_or_made(keeping, fn, tokens))
+
+    get_or_compute, aget_or_compute = blocking(_get_or_compute), awaited(_get_or_compute)
+
+    def cached(
+        self,
+        *,
+        prompt: str | None = None,
+        scope: Callable[..., Scope] | Scope | None = None,
+        ttl: float | None = None,
+        tokens: Callable[[Any], int] | None = None,
+    ) -> Callable[[CachedFunction], CachedFunction]:
+        """A decorator: calls of a function, blocking or a coroutine function, go through `get_or_compute`.
+
+        Args:
+            prompt: the name of the parameter that is the prompt; by default the first one, after ``self``.
+            scope: by default all other arguments, by name, so that calls which differ in one of them never
+                share an answer. Or a scope, or a function of the call's arguments that gives it.
+            ttl: seconds that a new entry lives; by default the cache's.
+            tokens: of an answer, how many tokens it cost.
+        """
+        return cached(self, prompt=prompt, scope=scope, ttl=ttl, tokens=tokens)
 
     def invalidate(
         self,
@@ -169,41 +287,120 @@ class SemanticCache:
         Args:
             id: the one entry with this id.
             prompt: word for word; in the scope given, or the cache's own.
-            scope: exactly this one, over the cache's own. All entries of a tenant, in whatever else their scope
+            scope: exactly this one, over the cache's own. All entries of a tenant, whatever else their scope
                 says: ``filter=F("scope.tenant") == "a"``.
             filter: on the metadata.
             older_than: stored so many seconds ago or longer.
 
         Raises:
             InvalidInputError: no condition is given; `clear` removes everything.
+            ServerError: the server could not be asked, whatever `on_error` is.
         """
-        raise NotImplementedError
+        named = [] if id is None else [id]
+        if prompt is not None:
+            named.append(entry_id(check_prompt(prompt), self._whole(scope)))
+        conditions: list[Filter] = [F.id == one for one in named]
+        if scope is not None and prompt is None:
+            conditions.append(F(SCOPE_ID) == scope_id(self._whole(scope)))
+        if filter is not None:
+            conditions.append(as_filter(filter))
+        if older_than is not None and not 0 <= older_than < 10**10:
+            raise InvalidInputError(f"older_than must be seconds from 0 on, not {older_than!r}")
+        if not conditions and older_than is None:
+            raise InvalidInputError("invalidate needs a condition; clear() removes every entry")
+        if len(conditions) == len(named) == 1 and older_than is None:
+            return self._storage.remove(named)
+        return self._storage.remove_matching(conditions, older_than)
 
     def clear(self) -> int:
         """Remove all entries, and no other key on the server; returns how many there were. Counts stay."""
-        raise NotImplementedError
+        return self._storage.clear()
+
+    def drop(self) -> None:
+        """Remove the cache altogether: entries, index and counts."""
+        self._storage.drop()
 
     def count(self) -> int:
         """How many entries there are."""
-        raise NotImplementedError
+        return self._index.count()
 
     def stats(self) -> CacheStatistics:
         """Counts of all processes. Other processes' latest are missing until they report (`report_every`)."""
-        raise NotImplementedError
+        return self._storage.ledger.statistics()
 
     def reset_stats(self) -> None:
         """Begin counting anew."""
-        raise NotImplementedError
+        self._storage.ledger.reset()
 
-    def calibrate(
-        self, pairs: Iterable[tuple[str, str, bool]], *, precision: float = 0.95
-    ) -> Calibration:
+    def _calibrate(self, pairs: _Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
         """Propose a threshold from pairs of prompts labelled with whether one answer does for both.
 
         Nothing is changed: set `threshold` to what is proposed. The pairs should be like those the cache will
         meet: a prompt, and the nearest of those asked before.
 
+        Args:
+            pairs: two prompts, and whether they may have the same answer.
+            precision: wanted share of right hits among all hits, above 0 to 1.
+
         Raises:
             InvalidInputError: there are no pairs, or no threshold has the wanted precision on them.
         """
-        raise NotImplementedError
+        labelled = [(check_prompt(a), check_prompt(b), bool(same)) for a, b, same in pairs]
+        texts = list(dict.fromkeys(text for a, b, _ in labelled for text in (a, b)))
+        vectors: list[Vector] = (yield Embedding(texts)) if texts else []
+        rows = dict(zip(texts, check_vectors(vectors, None, texts), strict=True))
+        similarities = [
+            1 - distances(rows[b][None], rows[a], Metric.COSINE)[0] for a, b, _ in labelled
+        ]
+        return calibrate_similarities(similarities, [same for *_, same in labelled], precision)
+
+    calibrate, acalibrate = blocking(_calibrate), awaited(_calibrate)
+
+    def close(self) -> None:
+        """Tell the server what is not told yet, and let go of the connection, if the cache opened it itself."""
+        with suppress(ServerError):
+            self._storage.ledger.flush()
+        self._index.close()
+
+    ainvalidate = twin(invalidate)
+    aclear = twin(clear)
+    adrop = twin(drop)
+    acount = twin(count)
+    astats = twin(stats)
+    areset_stats = twin(reset_stats)
+    aclose = twin(close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"SemanticCache({self.name!r}, threshold={self.threshold:g}, {self._index.connection!r})"
+
+    def _whole(self, scope: Scope | None) -> dict[str, Any]:
+        return merged_scope(self._settings.scope, scope)
+
+    def _keeping(
+        self, prompt: str, scope: Scope | None, ttl: float | None, metadata: Metadata | None
+    ) -> Keeping:
+        return Keeping(
+            prompt=check_prompt(prompt), scope=self._whole(scope), ttl=ttl, metadata=metadata
+        )

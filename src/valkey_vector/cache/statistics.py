@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-__all__ = ["CacheStatistics", "Count"]
+__all__ = ["COUNTS", "CacheStatistics", "Count"]
 
 
-class Count:
+class Count(StrEnum):
     """The names of the counts on the server."""
 
     EXACT = "exact_hits"
@@ -21,6 +22,10 @@ class Count:
     SECONDS = "saved_seconds"
     TOKENS = "saved_tokens"
     SIMILARITY = "similarity"
+
+
+COUNTS = tuple(count.value for count in Count)
+"""All of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,10 +117,12 @@ class Engine(Protocol):
         ttl: float | None,
         stamp: int | None,
         lane: int,
+        *,
+        sliding: bool,
     ) -> WriteOutcome:
         """Store a batch, each document atomically; with FAIL nothing if an id is there already.
 
-        `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
+        `sliding`: the time to live will be prolonged on the document's key. `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
         """
         ...
 
@@ -151,6 +153,12 @@ class Engine(Protocol):
         """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
         fewer.
         """
+        ...
+
+    def knn_many(
+        self, vectors: Sequence[Float32Array], k: int, plan: Plan, fields: Sequence[str]
+    ) -> list[list[Row]]:
+        """`knn` for each of several vectors, in one round trip."""
         ...
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:

@@ -87,8 +87,14 @@ class NativeEngine:
         ef_runtime: int | None,  # noqa: ARG002 - the protocol's
     ) -> list[Row]:
         """The k nearest of the documents a plan selects; exact, so `ef_runtime` is of no concern."""
+        return self.knn_many([vector], k, plan, fields)[0]
+
+    def knn_many(
+        self, vectors: Sequence[Float32Array], k: int, plan: Plan, fields: Sequence[str]
+    ) -> list[list[Row]]:
+        """`knn` for each of several vectors, in one round trip."""
         if isinstance(plan, NoDocument):
-            return []
+            return [[] for _ in vectors]
         wanted = list(dict.fromkeys([CREATED, *fields]))
         with self._lock:
             if self._replica.sequence < 0:
@@ -97,8 +103,9 @@ class NativeEngine:
         while True:
             with self._lock:
                 sequence = self._replica.sequence
-                nearest = self._replica.nearest(vector, k, plan, self._now)
-            values = self._brought([id for _, id in nearest], wanted, sequence if checked else None)
+                nearest = [self._replica.nearest(vector, k, plan, self._now) for vector in vectors]
+            ids = list(dict.fromkeys(id for found in nearest for _, id in found))
+            values = self._brought(ids, wanted, sequence if checked else None)
             if values is None:
                 with self._lock:
                     self._synchronise()
@@ -106,17 +113,14 @@ class NativeEngine:
                 # steady writer cannot keep the search from ending.
                 checked = False
                 continue
-            rows = [
-                row_of(id, wanted, found) for (_, id), found in zip(nearest, values, strict=True)
-            ]
-            missing = [id for (_, id), row in zip(nearest, rows, strict=True) if row is None]
-            if not missing:
+            brought = {id: row_of(id, wanted, value) for id, value in zip(ids, values, strict=True)}
+            rows = {id: row for id, row in brought.items() if row is not None}
+            if len(rows) == len(ids):
                 return [
-                    Row(row.id, row.fields, distance)
-                    for (distance, _), row in zip(nearest, rows, strict=True)
-                    if row is not None
+                    [Row(id, rows[id].fields, distance) for distance, id in found]
+                    for found in nearest
                 ]
-            self._forget(missing)
+            self._forget([id for id in ids if id not in rows])
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, oldest first, as of the first page."""

@@ -95,9 +95,11 @@ class SearchEngine:
         ttl: float | None,
         stamp: int | None,
         lane: int,
+        *,
+        sliding: bool,
     ) -> WriteOutcome:
         """Store a batch; once this returns it is found."""
-        outcome = self._documents.write(batch, policy, ttl, stamp, lane)
+        outcome = self._documents.write(batch, policy, ttl, stamp, lane, sliding=sliding)
         self._index_now(lane)
         return outcome
 
@@ -143,7 +145,7 @@ class SearchEngine:
             return self._exact(vector, k, plan, fields)
         asked = k
         while True:
-            found, dropped = self._nearest(vector, asked, plan, fields, ef_runtime)
+            ((found, dropped),) = self._nearest([vector], asked, plan, fields, ef_runtime)
             if len(found) >= k:
                 return found[:k]
             if not dropped or asked >= self._capabilities.max_knn:
@@ -155,6 +157,18 @@ class SearchEngine:
             if self.count(searchable) > len(found):
                 return self._exact(vector, k, plan, fields)
         return found
+
+    def knn_many(
+        self, vectors: Sequence[Float32Array], k: int, plan: Plan, fields: Sequence[str]
+    ) -> list[list[Row]]:
+        """`knn` for each of several vectors: one round trip for all for which the server brings k."""
+        if isinstance(plan, NoDocument) or k > self._capabilities.max_knn:
+            return [self.knn(vector, k, plan, fields, None) for vector in vectors]
+        nearest = self._nearest(vectors, k, plan, fields, None)
+        return [
+            found if len(found) >= k else self.knn(vector, k, plan, fields, None)
+            for vector, (found, _) in zip(vectors, nearest, strict=True)
+        ]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, oldest first."""
@@ -280,21 +294,29 @@ class SearchEngine:
 
     def _nearest(
         self,
-        vector: Float32Array,
+        vectors: Sequence[Float32Array],
         k: int,
         plan: Plan,
         fields: Sequence[str],
         ef_runtime: int | None,
-    ) -> tuple[list[Row], int]:
-        """What the server finds, nearest first, and how many of it it left out of its reply."""
+    ) -> list[tuple[list[Row], int]]:
+        """For each vector what the server finds, nearest first, and how many of it it left out of its reply."""
         ef = self._ef(k, ef_runtime)
         queries = ["*"] if isinstance(plan, Everything) else self._queries(plan)
         replies = self._ask(
             [
                 commands.knn_command(self.entry, _grouped(query), vector, k, fields, ef_runtime=ef)
+                for vector in vectors
                 for query in queries
             ]
         )
+        size = len(queries)
+        return [
+            self._united(replies[start : start + size], k) for start in range(0, len(replies), size)
+        ]
+
+    def _united(self, replies: Sequence[Any], k: int) -> tuple[list[Row], int]:
+        """What several queries for one vector found."""
         found: dict[str, Row] = {}
         dropped = 0
         for reply in replies:

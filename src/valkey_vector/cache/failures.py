@@ -1,0 +1,60 @@
+"""What a cache does when the server or the embedder fails: raise, or go on without, warned of once and counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Literal, TypeAlias
+
+from valkey_vector.cache.ledger import Ledger
+
+__all__ = ["Failures", "OnError"]
+
+OnError: TypeAlias = Literal["raise", "miss"]
+
+_log = logging.getLogger("valkey_vector.cache")
+
+
+class Failures:
+    """The failures of one cache in this process. Thread-safe.
+
+    Args:
+        name: of the cache.
+        on_error: ``raise`` or ``miss``.
+        ledger: where they are counted; what cannot be told to the server waits there until it can.
+    """
+
+    def __init__(self, name: str, on_error: OnError, ledger: Ledger) -> None:
+        self._name = name
+        self._on_error = on_error
+        self._ledger = ledger
+        self._failing: set[str] = set()
+        self._lock = threading.Lock()
+
+    def note(self, error: Exception, part: str = "server") -> None:
+        """Raise the error, or count it and warn if it is the first since this part worked.
+
+        Args:
+            error: what happened.
+            part: what failed: ``server`` or ``embedder``.
+        """
+        if self._on_error == "raise":
+            raise error
+        self._ledger.failed()
+        with self._lock:
+            first = part not in self._failing
+            self._failing.add(part)
+        if first:
+            _log.warning(
+                "cache %r: the %s failed, so answers are made without the cache until it works again: %s: %s",
+                self._name,
+                part,
+                type(error).__name__,
+                error,
+            )
+
+    def works(self, part: str = "server") -> None:
+        """It did what it was asked: the next failure is a new one."""
+        if part in self._failing:
+            with self._lock:
+                self._failing.discard(part)
