@@ -1,4 +1,4 @@
-"""LangChain on Valkey: vector store, document index, chat history, byte store, record manager."""
+"""LangChain on Valkey: vector store, caches, chat history, byte store, record manager, document index."""
 
 try:
     import langchain_core  # noqa: F401
@@ -8,6 +8,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from langchain_valkey.byte_store import ValkeyByteStore
+from langchain_valkey.caches import ValkeyCache, ValkeySemanticCache
 from langchain_valkey.chat_history import ValkeyChatMessageHistory
 from langchain_valkey.document_index import ValkeyDocumentIndex
 from langchain_valkey.documents import PartialAddError
@@ -17,8 +18,10 @@ from langchain_valkey.vectorstore import ValkeyVectorStore
 __all__ = [
     "PartialAddError",
     "ValkeyByteStore",
+    "ValkeyCache",
     "ValkeyChatMessageHistory",
     "ValkeyDocumentIndex",
     "ValkeyRecordManager",
+    "ValkeySemanticCache",
     "ValkeyVectorStore",
 ]

@@ -102,13 +102,15 @@ def dump_generations(generations: Sequence[Generation]) -> bytes:
     return json.dumps([_dumped(generation, Generation) for generation in generations]).encode()
 
 
-def load_generations(data: bytes) -> list[Generation]:
+def load_generations(data: object) -> list[Generation]:
     """New objects of what is in JSON that `dump_generations` made.
 
     Raises:
         ServerError: it is something else; nothing was made of it.
     """
     try:
+        if not isinstance(data, bytes):
+            raise TypeError(f"a {type(data).__name__} is not bytes")
         listed = json.loads(data)
         if not isinstance(listed, list):
             raise TypeError(f"a {type(listed).__name__} is no list of generations")
