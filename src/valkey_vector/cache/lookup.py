@@ -94,12 +94,16 @@ class Lookups:
     def _exactly(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
         ids = [entry_id(prompt, scope) for prompt in prompts]
         try:
-            records = yield from ask(lambda: self._storage.read(ids))
+            records, refusal = yield from ask(lambda: self._storage.read(ids))
             looked = [Looked() if record is None else _looked(record) for record in records]
         except ServerError as error:
             self._failures.note(error)
             return [Looked(failed=True)] * len(ids)
         self._failures.works()
+        if refusal is None:
+            self._failures.works("server, counting")
+        else:
+            self._failures.note(refusal, "server, counting")
         return looked
 
     def _similarly(

@@ -94,25 +94,31 @@ class Storage:
         """The connection to the server."""
         return self.index.connection
 
-    def read(self, ids: Sequence[str]) -> list[Record | None]:
-        """Entries by id, and what waits in the ledger told along with it: one round trip for each 500."""
+    def read(self, ids: Sequence[str]) -> tuple[list[Record | None], ServerError | None]:
+        """Entries by id, and what waits in the ledger told along with it: one round trip for each 500.
+
+        Returns:
+            The entries, and the error with which the server refused what it was told, if it did (a full one does).
+        """
         pending = self.ledger.take()
         report = self.ledger.commands(pending) if pending else []
         found: list[Record | None] = []
+        refusal: ServerError | None = None
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
             extra = report if start == 0 else []
             commands = [*(self._reading(id) for id in batch), *extra]
             try:
                 replies = self.connection.pipeline(commands, retry=not extra)
-                if extra:
-                    self.ledger.reported(replies[len(batch)])
             except ServerError:
                 if extra:
                     self.ledger.restore(pending)
                 raise
+            if extra and isinstance(reply := replies[len(batch)], ServerError):
+                refusal = reply
+                self.ledger.restore(pending)
             found += [self._record(id, reply) for id, reply in zip(batch, replies, strict=False)]
-        return found
+        return found, refusal
 
     def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:
         """For each vector the k nearest entries of a scope, in one round trip."""
