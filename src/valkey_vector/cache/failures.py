@@ -54,7 +54,8 @@ class Failures:
             raise error
         self._ledger.failed()
         with self._lock:
-            first = part not in self._failing
+            # What is known to fail as a whole is not warned of again for one of its tasks.
+            first = not any(part.startswith(known) for known in self._failing)
             self._failing.add(part)
         if first:
             _log.warning(
