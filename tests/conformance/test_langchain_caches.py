@@ -11,6 +11,7 @@ from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTest
 from langchain_stores import TableEmbeddings
 from langchain_valkey import ValkeyCache, ValkeySemanticCache
 from servers import Server
+from valkey_vector.lifecycle import EngineChoice
 
 
 class _Exact:
@@ -24,15 +25,14 @@ class _Exact:
 
 
 class _Semantic:
-    engine: str
+    engine: EngineChoice
 
     @pytest.fixture
     def cache(self, request: pytest.FixtureRequest, index_name: str) -> Iterator[BaseCache]:
         server: Server = request.getfixturevalue(f"{self.engine}_server")
         embedding = TableEmbeddings()
-        engine = "search" if self.engine == "search" else "native"
         with ValkeySemanticCache(
-            embedding, index_name, url=server.url, engine=engine, on_error="raise"
+            embedding, index_name, url=server.url, engine=self.engine, on_error="raise"
         ) as cache:
             yield cache
             cache.cache.drop()

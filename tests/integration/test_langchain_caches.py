@@ -543,7 +543,11 @@ async def test_a_model_answers_though_the_server_is_gone(
         with caplog.at_level(logging.WARNING):
             assert model.invoke("question").text == "m 2"
             assert (await model.ainvoke("question")).text == "m 3"
-        assert len([r for r in caplog.records if r.name.startswith("valkey_vector")]) == 1
+        warned = [r.getMessage() for r in caplog.records if r.name.startswith("valkey_vector")]
+        assert warned
+        assert (
+            len(set(warned)) == len(warned) <= 2
+        )  # the semantic cache warns of looking up and of storing
         with pytest.raises(ConnectionLostError):
             strict.invoke("question")
         server.restart()

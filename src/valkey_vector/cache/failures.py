@@ -54,8 +54,7 @@ class Failures:
             raise error
         self._ledger.failed()
         with self._lock:
-            # What is known to fail as a whole is not warned of again for one of its tasks.
-            first = not any(part.startswith(known) for known in self._failing)
+            first = part not in self._failing
             self._failing.add(part)
         if first:
             _log.warning(
