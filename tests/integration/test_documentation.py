@@ -56,7 +56,8 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", *(f"docs/{n}.md" for n in ("filters", "servers", "design"))]
+    "document",
+    ["README.md", *(f"docs/{n}.md" for n in ("filters", "servers", "design", "langchain"))],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
@@ -90,6 +91,21 @@ def test_the_haystack_cookbook_runs(
     assert ended.returncode == 0, ended.stderr
     assert "documents written" in ended.stdout
     assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 6
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_langchain_cookbook_shows_what_it_says(
+    arguments: list[str], search_server: Server
+) -> None:
+    chosen = [*arguments, search_server.url] if arguments else []
+    ended = cooked("langchain_memory", *chosen)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"again .*'num_added': 0, .*'num_skipped': [1-9]", ended.stdout)
+    assert re.search(r"changed .*'num_added': 1, .*'num_deleted': 2", ended.stdout)
+    assert "1 exact and 1 semantic hits, 2 misses, 60 tokens saved" in ended.stdout
+    assert re.findall(r"^   (human|ai) ", ended.stdout, re.MULTILINE) == ["human", "ai"] * 2
+    with Connection.open(search_server.url) as connection:
+        assert not [key for keys in connection.scan("*cookbook-langchain*") for key in keys]
 
 
 @pytest.mark.parametrize(
