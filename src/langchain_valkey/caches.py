@@ -149,7 +149,7 @@ class ValkeyCache(_AnswerCache):
         return self._core
 
     def clear(self, *, llm_string: str | None = None) -> None:
-        """Remove the answers of this cache, and no other key on the server. A failing server raises.
+        """Remove the answers of this cache, in every scope, and no other key on the server. A failing server raises.
 
         Args:
             llm_string: only those of this model with these parameters, in the cache's own `scope`.
@@ -235,7 +235,7 @@ class ValkeySemanticCache(_AnswerCache):
         return self._core
 
     def clear(self, *, llm_string: str | None = None) -> None:
-        """Remove the answers of this cache, and no other key on the server. A failing server raises.
+        """Remove the answers of this cache, in every scope, and no other key on the server. A failing server raises.
 
         Args:
             llm_string: only those of this model with these parameters, in whatever `scope`.

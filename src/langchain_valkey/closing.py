@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
-__all__ = ["Closable", "Closing"]
+from valkey_vector import closing
+
+__all__ = ["Closing"]
 
 
-class Closable(Protocol):
+class _Closable(Protocol):
     """A store or cache of the core."""
 
     def close(self) -> None:
@@ -18,10 +19,10 @@ class Closable(Protocol):
         """`close`, awaited."""
 
 
-class Closing:
-    """Lets go of the connection of the core's store behind it, at the end of a ``with`` block or on `close`."""
+class Closing(closing.Closing):
+    """Closes the core's store behind it."""
 
-    _core: Closable
+    _core: _Closable
 
     def close(self) -> None:
         """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
@@ -30,25 +31,3 @@ class Closing:
     async def aclose(self) -> None:
         """`close`, awaited."""
         await self._core.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

@@ -7,7 +7,9 @@ import json
 import logging
 import math
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -436,6 +438,27 @@ def test_saved_tokens_are_counted(semantic: Open) -> None:
     stats = model.cache.cache.stats()  # type: ignore[union-attr]
     assert (stats.exact_hits, stats.semantic_hits, stats.misses) == (1, 1, 2)
     assert stats.saved_tokens == 10
+
+
+def test_the_same_question_has_one_entry_however_often_it_is_answered(semantic: Open) -> None:
+    cache = semantic()
+    for number in range(3):
+        cache.update(ASKED, "llm", answer(str(number)))
+    assert cache.cache.count() == 1
+    assert text_of(cache.lookup(ASKED, "llm")) == "2"
+
+
+def test_many_threads_may_be_the_first_to_use_a_cache(either: Open) -> None:
+    start = threading.Barrier(16)
+
+    def work(number: int) -> str | None:
+        cache = either()
+        start.wait()
+        cache.update(ASKED, f"llm {number}", answer(str(number)))
+        return text_of(cache.lookup(ASKED, f"llm {number}"))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(work, range(16))) == [str(number) for number in range(16)]
 
 
 # What others put there

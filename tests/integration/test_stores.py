@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import pytest
 
@@ -191,6 +192,19 @@ def test_windows_of_a_log_are_parts_of_the_whole(connection: Connection, index_n
         assert log.tail(count) == whole[-count:]
     log.clear()
     assert log.read() == []
+
+
+def test_logs_of_different_namespaces_and_names_never_meet(
+    connection: Connection, index_name: str
+) -> None:
+    pairs = list(product(NAMES, NAMES[1:]))
+    logs = [
+        MessageLog(name, namespace=index_name + namespace, connection=connection)
+        for namespace, name in pairs
+    ]
+    for number, log in enumerate(logs):
+        assert log.append([str(number).encode()]) == 1, pairs[number]
+    assert [log.read() for log in logs] == [[str(n).encode()] for n in range(len(logs))]
 
 
 def test_a_log_keeps_its_newest_messages(connection: Connection, index_name: str) -> None:

@@ -55,6 +55,7 @@ LAYERS = [
         "asynchrony",
         "concurrency",
         "embedding",
+        "closing",
     },
     {"errors"},
 ]
