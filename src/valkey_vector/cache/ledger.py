@@ -225,6 +225,10 @@ class Ledger:
     def forget(self, ids: list[str]) -> None:
         """Entries were removed: keep no account of them."""
         if self._eviction is not None and ids:
+            gone = set(ids)
+            with self._lock:
+                kept = [place for place in self._pending.places if place.id not in gone]
+                self._pending.places = kept
             self._connection.pipeline([["ZREM", key, *ids] for key in self._keys[1:]])
 
     def forget_all(self, *, counts: bool) -> None:
