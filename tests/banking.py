@@ -32,12 +32,13 @@ class Questions:
     vectors: NDArray[np.float32]
 
 
-def questions(split: str) -> Questions:
+def questions(split: str, folder: Path | None = None) -> Questions:
     """The half ``train`` or ``test``."""
-    with (FOLDER / "banking77.jsonl").open(encoding="utf-8", newline="\n") as file:
+    chosen_folder = folder or FOLDER
+    with (chosen_folder / "banking77.jsonl").open(encoding="utf-8", newline="\n") as file:
         lines: list[dict[str, Any]] = [json.loads(line) for line in file]
     chosen = [number for number, line in enumerate(lines) if line["split"] == split]
-    vectors = np.load(FOLDER / "banking77.npz", allow_pickle=False)["embeddings"][chosen]
+    vectors = np.load(chosen_folder / "banking77.npz", allow_pickle=False)["embeddings"][chosen]
     return Questions(
         [lines[n]["text"] for n in chosen], [lines[n]["intent"] for n in chosen], vectors
     )

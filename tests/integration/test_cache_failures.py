@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -132,6 +133,7 @@ def test_a_full_server_keeps_no_answer_back(
     cache.store("prompt @0", "stored")
     server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     server.command("CONFIG", "SET", "maxmemory", "1")
+    time.sleep(0.15)
     hit = cache.lookup("prompt @0")  # what the ledger has to tell is refused
     assert hit is not None
     assert cache.get_or_compute("new @90", str.upper) == "NEW @90"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import haystack_integrations.components.caching.valkey as haystack_caching
 import haystack_integrations.components.retrievers.valkey as haystack_retrievers
 import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
@@ -17,7 +18,7 @@ import valkey_vector
 CORE = Path(valkey_vector.__file__).parent
 ADAPTERS = [
     Path(str(package.__file__)).parent
-    for package in (langchain_valkey, haystack_retrievers, haystack_store)
+    for package in (langchain_valkey, haystack_caching, haystack_retrievers, haystack_store)
 ]
 MODULES = sorted(
     path for package in (CORE, *ADAPTERS) for path in package.rglob("*.py") if path.parts
@@ -143,6 +144,7 @@ def test_packages_are_typed(package: Path) -> None:
         ("langchain_core", "langchain_valkey", "langchain"),
         ("haystack", "haystack_integrations.document_stores.valkey", "haystack"),
         ("haystack", "haystack_integrations.components.retrievers.valkey", "haystack"),
+        ("haystack", "haystack_integrations.components.caching.valkey", "haystack"),
     ],
 )
 def test_the_adapter_without_its_framework_names_what_to_install(

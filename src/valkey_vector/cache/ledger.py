@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ServerError, ValkeyVectorError
 
 __all__ = ["Ledger", "Reported"]
+
+_SOON = 0.1
+"""Seconds that what there is to tell waits for more at least: a hit alone is cheaper than a hit with a report."""
 
 _MOST = 1_000
 """Uses that wait; beyond, the oldest are not told. Only an outage lets it come to that."""
@@ -101,6 +105,7 @@ class Ledger:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._pending = Pending()
+        self._since = time.monotonic()
         self._timer: threading.Timer | None = None
         self._pid = os.getpid()
 
@@ -125,11 +130,18 @@ class Ledger:
         places = [place] if place is not None and bounded else []
         self._wait(Pending(dict(counts), list(told), places, list(gone)))
 
+    def take_if_due(self) -> Pending:
+        """What there is to tell, if the oldest of it has waited for a moment; else nothing."""
+        if time.monotonic() < self._since + min(_SOON, self._every):
+            return Pending()
+        return self.take()
+
     def take(self) -> Pending:
         """What there is to tell; it is the caller's to send, or to give back with `restore`."""
         self._check_process()
         with self._lock:
             taken, self._pending = self._pending, Pending()
+            self._since = time.monotonic()
         return taken
 
     def restore(self, pending: Pending) -> None:
@@ -172,10 +184,10 @@ class Ledger:
         """
         if isinstance(reply, ServerError):
             raise reply
-        time, victims = reply
+        now, victims = reply
         pairs = zip(victims[::2], victims[1::2], strict=True)
         return Reported(
-            int(time) / 1_000_000,
+            int(now) / 1_000_000,
             tuple(Victim(id.decode(), score.decode()) for id, score in pairs),
         )
 
@@ -213,6 +225,10 @@ class Ledger:
     def forget(self, ids: list[str]) -> None:
         """Entries were removed: keep no account of them."""
         if self._eviction is not None and ids:
+            gone = set(ids)
+            with self._lock:
+                kept = [place for place in self._pending.places if place.id not in gone]
+                self._pending.places = kept
             self._connection.pipeline([["ZREM", key, *ids] for key in self._keys[1:]])
 
     def forget_all(self, *, counts: bool) -> None:
@@ -236,6 +252,7 @@ class Ledger:
             first.add(second)
             self._pending = first
             if self._timer is None:
+                self._since = time.monotonic()
                 self._timer = threading.Timer(self._every, _flush, [weakref.ref(self)])
                 self._timer.daemon = True
                 self._timer.start()

@@ -95,12 +95,16 @@ class Storage:
         return self.index.connection
 
     def read(self, ids: Sequence[str]) -> tuple[list[Record | None], ServerError | None]:
-        """Entries by id, and what waits in the ledger told along with it: one round trip for each 500.
+        """Entries by id, and what the ledger has to tell along with it: one round trip for each 500.
 
         Returns:
             The entries, and the error with which the server refused what it was told, if it did (a full one does).
         """
-        pending = self.ledger.take()
+        pending = self.ledger.take_if_due()
+        if len(ids) == 1 and not pending:
+            return [
+                self._record(ids[0], self.connection.execute(*self._reading(ids[0]), retry=True))
+            ], None
         report = self.ledger.commands(pending) if pending else []
         found: list[Record | None] = []
         refusal: ServerError | None = None
@@ -122,9 +126,10 @@ class Storage:
 
     def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:
         """For each vector the k nearest entries of a scope, in one round trip."""
-        return self.index.search_many(
-            vectors, k=k, filter=F(SCOPE_ID) == scope_id, with_payloads=True
-        )
+        within = F(SCOPE_ID) == scope_id
+        if len(vectors) == 1:
+            return [self.index.search(vectors[0], k=k, filter=within, with_payloads=True)]
+        return self.index.search_many(vectors, k=k, filter=within, with_payloads=True)
 
     def write(self, draft: Draft) -> None:
         """Store an entry, after making room for it."""
