@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from langchain_core.caches import BaseCache
@@ -179,6 +179,9 @@ class ValkeySemanticCache(_AnswerCache):
         name: of the cache, and of the index its entries lie in: letters, digits, ``_``, ``-`` and ``.``.
         threshold: least cosine similarity of a hit, above 0 to 1. Which one is right depends on the embedding:
             `cache.calibrate` proposes one.
+        margin: hits whose similarity is within so much of the threshold, to either side, are doubtful.
+        verify: decides on doubtful hits, with the question and the core's `CacheHit`; may be a coroutine function if
+            only models are used that are awaited. Needs a margin.
         ttl: seconds that an answer is kept; None keeps it.
         sliding: each use of an answer prolongs its life.
         scope: what else must be the same, such as ``{"tenant": "a"}``; JSON values.
@@ -201,6 +204,8 @@ class ValkeySemanticCache(_AnswerCache):
         name: str = "langchain-cache",
         *,
         threshold: float = 0.95,
+        margin: float = 0.0,
+        verify: Callable[[str, CacheHit], bool | Awaitable[bool]] | None = None,
         ttl: float | None = None,
         sliding: bool = False,
         scope: Mapping[str, Any] | None = None,
@@ -217,6 +222,8 @@ class ValkeySemanticCache(_AnswerCache):
             _Questions(embedding),
             name=name,
             threshold=threshold,
+            margin=margin,
+            verify=verify,
             ttl=ttl,
             sliding=sliding,
             scope=_own_scope(scope),

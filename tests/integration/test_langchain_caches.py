@@ -26,6 +26,7 @@ from langchain_valkey import ValkeyCache, ValkeySemanticCache
 from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import ConfigurationError, Connection, ConnectionLostError, F, InvalidInputError
+from valkey_vector.cache import CacheHit
 
 Cache: TypeAlias = ValkeyCache | ValkeySemanticCache
 Open: TypeAlias = Callable[..., Any]
@@ -429,6 +430,21 @@ async def test_embeddings_are_awaited(semantic: Open, embedding: Angles) -> None
     await cache.aupdate(ASKED, "llm", WHOLE)
     assert await cache.alookup(SIMILAR, "llm") == WHOLE
     assert embedding.awaited == len(embedding.embedded) == 2
+
+
+async def test_doubtful_hits_are_decided_by_whoever_is_told_to(semantic: Open) -> None:
+    doubted: list[tuple[str, str]] = []
+
+    async def verify(text: str, hit: CacheHit) -> bool:
+        doubted.append((text, hit.prompt))
+        return text == LESS_SO
+
+    cache = semantic(threshold=0.95, margin=0.048, verify=verify)
+    await cache.aupdate(ASKED, "llm", answer("1 m"))
+    assert text_of(await cache.alookup(LESS_SO, "llm")) == "1 m"
+    assert await cache.alookup(SIMILAR, "llm") is None
+    assert await cache.alookup(OTHER, "llm") is None
+    assert doubted == [(LESS_SO, ASKED), (SIMILAR, ASKED)]
 
 
 def test_saved_tokens_are_counted(semantic: Open) -> None:
