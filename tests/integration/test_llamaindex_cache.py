@@ -223,8 +223,9 @@ def test_what_an_answer_depends_on_is_exact(cache: SemanticCache) -> None:
         call()
         assert len(llm._asked) == number
     warmer = Model(max_tokens=None)
+    warm = CachedLLM(warmer, cache)
     warmer.temperature = 0.5
-    CachedLLM(warmer, cache).chat(said("what @0"))
+    warm.chat(said("what @0"))
     assert len(warmer._asked) == 1
     same = Model(max_tokens=None)
     same.api_key = "another"

@@ -46,7 +46,6 @@ class CachedLLM(LLM):
     _llm: LLM = PrivateAttr()
     _cache: SemanticCache = PrivateAttr()
     _scope: dict[str, Any] = PrivateAttr()
-    _model: str = PrivateAttr()
 
     def __init__(
         self, llm: LLM, cache: SemanticCache, *, scope: Mapping[str, Any] | None = None
@@ -62,7 +61,7 @@ class CachedLLM(LLM):
         self._llm = llm
         self._cache = cache
         self._scope = dict(scope or {})
-        self._model = _digest(_described(llm))
+        _described(llm)  # a model that cannot tell its settings is found out now
 
     @classmethod
     def class_name(cls) -> str:
@@ -163,7 +162,7 @@ class CachedLLM(LLM):
         try:
             return {
                 **self._scope,
-                "llm": self._model,
+                "llm": _digest(_described(self._llm)),
                 "kind": kind,
                 "context": _digest(context),
                 "options": _digest(dict(options)),
