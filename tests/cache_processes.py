@@ -66,3 +66,10 @@ def compute_slowly(url: str, name: str, engine: EngineChoice, lease: float, seco
             return "slow"
 
         return cache.get_or_compute("prompt @0", compute)
+
+
+def look_up(url: str, name: str, engine: EngineChoice, prompts: list[str]) -> list[Any]:
+    """Look prompts up one by one; the answers."""
+    with opened(url, name, engine) as cache:
+        hits = [cache.lookup(prompt) for prompt in prompts]
+    return [None if hit is None else hit.answer for hit in hits]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
 from collections.abc import Sequence
 
@@ -14,7 +15,8 @@ DIMENSION = 4
 
 def vector_of(text: str) -> list[float]:
     """``anything @30`` points 30 degrees away from ``anything else @0``: their similarity is cos 30°."""
-    degrees = float(text.rpartition("@")[2]) if "@" in text else 0.0
+    said = re.search(r"@(-?[\d.]+)", text)
+    degrees = float(said[1]) if said else 0.0
     return [math.cos(math.radians(degrees)), math.sin(math.radians(degrees)), 0.0, 0.0]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from caches import DIMENSION, Degrees
 from servers import TestServer, free_port, start_server
-from valkey_vector import ConnectionLostError, InvalidInputError, ServerError
+from valkey_vector import ConfigurationError, ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.cache import SemanticCache
 from valkey_vector.record import Vector
 
@@ -192,6 +192,15 @@ def test_an_answer_too_large_to_be_stored_reaches_the_application(
     assert len(warnings(caplog)) == 1
     with pytest.raises(InvalidInputError, match="bytes"):
         cache.store("prompt @0", large)
+
+
+def test_an_embedder_that_can_never_work_is_an_error(open_there: Open) -> None:
+    async def embed(_: str) -> Vector:
+        return [1.0, 0, 0, 0]
+
+    cache = open_there(embed=embed)
+    with pytest.raises(ConfigurationError, match="asynchronous only"):
+        cache.lookup("prompt")
 
 
 def test_an_entry_that_something_else_wrote_is_no_answer(open_there: Open) -> None:

@@ -99,7 +99,6 @@ def test_clearing_touches_its_own_keys_only(open_cache: OpenCache, embedder: Deg
     for number in range(5):
         cache.store(f"prompt {number} @{number * 40}", number)
         other.store(f"prompt {number} @{number * 40}", number)
-    cache.stats()
     assert cache.clear() == 5
     assert (cache.count(), other.count()) == (0, 5)
     assert [connection.execute("GET", key) for key in foreign] == [b"kept"] * 4

@@ -372,6 +372,7 @@ def test_a_vector_without_direction_is_found_word_for_word_only(open_cache: Open
         ({"max_entries": 2, "eviction": "fifo"}, "eviction"),
         ({"on_error": "ignore"}, "on_error"),
         ({"scope": {"a": object()}}, "scope"),
+        ({"scope": "tenant"}, "scope"),
         ({"lease": 0}, "lease"),
         ({"wait": -1}, "wait"),
         ({"name": "a:b"}, "index name"),

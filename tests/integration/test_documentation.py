@@ -57,7 +57,10 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", *(f"docs/{n}.md" for n in ("filters", "servers", "design", "langchain"))],
+    [
+        "README.md",
+        *(f"docs/{n}.md" for n in ("filters", "servers", "design", "cache", "langchain")),
+    ],
 )
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document
@@ -106,6 +109,32 @@ def test_the_langchain_cookbook_shows_what_it_says(
     assert re.findall(r"^   (human|ai) ", ended.stdout, re.MULTILINE) == ["human", "ai"] * 2
     with Connection.open(search_server.url) as connection:
         assert not [key for keys in connection.scan("*cookbook-langchain*") for key in keys]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_cookbook_of_the_semantic_cache_runs(
+    arguments: list[str], search_server: Server
+) -> None:
+    chosen = [*arguments, search_server.url] if arguments else []
+    ended = cooked("semantic_cache", "--seconds", "0.1", *chosen)
+    assert ended.returncode == 0, ended.stderr
+    assert "<- proposed" in ended.stdout
+    assert ended.stdout.count("[miss]") >= 6
+    assert ended.stdout.count("[exact hit]") == 6
+    assert ended.stdout.count("[hit, ") >= 6
+    assert "16 hits were right, 0 were not" in ended.stdout
+    with Connection.open(search_server.url) as connection:
+        assert not list(connection.scan("*cookbook_cache*"))
+
+
+def test_the_cookbook_of_the_semantic_cache_takes_a_real_model() -> None:
+    arguments = ["--model", "langchain_core.language_models.FakeListChatModel"]
+    ended = cooked("semantic_cache", *arguments, "--model-options", '{"responses": ["yes"]}')
+    assert ended.returncode == 0, ended.stderr
+    wrong = cooked("semantic_cache", "--model", "nowhere.Nothing")
+    assert wrong.returncode != 0
+    assert "nowhere" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
 
 
 @pytest.mark.parametrize(

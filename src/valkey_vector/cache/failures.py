@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Literal, Protocol, TypeAlias
 
 from valkey_vector.errors import ConfigurationError
@@ -40,8 +39,7 @@ class Failures:
         self._name = name
         self._on_error = on_error
         self._ledger = ledger
-        self._failing: set[str] = set()
-        self._lock = threading.Lock()
+        self._failing: dict[str, Exception] = {}
 
     def note(self, error: Exception, part: str = "server") -> None:
         """Raise the error, or count it and warn if it is the first since this part worked.
@@ -53,10 +51,7 @@ class Failures:
         if self._on_error == "raise":
             raise error
         self._ledger.failed()
-        with self._lock:
-            first = part not in self._failing
-            self._failing.add(part)
-        if first:
+        if self._failing.setdefault(part, error) is error:
             _log.warning(
                 "cache %r: the %s failed, so answers are made without the cache until it works again: %s: %s",
                 self._name,
@@ -67,6 +62,4 @@ class Failures:
 
     def works(self, part: str = "server") -> None:
         """It did what it was asked: the next failure is a new one."""
-        if part in self._failing:
-            with self._lock:
-                self._failing.discard(part)
+        self._failing.pop(part, None)

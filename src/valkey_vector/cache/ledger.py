@@ -224,6 +224,7 @@ class Ledger:
 
     def forget(self, ids: list[str]) -> None:
         """Entries were removed: keep no account of them."""
+        self._check_process()
         if self._eviction is not None and ids:
             gone = set(ids)
             with self._lock:
@@ -233,7 +234,9 @@ class Ledger:
 
     def forget_all(self, *, counts: bool) -> None:
         """All entries were removed; the counts go only if told so."""
-        self.take()
+        taken = self.take()
+        if not counts:
+            self.note(taken.counts)
         self._connection.execute("DEL", *(self._keys if counts else self._keys[1:]))
 
     def failed(self) -> None:

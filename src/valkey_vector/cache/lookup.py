@@ -12,7 +12,7 @@ from valkey_vector.cache.flow import Call, Embedding, Flow, ask
 from valkey_vector.cache.settings import Settings
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
-from valkey_vector.errors import ServerError
+from valkey_vector.errors import ConfigurationError, ServerError
 from valkey_vector.record import Hit, Record, Vector
 
 __all__ = ["Looked", "Lookups"]
@@ -74,6 +74,8 @@ class Lookups:
         """Their vectors; None if the embedder failed and that is no matter."""
         try:
             vectors: list[Vector] = yield Embedding(prompts)
+        except ConfigurationError:
+            raise  # it is no failure, it can never work
         except Exception as error:  # noqa: BLE001 - whatever an embedder raises; raised or counted by `note`
             self._failures.note(error, "embedder")
             return None

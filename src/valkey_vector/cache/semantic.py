@@ -118,7 +118,11 @@ class SemanticCache:
         for value, what in ((lease, "lease"), (wait, "wait"), (report_every, "report_every")):
             check_seconds(value, what)
         settings = Settings(
-            margin=margin, verify=verify, ttl=ttl, sliding=sliding, scope=dict(scope or {})
+            margin=margin,
+            verify=verify,
+            ttl=ttl,
+            sliding=sliding,
+            scope={} if scope is None else scope,
         )
         self._embedder = TextEmbedder(embed)
         self._settings = settings
@@ -304,7 +308,9 @@ class SemanticCache:
             conditions.append(F(SCOPE_ID) == scope_id(self._whole(scope)))
         if filter is not None:
             conditions.append(as_filter(filter))
-        if older_than is not None and not 0 <= older_than < 10**10:
+        if older_than is not None and not (
+            isinstance(older_than, (int, float)) and 0 <= older_than < 10**10
+        ):
             raise InvalidInputError(f"older_than must be seconds from 0 on, not {older_than!r}")
         if not conditions and older_than is None:
             raise InvalidInputError("invalidate needs a condition; clear() removes every entry")

@@ -51,7 +51,7 @@ class Settings:
                 "sliding needs a ttl, by which each use prolongs an entry's life"
             )
         try:
-            merged_scope(self.scope, None)
+            merged_scope({}, self.scope)
         except InvalidInputError as error:
             raise ConfigurationError(str(error)) from None
 
