@@ -23,6 +23,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
+from caches import DIMENSION, Degrees
 from guarded_traffic import GuardedTraffic
 from round_trips import CommandLog, Wiretap
 from servers import (
@@ -34,6 +35,7 @@ from servers import (
     start_server,
 )
 from valkey_vector import Index
+from valkey_vector.cache import SemanticCache
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ServerError
 
@@ -190,3 +192,38 @@ def open_index(
 def index(open_index: Callable[..., Index]) -> Index:
     """An index on the engine under test, not made yet."""
     return open_index()
+
+
+@pytest.fixture
+def embedder() -> Degrees:
+    """Prompts say in degrees where they point."""
+    return Degrees()
+
+
+@pytest.fixture
+def open_cache(
+    server_url: str, index_name: str, engine_name: str, embedder: Degrees
+) -> Iterator[Callable[..., SemanticCache]]:
+    """Opens caches on the engine under test, which raise errors and report only when they are told to."""
+    with Connection.open(server_url) as connection:
+
+        def opened(suffix: str = "", **settings: Any) -> SemanticCache:
+            asked = {
+                "name": index_name + suffix,
+                "dimension": DIMENSION,
+                "engine": engine_name,
+                "connection": connection,
+                "threshold": 0.9,
+                "on_error": "raise",
+                "report_every": 3600.0,
+                **settings,
+            }
+            return SemanticCache(asked.pop("embed", embedder), **asked)
+
+        yield opened
+
+
+@pytest.fixture
+def cache(open_cache: Callable[..., SemanticCache]) -> SemanticCache:
+    """A cache on the engine under test, not made yet."""
+    return open_cache()

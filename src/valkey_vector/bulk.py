@@ -50,6 +50,7 @@ class BulkWriter:
         lifecycle: of the index.
         policy: what to do with ids that are there already.
         ttl: seconds until the records are gone; None keeps them.
+        sliding: their time to live will be prolonged, on their keys.
         batch_size: records in one request.
         progress: show a bar; None shows one on a terminal if there is more than one batch.
     """
@@ -60,6 +61,7 @@ class BulkWriter:
         *,
         policy: WritePolicy,
         ttl: float | None,
+        sliding: bool,
         batch_size: int,
         progress: bool | None,
     ) -> None:
@@ -72,6 +74,7 @@ class BulkWriter:
         self._lifecycle = lifecycle
         self._policy = policy
         self._ttl = ttl
+        self._sliding = sliding
         self._batch_size = batch_size
         self._progress = progress
         self._schema = lifecycle.known_schema()
@@ -185,7 +188,7 @@ class BulkWriter:
         def write(engine: Engine) -> WriteOutcome:
             self._check_dimension(batch, engine)
             self._lifecycle.bind_slots(engine, batch)
-            return engine.write(batch, self._policy, self._ttl, stamp, lane)
+            return engine.write(batch, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
 
         return self._lifecycle.write(write, self._schema.dimension)
 

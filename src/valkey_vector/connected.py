@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
-from valkey_vector.asynchrony import twin
+from valkey_vector.closing import Closing
+from valkey_vector.concurrency import offload
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError
 
 __all__ = ["Connected"]
 
 
-class Connected:
+class Connected(Closing):
     """Keeps a connection to one server.
 
     Args:
@@ -39,26 +37,6 @@ class Connected:
         if self._owns_connection:
             self._connection.close()
 
-    aclose = twin(close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        await offload(self.close)

@@ -33,6 +33,7 @@ class WritableIndex:
         *,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         ttl: float | None = None,
+        sliding: bool = False,
         batch_size: int = 100,
         progress: bool | None = None,
         total: int | None = None,
@@ -43,6 +44,7 @@ class WritableIndex:
             records: a list, or any iterable, which is read as it is written.
             policy: what to do with ids that are stored already: OVERWRITE, SKIP or FAIL.
             ttl: seconds until these records are gone; None keeps them.
+            sliding: their time to live will be prolonged, by PEXPIRE on their keys: it is noted nowhere else.
             batch_size: records in one request; several requests are under way at a time.
             progress: show a bar; None shows one on a terminal if there is more than one batch.
             total: how many records there are, for the bar, if `records` cannot tell.
@@ -56,6 +58,7 @@ class WritableIndex:
             self._lifecycle,
             policy=WritePolicy.parse(policy),
             ttl=ttl,
+            sliding=sliding,
             batch_size=batch_size,
             progress=progress,
         )

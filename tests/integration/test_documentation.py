@@ -68,7 +68,16 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
         "README.md",
         *(
             f"docs/{name}.md"
-            for name in ("aggregates", "attach", "filters", "queries", "servers", "design")
+            for name in (
+                "aggregates",
+                "attach",
+                "cache",
+                "design",
+                "filters",
+                "langchain",
+                "queries",
+                "servers",
+            )
         ),
     ],
 )
@@ -157,6 +166,47 @@ def test_the_cookbook_attaches_to_what_others_wrote(search_server: Server) -> No
         assert not [key for keys in connection.scan("elsewhere_*") for key in keys]
     assert all(counts)
     assert sum(counts) == len(topics), "no document is of two tenants"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_langchain_cookbook_shows_what_it_says(
+    arguments: list[str], search_server: Server
+) -> None:
+    chosen = [*arguments, search_server.url] if arguments else []
+    ended = cooked("langchain_memory", *chosen)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"again .*'num_added': 0, .*'num_skipped': [1-9]", ended.stdout)
+    assert re.search(r"changed .*'num_added': 1, .*'num_deleted': 2", ended.stdout)
+    assert "1 exact and 1 semantic hits, 2 misses, 60 tokens saved" in ended.stdout
+    assert re.findall(r"^   (human|ai) ", ended.stdout, re.MULTILINE) == ["human", "ai"] * 2
+    with Connection.open(search_server.url) as connection:
+        assert not [key for keys in connection.scan("*cookbook-langchain*") for key in keys]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_cookbook_of_the_semantic_cache_runs(
+    arguments: list[str], search_server: Server
+) -> None:
+    chosen = [*arguments, search_server.url] if arguments else []
+    ended = cooked("semantic_cache", "--seconds", "0.1", *chosen)
+    assert ended.returncode == 0, ended.stderr
+    assert "<- proposed" in ended.stdout
+    assert ended.stdout.count("[miss]") >= 6
+    assert ended.stdout.count("[exact hit]") == 6
+    assert ended.stdout.count("[hit, ") >= 6
+    assert "16 hits were right, 0 were not" in ended.stdout
+    with Connection.open(search_server.url) as connection:
+        assert not list(connection.scan("*cookbook_cache*"))
+
+
+def test_the_cookbook_of_the_semantic_cache_takes_a_real_model() -> None:
+    arguments = ["--model", "langchain_core.language_models.FakeListChatModel"]
+    ended = cooked("semantic_cache", *arguments, "--model-options", '{"responses": ["yes"]}')
+    assert ended.returncode == 0, ended.stderr
+    wrong = cooked("semantic_cache", "--model", "nowhere.Nothing")
+    assert wrong.returncode != 0
+    assert "nowhere" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
 
 
 @pytest.mark.parametrize(

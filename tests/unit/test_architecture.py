@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import haystack_integrations.components.caching.valkey as haystack_caching
 import haystack_integrations.components.retrievers.valkey as haystack_retrievers
 import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
+import llama_index.storage.cache.valkey as llama_index_cache
 import llama_index.storage.chat_store.valkey as llama_index_chat_store
 import llama_index.storage.docstore.valkey as llama_index_docstore
 import llama_index.storage.index_store.valkey as llama_index_index_store
@@ -24,6 +26,7 @@ ADAPTERS = [
     Path(str(package.__file__)).parent
     for package in (
         langchain_valkey,
+        haystack_caching,
         haystack_retrievers,
         haystack_store,
         llama_index_vector_store,
@@ -31,6 +34,7 @@ ADAPTERS = [
         llama_index_docstore,
         llama_index_index_store,
         llama_index_chat_store,
+        llama_index_cache,
     )
 ]
 MODULES = sorted(
@@ -45,6 +49,9 @@ FRAMEWORKS = {
 LAYERS = [
     {"sequences"},
     {"collections"},
+    {"cache"},
+    {"stores"},
+    {"stores.byte_store", "stores.indexed_keys", "stores.message_log"},
     {"index"},
     {"attached"},
     {"index_reading", "index_writing", "index_aggregating"},
@@ -74,6 +81,8 @@ LAYERS = [
         "record",
         "asynchrony",
         "concurrency",
+        "embedding",
+        "closing",
     },
     {"errors"},
 ]
@@ -174,6 +183,8 @@ def test_packages_are_typed(package: Path) -> None:
         ("llama_index.core", "llama_index.storage.docstore.valkey", "llama-index"),
         ("llama_index.core", "llama_index.storage.index_store.valkey", "llama-index"),
         ("llama_index.core", "llama_index.storage.chat_store.valkey", "llama-index"),
+        ("haystack", "haystack_integrations.components.caching.valkey", "haystack"),
+        ("llama_index.core", "llama_index.storage.cache.valkey", "llama-index"),
     ],
 )
 def test_the_adapter_without_its_framework_names_what_to_install(

@@ -141,10 +141,12 @@ class Engine(Protocol):
         ttl: float | None,
         stamp: int | None,
         lane: int,
+        *,
+        sliding: bool,
     ) -> WriteOutcome:
         """Store a batch, each document atomically; with FAIL nothing if an id is there already.
 
-        `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
+        `sliding`: the time to live will be prolonged on the document's key. `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
         """
         ...
 

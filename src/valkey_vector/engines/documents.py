@@ -89,9 +89,12 @@ class Documents:
         ttl: float | None,
         stamp: int | None,
         lane: int,
+        *,
+        sliding: bool,
     ) -> WriteOutcome:
         """Store a batch."""
-        milliseconds = "0" if ttl is None else str(max(1, round(ttl * 1000)))
+        lasts = 0 if ttl is None else max(1, round(ttl * 1000))
+        milliseconds = str(-lasts if sliding else lasts)
         packed = [_packed(document_fields(document, self.entry)) for document in batch]
         prefix = str(len(self.entry.prefix.encode()))
 

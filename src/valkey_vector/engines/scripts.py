@@ -70,9 +70,10 @@ for i = 0, count - 1 do
     if created then redis.call('DEL', key) else created = string.format('%.0f', oldest + i) end
     local fields, packed, at = {}, ARGV[7 + i], 1
     while at <= #packed do fields[#fields + 1], at = struct.unpack('>I4c0', packed, at) end
-    if ttl > 0 then
-      local ends = string.format('%.0f', math.floor(micros / 1000) + ttl)
-      redis.call('HSET', key, 'created', created, 'expires', ends, unpack(fields))
+    if ttl ~= 0 then
+      local ends = string.format('%.0f', math.floor(micros / 1000) + math.abs(ttl))
+      redis.call('HSET', key, 'created', created, unpack(fields))
+      if ttl > 0 then redis.call('HSET', key, 'expires', ends) end
       redis.call('PEXPIREAT', key, ends)
       if log then redis.call('ZADD', KEYS[4], ends, id) end
     else
@@ -90,7 +91,8 @@ return {written, present}
 """
 )
 """KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', policy, time of creation
-of the first document in microseconds ('': now; each next one is later by 1), ttl in ms (0: none), length of the
+of the first document in microseconds ('': now; each next one is later by 1), ttl in ms (0: none; negative: it
+will be prolonged, so its end is noted on the key alone), length of the
 prefix of documents' keys in bytes, then for each document its fields and values in turn, each with its length
 before it in four bytes: one argument instead of twenty, which is what sending costs. Returns [written, ids that
 were there]."""
@@ -173,7 +175,14 @@ local prefix, wanted = ARGV[6], tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, 1000)) do
-  if redis.call('EXISTS', prefix .. id) == 0 then forget(id) end
+  local left = redis.call('PTTL', prefix .. id)
+  if left == -2 then
+    forget(id)
+  elseif left == -1 then
+    redis.call('ZREM', KEYS[4], id)
+  else
+    redis.call('ZADD', KEYS[4], string.format('%.0f', now + left + 1), id)
+  end
 end
 local floor = redis.call('HGET', KEYS[1], 'floor')
 if floor and tonumber(deleted_since) < tonumber(floor) and tonumber(deleted_since) >= 0 then

@@ -51,9 +51,11 @@ class SearchEngine(SearchReading):
         ttl: float | None,
         stamp: int | None,
         lane: int,
+        *,
+        sliding: bool,
     ) -> WriteOutcome:
         """Store a batch; once this returns it is found."""
-        outcome = self._documents.write(batch, policy, ttl, stamp, lane)
+        outcome = self._documents.write(batch, policy, ttl, stamp, lane, sliding=sliding)
         self._index_now(lane)
         return outcome
 

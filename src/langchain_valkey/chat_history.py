@@ -1,0 +1,111 @@
+"""`ValkeyChatMessageHistory`: the messages of one conversation, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.messages import BaseMessage
+
+from langchain_valkey.closing import Closing
+from langchain_valkey.serialisation import dump_message, load_message
+from valkey_vector import Connection
+from valkey_vector.arguments import check_k
+from valkey_vector.stores import MessageLog
+
+__all__ = ["ValkeyChatMessageHistory"]
+
+
+class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
+    """The messages of one session. Any number of threads and processes may add to it at once.
+
+    What one call of `add_messages` adds stands together and in its order. Messages come back whole, with tool
+    calls, usage and ids.
+
+    Args:
+        session_id: which conversation; any non-empty text.
+        namespace: sessions of different namespaces are different, whatever their ids.
+        ttl: seconds until the whole conversation is gone; None keeps it.
+        sliding: each message begins that time anew; otherwise it runs from the first one on.
+        max_messages: keep only so many, the newest; None keeps all.
+        window: `messages` brings only so many, the newest; None brings all.
+        url: the server; by default ``VALKEY_URL``, or a private server that is gone with the process.
+        connection: an open connection to share instead; it is not closed with the history.
+
+    Raises:
+        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
+        InvalidInputError: the id or a number is not acceptable.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        namespace: str = "langchain",
+        ttl: float | None = None,
+        sliding: bool = True,
+        max_messages: int | None = None,
+        window: int | None = None,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        self._window = None if window is None else check_k(window, "window")
+        self._core: MessageLog = MessageLog(
+            session_id,
+            namespace=namespace,
+            ttl=ttl,
+            sliding=sliding,
+            max_messages=max_messages,
+            url=url,
+            connection=connection,
+        )
+
+    @property
+    def session_id(self) -> str:
+        """Which conversation it is."""
+        return self._core.name
+
+    @property
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # read from the server, so not set
+        """The messages, oldest first: all of them, or the newest `window`."""
+        return self.get_messages(last=self._window)
+
+    async def aget_messages(self) -> list[BaseMessage]:
+        """`messages`, awaited."""
+        return _loaded(
+            await self._core.aread()
+            if self._window is None
+            else await self._core.atail(self._window)
+        )
+
+    def get_messages(self, *, last: int | None = None) -> list[BaseMessage]:
+        """Messages, oldest first, in one round trip.
+
+        Args:
+            last: only so many, the newest; None for all, whatever the history's `window`.
+        """
+        return _loaded(self._core.read() if last is None else self._core.tail(last))
+
+    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Add messages at the end, all or none, in one round trip.
+
+        Raises:
+            InvalidInputError: one is no message or cannot be stored. Nothing was added.
+        """
+        self._core.append([dump_message(message) for message in messages])
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """`add_messages`, awaited."""
+        await self._core.aappend([dump_message(message) for message in messages])
+
+    def clear(self) -> None:
+        """Remove the messages of this session, and of no other."""
+        self._core.clear()
+
+    async def aclear(self) -> None:
+        """`clear`, awaited."""
+        await self._core.aclear()
+
+
+def _loaded(stored: Sequence[bytes]) -> list[BaseMessage]:
+    return [load_message(data) for data in stored]

@@ -1,0 +1,137 @@
+"""Messages and generations as JSON, and back: only classes of a fixed list are ever made.
+
+What lies on a server may have been put there by somebody else. LangChain's loader makes whatever class the JSON
+names, with whatever arguments (a chat model with another ``base_url``, say), unless it is told which ones it may. Here
+these are messages, generations and documents: data, whose constructors do nothing but check it.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from langchain_core.documents import Document
+from langchain_core.load import dumpd, load
+from langchain_core.load.serializable import Serializable
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    ChatMessageChunk,
+    FunctionMessage,
+    FunctionMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    RemoveMessage,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    ToolMessageChunk,
+)
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    Generation,
+    GenerationChunk,
+)
+
+from valkey_vector import InvalidInputError, ServerError
+
+__all__ = ["dump_generations", "dump_message", "load_generations", "load_message"]
+
+_T = TypeVar("_T", BaseMessage, Generation)
+
+_MESSAGES: tuple[type[Serializable], ...] = (
+    AIMessage, AIMessageChunk, ChatMessage, ChatMessageChunk, FunctionMessage, FunctionMessageChunk, HumanMessage,
+    HumanMessageChunk, RemoveMessage, SystemMessage, SystemMessageChunk, ToolMessage, ToolMessageChunk,
+)  # fmt: skip
+_ALLOWED: tuple[type[Serializable], ...] = (
+    *_MESSAGES,
+    ChatGeneration,
+    ChatGenerationChunk,
+    Document,
+    Generation,
+    GenerationChunk,
+)
+
+# What the loader raises where the JSON is not what it should be.
+_MALFORMED = (
+    ArithmeticError, AttributeError, ImportError, LookupError, NotImplementedError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+
+with warnings.catch_warnings():
+    # The loader says once, at its first call, that it is in beta.
+    warnings.simplefilter("ignore")
+    load([], allowed_objects=[])
+
+
+def dump_message(message: BaseMessage) -> bytes:
+    """A message as JSON, complete.
+
+    Raises:
+        InvalidInputError: it is no message, or holds what would not come back.
+    """
+    if not isinstance(message, BaseMessage):
+        raise InvalidInputError(f"a message must be a BaseMessage, not a {type(message).__name__}")
+    return json.dumps(_dumped(message, BaseMessage)).encode()
+
+
+def load_message(data: bytes) -> BaseMessage:
+    """The message in JSON that `dump_message` made.
+
+    Raises:
+        ServerError: it is something else; nothing was made of it.
+    """
+    try:
+        return _loaded(json.loads(data), BaseMessage)
+    except _MALFORMED as error:
+        raise ServerError(f"a stored message cannot be loaded: {error}") from error
+
+
+def dump_generations(generations: Sequence[Generation]) -> bytes:
+    """Generations as JSON, complete: messages with tool calls, usage and whatever else they hold.
+
+    Raises:
+        InvalidInputError: one holds what would not come back.
+    """
+    # One by one: so LangChain turns a parsed Pydantic object in a message into the dict it was parsed from.
+    return json.dumps([_dumped(generation, Generation) for generation in generations]).encode()
+
+
+def load_generations(data: object) -> list[Generation]:
+    """New objects of what is in JSON that `dump_generations` made.
+
+    Raises:
+        ServerError: it is something else; nothing was made of it.
+    """
+    try:
+        if not isinstance(data, bytes):
+            raise TypeError(f"a {type(data).__name__} is not bytes")
+        listed = json.loads(data)
+        if not isinstance(listed, list):
+            raise TypeError(f"a {type(listed).__name__} is no list of generations")
+        return [_loaded(one, Generation) for one in listed]
+    except _MALFORMED as error:
+        raise ServerError(f"a cached answer cannot be loaded: {error}") from error
+
+
+def _dumped(item: _T, kind: type[_T]) -> Any:
+    try:
+        dumped = dumpd(item)
+        _loaded(json.loads(json.dumps(dumped)), kind)
+    except _MALFORMED as error:
+        raise InvalidInputError(
+            f"a {type(item).__name__} holds something that cannot be stored: {error}"
+        ) from error
+    return dumped
+
+
+def _loaded(dumped: Any, kind: type[_T]) -> _T:
+    item = load(dumped, allowed_objects=_ALLOWED, secrets_from_env=False)
+    if not isinstance(item, kind):
+        raise TypeError(f"a {type(item).__name__} is no {kind.__name__}")
+    return item

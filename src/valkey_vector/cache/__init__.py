@@ -1,0 +1,18 @@
+"""Caches for applications of language models, without any framework."""
+
+from valkey_vector.cache.calibration import Calibration, CalibrationRow
+from valkey_vector.cache.embeddings import EmbeddingsCache
+from valkey_vector.cache.entries import CacheHit
+from valkey_vector.cache.exact import ExactCache
+from valkey_vector.cache.semantic import SemanticCache
+from valkey_vector.cache.statistics import CacheStatistics
+
+__all__ = [
+    "CacheHit",
+    "CacheStatistics",
+    "Calibration",
+    "CalibrationRow",
+    "EmbeddingsCache",
+    "ExactCache",
+    "SemanticCache",
+]

@@ -1,0 +1,65 @@
+"""What a cache does when the server or the embedder fails: raise, or go on without, warned of once and counted."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal, Protocol, TypeAlias
+
+from valkey_vector.errors import ConfigurationError
+
+__all__ = ["FailureCounter", "Failures", "OnError"]
+
+OnError: TypeAlias = Literal["raise", "miss"]
+
+_log = logging.getLogger("valkey_vector.cache")
+
+
+class FailureCounter(Protocol):
+    """Where failures are counted, such as the ledger of a cache."""
+
+    def failed(self) -> None:
+        """Count one more."""
+
+
+class Failures:
+    """The failures of one cache in this process. Thread-safe.
+
+    Args:
+        name: of the cache.
+        on_error: ``raise`` or ``miss``.
+        ledger: where they are counted; what cannot be told to the server waits there until it can.
+
+    Raises:
+        ConfigurationError: `on_error` is neither.
+    """
+
+    def __init__(self, name: str, on_error: OnError, ledger: FailureCounter) -> None:
+        if on_error not in ("raise", "miss"):
+            raise ConfigurationError(f"on_error must be 'raise' or 'miss', not {on_error!r}")
+        self._name = name
+        self._on_error = on_error
+        self._ledger = ledger
+        self._failing: dict[str, Exception] = {}
+
+    def note(self, error: Exception, part: str = "server") -> None:
+        """Raise the error, or count it and warn if it is the first since this part worked.
+
+        Args:
+            error: what happened.
+            part: what failed: ``server`` or ``embedder``.
+        """
+        if self._on_error == "raise":
+            raise error
+        self._ledger.failed()
+        if self._failing.setdefault(part, error) is error:
+            _log.warning(
+                "cache %r: the %s failed, so answers are made without the cache until it works again: %s: %s",
+                self._name,
+                part,
+                type(error).__name__,
+                error,
+            )
+
+    def works(self, part: str = "server") -> None:
+        """It did what it was asked: the next failure is a new one."""
+        self._failing.pop(part, None)

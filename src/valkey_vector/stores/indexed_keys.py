@@ -1,0 +1,261 @@
+"""`IndexedKeys`: which keys were indexed, when by the server's clock, and from which source.
+
+Four keys in one cluster slot hold a namespace: the records (a hash: key -> time and group), the keys by time (a sorted
+set), the keys by group and time (a sorted set in lexicographic order), and the clock. Every change is one
+script, so updates and deletions of any number of processes never leave half a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+
+from valkey_vector.arguments import check_k
+from valkey_vector.asynchrony import twin
+from valkey_vector.connected import Connected
+from valkey_vector.connection import Connection
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.keyspace import Keyspace, check_texts, in_parts
+
+__all__ = ["IndexedKeys"]
+
+_NO_GROUP = "-"
+_MICROSECONDS = 1_000_000
+_LATEST = 10**16  # microseconds; beyond any clock, and exact as a sorted set's score is near it
+
+# The server's time, later than at any call before, even if somebody set its clock back.
+_TICK = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+if now <= last then now = last + 1 end
+"""
+
+_NOW = (
+    _TICK
+    + """
+redis.call('SET', KEYS[1], string.format('%.0f', now))
+return string.format('%.0f', now)
+"""
+)
+
+_FORGET = """
+local function forget(key)
+  local record = redis.call('HGET', KEYS[2], key)
+  if not record then return end
+  local micros, group = string.match(record, '^(%d+):(.*)$')
+  redis.call('HDEL', KEYS[2], key)
+  redis.call('ZREM', KEYS[3], key)
+  redis.call('ZREM', KEYS[4], group .. ':' .. string.format('%020.0f', tonumber(micros)) .. ':' .. key)
+end
+"""
+
+_UPDATE = (
+    _TICK
+    + _FORGET
+    + """
+if tonumber(ARGV[1]) > now then return string.format('%.0f', now) end
+local micros = string.format('%.0f', now)
+redis.call('SET', KEYS[1], micros)
+for i = 2, #ARGV, 2 do
+  local key, group = ARGV[i], ARGV[i + 1]
+  forget(key)
+  redis.call('HSET', KEYS[2], key, micros .. ':' .. group)
+  redis.call('ZADD', KEYS[3], micros, key)
+  redis.call('ZADD', KEYS[4], 0, group .. ':' .. string.format('%020.0f', now) .. ':' .. key)
+end
+return ''
+"""
+)
+
+_DELETE = (
+    _FORGET
+    + """
+for _, key in ipairs(ARGV) do forget(key) end
+"""
+)
+
+# ARGV: the earliest and the latest time, how many keys (-1: all), groups.
+_LIST_GROUPS = """
+local earliest, latest = tonumber(ARGV[1]), tonumber(ARGV[2])
+local rest, found = tonumber(ARGV[3]), {}
+for i = 4, #ARGV do
+  if rest == 0 then break end
+  local from = '[' .. ARGV[i] .. ':' .. string.format('%020.0f', earliest) .. ':'
+  local to = '(' .. ARGV[i] .. ':' .. string.format('%020.0f', latest) .. ';'
+  local members = redis.call('ZRANGE', KEYS[1], from, to, 'BYLEX', 'LIMIT', 0, rest)
+  for _, member in ipairs(members) do found[#found + 1] = string.sub(member, #ARGV[i] + 23) end
+  if rest > 0 then rest = rest - #members end
+end
+return found
+"""
+
+
+class IndexedKeys(Connected):
+    """Keys with the time of their last update, which the server's clock gives, and the group they belong to.
+
+    Times are seconds since 1970, exact to the microsecond, and each call gets a later one than all before it: what
+    was updated before `time` was called is listed as before it. Every method has an asynchronous twin.
+
+    Args:
+        namespace: keys of different namespaces never meet.
+        url: the server; see `Connected`.
+        connection: an open one to share instead.
+
+    Raises:
+        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
+    """
+
+    def __init__(
+        self,
+        namespace: str = "default",
+        *,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        keyspace = Keyspace("indexed", namespace)
+        self._clock, self._records = keyspace.together("clock"), keyspace.together("records")
+        self._times, self._groups = keyspace.together("times"), keyspace.together("groups")
+        super().__init__(url=url, connection=connection)
+
+    def time(self) -> float:
+        """The server's time now, in seconds; later than that of any call before."""
+        micros = self._connection.execute("EVAL", _NOW, "1", self._clock)
+        return int(micros) / _MICROSECONDS
+
+    def update(
+        self,
+        keys: Sequence[str],
+        *,
+        groups: Sequence[str | None] | None = None,
+        time_at_least: float | None = None,
+    ) -> None:
+        """Record that keys were indexed now. Up to 1000 keys atomically; more in several steps.
+
+        Args:
+            keys: which; new ones and ones that are there.
+            groups: the group of each, such as the source it comes from; without, they belong to none.
+            time_at_least: refuse if the server's clock has not reached this time.
+
+        Raises:
+            InvalidInputError: not as many groups as keys, a key or group is no text, or `time_at_least` is in
+                the future. Nothing was recorded.
+        """
+        listed = check_texts(keys, "key")
+        marks = _marks([None] * len(listed) if groups is None else groups)
+        if len(marks) != len(listed):
+            raise InvalidInputError(f"{len(marks)} groups were given for {len(listed)} keys")
+        earliest = "0" if time_at_least is None else str(_from(time_at_least, "time_at_least"))
+        for part in in_parts(zip(listed, marks, strict=True)):
+            pairs = [text for pair in part for text in pair]
+            late = self._connection.execute("EVAL", _UPDATE, "4", *self._all_keys, earliest, *pairs)
+            if late:
+                raise InvalidInputError(
+                    f"time_at_least {time_at_least!r} is in the future: the server's time is "
+                    f"{int(late) / _MICROSECONDS}"
+                )
+
+    def exists(self, keys: Sequence[str]) -> list[bool]:
+        """Whether each key is recorded, in the order of the keys. One round trip for each 1000."""
+        found: list[bool] = []
+        for part in in_parts(check_texts(keys, "key")):
+            values = self._connection.execute("HMGET", self._records, *part, retry=True)
+            found += [value is not None for value in values]
+        return found
+
+    def select(
+        self,
+        *,
+        before: float | None = None,
+        after: float | None = None,
+        groups: Sequence[str | None] | None = None,
+        limit: int | None = None,
+    ) -> list[str]:
+        """The keys that fit, the ones updated longest ago first, within each group if groups are given.
+
+        Args:
+            before: only those last updated before this time, itself excluded.
+            after: only those last updated after it, itself excluded.
+            groups: only those of these groups; None among them stands for keys of no group. An empty list
+                matches nothing.
+            limit: at most so many, at least 1; None for all.
+
+        Raises:
+            InvalidInputError: an argument is not acceptable.
+        """
+        wanted = -1 if limit is None else check_k(limit, "limit")
+        earliest = 0 if after is None else _after(after)
+        latest = _LATEST if before is None else _from(before, "before") - 1
+        if latest < earliest:
+            return []
+        if groups is None:
+            window = [str(earliest), str(latest), "BYSCORE", "LIMIT", "0", str(wanted)]
+            return _texts(self._connection.execute("ZRANGE", self._times, *window, retry=True))
+        found: list[str] = []
+        for part in in_parts(dict.fromkeys(_marks(groups))):
+            rest = wanted if wanted < 0 else wanted - len(found)
+            bounds = [str(earliest), str(latest), str(rest)]
+            found += _texts(
+                self._connection.execute(
+                    "EVAL", _LIST_GROUPS, "1", self._groups, *bounds, *part, retry=True
+                )
+            )
+            if len(found) == wanted:
+                break
+        return found
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Forget keys; those that are not recorded are no error."""
+        for part in in_parts(check_texts(keys, "key")):
+            self._connection.execute("EVAL", _DELETE, "4", *self._all_keys, *part)
+
+    def clear(self) -> None:
+        """Forget every key of this namespace, and nothing else."""
+        self._connection.execute("UNLINK", self._records, self._times, self._groups)
+
+    atime = twin(time)
+    aupdate = twin(update)
+    aexists = twin(exists)
+    aselect = twin(select)
+    adelete = twin(delete)
+    aclear = twin(clear)
+
+    @property
+    def _all_keys(self) -> tuple[bytes, bytes, bytes, bytes]:
+        return self._clock, self._records, self._times, self._groups
+
+
+def _marks(groups: Sequence[str | None]) -> list[str]:
+    """What stands for each group in the sorted set: of one length, and with no colon."""
+    if isinstance(groups, str):
+        raise InvalidInputError("groups must be a list of groups, not one text")
+    listed = list(groups)
+    check_texts([group for group in listed if group is not None], "group")
+    return [
+        _NO_GROUP if group is None else hashlib.sha256(group.encode()).hexdigest()
+        for group in listed
+    ]
+
+
+def _texts(members: Iterable[bytes]) -> list[str]:
+    return [member.decode() for member in members]
+
+
+def _from(time: float, name: str) -> int:
+    """The first microsecond that is not before a time."""
+    micros = _microsecond(time, name)
+    return micros if micros / _MICROSECONDS >= time else micros + 1
+
+
+def _after(time: float) -> int:
+    """The first microsecond that is after a time."""
+    micros = _microsecond(time, "after")
+    return micros if micros / _MICROSECONDS > time else micros + 1
+
+
+def _microsecond(time: float, name: str) -> int:
+    """The microsecond nearest to a time, or one next to it."""
+    if not isinstance(time, (int, float)) or isinstance(time, bool) or math.isnan(time):
+        raise InvalidInputError(f"{name} must be a time in seconds, not {time!r}")
+    return round(min(max(time, 0.0) * _MICROSECONDS, float(_LATEST)))

@@ -1,0 +1,131 @@
+"""`MessageLog`: an ordered log of messages, such as the history of one conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from valkey_vector.arguments import check_k, check_limit
+from valkey_vector.asynchrony import twin
+from valkey_vector.connected import Connected
+from valkey_vector.connection import Connection
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.keyspace import Keyspace, check_texts, lifetime
+
+__all__ = ["MessageLog"]
+
+# All messages of one call stand together, in their order, and never without their time to live.
+_APPEND = """
+local key, ttl, sliding, longest = KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
+local new = redis.call('EXISTS', key) == 0
+for i = 4, #ARGV do redis.call('RPUSH', key, ARGV[i]) end
+if longest > 0 then redis.call('LTRIM', key, -longest, -1) end
+if ttl > 0 and (new or sliding) then redis.call('PEXPIRE', key, ttl) end
+return redis.call('LLEN', key)
+"""
+
+
+class MessageLog(Connected):
+    """One log of a namespace: messages of bytes, in the order in which they were appended.
+
+    Any number of threads and processes may append: what one call appends stands together. Every method has
+    an asynchronous twin. A log that is not there reads as empty.
+
+    Args:
+        name: of the log, such as a session's id; any non-empty text.
+        namespace: logs of different namespaces are different, whatever their names.
+        ttl: seconds until the whole log is gone; None keeps it.
+        sliding: each append begins that time anew; otherwise it runs from the first message on.
+        max_messages: keep only so many, the newest; None keeps all.
+        url: the server; see `Connected`.
+        connection: an open one to share instead.
+
+    Raises:
+        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
+        InvalidInputError: the name or a number is not acceptable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        namespace: str = "default",
+        ttl: float | None = None,
+        sliding: bool = True,
+        max_messages: int | None = None,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        (self.name,) = check_texts([name], "name")
+        if not name:
+            raise InvalidInputError("a log's name must not be empty")
+        self._key = Keyspace("log", namespace).key(name)
+        self._milliseconds = lifetime(ttl)
+        self._sliding = sliding
+        self._longest = 0 if max_messages is None else check_k(max_messages, "max_messages")
+        super().__init__(url=url, connection=connection)
+
+    def append(self, messages: Sequence[bytes]) -> int:
+        """Add messages at the end, all or none; returns how many the log then holds.
+
+        Raises:
+            InvalidInputError: one is no bytes. Nothing was added.
+        """
+        if isinstance(messages, (str, bytes)):
+            raise InvalidInputError("messages must be a list of bytes, not one message")
+        listed = list(messages)
+        for message in listed:
+            if not isinstance(message, bytes):
+                raise InvalidInputError(f"a message is a {type(message).__name__}, not bytes")
+        if not listed:
+            return self.count()
+        settings = [
+            str(self._milliseconds or 0),
+            "1" if self._sliding else "0",
+            str(self._longest),
+        ]
+        return int(self._connection.execute("EVAL", _APPEND, "1", self._key, *settings, *listed))
+
+    def read(self, *, offset: int = 0, limit: int | None = None) -> list[bytes]:
+        """Messages, oldest first, in one round trip.
+
+        Args:
+            offset: leave out so many at the old end.
+            limit: at most so many; None for all that follow.
+
+        Raises:
+            InvalidInputError: a number is not a whole one from 0 on.
+        """
+        check_limit(offset, "offset")
+        if limit is not None:
+            check_limit(limit, "limit")
+        if limit == 0:
+            return []
+        return self._range(offset, -1 if limit is None else offset + limit - 1)
+
+    def tail(self, count: int) -> list[bytes]:
+        """The newest messages, oldest first, in one round trip.
+
+        Args:
+            count: how many, at least 1; fewer are returned only if there are fewer.
+        """
+        return self._range(-check_k(count, "count"), -1)
+
+    def count(self) -> int:
+        """How many messages there are."""
+        return int(self._connection.execute("LLEN", self._key, retry=True))
+
+    def clear(self) -> None:
+        """Remove all messages."""
+        self._connection.execute("UNLINK", self._key)
+
+    aappend = twin(append)
+    aread = twin(read)
+    atail = twin(tail)
+    acount = twin(count)
+    aclear = twin(clear)
+
+    def _range(self, start: int, stop: int) -> list[bytes]:
+        found: list[bytes] = self._connection.execute(
+            "LRANGE", self._key, str(start), str(stop), retry=True
+        )
+        return found

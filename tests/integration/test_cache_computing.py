@@ -1,0 +1,336 @@
+"""Answers are made once, whoever asks at the same time, and are made all the same when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from cache_processes import ask_at_once, compute_slowly, die_while_computing
+from caches import Degrees
+from round_trips import CommandLog
+from valkey_vector import ConfigurationError, InvalidInputError
+from valkey_vector.cache import SemanticCache
+from valkey_vector.lifecycle import EngineChoice
+
+OpenCache = Callable[..., SemanticCache]
+
+PROCESSES, THREADS = 4, 32
+
+
+class Counted:
+    """A slow function that counts its calls."""
+
+    def __init__(self, seconds: float = 0.0, answer: Any = "made") -> None:
+        self.calls = 0
+        self.began = threading.Event()
+        self._seconds = seconds
+        self._answer = answer
+        self._lock = threading.Lock()
+
+    def __call__(self, prompt: str) -> Any:
+        with self._lock:
+            self.calls += 1
+        self.began.set()
+        time.sleep(self._seconds)
+        return self._answer
+
+
+def test_an_answer_is_made_once_and_found_afterwards(
+    cache: SemanticCache, embedder: Degrees
+) -> None:
+    fn = Counted(answer={"a": [1]})
+    asked = ["prompt @0", "prompt @0", "near @5"]
+    assert [cache.get_or_compute(prompt, fn, {"t": 1}) for prompt in asked] == [{"a": [1]}] * 3
+    assert fn.calls == 1
+    assert embedder.asked == ["prompt @0", "near @5"]
+    stats = cache.stats()
+    assert (stats.exact_hits, stats.semantic_hits, stats.misses, stats.stores) == (1, 1, 1, 1)
+
+
+def test_none_is_an_answer(cache: SemanticCache) -> None:
+    fn = Counted(answer=None)
+    assert [cache.get_or_compute("prompt", fn) for _ in range(3)] == [None] * 3
+    assert fn.calls == 1
+
+
+def test_saved_seconds_and_tokens_are_counted(cache: SemanticCache) -> None:
+    fn = Counted(seconds=0.2, answer="four words of text")
+    for _ in range(3):
+        cache.get_or_compute("prompt", fn, tokens=lambda answer: len(answer.split()))
+    stats = cache.stats()
+    assert 0.4 <= stats.saved_seconds < 4
+    assert stats.saved_tokens == 8
+
+
+def test_a_hit_through_get_or_compute_is_as_few_round_trips(
+    cache: SemanticCache, commands: CommandLog
+) -> None:
+    cache.get_or_compute("prompt @0", Counted())
+    cache.get_or_compute("near @5", Counted())
+    for prompt, trips in (("prompt @0", 1), ("near @5", 2)):
+        commands.clear()
+        cache.get_or_compute(prompt, Counted())
+        assert len(commands.round_trips) == trips
+
+
+def test_threads_of_four_processes_that_ask_at_once_have_it_made_once(
+    server_url: str, index_name: str, engine_name: EngineChoice, open_cache: OpenCache
+) -> None:
+    tasks = [(server_url, index_name, engine_name, PROCESSES, THREADS)] * PROCESSES
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        answers = [answer for part in pool.starmap(ask_at_once, tasks) for answer in part]
+    assert answers == [{"prompt": "new prompt @0", "call": 1}] * (PROCESSES * THREADS)
+    stats = open_cache().stats()
+    assert stats.misses == stats.stores == 1
+    assert stats.hits == PROCESSES * THREADS - 1
+    assert not list(open_cache().index.connection.scan(f"*{index_name}*making*"))
+
+
+async def test_tasks_that_ask_at_once_have_it_made_once(cache: SemanticCache) -> None:
+    calls = 0
+
+    async def compute(prompt: str) -> list[str]:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.3)
+        return [prompt]
+
+    asked = [cache.aget_or_compute("prompt @0", compute) for _ in range(100)]
+    answers = await asyncio.gather(*asked)
+    assert answers == [["prompt @0"]] * 100
+    assert calls == 1
+    assert len({id(answer) for answer in answers}) == 100  # nobody can change another's answer
+
+
+async def test_tasks_and_threads_wait_for_each_other(cache: SemanticCache) -> None:
+    fn = Counted(seconds=0.5)
+    threads = [asyncio.to_thread(cache.get_or_compute, "prompt", fn) for _ in range(3)]
+    tasks = [cache.aget_or_compute("prompt", fn) for _ in range(3)]
+    assert await asyncio.gather(*threads, *tasks) == ["made"] * 6
+    assert fn.calls == 1
+
+
+async def test_the_loop_runs_while_a_blocking_function_computes(cache: SemanticCache) -> None:
+    fn = Counted(seconds=0.5)
+    task = asyncio.ensure_future(cache.aget_or_compute("prompt", fn))
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0.01)
+        turns += 1
+    assert turns > 10
+    assert await task == "made"
+
+
+def test_a_dead_process_holds_nobody_up_for_longer_than_its_lease(
+    server_url: str, index_name: str, engine_name: EngineChoice, open_cache: OpenCache
+) -> None:
+    arguments = (server_url, index_name, engine_name, 1.5)
+    process = multiprocessing.get_context("spawn").Process(
+        target=die_while_computing, args=arguments
+    )
+    process.start()
+    process.join(60)
+    cache = open_cache(wait=60)
+    assert cache.index.connection.execute("GET", f"{index_name}-computing") == b"1"
+    began = time.monotonic()
+    assert cache.get_or_compute("prompt @0", Counted()) == "made"
+    assert time.monotonic() - began < 10
+
+
+def test_a_lock_is_kept_for_as_long_as_its_holder_computes(
+    server_url: str, index_name: str, engine_name: EngineChoice, open_cache: OpenCache
+) -> None:
+    arguments = (server_url, index_name, engine_name, 0.9, 3.0)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        slow = pool.apply_async(compute_slowly, arguments)
+        cache = open_cache(wait=60)
+        deadline = time.monotonic() + 60
+        while cache.index.connection.execute("GET", f"{index_name}-computing") is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        fn = Counted()
+        assert cache.get_or_compute("prompt @0", fn) == "slow"
+        assert fn.calls == 0
+        assert slow.get(60) == "slow"
+
+
+def test_nobody_waits_longer_than_told(open_cache: OpenCache) -> None:
+    slow, quick = Counted(seconds=3.0, answer="slow"), Counted(answer="quick")
+    cache, same, another = (
+        open_cache(wait=60),
+        open_cache(wait=0.3),
+        open_cache(wait=0.3),
+    )
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get_or_compute, "prompt", slow)
+        assert slow.began.wait(30)
+        began = time.monotonic()
+        second = pool.submit(same.get_or_compute, "prompt", quick)
+        assert second.result() == "quick"
+        assert another.get_or_compute("prompt", quick) == "quick"
+        assert time.monotonic() - began < 2.5
+        assert first.result() == "slow"
+
+
+def test_what_a_function_raises_is_raised_and_another_tries(cache: SemanticCache) -> None:
+    calls = []
+
+    def compute(_: str) -> str:
+        calls.append(1)
+        time.sleep(0.2)
+        if len(calls) == 1:
+            raise LookupError("no such thing")
+        return "made"
+
+    def ask(_: int) -> str:
+        try:
+            return str(cache.get_or_compute("prompt", compute))
+        except LookupError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(5) as pool:
+        answers = sorted(pool.map(ask, range(5)))
+    assert answers == [*["made"] * 4, "no such thing"]
+    assert len(calls) == 2
+
+
+async def test_a_cancelled_computation_lets_another_begin(cache: SemanticCache) -> None:
+    began = asyncio.Event()
+
+    async def never(_: str) -> str:
+        began.set()
+        await asyncio.sleep(3600)
+        return "never"
+
+    async def compute(_: str) -> str:
+        return "made"
+
+    first = asyncio.ensure_future(cache.aget_or_compute("prompt", never))
+    await began.wait()
+    second = asyncio.ensure_future(cache.aget_or_compute("prompt", compute))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await asyncio.wait_for(second, 10) == "made"
+
+
+async def test_a_cancelled_waiter_leaves_the_computation_alone(cache: SemanticCache) -> None:
+    began = asyncio.Event()
+
+    async def compute(_: str) -> str:
+        began.set()
+        await asyncio.sleep(0.3)
+        return "made"
+
+    first = asyncio.ensure_future(cache.aget_or_compute("prompt", compute))
+    await began.wait()
+    waiter = asyncio.ensure_future(cache.aget_or_compute("prompt", compute))
+    await asyncio.sleep(0.05)
+    waiter.cancel()
+    assert await first == "made"
+
+
+def test_a_loop_that_ends_in_the_middle_leaves_no_lock_behind_for_ever(
+    open_cache: OpenCache,
+) -> None:
+    cache = open_cache(lease=0.5)
+    loop = asyncio.new_event_loop()
+    began = asyncio.Event()
+
+    async def never(_: str) -> None:
+        began.set()
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        loop.create_task(cache.aget_or_compute("prompt", never))  # noqa: RUF006 - abandoned on purpose
+        await began.wait()
+
+    loop.run_until_complete(main())
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    assert cache.get_or_compute("other prompt", Counted()) == "made"
+
+
+def test_an_asynchronous_function_needs_the_asynchronous_method(cache: SemanticCache) -> None:
+    async def compute(_: str) -> str:
+        return "made"
+
+    with pytest.raises(ConfigurationError, match="asynchronous"):
+        cache.get_or_compute("prompt", compute)
+    assert cache.get_or_compute("prompt", Counted()) == "made"
+
+
+@pytest.mark.parametrize("answer", [(1,), object()], ids=["tuple", "object"])
+def test_an_answer_that_cannot_be_stored_is_an_error(cache: SemanticCache, answer: Any) -> None:
+    with pytest.raises(InvalidInputError, match="encode it first"):
+        cache.get_or_compute("prompt", Counted(answer=answer))
+
+
+def test_what_is_wrong_beforehand_is_told_before_anything_is_computed(cache: SemanticCache) -> None:
+    fn = Counted()
+    for arguments in ({"scope": {"a": object()}}, {"metadata": {"scope": 1}}, {"ttl": -1}):
+        with pytest.raises((InvalidInputError, ConfigurationError)):
+            cache.get_or_compute("prompt", fn, **arguments)
+    with pytest.raises(InvalidInputError, match="prompt"):
+        cache.get_or_compute(3, fn)  # type: ignore[arg-type]
+    assert fn.calls == 0
+
+
+def test_a_decorated_function_is_called_once_for_each_combination_of_arguments(
+    cache: SemanticCache,
+) -> None:
+    calls = []
+
+    @cache.cached()
+    def ask(question: str, model: str = "small", *, temperature: float = 0) -> str:
+        """Ask a model."""
+        calls.append((question, model, temperature))
+        return f"{model}: {question}"
+
+    assert ask.__doc__ == "Ask a model."
+    for _ in range(2):
+        assert ask("what @0") == "small: what @0"
+        assert ask("what @5", "small") == "small: what @0"
+        assert ask(question="what @0", model="large") == "large: what @0"
+        assert ask("what @0", temperature=1) == "small: what @0"
+    assert calls == [("what @0", "small", 0), ("what @0", "large", 0), ("what @0", "small", 1)]
+
+
+def test_a_decorated_method_can_choose_prompt_and_scope(cache: SemanticCache) -> None:
+    calls = []
+
+    class Bot:
+        @cache.cached(prompt="text", scope=lambda self, tenant, text: {"tenant": tenant}, ttl=60)
+        def ask(self, tenant: str, text: str) -> str:
+            calls.append((tenant, text))
+            return text.upper()
+
+    for bot in (Bot(), Bot()):
+        assert [bot.ask(tenant, "hi") for tenant in ("a", "b", "a")] == ["HI"] * 3
+    assert calls == [("a", "hi"), ("b", "hi")]
+    with pytest.raises(ConfigurationError, match="no parameter 'query'"):
+        cache.cached(prompt="query")(lambda text: text)
+
+
+async def test_a_decorated_coroutine_function_is_awaited(cache: SemanticCache) -> None:
+    calls = []
+
+    @cache.cached(tokens=len)
+    async def ask(question: str, **options: Any) -> str:
+        calls.append(question)
+        await asyncio.sleep(0.05)
+        return question.upper()
+
+    answers = await asyncio.gather(*(ask("hi", seed=1) for _ in range(10)), ask("hi", seed=2))
+    assert answers == ["HI"] * 11
+    assert calls == ["hi", "hi"]
+    assert cache.stats().saved_tokens == 18

@@ -1,0 +1,196 @@
+"""The chat history: whole messages, in order, apart from every other session's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.runnables.history import RunnableWithMessageHistory
+
+from langchain_valkey import ValkeyChatMessageHistory
+from round_trips import CommandLog
+from valkey_vector import ConfigurationError, Connection, InvalidInputError, ServerError
+from valkey_vector.stores import MessageLog
+
+CONVERSATION: list[BaseMessage] = [
+    SystemMessage("You are terse.", id="0"),
+    HumanMessage([{"type": "text", "text": "What is in it?"}, {"type": "image_url", "image_url": "data:,"}]),
+    AIMessage(
+        "",
+        tool_calls=[{"name": "look", "args": {"lc": 1, "deep": [1, 2.5, None, "ü"]}, "id": "call"}],
+        usage_metadata={"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
+        response_metadata={"model": "m", "lc": 1, "type": "constructor", "id": ["a"]},
+    ),
+    ToolMessage("a cat", tool_call_id="call", artifact=[Document("a cat", id="1")], status="error"),
+    ChatMessage(role="critic", content="Hm."),
+    AIMessage("A cat.", additional_kwargs={"refusal": None}, name="bot"),
+    RemoveMessage(id="0"),
+]  # fmt: skip
+
+Open = Callable[..., ValkeyChatMessageHistory]
+
+
+@pytest.fixture
+def history(server_url: str, index_name: str) -> Iterator[Open]:
+    with Connection.open(server_url) as connection:
+
+        def opened(session: str = "s", **settings: Any) -> ValkeyChatMessageHistory:
+            asked = {"namespace": index_name, "connection": connection, **settings}
+            return ValkeyChatMessageHistory(session, **asked)
+
+        yield opened
+
+
+def test_messages_come_back_whole(history: Open) -> None:
+    history().add_messages(CONVERSATION)
+    assert history().messages == CONVERSATION
+    assert [type(m) for m in history().messages] == [type(m) for m in CONVERSATION]
+
+
+async def test_the_twins_do_the_same(history: Open) -> None:
+    one = history()
+    await one.aadd_messages(CONVERSATION)
+    assert await one.aget_messages() == one.messages == CONVERSATION
+    assert await history(window=2).aget_messages() == CONVERSATION[-2:]
+    await one.aclear()
+    assert await one.aget_messages() == []
+
+
+def test_what_one_call_adds_is_one_round_trip_and_so_is_reading(
+    history: Open, commands: CommandLog
+) -> None:
+    one = history(ttl=60)
+    one.add_messages([])
+    commands.clear()
+    one.add_messages(CONVERSATION)
+    assert len(one.messages) == len(CONVERSATION)
+    assert len(commands.round_trips) == 2
+
+
+def test_a_window_brings_the_newest(history: Open) -> None:
+    history().add_messages(CONVERSATION)
+    for window in range(1, 10):
+        assert history(window=window).messages == CONVERSATION[-window:]
+        assert history().get_messages(last=window) == CONVERSATION[-window:]
+    assert history(window=1).get_messages() == CONVERSATION
+    assert history(max_messages=2).messages == CONVERSATION  # until the next message
+    history(max_messages=2).add_user_message("more")
+    assert [m.content for m in history().messages] == ["", "more"]
+
+
+@pytest.mark.parametrize(
+    "other", ["1", "s0", "s*", "S", "s ", ":s", "s:", "*", "?", "s\x00", "{s}", "[s]"]
+)
+def test_sessions_never_meet(history: Open, other: str, index_name: str) -> None:
+    history().add_user_message("mine")
+    history(other).add_user_message("theirs")
+    history(namespace=index_name + other).add_user_message("elsewhere")
+    assert [m.content for m in history().messages] == ["mine"]
+    history(other).clear()
+    history(namespace=index_name + other).clear()
+    assert [m.content for m in history().messages] == ["mine"]
+
+
+def test_32_threads_add_whole_turns_in_their_order(history: Open) -> None:
+    start = threading.Barrier(32)
+
+    def converse(number: int) -> None:
+        one = history(ttl=60)
+        start.wait()
+        for turn in range(5):
+            text = f"{number} {turn}"
+            one.add_messages([HumanMessage(text), AIMessage(text), AIMessage(text)])
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(converse, range(32)))
+    found = history().messages
+    assert len(found) == 32 * 5 * 3
+    for turn in zip(found[::3], found[1::3], found[2::3], strict=True):
+        assert len({m.content for m in turn}) == 1
+        assert [m.type for m in turn] == ["human", "ai", "ai"]
+    for number in range(32):
+        own = [str(m.content) for m in found[::3] if str(m.content).split()[0] == str(number)]
+        assert own == [f"{number} {turn}" for turn in range(5)]
+
+
+@pytest.mark.parametrize(
+    "bad", [object(), "text", AIMessage("", response_metadata={"client": object()})], ids=type
+)
+def test_what_would_not_come_back_is_refused_before_anything_is_added(
+    history: Open, bad: Any
+) -> None:
+    with pytest.raises(InvalidInputError):
+        history().add_messages([HumanMessage("fine"), bad])
+    assert history().messages == []
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"lc": 1, "type": "constructor", "id": ["langchain_core", "prompts", "prompt", "PromptTemplate"],
+         "kwargs": {"template": "x"}},
+        {"lc": 1, "type": "constructor", "id": ["langchain", "chat_models", "openai", "ChatOpenAI"],
+         "kwargs": {"base_url": "http://127.0.0.1:9"}},
+        {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "document", "Document"],
+         "kwargs": {"page_content": "no message"}},
+        {"lc": 1, "type": "constructor", "id": ["os", "path", "join"], "kwargs": {}},
+        {"lc": 1, "type": "not_implemented", "id": ["a"]},
+        {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "AIMessage"], "kwargs": {}},
+        {"lc": 1, "type": "secret", "id": ["HOME"]}, {}, [], None, 1,
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_poisoned_message_makes_nothing_and_is_an_error(
+    history: Open, poison: Any, index_name: str, server_url: str
+) -> None:
+    with MessageLog("s", namespace=index_name, url=server_url) as log:
+        log.append([json.dumps(poison).encode()])
+    with pytest.raises(ServerError, match="cannot be loaded"):
+        _ = history().messages
+
+
+def test_a_secret_in_a_message_is_not_filled_in_from_the_environment(
+    history: Open, index_name: str, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUSH", "a secret")
+    history().add_user_message("SECRET")
+    with MessageLog("s", namespace=index_name, url=server_url) as log:
+        (stored,) = log.read()
+        log.clear()
+        log.append([stored.replace(b'"SECRET"', b'[{"lc": 1, "type": "secret", "id": ["HUSH"]}]')])
+    with pytest.raises(ServerError) as caught:
+        _ = history().messages
+    assert "a secret" not in str(caught.value)
+
+
+# LangChain deprecated the runnable in favour of LangGraph; what uses it still works.
+@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
+def test_a_runnable_remembers_the_conversation(history: Open) -> None:
+    model = FakeListChatModel(responses=["one", "two"])
+    chain = RunnableWithMessageHistory(model, history)
+    chain.invoke([HumanMessage("first")], {"configurable": {"session_id": "s"}})
+    chain.invoke([HumanMessage("second")], {"configurable": {"session_id": "s"}})
+    assert [m.content for m in history("s").messages] == ["first", "one", "second", "two"]
+
+
+def test_settings_that_cannot_be_are_refused(history: Open) -> None:
+    for settings in ({"window": 0}, {"max_messages": 0}, {"ttl": 0}, {"session": ""}):
+        with pytest.raises(InvalidInputError):
+            history(**settings)
+    with pytest.raises(ConfigurationError):
+        history(url="embedded://")
