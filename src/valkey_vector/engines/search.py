@@ -166,7 +166,7 @@ class SearchEngine:
             return [self.knn(vector, k, plan, fields, None) for vector in vectors]
         nearest = self._nearest(vectors, k, plan, fields, None)
         return [
-            found if len(found) >= k else self.knn(vector, k, plan, fields, None)
+            found[:k] if len(found) >= k else self.knn(vector, k, plan, fields, None)
             for vector, (found, _) in zip(vectors, nearest, strict=True)
         ]
 
