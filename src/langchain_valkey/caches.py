@@ -18,8 +18,7 @@ from langchain_valkey.closing import Closing
 from langchain_valkey.questions import digest, question
 from langchain_valkey.serialisation import dump_generations, load_generations
 from valkey_vector import ConfigurationError, Connection, F, InvalidInputError, ServerError
-from valkey_vector.cache import CacheHit, SemanticCache
-from valkey_vector.cache.exact import ExactCache
+from valkey_vector.cache import CacheHit, ExactCache, SemanticCache
 from valkey_vector.concurrency import offload
 from valkey_vector.lifecycle import EngineChoice
 

@@ -17,6 +17,7 @@ from caches import Degrees
 from round_trips import CommandLog
 from valkey_vector import ConfigurationError, InvalidInputError
 from valkey_vector.cache import SemanticCache
+from valkey_vector.cache.storage import Claim
 from valkey_vector.lifecycle import EngineChoice
 
 OpenCache = Callable[..., SemanticCache]
@@ -40,6 +41,16 @@ class Counted:
         self.began.set()
         time.sleep(self._seconds)
         return self._answer
+
+
+def no_lock_is_left(cache: SemanticCache) -> bool:
+    """Whether that is so in the end."""
+    deadline = time.monotonic() + 30
+    while list(cache.index.connection.scan(f"*{cache.name}*making*")):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_an_answer_is_made_once_and_found_afterwards(
@@ -220,6 +231,28 @@ async def test_a_cancelled_computation_lets_another_begin(cache: SemanticCache) 
     with pytest.raises(asyncio.CancelledError):
         await first
     assert await asyncio.wait_for(second, 10) == "made"
+
+
+async def test_a_lock_that_is_granted_after_a_cancellation_is_released(
+    cache: SemanticCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = cache._storage.claim
+    asked = threading.Event()
+
+    def slow_claim(*arguments: Any) -> Claim:
+        claimed = claim(*arguments)
+        asked.set()
+        time.sleep(0.3)
+        return claimed
+
+    monkeypatch.setattr(cache._storage, "claim", slow_claim)
+    task = asyncio.ensure_future(cache.aget_or_compute("prompt", str.upper))
+    assert await asyncio.to_thread(asked.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(no_lock_is_left, cache)
+    assert cache._answers._flights._held == {}
 
 
 async def test_a_cancelled_waiter_leaves_the_computation_alone(cache: SemanticCache) -> None:

@@ -115,7 +115,8 @@ class Flights:
         id = wanted.id
         try:
             # Without a server there is nobody to compete with.
-            record = (yield from self._claimed(id, deadline)) if wanted.reachable else None
+            competes = wanted.reachable
+            record = (yield from self._claimed(id, future, deadline)) if competes else None
             value = (yield from wanted.make()) if record is None else wanted.landed(record)
         except GeneratorExit:
             self._leave(id, future, None)  # nothing can be asked any more; the lease ends the lock
@@ -126,13 +127,15 @@ class Flights:
         yield from self._released(id, self._leave(id, future, _Landed(value)))
         return value
 
-    def _claimed(self, id: str, deadline: float) -> Flow[Record | None]:
+    def _claimed(
+        self, id: str, future: Future[_Landed[Any] | None], deadline: float
+    ) -> Flow[Record | None]:
         """Compete with other processes; an entry that one of them stored, or None if it is ours to make."""
         token = secrets.token_hex(16)
         pause = _SHORTEST
         while True:
             try:
-                claim: Claim = yield from ask(lambda: self._claim(id, token))
+                claim: Claim = yield from ask(lambda: self._claim(id, future, token))
             except ServerError as error:
                 self._failures.note(error)
                 return None
@@ -152,15 +155,21 @@ class Flights:
         except ServerError:
             return  # an outage that was met before, or will be; the lease ends the lock
 
-    def _claim(self, id: str, token: str) -> Claim:
+    def _claim(self, id: str, future: Future[_Landed[Any] | None], token: str) -> Claim:
         claim = self._storage.claim(id, token, self._lease)
-        if claim.held:
-            with self._lock:
+        if not claim.held:
+            return claim
+        with self._lock:
+            flies = self._flying.get(id) is future
+            if flies:
                 self._held[id] = token
                 starts, self._renewing = not self._renewing, True
-            if starts:
-                name = "valkey-vector-lease"
-                threading.Thread(target=self._renew, name=name, daemon=True).start()
+        if not flies:
+            # Cancelled while the server was asked: nobody else would let go of the lock.
+            self._storage.release(id, token)
+        elif starts:
+            name = "valkey-vector-lease"
+            threading.Thread(target=self._renew, name=name, daemon=True).start()
         return claim
 
     def _renew(self) -> None:
@@ -172,9 +181,8 @@ class Flights:
                 if not held:
                     self._renewing = False
                     return
-            with suppress(
-                ValkeyVectorError
-            ):  # an outage: the next time, or another makes it as well
+            with suppress(ValkeyVectorError):
+                # In an outage: the next time, or somebody else makes it as well.
                 self._storage.renew(held, self._lease)
 
     def _join(self, id: str) -> tuple[bool, Future[_Landed[Any] | None]]:

@@ -26,7 +26,7 @@ _SOON = 0.1
 """Seconds that what there is to tell waits for more at least: a hit alone is cheaper than a hit with a report."""
 
 _MOST = 1_000
-"""Uses that wait; beyond, the oldest are not told. Only an outage lets it come to that."""
+"""Uses that wait; beyond, the oldest are not told: only an outage lets it come to that. And ids in one command."""
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Ledger:
         eviction: how entries make room; None where any number may stay.
         prolongs: an entry's use prolongs its life.
         every: seconds after which what waits is sent alone.
-        entry_key: what the key of an entry begins with.
+        entry_prefix: what the key of an entry begins with.
     """
 
     def __init__(
@@ -230,7 +230,13 @@ class Ledger:
             with self._lock:
                 kept = [place for place in self._pending.places if place.id not in gone]
                 self._pending.places = kept
-            self._connection.pipeline([["ZREM", key, *ids] for key in self._keys[1:]])
+            self._connection.pipeline(
+                [
+                    ["ZREM", key, *ids[start : start + _MOST]]
+                    for start in range(0, len(ids), _MOST)
+                    for key in self._keys[1:]
+                ]
+            )
 
     def forget_all(self, *, counts: bool) -> None:
         """All entries were removed; the counts go only if told so."""

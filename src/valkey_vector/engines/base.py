@@ -146,7 +146,8 @@ class Engine(Protocol):
     ) -> WriteOutcome:
         """Store a batch, each document atomically; with FAIL nothing if an id is there already.
 
-        `sliding`: the time to live will be prolonged on the document's key. `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
+        `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
+        `sliding`: the time to live will be prolonged, on the documents' keys.
         """
         ...
 

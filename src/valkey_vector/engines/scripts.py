@@ -72,8 +72,11 @@ for i = 0, count - 1 do
     while at <= #packed do fields[#fields + 1], at = struct.unpack('>I4c0', packed, at) end
     if ttl ~= 0 then
       local ends = string.format('%.0f', math.floor(micros / 1000) + math.abs(ttl))
+      if ttl > 0 then
+        fields[#fields + 1] = 'expires'
+        fields[#fields + 1] = ends
+      end
       redis.call('HSET', key, 'created', created, unpack(fields))
-      if ttl > 0 then redis.call('HSET', key, 'expires', ends) end
       redis.call('PEXPIREAT', key, ends)
       if log then redis.call('ZADD', KEYS[4], ends, id) end
     else
