@@ -30,6 +30,7 @@ __all__ = [
     "check_index_name",
     "declared_name",
     "document_prefix",
+    "vocabulary_key",
 ]
 
 EngineName: TypeAlias = Literal["search", "native"]
@@ -161,6 +162,11 @@ class CatalogEntry:
         return f"{self.name}-{self.generation}"
 
 
+def vocabulary_key(name: str) -> str:
+    """The key of the words that ever occurred in texts of an index (see `valkey_vector.text.vocabulary`)."""
+    return f"{{{name}}}:vocabulary"
+
+
 def declared_name(path: str) -> str:
     """The hash and query field of a declared metadata item."""
     return f"f_{escape(path)}"
@@ -190,11 +196,13 @@ class Catalog:
         Raises:
             ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
-        layout = {
+        layout: dict[str, Any] = {
             "dimension": schema.dimension,
             "fields": schema.to_dict().get("fields"),
             "numeric_slots": schema.numeric_slots,
         }
+        if schema.text is not None:
+            layout["text"] = schema.to_dict()["text"]
         fields = [
             json.dumps(layout, sort_keys=True),
             "format", str(FORMAT),
@@ -250,7 +258,8 @@ class Catalog:
             name=self._name,
             generation=fields["generation"],
             engine="native" if fields["engine"] == "native" else "search",
-            schema=Schema.from_dict(json.loads(fields["schema"])),
+            # One from before there was text search has no text, and does without.
+            schema=Schema.from_dict({"text": None, **json.loads(fields["schema"])}),
             embedding_model=fields.get("embedding_model"),
             slots=slots,
         )

@@ -2,7 +2,7 @@
 
 ``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
 embedding), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
-``f_<path>`` (declared fields), ``created`` (microseconds since 1970, by the server's clock; kept when a
+``f_<path>`` (declared fields), ``words``, ``stems`` and ``length`` (see `valkey_vector.text.fields`), ``created`` (microseconds since 1970, by the server's clock; kept when a
 record is overwritten), ``payload`` if the record has one and, for a record with a time to live, ``expires`` (milliseconds).
 """
 
@@ -19,6 +19,7 @@ from valkey_vector.filters.plan import TAGS, SlotKind
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.record import Metadata, Record
 from valkey_vector.schema import DeclaredField, NumericField, Schema, TagField, TextField
+from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import HAS_VECTOR
 from valkey_vector.vectors import Float32Array, check_vectors, unpack_vector
 
@@ -32,6 +33,7 @@ __all__ = [
     "TAG_LIST_SEPARATOR",
     "VECTOR",
     "Prepared",
+    "declared_texts",
     "decode_record",
     "document_fields",
     "index_fields",
@@ -65,6 +67,7 @@ class Prepared:
     items: IndexedItems
     declared: tuple[tuple[str, bytes], ...]
     payload: bytes | None = None
+    text: tuple[str, ...] = ()
 
 
 def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[Prepared]:
@@ -132,6 +135,7 @@ def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes
     fields += index_fields(document.items, document.vector is not None, entry)
     for name, value in document.declared:
         fields += [name, value]
+    fields += document.text
     return fields
 
 
@@ -145,6 +149,16 @@ def prepare_metadata(
     """
     stored = metadata_codec.dump(metadata, owner)
     return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
+
+
+def declared_texts(metadata: Metadata, schema: Schema) -> dict[str, str]:
+    """The declared texts in metadata that was checked, by their path."""
+    found = (
+        (field.path, lookup(metadata, field.path))
+        for field in schema.fields
+        if isinstance(field, TextField)
+    )
+    return {path: text for path, text in found if isinstance(text, str)}
 
 
 def record_fields(*, content: bool = True, vectors: bool, payloads: bool) -> list[str]:
@@ -217,7 +231,8 @@ def _prepare(record: Record, schema: Schema, vector: bytes | None) -> Prepared:
             f"content, metadata and payload of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
             "Valkey-Search leaves larger records out of its results"
         )
-    return Prepared(record.id, content, stored, vector, items, declared, record.payload)
+    text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
+    return Prepared(record.id, content, stored, vector, items, declared, record.payload, text)
 
 
 def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[str, bytes]]:

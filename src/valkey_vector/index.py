@@ -79,6 +79,7 @@ class Index(ReadableIndex, WritableIndex):
             "algorithm settings": schema is not None or not isinstance(algorithm, str | None),
             "fields": schema is not None,
             "numeric_slots": schema is not None,
+            "text": schema is not None,
             "engine": engine != "auto",
             "embedding_model": embedding_model is not None,
         }

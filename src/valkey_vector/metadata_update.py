@@ -7,12 +7,19 @@ from typing import Any
 
 from valkey_vector import answering
 from valkey_vector import metadata as metadata_codec
-from valkey_vector.document import METADATA, Prepared, index_fields, prepare_metadata
+from valkey_vector.document import (
+    METADATA,
+    Prepared,
+    declared_texts,
+    index_fields,
+    prepare_metadata,
+)
 from valkey_vector.engines.base import Engine, MetadataReplacement, Row
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import HAS_VECTOR
 
 __all__ = ["MetadataUpdate"]
@@ -76,4 +83,5 @@ class MetadataUpdate:
         fields += index_fields(items, has_vector, engine.entry)
         for name, value in declared:
             fields += [name, value]
-        return fields
+        schema = engine.entry.schema
+        return fields + text_values(schema, None, declared_texts(merged, schema))

@@ -8,7 +8,7 @@ searched as text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
@@ -19,6 +19,7 @@ __all__ = [
     "Algorithm",
     "DeclaredField",
     "Flat",
+    "FullText",
     "Hnsw",
     "Metric",
     "NumericField",
@@ -29,6 +30,19 @@ __all__ = [
 
 LARGEST_DIMENSION = 32_768
 """What Valkey-Search 1.2 accepts."""
+
+# What both search modules leave out unless told otherwise.
+ENGLISH_STOP_WORDS = tuple(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these "
+    "they this to was will with".split()
+)
+
+LANGUAGES = frozenset(
+    "arabic armenian basque catalan czech danish dutch english estonian finnish french german greek hindi "
+    "hungarian indonesian irish italian lithuanian nepali norwegian persian polish portuguese romanian "
+    "russian serbian spanish swedish tamil turkish yiddish".split()
+)
+"""Those with a Snowball stemmer."""
 
 
 class Metric(StrEnum):
@@ -115,10 +129,16 @@ class NumericField:
 
 @dataclass(frozen=True, slots=True)
 class TextField:
-    """A metadata item of running text, as a TEXT field (Valkey-Search 1.2 or RediSearch)."""
+    """A metadata item of running text that can be searched by its words (Valkey-Search 1.2 or RediSearch).
+
+    Attributes:
+        path: of the item.
+        stem: whether words are also found by other forms of theirs; needs the schema's `FullText` to do so.
+    """
 
     kind: ClassVar[Literal["text"]] = "text"
     path: str
+    stem: bool = True
 
 
 DeclaredField: TypeAlias = TagField | NumericField | TextField
@@ -128,6 +148,67 @@ _KINDS: dict[str, type[TagField | NumericField | TextField]] = {
     "numeric": NumericField,
     "text": TextField,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullText:
+    """How texts are taken apart into words. The client does it, so every server finds the same.
+
+    Attributes:
+        language: whose forms of a word count as one: ``english``, ``german``, … (Snowball's).
+        stop_words: words that are neither stored nor searched. None: for English the servers' own list (``the``,
+            ``of``, …), for other languages none.
+        punctuation: characters between words, besides white space; by default all that Unicode calls
+            punctuation or symbol, but for ``_``. With a set of your own, all others are parts of words.
+        stem: whether ``run`` finds ``running``.
+        min_stem_size: words with fewer characters are left as they are.
+        offsets: whether the server keeps the places of words, for it to find phrases among documents that have their
+            words. Costs memory there; without, the client does that.
+    """
+
+    language: str = "english"
+    stop_words: tuple[str, ...] | None = None
+    punctuation: str | None = None
+    stem: bool = True
+    min_stem_size: int = 4
+    offsets: bool = False
+
+    def __post_init__(self) -> None:
+        if self.language not in LANGUAGES:
+            raise ConfigurationError(
+                f"language {self.language!r} is not one of {', '.join(sorted(LANGUAGES))}"
+            )
+        words = self.stop_words
+        if words is not None and (
+            not isinstance(words, tuple) or not all(isinstance(word, str) for word in words)
+        ):
+            raise ConfigurationError(f"stop_words must be a tuple of words, not {words!r}")
+        if self.punctuation is not None and not isinstance(self.punctuation, str):
+            raise ConfigurationError(f"punctuation must be text, not {self.punctuation!r}")
+        _check_range("min_stem_size", self.min_stem_size, 1, 2**31 - 1)
+        for name, value in (("stem", self.stem), ("offsets", self.offsets)):
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The stop words in force."""
+        if self.stop_words is not None:
+            return self.stop_words
+        return ENGLISH_STOP_WORDS if self.language == "english" else ()
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> FullText:
+        """The settings that ``dataclasses.asdict`` gives.
+
+        Raises:
+            ConfigurationError: a setting is unknown or not acceptable.
+        """
+        _check_known("text", settings, {field.name for field in fields(cls)})
+        values = dict(settings)
+        if isinstance(values.get("stop_words"), list):
+            values["stop_words"] = tuple(values["stop_words"])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +222,8 @@ class Schema:
         fields: metadata items with fields of their own; optional.
         numeric_slots: numeric fields kept ready for undeclared numbers and dates, 0 to 64. Each key that holds
             such takes one when it first appears. Keys beyond are still filtered exactly, only slower.
+        text: how contents and declared `TextField`s are indexed for text and hybrid search; None
+            leaves them out, which saves about twice the texts' size on the server.
     """
 
     dimension: int | None = None
@@ -148,6 +231,7 @@ class Schema:
     algorithm: Algorithm = field(default_factory=Hnsw)
     fields: tuple[DeclaredField, ...] = ()
     numeric_slots: int = 10
+    text: FullText | None = field(default_factory=FullText)
 
     def __post_init__(self) -> None:
         if self.dimension is not None:
@@ -158,6 +242,8 @@ class Schema:
             raise ConfigurationError(f"metric must be a Metric, not {self.metric!r}")
         if not isinstance(self.algorithm, Algorithm):
             raise ConfigurationError(f"algorithm must be Hnsw or Flat, not {self.algorithm!r}")
+        if not isinstance(self.text, FullText | None):
+            raise ConfigurationError(f"text must be FullText or None, not {self.text!r}")
         for declared in self.fields:
             if not isinstance(declared, DeclaredField):
                 raise ConfigurationError(f"{declared!r} is no declared field")
@@ -216,7 +302,7 @@ class Schema:
         Raises:
             ConfigurationError: a setting is unknown or out of range; names it.
         """
-        known = {"dimension", "metric", "algorithm", "fields", "numeric_slots"}
+        known = {"dimension", "metric", "algorithm", "fields", "numeric_slots", "text"}
         _check_known("schema", settings, known)
         values = dict(settings)
         if "metric" in values:
@@ -225,6 +311,8 @@ class Schema:
             values["algorithm"] = _algorithm(values["algorithm"])
         if "fields" in values:
             values["fields"] = tuple(_declared_fields(values["fields"]))
+        if isinstance(values.get("text"), Mapping):
+            values["text"] = FullText.from_dict(values["text"])
         return cls(**values)
 
     @classmethod
@@ -256,8 +344,9 @@ class Schema:
             "dimension": self.dimension,
             "metric": self.metric.value,
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
-            "fields": [{"path": field.path, "kind": field.kind} for field in self.fields],
+            "fields": [{"kind": field.kind, **asdict(field)} for field in self.fields],
             "numeric_slots": self.numeric_slots,
+            "text": None if self.text is None else asdict(self.text),
         }
 
 
@@ -293,11 +382,13 @@ def _declared_fields(value: Any) -> Iterable[DeclaredField]:
         if not isinstance(item, Mapping) or not isinstance(item.get("path"), str):
             raise ConfigurationError(f"a declared field is a dict with path and kind, not {item!r}")
         kind = _KINDS.get(str(item.get("kind")))
-        if kind is None or len(item) > 2:
+        if kind is None:
             raise ConfigurationError(
                 f"the field {item['path']!r} must have a path and a kind out of {', '.join(_KINDS)}"
             )
-        yield kind(item["path"])
+        settings = {name: value for name, value in item.items() if name != "kind"}
+        _check_known(f"the field {item['path']!r}", settings, {each.name for each in fields(kind)})
+        yield kind(**settings)
 
 
 def algorithm_settings(algorithm: Algorithm) -> dict[str, int]:

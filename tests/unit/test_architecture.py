@@ -30,13 +30,16 @@ FRAMEWORKS = {
 # Every module of the core imports only from the layers below its own.
 LAYERS = [
     {"index"},
-    {"index_reading", "index_writing"},
+    {"index_reading", "index_writing", "index_text"},
     {"bulk", "metadata_update"},
+    {"text_answering"},
     {"answering"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
     {"engines"},
     {"catalog", "document", "ranking"},
+    {"text"},
+    {"query"},
     {"schema"},
     {"arguments"},
     {"filters"},

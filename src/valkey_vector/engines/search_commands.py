@@ -22,6 +22,7 @@ from valkey_vector.schema import (
     TextField,
     algorithm_settings,
 )
+from valkey_vector.text.fields import indexed_texts
 from valkey_vector.vectors import Float32Array
 
 __all__ = [
@@ -49,7 +50,12 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
     for name, value in algorithm_settings(schema.algorithm).items():
         vector += [name, str(value)]
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
-    command += ["PREFIX", "1", entry.prefix, "SCHEMA"]
+    command += ["PREFIX", "1", entry.prefix]
+    texts = indexed_texts(schema)
+    if schema.text is not None:
+        command += ["STOPWORDS", "0"]
+        command += [] if schema.text.offsets else ["NOOFFSETS"]
+    command += ["SCHEMA"]
     command += [VECTOR, "VECTOR", schema.algorithm.name, str(len(vector)), *vector]
     command += [TAGS, "TAG", "SEPARATOR", ",", "CASESENSITIVE"]
     command += [CREATED, "NUMERIC", *(["SORTABLE"] if capabilities.sort_by else [])]
@@ -58,6 +64,10 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
         command += [f"n{number}", "NUMERIC"]
     for field in schema.fields:
         command += _declared(field)
+    for text in texts:
+        for name in dict.fromkeys((text.words, text.stems)):
+            command += [name, "TEXT", "NOSTEM"]
+        command += [text.length, "NUMERIC"]
     return command
 
 

@@ -1,6 +1,6 @@
 """Write plans as FT.* query strings, within what the server's query parser accepts.
 
-Source of the rules: Valkey-Search 1.0 to 1.3 (query parser) and RediSearch 2.10, dialect 2. Only tokens, field
+Source of the rules: Valkey-Search 1.0 to 1.3 (query parser) and RediSearch 2.10, dialect 2. Only tokens, words, field
 names and numbers made by this library are ever written, so there is nothing to escape.
 """
 
@@ -21,6 +21,7 @@ from valkey_vector.filters.plan import (
     Plan,
     Range,
     Tokens,
+    Words,
     all_of,
     any_of,
 )
@@ -51,6 +52,10 @@ def query_text(plan: Plan) -> str:
     match plan:
         case Tokens(tokens):
             return f"@{TAGS}:{{{'|'.join(tokens)}}}"
+        case Words(field, words, phrase):
+            if phrase:
+                return f'@{field}:"{" ".join(words)}"'
+            return "(" + " | ".join(f"@{field}:{word}" for word in words) + ")"
         case Range(field, low, high, low_open, high_open):
             bounds = f"{_bound(low, low_open)} {_bound(high, high_open)}"
             return f"@{field}:[{bounds}]"
@@ -83,7 +88,7 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
                 if isinstance(smaller, Everything) or _within(smaller, limits):
                     return smaller
             return Everything()
-        case Tokens() | Range() | AnyOf() | Complement():
+        case Tokens() | Range() | Words() | AnyOf() | Complement():
             return Everything()
         case Everything() | NoDocument():
             return plan
@@ -130,6 +135,8 @@ def _terms(plan: Plan) -> int:
             return len(parts) + sum(_terms(part) for part in parts)
         case Complement(part):
             return 1 + _terms(part)
+        case Words(_, words):
+            return 2 * len(words)
         case _:
             return 1
 

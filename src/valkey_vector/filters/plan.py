@@ -48,6 +48,7 @@ __all__ = [
     "Range",
     "Slots",
     "Tokens",
+    "Words",
     "all_of",
     "any_of",
     "compile_filter",
@@ -111,6 +112,18 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Records with at least one of the words in a text field (see `valkey_vector.text`).
+
+    As a phrase: with all of them next to each other, in this order.
+    """
+
+    field: str
+    words: tuple[str, ...]
+    phrase: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """The intersection; at least two parts."""
 
@@ -131,7 +144,7 @@ class Complement:
     part: Plan
 
 
-Plan: TypeAlias = Everything | NoDocument | Tokens | Range | AllOf | AnyOf | Complement
+Plan: TypeAlias = Everything | NoDocument | Tokens | Range | Words | AllOf | AnyOf | Complement
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +250,7 @@ def plan_fields(plan: Plan) -> tuple[str, ...]:
             return ()
         case Tokens():
             return (TAGS,)
-        case Range(field):
+        case Range(field) | Words(field):
             return (field,)
         case Complement(part):
             return plan_fields(part)
@@ -258,6 +271,11 @@ def selects(plan: Plan, fields: Mapping[str, bytes]) -> bool:
             return not set(tokens).isdisjoint(fields.get(TAGS, b"").decode().split(","))
         case Range(field):
             return field in fields and plan.covers(float(fields[field]))
+        case Words(field, words, phrase):
+            stored = fields.get(field, b"").decode()
+            if phrase:
+                return f" {' '.join(words)} " in f" {stored} "
+            return not set(words).isdisjoint(stored.split())
         case Complement(part):
             return not selects(part, fields)
         case AllOf(parts):
