@@ -13,6 +13,7 @@ from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, RequestTimeoutError
 from valkey_vector.index_reading import ReadableIndex
+from valkey_vector.index_text import TextSearchableIndex
 from valkey_vector.index_writing import WritableIndex
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.schema import Algorithm, Metric, Schema
@@ -20,7 +21,7 @@ from valkey_vector.schema import Algorithm, Metric, Schema
 __all__ = ["Index"]
 
 
-class Index(ReadableIndex, WritableIndex):
+class Index(ReadableIndex, TextSearchableIndex, WritableIndex):
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked

@@ -31,17 +31,19 @@ __all__ = [
 LARGEST_DIMENSION = 32_768
 """What Valkey-Search 1.2 accepts."""
 
-# What both search modules leave out unless told otherwise.
-ENGLISH_STOP_WORDS = tuple(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these "
-    "they this to was will with".split()
-)
+_STOP_WORDS = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they this
+to was will with
+"""
+ENGLISH_STOP_WORDS = tuple(_STOP_WORDS.split())
+"""What both search modules leave out unless told otherwise."""
 
-LANGUAGES = frozenset(
-    "arabic armenian basque catalan czech danish dutch english estonian finnish french german greek hindi "
-    "hungarian indonesian irish italian lithuanian nepali norwegian persian polish portuguese romanian "
-    "russian serbian spanish swedish tamil turkish yiddish".split()
-)
+_LANGUAGES = """
+arabic armenian basque catalan czech danish dutch english estonian finnish french german greek hindi hungarian
+indonesian irish italian lithuanian nepali norwegian persian polish portuguese romanian russian serbian spanish
+swedish tamil turkish yiddish
+"""
+LANGUAGES = frozenset(_LANGUAGES.split())
 """Those with a Snowball stemmer."""
 
 

@@ -11,6 +11,8 @@ from valkey_vector.catalog import CatalogEntry, EngineName
 from valkey_vector.document import Prepared
 from valkey_vector.filters.plan import Plan
 from valkey_vector.record import WritePolicy
+from valkey_vector.text.bm25 import Matching, Scored, Statistics
+from valkey_vector.text.vocabulary import Vocabulary
 from valkey_vector.vectors import Float32Array
 
 __all__ = ["Engine", "IndexInfo", "Row", "StaleIndexError", "WriteOutcome"]
@@ -151,6 +153,35 @@ class Engine(Protocol):
         """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
         fewer.
         """
+        ...
+
+    def vocabulary(self) -> Vocabulary:
+        """The words that occur in the index's texts, possibly with some that no longer do."""
+        ...
+
+    def text_statistics(self, matching: Matching) -> Statistics:
+        """What BM25 has to know of the index for a text query."""
+        ...
+
+    def text_best(self, matching: Matching, plan: Plan, k: int) -> list[Scored]:
+        """The k best answers to a text query among the documents a plan selects, best first, ties by id;
+        fewer only if there are fewer.
+        """
+        ...
+
+    def text_and_nearest(
+        self,
+        matching: Matching,
+        vector: Float32Array,
+        plan: Plan,
+        k: int,
+        ef_runtime: int | None,
+    ) -> tuple[list[Scored], list[Row]]:
+        """`text_best` and `knn` together, in one round trip if that suffices; the rows without fields."""
+        ...
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Take notice that documents are gone that a search has just found."""
         ...
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:

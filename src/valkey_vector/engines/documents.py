@@ -95,7 +95,7 @@ class Documents:
             return [self._log, policy.value, created, milliseconds, prefix]
 
         if self._connection.capabilities.cluster:
-            return self._write_to_cluster(batch, packed, policy, head, lane, words)
+            return self._write_to_cluster(batch, packed, policy, head, lane=lane, words=words)
         keys = [*self._own_keys, *(self.key(document.id) for document in batch)]
         write = ["EVAL", scripts.WRITE, str(len(keys)), *keys, self.entry.generation]
         commands = [*self._telling(words), [*write, *head(0), *packed]]
@@ -178,6 +178,7 @@ class Documents:
         packed: Sequence[bytes],
         policy: WritePolicy,
         head: Callable[[int], list[Argument]],
+        *,
         lane: int,
         words: Sequence[str],
     ) -> WriteOutcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from valkey_vector.catalog import Catalog, CatalogEntry
@@ -20,7 +20,9 @@ from valkey_vector.engines.base import (
 )
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
+from valkey_vector.engines.paging import PAGE, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
+from valkey_vector.engines.search_text import TextSearch
 from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
     Everything,
@@ -34,12 +36,13 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.record import WritePolicy
 from valkey_vector.schema import Flat, Hnsw
+from valkey_vector.text.bm25 import Matching, Scored, Statistics
+from valkey_vector.text.vocabulary import Vocabulary
 from valkey_vector.tokens import HAS_VECTOR
 from valkey_vector.vectors import Float32Array
 
 __all__ = ["SearchEngine"]
 
-_PAGE = 1_000
 _PIECES = 64
 """Queries into which one filter with very many values may be cut."""
 
@@ -59,6 +62,7 @@ class SearchEngine:
         self._limits = QueryLimits(
             self._capabilities.max_query_bytes - 128, self._capabilities.max_query_terms
         )
+        self._text = TextSearch(self, connection)
         self.fetch = self._documents.fetch
         self.delete = self._documents.delete
 
@@ -115,13 +119,12 @@ class SearchEngine:
         """
         if isinstance(plan, NoDocument):
             return 0
-        if not self._capabilities.filter_queries or len(self._queries(plan)) > 1:
+        if not self._capabilities.filter_queries or len(self.queries(plan)) > 1:
             return sum(len(page) for page in self.select(plan, ()))
         self._make_ready()
-        now = float(int((time.time() + self._server_ahead) * 1000))
-        expired = all_of([plan, Range(EXPIRES, high=now)])
-        asked = [self._selecting(plan), self._selecting(expired)]
-        replies = self._ask([commands.count_command(self.entry, query) for query in asked])
+        expired = all_of([plan, Range(EXPIRES, high=self.now())])
+        asked = [self.selecting(plan), self.selecting(expired)]
+        replies = self.ask([commands.count_command(self.entry, query) for query in asked])
         return max(0, commands.total(replies[0]) - commands.total(replies[1]))
 
     def knn(
@@ -156,6 +159,44 @@ class SearchEngine:
                 return self._exact(vector, k, plan, fields)
         return found
 
+    def vocabulary(self) -> Vocabulary:
+        """The words that ever occurred in texts of the index."""
+        return self._text.vocabulary()
+
+    def text_statistics(self, matching: Matching) -> Statistics:
+        """What BM25 has to know of the index for a text query."""
+        return self._text.statistics(matching)
+
+    def text_best(self, matching: Matching, plan: Plan, k: int) -> list[Scored]:
+        """The k best answers to a text query (see `valkey_vector.engines.search_text`)."""
+        return self._text.best(matching, plan, k)[0]
+
+    def text_and_nearest(
+        self,
+        matching: Matching,
+        vector: Float32Array,
+        plan: Plan,
+        k: int,
+        ef_runtime: int | None,
+    ) -> tuple[list[Scored], list[Row]]:
+        """The k best by text and the k nearest, asked for in one round trip."""
+        if isinstance(plan, NoDocument):
+            return [], []
+        if k > self._capabilities.max_knn:
+            return self.text_best(matching, plan, k), self.knn(vector, k, plan, (), ef_runtime)
+        beside = self._knn_commands(vector, k, plan, (), ef_runtime)
+        searchable = self.queries(all_of([plan, Tokens((HAS_VECTOR,))]))
+        beside += [commands.count_command(self.entry, query) for query in searchable]
+        scored, replies = self._text.best(matching, plan, k, beside)
+        nearest, _ = self._knn_rows(replies[: -len(searchable)], k)
+        there = sum(commands.total(reply) for reply in replies[-len(searchable) :])
+        if len(nearest) < min(k, there):  # the graph did not reach all, or some expired
+            nearest = self.knn(vector, k, plan, (), ef_runtime)
+        return scored, nearest[:k]
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Nothing to do: the server takes notice itself."""
+
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, oldest first."""
         if isinstance(plan, NoDocument):
@@ -167,8 +208,8 @@ class SearchEngine:
         if len(pieces) == 1:
             yield from self._pages(plan, fields)
             return
-        streams = [_rows_of(self._pages(piece, fields)) for piece in pieces]
-        yield from _paged(_without_repeats(heapq.merge(*streams, key=_age)))
+        streams = [rows_of(self._pages(piece, fields)) for piece in pieces]
+        yield from paged(without_repeats(heapq.merge(*streams, key=age)))
 
     def indexed_share(self) -> float:
         """How much of the index is searchable already, 0 to 1."""
@@ -202,7 +243,7 @@ class SearchEngine:
             if not commands.index_is_missing(error.message):
                 raise
 
-    def _ask(self, asked: Sequence[Sequence[Argument]]) -> list[Any]:
+    def ask(self, asked: Sequence[Sequence[Argument]]) -> list[Any]:
         """The replies to searches, in one round trip."""
         self._make_ready()
         try:
@@ -217,6 +258,15 @@ class SearchEngine:
                 raise StaleIndexError from error
             raise
         return replies
+
+    def rows(self, reply: Any) -> Iterator[Row]:
+        """The documents in the reply to a search."""
+        return commands.rows(reply, self.entry.prefix, self.entry.schema.metric)
+
+    def now(self) -> float:
+        """The server's time in milliseconds."""
+        self._make_ready()
+        return float(int((time.time() + self._server_ahead) * 1000))
 
     def _index_now(self, lane: int) -> None:
         """In a cluster, have what scripts wrote indexed.
@@ -265,10 +315,12 @@ class SearchEngine:
         """Plans whose union is the plan, each within the server's limits."""
         return [plan] if fit(plan, self._limits) is plan else split(plan, self._limits)
 
-    def _queries(self, plan: Plan) -> list[str]:
-        return [self._selecting(piece) for piece in self._pieces(plan)]
+    def queries(self, plan: Plan) -> list[str]:
+        """The queries that together bring what a plan selects."""
+        return [self.selecting(piece) for piece in self._pieces(plan)]
 
-    def _selecting(self, plan: Plan) -> str:
+    def selecting(self, plan: Plan) -> str:
+        """The query for a plan that fits into one."""
         return match_all() if isinstance(plan, Everything) else query_text(plan)
 
     def _ef(self, k: int, ef_runtime: int | None) -> int | None:
@@ -287,18 +339,28 @@ class SearchEngine:
         ef_runtime: int | None,
     ) -> tuple[list[Row], int]:
         """What the server finds, nearest first, and how many of it it left out of its reply."""
+        return self._knn_rows(self.ask(self._knn_commands(vector, k, plan, fields, ef_runtime)), k)
+
+    def _knn_commands(
+        self,
+        vector: Float32Array,
+        k: int,
+        plan: Plan,
+        fields: Sequence[str],
+        ef_runtime: int | None,
+    ) -> list[list[Argument]]:
         ef = self._ef(k, ef_runtime)
-        queries = ["*"] if isinstance(plan, Everything) else self._queries(plan)
-        replies = self._ask(
-            [
-                commands.knn_command(self.entry, _grouped(query), vector, k, fields, ef_runtime=ef)
-                for query in queries
-            ]
-        )
+        queries = ["*"] if isinstance(plan, Everything) else self.queries(plan)
+        return [
+            commands.knn_command(self.entry, _grouped(query), vector, k, fields, ef_runtime=ef)
+            for query in queries
+        ]
+
+    def _knn_rows(self, replies: Sequence[Any], k: int) -> tuple[list[Row], int]:
         found: dict[str, Row] = {}
         dropped = 0
         for reply in replies:
-            rows = list(commands.rows(reply, self.entry.prefix, self.entry.schema.metric))
+            rows = list(self.rows(reply))
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_nearness), dropped
@@ -317,27 +379,25 @@ class SearchEngine:
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """Pages by the time of creation, so that no page depends on how many came before."""
-        newest, seen, size = -1.0, frozenset[str](), _PAGE
+        newest, seen, size = -1.0, frozenset[str](), PAGE
         while True:
             later = plan if newest < 0 else all_of([plan, Range(CREATED, low=newest)])
             command = commands.page_command(
-                self.entry, self._selecting(later), fields, size, sort=True
+                self.entry, self.selecting(later), fields, size, sort=True
             )
-            (reply,) = self._ask([command])
-            rows = sorted(
-                commands.rows(reply, self.entry.prefix, self.entry.schema.metric), key=_age
-            )
+            (reply,) = self.ask([command])
+            rows = sorted(self.rows(reply), key=age)
             fresh = [row for row in rows if row.id not in seen]
             if fresh:
                 yield fresh
             if commands.total(reply) <= size:
                 return
-            last = _age(rows[-1])[0] if rows else newest
+            last = age(rows[-1])[0] if rows else newest
             if last == newest:
                 size *= 2
             newest = last
-            seen = frozenset(row.id for row in rows if _age(row)[0] == last) | (
-                seen if size > _PAGE else frozenset()
+            seen = frozenset(row.id for row in rows if age(row)[0] == last) | (
+                seen if size > PAGE else frozenset()
             )
 
     def _scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
@@ -348,7 +408,7 @@ class SearchEngine:
             ids = [key.decode()[len(self.entry.prefix) :] for key in keys]
             found = (row for row in self.fetch(ids, needed) if row is not None)
             selected.extend(row for row in found if selects(plan, row.fields))
-        yield from _paged(_without_repeats(iter(sorted(selected, key=_age))))
+        yield from paged(without_repeats(iter(sorted(selected, key=age))))
 
     def _described(self) -> dict[str, Any]:
         scope = ["CLUSTER"] if self._capabilities.cluster and self._is_valkey_search() else []
@@ -382,31 +442,3 @@ def _grouped(query: str) -> str:
 
 def _nearness(row: Row) -> tuple[float, str]:
     return row.distance, row.id
-
-
-def _age(row: Row) -> tuple[float, str]:
-    return float(row.fields.get(CREATED, b"0")), row.id
-
-
-def _rows_of(pages: Iterable[Sequence[Row]]) -> Iterator[Row]:
-    for page in pages:
-        yield from page
-
-
-def _without_repeats(rows: Iterable[Row]) -> Iterator[Row]:
-    seen: set[str] = set()
-    for row in rows:
-        if row.id not in seen:
-            seen.add(row.id)
-            yield row
-
-
-def _paged(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    page: list[Row] = []
-    for row in rows:
-        page.append(row)
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    if page:
-        yield page

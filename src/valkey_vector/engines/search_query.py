@@ -7,6 +7,7 @@ names and numbers made by this library are ever written, so there is nothing to 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
@@ -23,7 +24,6 @@ from valkey_vector.filters.plan import (
     Tokens,
     Words,
     all_of,
-    any_of,
 )
 
 __all__ = ["QueryLimits", "fit", "match_all", "query_text", "split"]
@@ -97,35 +97,55 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
 
 
 def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
-    """Plans within the limits whose union is the plan; empty if a large set of tokens is not the only obstacle."""
+    """Plans within the limits whose union is the plan; empty if a large set of tokens or words is not the only
+    obstacle.
+    """
     parts = list(plan.parts) if isinstance(plan, AllOf) else [plan]
-    largest = max(range(len(parts)), key=lambda i: _token_bytes(parts[i]))
+    largest = max(range(len(parts)), key=lambda i: _set_bytes(parts[i]))
     large = parts.pop(largest)
-    if not isinstance(large, Tokens):
-        return []
     rest = all_of(parts)
-    room = limits.bytes - 64 - (0 if isinstance(rest, Everything) else len(query_text(rest)))
-    pieces: list[Plan] = []
-    chunk: list[str] = []
-    size = 0
-    for token in large.tokens:
-        if chunk and size + len(token) + 1 > room:
-            pieces.append(all_of([rest, any_of([Tokens(tuple(chunk))])]))
-            chunk, size = [], 0
-        chunk.append(token)
-        size += len(token) + 1
-    pieces.append(all_of([rest, Tokens(tuple(chunk))]))
+    room = (
+        limits.bytes - 64 - (0 if isinstance(rest, Everything) else len(query_text(rest).encode()))
+    )
+    chunks: Iterator[Plan]
+    match large:
+        case Tokens(tokens):
+            chunks = (Tokens(chunk) for chunk in _chunks(tokens, room, 1, len(tokens)))
+        case Words(field, words, False):
+            most = (limits.terms - _terms(rest)) // 2 - 2
+            chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, most))
+        case _:
+            return []
+    pieces = [all_of([rest, chunk]) for chunk in chunks]
     return pieces if all(_within(piece, limits) for piece in pieces) else []
 
 
-def _token_bytes(plan: Plan) -> int:
-    return sum(map(len, plan.tokens)) if isinstance(plan, Tokens) else 0
+def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[tuple[str, ...]]:
+    """The items in pieces of at most so many bytes, with some extra for each, and so many items."""
+    chunk: list[str] = []
+    size = 0
+    for item in items:
+        taken = len(item.encode()) + extra
+        if chunk and (size + taken > room or len(chunk) >= most):
+            yield tuple(chunk)
+            chunk, size = [], 0
+        chunk.append(item)
+        size += taken
+    yield tuple(chunk)
+
+
+def _set_bytes(plan: Plan) -> int:
+    match plan:
+        case Tokens(items) | Words(_, items):
+            return sum(map(len, items))
+        case _:
+            return 0
 
 
 def _within(plan: Plan, limits: QueryLimits) -> bool:
     if isinstance(plan, (Everything, NoDocument)):
         return True
-    return _terms(plan) <= limits.terms and len(query_text(plan)) <= limits.bytes
+    return _terms(plan) <= limits.terms and len(query_text(plan).encode()) <= limits.bytes
 
 
 def _terms(plan: Plan) -> int:

@@ -211,8 +211,9 @@ def all_of(parts: Iterable[Plan]) -> Plan:
 
 
 def any_of(parts: Iterable[Plan]) -> Plan:
-    """The union, simplified: tokens are gathered into one set; of nothing, nothing."""
+    """The union, simplified: tokens are gathered into one set, words into one a field; of nothing, nothing."""
     tokens: dict[str, None] = {}
+    words: dict[str, dict[str, None]] = {}
     kept: dict[Plan, None] = {}
     for part in parts:
         for piece in part.parts if isinstance(part, AnyOf) else (part,):
@@ -223,9 +224,12 @@ def any_of(parts: Iterable[Plan]) -> Plan:
                     pass
                 case Tokens(names):
                     tokens.update(dict.fromkeys(names))
+                case Words(field, names, phrase=False):
+                    words.setdefault(field, {}).update(dict.fromkeys(names))
                 case _:
                     kept[piece] = None
     union: list[Plan] = [Tokens(tuple(tokens))] if tokens else []
+    union.extend(Words(field, tuple(names)) for field, names in words.items())
     union.extend(kept)
     return AnyOf(tuple(union)) if len(union) > 1 else next(iter(union), _NOTHING)
 

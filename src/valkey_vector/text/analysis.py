@@ -74,11 +74,6 @@ class Analyzer:
             part for word in settings.left_out for part in self.all_words(word)
         )
 
-    @property
-    def stems_words(self) -> bool:
-        """Whether stems differ from words at all."""
-        return self._settings.stem
-
     def all_words(self, text: str) -> list[str]:
         """The words of a text in order, stop words among them."""
         words = _folded(text).translate(self._cuts).split()
@@ -90,7 +85,11 @@ class Analyzer:
 
     def words(self, text: str) -> list[str]:
         """The words of a text in order, without stop words."""
-        return [word for word in self.all_words(text) if word not in self._stop_words]
+        return self.without_stop_words(self.all_words(text))
+
+    def without_stop_words(self, words: Iterable[str]) -> list[str]:
+        """Those words that are no stop words."""
+        return [word for word in words if word not in self._stop_words]
 
     def stems(self, words: Iterable[str]) -> list[str]:
         """The stem of each word."""

@@ -34,6 +34,11 @@ class IndexedText:
     stems: str
     length: str
 
+    @property
+    def is_stemmed(self) -> bool:
+        """Whether it has stems of its own."""
+        return self.stems != self.words
+
 
 def indexed_texts(schema: Schema) -> tuple[IndexedText, ...]:
     """The texts that documents of a schema are searched by; none if it leaves text out."""
@@ -73,6 +78,6 @@ def _values(field: IndexedText, text: str, taken_apart_by: Analyzer) -> list[str
     if not words:
         return []
     values = [field.words, " ".join(words), field.length, str(len(words))]
-    if field.stems != field.words:
+    if field.is_stemmed:
         values += [field.stems, " ".join(taken_apart_by.stems(words))]
     return values

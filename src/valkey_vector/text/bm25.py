@@ -1,0 +1,236 @@
+"""BM25: what a text query asks of an index's words, and how well a document answers it.
+
+For each part of a query a document gets ``idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average))``, with
+``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``: N documents, n of them with the word, tf times in this one. It is
+what Lucene, RediSearch (``BM25STD``) and `rank-bm25` with that idf compute. Both engines add up the same parts in the same
+order, so that they agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valkey_vector.filters.plan import Plan, Words, all_of, any_of
+from valkey_vector.text.fields import IndexedText
+from valkey_vector.text.sequences import occurrences
+
+__all__ = ["K1", "B", "Clause", "Matching", "Place", "Scored", "Scorer", "Sought", "Statistics"]
+
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
+
+K1 = 1.2
+"""How much a word's further occurrences count."""
+B = 0.75
+"""How much a text's length counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The words that may stand at one place of what is sought, in one hash field."""
+
+    field: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Words sought in one text: one word (or any of several), or several in a row.
+
+    Attributes:
+        text: where.
+        places: what may stand at each place of the row, all in the same hash field; at least one.
+        slop: how many other words may stand between.
+        in_order: whether the order of the places counts.
+        weight: how often the query has it.
+    """
+
+    text: IndexedText
+    places: tuple[Place, ...]
+    slop: int = 0
+    in_order: bool = True
+    weight: int = 1
+
+    @property
+    def field(self) -> str:
+        """The hash field it is sought in."""
+        return self.places[0].field
+
+    def plan(self, *, phrases: bool) -> Plan:
+        """What documents must have for it; exact for a single place, otherwise a superset.
+
+        Args:
+            phrases: whether the server knows the places of words.
+        """
+        if phrases and self._is_plain_phrase:
+            return Words(self.field, tuple(place.words[0] for place in self.places), phrase=True)
+        return all_of(any_of([_words(place)]) for place in self.places)
+
+    @property
+    def _is_plain_phrase(self) -> bool:
+        single = all(len(place.words) == 1 for place in self.places)
+        return len(self.places) > 1 and not self.slop and self.in_order and single
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One part of a query: it matches where at least one of these does."""
+
+    sought: tuple[Sought, ...]
+
+    def plan(self, *, phrases: bool) -> Plan:
+        """What documents must have to match it, or a superset."""
+        return any_of(sought.plan(phrases=phrases) for sought in self.sought)
+
+
+@dataclass(frozen=True)
+class Matching:
+    """A text query as words of one index.
+
+    Attributes:
+        clauses: its parts; without any, nothing matches.
+        every: whether all of them must match, or at least one.
+    """
+
+    clauses: tuple[Clause, ...]
+    every: bool
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Everything whose document frequency the scores need, once each."""
+        found = (place for each in self.clauses for one in each.sought for place in one.places)
+        return tuple(dict.fromkeys(place for place in found if place.words))
+
+    @cached_property
+    def texts(self) -> tuple[IndexedText, ...]:
+        """The texts it looks into."""
+        return tuple(dict.fromkeys(one.text for each in self.clauses for one in each.sought))
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The hash fields needed to score a document."""
+        return tuple(dict.fromkeys(one.field for each in self.clauses for one in each.sought))
+
+    def plan(self, *, phrases: bool) -> Plan:
+        """What documents must have to match, or a superset."""
+        parts = [clause.plan(phrases=phrases) for clause in self.clauses]
+        return all_of(parts) if self.every and parts else any_of(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What BM25 has to know about an index.
+
+    Attributes:
+        documents: how many there are.
+        averages: the average number of words of each text, by its name, over all documents.
+        frequencies: how many documents have any of the words of each place.
+    """
+
+    documents: int
+    averages: Mapping[str, float]
+    frequencies: Mapping[Place, int]
+
+
+class Scorer:
+    """Scores documents for one query and index.
+
+    Args:
+        matching: the query.
+        statistics: with the frequency of every place of the query.
+    """
+
+    def __init__(self, matching: Matching, statistics: Statistics) -> None:
+        self.matching = matching
+        self._averages = statistics.averages
+        self.weights: dict[Sought, float] = {}
+        for clause in matching.clauses:
+            for sought in clause.sought:
+                rarities = (
+                    _rarity(statistics.frequencies.get(place, 0), statistics.documents)
+                    for place in sought.places
+                )
+                self.weights[sought] = sought.weight * sum(rarities)
+        self._wanted = {
+            sought: [frozenset(place.words) for place in sought.places] for sought in self.weights
+        }
+
+    def bound(self, clause: Clause) -> float:
+        """What no document's score for a clause reaches."""
+        return sum(self.weights[sought] for sought in clause.sought) * (K1 + 1)
+
+    def part(self, sought: Sought, times: Numbers, length: Numbers) -> Numbers:
+        """What a document gets for words that it has so many times.
+
+        Args:
+            sought: the words.
+            times: how often; one number, or an array of those of many documents.
+            length: how many words the text has; likewise.
+        """
+        norm = K1 * (1 - B + B * length / (self._averages.get(sought.text.name) or 1.0))
+        return self.weights[sought] * (times * (K1 + 1) / (times + norm))
+
+    def score(self, fields: Mapping[str, bytes]) -> float | None:
+        """The score of a document by its words and stems; None if it does not match.
+
+        Args:
+            fields: those of `Matching.fields` that it has.
+        """
+        texts = {name: _Taken(fields.get(name, b"")) for name in self.matching.fields}
+        total, matched = 0.0, False
+        for clause in self.matching.clauses:
+            found = False
+            for sought in clause.sought:
+                text = texts[sought.field]
+                times = self._times(sought, text)
+                if times:
+                    found = True
+                    total += self.part(sought, float(times), float(len(text.words)))
+            if self.matching.every and not found:
+                return None
+            matched = matched or found
+        return total if matched else None
+
+    def times(self, sought: Sought, stored: bytes) -> int:
+        """How often a text has what is sought, by its stored words."""
+        return self._times(sought, _Taken(stored))
+
+    def _times(self, sought: Sought, text: _Taken) -> int:
+        wanted = self._wanted[sought]
+        if len(wanted) > 1:
+            return occurrences(text.words, wanted, sought.slop, in_order=sought.in_order)
+        (choice,), counts = wanted, text.counts
+        if len(choice) <= len(counts):
+            return sum(counts[word] for word in choice if word in counts)
+        return sum(count for word, count in counts.items() if word in choice)
+
+
+class _Taken:
+    """The stored words of one text."""
+
+    __slots__ = ("counts", "words")
+
+    def __init__(self, stored: bytes) -> None:
+        self.words = stored.decode().split()
+        self.counts = Counter(self.words)
+
+
+Scored: TypeAlias = tuple[float, str]
+"""A document's score and id."""
+
+
+def _rarity(frequency: int, documents: int) -> float:
+    """The inverse document frequency; documents being written meanwhile cannot make it undefined."""
+    documents = max(documents, frequency)
+    return math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5))
+
+
+def _words(place: Place) -> Plan:
+    return Words(place.field, place.words) if place.words else any_of([])
