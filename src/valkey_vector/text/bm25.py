@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, TypeVar
@@ -161,6 +162,10 @@ class Scorer:
         self._wanted = {
             sought: [frozenset(place.words) for place in sought.places] for sought in self.weights
         }
+        self._counted: dict[str, set[str]] = {name: set() for name in matching.fields}
+        for sought, wanted in self._wanted.items():
+            if len(wanted) == 1:
+                self._counted[sought.field] |= wanted[0]
 
     def bound(self, clause: Clause) -> float:
         """What no document's score for a clause reaches."""
@@ -183,7 +188,10 @@ class Scorer:
         Args:
             fields: those of `Matching.fields` that it has.
         """
-        texts = {name: _Taken(fields.get(name, b"")) for name in self.matching.fields}
+        texts = {
+            name: _Taken(fields.get(name, b""), self._counted[name])
+            for name in self.matching.fields
+        }
         total, matched = 0.0, False
         for clause in self.matching.clauses:
             found = False
@@ -200,7 +208,7 @@ class Scorer:
 
     def times(self, sought: Sought, stored: bytes) -> int:
         """How often a text has what is sought, by its stored words."""
-        return self._times(sought, _Taken(stored))
+        return self._times(sought, _Taken(stored, self._counted[sought.field]))
 
     def _times(self, sought: Sought, text: _Taken) -> int:
         wanted = self._wanted[sought]
@@ -213,13 +221,13 @@ class Scorer:
 
 
 class _Taken:
-    """The stored words of one text."""
+    """The stored words of one text, and how often it has those that are counted."""
 
     __slots__ = ("counts", "words")
 
-    def __init__(self, stored: bytes) -> None:
+    def __init__(self, stored: bytes, counted: AbstractSet[str]) -> None:
         self.words = stored.decode().split()
-        self.counts = Counter(self.words)
+        self.counts = Counter([word for word in self.words if word in counted])
 
 
 Scored: TypeAlias = tuple[float, str]
