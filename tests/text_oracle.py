@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import permutations, product
 
 from snowballstemmer.english_stemmer import EnglishStemmer
@@ -20,6 +21,7 @@ STOP_WORDS = {
 _stemmer = EnglishStemmer()
 
 
+@cache
 def words_of(text: str) -> list[str]:
     """All words, stop words among them."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -45,6 +47,7 @@ def kept(text: str) -> list[str]:
     return [word for word in words_of(text) if word not in STOP_WORDS]
 
 
+@cache
 def stem(word: str) -> str:
     return word if len(word) < 4 else str(_stemmer.stemWord(word))
 
@@ -72,6 +75,8 @@ def distance(first: str, second: str) -> int:
 def times(words: Sequence[str], wanted: Sequence[set[str]], slop: int, in_order: bool) -> int:
     """At how many words of a text an occurrence begins, by trying every choice of places."""
     count = len(wanted)
+    if count == 1:
+        return sum(word in wanted[0] for word in words)
     found = set()
     for start in range(len(words)):
         reach = range(start, min(len(words), start + count + slop))
@@ -95,19 +100,28 @@ def answers(
         parts = [part for clause in asked if (part := _part(clause, vocabulary))[0]]
     if not parts:
         return {}
-    average = sum(map(len, taken.values())) / max(1, len(taken))
+    documents = sum(bool(words) for words in taken.values())
+    average = sum(map(len, taken.values())) / max(1, documents)
     stems = {id: [stem(word) for word in words] for id, words in taken.items()}
+    rarities = [
+        sum(
+            _rarity(
+                sum(
+                    not choice.isdisjoint(words) for words in (stems if stemmed else taken).values()
+                ),
+                documents,
+            )
+            for choice in wanted
+        )
+        for wanted, stemmed, _, _ in parts
+    ]
     scores: dict[str, float] = {}
     for id in texts:
         total, hits = 0.0, 0
-        for wanted, stemmed, slop, in_order in parts:
-            looked = stems if stemmed else taken
-            frequency = times(looked[id], wanted, slop, in_order)
-            rarity = sum(
-                _rarity(sum(not choice.isdisjoint(words) for words in looked.values()), len(texts))
-                for choice in wanted
-            )
-            norm = 1.2 * (0.25 + 0.75 * len(looked[id]) / (average or 1.0))
+        for (wanted, stemmed, slop, in_order), rarity in zip(parts, rarities, strict=True):
+            words = (stems if stemmed else taken)[id]
+            frequency = times(words, wanted, slop, in_order)
+            norm = 1.2 * (0.25 + 0.75 * len(words) / (average or 1.0))
             if frequency:
                 total += rarity * frequency * 2.2 / (frequency + norm)
                 hits += 1

@@ -17,16 +17,16 @@ __all__ = ["TextScores", "text_statistics"]
 def text_statistics(replica: Replica, matching: Matching, now: float) -> Statistics:
     """What BM25 has to know for one query. `now`: the server's time in milliseconds."""
     everything = replica.rows(Everything(), now)
-    documents = len(everything)
-    averages = {
-        text.name: float(replica.inverted(text.words).lengths(replica.size)[everything].sum())
-        / max(1, documents)
+    lengths = {
+        text.name: replica.inverted(text.words).lengths(replica.size)[everything]
         for text in matching.texts
     }
+    documents = {name: int(np.count_nonzero(each)) for name, each in lengths.items()}
+    totals = {name: float(each.sum()) for name, each in lengths.items()}
     frequencies = {
         place: replica.count(Words(place.field, place.words), now) for place in matching.places
     }
-    return Statistics(documents, averages, frequencies)
+    return Statistics(documents, totals, frequencies)
 
 
 class TextScores:

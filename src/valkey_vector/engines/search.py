@@ -21,7 +21,14 @@ from valkey_vector.engines.base import (
 from valkey_vector.engines.comparison import nearest_of
 from valkey_vector.engines.documents import Documents
 from valkey_vector.engines.paging import PAGE, age, paged, rows_of, without_repeats
-from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
+from valkey_vector.engines.search_query import (
+    QueryLimits,
+    fit,
+    match_all,
+    query_text,
+    split,
+    within,
+)
 from valkey_vector.engines.search_text import TextSearch
 from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
@@ -83,10 +90,13 @@ class SearchEngine:
 
     def fit(self, plan: Plan) -> Plan:
         """The plan, or a superset of it that the server's query parser has room for."""
-        smaller = fit(plan, self._limits)
-        if smaller is plan or 0 < len(split(plan, self._limits)) <= _PIECES:
-            return plan
-        return smaller
+        return plan if self.fits(plan) else fit(plan, self._limits)
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether the server can be asked for just this plan."""
+        if within(plan, self._limits):
+            return True
+        return 0 < len(split(plan, self._limits)) <= _PIECES
 
     def learn(self, entry: CatalogEntry) -> None:
         """Take over a newer state of the index's record."""
@@ -313,7 +323,7 @@ class SearchEngine:
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Plans whose union is the plan, each within the server's limits."""
-        return [plan] if fit(plan, self._limits) is plan else split(plan, self._limits)
+        return [plan] if within(plan, self._limits) else split(plan, self._limits)
 
     def queries(self, plan: Plan) -> list[str]:
         """The queries that together bring what a plan selects."""

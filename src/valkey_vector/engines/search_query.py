@@ -26,7 +26,7 @@ from valkey_vector.filters.plan import (
     all_of,
 )
 
-__all__ = ["QueryLimits", "fit", "match_all", "query_text", "split"]
+__all__ = ["QueryLimits", "fit", "match_all", "query_text", "split", "within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
     The costliest parts of the outermost intersection go first, so a short clause on a tenant stays when a
     list of ten thousand ids cannot be sent.
     """
-    if _within(plan, limits):
+    if within(plan, limits):
         return plan
     match plan:
         case AllOf(parts):
@@ -85,7 +85,7 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
             while kept:
                 kept.pop()
                 smaller = all_of(kept)
-                if isinstance(smaller, Everything) or _within(smaller, limits):
+                if isinstance(smaller, Everything) or within(smaller, limits):
                     return smaller
             return Everything()
         case Tokens() | Range() | Words() | AnyOf() | Complement():
@@ -117,7 +117,7 @@ def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
         case _:
             return []
     pieces = [all_of([rest, chunk]) for chunk in chunks]
-    return pieces if all(_within(piece, limits) for piece in pieces) else []
+    return pieces if all(within(piece, limits) for piece in pieces) else []
 
 
 def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[tuple[str, ...]]:
@@ -142,7 +142,8 @@ def _set_bytes(plan: Plan) -> int:
             return 0
 
 
-def _within(plan: Plan, limits: QueryLimits) -> bool:
+def within(plan: Plan, limits: QueryLimits) -> bool:
+    """Whether one query for the plan is within the limits."""
     if isinstance(plan, (Everything, NoDocument)):
         return True
     return _terms(plan) <= limits.terms and len(query_text(plan).encode()) <= limits.bytes

@@ -45,6 +45,9 @@ _FIRST = 500
 _ROUND = 1_000
 """Documents that a further part of a query should bring, before it is seen whether it was the last."""
 
+_PARTS = 25
+"""Clauses in such a part, which then fits into a query as a rule."""
+
 
 class TextSearch:
     """Answers text queries on one index of a search module.
@@ -117,15 +120,16 @@ class TextSearch:
     def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> None:
         """Score documents with the weightiest parts of the query first, and stop when the others cannot matter."""
         scorer, matching = collected.scorer, collected.scorer.matching
-        remaining = sorted(matching.clauses, key=scorer.bound)
+        remaining = sorted(
+            (clause for clause in matching.clauses if asked.expected(clause)), key=scorer.bound
+        )
         while remaining:
             chosen = [remaining.pop()]
             expected = asked.expected(chosen[0])
-            while remaining and expected + asked.expected(remaining[-1]) <= _ROUND:
-                wider = Matching((*chosen, remaining[-1]), every=False)
-                if self._joined(plan, wider) is None:
-                    break
+            while remaining and len(chosen) < _PARTS:
                 expected += asked.expected(remaining[-1])
+                if expected > _ROUND:
+                    break
                 chosen.append(remaining.pop())
             candidates = self._fitting(plan, Matching(tuple(chosen), every=False))
             for rows in self._engine.select(candidates, matching.fields):
@@ -153,34 +157,36 @@ class TextSearch:
         text = self._engine.entry.schema.text
         wanted = matching.plan(phrases=text is not None and text.offsets)
         joined = all_of([plan, wanted])
-        return joined if self._engine.fit(joined) is joined else None
+        return joined if self._engine.fits(joined) else None
 
     def _statistics(self, asked: _Asked, replies: Sequence[Any]) -> Statistics:
-        everything, expired = (commands.total(reply) for reply in replies[:2])
-        documents = max(0, everything - expired)
-        frequencies = {
-            place: commands.total(reply)
-            for place, reply in zip(asked.places, replies[2:], strict=False)
-        }
-        if expired and asked.places:
+        counts = [commands.total(reply) for reply in replies[: len(asked.plans) + 1]]
+        expired = counts.pop()
+        if expired:
             gone = self._engine.ask(asked.expired_commands)
-            for place, reply in zip(asked.places, gone, strict=True):
-                frequencies[place] = max(0, frequencies[place] - commands.total(reply))
+            counts = [
+                max(0, count - commands.total(reply))
+                for count, reply in zip(counts, gone, strict=True)
+            ]
+        texts = asked.matching.texts
+        documents = {text.name: count for text, count in zip(texts, counts, strict=False)}
+        frequencies = dict(zip(asked.places, counts[len(texts) :], strict=True))
         for place in asked.matching.places:
             if place not in frequencies:
                 frequencies[place] = self._frequency(place)
         asked.frequencies = frequencies
-        stamp = None if asked.writes is None else (replies[asked.writes], documents)
-        averages = {
-            text.name: self._length(text, stamp) / max(1, documents)
-            for text in asked.matching.texts
-        }
-        return Statistics(documents, averages, frequencies)
+        lengths = {}
+        for text in texts:
+            # What tells that nothing changed: no write, and nothing expired.
+            writes = None if asked.writes is None else replies[asked.writes]
+            stamp = None if writes is None else (writes, documents[text.name])
+            lengths[text.name] = self._length(text, stamp)
+        return Statistics(documents, lengths, frequencies)
 
     def _frequency(self, place: Place) -> int:
         """How many documents have one of very many words."""
         plan = Words(place.field, place.words)
-        if self._engine.fit(plan) is plan:
+        if self._engine.fits(plan):
             return self._engine.count(plan)
         pages = self._engine.select(Everything(), [place.field])
         return sum(selects(plan, row.fields) for page in pages for row in page)
@@ -215,8 +221,9 @@ class _Asked:
             if len(engine.queries(plan)) == 1 and len(engine.queries(self._gone(plan))) == 1:
                 counted.append((place, plan))
         self.places = [place for place, _ in counted]
-        self._plans = [plan for _, plan in counted]
-        self.commands = self._counting([Everything(), self._expired, *self._plans])
+        self.plans: list[Plan] = [Range(text.length, low=1.0) for text in matching.texts]
+        self.plans += [plan for _, plan in counted]
+        self.commands = self._counting([*self.plans, self._expired])
         self.writes: int | None = None
         if not connection.capabilities.cluster:
             self.writes = len(self.commands)
@@ -225,8 +232,8 @@ class _Asked:
 
     @property
     def expired_commands(self) -> list[list[Argument]]:
-        """The commands that count, for each place, documents that expired and are still indexed."""
-        return self._counting(self._gone(plan) for plan in self._plans)
+        """The commands that count, for each plan, documents that expired and are still indexed."""
+        return self._counting(self._gone(plan) for plan in self.plans)
 
     def expected(self, clause: Clause) -> int:
         """How many documents a clause brings at most, by the counts."""

@@ -1,8 +1,8 @@
 """BM25: what a text query asks of an index's words, and how well a document answers it.
 
 For each part of a query a document gets ``idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average))``, with
-``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``: N documents, n of them with the word, tf times in this one. It is
-what Lucene, RediSearch (``BM25STD``) and `rank-bm25` with that idf compute. Both engines add up the same parts in the same
+``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``: N documents have such a text, n of them the word, this one tf times;
+length and average are those of texts, in words. So does Lucene, but for the factor K1 + 1. Both engines add up the same parts in the same
 order, so that they agree to the last bit.
 """
 
@@ -130,13 +130,13 @@ class Statistics:
     """What BM25 has to know about an index.
 
     Attributes:
-        documents: how many there are.
-        averages: the average number of words of each text, by its name, over all documents.
+        documents: how many have words in each text, by its name.
+        lengths: how many words each text has in all of them together.
         frequencies: how many documents have any of the words of each place.
     """
 
-    documents: int
-    averages: Mapping[str, float]
+    documents: Mapping[str, int]
+    lengths: Mapping[str, float]
     frequencies: Mapping[Place, int]
 
 
@@ -150,12 +150,17 @@ class Scorer:
 
     def __init__(self, matching: Matching, statistics: Statistics) -> None:
         self.matching = matching
-        self._averages = statistics.averages
+        self._averages = {
+            name: statistics.lengths[name] / max(1, documents)
+            for name, documents in statistics.documents.items()
+        }
         self.weights: dict[Sought, float] = {}
         for clause in matching.clauses:
             for sought in clause.sought:
                 rarities = (
-                    _rarity(statistics.frequencies.get(place, 0), statistics.documents)
+                    _rarity(
+                        statistics.frequencies.get(place, 0), statistics.documents[sought.text.name]
+                    )
                     for place in sought.places
                 )
                 self.weights[sought] = sought.weight * sum(rarities)
@@ -179,7 +184,7 @@ class Scorer:
             times: how often; one number, or an array of those of many documents.
             length: how many words the text has; likewise.
         """
-        norm = K1 * (1 - B + B * length / (self._averages.get(sought.text.name) or 1.0))
+        norm = K1 * (1 - B + B * length / (self._averages[sought.text.name] or 1.0))
         return self.weights[sought] * (times * (K1 + 1) / (times + norm))
 
     def score(self, fields: Mapping[str, bytes]) -> float | None:
