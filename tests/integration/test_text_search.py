@@ -23,6 +23,7 @@ from valkey_vector import (
     F,
     FullText,
     Fuzzy,
+    Hit,
     Index,
     IndexMismatchError,
     InvalidInputError,
@@ -463,10 +464,11 @@ def test_searches_take_as_few_round_trips_as_promised(
     index.search_text("fox", k=4)
     index.search_hybrid([1, 0, 0, 0], "fox", k=4)
     # Both rankings in one, and one more for the records that are among the best of both.
-    for search in (
+    searches: list[Callable[[], list[Hit]]] = [
         lambda: index.search_text("fox number 7", k=4, filter=F("n") < 100),
         lambda: index.search_hybrid([1, 0, 0, 0], "fox number 7", k=4, filter=F("n") < 100),
-    ):
+    ]
+    for search in searches:
         commands.clear()
         assert len(search()) == 4
         assert len(commands.round_trips) == 2
@@ -482,10 +484,11 @@ def test_an_index_made_without_text_says_what_to_do(open_index: Callable[..., In
     index = open_index(schema=Schema(dimension=4, text=None))
     index.upsert([Record(id="1", content="fox", vector=[1, 0, 0, 0])])
     assert ids(index.search([1, 0, 0, 0])) == ["1"]
-    for search in (
+    searches: list[Callable[[], list[Hit]]] = [
         lambda: index.search_text("fox"),
         lambda: index.search_hybrid([1, 0, 0, 0], "fox"),
-    ):
+    ]
+    for search in searches:
         with pytest.raises(ConfigurationError, match="make it anew"):
             search()
     stored = index.connection.execute("HKEYS", f"{index.name}:1")

@@ -37,7 +37,7 @@ LAYERS = [
     {"lifecycle"},
     {"engines.search", "engines.native"},
     {"engines"},
-    {"catalog", "document", "ranking"},
+    {"catalog", "document", "fusion", "ranking"},
     {"text"},
     {"query"},
     {"schema"},

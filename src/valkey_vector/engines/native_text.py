@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from valkey_vector.engines.replica import Replica
 from valkey_vector.filters.plan import Everything, Plan, Words, all_of
-from valkey_vector.text.bm25 import Matching, Place, Scored, Scorer, Sought, Statistics
+from valkey_vector.text.bm25 import Matching, Part, Place, Scored, Scorer, Statistics
 
 __all__ = ["TextScores", "text_statistics"]
 
@@ -77,14 +77,14 @@ class TextScores:
         size, matching = self._replica.size, self._scorer.matching
         total = np.zeros(size)
         matched = np.full(size, matching.every and bool(matching.clauses))
-        for clause in matching.clauses:
+        for parts in self._scorer.clauses:
             found = np.zeros(size, dtype=np.bool_)
-            for sought in clause.sought:
-                times = self._times(sought, words, size)
+            for part in parts:
+                times = self._times(part, words, size)
                 rows = np.flatnonzero(times)
                 found[rows] = True
-                lengths = self._lengths[sought.text.name][rows]
-                total[rows] += self._scorer.part(sought, times[rows], lengths)
+                lengths = self._lengths[part.sought.text.name][rows]
+                total[rows] += part.worth(times[rows], lengths)
             matched = matched & found if matching.every else matched | found
         rows = self._rows[matched[self._rows]]
         scores = total[rows]
@@ -95,18 +95,18 @@ class TextScores:
         return sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:k]
 
     def _times(
-        self, sought: Sought, words: Mapping[str, Mapping[str, bytes]], size: int
+        self, part: Part, words: Mapping[str, Mapping[str, bytes]], size: int
     ) -> NDArray[np.float64]:
         """How often each row has what is sought."""
         times = np.zeros(size)
-        if len(sought.places) == 1:
-            self._add_times(sought.places[0], times)
+        if len(part.sought.places) == 1:
+            self._add_times(part.sought.places[0], times)
             return times
         ids = self._replica.ids(self._rows)
         for row, id in zip(self._rows.tolist(), ids, strict=True):
-            stored = words.get(id, {}).get(sought.field)
+            stored = words.get(id, {}).get(part.sought.field)
             if stored is not None:
-                times[row] = self._scorer.times(sought, stored)
+                times[row] = part.times(stored.decode().split(), {})
         return times
 
     def _add_times(self, place: Place, times: NDArray[np.float64]) -> None:

@@ -43,8 +43,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.record import WritePolicy
 from valkey_vector.schema import Flat, Hnsw
-from valkey_vector.text.bm25 import Matching, Scored, Statistics
-from valkey_vector.text.vocabulary import Vocabulary
+from valkey_vector.text.bm25 import Matching, Scored
 from valkey_vector.tokens import HAS_VECTOR
 from valkey_vector.vectors import Float32Array
 
@@ -70,6 +69,9 @@ class SearchEngine:
             self._capabilities.max_query_bytes - 128, self._capabilities.max_query_terms
         )
         self._text = TextSearch(self, connection)
+        self.vocabulary = self._text.vocabulary
+        self.text_statistics = self._text.statistics
+        self.text_best = self._text.best
         self.fetch = self._documents.fetch
         self.delete = self._documents.delete
 
@@ -169,18 +171,6 @@ class SearchEngine:
                 return self._exact(vector, k, plan, fields)
         return found
 
-    def vocabulary(self) -> Vocabulary:
-        """The words that ever occurred in texts of the index."""
-        return self._text.vocabulary()
-
-    def text_statistics(self, matching: Matching) -> Statistics:
-        """What BM25 has to know of the index for a text query."""
-        return self._text.statistics(matching)
-
-    def text_best(self, matching: Matching, plan: Plan, k: int) -> list[Scored]:
-        """The k best answers to a text query (see `valkey_vector.engines.search_text`)."""
-        return self._text.best(matching, plan, k)[0]
-
     def text_and_nearest(
         self,
         matching: Matching,
@@ -197,7 +187,7 @@ class SearchEngine:
         beside = self._knn_commands(vector, k, plan, (), ef_runtime)
         searchable = self.queries(all_of([plan, Tokens((HAS_VECTOR,))]))
         beside += [commands.count_command(self.entry, query) for query in searchable]
-        scored, replies = self._text.best(matching, plan, k, beside)
+        scored, replies = self._text.best_beside(matching, plan, k, beside)
         nearest, _ = self._knn_rows(replies[: -len(searchable)], k)
         there = sum(commands.total(reply) for reply in replies[-len(searchable) :])
         if len(nearest) < min(k, there):  # the graph did not reach all, or some expired

@@ -79,10 +79,14 @@ class TextSearch:
         asked = _Asked(self._engine, self._connection, matching)
         return self._statistics(asked, self._engine.ask(asked.commands))
 
-    def best(
-        self, matching: Matching, plan: Plan, k: int, beside: Sequence[Sequence[Argument]] = ()
+    def best(self, matching: Matching, plan: Plan, k: int) -> list[Scored]:
+        """The k best answers among the documents a plan selects, best first, ties by id."""
+        return self.best_beside(matching, plan, k, ())[0]
+
+    def best_beside(
+        self, matching: Matching, plan: Plan, k: int, beside: Sequence[Sequence[Argument]]
     ) -> tuple[list[Scored], list[Any]]:
-        """The k best answers among the documents a plan selects.
+        """The k best answers, and the replies to other commands in the same round trip.
 
         Args:
             matching: the query.
@@ -120,21 +124,20 @@ class TextSearch:
     def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> None:
         """Score documents with the weightiest parts of the query first, and stop when the others cannot matter."""
         scorer, matching = collected.scorer, collected.scorer.matching
-        remaining = sorted(
-            (clause for clause in matching.clauses if asked.expected(clause)), key=scorer.bound
-        )
+        bounds = sorted(scorer.bounds(), key=lambda pair: pair[0])
+        remaining = [(bound, clause) for bound, clause in bounds if asked.expected(clause)]
         while remaining:
-            chosen = [remaining.pop()]
+            chosen = [remaining.pop()[1]]
             expected = asked.expected(chosen[0])
             while remaining and len(chosen) < _PARTS:
-                expected += asked.expected(remaining[-1])
+                expected += asked.expected(remaining[-1][1])
                 if expected > _ROUND:
                     break
-                chosen.append(remaining.pop())
+                chosen.append(remaining.pop()[1])
             candidates = self._fitting(plan, Matching(tuple(chosen), every=False))
             for rows in self._engine.select(candidates, matching.fields):
                 collected.take(rows)
-            if collected.least() > sum(scorer.bound(clause) for clause in remaining):
+            if collected.least() > sum(bound for bound, _ in remaining):
                 return
 
     def _fitting(self, plan: Plan, matching: Matching) -> Plan:

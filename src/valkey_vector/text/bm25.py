@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -23,7 +23,18 @@ from valkey_vector.filters.plan import Plan, Words, all_of, any_of
 from valkey_vector.text.fields import IndexedText
 from valkey_vector.text.sequences import occurrences
 
-__all__ = ["K1", "B", "Clause", "Matching", "Place", "Scored", "Scorer", "Sought", "Statistics"]
+__all__ = [
+    "K1",
+    "B",
+    "Clause",
+    "Matching",
+    "Part",
+    "Place",
+    "Scored",
+    "Scorer",
+    "Sought",
+    "Statistics",
+]
 
 Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
@@ -140,52 +151,87 @@ class Statistics:
     frequencies: Mapping[Place, int]
 
 
+class Part:
+    """What is sought, ready to be scored in one index.
+
+    Args:
+        sought: the words.
+        statistics: with the frequency of each of its places.
+
+    Attributes:
+        sought: the words.
+    """
+
+    __slots__ = ("_average", "_wanted", "_weight", "sought")
+
+    def __init__(self, sought: Sought, statistics: Statistics) -> None:
+        self.sought = sought
+        documents = statistics.documents[sought.text.name]
+        self._average = statistics.lengths[sought.text.name] / max(1, documents) or 1.0
+        self._wanted = [frozenset(place.words) for place in sought.places]
+        frequencies = (statistics.frequencies.get(place, 0) for place in sought.places)
+        self._weight = sought.weight * sum(_rarity(each, documents) for each in frequencies)
+
+    @property
+    def single(self) -> frozenset[str]:
+        """The words of the only place; of several places, none."""
+        return self._wanted[0] if len(self._wanted) == 1 else frozenset()
+
+    @property
+    def bound(self) -> float:
+        """What no document gets for it."""
+        return self._weight * (K1 + 1)
+
+    def worth(self, times: Numbers, length: Numbers) -> Numbers:
+        """What a document gets for having it so many times.
+
+        Args:
+            times: how often; one number, or an array of those of many documents.
+            length: how many words the text has; likewise.
+        """
+        norm = K1 * (1 - B + B * length / self._average)
+        return self._weight * (times * (K1 + 1) / (times + norm))
+
+    def times(self, words: Sequence[str], counts: Mapping[str, int]) -> int:
+        """How often a text has it.
+
+        Args:
+            words: of the text, in order.
+            counts: how often it has each word of `single`, if it has it at all.
+        """
+        wanted, sought = self._wanted, self.sought
+        if len(wanted) > 1:
+            return occurrences(words, wanted, sought.slop, in_order=sought.in_order)
+        if len(wanted[0]) <= len(counts):
+            return sum(counts[word] for word in wanted[0] if word in counts)
+        return sum(count for word, count in counts.items() if word in wanted[0])
+
+
 class Scorer:
     """Scores documents for one query and index.
 
     Args:
         matching: the query.
         statistics: with the frequency of every place of the query.
+
+    Attributes:
+        matching: the query.
+        clauses: the parts of each of its clauses.
     """
 
     def __init__(self, matching: Matching, statistics: Statistics) -> None:
         self.matching = matching
-        self._averages = {
-            name: statistics.lengths[name] / max(1, documents)
-            for name, documents in statistics.documents.items()
-        }
-        self.weights: dict[Sought, float] = {}
-        for clause in matching.clauses:
-            for sought in clause.sought:
-                rarities = (
-                    _rarity(
-                        statistics.frequencies.get(place, 0), statistics.documents[sought.text.name]
-                    )
-                    for place in sought.places
-                )
-                self.weights[sought] = sought.weight * sum(rarities)
-        self._wanted = {
-            sought: [frozenset(place.words) for place in sought.places] for sought in self.weights
-        }
+        self.clauses = [
+            [Part(sought, statistics) for sought in clause.sought] for clause in matching.clauses
+        ]
         self._counted: dict[str, set[str]] = {name: set() for name in matching.fields}
-        for sought, wanted in self._wanted.items():
-            if len(wanted) == 1:
-                self._counted[sought.field] |= wanted[0]
+        for part in chain.from_iterable(self.clauses):
+            self._counted[part.sought.field] |= part.single
 
-    def bound(self, clause: Clause) -> float:
-        """What no document's score for a clause reaches."""
-        return sum(self.weights[sought] for sought in clause.sought) * (K1 + 1)
-
-    def part(self, sought: Sought, times: Numbers, length: Numbers) -> Numbers:
-        """What a document gets for words that it has so many times.
-
-        Args:
-            sought: the words.
-            times: how often; one number, or an array of those of many documents.
-            length: how many words the text has; likewise.
-        """
-        norm = K1 * (1 - B + B * length / (self._averages[sought.text.name] or 1.0))
-        return self.weights[sought] * (times * (K1 + 1) / (times + norm))
+    def bounds(self) -> list[tuple[float, Clause]]:
+        """For each clause what no document's score for it reaches."""
+        sums = (sum(part.bound for part in parts) for parts in self.clauses)
+        return list(zip(sums, self.matching.clauses, strict=True))
 
     def score(self, fields: Mapping[str, bytes]) -> float | None:
         """The score of a document by its words and stems; None if it does not match.
@@ -193,46 +239,22 @@ class Scorer:
         Args:
             fields: those of `Matching.fields` that it has.
         """
-        texts = {
-            name: _Taken(fields.get(name, b""), self._counted[name])
-            for name in self.matching.fields
-        }
-        total, matched = 0.0, False
-        for clause in self.matching.clauses:
+        texts: dict[str, tuple[list[str], Counter[str]]] = {}
+        for name, counted in self._counted.items():
+            words = fields[name].decode().split() if name in fields else []
+            texts[name] = words, Counter([word for word in words if word in counted])
+        total, matched, every = 0.0, False, self.matching.every
+        for parts in self.clauses:
             found = False
-            for sought in clause.sought:
-                text = texts[sought.field]
-                times = self._times(sought, text)
+            for part in parts:
+                words, counts = texts[part.sought.places[0].field]
+                times = part.times(words, counts)
                 if times:
-                    found = True
-                    total += self.part(sought, float(times), float(len(text.words)))
-            if self.matching.every and not found:
+                    found = matched = True
+                    total += part.worth(float(times), float(len(words)))
+            if every and not found:
                 return None
-            matched = matched or found
         return total if matched else None
-
-    def times(self, sought: Sought, stored: bytes) -> int:
-        """How often a text has what is sought, by its stored words."""
-        return self._times(sought, _Taken(stored, self._counted[sought.field]))
-
-    def _times(self, sought: Sought, text: _Taken) -> int:
-        wanted = self._wanted[sought]
-        if len(wanted) > 1:
-            return occurrences(text.words, wanted, sought.slop, in_order=sought.in_order)
-        (choice,), counts = wanted, text.counts
-        if len(choice) <= len(counts):
-            return sum(counts[word] for word in choice if word in counts)
-        return sum(count for word, count in counts.items() if word in choice)
-
-
-class _Taken:
-    """The stored words of one text, and how often it has those that are counted."""
-
-    __slots__ = ("counts", "words")
-
-    def __init__(self, stored: bytes, counted: AbstractSet[str]) -> None:
-        self.words = stored.decode().split()
-        self.counts = Counter([word for word in self.words if word in counted])
 
 
 Scored: TypeAlias = tuple[float, str]
