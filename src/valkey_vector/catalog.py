@@ -237,10 +237,10 @@ class Catalog:
         return {pair: int(slot) for pair, slot in zip(pairs, reply, strict=True)}
 
     def remove(self, *, keep_layout: bool) -> bool:
-        """Forget the index, but for what documents that stay are laid out by; returns whether it was there."""
+        """Forget the index, but for what documents that stay are read by; returns whether it was there."""
         if keep_layout:
             return bool(self._connection.execute("EVAL", _KEEP_LAYOUT, "1", self.key))
-        return bool(self._connection.execute("DEL", self.key))
+        return bool(self._connection.execute("DEL", self.key, vocabulary_key(self._name)))
 
     def _parse(self, fields: Mapping[str, str]) -> CatalogEntry:
         found = fields.get("format")

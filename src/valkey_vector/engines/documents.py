@@ -169,8 +169,9 @@ class Documents:
 
     def _told(self, words: Sequence[str]) -> None:
         if words:
-            kept = self._known_words if len(self._known_words) < _KNOWN_WORDS else set()
-            self._known_words = kept.union(words)  # a new set: other threads may read the old one
+            if len(self._known_words) > _KNOWN_WORDS:
+                self._known_words = set()
+            self._known_words.update(words)
 
     def _write_to_cluster(
         self,
@@ -231,11 +232,8 @@ def _packed(values: Sequence[str | bytes]) -> bytes:
 
 
 def remove_documents(connection: Connection, name: str) -> int:
-    """Remove every document under an index's prefix, indexed or not, and the words they had; returns how
-    many documents there were.
-    """
+    """Remove every document under an index's prefix, indexed or not; returns how many there were."""
     removed = 0
-    connection.execute("UNLINK", vocabulary_key(name))
     for keys in connection.scan(f"{document_prefix(name)}*"):
         if connection.capabilities.cluster:
             commands: list[list[Argument]] = [["EVAL", scripts.REMOVE, "1", key] for key in keys]

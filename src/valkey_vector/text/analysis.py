@@ -78,10 +78,12 @@ class Analyzer:
         """The words of a text in order, stop words among them."""
         words = _folded(text).translate(self._cuts).split()
         if not text.isascii():
-            words = [word for word in words if not _is_marks(word)]
+            words = [word for word in words if word.isascii() or not _is_marks(word)]
         if self._own_punctuation:
             words = [word.translate(_SAFE) for word in words]
-        return [word[:LONGEST_WORD] for word in words]
+        if max(map(len, words), default=0) > LONGEST_WORD:
+            words = [word[:LONGEST_WORD] for word in words]
+        return words
 
     def words(self, text: str) -> list[str]:
         """The words of a text in order, without stop words."""
