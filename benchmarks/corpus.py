@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Corpus", "banking", "clustered", "xquad"]
+__all__ = ["Corpus", "Vectors", "banking", "clustered", "read_lines", "xquad"]
 
 Vectors = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ def clustered(documents: int, dimension: int, queries: int) -> Corpus:
 def xquad(folder: Path) -> Corpus:
     """XQuAD: paragraphs of an encyclopaedia, and questions about them."""
     arrays = np.load(folder / "xquad_en.npz", allow_pickle=False)
-    texts = [line["context"] for line in _lines(folder / "xquad_en.jsonl")]
+    texts = [line["context"] for line in read_lines(folder / "xquad_en.jsonl")]
     return Corpus(
         "XQuAD, real paragraphs and questions",
         texts,
@@ -73,7 +73,7 @@ def xquad(folder: Path) -> Corpus:
 
 def banking(folder: Path) -> Corpus:
     """BANKING77: questions of bank customers, the test split asked of the training split."""
-    lines = _lines(folder / "banking77.jsonl")
+    lines = read_lines(folder / "banking77.jsonl")
     vectors = np.load(folder / "banking77.npz", allow_pickle=False)["embeddings"]
     train = np.array([line["split"] == "train" for line in lines])
     texts = [line["text"] for line in lines if line["split"] == "train"]
@@ -97,7 +97,8 @@ def _metadatas(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines."""
     with path.open(encoding="utf-8", newline="\n") as file:
         return [json.loads(line) for line in file]
 

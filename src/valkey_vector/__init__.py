@@ -47,8 +47,24 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
+from valkey_vector.full_text import FullText
 from valkey_vector.index import Index
-from valkey_vector.query import Answer, CountQuery, FilterQuery, OrderBy, Query, VectorQuery
+from valkey_vector.query import (
+    Answer,
+    CountQuery,
+    FilterQuery,
+    Fuzzy,
+    HybridQuery,
+    OrderBy,
+    Phrase,
+    Prefix,
+    Query,
+    ReciprocalRank,
+    Term,
+    TextQuery,
+    VectorQuery,
+    Weighted,
+)
 from valkey_vector.record import Hit, Record, WritePolicy, WriteResult
 from valkey_vector.schema import (
     Flat,
@@ -85,8 +101,11 @@ __all__ = [
     "FilterError",
     "FilterQuery",
     "Flat",
+    "FullText",
+    "Fuzzy",
     "Hit",
     "Hnsw",
+    "HybridQuery",
     "IamSettings",
     "Index",
     "IndexDefinition",
@@ -100,8 +119,11 @@ __all__ = [
     "NumericField",
     "OrderBy",
     "PartialWriteError",
+    "Phrase",
+    "Prefix",
     "Query",
     "QueryBatchError",
+    "ReciprocalRank",
     "Record",
     "RequestTimeoutError",
     "Schema",
@@ -109,15 +131,18 @@ __all__ = [
     "ServerError",
     "TagAttribute",
     "TagField",
+    "Term",
     "TextAttribute",
     "TextField",
     "TextOptions",
+    "TextQuery",
     "TlsSettings",
     "UnsupportedFeatureError",
     "ValkeyVectorError",
     "VectorAttribute",
     "VectorField",
     "VectorQuery",
+    "Weighted",
     "WritePolicy",
     "WriteResult",
     "__version__",

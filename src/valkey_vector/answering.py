@@ -12,8 +12,9 @@ from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.steps import Steps, alone
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or
+from valkey_vector.filters.compilation import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.filters.plan import Everything, Plan, SlotKind, compile_filter
+from valkey_vector.filters.plan import Everything, Plan
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.metadata import load
 from valkey_vector.temporal import is_temporal

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError
-from valkey_vector.filters.plan import SlotKind
+from valkey_vector.filters.compilation import SlotKind
 from valkey_vector.schema import MAIN_VECTOR, NumericField, Schema
 from valkey_vector.tokens import escape
 
@@ -31,6 +31,7 @@ __all__ = [
     "declared_name",
     "document_prefix",
     "vector_name",
+    "vocabulary_key",
 ]
 
 EngineName: TypeAlias = Literal["search", "native"]
@@ -165,6 +166,11 @@ class CatalogEntry:
         return f"{self.name}-{self.generation}"
 
 
+def vocabulary_key(name: str) -> str:
+    """The key of the words that ever occurred in texts of an index (see `valkey_vector.text.vocabulary`)."""
+    return f"{{{name}}}:vocabulary"
+
+
 def declared_name(path: str) -> str:
     """The hash and query field of a declared metadata item."""
     return f"f_{escape(path)}"
@@ -200,8 +206,8 @@ class Catalog:
             ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
         described = schema.to_dict()
-        parts = ("dimension", "fields", "numeric_slots", "vectors")
-        layout = {part: described[part] for part in parts if part in described}
+        parts = ("dimension", "fields", "numeric_slots", "text", "vectors")
+        layout = {part: described[part] for part in parts if described.get(part) is not None}
         fields = [
             json.dumps(layout, sort_keys=True),
             "format", str(FORMAT),
@@ -236,10 +242,10 @@ class Catalog:
         return {pair: int(slot) for pair, slot in zip(pairs, reply, strict=True)}
 
     def remove(self, *, keep_layout: bool) -> bool:
-        """Forget the index, but for what documents that stay are laid out by; returns whether it was there."""
+        """Forget the index, but for what documents that stay are read by; returns whether it was there."""
         if keep_layout:
             return bool(self._connection.execute("EVAL", _KEEP_LAYOUT, "1", self.key))
-        return bool(self._connection.execute("DEL", self.key))
+        return bool(self._connection.execute("DEL", self.key, vocabulary_key(self._name)))
 
     def _parse(self, fields: Mapping[str, str]) -> CatalogEntry:
         found = fields.get("format")
@@ -257,7 +263,8 @@ class Catalog:
             name=self._name,
             generation=fields["generation"],
             engine="native" if fields["engine"] == "native" else "search",
-            schema=Schema.from_dict(json.loads(fields["schema"])),
+            # One from before there was text search has no text, and does without.
+            schema=Schema.from_dict({"text": None, **json.loads(fields["schema"])}),
             embedding_model=fields.get("embedding_model"),
             slots=slots,
         )

@@ -2,8 +2,9 @@
 
 ``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
 embedding), ``v_<name>`` (further vectors, likewise), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
-``f_<path>`` (declared fields), ``created`` (microseconds since 1970, by the server's clock; kept when a
-record is overwritten), ``parent`` and ``payload`` if the record has them and, for a record with a time to live, ``expires`` (milliseconds).
+``f_<path>`` (declared fields), ``words``, ``stems`` and ``length`` (see `valkey_vector.text.fields`), ``created`` (microseconds since 1970, by
+the server's clock; kept when a record is overwritten), ``parent`` and ``payload`` if the record has them and, for a
+record with a time to live, ``expires`` (milliseconds).
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any, assert_never
 
 from valkey_vector import metadata as metadata_codec
 from valkey_vector.catalog import VECTOR_PREFIX, CatalogEntry, declared_name, vector_name
+from valkey_vector.declared_fields import TAG_LIST_SEPARATOR
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.plan import TAGS, SlotKind
+from valkey_vector.filters.compilation import SlotKind
+from valkey_vector.filters.plan import TAGS
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.record import Metadata, Record
 from valkey_vector.schema import (
     MAIN_VECTOR,
-    TAG_LIST_SEPARATOR,
     DeclaredField,
     NumericField,
     Schema,
@@ -28,6 +30,7 @@ from valkey_vector.schema import (
     TextField,
     VectorField,
 )
+from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import HAS_VECTOR, parent_tokens, unescape, vector_token
 from valkey_vector.vectors import Float32Array, check_vectors, unpack_vector
 
@@ -41,6 +44,7 @@ __all__ = [
     "TAGS",
     "VECTOR",
     "Prepared",
+    "declared_texts",
     "decode_record",
     "document_fields",
     "field_token",
@@ -75,6 +79,7 @@ class Prepared:
     parent: str | None = None
     payload: bytes | None = None
     vectors: tuple[tuple[str, bytes], ...] = ()
+    text: tuple[str, ...] = ()
 
     @property
     def own_tokens(self) -> list[str]:
@@ -159,6 +164,7 @@ def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes
     fields += index_fields(document.items, document.own_tokens, entry)
     for name, value in document.declared:
         fields += [name, value]
+    fields += document.text
     return fields
 
 
@@ -172,6 +178,16 @@ def prepare_metadata(
     """
     stored = metadata_codec.dump(metadata, owner)
     return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
+
+
+def declared_texts(metadata: Metadata, schema: Schema) -> dict[str, str]:
+    """The declared texts in metadata that was checked, by their path."""
+    found = (
+        (field.path, lookup(metadata, field.path))
+        for field in schema.fields
+        if isinstance(field, TextField)
+    )
+    return {path: text for path, text in found if isinstance(text, str)}
 
 
 def record_fields(
@@ -308,8 +324,18 @@ def _prepare(
             f"content, metadata, payload and further vectors of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
             "Valkey-Search leaves larger records out of its results"
         )
+    text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
     return Prepared(
-        record.id, content, stored, vector, items, declared, record.parent, record.payload, vectors
+        id=record.id,
+        content=content,
+        metadata=stored,
+        vector=vector,
+        items=items,
+        declared=declared,
+        parent=record.parent,
+        payload=record.payload,
+        vectors=vectors,
+        text=text,
     )
 
 

@@ -15,6 +15,7 @@ from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.index_aggregating import AggregatingIndex
 from valkey_vector.index_reading import ReadableIndex
+from valkey_vector.index_text import TextSearchableIndex
 from valkey_vector.index_writing import WritableIndex
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.schema import Algorithm, Metric, Schema
@@ -23,7 +24,7 @@ from valkey_vector.waiting import wait_until_indexed
 __all__ = ["Index"]
 
 
-class Index(ReadableIndex, WritableIndex, AggregatingIndex):
+class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex):
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked
@@ -83,6 +84,7 @@ class Index(ReadableIndex, WritableIndex, AggregatingIndex):
             "fields": schema is not None,
             "numeric_slots": schema is not None,
             "vectors": schema is not None,
+            "text": schema is not None,
             "engine": engine != "auto",
             "embedding_model": embedding_model is not None,
         }

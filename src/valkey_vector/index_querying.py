@@ -17,7 +17,15 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.query import Answer, CountQuery, FilterQuery, Query, VectorQuery
+from valkey_vector.query import (
+    Answer,
+    CountQuery,
+    FilterQuery,
+    HybridQuery,
+    Query,
+    TextQuery,
+    VectorQuery,
+)
 from valkey_vector.query.parts import check_filter
 from valkey_vector.record import Hit, Record
 
@@ -35,13 +43,13 @@ class QueryableIndex:
         self._lifecycle = lifecycle
 
     @overload
-    def query(self, query: VectorQuery) -> list[Hit]: ...
+    def query(self, query: VectorQuery | TextQuery | HybridQuery) -> list[Hit]: ...
     @overload
     def query(self, query: FilterQuery) -> list[Record]: ...
     @overload
     def query(self, query: CountQuery) -> int: ...
     def query(self, query: Query) -> Any:
-        """The answer to a query: hits to a `VectorQuery`, records to a `FilterQuery`, a number to a `CountQuery`.
+        """The answer to a query: hits to a `VectorQuery`, `TextQuery` or `HybridQuery`, records to a `FilterQuery`, a number to a `CountQuery`.
 
         Raises:
             InvalidInputError: it does not fit the index, such as a vector of another dimension.
@@ -54,7 +62,7 @@ class QueryableIndex:
         return self._lifecycle.read(answer, querying.absent(asked))
 
     @overload
-    async def aquery(self, query: VectorQuery) -> list[Hit]: ...
+    async def aquery(self, query: VectorQuery | TextQuery | HybridQuery) -> list[Hit]: ...
     @overload
     async def aquery(self, query: FilterQuery) -> list[Record]: ...
     @overload
@@ -64,7 +72,9 @@ class QueryableIndex:
         return await offload(self.query, query)
 
     @overload
-    def search_many(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]: ...
+    def search_many(
+        self, queries: Sequence[VectorQuery | TextQuery | HybridQuery]
+    ) -> list[list[Hit]]: ...
     @overload
     def search_many(
         self, queries: Sequence[Query], *, return_errors: Literal[False] = False
@@ -109,7 +119,9 @@ class QueryableIndex:
         return ordered
 
     @overload
-    async def asearch_many(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]: ...
+    async def asearch_many(
+        self, queries: Sequence[VectorQuery | TextQuery | HybridQuery]
+    ) -> list[list[Hit]]: ...
     @overload
     async def asearch_many(
         self, queries: Sequence[Query], *, return_errors: Literal[False] = False

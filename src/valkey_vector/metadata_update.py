@@ -11,6 +11,7 @@ from valkey_vector.document import (
     METADATA,
     PARENT,
     Prepared,
+    declared_texts,
     field_token,
     index_fields,
     prepare_metadata,
@@ -20,6 +21,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import parent_tokens
 
 __all__ = ["MetadataUpdate"]
@@ -86,4 +88,5 @@ class MetadataUpdate:
         fields += index_fields(items, [*vectors, *parent_tokens(parent)], engine.entry)
         for name, value in declared:
             fields += [name, value]
-        return fields
+        schema = engine.entry.schema
+        return fields + text_values(schema, None, declared_texts(merged, schema))

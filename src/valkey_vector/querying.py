@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from valkey_vector import answering, nearness, windows
+from valkey_vector import answering, nearness, text_answering, windows
 from valkey_vector.document import decode_record, record_fields
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.steps import Steps
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.query import Answer, CountQuery, FilterQuery, Query, VectorQuery
+from valkey_vector.query import (
+    Answer,
+    CountQuery,
+    FilterQuery,
+    HybridQuery,
+    Query,
+    TextQuery,
+    VectorQuery,
+)
 from valkey_vector.query.order import as_orders
 from valkey_vector.query.parts import check_brought, check_filter
 from valkey_vector.record import Hit, Record
@@ -25,6 +33,10 @@ def answer(lifecycle: Lifecycle, engine: Engine, query: Query) -> Steps[Answer]:
     match query:
         case VectorQuery():
             return _hits(lifecycle, engine, query)
+        case TextQuery():
+            return text_answering.answer_text(lifecycle, engine, query)
+        case HybridQuery():
+            return text_answering.answer_hybrid(lifecycle, engine, query)
         case FilterQuery():
             return _records(lifecycle, engine, query)
         case CountQuery():
@@ -36,7 +48,7 @@ def answer(lifecycle: Lifecycle, engine: Engine, query: Query) -> Steps[Answer]:
 def absent(query: Query) -> Answer:
     """The answer to a query of an index that does not exist."""
     match query:
-        case VectorQuery() | FilterQuery():
+        case VectorQuery() | TextQuery() | HybridQuery() | FilterQuery():
             return []
         case CountQuery():
             return 0
@@ -52,7 +64,8 @@ def check_query(query: object) -> Query:
     """
     if not isinstance(query, Query):
         raise InvalidInputError(
-            f"a query is a VectorQuery, FilterQuery or CountQuery, not a {type(query).__name__}"
+            "a query is a VectorQuery, TextQuery, HybridQuery, FilterQuery or CountQuery, "
+            f"not a {type(query).__name__}"
         )
     return query
 

@@ -7,13 +7,22 @@ searched as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
 
+from valkey_vector.declared_fields import (
+    DeclaredField,
+    NumericField,
+    TagField,
+    TextField,
+    declared_fields,
+)
 from valkey_vector.errors import ConfigurationError, InvalidInputError
+from valkey_vector.full_text import FullText
+from valkey_vector.setting_checks import check_known, check_range
 from valkey_vector.tokens import is_unicode
 
 __all__ = [
@@ -34,9 +43,6 @@ MAIN_VECTOR = "vector"
 
 LARGEST_DIMENSION = 32_768
 """What Valkey-Search 1.2 accepts."""
-
-TAG_LIST_SEPARATOR = "\x1f"
-"""Between the texts of a declared tag field that is a list, unless the field says otherwise."""
 
 
 class Metric(StrEnum):
@@ -80,9 +86,9 @@ class Hnsw:
     initial_cap: int | None = None
 
     def __post_init__(self) -> None:
-        _check_range("m", self.m, 2, 512)
-        _check_range("ef_construction", self.ef_construction, 1, 4096)
-        _check_range("ef_runtime", self.ef_runtime, 1, 4096)
+        check_range("m", self.m, 2, 512)
+        check_range("ef_construction", self.ef_construction, 1, 4096)
+        check_range("ef_runtime", self.ef_runtime, 1, 4096)
         _check_cap(self.initial_cap)
 
 
@@ -103,63 +109,6 @@ class Flat:
 
 
 Algorithm: TypeAlias = Hnsw | Flat
-
-
-@dataclass(frozen=True, slots=True)
-class TagField:
-    """A metadata item of exact text, or a list of them, as a TAG field of its own.
-
-    Attributes:
-        path: of the item.
-        separator: one ASCII character between the texts of a list, at which the server splits every text, too. It
-            matters to those who read the server's index by its attributes; filters of this library tell texts from
-            lists by the metadata.
-        case_sensitive: likewise, whether ``Red`` and ``red`` are two for them.
-    """
-
-    kind: ClassVar[Literal["tag"]] = "tag"
-    path: str
-    separator: str = TAG_LIST_SEPARATOR
-    case_sensitive: bool = True
-
-    def __post_init__(self) -> None:
-        if (
-            not isinstance(self.separator, str)
-            or len(self.separator) != 1
-            or not self.separator.isascii()
-        ):
-            raise ConfigurationError(
-                f"the separator of field {self.path!r} must be one ASCII character, not {self.separator!r}"
-            )
-        if not isinstance(self.case_sensitive, bool):
-            raise ConfigurationError(
-                f"case_sensitive of field {self.path!r} must be True or False, not {self.case_sensitive!r}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class NumericField:
-    """A metadata item that is a number wherever it occurs, as a NUMERIC field of its own."""
-
-    kind: ClassVar[Literal["numeric"]] = "numeric"
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class TextField:
-    """A metadata item of running text, as a TEXT field (Valkey-Search 1.2 or RediSearch)."""
-
-    kind: ClassVar[Literal["text"]] = "text"
-    path: str
-
-
-DeclaredField: TypeAlias = TagField | NumericField | TextField
-
-_KINDS: dict[str, type[TagField | NumericField | TextField]] = {
-    "tag": TagField,
-    "numeric": NumericField,
-    "text": TextField,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +133,7 @@ class VectorField:
             raise ConfigurationError(
                 f"a vector field needs a name of 1 to 100 characters, not {self.name!r}"
             )
-        _check_range(f"dimension of {self.name!r}", self.dimension, 1, LARGEST_DIMENSION)
+        check_range(f"dimension of {self.name!r}", self.dimension, 1, LARGEST_DIMENSION)
         _check_comparison(self.metric, self.algorithm)
 
     def to_dict(self) -> dict[str, Any]:
@@ -209,6 +158,8 @@ class Schema:
         numeric_slots: numeric fields kept ready for undeclared numbers and dates, 0 to 64. Each key that holds
             such takes one when it first appears. Keys beyond are still filtered exactly, only slower.
         vectors: further vectors that a record may have, each searched by itself.
+        text: how contents and declared `TextField`s are indexed for text and hybrid search; None
+            leaves them out, which saves about twice the texts' size on the server.
     """
 
     dimension: int | None = None
@@ -217,13 +168,16 @@ class Schema:
     fields: tuple[DeclaredField, ...] = ()
     numeric_slots: int = 10
     vectors: tuple[VectorField, ...] = ()
+    text: FullText | None = field(default_factory=FullText)
 
     def __post_init__(self) -> None:
         if self.dimension is not None:
-            _check_range("dimension", self.dimension, 1, LARGEST_DIMENSION)
-        _check_range("numeric_slots", self.numeric_slots, 0, 64)
+            check_range("dimension", self.dimension, 1, LARGEST_DIMENSION)
+        check_range("numeric_slots", self.numeric_slots, 0, 64)
         # Names are understood by `of`; here they would go unnoticed until first use.
         _check_comparison(self.metric, self.algorithm)
+        if not isinstance(self.text, FullText | None):
+            raise ConfigurationError(f"text must be FullText or None, not {self.text!r}")
         object.__setattr__(self, "vectors", tuple(self.vectors))
         names = [MAIN_VECTOR]
         for vector in self.vectors:
@@ -290,19 +244,23 @@ class Schema:
         Raises:
             ConfigurationError: a setting is unknown or out of range; names it.
         """
-        known = {"dimension", "metric", "algorithm", "fields", "numeric_slots", "vectors"}
-        _check_known("schema", settings, known)
+        known = {
+            "dimension", "metric", "algorithm", "fields", "numeric_slots", "vectors", "text",
+        }  # fmt: skip
+        check_known("schema", settings, known)
         values = dict(settings)
         if "metric" in values:
             values["metric"] = Metric.parse(values["metric"])
         if "algorithm" in values:
             values["algorithm"] = _algorithm(values["algorithm"])
         if "fields" in values:
-            values["fields"] = tuple(_declared_fields(values["fields"]))
+            values["fields"] = tuple(declared_fields(values["fields"]))
         if "vectors" in values:
             if not isinstance(values["vectors"], list | tuple):
                 raise ConfigurationError(f"vectors must be a list, not {values['vectors']!r}")
             values["vectors"] = tuple(map(_vector_field, values["vectors"]))
+        if isinstance(values.get("text"), Mapping):
+            values["text"] = FullText.from_dict(values["text"])
         return cls(**values)
 
     @classmethod
@@ -338,6 +296,7 @@ class Schema:
             "numeric_slots": self.numeric_slots,
             # Left out where there are none: so the record of an index has it from before there were any.
             **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
+            "text": None if self.text is None else asdict(self.text),
         }
 
     @property
@@ -377,32 +336,13 @@ def _algorithm(value: Any) -> Algorithm:
     name = str(settings.pop("name", "HNSW")).upper()
     match name:
         case "HNSW":
-            _check_known("HNSW", settings, {"m", "ef_construction", "ef_runtime", "initial_cap"})
+            check_known("HNSW", settings, {"m", "ef_construction", "ef_runtime", "initial_cap"})
             return Hnsw(**settings)
         case "FLAT":
-            _check_known("FLAT", settings, {"initial_cap"})
+            check_known("FLAT", settings, {"initial_cap"})
             return Flat(**settings)
         case _:
             raise ConfigurationError(f"algorithm {name!r} is not HNSW or FLAT")
-
-
-def _declared_fields(value: Any) -> Iterable[DeclaredField]:
-    if isinstance(value, Mapping):
-        value = [{"path": path, "kind": kind} for path, kind in value.items()]
-    for item in value:
-        if isinstance(item, (TagField, NumericField, TextField)):
-            yield item
-            continue
-        if not isinstance(item, Mapping) or not isinstance(item.get("path"), str):
-            raise ConfigurationError(f"a declared field is a dict with path and kind, not {item!r}")
-        kind = _KINDS.get(str(item.get("kind")))
-        if kind is None:
-            raise ConfigurationError(
-                f"the field {item['path']!r} must have a path and a kind out of {', '.join(_KINDS)}"
-            )
-        settings = {name: value for name, value in item.items() if name != "kind"}
-        _check_known(f"the field {item['path']!r}", settings, {each.name for each in fields(kind)})
-        yield kind(**settings)
 
 
 def _vector_field(value: Any) -> VectorField:
@@ -412,7 +352,7 @@ def _vector_field(value: Any) -> VectorField:
         raise ConfigurationError(
             f"a vector field is a VectorField or a dict with name and dimension, not {value!r}"
         )
-    _check_known("a vector field", value, {"name", "dimension", "metric", "algorithm"})
+    check_known("a vector field", value, {"name", "dimension", "metric", "algorithm"})
     if missing := {"name", "dimension"} - value.keys():
         raise ConfigurationError(f"the vector field {dict(value)!r} lacks {sorted(missing)}")
     return VectorField(
@@ -442,21 +382,6 @@ def _check_comparison(metric: Any, algorithm: Any) -> None:
         raise ConfigurationError(f"algorithm must be Hnsw or Flat, not {algorithm!r}")
 
 
-def _check_known(owner: str, settings: Mapping[str, Any], known: set[str]) -> None:
-    unknown = sorted(str(name) for name in settings if name not in known)
-    if unknown:
-        raise ConfigurationError(
-            f"{owner} has no setting {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}"
-        )
-
-
-def _check_range(name: str, value: Any, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigurationError(
-            f"{name} must be a whole number from {low} to {high}, not {value!r}"
-        )
-
-
 def _check_cap(value: int | None) -> None:
     if value is not None:
-        _check_range("initial_cap", value, 1, 2**31 - 1)
+        check_range("initial_cap", value, 1, 2**31 - 1)

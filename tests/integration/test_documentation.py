@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from pydoc_data.topics import topics
 
+import numpy as np
 import pytest
 
 from servers import Server
@@ -19,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 EXAMPLES = [
     example
-    for document in ("README.md", "docs/aggregates.md", "docs/queries.md")
+    for document in ("README.md", "docs/aggregates.md", "docs/queries.md", "docs/text.md")
     for example in BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
 ]
 
@@ -77,6 +79,7 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
                 "langchain",
                 "queries",
                 "servers",
+                "text",
             )
         ),
     ],
@@ -207,6 +210,64 @@ def test_the_cookbook_of_the_semantic_cache_takes_a_real_model() -> None:
     assert wrong.returncode != 0
     assert "nowhere" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def xquad_like(folder: Path) -> None:
+    """A folder with a little of XQuAD's layout; each question is nearest to the paragraph before its own."""
+    words = ["harbour", "orchard", "granite", "violin", "comet", "lantern"]
+    paragraphs = [
+        {"id": f"p{n}", "title": "t", "context": f"Some text about a {word}."}
+        for n, word in enumerate(words)
+    ]
+    questions = [
+        {"id": f"q{n}", "paragraph_id": f"p{n}", "question": f"What of {word}s?", "answer": word}
+        for n, word in enumerate(words)
+    ]
+    for name, lines in (("xquad_en", paragraphs), ("xquad_en_questions", questions)):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    vectors = np.eye(len(words), dtype=np.float32)
+    np.savez(
+        folder / "xquad_en.npz",
+        paragraphs=vectors,
+        questions=0.8 * vectors + np.roll(vectors, 1, axis=0),
+    )
+
+
+def test_the_hybrid_cookbook_measures_and_plots(search_server: Server, tmp_path: Path) -> None:
+    plot = tmp_path / "recall.png"
+    ended = cooked("hybrid_search", "--plot", str(plot))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    shares = dict(
+        re.findall(r"^(vector|text|hybrid) .*?  (\d\.\d{3})$", ended.stdout, re.MULTILINE)
+    )
+    assert len(shares) == 3
+    assert min(map(float, shares.values())) > 0.9
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    xquad_like(tmp_path)
+    ended = cooked("hybrid_search", "--data", str(tmp_path), "--url", search_server.url)
+    assert ended.returncode == 0, ended.stderr
+    assert "6 passages, 6 questions" in ended.stdout
+
+
+def test_the_benchmark_of_retrieval_measures_both_engines(tmp_path: Path) -> None:
+    xquad_like(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.retrieval", "--data", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    rows = re.findall(r"^\| (\w[\w, ]*) \| ([\d.]+) \| ([\d.]+) \|", ended.stdout, re.MULTILINE)
+    assert len(rows) == 8
+    assert rows[:4] == rows[4:]
+    assert ("vector", "0.0000", "1.0000") in rows
+    assert ("text", "1.0000", "1.0000") in rows
+    assert ("hybrid, reciprocal rank", "1.0000", "1.0000") in rows
 
 
 @pytest.mark.parametrize(

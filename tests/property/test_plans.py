@@ -12,8 +12,9 @@ from valkey_vector import Filter, Record, Schema
 from valkey_vector.catalog import CatalogEntry
 from valkey_vector.document import Prepared, document_fields, prepare, wanted_slots
 from valkey_vector.engines.search_query import QueryLimits, fit, split
+from valkey_vector.filters.compilation import compile_filter
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.filters.plan import compile_filter, selects
+from valkey_vector.filters.plan import selects
 
 
 def entry_with_slots(schema: Schema, prepared: list[Prepared]) -> CatalogEntry:

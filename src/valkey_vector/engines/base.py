@@ -15,6 +15,8 @@ from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan
 from valkey_vector.record import WritePolicy
 from valkey_vector.schema import VectorField
+from valkey_vector.text.bm25 import Matching, Scored, Statistics
+from valkey_vector.text.vocabulary import Vocabulary
 from valkey_vector.vectors import Float32Array
 
 __all__ = ["Engine", "IndexInfo", "Keep", "Near", "Row", "StaleIndexError", "WriteOutcome"]
@@ -199,6 +201,30 @@ class Engine(Protocol):
 
         None if the engine has no such search of its own.
         """
+        ...
+
+    def vocabulary(self) -> Vocabulary:
+        """The words that occur in the index's texts, possibly with some that no longer do."""
+        ...
+
+    def text_statistics(self, matching: Matching) -> Steps[Statistics]:
+        """What BM25 has to know of the index for a text query."""
+        ...
+
+    def text_best(self, matching: Matching, plan: Plan, k: int) -> Steps[list[Scored]]:
+        """The k best answers to a text query among the documents a plan selects, best first, ties by id;
+        fewer only if there are fewer.
+        """
+        ...
+
+    def text_and_nearest(
+        self, matching: Matching, near: Near, plan: Plan, k: int
+    ) -> Steps[tuple[list[Scored], list[Row]]]:
+        """`text_best` and `knn` together, in one round trip if that suffices; the rows without fields."""
+        ...
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Take notice that documents are gone that a search has just found."""
         ...
 
     def selecting(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
-from valkey_vector.catalog import CatalogEntry, document_prefix
+from valkey_vector.catalog import CatalogEntry, document_prefix, vocabulary_key
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, Prepared, document_fields
 from valkey_vector.engines import scripts
@@ -18,10 +18,17 @@ from valkey_vector.engines.base import MetadataReplacement, Row, StaleIndexError
 from valkey_vector.engines.steps import Ask, Steps, send
 from valkey_vector.errors import ServerError
 from valkey_vector.record import WritePolicy
+from valkey_vector.text.fields import indexed_texts
 
 __all__ = ["Documents", "in_batches", "remove_documents", "row_of"]
 
 _T = TypeVar("_T")
+
+_WORDS = 5_000
+"""New words in one script."""
+
+_KNOWN_WORDS = 200_000
+"""Words remembered as told to the server; when there are more, they are told again."""
 
 _BATCH = 500
 """Ids in one script or pipeline, so that no single request holds the server for long."""
@@ -49,6 +56,8 @@ class Documents:
         self.entry = entry
         self._own_keys = list(own_keys)
         self._log = "log" if len(own_keys) > 1 else ""
+        self._word_fields = {text.words for text in indexed_texts(entry.schema)}
+        self._known_words: set[str] = set()
 
     def key(self, id: str) -> str:
         """The key of a document."""
@@ -97,20 +106,27 @@ class Documents:
         milliseconds = str(-lasts if sliding else lasts)
         packed = [_packed(document_fields(document, self.entry)) for document in batch]
         prefix = str(len(self.entry.prefix.encode()))
+        words = self._unknown_words([document.text for document in batch])
 
         def head(position: int) -> list[Argument]:
             created = "" if stamp is None else str(stamp + position)
             return [self._log, policy.value, created, milliseconds, prefix]
 
         if self._connection.capabilities.cluster:
-            return self._write_to_cluster(batch, packed, policy, head, lane)
-        ids = [document.id for document in batch]
-        written, present = self.script(scripts.WRITE, ids, *head(0), *packed, lane=lane)
+            return self._write_to_cluster(batch, packed, policy, head, lane=lane, words=words)
+        keys = [*self._own_keys, *(self.key(document.id) for document in batch)]
+        write = ["EVAL", scripts.WRITE, str(len(keys)), *keys, self.entry.generation]
+        commands = [*self._telling(words), [*write, *head(0), *packed]]
+        written, present = _checked(self._connection.pipeline(commands, lane=lane))[-1]
+        self._told(words)
         return WriteOutcome(written, tuple(id.decode() for id in present))
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
         """Write fields where the metadata still is as expected."""
         replaced: list[bool | None] = []
+        words = self._unknown_words([each.fields for each in replacements])
+        _checked(self._connection.pipeline(self._telling(words)))
+        self._told(words)
         for batch in in_batches(replacements, _BATCH):
             commands = [
                 self._single(
@@ -158,13 +174,41 @@ class Documents:
     def _reads(self, ids: Sequence[str], fields: Sequence[str]) -> list[list[Argument]]:
         return [["HMGET", self.key(id), *fields] for id in ids]
 
+    def _unknown_words(self, documents: Sequence[Sequence[str | bytes]]) -> list[str]:
+        """The words of documents, fields and values in turn, that this process has not told the server yet.
+
+        Soon that is hardly any.
+        """
+        found: set[str] = set()
+        for fields in documents if self._word_fields else ():
+            for name, value in zip(fields[::2], fields[1::2], strict=True):
+                if name in self._word_fields and isinstance(value, str):
+                    found.update(value.split())
+        return sorted(found - self._known_words)
+
+    def _telling(self, words: Sequence[str]) -> list[list[Argument]]:
+        """The commands that add words to the vocabulary; to be sent before the documents that have them."""
+        keys = [self._own_keys[0], vocabulary_key(self.entry.name)]
+        return [
+            ["EVAL", scripts.ADD_WORDS, "2", *keys, self.entry.generation, *batch]
+            for batch in in_batches(words, _WORDS)
+        ]
+
+    def _told(self, words: Sequence[str]) -> None:
+        if words:
+            if len(self._known_words) > _KNOWN_WORDS:
+                self._known_words = set()
+            self._known_words.update(words)
+
     def _write_to_cluster(
         self,
         batch: Sequence[Prepared],
         packed: Sequence[bytes],
         policy: WritePolicy,
         head: Callable[[int], list[Argument]],
+        *,
         lane: int,
+        words: Sequence[str],
     ) -> WriteOutcome:
         """One script for each document. With FAIL what is there is looked for first, so that normally
         nothing is written; a document that appears meanwhile is still not overwritten.
@@ -178,8 +222,11 @@ class Documents:
             self._single(scripts.WRITE, item.id, [*head(position), fields])
             for position, (item, fields) in enumerate(zip(batch, packed, strict=True))
         ]
+        telling = self._telling(words)
+        replies = self._guarded([*telling, *commands], lane=lane)[len(telling) :]
+        self._told(words)
         written, present = 0, []
-        for item, reply in zip(batch, self._guarded(commands, lane=lane), strict=True):
+        for item, reply in zip(batch, replies, strict=True):
             written += reply[0]
             if reply[1]:
                 present.append(item.id)

@@ -1,7 +1,7 @@
 """The native engine: an index on plain Valkey data types, for any Valkey or Redis from 7 on.
 
 Documents are the same hashes the search engine has, plus a change log (see `valkey_vector.engines.scripts`). Each process
-that searches keeps a replica of vectors and tokens and answers from it, exactly. A search costs one round trip: the script that
+that searches keeps a replica of vectors, tokens and words and answers from it, exactly. A search costs one round trip: the script that
 brings the documents also tells whether the replica was current; if not, what changed is
 fetched and the search is done again.
 
@@ -21,10 +21,14 @@ from valkey_vector.document import CREATED, EXPIRES
 from valkey_vector.engines import scripts
 from valkey_vector.engines.base import IndexInfo, Keep, Near, Row
 from valkey_vector.engines.documents import Documents, in_batches, row_of
+from valkey_vector.engines.native_text import TextScores, text_statistics
 from valkey_vector.engines.replica import Replica
 from valkey_vector.engines.steps import Ask, Steps, alone
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import TAGS, Everything, NoDocument, Plan
+from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
+from valkey_vector.text.fields import indexed_texts
+from valkey_vector.text.vocabulary import Vocabulary
 
 __all__ = ["NativeEngine"]
 
@@ -51,6 +55,10 @@ class NativeEngine:
         self._vectors = [vector_name(field.name) for field in entry.schema.vector_fields]
         self._numeric = [f"n{number}" for number in range(entry.schema.numeric_slots)]
         self._numeric += entry.declared_numeric_fields
+        texts = indexed_texts(entry.schema)
+        self._words = list(
+            dict.fromkeys(name for each in texts for name in (each.words, each.stems))
+        )
         self._replica = self._empty()
         self._now = 0.0
         self._lock = threading.RLock()
@@ -146,7 +154,37 @@ class NativeEngine:
                     for (distance, _), row in zip(nearest, rows, strict=True)
                     if row is not None
                 ]
-            self._forget(missing)
+            self.forget(missing)
+
+    def vocabulary(self) -> Vocabulary:
+        """The words that occur in the index's texts."""
+        with self._lock:
+            self._synchronise()
+            return self._replica.vocabulary()
+
+    def text_statistics(self, matching: Matching) -> Steps[Statistics]:
+        """What BM25 has to know of the index for a text query."""
+        yield Ask(current=True)
+        with self._lock:
+            return text_statistics(self._replica, matching, self._now)
+
+    def text_best(self, matching: Matching, plan: Plan, k: int) -> Steps[list[Scored]]:
+        """The k best answers to a text query. One round trip brings the replica up to date, and if the
+        order of words counts others bring the words of the documents in question.
+        """
+        yield Ask(current=True)
+        with self._lock:
+            return self._text_best(matching, plan, k)
+
+    def text_and_nearest(
+        self, matching: Matching, near: Near, plan: Plan, k: int
+    ) -> Steps[tuple[list[Scored], list[Row]]]:
+        """The k best by text and the k nearest, as of the same moment."""
+        yield Ask(current=True)
+        with self._lock:
+            scored = self._text_best(matching, plan, k)
+            nearest = self._replica.nearest(near, k, plan, self._now)
+        return scored, [Row(id, {}, distance) for distance, id in nearest]
 
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
@@ -209,11 +247,17 @@ class NativeEngine:
         self._connection.execute("DEL", *self._log_keys)
 
     def _empty(self) -> Replica:
-        return Replica(self.entry.schema.vector_fields)
+        return Replica(self.entry.schema.vector_fields, self._words)
+
+    def _text_best(self, matching: Matching, plan: Plan, k: int) -> list[Scored]:
+        statistics = text_statistics(self._replica, matching, self._now)
+        scores = TextScores(self._replica, Scorer(matching, statistics), plan, self._now)
+        rows = self.fetch(scores.sequences, matching.fields)
+        return scores.best(k, {row.id: row.fields for row in rows if row is not None})
 
     def _synchronise(self) -> None:
         """Apply what changed since last time: one round trip when little did."""
-        fields = [CREATED, EXPIRES, *self._vectors, TAGS, *self._numeric]
+        fields = [CREATED, EXPIRES, *self._vectors, TAGS, *self._numeric, *self._words]
         deleted_since = since = self._replica.sequence
         while True:
             reply = self._documents.script(
@@ -251,7 +295,7 @@ class NativeEngine:
         arguments = [known, self.entry.prefix, str(len(fields)), *fields, *ids]
         return self._documents.scripted(scripts.FETCH, [], *arguments)
 
-    def _forget(self, ids: Sequence[str]) -> None:
+    def forget(self, ids: Sequence[str]) -> None:
         """Documents that expired, were evicted or deleted by hand: take them out of the log."""
         self._documents.script(scripts.FORGET, [], "log", self.entry.prefix, *ids)
         with self._lock:

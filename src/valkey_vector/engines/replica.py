@@ -14,6 +14,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from itertools import chain
 from typing import assert_never
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from valkey_vector.catalog import vector_name
 from valkey_vector.document import CREATED, EXPIRES, field_token
 from valkey_vector.engines.base import Near
+from valkey_vector.engines.inverted import Inverted
 from valkey_vector.engines.matrix import Mask, Matrix, Rows, resized
 from valkey_vector.filters.plan import (
     TAGS,
@@ -33,8 +35,10 @@ from valkey_vector.filters.plan import (
     Plan,
     Range,
     Tokens,
+    Words,
 )
 from valkey_vector.schema import VectorField
+from valkey_vector.text.vocabulary import Vocabulary
 from valkey_vector.vectors import unpack_vector
 
 __all__ = ["Replica"]
@@ -57,14 +61,16 @@ class Replica:
 
     Args:
         fields: the vectors that records can have.
+        words: the hash fields of words and stems.
 
     Attributes:
         sequence: the change log is applied up to here; -1 for an empty replica.
     """
 
-    def __init__(self, fields: Sequence[VectorField]) -> None:
+    def __init__(self, fields: Sequence[VectorField], words: Sequence[str] = ()) -> None:
         self.sequence = -1
         self._fields = tuple(fields)
+        self._word_fields = tuple(words)
         self._clear()
 
     def _clear(self) -> None:
@@ -76,6 +82,8 @@ class Replica:
         self._expires = np.full(_ROOM, math.inf, dtype=np.float64)
         self._tokens: dict[str, array[int]] = {}
         self._numbers: dict[str, _Numbers] = {}
+        self._vocabulary: Vocabulary | None = None
+        self._inverted = {name: Inverted() for name in self._word_fields}
         self._expiring = False
 
     def __len__(self) -> int:
@@ -103,7 +111,10 @@ class Replica:
                 rows = self._tokens[token] = array("q")
             rows.append(row)
         for name, value in fields.items():
-            if name not in (TAGS, CREATED, EXPIRES) and name not in self._matrices:
+            if name in self._inverted:
+                if self._inverted[name].add(row, value.decode()):
+                    self._vocabulary = None
+            elif name not in (TAGS, CREATED, EXPIRES) and name not in self._matrices:
                 column = self._numbers.setdefault(name, _Numbers())
                 column.rows.append(row)
                 column.values.append(float(value))
@@ -139,6 +150,8 @@ class Replica:
             rows = moved[np.asarray(column.rows, dtype=np.int64)]
             column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
             column.rows = array("q", rows[rows >= 0].tobytes())
+        for inverted in self._inverted.values():
+            inverted.pack(moved)
 
     def select(self, plan: Plan, now: float) -> list[str]:
         """The ids a plan selects, oldest first. `now`: the server's time in milliseconds."""
@@ -149,6 +162,30 @@ class Replica:
     def count(self, plan: Plan, now: float) -> int:
         """How many records a plan selects."""
         return len(self._selected(plan, now))
+
+    def inverted(self, field: str) -> Inverted:
+        """What is known of one field of words."""
+        return self._inverted[field]
+
+    def vocabulary(self) -> Vocabulary:
+        """All words of all those fields, stems among them."""
+        if self._vocabulary is None:
+            words = (inverted.words() for inverted in self._inverted.values())
+            self._vocabulary = Vocabulary(chain.from_iterable(words))
+        return self._vocabulary
+
+    def rows(self, plan: Plan, now: float) -> Rows:
+        """The rows of the records a plan selects, ascending."""
+        return self._selected(plan, now)
+
+    def ids(self, rows: Rows) -> list[str]:
+        """The ids of rows."""
+        return [self._ids[row] for row in rows]
+
+    @property
+    def size(self) -> int:
+        """Rows, dead ones among them."""
+        return len(self._ids)
 
     def nearest(self, near: Near, k: int, plan: Plan, now: float) -> list[tuple[float, str]]:
         """The k nearest of the records a plan selects: (distance, id), nearest first, ties by id."""
@@ -204,6 +241,13 @@ class Replica:
                     inside = values > low if low_open else values >= low
                     inside &= values < high if high_open else values <= high
                     mask[np.frombuffer(column.rows, dtype=np.int64)[inside]] = True
+                return mask
+            case Words(field, words, phrase):
+                if phrase:  # decided later, by the words themselves
+                    return self._mask(AllOf(tuple(Words(field, (each,)) for each in words)), used)
+                mask = np.zeros(used, dtype=np.bool_)
+                for word in words:
+                    mask[self._inverted[field].rows(word)] = True
                 return mask
             case AllOf(parts):
                 return reduce(np.logical_and, (self._mask(part, used) for part in parts))

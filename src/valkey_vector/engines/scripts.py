@@ -4,6 +4,7 @@ The scripts take the index's generation and refuse, with ``STALE``, to write for
 or created anew. In a cluster the catalogue lies on another node than most documents, so there a script writes one
 document, and an empty generation says that the check is made by the caller.
 
+``seq`` in the catalogue counts the writes, where a script can reach it.
 For the native engine they also keep its change log, which is all that processes need to keep their replica of the
 index current (see `valkey_vector.engines.replica`):
 
@@ -15,7 +16,17 @@ index current (see `valkey_vector.engines.replica`):
 
 from __future__ import annotations
 
-__all__ = ["DELETE", "FETCH", "FORGET", "REGISTER", "REMOVE", "SYNC", "UPDATE_METADATA", "WRITE"]
+__all__ = [
+    "ADD_WORDS",
+    "DELETE",
+    "FETCH",
+    "FORGET",
+    "REGISTER",
+    "REMOVE",
+    "SYNC",
+    "UPDATE_METADATA",
+    "WRITE",
+]
 
 _CHECK = """
 if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then
@@ -58,7 +69,7 @@ if policy ~= 'OVERWRITE' then
   end
   if policy == 'FAIL' and #present > 0 then return {0, present} end
 end
-local seq = log and redis.call('HINCRBY', KEYS[1], 'seq', count) - count or 0
+local seq = ARGV[1] ~= '' and redis.call('HINCRBY', KEYS[1], 'seq', count) - count or 0
 local written = 0
 for i = 0, count - 1 do
   local key = KEYS[first + i]
@@ -114,7 +125,7 @@ for i = first, #KEYS do
     if gone == 1 or redis.call('ZSCORE', KEYS[2], id) then forget(id) end
   end
 end
-if log then trim() end
+if log then trim() elseif removed > 0 then redis.call('HINCRBY', KEYS[1], 'seq', 1) end
 return removed
 """
 )
@@ -157,12 +168,14 @@ local stored = redis.call('HGET', key, 'metadata')
 if not stored then return -1 end
 if stored ~= expected then return 0 end
 for _, field in ipairs(redis.call('HKEYS', key)) do
-  if field == 'tags' or string.find(field, '^n%d+$') or string.find(field, '^f_') then
+  if field == 'tags' or string.find(field, '^n%d+$') or string.find(field, '^f_')
+    or string.find(field, '^words_') or string.find(field, '^stems_') or string.find(field, '^length_') then
     redis.call('HDEL', key, field)
   end
 end
 redis.call('HSET', key, unpack(ARGV, 5))
-if log then redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'seq', 1), id) end
+local seq = ARGV[1] ~= '' and redis.call('HINCRBY', KEYS[1], 'seq', 1)
+if log then redis.call('ZADD', KEYS[2], seq, id) end
 return 1
 """
 )
@@ -242,3 +255,16 @@ return count
 )
 """KEYS: catalogue, changes, deletions, expiry. ARGV: generation, prefix, ids of documents that are there
 already: log them as changes."""
+
+ADD_WORDS = (
+    _CHECK
+    + """
+local size = redis.call('ZCARD', KEYS[2])
+for i = 2, #ARGV do
+  if redis.call('ZADD', KEYS[2], 'NX', size + 1, ARGV[i]) == 1 then size = size + 1 end
+end
+return size
+"""
+)
+"""KEYS: catalogue, vocabulary. ARGV: generation, words. Adds words to the vocabulary, each with its number from 1 on;
+none is ever removed. Returns how many there are."""

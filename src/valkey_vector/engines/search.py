@@ -5,25 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from valkey_vector.catalog import CatalogEntry
-from valkey_vector.document import Prepared
+from valkey_vector.connection import Connection
+from valkey_vector.document import Prepared, field_token
 from valkey_vector.engines import search_commands as commands
 from valkey_vector.engines.base import (
     IndexInfo,
     MetadataReplacement,
+    Near,
+    Row,
     StaleIndexError,
     WriteOutcome,
 )
 from valkey_vector.engines.search_reading import SearchReading, indexed_share
-from valkey_vector.engines.steps import alone, asking
+from valkey_vector.engines.search_text import TextSearch
+from valkey_vector.engines.steps import Steps, alone, asking
 from valkey_vector.errors import ServerError
-from valkey_vector.filters.plan import Everything, NoDocument, Plan
+from valkey_vector.filters.plan import Everything, NoDocument, Plan, Tokens, all_of
 from valkey_vector.record import WritePolicy
+from valkey_vector.text.bm25 import Matching, Scored
 
 __all__ = ["SearchEngine"]
 
 
 class SearchEngine(SearchReading):
     """One index kept by a search module. Implements `valkey_vector.engines.base.Engine`."""
+
+    def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
+        super().__init__(connection, entry)
+        self._text = TextSearch(self, connection)
+        self.vocabulary = self._text.vocabulary
+        self.text_statistics = self._text.statistics
+        self.text_best = self._text.best
 
     def create(self) -> None:
         """Make the server's index if it is not there; harmless when many processes do so at once."""
@@ -65,13 +77,35 @@ class SearchEngine(SearchReading):
         self._index_now(lane=0)
         return replaced
 
+    def text_and_nearest(
+        self, matching: Matching, near: Near, plan: Plan, k: int
+    ) -> Steps[tuple[list[Scored], list[Row]]]:
+        """The k best by text and the k nearest, asked for in one round trip."""
+        if isinstance(plan, NoDocument):
+            return [], []
+        if k > self._capabilities.max_knn:
+            scored = yield from self.text_best(matching, plan, k)
+            return scored, (yield from self.knn(near, k, plan, ()))
+        beside = self.knn_commands(near, k, plan, ())
+        searchable = self.queries(all_of([plan, Tokens((field_token(near.field),))]))
+        beside += [commands.count_command(self.entry, query) for query in searchable]
+        scored, replies = yield from self._text.best_beside(matching, plan, k, beside)
+        nearest, _ = self.knn_rows(replies[: -len(searchable)], near, k)
+        there = sum(commands.total(reply) for reply in replies[-len(searchable) :])
+        if len(nearest) < min(k, there):  # the graph did not reach all, or some expired
+            nearest = yield from self.knn(near, k, plan, ())
+        return scored, nearest[:k]
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Nothing to do: the server takes notice itself."""
+
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
         """What hash fields hold among the documents a plan selects, in one round trip."""
         if isinstance(plan, NoDocument):
             return [[] for _ in fields]
         if not self._capabilities.filter_queries or len(self._pieces(plan)) > 1:
             return [None] * len(fields)
-        query = self._selecting(plan)
+        query = self.query_for(plan)
         asked = [commands.group_command(self.entry, query, field, most + 1) for field in fields]
         replies = alone(self, asking(asked))
         held = (commands.groups(reply, field) for reply, field in zip(replies, fields, strict=True))

@@ -23,6 +23,7 @@ from valkey_vector.schema import (
     VectorField,
     algorithm_settings,
 )
+from valkey_vector.text.fields import indexed_texts
 
 __all__ = [
     "count_command",
@@ -36,6 +37,8 @@ __all__ = [
     "page_command",
     "range_command",
     "rows",
+    "sum_command",
+    "summed",
     "total",
 ]
 
@@ -49,7 +52,12 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
     """FT.CREATE for an index over the prefix of its documents."""
     schema = entry.schema
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
-    command += ["PREFIX", "1", entry.prefix, "SCHEMA"]
+    command += ["PREFIX", "1", entry.prefix]
+    texts = indexed_texts(schema)
+    if schema.text is not None:
+        command += ["STOPWORDS", "0"]
+        command += [] if schema.text.offsets else ["NOOFFSETS"]
+    command += ["SCHEMA"]
     for vector in schema.vector_fields:
         command += _vector(vector)
     command += [TAGS, "TAG", "SEPARATOR", ",", "CASESENSITIVE"]
@@ -59,6 +67,10 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
         command += [f"n{number}", "NUMERIC"]
     for field in schema.fields:
         command += _declared(field)
+    for text in texts:
+        for name in dict.fromkeys((text.words, text.stems)):
+            command += [name, "TEXT", "NOSTEM"]
+        command += [text.length, "NUMERIC"]
     return command
 
 
@@ -76,13 +88,14 @@ def knn_command(
 
 
 def page_command(
-    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool = True
 ) -> list[Argument]:
-    """FT.SEARCH for the first documents a query selects, oldest first."""
+    """FT.SEARCH for the first documents a query selects: the oldest ones first, or any."""
     returned = list(dict.fromkeys([CREATED, *fields]))
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
-    command += ["SORTBY", CREATED, "ASC", "LIMIT", "0", str(limit), "DIALECT", "2"]
+    command += ["SORTBY", CREATED, "ASC"] if sort else []
+    command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
     return command
 
 
@@ -127,6 +140,23 @@ def groups(reply: Any, field: str) -> list[str]:
     """The values in a reply to FT.AGGREGATE; documents without one are a group without the field."""
     found = (row.get(field.encode()) for row in reply)
     return [value.decode(errors="replace") for value in found if value is not None]
+
+
+def sum_command(entry: CatalogEntry, query: str, field: str) -> list[Argument]:
+    """FT.AGGREGATE for the sum of a numeric field over the documents a query selects.
+
+    All in one group, which has to be by something that is the same in all: Valkey-Search (1.2.1) groups by
+    no fewer than one.
+    """
+    command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["APPLY", f"@{field}*0", "AS", "all", "GROUPBY", "1", "@all"]
+    command += ["REDUCE", "SUM", "1", f"@{field}", "AS", "sum", "DIALECT", "2"]
+    return command
+
+
+def summed(reply: Any) -> float:
+    """The sum in the reply to `sum_command`; without a document, 0."""
+    return sum(float(described(group)["sum"]) for group in reply)
 
 
 def flush_command(entry: CatalogEntry) -> list[Argument]:

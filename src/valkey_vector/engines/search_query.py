@@ -1,12 +1,13 @@
 """Write plans as FT.* query strings, within what the server's query parser accepts.
 
-Source of the rules: Valkey-Search 1.0 to 1.3 (query parser) and RediSearch 2.10, dialect 2. Only tokens, field
+Source of the rules: Valkey-Search 1.0 to 1.3 (query parser) and RediSearch 2.10, dialect 2. Only tokens, words, field
 names and numbers made by this library are ever written, so there is nothing to escape.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
@@ -21,11 +22,11 @@ from valkey_vector.filters.plan import (
     Plan,
     Range,
     Tokens,
+    Words,
     all_of,
-    any_of,
 )
 
-__all__ = ["QueryLimits", "fit", "match_all", "query_text", "split"]
+__all__ = ["QueryLimits", "fit", "match_all", "query_text", "split", "within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,10 @@ def query_text(plan: Plan) -> str:
     match plan:
         case Tokens(tokens):
             return f"@{TAGS}:{{{'|'.join(tokens)}}}"
+        case Words(field, words, phrase):
+            if phrase:
+                return f'@{field}:"{" ".join(words)}"'
+            return "(" + " | ".join(f"@{field}:{word}" for word in words) + ")"
         case Range(field, low, high, low_open, high_open):
             bounds = f"{_bound(low, low_open)} {_bound(high, high_open)}"
             return f"@{field}:[{bounds}]"
@@ -72,7 +77,7 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
     The costliest parts of the outermost intersection go first, so a short clause on a tenant stays when a
     list of ten thousand ids cannot be sent.
     """
-    if _within(plan, limits):
+    if within(plan, limits):
         return plan
     match plan:
         case AllOf(parts):
@@ -80,10 +85,10 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
             while kept:
                 kept.pop()
                 smaller = all_of(kept)
-                if isinstance(smaller, Everything) or _within(smaller, limits):
+                if isinstance(smaller, Everything) or within(smaller, limits):
                     return smaller
             return Everything()
-        case Tokens() | Range() | AnyOf() | Complement():
+        case Tokens() | Range() | Words() | AnyOf() | Complement():
             return Everything()
         case Everything() | NoDocument():
             return plan
@@ -92,35 +97,56 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
 
 
 def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
-    """Plans within the limits whose union is the plan; empty if a large set of tokens is not the only obstacle."""
+    """Plans within the limits whose union is the plan; empty if a large set of tokens or words is not the only
+    obstacle.
+    """
     parts = list(plan.parts) if isinstance(plan, AllOf) else [plan]
-    largest = max(range(len(parts)), key=lambda i: _token_bytes(parts[i]))
+    largest = max(range(len(parts)), key=lambda i: _set_bytes(parts[i]))
     large = parts.pop(largest)
-    if not isinstance(large, Tokens):
-        return []
     rest = all_of(parts)
-    room = limits.bytes - 64 - (0 if isinstance(rest, Everything) else len(query_text(rest)))
-    pieces: list[Plan] = []
+    room = (
+        limits.bytes - 64 - (0 if isinstance(rest, Everything) else len(query_text(rest).encode()))
+    )
+    chunks: Iterator[Plan]
+    match large:
+        case Tokens(tokens):
+            chunks = (Tokens(chunk) for chunk in _chunks(tokens, room, 1, len(tokens)))
+        case Words(field, words, False):
+            most = (limits.terms - _terms(rest)) // 2 - 2
+            chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, most))
+        case _:
+            return []
+    pieces = [all_of([rest, chunk]) for chunk in chunks]
+    return pieces if all(within(piece, limits) for piece in pieces) else []
+
+
+def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[tuple[str, ...]]:
+    """The items in pieces of at most so many bytes, with some extra for each, and so many items."""
     chunk: list[str] = []
     size = 0
-    for token in large.tokens:
-        if chunk and size + len(token) + 1 > room:
-            pieces.append(all_of([rest, any_of([Tokens(tuple(chunk))])]))
+    for item in items:
+        taken = len(item.encode()) + extra
+        if chunk and (size + taken > room or len(chunk) >= most):
+            yield tuple(chunk)
             chunk, size = [], 0
-        chunk.append(token)
-        size += len(token) + 1
-    pieces.append(all_of([rest, Tokens(tuple(chunk))]))
-    return pieces if all(_within(piece, limits) for piece in pieces) else []
+        chunk.append(item)
+        size += taken
+    yield tuple(chunk)
 
 
-def _token_bytes(plan: Plan) -> int:
-    return sum(map(len, plan.tokens)) if isinstance(plan, Tokens) else 0
+def _set_bytes(plan: Plan) -> int:
+    match plan:
+        case Tokens(items) | Words(_, items):
+            return sum(map(len, items))
+        case _:
+            return 0
 
 
-def _within(plan: Plan, limits: QueryLimits) -> bool:
+def within(plan: Plan, limits: QueryLimits) -> bool:
+    """Whether one query for the plan is within the limits."""
     if isinstance(plan, (Everything, NoDocument)):
         return True
-    return _terms(plan) <= limits.terms and len(query_text(plan)) <= limits.bytes
+    return _terms(plan) <= limits.terms and len(query_text(plan).encode()) <= limits.bytes
 
 
 def _terms(plan: Plan) -> int:
@@ -130,6 +156,8 @@ def _terms(plan: Plan) -> int:
             return len(parts) + sum(_terms(part) for part in parts)
         case Complement(part):
             return 1 + _terms(part)
+        case Words(_, words):
+            return 2 * len(words)
         case _:
             return 1
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from valkey_vector.catalog import Catalog, CatalogEntry, vector_name
-from valkey_vector.connection import Connection, Reply, SearchModule
+from valkey_vector.connection import Argument, Connection, Reply, SearchModule
 from valkey_vector.document import CREATED, EXPIRES, field_token
 from valkey_vector.engines import search_commands as commands
 from valkey_vector.engines.base import Keep, Near, Row, StaleIndexError
 from valkey_vector.engines.comparison import compared
 from valkey_vector.engines.documents import Documents
+from valkey_vector.engines.paging import PAGE, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
+from valkey_vector.engines.search_query import within as within_limits
 from valkey_vector.engines.steps import Ask, Steps, alone, asking, send
 from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
@@ -37,7 +39,6 @@ from valkey_vector.schema import Flat, Hnsw, Metric
 
 __all__ = ["SearchReading", "indexed_share"]
 
-_PAGE = 1_000
 _PIECES = 64
 """Queries into which one filter with very many values may be cut."""
 
@@ -64,10 +65,13 @@ class SearchReading:
 
     def fit(self, plan: Plan) -> Plan:
         """The plan, or a superset of it that the server's query parser has room for."""
-        smaller = fit(plan, self._limits)
-        if smaller is plan or 0 < len(split(plan, self._limits)) <= _PIECES:
-            return plan
-        return smaller
+        return plan if self.fits(plan) else fit(plan, self._limits)
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether the server can be asked for just this plan."""
+        if within_limits(plan, self._limits):
+            return True
+        return 0 < len(split(plan, self._limits)) <= _PIECES
 
     def indexed_share(self) -> float:
         """How much of the index is searchable already, 0 to 1."""
@@ -94,12 +98,10 @@ class SearchReading:
         """
         if isinstance(plan, NoDocument):
             return 0
-        if not self._capabilities.filter_queries or len(self._queries(plan)) > 1:
+        if not self._capabilities.filter_queries or len(self.queries(plan)) > 1:
             return sum(len(page) for page in self.select(plan, ()))
-        self._make_ready()
-        now = float(int((time.time() + self._server_ahead) * 1000))
-        expired = all_of([plan, Range(EXPIRES, high=now)])
-        asked = [self._selecting(plan), self._selecting(expired)]
+        expired = all_of([plan, Range(EXPIRES, high=self.now())])
+        asked = [self.query_for(plan), self.query_for(expired)]
         replies = yield Ask([commands.count_command(self.entry, query) for query in asked])
         return max(0, commands.total(replies[0]) - commands.total(replies[1]))
 
@@ -150,7 +152,7 @@ class SearchReading:
             return []
         if not self._capabilities.sort_by or len(self._pieces(plan)) > 1:
             pages = self.select(plan, fields)
-            rows = _rows_of(pages if keep is None else map(keep, pages))
+            rows = rows_of(pages if keep is None else map(keep, pages))
             return list(islice(rows, limit))
         return (yield from self._paging(plan, fields, limit, keep))
 
@@ -165,8 +167,17 @@ class SearchReading:
         if len(pieces) == 1:
             yield from self._pages(plan, fields)
             return
-        streams = [_rows_of(self._pages(piece, fields)) for piece in pieces]
-        yield from _paged(_without_repeats(heapq.merge(*streams, key=_age)))
+        streams = [rows_of(self._pages(piece, fields)) for piece in pieces]
+        yield from paged(without_repeats(heapq.merge(*streams, key=age)))
+
+    def now(self) -> float:
+        """The server's time in milliseconds."""
+        self._make_ready()
+        return float(int((time.time() + self._server_ahead) * 1000))
+
+    def rows(self, reply: Any) -> Iterator[Row]:
+        """The documents in the reply to a search without a vector."""
+        return commands.rows(reply, self.entry.prefix, Metric.L2)
 
     def _make_ready(self) -> None:
         """Before the first search: wait for the server's index, and compare clocks: times to live go by the server's."""
@@ -196,26 +207,35 @@ class SearchReading:
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Plans whose union is the plan, each within the server's limits."""
-        return [plan] if fit(plan, self._limits) is plan else split(plan, self._limits)
+        return [plan] if within_limits(plan, self._limits) else split(plan, self._limits)
 
-    def _queries(self, plan: Plan) -> list[str]:
-        return [self._selecting(piece) for piece in self._pieces(plan)]
+    def queries(self, plan: Plan) -> list[str]:
+        """The queries that together bring what a plan selects."""
+        return [self.query_for(piece) for piece in self._pieces(plan)]
 
-    def _selecting(self, plan: Plan) -> str:
+    def query_for(self, plan: Plan) -> str:
+        """The query for a plan that fits into one."""
         return match_all() if isinstance(plan, Everything) else query_text(plan)
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Steps[tuple[list[Row], int]]:
         """What the server finds, nearest first, and how many of it it left out of its reply."""
+        replies = yield Ask(self.knn_commands(near, k, plan, fields))
+        return self.knn_rows(replies, near, k)
+
+    def knn_commands(
+        self, near: Near, k: int, plan: Plan, fields: Sequence[str]
+    ) -> list[list[Argument]]:
+        """The searches that together bring the k nearest of what a plan selects."""
         asked = replace(near, ef_runtime=_ef(near, k))
-        queries = ["*"] if isinstance(plan, Everything) else self._queries(plan)
-        replies = yield Ask(
-            [
-                commands.knn_command(self.entry, _grouped(query), asked, k, fields)
-                for query in queries
-            ]
-        )
+        queries = ["*"] if isinstance(plan, Everything) else self.queries(plan)
+        return [
+            commands.knn_command(self.entry, _grouped(query), asked, k, fields) for query in queries
+        ]
+
+    def knn_rows(self, replies: Sequence[Any], near: Near, k: int) -> tuple[list[Row], int]:
+        """What such searches found, nearest first, and how many of it the server left out of its replies."""
         found: dict[str, Row] = {}
         dropped = 0
         for reply in replies:
@@ -235,10 +255,10 @@ class SearchReading:
     ) -> Steps[list[Row]]:
         """All rows of a plan that are kept, or the first ones, in as few steps as there are pages."""
         few = limit is not None and keep is None
-        pages = _Pages(self.entry.prefix, min(limit or 1, _PAGE) if few else _PAGE)
+        pages = _Pages(self.entry.prefix, min(limit or 1, PAGE) if few else PAGE)
         rows: list[Row] = []
         while pages.more and (limit is None or len(rows) < limit):
-            query = self._selecting(pages.rest_of(plan))
+            query = self.query_for(pages.rest_of(plan))
             command = commands.page_command(self.entry, query, fields, pages.size)
             (reply,) = yield Ask([command])
             fresh = pages.take(reply)
@@ -249,10 +269,10 @@ class SearchReading:
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Steps[list[Row]]:
         """All rows of a plan within a distance, nearest first."""
-        pages = _Pages(self.entry.prefix, _PAGE, near.field.metric)
+        pages = _Pages(self.entry.prefix, PAGE, near.field.metric)
         rows: list[Row] = []
         while pages.more:
-            query = self._selecting(pages.rest_of(plan))
+            query = self.query_for(pages.rest_of(plan))
             command = commands.range_command(
                 self.entry, query, near, radius, fields, limit=pages.size
             )
@@ -261,9 +281,9 @@ class SearchReading:
         return sorted(rows, key=_nearness)
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        pages = _Pages(self.entry.prefix, _PAGE)
+        pages = _Pages(self.entry.prefix, PAGE)
         while pages.more:
-            query = self._selecting(pages.rest_of(plan))
+            query = self.query_for(pages.rest_of(plan))
             command = commands.page_command(self.entry, query, fields, pages.size)
             (reply,) = alone(self, asking([command]))
             if rows := pages.take(reply):
@@ -277,7 +297,7 @@ class SearchReading:
             ids = [key.decode()[len(self.entry.prefix) :] for key in keys]
             found = (row for row in self.fetch(ids, needed) if row is not None)
             selected.extend(row for row in found if selects(plan, row.fields))
-        yield from _paged(_without_repeats(iter(sorted(selected, key=_age))))
+        yield from paged(without_repeats(iter(sorted(selected, key=age))))
 
     def _described(self) -> dict[str, Any]:
         scope = ["CLUSTER"] if self._capabilities.cluster and self._is_valkey_search() else []
@@ -316,14 +336,14 @@ class _Pages:
 
     def take(self, reply: Any) -> list[Row]:
         """The rows of the next page that are new."""
-        rows = sorted(commands.rows(reply, self._prefix, self._metric), key=_age)
+        rows = sorted(commands.rows(reply, self._prefix, self._metric), key=age)
         fresh = [row for row in rows if row.id not in self._seen]
         self.more = commands.total(reply) > self.size
-        last = _age(rows[-1])[0] if rows else self._newest
+        last = age(rows[-1])[0] if rows else self._newest
         if last == self._newest:
             self.size *= 2
         self._newest = last
-        newest = frozenset(row.id for row in rows if _age(row)[0] == last)
+        newest = frozenset(row.id for row in rows if age(row)[0] == last)
         self._seen = newest | (self._seen if self.size > self._usual else frozenset())
         return fresh
 
@@ -354,31 +374,3 @@ def _grouped(query: str) -> str:
 
 def _nearness(row: Row) -> tuple[float, str]:
     return row.distance, row.id
-
-
-def _age(row: Row) -> tuple[float, str]:
-    return float(row.fields.get(CREATED, b"0")), row.id
-
-
-def _rows_of(pages: Iterable[Sequence[Row]]) -> Iterator[Row]:
-    for page in pages:
-        yield from page
-
-
-def _without_repeats(rows: Iterable[Row]) -> Iterator[Row]:
-    seen: set[str] = set()
-    for row in rows:
-        if row.id not in seen:
-            seen.add(row.id)
-            yield row
-
-
-def _paged(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    page: list[Row] = []
-    for row in rows:
-        page.append(row)
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    if page:
-        yield page

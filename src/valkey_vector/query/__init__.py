@@ -33,8 +33,10 @@ from valkey_vector.query.expressions import (
     Function,
     Item,
 )
+from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.order import OrderBy
 from valkey_vector.query.selection import CountQuery, FilterQuery
+from valkey_vector.query.text import Clause, Fuzzy, Phrase, Prefix, Term, TextQuery
 from valkey_vector.query.vector import Threshold, VectorQuery
 from valkey_vector.record import Hit, Record
 
@@ -46,6 +48,7 @@ __all__ = [
     "ArithmeticOperator",
     "Average",
     "Call",
+    "Clause",
     "Constant",
     "Count",
     "CountDistinct",
@@ -55,26 +58,35 @@ __all__ = [
     "FilterQuery",
     "FirstValue",
     "Function",
+    "Fusion",
+    "Fuzzy",
     "GroupBy",
+    "HybridQuery",
     "Item",
     "Limit",
     "Maximum",
     "Minimum",
     "OrderBy",
+    "Phrase",
+    "Prefix",
     "Query",
+    "ReciprocalRank",
     "Reducer",
     "SortBy",
     "StandardDeviation",
     "Step",
     "Sum",
+    "Term",
+    "TextQuery",
     "Threshold",
     "Unwind",
     "VectorQuery",
+    "Weighted",
     "Where",
 ]
 
-Query: TypeAlias = VectorQuery | FilterQuery | CountQuery
+Query: TypeAlias = VectorQuery | TextQuery | HybridQuery | FilterQuery | CountQuery
 """Every kind of query. The union is closed: `valkey_vector.querying` answers each of its members."""
 
 Answer: TypeAlias = list[Hit] | list[Record] | int
-"""What queries are answered with: hits by vector, records by filter, a count."""
+"""What queries are answered with: hits by vector or text, records by filter, a count."""

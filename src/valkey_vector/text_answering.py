@@ -1,0 +1,175 @@
+"""Answer text and hybrid queries on an engine: compile the words, rank, check the residual, bring the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias, assert_never
+
+from valkey_vector import answering, nearness
+from valkey_vector.answering import Selection
+from valkey_vector.connection import Feature
+from valkey_vector.document import decode_record, record_fields
+from valkey_vector.engines.base import Engine, Near, Row
+from valkey_vector.engines.steps import Steps
+from valkey_vector.fusion import by_reciprocal_rank, by_weight
+from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
+from valkey_vector.query.parts import check_filter
+from valkey_vector.query.text import TextQuery
+from valkey_vector.ranking import similarity
+from valkey_vector.record import Hit
+from valkey_vector.text.bm25 import Matching, Scored, Scorer
+from valkey_vector.text.compilation import compile_text
+from valkey_vector.vectors import check_vector
+
+__all__ = ["answer_hybrid", "answer_text"]
+
+_FIRST = 100
+"""Candidates to check a residual on at first."""
+
+_TRIES = 3
+"""How often a search is repeated that found documents which are gone when they are brought."""
+
+_Ranked: TypeAlias = Callable[[], Steps[Sequence[Scored]]]
+
+
+def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
+    """The records that answer a text best.
+
+    Raises:
+        UnsupportedFeatureError: the server has no text search; names the version that has.
+        ConfigurationError: the index was made without text.
+        InvalidInputError: a field is not a text of the index.
+    """
+    matching = _compiled(lifecycle, engine, query)
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    fields = _fields(engine, query)
+    ranked = partial(_best_by_text, engine, selection, matching, query.k)
+    found = yield from _brought(engine, ranked, query.k, fields)
+    return [
+        Hit(record=decode_record(row.id, row.fields, fields), score=score) for score, row in found
+    ]
+
+
+def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
+    """The records that are best by nearness and by text together.
+
+    Raises:
+        UnsupportedFeatureError: the server has no text search; names the version that has.
+        ConfigurationError: the index was made without text.
+        InvalidInputError: the vector is not of the index's dimension, or a field is not a text of the index.
+    """
+    field = engine.entry.schema.vector_field(None)
+    vector = check_vector(query.vector, field.dimension, "the query")
+    near = Near(field, vector, query.ef_runtime)
+    matching = _compiled(lifecycle, engine, query)
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    fields = _fields(engine, query)
+    distances: dict[str, float] = {}
+
+    def ranked() -> Steps[Sequence[Scored]]:
+        scored, nearest = yield from _both(engine, selection, matching, near, query.depth)
+        distances.clear()
+        distances.update((row.id, row.distance) for row in nearest)
+        alike = [(similarity(row.distance, field.metric), row.id) for row in nearest]
+        return _fused(query.fusion, alike, scored)
+
+    hits = []
+    for score, row in (yield from _brought(engine, ranked, query.k, fields)):
+        distance = distances.get(row.id, math.nan)
+        alike = math.nan if math.isnan(distance) else similarity(distance, field.metric)
+        record = decode_record(row.id, row.fields, fields)
+        hits.append(Hit(record=record, score=score, distance=distance, similarity=alike))
+    return hits
+
+
+def _fields(engine: Engine, query: TextQuery | HybridQuery) -> list[str]:
+    return record_fields(
+        engine.entry.schema, vectors=query.with_vectors, payloads=query.with_payloads
+    )
+
+
+def _compiled(lifecycle: Lifecycle, engine: Engine, query: TextQuery | HybridQuery) -> Matching:
+    if engine.entry.engine == "search":
+        lifecycle.connection.capabilities.require(Feature.TEXT)
+    schema = engine.entry.schema
+    return compile_text(
+        query.text,
+        every=query.match == "all",
+        fields=query.fields,
+        schema=schema,
+        index=engine.entry.name,
+        vocabulary=engine.vocabulary,
+    )
+
+
+def _best_by_text(
+    engine: Engine, selection: Selection, matching: Matching, k: int
+) -> Steps[Sequence[Scored]]:
+    """The k best of the records that match."""
+    if not matching.clauses:
+        return []
+    if selection.ids is not None:
+        return (yield from _best_of_named(engine, selection, matching))[:k]
+    if selection.residual is None:
+        return (yield from engine.text_best(matching, selection.plan, k))
+    asked = max(4 * k, _FIRST)
+    while True:
+        scored = yield from engine.text_best(matching, selection.plan, asked)
+        passing = yield from _passing(engine, selection, [id for _, id in scored])
+        kept = [pair for pair in scored if pair[1] in passing]
+        if len(kept) >= k or len(scored) < asked:
+            return kept[:k]
+        asked *= 4
+
+
+def _best_of_named(engine: Engine, selection: Selection, matching: Matching) -> Steps[list[Scored]]:
+    """Of records named by their ids, those that match, best first."""
+    scorer = Scorer(matching, (yield from engine.text_statistics(matching)))
+    rows = yield from answering.selecting(engine, selection, matching.fields, None)
+    scored = [(score, row.id) for row in rows if (score := scorer.score(row.fields)) is not None]
+    return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
+
+
+def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Steps[set[str]]:
+    """Those ids whose records pass the residual."""
+    rows = yield from engine.fetching(ids, selection.fields)
+    return {row.id for row in selection.kept([row for row in rows if row is not None])}
+
+
+def _both(
+    engine: Engine, selection: Selection, matching: Matching, near: Near, depth: int
+) -> Steps[tuple[Sequence[Scored], Sequence[Row]]]:
+    """The best by text and the nearest; asked for together where the server decides the filter alone."""
+    if matching.clauses and selection.residual is None and selection.ids is None:
+        return (yield from engine.text_and_nearest(matching, near, selection.plan, depth))
+    nearest = yield from nearness.nearest(engine, selection, near, depth, ())
+    return (yield from _best_by_text(engine, selection, matching, depth)), nearest
+
+
+def _fused(fusion: Fusion, near: Sequence[Scored], scored: Sequence[Scored]) -> list[Scored]:
+    match fusion:
+        case ReciprocalRank(constant):
+            return by_reciprocal_rank([near, scored], constant)
+        case Weighted(alpha):
+            return by_weight([near, scored], [alpha, 1.0 - alpha])
+        case _:
+            assert_never(fusion)
+
+
+def _brought(
+    engine: Engine, ranked: _Ranked, k: int, fields: Sequence[str]
+) -> Steps[list[tuple[float, Row]]]:
+    """The k best with their fields. If one is gone by now, the search is done again without it."""
+    for attempt in range(1, _TRIES + 1):
+        best = list((yield from ranked()))[:k]
+        rows = yield from engine.fetching([id for _, id in best], fields)
+        found = [
+            (score, row) for (score, _), row in zip(best, rows, strict=True) if row is not None
+        ]
+        if len(found) == len(best) or attempt == _TRIES:
+            break
+        engine.forget([id for (_, id), row in zip(best, rows, strict=True) if row is None])
+    return found

@@ -1,0 +1,113 @@
+"""Both engines answer any text query with the records, scores and order of the plain-Python oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from servers import Server
+from text_oracle import answers, words_of
+from valkey_vector import F, Fuzzy, Index, Phrase, Prefix, Record, Term
+from valkey_vector.query import Clause
+
+POOL = [
+    "fox", "foxes", "running", "runs", "run", "runner", "quick", "the", "of", "and", "AND", "or", "OR", "not", "in",
+    "new", "york", "naïve", "naive", "straße", "STRASSE", "日本", "日本語", "😀", "हिन्दी", "x_y", "308", "1e5", "inf", "nan",
+    "as", "knn", "ismissing", "a" * 120, "b" * 99 + "cd", "e\u0301t", "ﬁne", "İstanbul", "ꭰ", "𐍈𐍈",
+]  # fmt: skip
+SYNTAX = [
+    "", " ", "|", "@x:{y}", "-", "*", '"', "'", "\\", "(", ")", "{", "}", "[", "]", "=>", "=>[KNN 3 @vector $v]", "%",
+    "~", "$x", ";", ",", ".", "\n", "\x00", "\x1f", "/", "?", "!", "@words:", "@stems:fox", ":", "…", "“", "\u200d", "\ue023",
+]  # fmt: skip
+
+common = st.sampled_from(POOL[:16])
+pieces = common | common | st.sampled_from(POOL) | st.sampled_from(SYNTAX) | st.text(max_size=4)
+texts = st.tuples(st.lists(pieces, max_size=7), st.sampled_from([" ", "", "-"])).map(
+    lambda pair: pair[1].join(pair[0])
+)
+clauses: st.SearchStrategy[Clause] = st.one_of(
+    st.builds(Term, texts),
+    st.builds(Phrase, texts, st.integers(0, 3), st.booleans()),
+    st.builds(Prefix, texts | st.sampled_from(["f", "ru", "new y", "日", "a" * 130, "x_"])),
+    st.builds(Fuzzy, st.sampled_from(POOL) | st.text(max_size=5), st.integers(1, 2)),
+)
+asked_for = texts | st.lists(clauses, max_size=3).map(tuple)
+
+# At most this many words, so that the oracle may try every choice of places.
+LONGEST = 6
+
+
+@pytest.fixture(scope="module")
+def urls(native_server: Server, search_server: Server) -> dict[str, str]:
+    return {"native": native_server.url, "search": search_server.url}
+
+
+@pytest.fixture
+def indexes(
+    urls: dict[str, str], index_name: str
+) -> Iterator[dict[Literal["native", "search"], Index]]:
+    opened: dict[Literal["native", "search"], Index] = {
+        engine: Index.open(index_name, dimension=2, url=urls[engine], engine=engine)
+        for engine in ("native", "search")
+    }
+    yield opened
+    for index in opened.values():
+        index.close()
+
+
+@pytest.mark.timeout(600)
+def test_any_text_query_is_answered_as_by_the_oracle(
+    indexes: dict[Literal["native", "search"], Index],
+) -> None:
+    telling = 0
+
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(texts, min_size=5, max_size=12),
+        st.lists(st.tuples(asked_for, st.booleans()), min_size=5, max_size=12),
+    )
+    def check(contents: list[str], asked: list[tuple[str | tuple[Clause, ...], bool]]) -> None:
+        nonlocal telling
+        records = [
+            Record(id=f"r{n}", content=content.replace("\ud800", ""), metadata={"n": n})
+            for n, content in enumerate(contents)
+        ]
+        for index in indexes.values():
+            index.delete_all()
+            index.upsert(records)
+        for query, every in asked:
+            if not isinstance(query, str) and any(
+                len(words_of(clause.text)) > LONGEST for clause in query
+            ):
+                continue
+            expected = answers(
+                {record.id: record.content for record in records}, query, every=every
+            )
+            telling += 0 < len(expected) < len(records)
+            for engine, index in indexes.items():
+                check_answer(index, engine, query, every, expected)
+
+    check()
+    assert telling >= 30
+
+
+def check_answer(
+    index: Index,
+    engine: str,
+    query: str | tuple[Clause, ...],
+    every: bool,
+    expected: dict[str, float],
+) -> None:
+    match: Literal["any", "all"] = "all" if every else "any"
+    hits = index.search_text(query, k=20, match=match)
+    assert {hit.record.id for hit in hits} == set(expected), engine
+    for hit in hits:
+        assert hit.score == pytest.approx(expected[hit.record.id]), engine
+    assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.record.id)), engine
+    few = index.search_text(query, k=20, match=match, filter=F("n") >= 2)
+    assert few == [hit for hit in hits if hit.record.metadata["n"] >= 2], engine
+    assert index.search_text(query, k=1, match=match) == hits[:1], engine

@@ -1,0 +1,191 @@
+"""Texts are taken apart into words that mean nothing to any query parser; phrases and near words are found exactly."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from text_oracle import distance, kept, stem, times, words_of
+from valkey_vector import ConfigurationError, FullText, InvalidInputError, Schema, TextField
+from valkey_vector.full_text import LANGUAGES
+from valkey_vector.query import Fuzzy, HybridQuery, Phrase, Prefix, ReciprocalRank, Term, TextQuery
+from valkey_vector.query.hybrid import Weighted
+from valkey_vector.text.analysis import LONGEST_WORD, analyzer
+from valkey_vector.text.fields import indexed_texts, text_values
+from valkey_vector.text.sequences import occurrences
+from valkey_vector.text.vocabulary import Vocabulary
+
+ENGLISH = analyzer(FullText())
+SMALL = st.text("ab", min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The quick brown FOX", ["quick", "brown", "fox"]),
+        ("state-of-the-art", ["state", "art"]),
+        ("don't a@b.com C++ 3.14", ["don", "t", "b", "com", "c", "3", "14"]),
+        ("“quoted”—dashes… straße STRASSE", ["quoted", "dashes", "strasse", "strasse"]),
+        ("naïve nai\u0308ve ＮＡÏＶＥ", ["naïve", "naïve", "naïve"]),
+        ("हिन्दी 日本語。テスト", ["हिन्दी", "日本語", "テスト"]),
+        ("good👍 idea", ["good", "👍", "idea"]),
+        ("soft\u00adhyphen zero\u200bwidth", ["softhyphen", "zerowidth"]),
+        ("foo_bar x\ue02dy lone\ud800surrogate", ["foo_bar", "x", "y", "lone", "surrogate"]),
+        ("", []),
+        ('*** | @ {} "" -', []),
+    ],
+)
+def test_a_text_is_cut_into_words(text: str, words: list[str]) -> None:
+    assert ENGLISH.words(text) == words
+
+
+@given(st.text())
+def test_words_are_those_of_the_oracle(text: str) -> None:
+    assert ENGLISH.all_words(text) == words_of(text)
+    assert ENGLISH.stems(ENGLISH.words(text)) == [stem(word) for word in kept(text)]
+
+
+@given(
+    st.text(),
+    st.sampled_from(["english", "turkish", "arabic", "hindi", "german", "greek"]),
+    st.none() | st.text(max_size=3),
+)
+def test_nothing_in_a_word_or_stem_has_a_meaning_in_a_query(
+    text: str, language: str, punctuation: str | None
+) -> None:
+    taken = analyzer(FullText(language=language, punctuation=punctuation, stop_words=()))
+    words = taken.all_words(text)
+    for word in [*words, *taken.stems(words)]:
+        assert 0 < len(word.encode()) <= 4 * LONGEST_WORD * 3
+        assert not re.search(r"[\x00-/:-@\[-^`{-\x7f\s]", word)
+        assert not unicodedata.category(word[0]).startswith("Z")
+
+
+def test_each_language_has_its_stemmer() -> None:
+    for language in LANGUAGES:
+        assert analyzer(FullText(language=language)).stems(["something", "другими", "χορούς"])
+    german = analyzer(FullText(language="german"))
+    assert german.words("der Hund") == ["der", "hund"]
+    assert german.stems(["häuser", "hunden"]) == ["haus", "hund"]
+
+
+def test_punctuation_of_ones_own_leaves_everything_else_in_words() -> None:
+    taken = analyzer(FullText(punctuation=",", stop_words=("OR",)))
+    assert len(taken.words("C++,a-b or C#")) == 3
+    assert taken.words("c++") != taken.words("c#")
+    assert taken.words("C++") == taken.words("c++")
+
+
+def test_short_words_and_unstemmed_fields_stay_as_they_are() -> None:
+    assert ENGLISH.stems(["cat", "cats", "running"]) == ["cat", "cat", "run"]
+    assert analyzer(FullText(min_stem_size=5)).stems(["cats", "running"]) == ["cats", "run"]
+    schema = Schema(fields=(TextField("title", stem=False), TextField("note")))
+    content, title, note = indexed_texts(schema)
+    assert (content.words, content.stems, content.length) == ("words", "stems", "length")
+    assert title.stems == title.words == "words_title"
+    assert note.stems == "stems_note"
+    values = text_values(schema, "running dogs", {"title": "Running"})
+    assert values == [
+        "words", "running dogs", "length", "2", "stems", "run dog", "words_title", "running", "length_title", "1",
+    ]  # fmt: skip
+    assert indexed_texts(Schema(text=None)) == ()
+    assert text_values(Schema(text=None), "text", {}) == []
+
+
+@given(
+    st.lists(SMALL, max_size=8),
+    st.lists(st.sets(SMALL, min_size=1, max_size=2), min_size=1, max_size=3),
+    st.integers(0, 3),
+    st.booleans(),
+)
+def test_occurrences_are_those_that_trying_everything_finds(
+    words: list[str], wanted: list[set[str]], slop: int, in_order: bool
+) -> None:
+    frozen = [frozenset(choice) for choice in wanted]
+    assert occurrences(words, frozen, slop, in_order=in_order) == times(
+        words, wanted, slop, in_order
+    )
+
+
+@given(st.sets(st.text("abé😀", min_size=1, max_size=6), max_size=30), st.data())
+def test_a_vocabulary_finds_all_words_that_begin_so_or_are_near(
+    words: set[str], data: st.DataObject
+) -> None:
+    asked = data.draw(st.text("abé😀", min_size=1, max_size=6))
+    furthest = data.draw(st.integers(1, 3))
+    more = data.draw(st.sets(st.text("ab", min_size=1, max_size=3)))
+    vocabulary = Vocabulary(words)
+    vocabulary.near(asked, 1)
+    vocabulary = vocabulary.with_more(more)
+    every = sorted(words | more)
+    assert len(vocabulary) == len(every)
+    assert list(vocabulary.beginning_with(asked)) == [w for w in every if w.startswith(asked)]
+    expected = [word for word in every if distance(word, asked) <= furthest]
+    assert list(vocabulary.near(asked, furthest)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"language": "klingon"}, "klingon"),
+        ({"stop_words": "the"}, "stop_words"),
+        ({"stop_words": (1,)}, "stop_words"),
+        ({"punctuation": 1}, "punctuation"),
+        ({"min_stem_size": 0}, "min_stem_size"),
+        ({"stem": 1}, "stem"),
+        ({"offsets": None}, "offsets"),
+    ],
+)
+def test_settings_of_text_are_checked(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        FullText(**settings)  # type: ignore[arg-type]
+
+
+def test_settings_of_text_survive_a_dict() -> None:
+    text = FullText(
+        language="german", stop_words=("und",), punctuation=".", stem=False, offsets=True
+    )
+    schema = Schema(text=text, fields=(TextField("title", stem=False),))
+    assert Schema.from_dict(schema.to_dict()) == schema
+    assert Schema.from_dict(Schema(text=None).to_dict()).text is None
+    assert Schema.from_dict({}).text == FullText()
+    with pytest.raises(ConfigurationError, match="stopwords"):
+        Schema.from_dict({"text": {"stopwords": []}})
+    with pytest.raises(ConfigurationError, match="FullText"):
+        Schema(text=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: TextQuery(1),  # type: ignore[arg-type]
+        lambda: TextQuery(["x"]),  # type: ignore[arg-type]
+        lambda: TextQuery(("x",)),  # type: ignore[arg-type]
+        lambda: TextQuery("x", k=0),
+        lambda: TextQuery("x", match="both"),  # type: ignore[arg-type]
+        lambda: TextQuery("x", fields=()),
+        lambda: TextQuery("x", fields="content"),  # type: ignore[arg-type]
+        lambda: Term(None),  # type: ignore[arg-type]
+        lambda: Prefix(b"x"),  # type: ignore[arg-type]
+        lambda: Phrase("x", slop=-1),
+        lambda: Phrase("x", slop=True),
+        lambda: Phrase("x", in_order=1),  # type: ignore[arg-type]
+        lambda: Fuzzy("x", distance=4),
+        lambda: Fuzzy("x", distance=0),
+        lambda: HybridQuery([1.0], "x", candidates=0),
+        lambda: HybridQuery([1.0], "x", ef_runtime=0),
+        lambda: HybridQuery([1.0], "x", fusion="rrf"),  # type: ignore[arg-type]
+        lambda: ReciprocalRank(0),
+        lambda: ReciprocalRank(float("nan")),
+        lambda: Weighted(1.1),
+        lambda: Weighted(True),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused(wrong: object) -> None:
+    assert callable(wrong)
+    with pytest.raises(InvalidInputError):
+        wrong()
