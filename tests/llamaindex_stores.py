@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.schema import BaseNode, NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.types import (
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryResult,
+)
+
+from llama_index.vector_stores.valkey import ValkeyVectorStore
 
 DIMENSION = 8
 SERVERS = ["embedded", "native", "search"]
@@ -47,3 +58,41 @@ def node(id: str, text: str = "", source: str | None = None, **fields: Any) -> T
     if source is not None:
         made.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=source)
     return made
+
+
+def fill(store: ValkeyVectorStore) -> None:
+    """Twelve chunks of three documents; one of none."""
+    store.add(
+        [
+            node(f"n{n}", source=f"doc{n % 3}", metadata={"n": n, "even": n % 2 == 0})
+            for n in range(12)
+        ]
+    )
+    store.add([node("lone", metadata={"n": 100, "doc_id": "doc0"})])
+
+
+def only(key: str, value: Any, operator: FilterOperator = FilterOperator.EQ) -> MetadataFilters:
+    return MetadataFilters(filters=[MetadataFilter(key=key, value=value, operator=operator)])
+
+
+def near(text: str, k: int = 10, **fields: Any) -> VectorStoreQuery:
+    return VectorStoreQuery(query_embedding=vector_of(text), similarity_top_k=k, **fields)
+
+
+def ids_of(found: VectorStoreQueryResult | list[BaseNode]) -> list[str]:
+    nodes = found.nodes if isinstance(found, VectorStoreQueryResult) else found
+    return [one.node_id for one in nodes or []]
+
+
+@contextmanager
+def opened(
+    kind: str, request: pytest.FixtureRequest, index_name: str
+) -> Iterator[ValkeyVectorStore]:
+    """A vector store on a kind of server; its index is dropped afterwards."""
+    settings = settings_of(kind, request)
+    if kind != "embedded":
+        settings["engine"] = kind
+    made = ValkeyVectorStore(index_name=index_name, dimension=DIMENSION, **settings)
+    yield made
+    made.index.drop()
+    made.close()

@@ -2,7 +2,7 @@
 
 A collection is a fixed number of hashes, ``_collection:<namespace>:<number>:<collection>``, over which its keys are
 spread by their checksum. So a cluster shares a collection out among its nodes, every command has one key of the server,
-and nothing ever looks through the keys of the whole server.
+and nothing but dropping a whole namespace looks through the keys of the server.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from llama_index.storage.docstore.valkey import ValkeyDocumentStore
 from llama_index.storage.index_store.valkey import ValkeyIndexStore
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from llama_index.vector_stores.valkey import ValkeyVectorStore
-from llamaindex_stores import SERVERS, LocalEmbedding, node, settings_of, vector_of
+from llamaindex_stores import SERVERS, LocalEmbedding, node, only, settings_of, vector_of
 
 
 @dataclass
@@ -66,10 +66,6 @@ DOCUMENTS = [
     ),
     Document(id_="sky", text="The sky is blue.", metadata={"year": 2001, "tags": ["blue"]}),
 ]
-
-
-def only(key: str, value: Any, operator: FilterOperator = FilterOperator.EQ) -> MetadataFilters:
-    return MetadataFilters(filters=[MetadataFilter(key=key, value=value, operator=operator)])
 
 
 def indexed(stores: Stores) -> VectorStoreIndex:

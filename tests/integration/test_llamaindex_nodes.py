@@ -1,0 +1,250 @@
+"""LlamaIndex's nodes come back as they were written, of whatever class; what cannot be stored is refused."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    ImageDocument,
+    ImageNode,
+    IndexNode,
+    MediaResource,
+    Node,
+    NodeRelationship,
+    RelatedNodeInfo,
+    TextNode,
+)
+from llama_index.core.vector_stores.types import (
+    FilterOperator,
+    VectorStoreQuery,
+)
+
+from llama_index.vector_stores.valkey import ValkeyVectorStore
+from llamaindex_stores import (
+    DIMENSION,
+    SERVERS,
+    ids_of,
+    near,
+    node,
+    only,
+    opened,
+    vector_of,
+)
+from valkey_vector import (
+    InvalidInputError,
+    Record,
+)
+
+
+@pytest.fixture(params=SERVERS)
+def store(request: pytest.FixtureRequest, index_name: str) -> Iterator[ValkeyVectorStore]:
+    with opened(request.param, request, index_name) as made:
+        yield made
+
+
+class OwnNode(TextNode):
+    """A node of an application."""
+
+    shelf: str = ""
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "TextNode"  # also in the way of those who go by names
+
+
+SOURCE = Document(id_="whole", text="the whole text", metadata={"title": "t"})
+RELATED = {
+    NodeRelationship.SOURCE: SOURCE.as_related_node_info(),
+    NodeRelationship.PREVIOUS: RelatedNodeInfo(node_id="before", metadata={"n": 1}, hash="x"),
+    NodeRelationship.CHILD: [RelatedNodeInfo(node_id="c1"), RelatedNodeInfo(node_id="c2")],
+}
+METADATA: dict[str, Any] = {
+    "doc_id": "mine", "ref_doc_id": "mine, too", "document_id": 5, "_node_content": "{}", "_node_type": "x",
+    "content": "c", "id": "i", "vector": [1], "text": "t", "embedding": None, "parent": "p", "payload": "q",
+    "nested": {"a": [1, {"b": None}], "doc_id": "n"}, "list": ["a", 1, True], "empty": [], "big": 10**30, "é\n": " ",
+}  # fmt: skip
+NODES: list[BaseNode] = [
+    TextNode(
+        text="a text",
+        metadata=METADATA,
+        relationships=RELATED,
+        excluded_embed_metadata_keys=["id"],
+        excluded_llm_metadata_keys=["text"],
+        metadata_template="{key}={value}",
+        metadata_separator="; ",
+        text_template="{content} {metadata_str}",
+        start_char_idx=3,
+        end_char_idx=9,
+        mimetype="text/markdown",
+    ),
+    TextNode(text=""),
+    TextNode(text="ä\x00\n😀"),
+    Node(
+        text_resource=MediaResource(text="seen", mimetype="text/plain", path=Path("/a/b.txt")),
+        image_resource=MediaResource(data=b"\x00\x01\xff no text", mimetype="image/png"),
+        audio_resource=MediaResource(url="http://example.org/a.mp3"),  # type: ignore[arg-type]
+        video_resource=MediaResource(embeddings={"dense": [0.5]}, path=Path("v.mp4")),
+        extra_info={"n": 1},
+    ),
+    Node(image_resource=MediaResource(data=b"only an image")),
+    Node(text_resource=MediaResource(text="")),
+    Node(text_resource=MediaResource(path=Path("x.bin"))),
+    Node(),
+    SOURCE,
+    Document(text_resource=MediaResource(text="d", data=b"raw")),
+    ImageDocument(image_resource=MediaResource(path=Path("i.png")), text="of an image"),
+    ImageNode(image="aGk=", image_mimetype="image/png", text="caption", text_embedding=[0.1]),
+    IndexNode(text="to an index", index_id="idx"),
+    IndexNode(text="to a node", index_id="idx", obj=TextNode(id_="inner", text="inner")),
+    OwnNode(text="own", shelf="upper"),
+]
+
+
+@pytest.mark.parametrize(
+    "given", NODES, ids=[f"{type(n).__name__} {i}" for i, n in enumerate(NODES)]
+)
+@pytest.mark.parametrize("embedded", [True, False], ids=["with embedding", "without"])
+def test_a_node_comes_back_as_it_was(
+    store: ValkeyVectorStore, given: BaseNode, embedded: bool
+) -> None:
+    written = given.model_copy(update={"embedding": vector_of("x") if embedded else None})
+    before = written.model_copy(deep=True)
+    assert store.add([written]) == [given.node_id]
+    assert written == before
+    (found,) = store.get_nodes([given.node_id])
+    assert type(found) is type(given)
+    assert found == written
+    assert found.hash == given.hash
+    assert found.ref_doc_id == given.ref_doc_id
+    result = store.query(near("x"))
+    assert result.ids == ([given.node_id] if embedded else [])
+    if embedded:
+        assert result.nodes == [given.model_copy(update={"embedding": None})]
+        assert result.similarities == pytest.approx([1.0], abs=1e-5)
+
+
+class Colour(str, enum.Enum):  # noqa: UP042 - what users have, and what formats otherwise
+    RED = "red"
+
+
+def test_metadata_that_json_lacks_is_filtered_as_llamaindex_writes_it(
+    store: ValkeyVectorStore,
+) -> None:
+    given = {
+        "day": date(2024, 1, 31), "at": datetime(2024, 1, 31, 12, tzinfo=UTC), "days": [date(2024, 1, 31)],
+        "pair": (1, 2), "colour": Colour.RED, "id": UUID(int=1), "path": Path("/a"), "inf": math.inf, "of": {1: "x"},
+    }  # fmt: skip
+    store.add([node("n", metadata=given)])
+    (found,) = store.get_nodes(["n"])
+    assert found.metadata == {
+        **given, "pair": [1, 2], "id": str(UUID(int=1)), "path": "/a", "of": {"1": "x"},
+    }  # fmt: skip
+    assert type(found.metadata["colour"]) is str
+    for key, value in [("day", "2024-01-31"), ("at", "2024-01-31T12:00:00Z"), ("colour", "red")]:
+        assert ids_of(store.query(near("n", filters=only(key, value)))) == ["n"]
+    assert ids_of(store.get_nodes(filters=only("day", "2024-02", FilterOperator.LT))) == ["n"]
+    store.index.update_metadata(["n"], {"day": "2025-01-01"})
+    assert store.get_nodes(["n"])[0].metadata["day"] == "2025-01-01"
+    assert store.get_nodes(["n"])[0].metadata["at"] == given["at"]
+
+
+def test_what_cannot_be_stored_is_refused_by_name_and_nothing_is_stored(
+    store: ValkeyVectorStore,
+) -> None:
+    bad: list[Any] = [
+        node("bad", metadata={"x": object()}),
+        node("bad", text="\ud800", embedding=vector_of("x")),
+        node("bad", metadata={"x": "\ud800"}),
+        node("bad", embedding=[1.0, math.nan, *([0.0] * (DIMENSION - 2))]),
+        node("bad", embedding=[1.0]),
+        IndexNode(id_="bad", index_id="i", obj=object()),
+    ]
+    for one in bad:
+        with pytest.raises(ValueError, match="bad"):
+            store.add([node("good"), one])
+    with pytest.raises(InvalidInputError, match="node is needed, not a str"):
+        store.add(["text"])  # type: ignore[list-item]
+    assert store.get_nodes() == []
+
+
+def test_an_embedding_of_another_dimension_is_refused(store: ValkeyVectorStore) -> None:
+    store.add([node("n")])
+    with pytest.raises(InvalidInputError, match="m"):
+        store.add([node("m", embedding=[1.0, 2.0])])
+    with pytest.raises(InvalidInputError, match="query"):
+        store.query(VectorStoreQuery(query_embedding=[1.0, 2.0]))
+
+
+def test_the_first_node_of_an_index_must_tell_the_dimension(
+    server_url: str, index_name: str, engine_name: Any
+) -> None:
+    store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
+    with pytest.raises(ValueError, match="give dimension="):
+        store.add([node("n", embedding=None)])
+    store.add([node("n", embedding=None), node("m")])
+    assert ids_of(store.get_nodes()) == ["n", "m"]
+    store.close()
+
+
+def test_of_an_id_written_twice_the_last_node_stays(store: ValkeyVectorStore) -> None:
+    assert store.add([]) == []
+    assert store.add([node("n", "first"), node("m"), node("n", "second")]) == ["n", "m", "n"]
+    assert [found.get_content() for found in store.get_nodes(["n", "m"])] == ["second", "m"]
+    store.add([node("n", "third", metadata={"new": 1})])
+    assert ids_of(store.get_nodes(filters=only("new", 1))) == ["n"]
+    assert store.index.count() == 2
+
+
+def test_a_node_with_a_time_to_live_goes(store: ValkeyVectorStore) -> None:
+    store.add([node("short")], ttl=0.2)
+    store.add([node("long")])
+    assert ids_of(store.get_nodes(["short"])) == ["short"]
+    assert store.client.execute("PTTL", f"{store.index_name}:short") <= 200
+
+
+def test_records_of_others_are_read_as_text_nodes(store: ValkeyVectorStore) -> None:
+    store.index.upsert(
+        [
+            Record(id="a", content="text", vector=vector_of("a"), metadata={"n": 1}, parent="p"),
+            Record(id="b", payload=b'{"blob": 1}\x00\xff'),  # as Haystack's
+        ]
+    )
+    found, bare = store.get_nodes(["a", "b"])
+    assert type(found) is TextNode
+    assert (found.text, found.metadata, found.ref_doc_id) == ("text", {"n": 1}, "p")
+    assert found.embedding == vector_of("a")
+    assert bare == TextNode(id_="b")
+
+
+def test_a_class_that_is_gone_is_read_as_the_nearest_of_llamaindex(
+    store: ValkeyVectorStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def made() -> ImageNode:
+        class Gone(ImageNode):
+            shelf: str = "x"
+
+        return Gone(id_="g", image_url="http://example.org/x.png")
+
+    store.add([made()])
+    record = store.index.get(["g"], with_payloads=True)[0]
+    assert record is not None
+    assert record.payload is not None
+    store.index.upsert(
+        [Record(id="g", payload=record.payload.replace(b"Gone", store.index_name.encode()))]
+    )
+    with caplog.at_level(logging.WARNING):
+        (found,) = store.get_nodes(["g"])
+        store.get_nodes(["g"])
+    assert type(found) is ImageNode
+    assert found.image_url == "http://example.org/x.png"
+    assert caplog.text.count(store.index_name) == 1
