@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, assert_type
 
 import numpy as np
@@ -243,3 +245,31 @@ def test_the_types_of_answers_are_known_beforehand(filled: Index) -> None:
     assert_type(filled.query(FilterQuery()), list[Record])
     assert_type(filled.query(CountQuery()), int)
     assert_type(filled.search_many([near]), list[list[Hit]])
+
+
+def test_steady_writers_do_not_keep_a_batch_from_ending(
+    filled: Index, open_index: Callable[..., Index]
+) -> None:
+    other, ended = open_index(), threading.Event()
+
+    def write() -> None:
+        n = 0
+        while not ended.is_set():
+            n += 1
+            other.upsert([Record(id=f"w{n % 50}", vector=[0, 0, 0, 9], metadata={"n": 1000 + n})])
+
+    old = F("n") < SIZE
+    queries: list[Query] = [VectorQuery(vector=VECTORS[n], k=1, filter=old) for n in range(30)]
+    queries += [CountQuery(filter=old), FilterQuery(filter=old, limit=2)]
+    with ThreadPoolExecutor(2) as threads:
+        writers = [threads.submit(write) for _ in range(2)]
+        try:
+            for _ in range(20):
+                *hits, number, records = filled.search_many(queries)
+                assert [plain(found)[0][0] for found in hits] == [f"r{n:03}" for n in range(30)]
+                assert number == SIZE
+                assert [record[0] for record in plain(records)] == ["r000", "r001"]
+        finally:
+            ended.set()
+        for writer in writers:
+            writer.result()
