@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
-from valkey_vector.cache.ledger import Ledger
-from valkey_vector.errors import ConnectionLostError, RequestTimeoutError
+from valkey_vector.errors import ConfigurationError, ConnectionLostError, RequestTimeoutError
 
-__all__ = ["Failures", "OnError"]
+__all__ = ["FailureCounter", "Failures", "OnError"]
 
 OnError: TypeAlias = Literal["raise", "miss"]
 Part: TypeAlias = Literal["server", "storing", "counting", "embedder"]
@@ -23,6 +22,13 @@ _PARTS: dict[Part, str] = {
 _log = logging.getLogger("valkey_vector.cache")
 
 
+class FailureCounter(Protocol):
+    """Where failures are counted, such as the ledger of a cache."""
+
+    def failed(self) -> None:
+        """Count one more."""
+
+
 class Failures:
     """The failures of one cache in this process. Thread-safe.
 
@@ -30,9 +36,14 @@ class Failures:
         name: of the cache.
         on_error: ``raise`` or ``miss``.
         ledger: where they are counted; what cannot be told to the server waits there until it can.
+
+    Raises:
+        ConfigurationError: `on_error` is neither.
     """
 
-    def __init__(self, name: str, on_error: OnError, ledger: Ledger) -> None:
+    def __init__(self, name: str, on_error: OnError, ledger: FailureCounter) -> None:
+        if on_error not in ("raise", "miss"):
+            raise ConfigurationError(f"on_error must be 'raise' or 'miss', not {on_error!r}")
         self._name = name
         self._on_error = on_error
         self._ledger = ledger
