@@ -59,7 +59,6 @@ def test_the_server_dies_between_lookup_and_store(
 
     assert cache.get_or_compute("prompt @0", compute) == "answer to prompt @0"
     assert len(warnings(caplog)) == 1
-    assert "storing" in warnings(caplog)[0]
 
 
 async def test_the_server_dies_between_lookup_and_store_of_a_task(
@@ -87,7 +86,7 @@ def test_without_a_server_every_call_is_answered_and_one_warning_is_logged(
         assert made == f"PROMPT {number} @0"
     assert cache.lookup("prompt @0") is None
     assert cache.lookup_many(["prompt @0", "other"]) == [None, None]
-    assert len(warnings(caplog)) == 2  # of looking up, and of storing
+    assert len(warnings(caplog)) == 1
     assert cache.store("prompt @0", "again") is None
     for call in (cache.stats, cache.count, cache.clear, lambda: cache.invalidate(id="x")):
         with pytest.raises(ServerError):
@@ -99,17 +98,17 @@ def test_without_a_server_every_call_is_answered_and_one_warning_is_logged(
     stats = cache.stats()
     assert stats.failures == 9  # 3 lookups, 3 stores, 2 lookups, 1 store
     assert stats.misses == 7
-    assert len(warnings(caplog)) == 2
+    assert len(warnings(caplog)) == 1
     server.kill()
     assert cache.lookup("prompt @0") is None
-    assert len(warnings(caplog)) == 3
+    assert len(warnings(caplog)) == 2
 
 
 def test_a_server_that_was_never_there(caplog: pytest.LogCaptureFixture) -> None:
     with SemanticCache(Degrees(), url=f"valkey://127.0.0.1:{free_port()}") as cache:
         assert cache.get_or_compute("prompt", lambda prompt: prompt.upper()) == "PROMPT"
         assert cache.lookup("prompt") is None
-    assert len(warnings(caplog)) == 2
+    assert len(warnings(caplog)) == 1
 
 
 def test_errors_are_raised_if_told_so(server: TestServer, open_there: Open) -> None:
@@ -136,8 +135,9 @@ def test_a_full_server_keeps_no_answer_back(
     time.sleep(0.15)
     hit = cache.lookup("prompt @0")  # what the ledger has to tell is refused
     assert hit is not None
-    assert cache.get_or_compute("new @90", str.upper) == "NEW @90"
-    assert 1 <= len(warnings(caplog)) <= 3
+    for number in range(3):
+        assert cache.get_or_compute(f"new {number} @90", str.upper) == f"NEW {number} @90"
+    assert 1 <= len(warnings(caplog)) <= 2  # of storing, and of counting
     server.command("CONFIG", "SET", "maxmemory", "0")
     assert cache.get_or_compute("new @90", str.upper) == "NEW @90"
     assert cache.count() == 2

@@ -241,15 +241,33 @@ def test_a_fixed_time_to_live_ends_in_spite_of_hits(open_cache: OpenCache) -> No
 def test_a_sliding_time_to_live_begins_anew_with_each_hit(
     open_cache: OpenCache, asked: str
 ) -> None:
-    cache = open_cache(ttl=1.2, sliding=True, report_every=0.05)
-    cache.store("stored @0", "answer")
-    began = time.monotonic()
-    while time.monotonic() < began + 2.5:
+    cache = open_cache(ttl=60, sliding=True)
+    key = f"{cache.name}:{cache.store('stored @0', 'answer')}"
+    connection = cache.index.connection
+    for _ in range(2):
+        connection.execute("PEXPIRE", key, "30000")
         assert cache.lookup(asked) is not None
-        time.sleep(0.1)
-    time.sleep(1.6)
+        cache.stats()  # what waits is told
+        assert 30_000 < connection.execute("PTTL", key) <= 60_000
+    connection.execute("PEXPIRE", key, "1")
+    time.sleep(0.05)
     assert cache.lookup(asked) is None
     assert cache.count() == 0
+
+
+@pytest.mark.parametrize("asked", ["stored @0", "near @5"], ids=["exact", "semantic"])
+def test_a_sliding_time_to_live_is_prolonged_in_time_by_itself(
+    open_cache: OpenCache, asked: str
+) -> None:
+    cache = open_cache(ttl=20, sliding=True)  # told after a quarter of that, whatever is set
+    key = f"{cache.name}:{cache.store('stored @0', 'answer')}"
+    connection = cache.index.connection
+    cache.lookup(asked)
+    connection.execute("PEXPIRE", key, "10000")
+    deadline = time.monotonic() + 9
+    while connection.execute("PTTL", key) < 11_000 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert connection.execute("PTTL", key) > 11_000
 
 
 def test_a_sliding_entry_with_a_time_of_its_own_is_prolonged_by_that(open_cache: OpenCache) -> None:

@@ -37,6 +37,20 @@ def test_statistics_are_of_all_processes(
     assert (stats.saved_seconds, stats.saved_tokens) == (4.0, 8)
 
 
+def test_a_cache_that_somebody_else_dropped_is_made_anew(open_cache: OpenCache) -> None:
+    cache, other = open_cache(max_entries=5), open_cache(max_entries=5)
+    cache.store("stored @0", "old")
+    assert other.lookup("near @5") is not None
+    cache.drop()
+    for prompt in ("stored @0", "near @5"):
+        assert other.lookup(prompt) is None
+    assert other.get_or_compute("stored @0", lambda _: "new") == "new"
+    hit = cache.lookup("near @5")
+    assert hit is not None
+    assert hit.answer == "new"
+    assert cache.count() == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_does_not_tell_what_its_parent_did(open_cache: OpenCache) -> None:

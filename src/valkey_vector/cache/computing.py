@@ -118,9 +118,9 @@ class Answers:
         try:
             yield from ask(lambda: self._storage.write(draft))
         except ServerError as error:
-            self._failures.note(error, "server, storing")
+            self._failures.note(error, "storing")
             return False
-        self._failures.works("server, storing")
+        self._failures.works("storing")
         return True
 
     def keep_made(self, payload: bytes, keeping: Keeping, seen: Looked) -> Flow[None]:
@@ -130,7 +130,7 @@ class Answers:
         try:
             yield from self.keep(payload, keeping, seen.vector)
         except InvalidInputError as error:
-            self._failures.note(error, "server, storing")
+            self._failures.note(error, "storing")
 
     def found_or_made(
         self,

@@ -5,11 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Literal, Protocol, TypeAlias
 
-from valkey_vector.errors import ConfigurationError
+from valkey_vector.errors import ConfigurationError, ConnectionLostError, RequestTimeoutError
 
 __all__ = ["FailureCounter", "Failures", "OnError"]
 
 OnError: TypeAlias = Literal["raise", "miss"]
+Part: TypeAlias = Literal["server", "storing", "counting", "embedder"]
+
+_PARTS: dict[Part, str] = {
+    "server": "the server",
+    "storing": "storing answers",
+    "counting": "counting hits",
+    "embedder": "the embedder",
+}
 
 _log = logging.getLogger("valkey_vector.cache")
 
@@ -39,27 +47,31 @@ class Failures:
         self._name = name
         self._on_error = on_error
         self._ledger = ledger
-        self._failing: dict[str, Exception] = {}
+        self._failing: dict[Part, Exception] = {}
 
-    def note(self, error: Exception, part: str = "server") -> None:
+    def note(self, error: Exception, part: Part = "server") -> None:
         """Raise the error, or count it and warn if it is the first since this part worked.
 
         Args:
             error: what happened.
-            part: what failed: ``server`` or ``embedder``.
+            part: what failed. An outage is one failure, whatever met it.
         """
         if self._on_error == "raise":
             raise error
         self._ledger.failed()
+        if isinstance(error, (ConnectionLostError, RequestTimeoutError)) and part != "embedder":
+            part = "server"
         if self._failing.setdefault(part, error) is error:
             _log.warning(
-                "cache %r: the %s failed, so answers are made without the cache until it works again: %s: %s",
+                "cache %r: %s failed, and the application goes on without until it works again: %s: %s",
                 self._name,
-                part,
+                _PARTS[part],
                 type(error).__name__,
                 error,
             )
 
-    def works(self, part: str = "server") -> None:
+    def works(self, part: Part = "server") -> None:
         """It did what it was asked: the next failure is a new one."""
         self._failing.pop(part, None)
+        if part != "embedder":
+            self._failing.pop("server", None)

@@ -137,7 +137,7 @@ class Flights:
             try:
                 claim: Claim = yield from ask(lambda: self._claim(id, future, token))
             except ServerError as error:
-                self._failures.note(error)
+                self._failures.note(error, "storing")
                 return None
             if claim.record is not None or claim.held:
                 return claim.record

@@ -103,9 +103,9 @@ class Lookups:
             return [Looked(failed=True)] * len(ids)
         self._failures.works()
         if refusal is None:
-            self._failures.works("server, counting")
+            self._failures.works("counting")
         else:
-            self._failures.note(refusal, "server, counting")
+            self._failures.note(refusal, "counting")
         return looked
 
     def _similarly(

@@ -37,7 +37,7 @@ from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.cache.storage import Storage
 from valkey_vector.connection import Connection
 from valkey_vector.embedding import Embed, TextEmbedder
-from valkey_vector.errors import ConfigurationError, InvalidInputError, ServerError
+from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.filters import F, Filter
 from valkey_vector.index import Index
 from valkey_vector.lifecycle import EngineChoice
@@ -113,8 +113,6 @@ class SemanticCache:
         wait: float = 30.0,
         report_every: float = 1.0,
     ) -> None:
-        if on_error not in ("raise", "miss"):
-            raise ConfigurationError(f"on_error must be 'raise' or 'miss', not {on_error!r}")
         for value, what in ((lease, "lease"), (wait, "wait"), (report_every, "report_every")):
             check_seconds(value, what)
         settings = Settings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -222,10 +222,4 @@ def _completed(record: Record, time: float) -> Record:
     vector = record.vector
     if vector is not None and not np.any(check_vector(vector, None, "the prompt")):
         vector = None
-    return Record(
-        id=record.id,
-        content=record.content,
-        vector=vector,
-        metadata={STORED_AT: time, **record.metadata},
-        payload=record.payload,
-    )
+    return replace(record, vector=vector, metadata={STORED_AT: time, **record.metadata})

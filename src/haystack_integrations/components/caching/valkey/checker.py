@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from haystack import component, default_from_dict, default_to_dict
+from haystack import component
 from haystack.dataclasses import ChatMessage
 
 from haystack_integrations.components.caching.valkey.cache import ValkeySemanticCache
 from haystack_integrations.components.caching.valkey.replies import hit_details, to_replies
+from haystack_integrations.components.caching.valkey.sharing import SharesCache
 from valkey_vector.cache import CacheHit
 
 __all__ = ["ValkeySemanticCacheChecker"]
 
 
 @component
-class ValkeySemanticCacheChecker:
+class ValkeySemanticCacheChecker(SharesCache):
     """Looks a question up. Either ``replies`` and ``hit`` come out, or ``query``: connect that to what makes the answer.
 
     Args:
@@ -24,19 +25,6 @@ class ValkeySemanticCacheChecker:
 
     def __init__(self, cache: ValkeySemanticCache) -> None:
         self.cache = cache
-
-    def warm_up(self) -> None:
-        """Load the embedder's model."""
-        self.cache.warm_up()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The component as a dict."""
-        return default_to_dict(self, cache=self.cache)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ValkeySemanticCacheChecker:
-        """The component that `to_dict` described."""
-        return default_from_dict(cls, data)
 
     @component.output_types(replies=list[ChatMessage], hit=dict[str, Any], query=str)
     def run(self, query: str, scope: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -56,10 +44,6 @@ class ValkeySemanticCacheChecker:
     async def run_async(self, query: str, scope: dict[str, Any] | None = None) -> dict[str, Any]:
         """`run`, awaited."""
         return _outcome(query, await self.cache.core.alookup(query, scope))
-
-    def close(self) -> None:
-        """Let go of the server."""
-        self.cache.close()
 
 
 def _outcome(query: str, hit: CacheHit | None) -> dict[str, Any]:

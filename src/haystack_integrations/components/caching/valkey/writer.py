@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from haystack import component, default_from_dict, default_to_dict
+from haystack import component
 from haystack.dataclasses import ChatMessage
 
 from haystack_integrations.components.caching.valkey.cache import ValkeySemanticCache
 from haystack_integrations.components.caching.valkey.replies import as_messages, to_answer, tokens
+from haystack_integrations.components.caching.valkey.sharing import SharesCache
 
 __all__ = ["ValkeySemanticCacheWriter"]
 
 
 @component
-class ValkeySemanticCacheWriter:
+class ValkeySemanticCacheWriter(SharesCache):
     """Keeps the replies to a question, and passes them on.
 
     Args:
@@ -23,19 +24,6 @@ class ValkeySemanticCacheWriter:
 
     def __init__(self, cache: ValkeySemanticCache) -> None:
         self.cache = cache
-
-    def warm_up(self) -> None:
-        """Load the embedder's model."""
-        self.cache.warm_up()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The component as a dict."""
-        return default_to_dict(self, cache=self.cache)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ValkeySemanticCacheWriter:
-        """The component that `to_dict` described."""
-        return default_from_dict(cls, data)
 
     @component.output_types(replies=list[ChatMessage])
     def run(
@@ -74,7 +62,3 @@ class ValkeySemanticCacheWriter:
         if messages:
             await self.cache.core.astore(query, to_answer(messages), scope, tokens=tokens(messages))
         return {"replies": messages}
-
-    def close(self) -> None:
-        """Let go of the server."""
-        self.cache.close()
