@@ -60,6 +60,7 @@ class CountingModel(BaseChatModel):
 
     name_of_model: str = "m"
     _calls: int = PrivateAttr(default=0)
+    _before: Callable[[], None] | None = PrivateAttr(default=None)
 
     @property
     def _llm_type(self) -> str:
@@ -81,6 +82,8 @@ class CountingModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         self._calls += 1
+        if self._before is not None:
+            self._before()
         message = AIMessage(
             f"{self.name_of_model} {self._calls}",
             tool_calls=[{"name": "t", "args": {"n": self._calls}, "id": "1"}],
@@ -591,6 +594,23 @@ async def test_a_model_answers_though_the_server_is_gone(
             strict.invoke("question")
         server.restart()
         assert model.invoke("question").text == model.invoke("question").text
+
+
+@pytest.mark.parametrize("kind", ["exact", "semantic"])
+async def test_a_server_that_dies_between_lookup_and_update_keeps_no_answer_back(kind: str) -> None:
+    for awaited in (False, True):
+        with start_server() as server, Connection.open(server.url, retries=0) as connection:
+            cache: Cache = (
+                ValkeyCache("c", connection=connection)
+                if kind == "exact"
+                else ValkeySemanticCache(Angles(), "c", connection=connection)
+            )
+            assert cache.lookup(ASKED, "llm") is None
+            model = CountingModel(cache=cache)
+            model._before = server.kill
+            answered = await model.ainvoke(ASKED) if awaited else model.invoke(ASKED)
+            assert answered.text == "m 1"
+            assert not server.running
 
 
 def test_entries_live_as_long_as_they_shall(either: Open, index_name: str) -> None:
