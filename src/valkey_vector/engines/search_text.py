@@ -12,7 +12,7 @@ reaches the catalogue, so there it is asked each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.catalog import Catalog, vocabulary_key
@@ -44,6 +44,9 @@ _FIRST = 500
 
 _ROUND = 1_000
 """Documents that a further part of a query should bring, before it is seen whether it was the last."""
+
+_AT_ONCE = 5_000
+"""Documents whose words are brought in one reply; more come in pages, oldest first, which costs more for each."""
 
 _PARTS = 25
 """Clauses in such a part, which then fits into a query as a rule."""
@@ -115,7 +118,8 @@ class TextSearch:
         if page and commands.total(page[0]) <= _FIRST:
             collected.take(engine.rows(page[0]))
         elif matching.every:
-            for rows in engine.select(candidates, matching.fields):
+            expected = commands.total(page[0]) if page else _AT_ONCE + 1
+            for rows in self._brought(candidates, matching, expected):
                 collected.take(rows)
         else:
             self._by_weight(plan, asked, collected)
@@ -130,15 +134,32 @@ class TextSearch:
             chosen = [remaining.pop()[1]]
             expected = asked.expected(chosen[0])
             while remaining and len(chosen) < _PARTS:
-                expected += asked.expected(remaining[-1][1])
-                if expected > _ROUND:
+                more = asked.expected(remaining[-1][1])
+                if expected + more > _ROUND:
                     break
+                expected += more
                 chosen.append(remaining.pop()[1])
             candidates = self._fitting(plan, Matching(tuple(chosen), every=False))
-            for rows in self._engine.select(candidates, matching.fields):
+            for rows in self._brought(candidates, matching, expected):
                 collected.take(rows)
             if collected.least() > sum(bound for bound, _ in remaining):
                 return
+
+    def _brought(
+        self, candidates: Plan, matching: Matching, expected: int
+    ) -> Iterator[Sequence[Row]]:
+        """The words of all documents that a plan selects: at once, or if they may be too many, in pages."""
+        engine = self._engine
+        queries = engine.queries(candidates)
+        if len(queries) == 1 and expected <= _AT_ONCE:
+            command = commands.page_command(
+                engine.entry, queries[0], matching.fields, _AT_ONCE, sort=False
+            )
+            (reply,) = engine.ask([command])
+            if commands.total(reply) <= _AT_ONCE:
+                yield list(engine.rows(reply))
+                return
+        yield from engine.select(candidates, matching.fields)
 
     def _fitting(self, plan: Plan, matching: Matching) -> Plan:
         """What the server can select of the documents that match, or a superset. The plan itself always holds."""
