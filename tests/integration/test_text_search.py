@@ -592,3 +592,24 @@ def test_documents_move_from_one_engine_to_the_other_with_their_words(
         search.create()
         search.wait_until_indexed()
         assert [search.search_text(query, k=9) for query in queries] == before
+
+
+def test_records_that_are_overwritten_many_times_leave_no_words_behind(index: Index) -> None:
+    chosen = random.Random(7)
+    vocabulary = [f"word{n}" for n in range(40)]
+    texts: dict[str, str] = {}
+    for turn in range(3):
+        texts = {
+            f"r{n:04}": " ".join(chosen.choices(vocabulary, k=chosen.randint(1, 9)))
+            for n in range(1_100 if turn < 2 else 300)
+        }
+        index.upsert(Record(id=id, content=text) for id, text in texts.items())
+        # A process that saw all turns: the native engine's replica packs its rows.
+        index.search_text("word1", k=1)
+    index.delete([f"r{n:04}" for n in range(300, 1_100)])
+    queries: list[Any] = ["word1 word7", (Prefix("word3"),), (Phrase("word1 word2", slop=2),)]
+    for query in queries:
+        for match in ("any", "all"):
+            expected = answers(texts, query, every=match == "all")
+            hits = index.search_text(query, k=1_000, match=match)
+            assert {hit.record.id: hit.score for hit in hits} == pytest.approx(expected)
