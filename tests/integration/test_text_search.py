@@ -40,6 +40,7 @@ from valkey_vector import (
     Weighted,
 )
 from valkey_vector.catalog import Catalog
+from valkey_vector.engines import search as search_engine
 from valkey_vector.engines import search_text
 
 DOCUMENTS = {
@@ -285,7 +286,12 @@ def test_a_large_index_is_searched_completely(
         assert len(index.search_text("frequent common", k=2_000, match="all")) == len(both) > 50
 
 
-def test_a_prefix_stands_for_more_words_than_a_server_expands(index: Index) -> None:
+@pytest.mark.parametrize("pieces", [64, 1])
+def test_a_prefix_stands_for_more_words_than_a_server_expands(
+    index: Index, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With one piece, more words than all queries together can hold.
+    monkeypatch.setattr(search_engine, "_PIECES", pieces)
     index.upsert(Record(id=f"r{n:04}", content=f"prefix{n} other") for n in range(1_500))
     assert len(index.search_text((Prefix("prefix"),), k=5_000)) == 1_500
     assert len(index.search_text((Fuzzy("prefix", distance=3),), k=5_000)) == 1_000

@@ -28,7 +28,6 @@ from valkey_vector.filters.plan import (
     Words,
     all_of,
     complement,
-    selects,
 )
 from valkey_vector.text.bm25 import Clause, Matching, Place, Scored, Scorer, Statistics
 from valkey_vector.text.fields import IndexedText
@@ -212,8 +211,10 @@ class TextSearch:
         plan = Words(place.field, place.words)
         if self._engine.fits(plan):
             return self._engine.count(plan)
+        wanted = frozenset(place.words)
         pages = self._engine.select(Everything(), [place.field])
-        return sum(selects(plan, row.fields) for page in pages for row in page)
+        texts = (row.fields.get(place.field, b"") for page in pages for row in page)
+        return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
 
     def _length(self, text: IndexedText, stamp: object) -> float:
         """How many words a text has in all documents together."""
