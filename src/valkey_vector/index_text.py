@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from valkey_vector.arguments import FilterLike
+from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.asynchrony import twin
 from valkey_vector.engines.steps import alone
 from valkey_vector.lifecycle import Lifecycle
@@ -12,6 +12,7 @@ from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank
 from valkey_vector.query.text import Clause, TextQuery
 from valkey_vector.record import Hit, Vector
 from valkey_vector.text_answering import answer_hybrid, answer_text
+from valkey_vector.vectors import check_vector
 
 __all__ = ["TextSearchableIndex"]
 
@@ -55,6 +56,8 @@ class TextSearchableIndex:
             with_vectors=with_vectors,
             with_payloads=with_payloads,
         )
+        if filter is not None:
+            as_filter(filter)  # what is wrong with it is said also where there is nothing to search
         return self._lifecycle.read(
             lambda engine: alone(engine, answer_text(self._lifecycle, engine, query)), list[Hit]()
         )
@@ -96,6 +99,9 @@ class TextSearchableIndex:
             with_vectors=with_vectors,
             with_payloads=with_payloads,
         )
+        check_vector(vector, None, "the query")
+        if filter is not None:
+            as_filter(filter)
         return self._lifecycle.read(
             lambda engine: alone(engine, answer_hybrid(self._lifecycle, engine, query)), list[Hit]()
         )

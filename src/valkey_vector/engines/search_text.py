@@ -29,7 +29,6 @@ from valkey_vector.filters.plan import (
     Words,
     all_of,
     complement,
-    selects,
 )
 from valkey_vector.text.bm25 import Clause, Matching, Place, Scored, Scorer, Statistics
 from valkey_vector.text.fields import IndexedText
@@ -45,6 +44,9 @@ _FIRST = 500
 
 _ROUND = 1_000
 """Documents that a further part of a query should bring, before it is seen whether it was the last."""
+
+_AT_ONCE = 5_000
+"""Documents whose words are brought in one reply; more come in pages, oldest first, which costs more for each."""
 
 _PARTS = 25
 """Clauses in such a part, which then fits into a query as a rule."""
@@ -118,7 +120,8 @@ class TextSearch:
         if page and commands.total(page[0]) <= _FIRST:
             collected.take(engine.rows(page[0]))
         elif matching.every:
-            yield from engine.selecting(candidates, matching.fields, None, collected.take)
+            expected = commands.total(page[0]) if page else _AT_ONCE + 1
+            yield from self._collecting(candidates, collected, expected)
         else:
             yield from self._by_weight(plan, asked, collected)
         return collected.best(), replies
@@ -132,14 +135,27 @@ class TextSearch:
             chosen = [remaining.pop()[1]]
             expected = asked.expected(chosen[0])
             while remaining and len(chosen) < _PARTS:
-                expected += asked.expected(remaining[-1][1])
-                if expected > _ROUND:
+                more = asked.expected(remaining[-1][1])
+                if expected + more > _ROUND:
                     break
+                expected += more
                 chosen.append(remaining.pop()[1])
             candidates = self._fitting(plan, Matching(tuple(chosen), every=False))
-            yield from self._engine.selecting(candidates, matching.fields, None, collected.take)
+            yield from self._collecting(candidates, collected, expected)
             if collected.least() > sum(bound for bound, _ in remaining):
                 return
+
+    def _collecting(self, candidates: Plan, collected: _Collected, expected: int) -> Steps[None]:
+        """Score all documents that a plan selects: brought at once, or if they may be too many, in pages."""
+        engine, fields = self._engine, collected.scorer.matching.fields
+        queries = engine.queries(candidates)
+        if len(queries) == 1 and expected <= _AT_ONCE:
+            command = commands.page_command(engine.entry, queries[0], fields, _AT_ONCE, sort=False)
+            (reply,) = yield Ask([command])
+            if commands.total(reply) <= _AT_ONCE:
+                collected.take(engine.rows(reply))
+                return
+        yield from engine.selecting(candidates, fields, None, collected.take)
 
     def _fitting(self, plan: Plan, matching: Matching) -> Plan:
         """What the server can select of the documents that match, or a superset. The plan itself always holds."""
@@ -192,8 +208,10 @@ class TextSearch:
         plan = Words(place.field, place.words)
         if self._engine.fits(plan):
             return (yield from self._engine.counting(plan))
+        wanted = frozenset(place.words)
         pages = self._engine.select(Everything(), [place.field])
-        return sum(selects(plan, row.fields) for page in pages for row in page)
+        texts = (row.fields.get(place.field, b"") for page in pages for row in page)
+        return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
 
     def _length(self, text: IndexedText, stamp: object) -> Steps[float]:
         """How many words a text has in all documents together."""

@@ -68,8 +68,8 @@ class Analyzer:
         self._cuts: Mapping[int, str | None] = _Cuts(settings.punctuation)
         self._own_punctuation = settings.punctuation is not None
         self._stems: dict[str, str] = {}
-        self._stemmer: Any = None
-        self._lock = threading.Lock()
+        # Each thread has its stemmer, which keeps its state in itself; a lock would not survive a fork.
+        self._own = threading.local()
         self._stop_words = frozenset(
             part for word in settings.left_out for part in self.all_words(word)
         )
@@ -101,14 +101,14 @@ class Analyzer:
     def _stem(self, word: str) -> str:
         if not self._settings.stem or len(word) < self._settings.min_stem_size:
             return word
-        with self._lock:  # the stemmer keeps its state in itself
-            if self._stemmer is None:
-                self._stemmer = _stemmer(self._settings.language)
-            # A stemmer may leave nothing, or (Turkish, Nepali) what is to be without case.
-            stem = _folded(self._stemmer.stemWord(word)).replace(" ", "") or word
-            if len(self._stems) >= _KEPT_STEMS:
-                self._stems.clear()
-            self._stems[word] = stem
+        stemmer = getattr(self._own, "stemmer", None)
+        if stemmer is None:
+            stemmer = self._own.stemmer = _stemmer(self._settings.language)
+        # A stemmer may leave nothing, or (Turkish, Nepali) what is to be without case.
+        stem = _folded(stemmer.stemWord(word)).replace(" ", "") or word
+        if len(self._stems) >= _KEPT_STEMS:
+            self._stems = {}
+        self._stems[word] = stem
         return stem
 
 
