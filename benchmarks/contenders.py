@@ -59,7 +59,7 @@ class CoreIndex:
     name = "core"
 
     def __init__(self, url: str, engine: str, algorithm: Hnsw | Flat) -> None:
-        schema = Schema(algorithm=algorithm, text=None)
+        schema = Schema(algorithm=algorithm)
         self._index = Index.open("bench_core", url=url, engine=engine, schema=schema)  # type: ignore[arg-type]
         self._index.drop()
 
@@ -115,7 +115,7 @@ class LangChainStore:
             index_name="bench_langchain",
             url=self._url,
             engine=self._engine,  # type: ignore[arg-type]
-            schema=Schema(algorithm=self._algorithm, text=None),
+            schema=Schema(algorithm=self._algorithm),
         )
         ids = [f"d{number}" for number in range(len(corpus.texts))]
         self._store.add_texts(corpus.texts, corpus.metadatas, ids=ids)
@@ -167,7 +167,7 @@ class RawGlide:
     def prepare(self, corpus: Corpus) -> None:
         """Encode all documents and commands, which a raw user would have to do somehow."""
         dimension = corpus.vectors.shape[1]
-        schema = Schema(dimension=dimension, algorithm=self._algorithm, text=None)
+        schema = Schema(dimension=dimension, algorithm=self._algorithm)
         self._entry = CatalogEntry(
             "bench_raw", "00000000", "search", schema, None, {("number", "number"): 0}
         )

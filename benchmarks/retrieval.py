@@ -50,7 +50,13 @@ def measure(url: str, engine: str, folder: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     with (
         Connection.open(url) as connection,
-        Index.open("retrieval", connection=connection, dimension=dimension, engine=engine) as index,  # type: ignore[arg-type]
+        Index.open(
+            "retrieval",
+            connection=connection,
+            dimension=dimension,
+            engine=engine,
+            full_text=True,  # type: ignore[arg-type]
+        ) as index,
     ):
         index.drop()
         index.upsert(

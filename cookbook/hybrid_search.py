@@ -125,7 +125,7 @@ def main() -> None:
 
     name = f"hybrid-{uuid.uuid4().hex[:8]}"
     url = arguments.url or "embedded://"
-    with Index.open(name, url=url, dimension=collection.vectors.shape[1]) as index:
+    with Index.open(name, url=url, dimension=collection.vectors.shape[1], full_text=True) as index:
         try:
             index.upsert(
                 Record(id=id, content=text, vector=vector)

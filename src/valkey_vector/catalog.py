@@ -206,7 +206,7 @@ class Catalog:
             ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
         described = schema.to_dict()
-        parts = ("dimension", "fields", "numeric_slots", "text", "vectors")
+        parts = ("dimension", "fields", "numeric_slots", "full_text", "vectors")
         layout = {part: described[part] for part in parts if described.get(part) is not None}
         fields = [
             json.dumps(layout, sort_keys=True),
@@ -263,8 +263,7 @@ class Catalog:
             name=self._name,
             generation=fields["generation"],
             engine="native" if fields["engine"] == "native" else "search",
-            # One from before there was text search has no text, and does without.
-            schema=Schema.from_dict({"text": None, **json.loads(fields["schema"])}),
+            schema=Schema.from_dict(json.loads(fields["schema"])),
             embedding_model=fields.get("embedding_model"),
             slots=slots,
         )

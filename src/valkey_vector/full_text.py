@@ -75,13 +75,29 @@ class FullText:
         return ENGLISH_STOP_WORDS if self.language == "english" else ()
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> FullText:
-        """The settings that ``dataclasses.asdict`` gives.
+    def of(cls, source: FullText | bool | Mapping[str, Any] | None) -> FullText | None:
+        """What True (the default settings), False or None (no full text) or a dict of settings stands for.
 
         Raises:
-            ConfigurationError: a setting is unknown or not acceptable.
+            ConfigurationError: a setting is unknown or not acceptable, or it is none of these.
         """
-        check_known("text", settings, {field.name for field in fields(cls)})
+        match source:
+            case None | False:
+                return None
+            case True:
+                return cls()
+            case FullText():
+                return source
+            case Mapping():
+                return cls._from_settings(source)
+            case _:
+                raise ConfigurationError(
+                    f"full_text must be True, False, a FullText or a dict of its settings, not {source!r}"
+                )
+
+    @classmethod
+    def _from_settings(cls, settings: Mapping[str, Any]) -> FullText:
+        check_known("full_text", settings, {field.name for field in fields(cls)})
         values = dict(settings)
         if isinstance(values.get("stop_words"), list):
             values["stop_words"] = tuple(values["stop_words"])

@@ -13,6 +13,7 @@ from valkey_vector.concurrency import offload
 from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError
+from valkey_vector.full_text import FullText
 from valkey_vector.index_aggregating import AggregatingIndex
 from valkey_vector.index_reading import ReadableIndex
 from valkey_vector.index_text import TextSearchableIndex
@@ -48,6 +49,7 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex)
         algorithm: Algorithm | str | None = None,
         schema: Schema | Mapping[str, Any] | str | Path | None = None,
         engine: EngineChoice = "auto",
+        full_text: FullText | bool | None = None,
         embedding_model: str | None = None,
         must_exist: bool = False,
     ) -> Index:
@@ -62,6 +64,8 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex)
             algorithm: `Hnsw` (default for a new index) or `Flat`, or its name.
             schema: all settings at once, as a `Schema`, a dict or a YAML file.
             engine: ``auto``, or insist on ``search`` or ``native``.
+            full_text: index the words of a new index's texts, for text and hybrid search: True, or how. Takes about twice
+                the texts' size on the server, and time to write.
             embedding_model: recorded with a new index; opening it for another model is an error.
             must_exist: raise now if there is no such index.
 
@@ -75,7 +79,9 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex)
             raise ConfigurationError(f"engine must be 'auto', 'search' or 'native', not {engine!r}")
         if connection is not None and url is not None:
             raise ConfigurationError("give url or connection, not both")
-        full = Schema.of(schema, dimension=dimension, metric=metric, algorithm=algorithm)
+        full = Schema.of(
+            schema, dimension=dimension, metric=metric, algorithm=algorithm, full_text=full_text
+        )
         asked = {
             "dimension": full.dimension is not None,
             "metric": metric is not None or schema is not None,
@@ -84,7 +90,7 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex)
             "fields": schema is not None,
             "numeric_slots": schema is not None,
             "vectors": schema is not None,
-            "text": schema is not None,
+            "full_text": full_text is not None or schema is not None,
             "engine": engine != "auto",
             "embedding_model": embedding_model is not None,
         }

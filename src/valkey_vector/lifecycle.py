@@ -25,7 +25,7 @@ from valkey_vector.errors import (
     IndexNotFoundError,
     ServerError,
 )
-from valkey_vector.schema import MAIN_VECTOR, Metric, Schema, TextField
+from valkey_vector.schema import MAIN_VECTOR, Metric, Schema
 
 __all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
 
@@ -226,10 +226,8 @@ class Lifecycle:
                 engine = self.request.engine
         if engine == "search":
             capabilities.require(Feature.SEARCH)
-            if any(isinstance(field, TextField) for field in schema.fields):
+            if schema.full_text is not None:
                 capabilities.require(Feature.TEXT)
-            if not capabilities.text:
-                schema = replace(schema, text=None)
         return self._catalog.create(schema, engine, self.request.embedding_model)
 
     def _compare(self, entry: CatalogEntry) -> None:
@@ -243,12 +241,10 @@ class Lifecycle:
             "fields": (found.fields, asked.fields),
             "numeric_slots": (found.numeric_slots, asked.numeric_slots),
             "vectors": (found.vectors, asked.vectors),
+            "full_text": (found.full_text, asked.full_text),
             "engine": (entry.engine, self.request.engine),
             "embedding_model": (entry.embedding_model, self.request.embedding_model),
         }
-        # An index without text works as before; a search for text says what to do about it.
-        if found.text is not None:
-            pairs["text"] = (found.text, asked.text)
         differences = {
             name: pair
             for name, pair in pairs.items()

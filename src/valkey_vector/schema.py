@@ -158,8 +158,8 @@ class Schema:
         numeric_slots: numeric fields kept ready for undeclared numbers and dates, 0 to 64. Each key that holds
             such takes one when it first appears. Keys beyond are still filtered exactly, only slower.
         vectors: further vectors that a record may have, each searched by itself.
-        text: how contents and declared `TextField`s are indexed for text and hybrid search; None
-            leaves them out, which saves about twice the texts' size on the server.
+        full_text: how contents and declared `TextField`s are indexed for text and hybrid search. None leaves them out:
+            their words take about twice the texts' size on the server, and time to write. A `TextField` turns it on.
     """
 
     dimension: int | None = None
@@ -168,7 +168,7 @@ class Schema:
     fields: tuple[DeclaredField, ...] = ()
     numeric_slots: int = 10
     vectors: tuple[VectorField, ...] = ()
-    text: FullText | None = field(default_factory=FullText)
+    full_text: FullText | None = None
 
     def __post_init__(self) -> None:
         if self.dimension is not None:
@@ -176,8 +176,8 @@ class Schema:
         check_range("numeric_slots", self.numeric_slots, 0, 64)
         # Names are understood by `of`; here they would go unnoticed until first use.
         _check_comparison(self.metric, self.algorithm)
-        if not isinstance(self.text, FullText | None):
-            raise ConfigurationError(f"text must be FullText or None, not {self.text!r}")
+        if not isinstance(self.full_text, FullText | None):
+            raise ConfigurationError(f"full_text must be FullText or None, not {self.full_text!r}")
         object.__setattr__(self, "vectors", tuple(self.vectors))
         names = [MAIN_VECTOR]
         for vector in self.vectors:
@@ -189,6 +189,8 @@ class Schema:
         for declared in self.fields:
             if not isinstance(declared, DeclaredField):
                 raise ConfigurationError(f"{declared!r} is no declared field")
+            if isinstance(declared, TextField) and self.full_text is None:
+                object.__setattr__(self, "full_text", FullText())
         paths = [field.path for field in self.fields]
         for path in paths:
             if not isinstance(path, str) or not path:
@@ -204,6 +206,7 @@ class Schema:
         dimension: int | None = None,
         metric: Metric | str | None = None,
         algorithm: Algorithm | str | None = None,
+        full_text: FullText | bool | None = None,
     ) -> Schema:
         """A schema from Python, a dict or a YAML file, with single settings laid over it.
 
@@ -212,6 +215,7 @@ class Schema:
             dimension: overrides the source's, if given.
             metric: likewise.
             algorithm: likewise.
+            full_text: likewise; True for the default settings, False for none.
 
         Raises:
             ConfigurationError: a setting is unknown or out of range; names it.
@@ -235,6 +239,8 @@ class Schema:
             schema = replace(schema, metric=Metric.parse(metric))
         if algorithm is not None:
             schema = replace(schema, algorithm=_algorithm(algorithm))
+        if full_text is not None:
+            schema = replace(schema, full_text=FullText.of(full_text))
         return schema
 
     @classmethod
@@ -245,7 +251,7 @@ class Schema:
             ConfigurationError: a setting is unknown or out of range; names it.
         """
         known = {
-            "dimension", "metric", "algorithm", "fields", "numeric_slots", "vectors", "text",
+            "dimension", "metric", "algorithm", "fields", "numeric_slots", "vectors", "full_text",
         }  # fmt: skip
         check_known("schema", settings, known)
         values = dict(settings)
@@ -259,8 +265,8 @@ class Schema:
             if not isinstance(values["vectors"], list | tuple):
                 raise ConfigurationError(f"vectors must be a list, not {values['vectors']!r}")
             values["vectors"] = tuple(map(_vector_field, values["vectors"]))
-        if isinstance(values.get("text"), Mapping):
-            values["text"] = FullText.from_dict(values["text"])
+        if "full_text" in values:
+            values["full_text"] = FullText.of(values["full_text"])
         return cls(**values)
 
     @classmethod
@@ -296,7 +302,7 @@ class Schema:
             "numeric_slots": self.numeric_slots,
             # Left out where there are none: so the record of an index has it from before there were any.
             **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
-            "text": None if self.text is None else asdict(self.text),
+            **({"full_text": asdict(self.full_text)} if self.full_text else {}),
         }
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import re
@@ -39,7 +38,6 @@ from valkey_vector import (
     UnsupportedFeatureError,
     Weighted,
 )
-from valkey_vector.catalog import Catalog
 from valkey_vector.engines import search as search_engine
 from valkey_vector.engines import search_text
 
@@ -53,6 +51,18 @@ DOCUMENTS = {
     "7": "naïve straße",
     "8": "state-of-the-art",
 }
+
+
+@pytest.fixture
+def open_index(open_index: Callable[..., Index]) -> Callable[..., Index]:
+    """Opens indexes with full text, unless a schema says otherwise."""
+
+    def opened(suffix: str = "", **settings: Any) -> Index:
+        return open_index(
+            suffix, **({} if "schema" in settings else {"full_text": True}), **settings
+        )
+
+    return opened
 
 
 @pytest.fixture
@@ -251,7 +261,7 @@ def test_a_large_index_is_searched_completely(
         f"r{n:04}": " ".join(chosen.choices(words, weights, k=chosen.randint(1, 12)))
         for n in range(1_800)
     }
-    index = open_index(schema=Schema(dimension=4, text=FullText(offsets=offsets)))
+    index = open_index(schema=Schema(dimension=4, full_text=FullText(offsets=offsets)))
     index.upsert(
         Record(id=id, content=text, metadata={"n": int(id[1:])}) for id, text in texts.items()
     )
@@ -513,7 +523,7 @@ def test_searches_take_as_few_round_trips_as_promised(
 
 
 def test_an_index_made_without_text_says_what_to_do(open_index: Callable[..., Index]) -> None:
-    index = open_index(schema=Schema(dimension=4, text=None))
+    index = open_index(schema=Schema(dimension=4, full_text=None))
     index.upsert([Record(id="1", content="fox", vector=[1, 0, 0, 0])])
     assert ids(index.search([1, 0, 0, 0])) == ["1"]
     searches: list[Callable[[], list[Hit]]] = [
@@ -527,29 +537,20 @@ def test_an_index_made_without_text_says_what_to_do(open_index: Callable[..., In
     assert b"words" not in stored
 
 
-def test_an_index_from_before_there_was_text_works_as_before(
+def test_an_index_without_full_text_is_not_opened_with_it(
     open_index: Callable[..., Index],
 ) -> None:
-    index = open_index(schema=Schema(dimension=4, text=None))
-    index.upsert([Record(id="1", content="fox", vector=[1, 0, 0, 0])])
-    key = Catalog(index.connection, index.name).key
-    schema = json.loads(index.connection.execute("HGET", key, "schema"))
-    del schema["text"]
-    index.connection.execute("HSET", key, "schema", json.dumps(schema))
-    # Whatever of today's defaults it is opened with.
-    for again in (open_index(), open_index(schema=Schema(dimension=4))):
-        again.upsert([Record(id="2", content="dog", vector=[0, 1, 0, 0], metadata={"n": 1})])
-        assert ids(again.search([1, 0, 0, 0], filter=F("n") == 1)) == ["2"]
-        with pytest.raises(ConfigurationError, match="older version"):
-            again.search_text("fox")
+    open_index(schema=Schema(dimension=4)).create()
+    with pytest.raises(IndexMismatchError, match="full_text"):
+        open_index().count()
 
 
 def test_an_index_is_not_opened_with_other_settings_of_text(
     open_index: Callable[..., Index],
 ) -> None:
     open_index().create()
-    with pytest.raises(IndexMismatchError, match="text"):
-        open_index(schema=Schema(dimension=4, text=FullText(language="german"))).count()
+    with pytest.raises(IndexMismatchError, match="full_text"):
+        open_index(schema=Schema(dimension=4, full_text=FullText(language="german"))).count()
 
 
 def test_a_server_without_text_says_which_version_has_it(

@@ -51,7 +51,7 @@ def indexes(
     urls: dict[str, str], index_name: str
 ) -> Iterator[dict[Literal["native", "search"], Index]]:
     opened: dict[Literal["native", "search"], Index] = {
-        engine: Index.open(index_name, dimension=2, url=urls[engine], engine=engine)
+        engine: Index.open(index_name, dimension=2, url=urls[engine], engine=engine, full_text=True)
         for engine in ("native", "search")
     }
     yield opened

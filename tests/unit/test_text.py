@@ -92,8 +92,8 @@ def test_short_words_and_unstemmed_fields_stay_as_they_are() -> None:
     assert values == [
         "words", "running dogs", "length", "2", "stems", "run dog", "words_title", "running", "length_title", "1",
     ]  # fmt: skip
-    assert indexed_texts(Schema(text=None)) == ()
-    assert text_values(Schema(text=None), "text", {}) == []
+    assert indexed_texts(Schema()) == ()
+    assert text_values(Schema(), "text", {}) == []
 
 
 @given(
@@ -149,14 +149,18 @@ def test_settings_of_text_survive_a_dict() -> None:
     text = FullText(
         language="german", stop_words=("und",), punctuation=".", stem=False, offsets=True
     )
-    schema = Schema(text=text, fields=(TextField("title", stem=False),))
+    schema = Schema(full_text=text, fields=(TextField("title", stem=False),))
     assert Schema.from_dict(schema.to_dict()) == schema
-    assert Schema.from_dict(Schema(text=None).to_dict()).text is None
-    assert Schema.from_dict({}).text == FullText()
+    assert Schema.from_dict(Schema().to_dict()).full_text is None
+    assert Schema.from_dict({}).full_text is None
+    assert Schema.from_dict({"full_text": True}).full_text == FullText()
+    assert Schema.of(None, full_text=True).full_text == FullText()
+    assert Schema.of(Schema(full_text=text), full_text=False).full_text is None
+    assert Schema(fields=(TextField("title"),)).full_text == FullText()
     with pytest.raises(ConfigurationError, match="stopwords"):
-        Schema.from_dict({"text": {"stopwords": []}})
+        Schema.from_dict({"full_text": {"stopwords": []}})
     with pytest.raises(ConfigurationError, match="FullText"):
-        Schema(text=True)  # type: ignore[arg-type]
+        Schema(full_text=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

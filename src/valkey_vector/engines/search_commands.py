@@ -54,9 +54,9 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
     command += ["PREFIX", "1", entry.prefix]
     texts = indexed_texts(schema)
-    if schema.text is not None:
+    if schema.full_text is not None:
         command += ["STOPWORDS", "0"]
-        command += [] if schema.text.offsets else ["NOOFFSETS"]
+        command += [] if schema.full_text.offsets else ["NOOFFSETS"]
     command += ["SCHEMA"]
     for vector in schema.vector_fields:
         command += _vector(vector)

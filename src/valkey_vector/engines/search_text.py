@@ -128,8 +128,7 @@ class TextSearch:
 
     def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> Steps[None]:
         """Score documents with the weightiest parts of the query first, and stop when the others cannot matter."""
-        scorer, matching = collected.scorer, collected.scorer.matching
-        bounds = sorted(scorer.bounds(), key=lambda pair: pair[0])
+        bounds = sorted(collected.scorer.bounds(), key=lambda pair: pair[0])
         remaining = [(bound, clause) for bound, clause in bounds if asked.expected(clause)]
         while remaining:
             chosen = [remaining.pop()[1]]
@@ -174,7 +173,7 @@ class TextSearch:
 
     def _joined(self, plan: Plan, matching: Matching) -> Plan | None:
         """Both as one plan, if the server can be asked for it."""
-        text = self._engine.entry.schema.text
+        text = self._engine.entry.schema.full_text
         wanted = matching.plan(phrases=text is not None and text.offsets)
         joined = all_of([plan, wanted])
         return joined if self._engine.fits(joined) else None

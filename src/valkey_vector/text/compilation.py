@@ -41,13 +41,14 @@ def compile_text(
         ConfigurationError: the index was made without text.
         InvalidInputError: a field is not a text of the index.
     """
-    if schema.text is None:
+    if schema.full_text is None:
         raise ConfigurationError(
-            f"index {index!r} was made without text (by an older version, with Schema(text=None), or on a server "
-            "without text search), and an index cannot be altered: make it anew and write its records again "
-            "to search their texts"
+            f"the texts of index {index!r} cannot be searched: it was made without full_text=True, and an index cannot "
+            "be altered. Make it anew with full_text=True, and write its records again"
         )
-    compiler = _Compiler(analyzer(schema.text), indexed_texts(schema), fields, index, vocabulary)
+    compiler = _Compiler(
+        analyzer(schema.full_text), indexed_texts(schema), fields, index, vocabulary
+    )
     if isinstance(text, str):
         words = Counter(compiler.analyzer.words(text))
         clauses = [compiler.word(word, count) for word, count in words.items()]

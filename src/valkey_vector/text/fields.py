@@ -42,12 +42,12 @@ class IndexedText:
 
 def indexed_texts(schema: Schema) -> tuple[IndexedText, ...]:
     """The texts that documents of a schema are searched by; none if it leaves text out."""
-    if schema.text is None:
+    if schema.full_text is None:
         return ()
-    texts = [_indexed(CONTENT_FIELD, "", stem=schema.text.stem)]
+    texts = [_indexed(CONTENT_FIELD, "", stem=schema.full_text.stem)]
     for field in schema.fields:
         if isinstance(field, TextField):
-            stem = schema.text.stem and field.stem
+            stem = schema.full_text.stem and field.stem
             texts.append(_indexed(field.path, f"_{escape(field.path)}", stem=stem))
     return tuple(texts)
 
@@ -68,8 +68,8 @@ def text_values(schema: Schema, content: str | None, declared: dict[str, str]) -
     values: list[str] = []
     for field in indexed_texts(schema):
         text = declared.get(field.name) if field.words != "words" else content
-        if text and schema.text is not None:
-            values += _values(field, text, analyzer(schema.text))
+        if text and schema.full_text is not None:
+            values += _values(field, text, analyzer(schema.full_text))
     return values
 
 
