@@ -120,7 +120,9 @@ paths = st.sampled_from([*KEYS, NUMBER_KEY, TAG_KEY])
 
 
 def passes(record: Record, filter: Filter | None) -> bool:
-    return filter is None or matches(filter, record.metadata, id=record.id, content=record.content)
+    return filter is None or matches(
+        filter, record.metadata, id=record.id, content=record.content, parent=record.parent
+    )
 
 
 def check_path(
