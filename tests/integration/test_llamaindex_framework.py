@@ -17,6 +17,7 @@ from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.memory import Memory, VectorMemoryBlock
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import BaseNode, Document, ImageNode, TransformComponent
+from llama_index.core.storage.chat_store.sql import SQLAlchemyChatStore
 from llama_index.core.vector_stores.types import (
     FilterOperator,
     MetadataFilter,
@@ -284,6 +285,11 @@ async def test_a_memory_keeps_what_leaves_its_queue_in_the_store(stores: Stores)
     )
     for n in range(12):
         await memory.aput(ChatMessage(content=f"This is the message number {n} of a long talk."))
+    # The queue itself is LlamaIndex's own database in memory, which nothing else closes.
+    assert isinstance(memory.sql_store, SQLAlchemyChatStore)
+    engine = memory.sql_store._async_engine
+    assert engine is not None
+    await engine.dispose()
     stored = await stores.vectors.aget_nodes(filters=only("session_id", "s"))
     assert any("message number 0" in found.get_content() for found in stored)
 
