@@ -39,8 +39,6 @@ class FullText:
             punctuation or symbol, but for ``_``. With a set of your own, all others are parts of words.
         stem: whether ``run`` finds ``running``.
         min_stem_size: words with fewer characters are left as they are.
-        offsets: whether the server keeps the places of words, for it to find phrases among documents that have their
-            words. Costs memory there; without, the client does that.
     """
 
     language: str = "english"
@@ -48,7 +46,6 @@ class FullText:
     punctuation: str | None = None
     stem: bool = True
     min_stem_size: int = 4
-    offsets: bool = False
 
     def __post_init__(self) -> None:
         if self.language not in LANGUAGES:
@@ -63,9 +60,8 @@ class FullText:
         if self.punctuation is not None and not isinstance(self.punctuation, str):
             raise ConfigurationError(f"punctuation must be text, not {self.punctuation!r}")
         check_range("min_stem_size", self.min_stem_size, 1, 2**31 - 1)
-        for name, value in (("stem", self.stem), ("offsets", self.offsets)):
-            if not isinstance(value, bool):
-                raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+        if not isinstance(self.stem, bool):
+            raise ConfigurationError(f"stem must be True or False, not {self.stem!r}")
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -252,7 +252,10 @@ def test_a_sliding_time_to_live_begins_anew_with_each_hit(
     connection.execute("PEXPIRE", key, "1")
     time.sleep(0.05)
     assert cache.lookup(asked) is None
-    assert cache.count() == 0
+    deadline = time.monotonic() + 10
+    while cache.count():  # until the server has reclaimed it
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("asked", ["stored @0", "near @5"], ids=["exact", "semantic"])

@@ -234,7 +234,7 @@ def test_an_index_made_anew_by_another_is_opened_again(
 def test_a_list_is_needed(index: Index) -> None:
     with pytest.raises(InvalidInputError, match="list"):
         index.search_many(CountQuery())  # type: ignore[call-overload]
-    with pytest.raises(InvalidInputError, match="VectorQuery, FilterQuery or CountQuery"):
+    with pytest.raises(InvalidInputError, match="HybridQuery, FilterQuery or CountQuery"):
         index.query("text")  # type: ignore[call-overload]
 
 

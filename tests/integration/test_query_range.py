@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from dialect_guard import check
 from round_trips import CommandLog
+from servers import Server, start_server
 from valkey_vector import (
     F,
     Filter,
@@ -39,6 +40,22 @@ FILTERS: dict[str, tuple[Filter | None, Callable[[int], bool]]] = {
     "nothing": (F("n") < -1, lambda n: False),
     "no filter value": (F("n").in_([]), lambda n: False),
 }
+
+
+@pytest.fixture(scope="module")
+def redisearch() -> Iterator[str]:
+    """A server that can stand in for Valkey-Search 1.3, whose syntax for ranges it has."""
+    with start_server(search=True) as server:
+        yield server.url
+
+
+@pytest.fixture
+def server_url(request: pytest.FixtureRequest, engine_name: str) -> str:
+    if request.node.get_closest_marker("wrong_dialect"):
+        url: str = request.getfixturevalue("redisearch")
+        return url
+    server: Server = request.getfixturevalue(f"{engine_name}_server")
+    return server.url
 
 
 def record(n: int) -> Record:
@@ -208,7 +225,7 @@ def _creation(index: Index) -> list[Any]:
 def test_pages_of_a_range_lose_nothing(
     open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkey_vector.engines.search_reading._PAGE", 40)
+    monkeypatch.setattr("valkey_vector.engines.search_reading.PAGE", 40)
     index = open_index(metric="L2", algorithm="FLAT", dimension=DIMENSION)
     index.upsert([record(n) for n in range(300)])
     engine: Any = index._lifecycle.existing()

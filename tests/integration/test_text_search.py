@@ -38,8 +38,7 @@ from valkey_vector import (
     UnsupportedFeatureError,
     Weighted,
 )
-from valkey_vector.engines import search as search_engine
-from valkey_vector.engines import search_text
+from valkey_vector.engines import search_reading, search_text
 
 DOCUMENTS = {
     "1": "The quick brown fox jumps over the lazy dog",
@@ -203,8 +202,9 @@ def test_both_engines_give_the_same_hits_to_the_last_bit(
 ) -> None:
     texts = passages()
     answered = []
+    settings: dict[str, Any] = {"dimension": 4, "full_text": True}
     for engine, server in (("native", native_server), ("search", search_server)):
-        with Index.open(index_name, dimension=4, url=server.url, engine=engine) as index:  # type: ignore[arg-type]
+        with Index.open(index_name, url=server.url, engine=engine, **settings) as index:  # type: ignore[arg-type]
             chosen = random.Random(5)
             index.upsert(
                 Record(id=id, content=text, vector=[chosen.random() for _ in range(4)])
@@ -241,12 +241,10 @@ def test_both_engines_give_the_same_hits_to_the_last_bit(
 # Complete
 
 
-@pytest.mark.parametrize("offsets", [False, True])
 def test_a_large_index_is_searched_completely(
     open_index: Callable[..., Index],
     commands: CommandLog,
     engine_name: str,
-    offsets: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen = random.Random(6)
@@ -261,7 +259,7 @@ def test_a_large_index_is_searched_completely(
         f"r{n:04}": " ".join(chosen.choices(words, weights, k=chosen.randint(1, 12)))
         for n in range(1_800)
     }
-    index = open_index(schema=Schema(dimension=4, full_text=FullText(offsets=offsets)))
+    index = open_index(schema=Schema(dimension=4, full_text=FullText()))
     index.upsert(
         Record(id=id, content=text, metadata={"n": int(id[1:])}) for id, text in texts.items()
     )
@@ -301,7 +299,7 @@ def test_a_prefix_stands_for_more_words_than_a_server_expands(
     index: Index, pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With one piece, more words than all queries together can hold.
-    monkeypatch.setattr(search_engine, "_PIECES", pieces)
+    monkeypatch.setattr(search_reading, "_PIECES", pieces)
     index.upsert(Record(id=f"r{n:04}", content=f"prefix{n} other") for n in range(1_500))
     assert len(index.search_text((Prefix("prefix"),), k=5_000)) == 1_500
     assert len(index.search_text((Fuzzy("prefix", distance=3),), k=5_000)) == 1_000
@@ -531,7 +529,7 @@ def test_an_index_made_without_text_says_what_to_do(open_index: Callable[..., In
         lambda: index.search_hybrid([1, 0, 0, 0], "fox"),
     ]
     for search in searches:
-        with pytest.raises(ConfigurationError, match="make it anew"):
+        with pytest.raises(ConfigurationError, match="Make it anew"):
             search()
     stored = index.connection.execute("HKEYS", f"{index.name}:1")
     assert b"words" not in stored
@@ -566,6 +564,10 @@ def test_a_server_without_text_says_which_version_has_it(
             index.search_text("fox")
         with pytest.raises(UnsupportedFeatureError, match=r"Valkey-Search 1\.2"):
             index.search_hybrid([1, 0, 0, 0], "fox")
+        with pytest.raises(UnsupportedFeatureError, match=r"Valkey-Search 1\.2"):
+            Index.open(
+                f"{index_name}c", connection=connection, dimension=4, full_text=True
+            ).create()
         titled = Schema(dimension=4, fields=(TextField("title"),))
         with pytest.raises(UnsupportedFeatureError, match=r"Valkey-Search 1\.2"):
             Index.open(
@@ -590,12 +592,13 @@ def test_documents_move_from_one_engine_to_the_other_with_their_words(
     search_server: Any, index_name: str
 ) -> None:
     with Connection.open(search_server.url) as connection:
-        native = Index.open(index_name, dimension=4, connection=connection, engine="native")
+        settings: dict[str, Any] = {"dimension": 4, "connection": connection, "full_text": True}
+        native = Index.open(index_name, engine="native", **settings)
         native.upsert(Record(id=id, content=text) for id, text in DOCUMENTS.items())
         queries: list[Any] = ["quick fox", (Prefix("ci"), Fuzzy("fix"))]
         before = [native.search_text(query, k=9) for query in queries]
         native.drop(documents=False)
-        search = Index.open(index_name, dimension=4, connection=connection, engine="search")
+        search = Index.open(index_name, engine="search", **settings)
         search.create()
         search.wait_until_indexed()
         assert [search.search_text(query, k=9) for query in queries] == before

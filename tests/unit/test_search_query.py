@@ -21,15 +21,13 @@ from valkey_vector.filters.plan import (
 LIMITS = QueryLimits(bytes=10_112, terms=1000)
 
 
-def test_words_are_alternatives_and_a_phrase_is_quoted() -> None:
+def test_words_are_alternatives() -> None:
     assert query_text(Words("stems", ("fox", "naïve"))) == "(@stems:fox | @stems:naïve)"
-    assert query_text(Words("words", ("new", "york"), phrase=True)) == '@words:"new york"'
 
 
-def test_words_of_a_field_are_gathered_and_phrases_are_not() -> None:
-    phrase = Words("w", ("c", "d"), phrase=True)
-    joined = any_of([Words("w", ("a",)), Words("s", ("a",)), phrase, Words("w", ("b", "a"))])
-    assert joined == any_of([Words("w", ("a", "b")), Words("s", ("a",)), phrase])
+def test_words_of_a_field_are_gathered() -> None:
+    joined = any_of([Words("w", ("a",)), Words("s", ("a",)), Words("w", ("b", "a"))])
+    assert joined == any_of([Words("w", ("a", "b")), Words("s", ("a",))])
     assert plan_fields(joined) == ("w", "s")
 
 
@@ -38,9 +36,6 @@ def test_words_of_a_field_are_gathered_and_phrases_are_not() -> None:
     [
         (Words("w", ("b", "x")), True),
         (Words("w", ("ab",)), False),
-        (Words("w", ("b", "c"), phrase=True), True),
-        (Words("w", ("c", "b"), phrase=True), False),
-        (Words("w", ("a", "c"), phrase=True), False),
         (Words("v", ("a",)), False),
         (Complement(Words("w", ("a",))), False),
     ],

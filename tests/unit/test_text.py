@@ -137,7 +137,6 @@ def test_a_vocabulary_finds_all_words_that_begin_so_or_are_near(
         ({"punctuation": 1}, "punctuation"),
         ({"min_stem_size": 0}, "min_stem_size"),
         ({"stem": 1}, "stem"),
-        ({"offsets": None}, "offsets"),
     ],
 )
 def test_settings_of_text_are_checked(settings: dict[str, object], named: str) -> None:
@@ -146,9 +145,7 @@ def test_settings_of_text_are_checked(settings: dict[str, object], named: str) -
 
 
 def test_settings_of_text_survive_a_dict() -> None:
-    text = FullText(
-        language="german", stop_words=("und",), punctuation=".", stem=False, offsets=True
-    )
+    text = FullText(language="german", stop_words=("und",), punctuation=".", stem=False)
     schema = Schema(full_text=text, fields=(TextField("title", stem=False),))
     assert Schema.from_dict(schema.to_dict()) == schema
     assert Schema.from_dict(Schema().to_dict()).full_text is None

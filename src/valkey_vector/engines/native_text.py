@@ -44,7 +44,7 @@ class TextScores:
         self._scorer = scorer
         self._now = now
         matching = scorer.matching
-        self._rows = replica.rows(all_of([plan, matching.plan(phrases=False)]), now)
+        self._rows = replica.rows(all_of([plan, matching.plan()]), now)
         # Arrays over all rows: gathering from them is cheaper than looking rows up.
         self._lengths = {
             text.name: replica.inverted(text.words).lengths(replica.size) for text in matching.texts
@@ -54,7 +54,7 @@ class TextScores:
     def sequences(self) -> list[str]:
         """The ids of records whose words must be seen, because the order of words counts."""
         wanted = [
-            sought.plan(phrases=False)
+            sought.plan()
             for clause in self._scorer.matching.clauses
             for sought in clause.sought
             if len(sought.places) > 1

@@ -242,9 +242,7 @@ class Replica:
                     inside &= values < high if high_open else values <= high
                     mask[np.frombuffer(column.rows, dtype=np.int64)[inside]] = True
                 return mask
-            case Words(field, words, phrase):
-                if phrase:  # decided later, by the words themselves
-                    return self._mask(AllOf(tuple(Words(field, (each,)) for each in words)), used)
+            case Words(field, words):
                 mask = np.zeros(used, dtype=np.bool_)
                 for word in words:
                     mask[self._inverted[field].rows(word)] = True

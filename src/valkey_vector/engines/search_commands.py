@@ -55,8 +55,7 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
     command += ["PREFIX", "1", entry.prefix]
     texts = indexed_texts(schema)
     if schema.full_text is not None:
-        command += ["STOPWORDS", "0"]
-        command += [] if schema.full_text.offsets else ["NOOFFSETS"]
+        command += ["STOPWORDS", "0", "NOOFFSETS"]
     command += ["SCHEMA"]
     for vector in schema.vector_fields:
         command += _vector(vector)

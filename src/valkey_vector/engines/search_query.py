@@ -52,9 +52,7 @@ def query_text(plan: Plan) -> str:
     match plan:
         case Tokens(tokens):
             return f"@{TAGS}:{{{'|'.join(tokens)}}}"
-        case Words(field, words, phrase):
-            if phrase:
-                return f'@{field}:"{" ".join(words)}"'
+        case Words(field, words):
             return "(" + " | ".join(f"@{field}:{word}" for word in words) + ")"
         case Range(field, low, high, low_open, high_open):
             bounds = f"{_bound(low, low_open)} {_bound(high, high_open)}"
@@ -111,7 +109,7 @@ def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
     match large:
         case Tokens(tokens):
             chunks = (Tokens(chunk) for chunk in _chunks(tokens, room, 1, len(tokens)))
-        case Words(field, words, False):
+        case Words(field, words):
             most = (limits.terms - _terms(rest)) // 2 - 2
             chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, most))
         case _:

@@ -173,9 +173,7 @@ class TextSearch:
 
     def _joined(self, plan: Plan, matching: Matching) -> Plan | None:
         """Both as one plan, if the server can be asked for it."""
-        text = self._engine.entry.schema.full_text
-        wanted = matching.plan(phrases=text is not None and text.offsets)
-        joined = all_of([plan, wanted])
+        joined = all_of([plan, matching.plan()])
         return joined if self._engine.fits(joined) else None
 
     def _statistics(self, asked: _Asked, replies: Sequence[Any]) -> Steps[Statistics]:

@@ -70,14 +70,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Records with at least one of the words in a text field (see `valkey_vector.text`).
-
-    As a phrase: with all of them next to each other, in this order.
-    """
+    """Records with at least one of the words in a text field (see `valkey_vector.text`)."""
 
     field: str
     words: tuple[str, ...]
-    phrase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,7 @@ def any_of(parts: Iterable[Plan]) -> Plan:
                     pass
                 case Tokens(names):
                     tokens.update(dict.fromkeys(names))
-                case Words(field, names, phrase=False):
+                case Words(field, names):
                     words.setdefault(field, {}).update(dict.fromkeys(names))
                 case _:
                     kept[piece] = None
@@ -194,11 +190,8 @@ def selects(plan: Plan, fields: Mapping[str, bytes]) -> bool:
             return not set(tokens).isdisjoint(fields.get(TAGS, b"").decode().split(","))
         case Range(field):
             return field in fields and plan.covers(float(fields[field]))
-        case Words(field, words, phrase):
-            stored = fields.get(field, b"").decode()
-            if phrase:
-                return f" {' '.join(words)} " in f" {stored} "
-            return not set(words).isdisjoint(stored.split())
+        case Words(field, words):
+            return not set(words).isdisjoint(fields.get(field, b"").decode().split())
         case Complement(part):
             return not selects(part, fields)
         case AllOf(parts):

@@ -75,20 +75,13 @@ class Sought:
         """The hash field it is sought in."""
         return self.places[0].field
 
-    def plan(self, *, phrases: bool) -> Plan:
+    def plan(self) -> Plan:
         """What documents must have for it; exact for a single place, otherwise a superset.
 
-        Args:
-            phrases: whether the server knows the places of words.
+        The order of words is seen to here: Valkey-Search 1.2.1 finds nothing for a phrase in one field that is followed by
+        a word in another.
         """
-        if phrases and self._is_plain_phrase:
-            return Words(self.field, tuple(place.words[0] for place in self.places), phrase=True)
         return all_of(any_of([_words(place)]) for place in self.places)
-
-    @property
-    def _is_plain_phrase(self) -> bool:
-        single = all(len(place.words) == 1 for place in self.places)
-        return len(self.places) > 1 and not self.slop and self.in_order and single
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +90,9 @@ class Clause:
 
     sought: tuple[Sought, ...]
 
-    def plan(self, *, phrases: bool) -> Plan:
+    def plan(self) -> Plan:
         """What documents must have to match it, or a superset."""
-        return any_of(sought.plan(phrases=phrases) for sought in self.sought)
+        return any_of(sought.plan() for sought in self.sought)
 
 
 @dataclass(frozen=True)
@@ -130,9 +123,9 @@ class Matching:
         """The hash fields needed to score a document."""
         return tuple(dict.fromkeys(one.field for each in self.clauses for one in each.sought))
 
-    def plan(self, *, phrases: bool) -> Plan:
+    def plan(self) -> Plan:
         """What documents must have to match, or a superset."""
-        parts = [clause.plan(phrases=phrases) for clause in self.clauses]
+        parts = [clause.plan() for clause in self.clauses]
         return all_of(parts) if self.every and parts else any_of(parts)
 
 
