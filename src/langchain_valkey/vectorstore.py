@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import EllipsisType, TracebackType
+from types import EllipsisType
 from typing import Any, Self
 
 from langchain_core.documents import Document
@@ -27,6 +27,7 @@ from valkey_vector import (
     WritePolicy,
 )
 from valkey_vector.arguments import FilterLike
+from valkey_vector.closing import Closing
 from valkey_vector.concurrency import offload
 from valkey_vector.lifecycle import EngineChoice
 from valkey_vector.schema import Algorithm
@@ -36,7 +37,7 @@ __all__ = ["ValkeyVectorStore"]
 _logger = logging.getLogger(__name__)
 
 
-class ValkeyVectorStore(SearchableStore):
+class ValkeyVectorStore(SearchableStore, Closing):
     """Documents on Valkey, found by similarity and metadata.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
@@ -357,32 +358,6 @@ class ValkeyVectorStore(SearchableStore):
     def close(self) -> None:
         """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
         self._index.close()
-
-    async def aclose(self) -> None:
-        """`close`, awaited."""
-        await self._index.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _log_wipe(self, count: int) -> None:
         _logger.warning(

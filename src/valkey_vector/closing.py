@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from valkey_vector.concurrency import offload
+
 __all__ = ["Closing"]
 
 
@@ -17,7 +19,7 @@ class Closing:
 
     async def aclose(self) -> None:
         """`close`, awaited."""
-        raise NotImplementedError
+        await offload(self.close)
 
     def __enter__(self) -> Self:
         return self

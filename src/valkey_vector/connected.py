@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from valkey_vector.closing import Closing
-from valkey_vector.concurrency import offload
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError
 
@@ -36,7 +35,3 @@ class Connected(Closing):
         """Let go of the connection, unless it was given."""
         if self._owns_connection:
             self._connection.close()
-
-    async def aclose(self) -> None:
-        """`close`, awaited."""
-        await offload(self.close)

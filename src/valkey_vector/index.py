@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from valkey_vector.asynchrony import twin
 from valkey_vector.attached.index import AttachedIndex
+from valkey_vector.closing import Closing
 from valkey_vector.concurrency import offload
 from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
@@ -25,7 +25,7 @@ from valkey_vector.waiting import wait_until_indexed
 __all__ = ["Index"]
 
 
-class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex):
+class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex, Closing):
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked
@@ -204,17 +204,6 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex)
         if self._owns_connection:
             self.connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"Index({self.name!r}, {self.connection!r})"
 
@@ -223,15 +212,3 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex)
     await_until_indexed = twin(wait_until_indexed)
     ainfo = twin(info)
     adrop = twin(drop)
-    aclose = twin(close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

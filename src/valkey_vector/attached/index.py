@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
-from types import TracebackType
 from typing import Any, Self
 
 from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k, check_limit
@@ -24,6 +23,7 @@ from valkey_vector.attached.documents import (
 from valkey_vector.attached.searching import AttachedSearch, Choice
 from valkey_vector.attached.server import describe_index
 from valkey_vector.catalog import Catalog, check_index_name
+from valkey_vector.closing import Closing
 from valkey_vector.connection import Connection
 from valkey_vector.errors import (
     ConfigurationError,
@@ -40,7 +40,7 @@ from valkey_vector.waiting import wait_until_indexed
 __all__ = ["AttachedIndex"]
 
 
-class AttachedIndex:
+class AttachedIndex(Closing):
     """An index of the server's search module, by its own attributes: for search, and for nothing else.
 
     Open one with `Index.attach`. Filters are on the index's attributes (``F("category") == "red"``) and on the key
@@ -192,17 +192,6 @@ class AttachedIndex:
         if self._owns_connection:
             self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"AttachedIndex({self._name!r}, {self._connection!r})"
 
@@ -215,18 +204,6 @@ class AttachedIndex:
     acount = twin(count)
     aget = twin(get)
     await_until_indexed = twin(wait_until_indexed)
-    aclose = twin(close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _vector_attribute(self, name: str | None) -> VectorAttribute:
         vectors = self._definition.vectors

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.asynchrony import twin
@@ -35,6 +34,7 @@ from valkey_vector.cache.settings import (
 )
 from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.cache.storage import Storage
+from valkey_vector.closing import Closing
 from valkey_vector.connection import Connection
 from valkey_vector.embedding import Embed, TextEmbedder
 from valkey_vector.errors import InvalidInputError, ServerError
@@ -51,7 +51,7 @@ __all__ = ["SemanticCache"]
 _Pairs = Iterable[tuple[str, str, bool]]
 
 
-class SemanticCache:
+class SemanticCache(Closing):
     """Answers of a slow or costly function of a prompt, kept on the server for prompts that mean the same.
 
     A prompt is looked up word for word first, which needs no embedding, then by the similarity of its embedding.
@@ -372,29 +372,6 @@ class SemanticCache:
     acount = twin(count)
     astats = twin(stats)
     areset_stats = twin(reset_stats)
-    aclose = twin(close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"SemanticCache({self.name!r}, threshold={self.threshold:g}, {self._index.connection!r})"

@@ -8,10 +8,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from valkey_vector.concurrency import offload
+from valkey_vector.closing import Closing
 from valkey_vector.connection.capabilities import (
     PROBES,
     Capabilities,
@@ -63,7 +62,7 @@ class _Resources:
             embedded.close()
 
 
-class Connection:
+class Connection(Closing):
     """One logical server: a standalone server, a cluster, or the private embedded server.
 
     Making one touches nothing: the first command connects (and starts the embedded server). It may
@@ -211,28 +210,6 @@ class Connection:
             self._closed = True
             self._resources.close()
         _open_connections.discard(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await offload(self.close)
 
     def __repr__(self) -> str:
         return f"Connection({self.settings.location!r})"
