@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.steps import Steps, alone
-from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or
+from valkey_vector.filters.ast import And, Equal, Filter, OneOf, sources_of
 from valkey_vector.filters.compilation import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Everything, Plan
@@ -44,7 +44,7 @@ class Selection:
         """The hash fields needed to check the residual."""
         if self.residual is None:
             return []
-        read = _sources(self.residual)
+        read = sources_of(self.residual)
         own = [(CONTENT, "content"), (PARENT, "parent")]
         return [METADATA, *(field for field, source in own if source in read)]
 
@@ -180,15 +180,3 @@ def _named_ids(filter: Filter) -> _Named | None:
             return None
         case _:
             return None
-
-
-def _sources(filter: Filter) -> set[str]:
-    """Where the fields are that a filter looks at."""
-    match filter:
-        case And(parts) | Or(parts):
-            return {source for part in parts for source in _sources(part)}
-        case Not(part):
-            return _sources(part)
-        case _:
-            field = getattr(filter, "field", None)
-            return set() if field is None else {field.source}

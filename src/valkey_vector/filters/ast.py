@@ -50,6 +50,7 @@ __all__ = [
     "Satisfies",
     "Source",
     "plain_key",
+    "sources_of",
 ]
 
 Source: TypeAlias = Literal["metadata", "id", "content", "parent"]
@@ -272,6 +273,19 @@ Predicate: TypeAlias = Equal | OneOf | Compare | Contains | Exists | Like | Sati
 
 Filter: TypeAlias = Always | Never | Predicate | And | Or | Not
 """Any node. Immutable; build it with `F` or from a framework's own dialect."""
+
+
+def sources_of(filter: Filter) -> set[Source]:
+    """Where the fields are that a filter looks at."""
+    match filter:
+        case Always() | Never():
+            return set()
+        case And(parts) | Or(parts):
+            return {source for part in parts for source in sources_of(part)}
+        case Not(part):
+            return sources_of(part)
+        case _:
+            return {filter.field.source}
 
 
 def plain_key(value: str | float) -> tuple[bool, bool, str | float]:

@@ -23,7 +23,7 @@ from typing import Any, Self, TypeAlias
 
 from valkey_vector.arguments import FilterLike, as_filter, check_limit
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.ast import And, Field, Filter, Not, Or, Source
+from valkey_vector.filters.ast import Field, Filter, Source, sources_of
 from valkey_vector.query.expressions import Expression, as_expression, items_of
 
 __all__ = [
@@ -318,21 +318,10 @@ def reads(step: Step) -> set[Source]:
         case Apply(_, expression):
             return {item.source for item in items_of(expression)} - {"metadata"}
         case Where(filter):
-            return _sources(filter) - {"metadata"}
+            return sources_of(filter) - {"metadata"}
         case _:
             return set()
 
 
 def _reads_record(step: Step) -> bool:
     return bool(reads(step))
-
-
-def _sources(filter: Filter) -> set[Source]:
-    match filter:
-        case And(parts) | Or(parts):
-            return {source for part in parts for source in _sources(part)}
-        case Not(part):
-            return _sources(part)
-        case _:
-            looked_at = getattr(filter, "field", None)
-            return set() if looked_at is None else {looked_at.source}
