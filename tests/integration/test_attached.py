@@ -330,9 +330,21 @@ def test_an_index_of_vectors_alone_is_gone_through_key_by_key(
     assert len(index.search([1, 0], k=5)) == 2
 
 
+@pytest.fixture(scope="module")
+def json_connection(search_server: Server) -> Iterator[Connection]:
+    """To the search engine's server if that has JSON, else to one that has."""
+    with Connection.open(search_server.url) as opened:
+        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
+            yield opened
+            return
+    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
+        yield other
+
+
 @pytest.fixture
-def notes(connection: Connection, index_name: str) -> AttachedIndex:
+def notes(json_connection: Connection, index_name: str) -> AttachedIndex:
     """JSON documents that were there before the index."""
+    connection = json_connection
     rows: list[Any] = [
         {
             "v": [1, 0],
@@ -400,7 +412,10 @@ def test_filters_on_json(notes: AttachedIndex, filter: Any, found: list[int]) ->
     assert sorted(numbers(hits)) == [number for number in found if number != 2]
 
 
-def test_a_document_that_is_no_object_has_its_root(connection: Connection, index_name: str) -> None:
+def test_a_document_that_is_no_object_has_its_root(
+    json_connection: Connection, index_name: str
+) -> None:
+    connection = json_connection
     definition = IndexDefinition(
         name=f"{index_name}-list",
         on="json",
