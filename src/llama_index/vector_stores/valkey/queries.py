@@ -45,12 +45,8 @@ _MMR_CANDIDATES = 100
 """Among how many of the nearest MMR chooses at least, unless told."""
 
 
-_BY_EMBEDDING = (
-    VectorStoreQueryMode.DEFAULT,
-    VectorStoreQueryMode.MMR,
-    VectorStoreQueryMode.HYBRID,
-    VectorStoreQueryMode.SEMANTIC_HYBRID,
-)
+_HYBRID = (VectorStoreQueryMode.HYBRID, VectorStoreQueryMode.SEMANTIC_HYBRID)
+_BY_EMBEDDING = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR, *_HYBRID)
 
 
 def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
@@ -60,10 +56,12 @@ def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
         return None
     if query.query_str != "" or chosen is None:
         return None
-    k = query.similarity_top_k if query.hybrid_top_k is None else query.hybrid_top_k
+    k = check_k(query.similarity_top_k, "similarity_top_k")
+    if query.mode in _HYBRID and query.hybrid_top_k is not None:
+        k = check_k(query.hybrid_top_k, "hybrid_top_k")
     return FilterQuery(
         filter=chosen,
-        limit=check_k(k, "similarity_top_k"),
+        limit=k,
         with_vectors=_wants_vectors(query),
         with_payloads=True,
     )
