@@ -44,7 +44,6 @@ TEXT_KEYWORDS = ("match", "fields")
 _MMR_CANDIDATES = 100
 """Among how many of the nearest MMR chooses at least, unless told."""
 
-
 _HYBRID = (VectorStoreQueryMode.HYBRID, VectorStoreQueryMode.SEMANTIC_HYBRID)
 _BY_EMBEDDING = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR, *_HYBRID)
 
@@ -91,12 +90,12 @@ def text_query(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> TextQuer
     Raises:
         InvalidInputError: there is no text, or something in the query is not acceptable.
     """
-    sparse = query.sparse_top_k
+    k = check_k(query.similarity_top_k, "similarity_top_k")
+    if query.sparse_top_k is not None:
+        k = check_k(query.sparse_top_k, "sparse_top_k")
     return TextQuery(
         _text(query),
-        k=check_k(query.similarity_top_k, "similarity_top_k")
-        if sparse is None
-        else check_k(sparse, "sparse_top_k"),
+        k=k,
         filter=_filter(query),
         with_vectors=_wants_vectors(query),
         with_payloads=True,
