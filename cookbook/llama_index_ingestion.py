@@ -73,7 +73,7 @@ def main() -> None:
     url: str = parser.parse_args().url
 
     values = ValkeyKVStore(url, namespace=NAME)
-    vectors = ValkeyVectorStore(url, index_name=NAME)
+    vectors = ValkeyVectorStore(url, index_name=NAME, full_text=True)
     chats = ValkeyChatStore(url, namespace=NAME)
     reference = documents()
     embedding = LsaEmbedding([document.text for document in reference])
@@ -111,6 +111,10 @@ def main() -> None:
         vector_store_kwargs={"mmr_threshold": 0.5},
     )
     show(diverse.retrieve(QUESTION))
+
+    print(f"\nQ: {QUESTION}  (hybrid: by meaning and by words)")
+    both = index.as_retriever(similarity_top_k=3, vector_store_query_mode="hybrid", alpha=0.5)
+    show(both.retrieve(QUESTION))
 
     memory = ChatMemoryBuffer.from_defaults(
         token_limit=4000, chat_store=chats, chat_store_key="alice"

@@ -86,10 +86,10 @@ def ids_of(found: VectorStoreQueryResult | list[BaseNode]) -> list[str]:
 
 @contextmanager
 def opened(
-    kind: str, request: pytest.FixtureRequest, index_name: str
+    kind: str, request: pytest.FixtureRequest, index_name: str, **more: Any
 ) -> Iterator[ValkeyVectorStore]:
     """A vector store on a kind of server; its index is dropped afterwards."""
-    settings = settings_of(kind, request)
+    settings = {**settings_of(kind, request), **more}
     if kind != "embedded":
         settings["engine"] = kind
     made = ValkeyVectorStore(index_name=index_name, dimension=DIMENSION, **settings)

@@ -70,7 +70,9 @@ def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> S
     distances: dict[str, float] = {}
 
     def ranked() -> Steps[Sequence[Scored]]:
-        scored, nearest = yield from _both(engine, selection, matching, near, query.depth)
+        deepest = max(query.depth, query.text_depth)
+        scored, nearest = yield from _both(engine, selection, matching, near, deepest)
+        scored, nearest = scored[: query.text_depth], nearest[: query.depth]
         distances.clear()
         distances.update((row.id, row.distance) for row in nearest)
         alike = [(similarity(row.distance, field.metric), row.id) for row in nearest]

@@ -17,13 +17,13 @@ from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.memory import Memory, VectorMemoryBlock
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import BaseNode, Document, ImageNode, TransformComponent
-from llama_index.core.storage.chat_store.sql import SQLAlchemyChatStore
 from llama_index.core.vector_stores.types import (
     FilterOperator,
     MetadataFilter,
     MetadataFilters,
     VectorStoreQuery,
 )
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from llama_index.storage.docstore.valkey import ValkeyDocumentStore
 from llama_index.storage.index_store.valkey import ValkeyIndexStore
@@ -276,20 +276,22 @@ async def test_a_memory_block_remembers_by_session(stores: Stores) -> None:
 
 async def test_a_memory_keeps_what_leaves_its_queue_in_the_store(stores: Stores) -> None:
     block = VectorMemoryBlock(vector_store=stores.vectors, embed_model=LocalEmbedding())
+    # Of its own, the memory would open a database that nothing closes.
+    messages = create_async_engine("sqlite+aiosqlite:///:memory:")
     memory = Memory.from_defaults(
         session_id="s",
+        async_engine=messages,
         token_limit=60,
         token_flush_size=20,
         chat_history_token_ratio=0.5,
         memory_blocks=[block],
     )
-    for n in range(12):
-        await memory.aput(ChatMessage(content=f"This is the message number {n} of a long talk."))
-    # The queue itself is LlamaIndex's own database in memory, which nothing else closes.
-    assert isinstance(memory.sql_store, SQLAlchemyChatStore)
-    engine = memory.sql_store._async_engine
-    assert engine is not None
-    await engine.dispose()
+    try:
+        for n in range(12):
+            said = ChatMessage(content=f"This is the message number {n} of a long talk.")
+            await memory.aput(said)
+    finally:
+        await messages.dispose()
     stored = await stores.vectors.aget_nodes(filters=only("session_id", "s"))
     assert any("message number 0" in found.get_content() for found in stored)
 

@@ -477,6 +477,29 @@ def test_fusion_by_weight_is_as_defined(small: Index) -> None:
         assert {hit.record.id: hit.score for hit in hits} == pytest.approx(expected, abs=1e-6)
 
 
+def test_each_ranking_has_as_many_candidates_as_told(small: Index) -> None:
+    vector = [1.0, 8.0, 0, 0]
+    near = ids(small.search(vector, k=20))
+    text = ids(small.search_text("fox city", k=20))
+    assert not set(text[:2]) & set(near[:3])
+    for nearest, by_text in ((3, 1), (1, 3), (4, 2), (100, 1)):
+        hits = small.search_hybrid(
+            vector, "fox city", k=20, candidates=nearest, text_candidates=by_text
+        )
+        assert set(ids(hits)) == set(near) | set(
+            text[:by_text]
+        )  # never fewer than k of the nearest
+        few = small.search_hybrid(
+            vector, "fox city", k=1, candidates=nearest, text_candidates=by_text
+        )
+        fused = {id: 1 / (61 + at) for at, id in enumerate(near[:nearest])}
+        for at, id in enumerate(text[:by_text]):
+            fused[id] = fused.get(id, 0.0) + 1 / (61 + at)
+        assert few[0].score == pytest.approx(max(fused.values()))
+    with pytest.raises(InvalidInputError, match="text_candidates"):
+        small.search_hybrid(vector, "fox", text_candidates=0)
+
+
 def test_a_hit_of_one_ranking_alone_has_only_what_that_one_knows(small: Index) -> None:
     small.upsert([Record(id="0", content="fox without a vector")])
     hits = small.search_hybrid([1.0, 3.0, 0, 0], "fox", k=20)

@@ -227,10 +227,11 @@ def _compare(connection: Connection, definition: IndexDefinition) -> None:
     there = describe_index(connection, definition.name).definition
     pairs: dict[str, tuple[object, object]] = {
         "on": (there.on, definition.on),
-        "prefixes": (there.prefixes, definition.prefixes),
+        # In no order: Valkey-Search (1.2.1) tells attributes in one of its own.
+        "prefixes": (sorted(there.prefixes), sorted(definition.prefixes)),
         "attributes": (
-            tuple(map(_shape, there.attributes)),
-            tuple(map(_shape, definition.attributes)),
+            sorted(map(_shape, there.attributes), key=repr),
+            sorted(map(_shape, definition.attributes), key=repr),
         ),
     }
     differences = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -59,7 +59,8 @@ class HybridQuery:
         text: as for `TextQuery`. Text without any word leaves the vector's ranking.
         k: how many, at least 1.
         fusion: how the two rankings become one.
-        candidates: how many of the best of each ranking are considered; by default 4 k, at least 100.
+        candidates: how many of the nearest are considered, never fewer than k; by default 4 k, at least 100.
+        text_candidates: how many of the best by text are considered; by default as many as of the nearest.
         match: ``any`` or ``all`` of the words, as for `TextQuery`.
         fields: the texts to look into, as for `TextQuery`.
         filter: only records that match, in both rankings.
@@ -76,6 +77,7 @@ class HybridQuery:
     k: int = 4
     fusion: Fusion = field(default_factory=ReciprocalRank)
     candidates: int | None = None
+    text_candidates: int | None = None
     match: Literal["any", "all"] = "any"
     fields: tuple[str, ...] = ("content",)
     filter: FilterLike | None = None
@@ -88,6 +90,8 @@ class HybridQuery:
         check_k(self.k, "k")
         if self.candidates is not None:
             check_k(self.candidates, "candidates")
+        if self.text_candidates is not None:
+            check_k(self.text_candidates, "text_candidates")
         if self.ef_runtime is not None:
             check_k(self.ef_runtime, "ef_runtime")
         if not isinstance(self.fusion, Fusion):
@@ -97,8 +101,13 @@ class HybridQuery:
 
     @property
     def depth(self) -> int:
-        """How many of each ranking are considered, never fewer than k."""
+        """How many of the nearest are considered."""
         return max(self.k, self.candidates or max(4 * self.k, 100))
+
+    @property
+    def text_depth(self) -> int:
+        """How many of the best by text are considered."""
+        return self.text_candidates or self.depth
 
 
 def _is_number(value: object) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -26,25 +27,32 @@ from llama_index.core.vector_stores.types import (
 from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.vector_stores.valkey.filters import to_filter
 from llama_index.vector_stores.valkey.nodes import to_node, to_record
+from llama_index.vector_stores.valkey.queries import (
+    MMR_KEYWORDS,
+    TEXT_KEYWORDS,
+    filter_query,
+    hybrid_query,
+    mmr_candidates,
+    refuse_unknown,
+    restriction,
+    text_query,
+    vector_query,
+)
 from valkey_vector import (
     Connection,
     F,
-    Filter,
-    Hit,
+    FullText,
     Index,
     InvalidInputError,
     Metric,
+    Record,
     Schema,
-    all_of,
 )
 from valkey_vector.arguments import check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.lifecycle import EngineChoice
 
 __all__ = ["ValkeyVectorStore"]
-
-_MMR_CANDIDATES = 100
-"""Among how many of the nearest MMR chooses at least, unless told."""
 
 _SIMILARITIES = {
     Metric.COSINE: SimilarityMode.DEFAULT,
@@ -54,7 +62,7 @@ _SIMILARITIES = {
 
 
 class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
-    """Nodes on Valkey, found by embedding, metadata, id and source document.
+    """Nodes on Valkey, found by embedding, words, metadata, id and source document.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
     and gone with the process. Nothing is asked of a server before the first operation, and the index is made by the first
@@ -70,6 +78,9 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         algorithm: HNSW (default for a new index) or FLAT.
         index_schema: all settings of the index at once, as a `Schema`, a dict or a YAML file.
         engine: ``auto``, or insist on ``search`` or ``native``.
+        full_text: index the words of a new index's texts, for the modes that search them: True, or how, as a `FullText` or
+            a dict of its settings. By default as the existing index, or not. Takes about twice the texts' size on
+            the server, and cannot be changed later.
         embedding_model: recorded with a new index; opening it for another model is an error.
         must_exist: raise now if there is no such index.
 
@@ -87,6 +98,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     algorithm: str | None = None
     index_schema: dict[str, Any] | None = None
     engine: EngineChoice = "auto"
+    full_text: bool | dict[str, Any] | None = None
     embedding_model: str | None = None
 
     def __init__(
@@ -100,9 +112,11 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         algorithm: str | None = None,
         index_schema: Schema | Mapping[str, Any] | str | Path | None = None,
         engine: EngineChoice = "auto",
+        full_text: FullText | Mapping[str, Any] | bool | None = None,
         embedding_model: str | None = None,
         must_exist: bool = False,
     ) -> None:
+        words = FullText.of(full_text) if isinstance(full_text, Mapping) else full_text
         index = Index.open(
             index_name,
             dimension=dimension,
@@ -112,6 +126,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             algorithm=algorithm,
             schema=index_schema,
             engine=engine,
+            full_text=words,
             embedding_model=embedding_model,
             must_exist=must_exist,
         )
@@ -123,6 +138,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             "algorithm": algorithm,
             "index_schema": None if index_schema is None else Schema.of(index_schema).to_dict(),
             "engine": engine,
+            "full_text": asdict(words) if isinstance(words, FullText) else words,
             "embedding_model": embedding_model,
         }
         super().__init__(**fields)
@@ -179,7 +195,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         Raises:
             InvalidInputError: neither is given, which would remove everything: for that call `clear`.
         """
-        chosen = _restriction(filters, node_ids)
+        chosen = restriction(filters, node_ids)
         if chosen is None:
             raise InvalidInputError(
                 "delete_nodes without ids or filters would remove everything: for that call clear()"
@@ -206,7 +222,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             brought = self.index.get(node_ids, with_vectors=True, with_payloads=True)
             return [to_node(record) for record in brought if record is not None]
         records = self.index.select(
-            _restriction(filters, node_ids), with_vectors=True, with_payloads=True
+            restriction(filters, node_ids), with_vectors=True, with_payloads=True
         )
         if node_ids is None:
             return [to_node(record) for record in records]
@@ -218,40 +234,74 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         query: VectorStoreQuery,
         *,
         ef_runtime: int | None = None,
-        **mmr: Any,
+        **keywords: Any,
     ) -> VectorStoreQueryResult:
-        """The nodes nearest to an embedding, best first.
+        """The nodes nearest to an embedding, or that answer a text best, or both; best first.
 
         Args:
-            query: `doc_ids` (source documents), `node_ids` and `filters` all restrict it; None does not. Empty `doc_ids`
-                let nothing through; empty `node_ids` do not restrict, for `VectorStoreIndex` sends them whenever the
-                store has the texts. `output_fields` names what the nodes bring beside id, type and relationships:
-                ``text``, ``embedding``, ``metadata`` or keys of it; None is all but the embedding.
+            query: its mode is one of
+
+                - DEFAULT: by `query_embedding`;
+                - MMR: near it and unlike each other;
+                - TEXT_SEARCH, and SPARSE, which is the same: by the words of `query_str`, by BM25, `sparse_top_k` of
+                  them or else `similarity_top_k`;
+                - HYBRID, and SEMANTIC_HYBRID, which is the same (no model ranks them again): by both, fused by
+                  reciprocal rank, or if there is an `alpha` by weights, 0 for words alone to 1 for the embedding alone.
+                  `hybrid_top_k` are found among the `similarity_top_k` nearest and the `sparse_top_k` (or else as many)
+                  best by words; without `hybrid_top_k`, `similarity_top_k` are found among four times as many of
+                  each, at least 100.
+
+                An empty `query_str` without an embedding, which LlamaIndex's `VectorIndexAutoRetriever` sends if only
+                its filters say what is wanted, brings what they let through, the oldest first, with `similarities` None;
+                in TEXT_SEARCH and SPARSE text without words finds nothing.
+
+                `doc_ids` (source documents), `node_ids` and `filters` all restrict each of them; None does not. Empty
+                `doc_ids` let nothing through; empty `node_ids` do not restrict, for `VectorStoreIndex` sends them whenever
+                the store has the texts. `output_fields` names what the nodes bring beside id, type and
+                relationships: ``text``, ``embedding``, ``metadata`` or keys of it; None is all but the embedding.
             ef_runtime: for HNSW, candidates to look at; more is better recall and slower.
-            mmr: for the mode MMR: `mmr_threshold` (0 for diversity alone to 1 for nearness alone; comes before the
+            keywords: for MMR: `mmr_threshold` (0 for diversity alone to 1 for nearness alone; comes before the
                 query's own, None is 0.5), and among how many of the nearest it chooses, `mmr_prefetch_k` or as
-                `mmr_prefetch_factor` times as many as asked for; by default four times, at least 100.
+                `mmr_prefetch_factor` times as many as asked for; by default four times, at least 100. Where words
+                count: `match`, ``any`` (default) or ``all`` of them, and `fields`, where to look: ``content`` and
+                keys of the metadata that `index_schema` declares as text.
 
         Returns:
-            `similarities`: COSINE the cosine, L2 1 / (1 + Euclidean distance), IP the inner product; higher is
-            nearer. For MMR the scores by which it chose, as LlamaIndex's own store has them.
+            `similarities`, higher is better: by embedding COSINE the cosine, L2 1 / (1 + Euclidean distance), IP
+            the inner product; by text the BM25 score; by both the fused one. For MMR the scores by which it
+            chose, as LlamaIndex's own store has them.
 
         Raises:
-            ValueError: the mode is not supported, there is no embedding, or it is not of the index's dimension.
-            TypeError: an unknown keyword.
+            ValueError: the mode is not supported, it lacks an embedding or a text, the embedding is not of the
+                index's dimension, or the index was made without `full_text`.
+            UnsupportedFeatureError: words are to be searched on a server that cannot; names the version that can.
+            TypeError: a keyword that is unknown, or means nothing in the mode.
         """
-        mode = query.mode
-        match mode:
+        if (wanted := filter_query(query)) is not None:
+            refuse_unknown(keywords, (*MMR_KEYWORDS, *TEXT_KEYWORDS))
+            return self._result(query, self.index.query(wanted), None)
+        match query.mode:
             case VectorStoreQueryMode.DEFAULT:
-                _refuse_unknown(mmr, ())
-                return self._result(query, self._nearest(query, query.similarity_top_k, ef_runtime))
+                refuse_unknown(keywords)
+                hits = self.index.query(vector_query(query, query.similarity_top_k, ef_runtime))
             case VectorStoreQueryMode.MMR:
-                _refuse_unknown(mmr, ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"))
-                return self._diverse(query, ef_runtime, mmr)
-            case _:
-                # Here TEXT_SEARCH, SPARSE, HYBRID and SEMANTIC_HYBRID go, as the core learns to search texts.
-                name = mode.value if isinstance(mode, VectorStoreQueryMode) else mode
-                raise ValueError(f"the query mode {name!r} is not supported; default and mmr are")
+                refuse_unknown(keywords, MMR_KEYWORDS)
+                return self._diverse(query, ef_runtime, keywords)
+            case VectorStoreQueryMode.TEXT_SEARCH | VectorStoreQueryMode.SPARSE:
+                refuse_unknown(keywords, TEXT_KEYWORDS)
+                if ef_runtime is not None:
+                    refuse_unknown({"ef_runtime": ef_runtime})
+                hits = self.index.query(text_query(query, keywords))
+            case VectorStoreQueryMode.HYBRID | VectorStoreQueryMode.SEMANTIC_HYBRID:
+                refuse_unknown(keywords, TEXT_KEYWORDS)
+                hits = self.index.query(hybrid_query(query, ef_runtime, keywords))
+            case other:
+                name = other.value if isinstance(other, VectorStoreQueryMode) else other
+                raise ValueError(
+                    f"the query mode {name!r} is not supported; default, mmr, text_search, sparse, hybrid and "
+                    "semantic_hybrid are"
+                )
+        return self._result(query, [hit.record for hit in hits], [hit.score for hit in hits])
 
     # The checker takes the base class's methods for what these are made of.
     async_add = twin(add, "async_add")  # type: ignore[arg-type]
@@ -261,37 +311,17 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     aget_nodes = twin(get_nodes)  # type: ignore[arg-type]
     aquery = twin(query)  # type: ignore[arg-type]
 
-    def _nearest(
-        self, query: VectorStoreQuery, k: int, ef_runtime: int | None, *, with_vectors: bool = False
-    ) -> list[Hit]:
-        if query.query_embedding is None:
-            raise InvalidInputError(
-                "the query has no query_embedding; get_nodes(filters=...) finds nodes without one"
-            )
-        if query.embedding_field not in (None, "embedding"):
-            raise InvalidInputError(
-                f"nodes have one embedding, and embedding_field cannot be {query.embedding_field!r}"
-            )
-        return self.index.search(
-            query.query_embedding,
-            k=k,
-            filter=_restriction(query.filters, query.node_ids or None, query.doc_ids),
-            ef_runtime=ef_runtime,
-            with_vectors=with_vectors or "embedding" in (query.output_fields or ()),
-            with_payloads=True,
-        )
-
     def _diverse(
-        self, query: VectorStoreQuery, ef_runtime: int | None, options: Mapping[str, Any]
+        self, query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]
     ) -> VectorStoreQueryResult:
         """What LlamaIndex's own algorithm chooses among the nearest."""
-        threshold = options.get("mmr_threshold", query.mmr_threshold)
+        threshold = keywords.get("mmr_threshold", query.mmr_threshold)
         if threshold is not None and not 0 <= threshold <= 1:
             raise InvalidInputError(f"mmr_threshold must be from 0 to 1, not {threshold!r}")
-        candidates = _candidates(check_k(query.similarity_top_k, "similarity_top_k"), options)
-        hits = self._nearest(query, candidates, ef_runtime, with_vectors=True)
+        candidates = mmr_candidates(check_k(query.similarity_top_k, "similarity_top_k"), keywords)
+        hits = self.index.query(vector_query(query, candidates, ef_runtime, with_vectors=True))
         if not hits:
-            return self._result(query, [])
+            return self._result(query, [], [])
         mode = _SIMILARITIES[self.index.metric]
         vectors: list[Any] = [np.asarray(hit.record.vector, dtype=np.float64) for hit in hits]
         scores, chosen = get_top_k_mmr_embeddings(
@@ -301,46 +331,19 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             similarity_top_k=query.similarity_top_k,
             mmr_threshold=threshold,
         )
-        return self._result(query, [hits[position] for position in chosen], scores)
+        return self._result(query, [hits[position].record for position in chosen], scores)
 
     def _result(
-        self, query: VectorStoreQuery, hits: Sequence[Hit], scores: Sequence[float] | None = None
+        self,
+        query: VectorStoreQuery,
+        records: Sequence[Record],
+        similarities: Sequence[float] | None,
     ) -> VectorStoreQueryResult:
         fields = query.output_fields
         if fields is None:
             fields = ["text", "metadata"]
-        similarities = [hit.similarity for hit in hits] if scores is None else map(float, scores)
         return VectorStoreQueryResult(
-            nodes=[to_node(hit.record, fields) for hit in hits],
-            similarities=list(similarities),
-            ids=[hit.record.id for hit in hits],
+            nodes=[to_node(record, fields) for record in records],
+            similarities=None if similarities is None else list(map(float, similarities)),
+            ids=[record.id for record in records],
         )
-
-
-def _restriction(
-    filters: MetadataFilters | None,
-    node_ids: Sequence[str] | None,
-    doc_ids: Sequence[str] | None = None,
-) -> Filter | None:
-    """What nodes must match, all of it; None if there is no restriction."""
-    parts = [to_filter(filters)]
-    parts.append(None if node_ids is None else F.id.in_(node_ids))
-    parts.append(None if doc_ids is None else F.parent.in_(doc_ids))
-    given = [part for part in parts if part is not None]
-    return all_of(given) if given else None
-
-
-def _candidates(k: int, options: Mapping[str, Any]) -> int:
-    """Among how many of the nearest MMR chooses."""
-    count, factor = options.get("mmr_prefetch_k"), options.get("mmr_prefetch_factor")
-    if count is not None and factor is not None:
-        raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
-    if count is not None:
-        return max(k, int(count))
-    return max(_MMR_CANDIDATES, 4 * k) if factor is None else max(k, int(k * factor))
-
-
-def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str]) -> None:
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise TypeError(f"query() in this mode does not take {', '.join(unknown)}")

@@ -1,0 +1,195 @@
+"""A `VectorStoreQuery` as one of the core's queries, by its mode, and the keywords that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llama_index.core.vector_stores.types import (
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
+
+from llama_index.vector_stores.valkey.filters import to_filter
+from valkey_vector import (
+    F,
+    Filter,
+    FilterQuery,
+    HybridQuery,
+    InvalidInputError,
+    ReciprocalRank,
+    TextQuery,
+    VectorQuery,
+    Weighted,
+    all_of,
+)
+from valkey_vector.arguments import check_k
+
+__all__ = [
+    "MMR_KEYWORDS",
+    "TEXT_KEYWORDS",
+    "filter_query",
+    "hybrid_query",
+    "mmr_candidates",
+    "refuse_unknown",
+    "restriction",
+    "text_query",
+    "vector_query",
+]
+
+MMR_KEYWORDS = ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor")
+TEXT_KEYWORDS = ("match", "fields")
+
+_MMR_CANDIDATES = 100
+"""Among how many of the nearest MMR chooses at least, unless told."""
+
+_HYBRID = (VectorStoreQueryMode.HYBRID, VectorStoreQueryMode.SEMANTIC_HYBRID)
+_BY_EMBEDDING = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR, *_HYBRID)
+
+
+def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
+    """The oldest nodes that pass the query's filters, if these are all it has, beside a text that is empty; else None."""
+    chosen = _filter(query)
+    if query.mode not in _BY_EMBEDDING or query.query_embedding is not None:
+        return None
+    if query.query_str != "" or chosen is None:
+        return None
+    k = check_k(query.similarity_top_k, "similarity_top_k")
+    if query.mode in _HYBRID and query.hybrid_top_k is not None:
+        k = check_k(query.hybrid_top_k, "hybrid_top_k")
+    return FilterQuery(
+        filter=chosen,
+        limit=k,
+        with_vectors=_wants_vectors(query),
+        with_payloads=True,
+    )
+
+
+def vector_query(
+    query: VectorStoreQuery, k: int, ef_runtime: int | None, *, with_vectors: bool = False
+) -> VectorQuery:
+    """The k nodes nearest to the query's embedding.
+
+    Raises:
+        InvalidInputError: there is no embedding, or something in the query is not acceptable.
+    """
+    return VectorQuery(
+        vector=_embedding(query, "get_nodes(filters=...) finds nodes without one"),
+        k=check_k(k, "similarity_top_k"),
+        filter=_filter(query),
+        ef_runtime=ef_runtime,
+        with_vectors=with_vectors or _wants_vectors(query),
+        with_payloads=True,
+    )
+
+
+def text_query(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> TextQuery:
+    """The nodes that answer the query's text best: `sparse_top_k` of them, or else `similarity_top_k`.
+
+    Raises:
+        InvalidInputError: there is no text, or something in the query is not acceptable.
+    """
+    k = check_k(query.similarity_top_k, "similarity_top_k")
+    if query.sparse_top_k is not None:
+        k = check_k(query.sparse_top_k, "sparse_top_k")
+    return TextQuery(
+        _text(query),
+        k=k,
+        filter=_filter(query),
+        with_vectors=_wants_vectors(query),
+        with_payloads=True,
+        **_words(keywords),
+    )
+
+
+def hybrid_query(
+    query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]
+) -> HybridQuery:
+    """The nodes that are best by embedding and by text.
+
+    With `hybrid_top_k` there are as many, and `similarity_top_k` is how many of the nearest are considered, as
+    LlamaIndex defines it; without, `similarity_top_k` is how many there are.
+
+    Raises:
+        InvalidInputError: the embedding or the text is missing, or something in the query is not acceptable.
+    """
+    k, candidates = check_k(query.similarity_top_k, "similarity_top_k"), None
+    if query.hybrid_top_k is not None:
+        k, candidates = check_k(query.hybrid_top_k, "hybrid_top_k"), k
+    if query.sparse_top_k is not None:
+        check_k(query.sparse_top_k, "sparse_top_k")
+    return HybridQuery(
+        _embedding(query, "the mode text_search needs none"),
+        _text(query),
+        k=k,
+        fusion=ReciprocalRank() if query.alpha is None else Weighted(query.alpha),
+        candidates=candidates,
+        text_candidates=query.sparse_top_k,
+        filter=_filter(query),
+        ef_runtime=ef_runtime,
+        with_vectors=_wants_vectors(query),
+        with_payloads=True,
+        **_words(keywords),
+    )
+
+
+def restriction(
+    filters: MetadataFilters | None,
+    node_ids: Sequence[str] | None,
+    doc_ids: Sequence[str] | None = None,
+) -> Filter | None:
+    """What nodes must match, all of it; None if there is no restriction."""
+    parts = [to_filter(filters)]
+    parts.append(None if node_ids is None else F.id.in_(node_ids))
+    parts.append(None if doc_ids is None else F.parent.in_(doc_ids))
+    given = [part for part in parts if part is not None]
+    return all_of(given) if given else None
+
+
+def mmr_candidates(k: int, keywords: Mapping[str, Any]) -> int:
+    """Among how many of the nearest MMR chooses."""
+    count, factor = keywords.get("mmr_prefetch_k"), keywords.get("mmr_prefetch_factor")
+    if count is not None and factor is not None:
+        raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
+    if count is not None:
+        return max(k, int(count))
+    return max(_MMR_CANDIDATES, 4 * k) if factor is None else max(k, int(k * factor))
+
+
+def refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str] = ()) -> None:
+    """Refuse keywords that mean nothing in a mode, by a TypeError as Python does."""
+    unknown = sorted(set(keywords) - set(known))
+    if unknown:
+        raise TypeError(f"query() in this mode does not take {', '.join(unknown)}")
+
+
+def _filter(query: VectorStoreQuery) -> Filter | None:
+    return restriction(query.filters, query.node_ids or None, query.doc_ids)
+
+
+def _wants_vectors(query: VectorStoreQuery) -> bool:
+    return "embedding" in (query.output_fields or ())
+
+
+def _embedding(query: VectorStoreQuery, otherwise: str) -> list[float]:
+    if query.query_embedding is None:
+        raise InvalidInputError(f"the query has no query_embedding; {otherwise}")
+    if query.embedding_field not in (None, "embedding"):
+        raise InvalidInputError(
+            f"nodes have one embedding, and embedding_field cannot be {query.embedding_field!r}"
+        )
+    return query.query_embedding
+
+
+def _text(query: VectorStoreQuery) -> str:
+    if query.query_str is None:
+        mode = VectorStoreQueryMode(query.mode).value
+        raise InvalidInputError(f"the query has no query_str, in which {mode} looks for words")
+    return query.query_str
+
+
+def _words(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `TextQuery` and `HybridQuery`; a list of fields will do."""
+    fields = keywords.get("fields")
+    return {**keywords, "fields": tuple(fields)} if isinstance(fields, list) else dict(keywords)
