@@ -19,9 +19,20 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from langchain_valkey.documents import to_document
 from langchain_valkey.vectorstore import ValkeyVectorStore
-from valkey_vector import Hit, Index, Query, UnsupportedFeatureError, ValkeyVectorError, VectorQuery
+from valkey_vector import (
+    Hit,
+    HybridQuery,
+    Index,
+    Query,
+    ReciprocalRank,
+    TextQuery,
+    ValkeyVectorError,
+    VectorQuery,
+    Weighted,
+)
 from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.concurrency import offload
+from valkey_vector.schema import MAIN_VECTOR
 
 __all__ = ["ValkeyRetriever"]
 
@@ -50,7 +61,8 @@ class ValkeyRetriever(BaseRetriever):
     """Makes vectors of the texts asked for; only the search type ``text`` does without."""
     search_type: SearchType = "similarity"
     """``similarity``, the nearest; ``similarity_score_threshold``, the nearest with a score of at least
-    `score_threshold`; ``mmr``, near the text and unlike each other; ``text``; ``hybrid``."""
+    `score_threshold`; ``mmr``, near the text and unlike each other; ``text``, the best by their words (BM25), whichever
+    have any of the text's; ``hybrid``, the best by nearness and words. The last two need an index with `full_text`."""
     k: int | None = Field(default=4, ge=1)
     """How many documents at most; for ``similarity_score_threshold``, None is all that score enough."""
     filter: Any = None
@@ -66,7 +78,7 @@ class ValkeyRetriever(BaseRetriever):
     ef_runtime: int | None = Field(default=None, ge=1)
     """For HNSW, candidates to look at; None for the index's default."""
     vector_field: str | None = None
-    """Which vector of the documents is compared, by its name in the schema; None for the main one."""
+    """Which vector of the documents is compared, by its name in the schema; None for the main one, which is ``hybrid``'s."""
 
     @classmethod
     def from_store(cls, store: ValkeyVectorStore, **settings: Any) -> Self:
@@ -87,6 +99,10 @@ class ValkeyRetriever(BaseRetriever):
         bounded = self.search_type == "similarity_score_threshold" and self.score_threshold
         if self.k is None and not bounded:
             raise ValueError("k may be None only with a score_threshold above 0")
+        if self.search_type == "hybrid" and self.vector_field not in (None, MAIN_VECTOR):
+            raise ValueError(
+                f"search_type 'hybrid' compares the main vector, not vector_field {self.vector_field!r}"
+            )
         return self
 
     def batch(
@@ -198,7 +214,7 @@ class ValkeyRetriever(BaseRetriever):
         if self.search_type == "mmr":
             return self.index.search_mmr(
                 _given(vector),
-                k=self.k or 1,  # never None here, see `_check_settings`
+                k=self._count,
                 fetch_k=self.fetch_k,
                 lambda_mult=self.lambda_mult,
                 filter=self.filter,
@@ -207,11 +223,14 @@ class ValkeyRetriever(BaseRetriever):
             )
         return self.index.query(self._query(query, vector))
 
+    @property
+    def _count(self) -> int:
+        """How many, where there is no threshold: `_check_settings` sees to it that `k` is given."""
+        return self.k or 1
+
     def _query(
-        self,
-        query: str,  # noqa: ARG002 - what "text" and "hybrid" search for
-        vector: Sequence[float] | None,
-    ) -> VectorQuery:
+        self, query: str, vector: Sequence[float] | None
+    ) -> VectorQuery | TextQuery | HybridQuery:
         """The search as a query of the core: every search type but ``mmr`` is one."""
         match self.search_type:
             case "mmr":
@@ -221,11 +240,16 @@ class ValkeyRetriever(BaseRetriever):
             case "similarity_score_threshold":
                 # Relevance is the similarity cut to 0 to 1, so everything has a relevance of at least 0.
                 return self._nearest(vector, self.score_threshold or None)
-            case "text" | "hybrid":
-                raise UnsupportedFeatureError(
-                    f"the search type {self.search_type!r} of ValkeyRetriever",
-                    "this version of valkey-vector",
-                    "one with TextQuery and HybridQuery",
+            case "text":
+                return TextQuery(query, k=self._count, filter=self.filter)
+            case "hybrid":
+                return HybridQuery(
+                    _given(vector),
+                    query,
+                    k=self._count,
+                    fusion=ReciprocalRank() if self.alpha is None else Weighted(self.alpha),
+                    filter=self.filter,
+                    ef_runtime=self.ef_runtime,
                 )
             case _:
                 assert_never(self.search_type)

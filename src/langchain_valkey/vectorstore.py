@@ -19,6 +19,7 @@ from langchain_valkey.documents import prepare_addition, to_document
 from langchain_valkey.searching import SearchableStore
 from valkey_vector import (
     Connection,
+    FullText,
     Index,
     InvalidInputError,
     Metric,
@@ -44,6 +45,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
     and gone with the process. Every method has an asynchronous twin, which awaits the embedding's own
     asynchronous methods. `filter` is a dict (``{"year": {"$gte": 2020}}``) or an expression (``F("year")
     >= 2020``); every metadata key can be filtered on and none needs a declaration. An unknown keyword is a TypeError.
+    `as_retriever` has the search types of LangChain's vector stores; `ValkeyRetriever` has ``text`` and ``hybrid``, too.
 
     Args:
         embedding: makes vectors of texts.
@@ -54,6 +56,8 @@ class ValkeyVectorStore(SearchableStore, Closing):
         algorithm: HNSW (default for a new index) or FLAT, or `Hnsw` or `Flat` with their parameters.
         schema: all settings at once, as a `Schema`, a dict or a YAML file.
         engine: ``auto``, or insist on ``search`` or ``native``.
+        full_text: index the words of a new index's texts, for the search types ``text`` and ``hybrid`` of
+            `ValkeyRetriever`: True, or how. Takes about twice the texts' size on the server, and time to write.
         dimension: length of the vectors; by default the existing index's, or the first vector's.
         embedding_model: recorded with a new index; opening it for another model is an error.
         must_exist: raise now if there is no such index.
@@ -75,6 +79,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
         algorithm: Algorithm | str | None = None,
         schema: Schema | Mapping[str, Any] | str | Path | None = None,
         engine: EngineChoice = "auto",
+        full_text: FullText | bool | None = None,
         dimension: int | None = None,
         embedding_model: str | None = None,
         must_exist: bool = False,
@@ -89,6 +94,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
             algorithm=algorithm,
             schema=schema,
             engine=engine,
+            full_text=full_text,
             embedding_model=embedding_model,
             must_exist=must_exist,
         )

@@ -24,8 +24,8 @@ class _Suite(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True)
     def _filled(self, request: pytest.FixtureRequest, index_name: str) -> Iterator[None]:
         server: Server = request.getfixturevalue(f"{self.engine}_server")
-        engine: Any = {"engine": self.engine}
-        with opened(TableEmbeddings(), index_name, url=server.url, **engine) as store:
+        settings: Any = {"engine": self.engine, "full_text": True}
+        with opened(TableEmbeddings(), index_name, url=server.url, **settings) as store:
             store.add_documents([Document(f"the text {n}", id=str(n)) for n in range(9)])
             self._parameters = {"index": store.index, "embedding": store.embeddings}
             yield
@@ -46,6 +46,9 @@ class _Suite(RetrieversIntegrationTests):
 SIMILARITY: dict[str, Any] = {}
 THRESHOLD: dict[str, Any] = {"search_type": "similarity_score_threshold", "score_threshold": 0.0}
 MMR: dict[str, Any] = {"search_type": "mmr"}
+TEXT: dict[str, Any] = {"search_type": "text"}
+HYBRID: dict[str, Any] = {"search_type": "hybrid"}
+WEIGHTED: dict[str, Any] = {"search_type": "hybrid", "alpha": 0.5}
 
 
 class TestNativeSimilarity(_Suite):
@@ -63,6 +66,21 @@ class TestNativeMmr(_Suite):
     engine, settings = "native", MMR
 
 
+class TestNativeText(_Suite):
+    __test__ = True
+    engine, settings = "native", TEXT
+
+
+class TestNativeHybrid(_Suite):
+    __test__ = True
+    engine, settings = "native", HYBRID
+
+
+class TestNativeWeighted(_Suite):
+    __test__ = True
+    engine, settings = "native", WEIGHTED
+
+
 class TestSearchSimilarity(_Suite):
     __test__ = True
     engine, settings = "search", SIMILARITY
@@ -76,3 +94,18 @@ class TestSearchThreshold(_Suite):
 class TestSearchMmr(_Suite):
     __test__ = True
     engine, settings = "search", MMR
+
+
+class TestSearchText(_Suite):
+    __test__ = True
+    engine, settings = "search", TEXT
+
+
+class TestSearchHybrid(_Suite):
+    __test__ = True
+    engine, settings = "search", HYBRID
+
+
+class TestSearchWeighted(_Suite):
+    __test__ = True
+    engine, settings = "search", WEIGHTED

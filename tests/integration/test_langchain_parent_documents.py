@@ -9,11 +9,10 @@ import pytest
 from langchain_classic.retrievers import ParentDocumentRetriever
 from langchain_classic.storage import create_kv_docstore
 from langchain_core.documents import Document
-from langchain_core.stores import InMemoryByteStore
 from langchain_text_splitters import CharacterTextSplitter
 
 from langchain_stores import TableEmbeddings, opened
-from langchain_valkey import ValkeyVectorStore
+from langchain_valkey import ValkeyByteStore, ValkeyVectorStore
 
 DOCUMENTS = [
     Document(f"beginning {n}\n\nmiddle {n}\n\nend {n}", metadata={"n": n, "even": n % 2 == 0})
@@ -29,13 +28,14 @@ def store(index_name: str, server_url: str, engine_name: str) -> Iterator[Valkey
 
 
 @pytest.fixture
-def byte_store() -> InMemoryByteStore:
-    """Where the documents themselves are kept."""
-    return InMemoryByteStore()
+def byte_store(index_name: str, server_url: str) -> Iterator[ValkeyByteStore]:
+    """Where the documents themselves are kept: on the same server."""
+    with ValkeyByteStore(f"{index_name}-documents", url=server_url) as byte_store:
+        yield byte_store
 
 
 async def test_the_document_of_the_nearest_piece_is_found(
-    store: ValkeyVectorStore, byte_store: InMemoryByteStore
+    store: ValkeyVectorStore, byte_store: ValkeyByteStore
 ) -> None:
     retriever = ParentDocumentRetriever(
         vectorstore=store,
@@ -46,6 +46,7 @@ async def test_the_document_of_the_nearest_piece_is_found(
     retriever.add_documents(DOCUMENTS[:3], ids=["0", "1", "2"])
     await retriever.aadd_documents(DOCUMENTS[3:], ids=["3", "4", "5"])
     assert store.index.count() == 18
+    assert sorted(byte_store.yield_keys()) == [str(n) for n in range(6)]
     for n in (0, 4):
         assert retriever.invoke(f"middle {n}") == [DOCUMENTS[n]]
         assert await retriever.ainvoke(f"end {n}") == [DOCUMENTS[n]]

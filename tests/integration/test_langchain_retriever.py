@@ -24,7 +24,6 @@ from valkey_vector import (
     Metric,
     Record,
     Schema,
-    UnsupportedFeatureError,
     ValkeyVectorError,
     VectorField,
 )
@@ -232,14 +231,6 @@ def test_another_vector_of_the_documents_can_be_searched(
         assert retriever.invoke("title 3", search_type="mmr")[0].id == "3"
 
 
-@pytest.mark.parametrize("search_type", ["text", "hybrid"])
-def test_a_search_that_is_not_there_says_so(retriever: ValkeyRetriever, search_type: str) -> None:
-    with pytest.raises(UnsupportedFeatureError, match=search_type):
-        retriever.invoke("text 1", search_type=search_type)
-    (found,) = retriever.batch(["a"], search_type=search_type, return_exceptions=True)
-    assert isinstance(found, UnsupportedFeatureError)
-
-
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
@@ -256,6 +247,10 @@ def test_a_search_that_is_not_there_says_so(retriever: ValkeyRetriever, search_t
         ({"search_type": "similarity_score_threshold"}, ValidationError, "score_threshold"),
         ({"score_threshold": 1.5}, ValidationError, "score_threshold"),
         ({"lambda_mult": -1}, ValidationError, "lambda_mult"),
+        ({"search_type": "hybrid", "alpha": 1.5}, ValidationError, "alpha"),
+        ({"search_type": "hybrid", "k": None}, ValidationError, "k may be None"),
+        ({"search_type": "text", "k": None}, ValidationError, "k may be None"),
+        ({"search_type": "hybrid", "vector_field": "title"}, ValidationError, "'title'"),
         ({"filter": {"n": {"$nope": 1}}}, ValueError, "nope"),
     ],
 )
