@@ -99,14 +99,16 @@ def main() -> None:
     print(f"\nQ: {question}  (meta.topic == 'try', awaited)")
     show(asyncio.run(asking.run_async(with_filter)))
 
-    print("\nBy words alone, and by words and embedding together:")
+    question = "StopIteration inside generators"
+    print(f"\nQ: {question}  (by words)")
     by_words = ValkeyTextRetriever(document_store=store, top_k=3)
     show({"retriever": by_words.run(query=question)})
+
     hybrid = Pipeline()
     hybrid.add_component("embedder", LsaTextEmbedder(model))
     hybrid.add_component("retriever", ValkeyHybridRetriever(document_store=store, top_k=3))
     hybrid.connect("embedder.embedding", "retriever.query_embedding")
-    print()
+    print(f"\nQ: {question}  (by words and embedding)")
     show(hybrid.run({"embedder": {"text": question}, "retriever": {"query": question}}))
 
     print("\nMetadata:", store.get_metadata_fields_info())
