@@ -28,29 +28,15 @@ from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStore,
     ValkeyDocumentStoreError,
 )
+from haystack_stores import MakeStore, opener
 from servers import start_server
 from valkey_vector import ValkeyVectorError
-
-MakeStore = Callable[..., ValkeyDocumentStore]
 
 
 @pytest.fixture
 def make_store(server_url: str, index_name: str, engine_name: str) -> Iterator[MakeStore]:
-    made: list[ValkeyDocumentStore] = []
-
-    def make(**settings: Any) -> ValkeyDocumentStore:
-        given = {
-            "url": server_url,
-            "index_name": index_name,
-            "engine": engine_name,
-            "embedding_dim": 4,
-        }
-        made.append(ValkeyDocumentStore(**{**given, **settings}))
-        return made[-1]
-
-    yield make
-    for store in made:
-        store.close()
+    with opener(url=server_url, index_name=index_name, engine=engine_name) as make:
+        yield make
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStore,
     ValkeyDocumentStoreError,
 )
+from haystack_stores import MakeStore, opener
 from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import ReciprocalRank, Weighted
 
-MakeStore = Callable[..., ValkeyDocumentStore]
 Run = Callable[[], dict[str, list[Document]]]
 
 EAST = [1.0, 0.0, 0.0, 0.0]
@@ -41,22 +41,8 @@ BELOW_FOUR = {"field": "meta.n", "operator": "<", "value": 4}
 
 @pytest.fixture
 def make_store(server_url: str, index_name: str, engine_name: str) -> Iterator[MakeStore]:
-    made: list[ValkeyDocumentStore] = []
-
-    def make(**settings: Any) -> ValkeyDocumentStore:
-        given = {
-            "url": server_url,
-            "index_name": index_name,
-            "engine": engine_name,
-            "embedding_dim": 4,
-            "full_text": True,
-        }
-        made.append(ValkeyDocumentStore(**{**given, **settings}))
-        return made[-1]
-
-    yield make
-    for store in made:
-        store.close()
+    with opener(url=server_url, index_name=index_name, engine=engine_name, full_text=True) as make:
+        yield make
 
 
 @pytest.fixture
