@@ -19,7 +19,11 @@ from haystack.components.writers import DocumentWriter
 from haystack.document_stores.types import DuplicatePolicy
 from quickstart import LsaEmbeddings, passages
 
-from haystack_integrations.components.retrievers.valkey import ValkeyEmbeddingRetriever
+from haystack_integrations.components.retrievers.valkey import (
+    ValkeyEmbeddingRetriever,
+    ValkeyHybridRetriever,
+    ValkeyTextRetriever,
+)
 from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
 
 DIMENSION = 128
@@ -69,7 +73,9 @@ def main() -> None:
         for passage in passages()
     ]
     model = LsaEmbeddings([document.content or "" for document in documents], DIMENSION)
-    store = ValkeyDocumentStore(url=url, index_name="cookbook_haystack", embedding_dim=DIMENSION)
+    store = ValkeyDocumentStore(
+        url=url, index_name="cookbook_haystack", embedding_dim=DIMENSION, full_text=True
+    )
 
     indexing = Pipeline()
     indexing.add_component("embedder", LsaDocumentEmbedder(model))
@@ -92,6 +98,18 @@ def main() -> None:
     }
     print(f"\nQ: {question}  (meta.topic == 'try', awaited)")
     show(asyncio.run(asking.run_async(with_filter)))
+
+    question = "StopIteration inside generators"
+    print(f"\nQ: {question}  (by words)")
+    by_words = ValkeyTextRetriever(document_store=store, top_k=3)
+    show({"retriever": by_words.run(query=question)})
+
+    hybrid = Pipeline()
+    hybrid.add_component("embedder", LsaTextEmbedder(model))
+    hybrid.add_component("retriever", ValkeyHybridRetriever(document_store=store, top_k=3))
+    hybrid.connect("embedder.embedding", "retriever.query_embedding")
+    print(f"\nQ: {question}  (by words and embedding)")
+    show(hybrid.run({"embedder": {"text": question}, "retriever": {"query": question}}))
 
     print("\nMetadata:", store.get_metadata_fields_info())
     values, count = store.get_metadata_field_unique_values("topic", search_term="format")

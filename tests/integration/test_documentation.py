@@ -130,7 +130,10 @@ def test_the_haystack_cookbook_runs(
     ended = cooked("haystack_pipeline", *chosen)
     assert ended.returncode == 0, ended.stderr
     assert "documents written" in ended.stdout
-    assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 6
+    assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 9
+    by_words = ended.stdout.partition("(by words)\n")[2].splitlines()[:3]
+    assert [line for line in by_words if not re.match(r"   \d+\.\d{3}  ", line)] == []
+    assert len(by_words) == 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])

@@ -28,29 +28,15 @@ from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStore,
     ValkeyDocumentStoreError,
 )
+from haystack_stores import MakeStore, opener
 from servers import start_server
 from valkey_vector import ValkeyVectorError
-
-MakeStore = Callable[..., ValkeyDocumentStore]
 
 
 @pytest.fixture
 def make_store(server_url: str, index_name: str, engine_name: str) -> Iterator[MakeStore]:
-    made: list[ValkeyDocumentStore] = []
-
-    def make(**settings: Any) -> ValkeyDocumentStore:
-        given = {
-            "url": server_url,
-            "index_name": index_name,
-            "engine": engine_name,
-            "embedding_dim": 4,
-        }
-        made.append(ValkeyDocumentStore(**{**given, **settings}))
-        return made[-1]
-
-    yield make
-    for store in made:
-        store.close()
+    with opener(url=server_url, index_name=index_name, engine=engine_name) as make:
+        yield make
 
 
 @pytest.fixture
@@ -319,7 +305,7 @@ def test_every_operation_has_an_asynchronous_twin_with_the_same_parameters() -> 
         for name in found
         if not name.startswith("__")
         and not name.endswith("_async")
-        and name not in ("to_dict", "_done", "_metadata")
+        and name not in ("to_dict", "_done", "_metadata", "_ranked")
     ]
     assert len(operations) >= 14
     for name in operations:
@@ -385,6 +371,7 @@ def test_every_setting_survives_being_written_down() -> None:
         metadata_fields={"a": str},
         engine="search",
         algorithm="FLAT",
+        full_text=True,
     )
     data = store.to_dict()
     again = ValkeyDocumentStore.from_dict(data)
@@ -426,10 +413,11 @@ def test_the_settings_of_the_documented_constructor_are_used() -> None:
         {"nodes_list": [("h", 1)], "url": "valkey://h"},
         {"use_tls": True, "url": "valkey://h"},
         {"cluster_mode": True, "url": "valkey://h"},
+        {"full_text": {"language": "english"}},
     ],
 )
 def test_a_wrong_setting_is_a_value_error(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"distance_metric|not both|valkeys://"):
+    with pytest.raises(ValueError, match=r"distance_metric|not both|valkeys://|full_text"):
         ValkeyDocumentStore(**wrong)
 
 

@@ -12,8 +12,9 @@ from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils import Secret
 
 from haystack_integrations.document_stores.valkey import summaries
-from haystack_integrations.document_stores.valkey.documents import from_hit, from_record, to_record
+from haystack_integrations.document_stores.valkey.documents import from_record, to_record
 from haystack_integrations.document_stores.valkey.filters import metadata_key, to_filter
+from haystack_integrations.document_stores.valkey.retrieval import SearchableStore
 from haystack_integrations.document_stores.valkey.settings import StoreSettings
 from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
 from valkey_vector.asynchrony import twin
@@ -39,8 +40,8 @@ class ValkeyDocumentStoreError(DocumentStoreError):
     """An operation of the store failed; its cause says why."""
 
 
-class ValkeyDocumentStore:
-    """Documents on Valkey, found by embedding and metadata.
+class ValkeyDocumentStore(SearchableStore):
+    """Documents on Valkey, found by embedding, text and metadata.
 
     Nothing is connected or asked before the first operation. Every operation has an asynchronous twin
     (``…_async``). Every metadata key can be filtered on, and none needs a declaration.
@@ -65,6 +66,8 @@ class ValkeyDocumentStore:
             belongs into `password` or the environment.
         engine: ``auto``, or insist on ``search`` or ``native``.
         algorithm: ``HNSW`` or ``FLAT``, for a new index.
+        full_text: index the words of a new index's contents, which the retrievers by text and hybrid need. It cannot be
+            added later. An existing index is used without it whether it has it or not.
 
     Raises:
         ValueError: a setting is wrong.
@@ -90,11 +93,14 @@ class ValkeyDocumentStore:
         url: str | None = None,
         engine: EngineChoice = "auto",
         algorithm: Literal["HNSW", "FLAT"] = "HNSW",
+        full_text: bool = False,
     ) -> None:
         if distance_metric not in ("l2", "cosine", "ip"):
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
         if url is not None and nodes_list is not None:
             raise ValueError("give nodes_list or url, not both")
+        if not isinstance(full_text, bool):
+            raise ValueError(f"full_text must be True or False, not {full_text!r}")  # noqa: TRY004 - as all others
         if url is not None and (use_tls or cluster_mode):
             raise ValueError(
                 "use_tls and cluster_mode go with nodes_list; a url says valkeys://, and ?cluster=true"
@@ -118,6 +124,7 @@ class ValkeyDocumentStore:
         self._metadata_fields = metadata_fields
         self._engine = engine
         self._algorithm = algorithm
+        self._full_text = full_text
         self._index: Index | None = None
         self._lock = threading.Lock()
 
@@ -133,8 +140,14 @@ class ValkeyDocumentStore:
                     metric=self._distance_metric,
                     algorithm=self._algorithm,
                     engine=self._engine,
+                    full_text=self._full_text or None,
                 )
             return self._index
+
+    @property
+    def full_text(self) -> bool:
+        """Whether it was asked for text and hybrid search."""
+        return self._full_text
 
     def to_dict(self) -> dict[str, Any]:
         """The store as a dict. Secrets are named, never written.
@@ -164,6 +177,7 @@ class ValkeyDocumentStore:
             url=settings.serialisable_url(),
             engine=self._engine,
             algorithm=self._algorithm,
+            full_text=self._full_text,
         )
 
     @classmethod
@@ -336,37 +350,6 @@ class ValkeyDocumentStore:
         if index is not None:
             index.connection.close()
 
-    def _embedding_retrieval(
-        self,
-        embedding: list[float],
-        filters: dict[str, Any] | None = None,
-        limit: int = 10,
-        *,
-        with_embedding: bool = True,
-    ) -> list[Document]:
-        """The documents nearest to an embedding, each with its score; a higher one is nearer for every metric.
-
-        cosine: the cosine, -1 to 1. l2: 1 / (1 + Euclidean distance). ip: the inner product.
-
-        Args:
-            embedding: floats, `embedding_dim` of them.
-            filters: only documents that match.
-            limit: how many; 0 finds none.
-            with_embedding: bring the embeddings, too.
-        """
-        chosen = to_filter(filters)
-        if limit < 0:
-            raise ValueError(f"limit must not be negative, not {limit}")
-        if limit == 0:
-            return []
-        hits = self._done(
-            "search",
-            lambda: self.index.search(
-                embedding, k=limit, filter=chosen, with_vectors=with_embedding, with_payloads=True
-            ),
-        )
-        return [from_hit(hit) for hit in hits]
-
     def _metadata(self, filters: dict[str, Any] | None) -> list[Any]:
         chosen = to_filter(filters)
         records = self._done("read metadata", lambda: self.index.select(chosen, with_content=False))
@@ -380,9 +363,6 @@ class ValkeyDocumentStore:
             raise ValkeyDocumentStoreError(
                 f"cannot {what} in index {self._index_name!r}: {error}"
             ) from error
-
-    # Documented examples spell it so.
-    _embedding_retrival = _embedding_retrieval
 
     count_documents_async = twin(count_documents, "count_documents_async")
     filter_documents_async = twin(filter_documents, "filter_documents_async")
@@ -407,8 +387,6 @@ class ValkeyDocumentStore:
         get_metadata_field_unique_values, "get_metadata_field_unique_values_async"
     )
     close_async = twin(close, "close_async")
-    _embedding_retrieval_async = twin(_embedding_retrieval, "_embedding_retrieval_async")
-    _embedding_retrival_async = _embedding_retrieval_async
 
 
 def _check_documents(documents: Any) -> None:

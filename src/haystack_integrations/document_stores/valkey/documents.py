@@ -70,8 +70,8 @@ def from_record(record: Record, score: float | None = None) -> Document:
 
 
 def from_hit(hit: Hit) -> Document:
-    """The document of a hit, with its score: higher is nearer."""
-    return from_record(hit.record, hit.similarity)
+    """The document of a hit, with its score: higher is better."""
+    return from_record(hit.record, hit.score)
 
 
 def _packed(document: Document, extras: dict[str, Any]) -> bytes | None:

@@ -1,9 +1,13 @@
-"""Haystack's retrievers on Valkey: `ValkeyEmbeddingRetriever`."""
+"""Haystack's retrievers on Valkey: by embedding, by text, and by both."""
 
 # First the store's package: it says what is missing or mixed up in the installation.
 from haystack_integrations.document_stores import valkey as _store  # noqa: F401, I001
 from haystack_integrations.components.retrievers.valkey.embedding_retriever import (
     ValkeyEmbeddingRetriever,
 )
+from haystack_integrations.components.retrievers.valkey.hybrid_retriever import (
+    ValkeyHybridRetriever,
+)
+from haystack_integrations.components.retrievers.valkey.text_retriever import ValkeyTextRetriever
 
-__all__ = ["ValkeyEmbeddingRetriever"]
+__all__ = ["ValkeyEmbeddingRetriever", "ValkeyHybridRetriever", "ValkeyTextRetriever"]

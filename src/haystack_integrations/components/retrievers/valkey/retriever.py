@@ -1,0 +1,89 @@
+"""What the retrievers share: the store they ask, which filters and how many, and being written down."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from haystack import default_from_dict, default_to_dict
+from haystack.document_stores.types import FilterPolicy
+from haystack.document_stores.types.filter_policy import apply_filter_policy
+
+from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
+
+__all__ = ["ValkeyRetriever"]
+
+
+class ValkeyRetriever:
+    """The part of a retriever that does not depend on what it finds documents by.
+
+    Components are made anew by Haystack's decorator, so those that extend this name it instead of ``super()``.
+
+    Args:
+        document_store: where the documents are.
+        filters: only documents that match.
+        top_k: how many, 0 or more.
+        filter_policy: whether filters given to ``run`` replace these or are merged with them.
+
+    Raises:
+        ValueError: the store is another one, or has no full text where that is needed, or `top_k` is negative.
+    """
+
+    needs_full_text: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        document_store: ValkeyDocumentStore,
+        filters: dict[str, Any] | None = None,
+        top_k: int = 10,
+        filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
+    ) -> None:
+        if not isinstance(document_store, ValkeyDocumentStore):
+            raise ValueError(  # noqa: TRY004 - Haystack's contract
+                f"document_store must be a ValkeyDocumentStore, not {type(document_store).__name__}"
+            )
+        if self.needs_full_text and not document_store.full_text:
+            raise ValueError(
+                f"a {type(self).__name__} needs a ValkeyDocumentStore(…, full_text=True), before documents are written"
+            )
+        _check_top_k(top_k)
+        self.document_store = document_store
+        self.filters = filters or {}
+        self.top_k = top_k
+        self.filter_policy = (
+            filter_policy
+            if isinstance(filter_policy, FilterPolicy)
+            else FilterPolicy.from_str(filter_policy)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a dict."""
+        return default_to_dict(
+            self,
+            filters=self.filters,
+            top_k=self.top_k,
+            filter_policy=self.filter_policy.value,
+            document_store=self.document_store.to_dict(),
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The component that `to_dict` described."""
+        parameters = dict(data["init_parameters"])
+        store = parameters["document_store"]
+        if isinstance(store, dict):
+            parameters["document_store"] = ValkeyDocumentStore.from_dict(store)
+        return default_from_dict(cls, {**data, "init_parameters": parameters})
+
+    def _chosen(
+        self, filters: dict[str, Any] | None, top_k: int | None
+    ) -> tuple[dict[str, Any] | None, int]:
+        """The filters and the limit of one run."""
+        limit = self.top_k if top_k is None else top_k
+        _check_top_k(limit)
+        return apply_filter_policy(self.filter_policy, self.filters, filters), limit
+
+
+def _check_top_k(top_k: int) -> None:
+    if top_k < 0:
+        raise ValueError(f"top_k must not be negative, not {top_k}")
