@@ -650,3 +650,15 @@ def test_records_that_are_overwritten_many_times_leave_no_words_behind(index: In
             expected = answers(texts, query, every=match == "all")
             hits = index.search_text(query, k=1_000, match=match)
             assert {hit.record.id: hit.score for hit in hits} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("vector", [[1.0, math.nan], "1234", [[1.0]], None])
+def test_what_cannot_be_asked_is_refused_also_where_there_is_no_index(
+    index: Index, vector: Any
+) -> None:
+    with pytest.raises(InvalidInputError, match="the query"):
+        index.search_hybrid(vector, "fox")
+    for search in (index.search_text, lambda text, **more: index.search_hybrid([1], text, **more)):
+        with pytest.raises(FilterError, match="near"):
+            search("fox", filter={"n": {"$near": 1}})
+    assert not index.exists()

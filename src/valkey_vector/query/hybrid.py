@@ -8,8 +8,10 @@ from typing import Literal, TypeAlias
 
 from valkey_vector.arguments import FilterLike, check_k
 from valkey_vector.errors import InvalidInputError
+from valkey_vector.query.parts import check_filter
 from valkey_vector.query.text import Clause, check_words
 from valkey_vector.record import Vector
+from valkey_vector.vectors import check_vector
 
 __all__ = ["Fusion", "HybridQuery", "ReciprocalRank", "Weighted"]
 
@@ -86,6 +88,8 @@ class HybridQuery:
     with_payloads: bool = False
 
     def __post_init__(self) -> None:
+        check_vector(self.vector, None, "the query")
+        check_filter(self.filter)
         check_words(self.text, self.match, self.fields)
         check_k(self.k, "k")
         if self.candidates is not None:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from valkey_vector.arguments import FilterLike, check_k
 from valkey_vector.errors import InvalidInputError
+from valkey_vector.query.parts import check_filter
 
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]
 
@@ -124,6 +125,7 @@ class TextQuery:
     with_payloads: bool = False
 
     def __post_init__(self) -> None:
+        check_filter(self.filter)
         check_words(self.text, self.match, self.fields)
         check_k(self.k, "k")
 
