@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
+
 from langchain_valkey import ValkeyVectorStore
 from valkey_vector import F, Index, Record
 from valkey_vector.lifecycle import EngineChoice
@@ -28,3 +32,23 @@ def search_once(store: ValkeyVectorStore, text: str) -> str | None:
     """The id of what a store finds first."""
     (found,) = store.similarity_search(text, k=1)
     return found.id
+
+
+def in_child(function: Callable[[], bool]) -> bool:
+    """Whether the function returned True in a forked child within ten seconds."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if function() else 1
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.01)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return False

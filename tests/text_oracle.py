@@ -39,7 +39,9 @@ def words_of(text: str) -> list[str]:
         else:
             words[-1] += character
     return [
-        word[:100] for word in words if any(unicodedata.category(each)[0] != "M" for each in word)
+        word[:100]
+        for word in words
+        if any(each != "_" and unicodedata.category(each)[0] != "M" for each in word)
     ]
 
 

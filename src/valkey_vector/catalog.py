@@ -137,6 +137,11 @@ class CatalogEntry:
         number = self.slots.get((kind, path), -1)
         return None if number < 0 else f"n{number}"
 
+    @property
+    def slotted_paths(self) -> tuple[str, ...]:
+        """The metadata keys with a numeric slot, each once."""
+        return tuple(dict.fromkeys(path for (_, path), slot in self.slots.items() if slot >= 0))
+
     def complete(self, path: str, kind: SlotKind) -> bool:
         """Whether a path without a slot has no such values at all."""
         return (kind, path) not in self.slots

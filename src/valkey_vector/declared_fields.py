@@ -18,6 +18,9 @@ __all__ = [
     "declared_fields",
 ]
 
+CONTENT = "content"
+"""What queries call the record's own text."""
+
 TAG_LIST_SEPARATOR = "\x1f"
 """Between the texts of a declared tag field that is a list, unless the field says otherwise."""
 
@@ -75,6 +78,16 @@ class TextField:
     path: str
     stem: bool = True
 
+    def __post_init__(self) -> None:
+        if self.path == CONTENT:
+            raise ConfigurationError(
+                f"a text field cannot be called {CONTENT!r}: so queries call the record's own text"
+            )
+        if not isinstance(self.stem, bool):
+            raise ConfigurationError(
+                f"stem of field {self.path!r} must be True or False, not {self.stem!r}"
+            )
+
 
 DeclaredField: TypeAlias = TagField | NumericField | TextField
 
@@ -93,6 +106,10 @@ def declared_fields(value: Any) -> Iterable[DeclaredField]:
     """
     if isinstance(value, Mapping):
         value = [{"path": path, "kind": kind} for path, kind in value.items()]
+    if not isinstance(value, list | tuple):
+        raise ConfigurationError(
+            f"fields are a dict of path to kind, or a list of fields, not {value!r}"
+        )
     for item in value:
         if isinstance(item, (TagField, NumericField, TextField)):
             yield item

@@ -38,12 +38,14 @@ __all__ = [
     "CONTENT",
     "CREATED",
     "EXPIRES",
+    "LARGEST_RECORD",
     "METADATA",
     "PARENT",
     "PAYLOAD",
     "TAGS",
     "VECTOR",
     "Prepared",
+    "check_record_size",
     "declared_texts",
     "decode_record",
     "document_fields",
@@ -318,12 +320,7 @@ def _prepare(
             f"the id, content or parent of {owner} holds a lone surrogate, which is not valid Unicode text"
         ) from None
     size = len(content) + len(stored) + len(record.payload or b"")
-    size += sum(len(packed) for _, packed in vectors)
-    if size > LARGEST_RECORD:
-        raise InvalidInputError(
-            f"content, metadata, payload and further vectors of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
-            "Valkey-Search leaves larger records out of its results"
-        )
+    check_record_size(size + sum(len(packed) for _, packed in vectors), owner)
     text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
     return Prepared(
         id=record.id,
@@ -339,13 +336,27 @@ def _prepare(
     )
 
 
+def check_record_size(size: int, owner: str) -> None:
+    """Check the bytes of a record's content, metadata, payload and further vectors together.
+
+    Raises:
+        InvalidInputError: they are too many.
+    """
+    if size > LARGEST_RECORD:
+        raise InvalidInputError(
+            f"content, metadata, payload and further vectors of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
+            "Valkey-Search leaves larger records out of its results"
+        )
+
+
 def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[str, bytes]]:
     for field in schema.fields:
         value = lookup(metadata, field.path)
         if value is None or value is MISSING:
             continue
         text = _declared_value(field, value, owner)
-        if not isinstance(field, NumericField):  # those are written as slots, by index_fields
+        # Numbers are written as slots, by index_fields. Valkey-Search counts an empty field as a failure to index.
+        if text and not isinstance(field, NumericField):
             yield declared_name(field.path), text.encode("utf-8")
 
 

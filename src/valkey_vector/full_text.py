@@ -48,7 +48,7 @@ class FullText:
     min_stem_size: int = 4
 
     def __post_init__(self) -> None:
-        if self.language not in LANGUAGES:
+        if not isinstance(self.language, str) or self.language not in LANGUAGES:
             raise ConfigurationError(
                 f"language {self.language!r} is not one of {', '.join(sorted(LANGUAGES))}"
             )

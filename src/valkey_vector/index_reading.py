@@ -59,6 +59,8 @@ class ReadableIndex(QueryableIndex):
     ) -> list[Hit]:
         """The k records nearest to a vector, nearest first, ties by id; fewer only if there are fewer.
 
+        Which of equally near records are the last of the k, a search module chooses.
+
         `query` with a `VectorQuery` also searches within a threshold.
 
         Args:

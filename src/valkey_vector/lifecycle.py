@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
@@ -52,14 +54,26 @@ class Request:
     asked: frozenset[str]
 
 
+_lifecycles: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+
+
 class Lifecycle:
-    """Holds the engine of one index for all who use it in this process. Thread-safe."""
+    """Holds the engine of one index for all who use it in this process. Thread-safe; a forked child opens it anew."""
 
     def __init__(self, connection: Connection, name: str, request: Request) -> None:
         self.connection = connection
         self.name = check_index_name(name)
         self.request = request
         self._catalog = Catalog(connection, name)
+        self._begin()
+        _lifecycles.add(self)
+
+    def _begin(self) -> None:
+        """Open the index at its next use: at first, and in a forked child.
+
+        There, locks that the parent's other threads held at the fork would stay held for ever, and what an engine was
+        bringing up to date may be half done.
+        """
         self._engine: Engine | None = None
         self._lock = threading.RLock()
 
@@ -257,3 +271,12 @@ class Lifecycle:
 def not_found(name: str) -> IndexNotFoundError:
     """The error for an index that had to exist."""
     return IndexNotFoundError(f"there is no index {name!r} on this server and database")
+
+
+def _begin_in_child() -> None:
+    for lifecycle in list(_lifecycles):
+        lifecycle._begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_begin_in_child)

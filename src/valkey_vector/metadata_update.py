@@ -7,10 +7,15 @@ from typing import Any
 
 from valkey_vector import answering
 from valkey_vector import metadata as metadata_codec
+from valkey_vector.catalog import vector_name
 from valkey_vector.document import (
+    CONTENT,
+    LARGEST_RECORD,
     METADATA,
     PARENT,
+    PAYLOAD,
     Prepared,
+    check_record_size,
     declared_texts,
     field_token,
     index_fields,
@@ -25,6 +30,8 @@ from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import parent_tokens
 
 __all__ = ["MetadataUpdate"]
+
+_MUCH = LARGEST_RECORD // 8
 
 _FIELDS = [METADATA, PARENT, TAGS]
 
@@ -78,6 +85,7 @@ class MetadataUpdate:
         merged = metadata_codec.load(row.fields[METADATA]) | self._changes
         owner = f"record {row.id!r}"
         stored, items, declared = prepare_metadata(merged, engine.entry.schema, owner)
+        self._check_size(engine, row, len(stored))
         document = Prepared(row.id, b"", stored, None, items, declared)
         self._lifecycle.bind_slots(engine, [document])
         had = row.fields.get(TAGS, b"").decode("ascii").split(",")
@@ -90,3 +98,14 @@ class MetadataUpdate:
             fields += [name, value]
         schema = engine.entry.schema
         return fields + text_values(schema, None, declared_texts(merged, schema))
+
+    def _check_size(self, engine: Engine, row: Row, metadata: int) -> None:
+        """What else a record holds is looked at only if its metadata alone are much of what is possible."""
+        if metadata <= _MUCH:
+            return
+        further = (vector_name(field.name) for field in engine.entry.schema.vectors)
+        others = [CONTENT, PAYLOAD, *further]
+        (found,) = engine.fetch([row.id], others)
+        held = {} if found is None else found.fields
+        size = metadata + sum(len(held[name]) for name in others if name in held)
+        check_record_size(size, f"record {row.id!r}")

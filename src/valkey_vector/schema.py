@@ -178,7 +178,11 @@ class Schema:
         _check_comparison(self.metric, self.algorithm)
         if not isinstance(self.full_text, FullText | None):
             raise ConfigurationError(f"full_text must be FullText or None, not {self.full_text!r}")
-        object.__setattr__(self, "vectors", tuple(self.vectors))
+        for name in ("fields", "vectors"):
+            given = getattr(self, name)
+            if not isinstance(given, list | tuple):
+                raise ConfigurationError(f"{name} must be a tuple, not {given!r}")
+            object.__setattr__(self, name, tuple(given))
         names = [MAIN_VECTOR]
         for vector in self.vectors:
             if not isinstance(vector, VectorField):
@@ -241,7 +245,15 @@ class Schema:
             schema = replace(schema, algorithm=_algorithm(algorithm))
         if full_text is not None:
             schema = replace(schema, full_text=FullText.of(full_text))
+            schema._refuse_words_without(full_text)
         return schema
+
+    def _refuse_words_without(self, full_text: object) -> None:
+        texts = [field.path for field in self.fields if isinstance(field, TextField)]
+        if full_text is False and texts:
+            raise ConfigurationError(
+                f"full_text is False, but the field {texts[0]!r} is declared as text, which needs it"
+            )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Schema:
@@ -267,7 +279,9 @@ class Schema:
             values["vectors"] = tuple(map(_vector_field, values["vectors"]))
         if "full_text" in values:
             values["full_text"] = FullText.of(values["full_text"])
-        return cls(**values)
+        schema = cls(**values)
+        schema._refuse_words_without(settings.get("full_text"))
+        return schema
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Schema:

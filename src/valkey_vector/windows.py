@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -41,7 +42,7 @@ class Window:
     @property
     def end(self) -> int | None:
         """How many records there are up to its end; None for all."""
-        return None if self.limit is None else self.offset + self.limit
+        return None if self.limit is None else min(self.offset + self.limit, sys.maxsize)
 
     @property
     def as_stored(self) -> bool:
@@ -71,7 +72,7 @@ def pages(
         return
     if window.as_stored:
         rows = chain.from_iterable(select(engine, selection, fields))
-        wanted = islice(rows, window.offset, window.end)
+        wanted = islice(rows, min(window.offset, sys.maxsize), window.end)
         while page := list(islice(wanted, _PAGE)):
             yield page
         return

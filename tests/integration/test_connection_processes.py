@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
-import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from child_processes import in_child
 from servers import TestServer, start_server
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ValkeyVectorError
@@ -32,26 +32,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
 def restart_soon(server: TestServer) -> None:
     time.sleep(0.3)
     server.restart()
-
-
-def in_child(function: Callable[[], bool]) -> bool:
-    """Whether the function returned True in a forked child within ten seconds."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if function() else 1
-        finally:
-            os._exit(status)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.01)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return False
 
 
 def test_a_connection_in_use_works_in_a_forked_child_and_in_the_parent(server: TestServer) -> None:

@@ -339,3 +339,14 @@ def test_the_parent_of_a_record_is_kept_found_and_changed_by_nothing_but_a_write
 def test_a_parent_that_cannot_be_kept_is_refused(index: Index, parent: Any) -> None:
     with pytest.raises(InvalidInputError, match="parent"):
         index.upsert([Record(id="1", parent=parent)])
+
+
+def test_an_update_that_would_make_a_record_too_large_is_refused(index: Index) -> None:
+    large = "x" * (3 * 2**20)
+    index.upsert([record("a", content=large), record("b")])
+    assert index.update_metadata(["b"], {"k": "y" * 2**20}) == 1
+    for which in (["a"], ["b", "a"]):
+        with pytest.raises(InvalidInputError, match="record 'a' are"):
+            index.update_metadata(which, {"k": "y" * (2**20 + 1), "new": 1})
+    assert index.count(F("new") == 1) == 0
+    assert [found.id for found in index.select()] == ["a", "b"]

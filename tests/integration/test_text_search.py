@@ -662,3 +662,31 @@ def test_what_cannot_be_asked_is_refused_also_where_there_is_no_index(
         with pytest.raises(FilterError, match="near"):
             search("fox", filter={"n": {"$near": 1}})
     assert not index.exists()
+
+
+def test_a_word_is_counted_without_its_other_forms(small: Index) -> None:
+    small.upsert(
+        [Record(id=f"run{n}", content="run") for n in range(8)]
+        + [Record(id="runs", content="runs")]
+    )
+    texts = {**DOCUMENTS, **{f"run{n}": "run" for n in range(8)}, "runs": "runs"}
+    query = (Phrase("runs"),)
+    expected = answers(texts, query, every=False)
+    hits = small.search_text(query, k=20)
+    assert {hit.record.id: hit.score for hit in hits} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("clause", [Term, Phrase, Prefix, Fuzzy])
+def test_the_field_of_a_clause_is_a_name(clause: Any) -> None:
+    with pytest.raises(InvalidInputError, match="field must be"):
+        clause("a", field=["content"])
+
+
+def test_switches_are_true_or_false(index: Index) -> None:
+    searches: list[Callable[..., list[Hit]]] = [
+        index.search_text,
+        lambda text, **more: index.search_hybrid([1], text, **more),
+    ]
+    for search in searches:
+        with pytest.raises(InvalidInputError, match="with_vectors must be True or False"):
+            search("fox", with_vectors="no")

@@ -124,18 +124,18 @@ VS, RS = SearchModule.VALKEY_SEARCH, SearchModule.REDISEARCH
         (of(VS, 1, 0, 2), {"has_search"}),
         (of(VS, 1, 1, 0), {"has_search", "filter_queries"}),
         (of(VS, 1, 2, 1), {"has_search", "filter_queries", "text", "sort_by"}),
-        (of(VS, 1, 3, 0), {"has_search", "filter_queries", "text", "sort_by", "match_all_star",
+        (of(VS, 1, 3, 0), {"has_search", "filter_queries", "text", "sort_by",
                            "scores", "vector_range", "hybrid"}),
-        (of(RS, 2, 10, 5), {"has_search", "filter_queries", "text", "sort_by", "match_all_star",
+        (of(RS, 2, 10, 5), {"has_search", "filter_queries", "text", "sort_by",
                             "scores", "vector_range"}),
-        (of(RS, 8, 4, 0), {"has_search", "filter_queries", "text", "sort_by", "match_all_star",
+        (of(RS, 8, 4, 0), {"has_search", "filter_queries", "text", "sort_by",
                            "scores", "vector_range", "hybrid"}),
     ],
 )  # fmt: skip
 def test_features_follow_from_module_and_version(found: Capabilities, features: set[str]) -> None:
     names = {
         "has_search", "filter_queries", "text", "sort_by",
-        "match_all_star", "scores", "vector_range", "hybrid",
+        "scores", "vector_range", "hybrid",
     }  # fmt: skip
     assert {name for name in names if getattr(found, name)} == features
 

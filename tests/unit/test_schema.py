@@ -118,3 +118,33 @@ def test_a_file_that_is_no_schema_is_named(tmp_path: Path) -> None:
             Schema.of(tmp_path / "odd.yaml")
     with pytest.raises(ConfigurationError, match="not int"):
         Schema.of(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fields": 5}, "fields"),
+        ({"vectors": 5}, "vectors"),
+        ({"full_text": {"language": ["english"]}}, "language"),
+        ({"full_text": "yes"}, "full_text"),
+        ({"fields": {"content": "text"}}, "the record's own text"),
+        ({"fields": [{"path": "a", "kind": "text", "stem": "no"}]}, "stem"),
+        ({"fields": {"title": "text"}, "full_text": False}, "'title'.*declared as text"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Schema.from_dict(settings)
+
+
+def test_full_text_cannot_be_taken_from_declared_texts() -> None:
+    with pytest.raises(ConfigurationError, match=r"'title'.*declared as text"):
+        Schema.of(FULL, full_text=False)
+
+
+def test_fields_may_come_as_a_list() -> None:
+    listed: Any = [TagField("city")]
+    assert Schema(fields=listed) == Schema(fields=(TagField("city"),))
+    for name in ("fields", "vectors"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be"):
+            Schema(**{name: 5})  # type: ignore[arg-type]

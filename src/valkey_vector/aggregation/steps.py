@@ -7,6 +7,7 @@ behind it lets through.
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -52,7 +53,7 @@ def _done(rows: Iterator[Line], step: Step) -> Iterator[Line]:
         case SortBy():
             return iter(sorted(rows, key=_order(step)))
         case Limit(count, offset):
-            return islice(rows, offset, offset + count)
+            return islice(rows, min(offset, sys.maxsize), min(offset + count, sys.maxsize))
         case GroupBy():
             return _grouped(rows, step)
         case _:

@@ -63,7 +63,6 @@ class Feature(Enum):
     FILTER_QUERIES = "a query without a vector"
     TEXT = "full-text search"
     SORT_BY = "sorting by a field"
-    MATCH_ALL_STAR = "the query '*'"
     SCORES = "text scores"
     VECTOR_RANGE = "search within a vector distance"
     HYBRID = "hybrid text and vector search"
@@ -74,7 +73,6 @@ _NEEDED: Mapping[Feature, Version] = {
     Feature.FILTER_QUERIES: (1, 1, 0),
     Feature.TEXT: (1, 2, 0),
     Feature.SORT_BY: (1, 2, 0),
-    Feature.MATCH_ALL_STAR: (1, 3, 0),
     Feature.SCORES: (1, 3, 0),
     Feature.VECTOR_RANGE: (1, 3, 0),
     Feature.HYBRID: (1, 3, 0),
@@ -147,11 +145,6 @@ class Capabilities:
     def sort_by(self) -> bool:
         """Whether results can be sorted by a field."""
         return self.has(Feature.SORT_BY)
-
-    @property
-    def match_all_star(self) -> bool:
-        """Whether the query ``*`` matches every document."""
-        return self.has(Feature.MATCH_ALL_STAR)
 
     @property
     def scores(self) -> bool:

@@ -239,7 +239,7 @@ class NativeEngine:
             indexed=1.0,
             failures=0,
             embedding_model=self.entry.embedding_model,
-            slots=tuple(path for (_, path), slot in self.entry.slots.items() if slot >= 0),
+            slots=self.entry.slotted_paths,
         )
 
     def drop(self) -> None:

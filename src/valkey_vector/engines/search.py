@@ -128,7 +128,7 @@ class SearchEngine(SearchReading):
             indexed=indexed_share(described),
             failures=int(failures),
             embedding_model=self.entry.embedding_model,
-            slots=tuple(path for (_, path), slot in self.entry.slots.items() if slot >= 0),
+            slots=self.entry.slotted_paths,
         )
 
     def drop(self) -> None:

@@ -1,7 +1,8 @@
 """The FT.* commands of the search engine, as lists of arguments, and what their replies mean.
 
 Source of every rule here: the recorded behaviour of Valkey-Search 1.2.1, and RediSearch 2.10 where it
-is stricter. LIMIT and RETURN are always sent: without LIMIT every search is cut at ten.
+is stricter. LIMIT and RETURN are always sent: without LIMIT every search is cut at ten. VERBATIM goes with every query that
+may hold words: RediSearch (2.10) stems those of a query even where the field is not stemmed.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def page_command(
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
     command += ["SORTBY", CREATED, "ASC"] if sort else []
-    command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
+    command += ["VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
     return command
 
 
@@ -121,7 +122,8 @@ def range_command(
 
 def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
     """FT.SEARCH for the number of documents a query selects."""
-    return ["FT.SEARCH", entry.search_index, query, "LIMIT", "0", "0", "DIALECT", "2"]
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
+    return [*command, "VERBATIM", "LIMIT", "0", "0", "DIALECT", "2"]
 
 
 def group_command(entry: CatalogEntry, query: str, field: str, most: int) -> list[Argument]:

@@ -158,6 +158,13 @@ class GroupBy:
     reducers: tuple[tuple[str, Reducer], ...]
 
     def __post_init__(self) -> None:
+        pairs = isinstance(self.reducers, tuple) and all(
+            isinstance(each, tuple) and len(each) == 2 for each in self.reducers
+        )
+        if not pairs:
+            raise InvalidInputError(
+                f"reducers must be pairs of a name and a reducer, not {self.reducers!r}"
+            )
         names = [*self.keys, *(name for name, _ in self.reducers)]
         if not names:
             raise InvalidInputError(

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from valkey_vector.arguments import FilterLike, check_k
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.parts import check_filter
+from valkey_vector.query.parts import check_filter, check_flags
 from valkey_vector.query.text import Clause, check_words
 from valkey_vector.record import Vector
 from valkey_vector.vectors import check_vector
@@ -52,7 +52,7 @@ class Weighted:
 Fusion: TypeAlias = ReciprocalRank | Weighted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare to one truth
 class HybridQuery:
     """The k best records by nearness to a vector and by BM25 together, best first, ties by id.
 
@@ -92,6 +92,7 @@ class HybridQuery:
         check_filter(self.filter)
         check_words(self.text, self.match, self.fields)
         check_k(self.k, "k")
+        check_flags(self, "with_vectors", "with_payloads")
         if self.candidates is not None:
             check_k(self.candidates, "candidates")
         if self.text_candidates is not None:

@@ -10,7 +10,7 @@ from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 
-__all__ = ["Brought", "check_brought", "check_count", "check_filter", "check_number"]
+__all__ = ["Brought", "check_brought", "check_count", "check_filter", "check_flags", "check_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,19 @@ def check_brought(query: Any) -> Brought:
     Raises:
         InvalidInputError: one of them is neither True nor False.
     """
-    for name in ("with_content", "with_metadata", "with_vectors", "with_payloads"):
+    check_flags(query, "with_content", "with_metadata", "with_vectors", "with_payloads")
+    return Brought(query.with_content, query.with_metadata, query.with_vectors, query.with_payloads)
+
+
+def check_flags(query: object, *names: str) -> None:
+    """Check attributes of a query that are switches.
+
+    Raises:
+        InvalidInputError: one of them is neither True nor False.
+    """
+    for name in names:
         if not isinstance(getattr(query, name), bool):
             raise InvalidInputError(f"{name} must be True or False, not {getattr(query, name)!r}")
-    return Brought(query.with_content, query.with_metadata, query.with_vectors, query.with_payloads)
 
 
 def check_filter(filter: FilterLike | None) -> Filter | None:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from valkey_vector.arguments import FilterLike, check_k
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.parts import check_filter
+from valkey_vector.query.parts import check_filter, check_flags
 
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]
 
@@ -29,6 +29,7 @@ class Term:
 
     def __post_init__(self) -> None:
         _check_text(self.text, "a Term's text")
+        _check_field(self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Phrase:
 
     def __post_init__(self) -> None:
         _check_text(self.text, "a Phrase's text")
+        _check_field(self.field)
         if not isinstance(self.slop, int) or isinstance(self.slop, bool) or self.slop < 0:
             raise InvalidInputError(f"slop must be a whole number from 0 on, not {self.slop!r}")
         if not isinstance(self.in_order, bool):
@@ -69,6 +71,7 @@ class Prefix:
 
     def __post_init__(self) -> None:
         _check_text(self.text, "a Prefix's text")
+        _check_field(self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Fuzzy:
 
     def __post_init__(self) -> None:
         _check_text(self.text, "a Fuzzy's text")
+        _check_field(self.field)
         whole = isinstance(self.distance, int) and not isinstance(self.distance, bool)
         if not whole or not 1 <= self.distance <= FURTHEST:
             raise InvalidInputError(
@@ -128,6 +132,7 @@ class TextQuery:
         check_filter(self.filter)
         check_words(self.text, self.match, self.fields)
         check_k(self.k, "k")
+        check_flags(self, "with_vectors", "with_payloads")
 
 
 def check_words(text: object, match: object, fields: object) -> None:
@@ -154,3 +159,8 @@ def check_words(text: object, match: object, fields: object) -> None:
 def _check_text(value: object, what: str) -> None:
     if not isinstance(value, str):
         raise InvalidInputError(f"{what} must be text, not {value!r}")
+
+
+def _check_field(field: object) -> None:
+    if field is not None and not isinstance(field, str):
+        raise InvalidInputError(f"field must be the name of a text, not {field!r}")

@@ -21,6 +21,8 @@ __all__ = ["Threshold", "VectorQuery"]
 class VectorQuery:
     """The records nearest to a vector, nearest first, ties by id.
 
+    Which of equally near records are the last of the k, a search module chooses; the native engine takes those whose ids come first.
+
     Attributes:
         vector: finite floats, as many as the field's dimension.
         k: how many, at least 1; fewer are found only if there are fewer. With a threshold, None is all within it.

@@ -77,8 +77,8 @@ class Analyzer:
     def all_words(self, text: str) -> list[str]:
         """The words of a text in order, stop words among them."""
         words = _folded(text).translate(self._cuts).split()
-        if not text.isascii():
-            words = [word for word in words if word.isascii() or not _is_marks(word)]
+        if not text.isascii() or "_" in text:
+            words = [word for word in words if word.isalnum() or not _is_marks(word)]
         if self._own_punctuation:
             words = [word.translate(_SAFE) for word in words]
         if max(map(len, words), default=0) > LONGEST_WORD:
@@ -131,5 +131,8 @@ def _folded(text: str) -> str:
 
 
 def _is_marks(word: str) -> bool:
-    """Whether a word has nothing but marks that belong on a letter, such as an emoji's variant."""
-    return not word.isalnum() and all(unicodedata.category(each)[0] == "M" for each in word)
+    """Whether a word has nothing but marks that belong on a letter, such as an emoji's variant, and ``_``.
+
+    RediSearch (2.10) takes a lone ``_`` in a query for a mistake.
+    """
+    return all(each == "_" or unicodedata.category(each)[0] == "M" for each in word)

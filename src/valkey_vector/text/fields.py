@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from valkey_vector.schema import Schema, TextField
+from valkey_vector.declared_fields import CONTENT, TextField
+from valkey_vector.schema import Schema
 from valkey_vector.text.analysis import Analyzer, analyzer
 from valkey_vector.tokens import escape
 
-__all__ = ["CONTENT_FIELD", "IndexedText", "indexed_texts", "text_values"]
-
-CONTENT_FIELD = "content"
-"""What queries call the record's own text."""
+__all__ = ["IndexedText", "indexed_texts", "text_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def indexed_texts(schema: Schema) -> tuple[IndexedText, ...]:
     """The texts that documents of a schema are searched by; none if it leaves text out."""
     if schema.full_text is None:
         return ()
-    texts = [_indexed(CONTENT_FIELD, "", stem=schema.full_text.stem)]
+    texts = [_indexed(CONTENT, "", stem=schema.full_text.stem)]
     for field in schema.fields:
         if isinstance(field, TextField):
             stem = schema.full_text.stem and field.stem
