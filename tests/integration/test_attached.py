@@ -471,9 +471,10 @@ def test_an_index_is_made_once_and_never_another_in_its_place(
     assert not create_index(connection, definition)
     told = describe_index(connection, definition.name).definition
     assert told.prefixes == definition.prefixes
-    assert told.attributes[1:] == definition.attributes[1:]
-    vector = told.attributes[0]
-    assert isinstance(vector, VectorAttribute)
+    # Valkey-Search tells attributes in an order of its own.
+    (vector,) = (each for each in told.attributes if isinstance(each, VectorAttribute))
+    others = [each for each in told.attributes if each is not vector]
+    assert sorted(others, key=repr) == sorted(definition.attributes[1:], key=repr)
     assert (vector.dimension, vector.m, vector.ef_construction) == (8, 32, 100)
     other = IndexDefinition(name=definition.name, attributes=(TagAttribute("t"),))
     with pytest.raises(IndexMismatchError, match="prefixes"):
