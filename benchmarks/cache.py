@@ -34,9 +34,10 @@ from valkey_vector import F, Hnsw
 from valkey_vector.cache import CacheHit, SemanticCache
 from valkey_vector.cache.entries import scope_id
 from valkey_vector.document import record_fields
+from valkey_vector.engines.base import Near
 from valkey_vector.engines.search_commands import knn_command
 from valkey_vector.engines.search_query import query_text
-from valkey_vector.filters.plan import compile_filter
+from valkey_vector.filters.compilation import compile_filter
 from valkey_vector.record import Vector
 
 THRESHOLDS = [0.70, 0.75, 0.80, 0.85, 0.90, 0.95]
@@ -174,9 +175,9 @@ def raw_search(url: str, cache: SemanticCache, embedder: Any) -> Callable[[str],
 
     def search(text: str) -> object:
         vector = np.asarray(embedder.embed([text])[0], dtype="<f4")
-        return client.custom_command(
-            knn_command(engine.entry, query, vector, 1, fields, ef_runtime=ef)  # type: ignore[arg-type]
-        )
+        near = Near(engine.entry.schema.vector_field(None), vector, ef)
+        command: Any = knn_command(engine.entry, query, near, 1, fields)
+        return client.custom_command(command)
 
     return search
 

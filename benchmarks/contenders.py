@@ -21,9 +21,10 @@ from langchain_valkey import ValkeyVectorStore
 from valkey_vector import F, Flat, Hnsw, Index, Record, Schema
 from valkey_vector.catalog import CatalogEntry
 from valkey_vector.document import CONTENT, METADATA, document_fields, prepare
+from valkey_vector.engines.base import Near
 from valkey_vector.engines.search_commands import create_command, knn_command
 from valkey_vector.engines.search_query import query_text
-from valkey_vector.filters.plan import compile_filter
+from valkey_vector.filters.compilation import compile_filter
 
 __all__ = ["EF_RUNTIME", "Contender", "CoreIndex", "LangChainStore", "RawGlide"]
 
@@ -127,7 +128,8 @@ class LangChainStore:
     def _lists(self, corpus: Corpus) -> list[list[float]]:
         name, lists = self._lists_of
         assert name == corpus.name
-        return lists
+        made: list[list[float]] = lists
+        return made
 
     def search(self, vector: Any, k: int, *, filtered: bool) -> Sequence[str]:
         assert self._store is not None
@@ -211,7 +213,8 @@ class RawGlide:
         packed = np.asarray(vector, dtype="<f4")
         ef = EF_RUNTIME if isinstance(self._algorithm, Hnsw) else None
         query = f"({self._query})" if filtered else "*"
-        command = knn_command(self._entry, query, packed, k, [CONTENT, METADATA], ef_runtime=ef)
+        near = Near(self._entry.schema.vector_field(None), packed, ef)
+        command = knn_command(self._entry, query, near, k, [CONTENT, METADATA])
         reply: Any = self._clients[0].custom_command(command)  # type: ignore[arg-type]
         return [key.decode()[len(self._entry.prefix) :] for key in reply[1]]
 

@@ -293,3 +293,18 @@ def test_the_quickstart_takes_any_langchain_embedding(tmp_path: Path) -> None:
     ended = cooked("quickstart", *arguments, "--embeddings-options", '{"size": 32}')
     assert ended.returncode == 0, ended.stderr
     assert "DeterministicFakeEmbedding ready" in ended.stdout
+
+
+def test_the_benchmark_of_vector_search_runs_against_raw_commands() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--documents", "300", "--dimension", "8"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(re.findall(r"^\| core \|", ended.stdout, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\| LangChain store \|", ended.stdout, re.MULTILINE)) == 2
+    assert "raw GLIDE" in ended.stdout
