@@ -78,10 +78,10 @@ def within(
     return admitted((yield from compared(engine, pages, near, fields, k=None, radius=radius)))
 
 
-def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
-    """A row that was found by vector, as callers get it, with these of its fields."""
+def hit(row: Row, metric: Metric, only: Collection[str] | None = None) -> Hit:
+    """A row that was found by vector, as callers get it, with `only` these of its fields, if others may be there."""
     alike = similarity(row.distance, metric)
-    record = decode_record(row.id, row.fields, fields)
+    record = decode_record(row.id, row.fields, only)
     return Hit(record=record, score=alike, distance=row.distance, similarity=alike)
 
 

@@ -104,7 +104,8 @@ def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[lis
     else:
         assert threshold is not None  # noqa: S101 - a query has one of the two
         rows = yield from nearness.within(engine, selection, near, threshold, fields)
-    return [nearness.hit(row, field.metric, fields) for row in rows]
+    only = None if selection.residual is None else fields  # what it was checked by was brought, too
+    return [nearness.hit(row, field.metric, only) for row in rows]
 
 
 def _records(lifecycle: Lifecycle, engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
