@@ -87,7 +87,8 @@ class QueryableIndex:
         """The answers to many queries of any kinds, in their order.
 
         They share their round trips, at most 100 commands in each: up to 100 queries that are one command each are
-        one round trip. A query that fails does so alone; an outage fails the call.
+        one round trip. Looking up prefixes and misspelt words, phrases on the native engine, and filters on keys that no
+        record has yet cost each query one of its own. A query that fails does so alone; an outage fails the call.
 
         Args:
             queries: any number of them.

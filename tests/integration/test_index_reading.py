@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from strategies import KEYS, MOMENTS, NUMBERS, TEXTS
 from valkey_vector import F, Index, Metric, Record
+from valkey_vector.engines.documents import Documents
 from valkey_vector.temporal import instant
 
 MANY = 15_000
@@ -280,3 +281,25 @@ def test_an_index_that_does_not_exist_reads_as_empty_and_is_not_made(index: Inde
     assert index.delete(["a"]) == 0
     assert index.delete_all() == 0
     assert not index.exists()
+
+
+def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
+    open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, other = open_index(), open_index()
+    named = F.id.in_(["a", "b"])  # compared in one step and brought in the next
+    for search in (index.search, index.search_mmr):
+        index.upsert([Record(id="a", vector=[1, 0, 0, 0]), Record(id="b", vector=[1, 1, 0, 0])])
+        bringing, steps = Documents._reads, 0
+
+        def overtaken(self: Documents, *arguments: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == 2:
+                other.upsert([Record(id="a")])
+            return bringing(self, *arguments)  # noqa: B023 - called in this turn
+
+        monkeypatch.setattr(Documents, "_reads", overtaken)
+        hits = search([1, 0, 0, 0], k=2, filter=named, with_vectors=True)
+        monkeypatch.undo()
+        assert [hit.record.id for hit in hits] == ["b"]

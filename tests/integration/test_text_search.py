@@ -690,3 +690,15 @@ def test_switches_are_true_or_false(index: Index) -> None:
     for search in searches:
         with pytest.raises(InvalidInputError, match="with_vectors must be True or False"):
             search("fox", with_vectors="no")
+
+
+def test_words_of_an_index_that_was_made_anew_are_found_by_who_knew_the_old_one(
+    open_index: Callable[..., Index],
+) -> None:
+    one, other = open_index(), open_index()
+    one.upsert([Record(id="1", content="alpha beta gamma delta", vector=[1, 0, 0, 0])])
+    assert ids(one.search_text((Prefix("alp"),))) == ["1"]
+    other.drop()
+    other.upsert([Record(id="2", content="zebra", vector=[1, 0, 0, 0])])
+    for clause in (Prefix("zeb"), Fuzzy("zebrs")):
+        assert ids(one.search_text((clause,))) == ["2"]

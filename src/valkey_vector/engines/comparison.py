@@ -15,7 +15,7 @@ from valkey_vector.engines.steps import Steps
 from valkey_vector.ranking import distances
 from valkey_vector.vectors import unpack_vector
 
-__all__ = ["Fetching", "compared"]
+__all__ = ["Fetching", "compared", "has_what_was_compared"]
 
 
 class Fetching(Protocol):
@@ -41,8 +41,14 @@ def compared(
     return [
         Row(row.id, row.fields, distance)
         for (distance, _), row in zip(best, brought, strict=True)
-        if row is not None
+        if row is not None and has_what_was_compared(row, near, fields)
     ]
+
+
+def has_what_was_compared(row: Row, near: Near, fields: Sequence[str]) -> bool:
+    """False for a document that was written without the vector since it was compared, as far as that was brought."""
+    name = vector_name(near.field.name)
+    return name not in fields or name in row.fields
 
 
 def _nearest(

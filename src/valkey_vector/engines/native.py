@@ -20,6 +20,7 @@ from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, EXPIRES
 from valkey_vector.engines import scripts
 from valkey_vector.engines.base import IndexInfo, Keep, Near, Row
+from valkey_vector.engines.comparison import has_what_was_compared
 from valkey_vector.engines.documents import Documents, in_batches, row_of
 from valkey_vector.engines.native_text import TextScores, text_statistics
 from valkey_vector.engines.replica import Replica
@@ -110,18 +111,24 @@ class NativeEngine:
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
         """The k nearest of the documents a plan selects; exact, so `ef_runtime` is of no concern."""
-        return self._measured(lambda: self._replica.nearest(near, k, plan, self._now), plan, fields)
+        return self._measured(
+            lambda: self._replica.nearest(near, k, plan, self._now), near, plan, fields
+        )
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Steps[list[Row]]:
         """All of the documents a plan selects up to a distance; exact."""
         return self._measured(
-            lambda: self._replica.within(near, radius, plan, self._now), plan, fields
+            lambda: self._replica.within(near, radius, plan, self._now), near, plan, fields
         )
 
     def _measured(
-        self, search: Callable[[], list[tuple[float, str]]], plan: Plan, fields: Sequence[str]
+        self,
+        search: Callable[[], list[tuple[float, str]]],
+        near: Near,
+        plan: Plan,
+        fields: Sequence[str],
     ) -> Steps[list[Row]]:
         """What a search of the replica finds, with the documents' fields, which tell whether the replica was current."""
         if isinstance(plan, NoDocument):
@@ -152,7 +159,7 @@ class NativeEngine:
                 return [
                     Row(row.id, row.fields, distance)
                     for (distance, _), row in zip(nearest, rows, strict=True)
-                    if row is not None
+                    if row is not None and has_what_was_compared(row, near, fields)
                 ]
             self.forget(missing)
 

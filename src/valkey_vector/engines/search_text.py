@@ -19,8 +19,9 @@ from valkey_vector.catalog import Catalog, vocabulary_key
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.document import EXPIRES
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import Row
+from valkey_vector.engines.base import Row, StaleIndexError
 from valkey_vector.engines.steps import Ask, Steps
+from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import (
     Everything,
     NoDocument,
@@ -67,10 +68,25 @@ class TextSearch:
         self._vocabulary = Vocabulary()
 
     def vocabulary(self) -> Vocabulary:
-        """The words that ever occurred in the index's texts; brings those that are new."""
-        known = len(self._vocabulary)
-        key = vocabulary_key(self._engine.entry.name)
-        found = self._connection.execute("ZRANGEBYSCORE", key, f"({known}", "+inf", retry=True)
+        """The words that ever occurred in the index's texts; brings those that are new.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew, and with it its words.
+        """
+        entry, known = self._engine.entry, len(self._vocabulary)
+        replies = self._connection.pipeline(
+            [
+                ["HGET", Catalog(self._connection, entry.name).key, "generation"],
+                ["ZRANGEBYSCORE", vocabulary_key(entry.name), f"({known}", "+inf"],
+            ],
+            retry=True,
+        )
+        if error := next((reply for reply in replies if isinstance(reply, ServerError)), None):
+            raise error
+        generation: Any = replies[0]
+        found: Any = replies[1]
+        if generation != entry.generation.encode():
+            raise StaleIndexError
         vocabulary = self._vocabulary
         if found:
             vocabulary = vocabulary.with_more(word.decode() for word in found)
