@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -354,6 +355,42 @@ def test_a_decorated_method_can_choose_prompt_and_scope(cache: SemanticCache) ->
     assert calls == [("a", "hi"), ("b", "hi")]
     with pytest.raises(ConfigurationError, match="no parameter 'query'"):
         cache.cached(prompt="query")(lambda text: text)
+
+
+def test_functions_and_arguments_of_any_kind_are_told_apart(cache: SemanticCache) -> None:
+    @cache.cached()
+    def upper(text: str) -> str:
+        return text.upper()
+
+    @cache.cached()
+    def title(text: str) -> str:
+        return text.title()
+
+    assert [upper("hi"), title("hi"), upper("hi")] == ["HI", "Hi", "HI"]
+
+    @cache.cached()
+    def ask(text: str, model: str, /, **options: Any) -> str:
+        return f"{model} {options}"
+
+    for _ in range(2):
+        assert ask("hi", "a", model="x") == "a {'model': 'x'}"
+        assert ask("hi", "b", model="x") == "b {'model': 'x'}"
+
+
+def test_what_belongs_to_an_object_needs_a_scope(cache: SemanticCache) -> None:
+    class Bot:
+        def ask(self, text: str) -> str:
+            return text
+
+        @classmethod
+        def answer(cls, text: str) -> str:
+            return text
+
+    functions = [Bot.ask, Bot().ask, Bot.answer, partial(Bot.ask, Bot())]
+    for function in functions:
+        with pytest.raises(ConfigurationError, match="explicit scope="):
+            cache.cached()(function)
+    assert cache.cached(scope={"bot": 1})(Bot().ask)("hi") == "hi"
 
 
 async def test_a_decorated_coroutine_function_is_awaited(cache: SemanticCache) -> None:

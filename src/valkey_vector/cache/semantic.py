@@ -268,8 +268,9 @@ class SemanticCache(Closing):
 
         Args:
             prompt: the name of the parameter that is the prompt; by default the first one, after ``self``.
-            scope: by default all other arguments, by name, so that calls which differ in one of them never
-                share an answer. Or a scope, or a function of the call's arguments that gives it.
+            scope: by default the function's module and qualified name (item ``def``) and all other arguments, by
+                name, so that functions, and calls which differ in an argument, never share an answer. Or a scope, or
+                a function of the call's arguments that gives it; a method needs one.
             ttl: seconds that a new entry lives; by default the cache's.
             tokens: of an answer, how many tokens it cost.
         """
