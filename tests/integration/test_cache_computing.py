@@ -66,6 +66,18 @@ def test_an_answer_is_made_once_and_found_afterwards(
     assert (stats.exact_hits, stats.semantic_hits, stats.misses, stats.stores) == (1, 1, 1, 1)
 
 
+def test_the_first_prompt_may_have_no_direction(open_cache: OpenCache) -> None:
+    def embed(text: str) -> list[float]:
+        return [text.count(letter) for letter in "aeiou"]
+
+    cache = open_cache(embed=embed, dimension=None)
+    fn = Counted()
+    assert [cache.get_or_compute("Why?", fn) for _ in range(2)] == ["made"] * 2
+    assert cache.get_or_compute("What?", fn) == "made"
+    assert (fn.calls, cache.count()) == (2, 2)
+    assert cache.index.info().dimension == 5
+
+
 def test_none_is_an_answer(cache: SemanticCache) -> None:
     fn = Counted(answer=None)
     assert [cache.get_or_compute("prompt", fn) for _ in range(3)] == [None] * 3
