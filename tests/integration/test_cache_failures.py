@@ -182,6 +182,29 @@ def test_an_embedder_that_fails_keeps_no_answer_back(
         strict.lookup("near @5")
 
 
+@pytest.mark.parametrize("made", [[float("nan")] * 4, [], None, ["a"] * 4, [[1.0]] * 4], ids=str)
+def test_an_embedder_that_makes_no_vector_has_failed(
+    open_there: Open, caplog: pytest.LogCaptureFixture, made: Any
+) -> None:
+    cache = open_there(embed=lambda text: made if "bad" in text else [1.0, 0, 0, 0])
+    cache.store("prompt", "stored")
+    assert cache.lookup("bad") is None
+    assert cache.lookup_many(["prompt", "bad"])[1] is None
+    assert cache.store("bad", 1) is None
+    assert cache.get_or_compute("bad", str.upper) == "BAD"
+    assert len(warnings(caplog)) == 1
+    assert cache.stats().failures == 4
+    strict = open_there(embed=lambda _: made, on_error="raise")
+    with pytest.raises(InvalidInputError, match="the vector of the prompt 'bad'"):
+        strict.lookup("bad")
+
+
+def test_vectors_of_another_length_are_an_error(open_there: Open) -> None:
+    open_there().store("prompt", "stored")
+    with pytest.raises(InvalidInputError, match="dimensions"):
+        open_there(embed=lambda _: [1.0, 0, 0]).lookup("other")
+
+
 def test_an_answer_too_large_to_be_stored_reaches_the_application(
     open_there: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
