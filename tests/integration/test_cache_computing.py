@@ -308,6 +308,32 @@ def test_a_loop_that_ends_in_the_middle_leaves_no_lock_behind_for_ever(
     assert cache.get_or_compute("other prompt", Counted()) == "made"
 
 
+@pytest.mark.parametrize("tokens", [-1, 2**63, 1.5, "3", True], ids=str)
+def test_a_number_of_tokens_that_is_none_is_refused(cache: SemanticCache, tokens: Any) -> None:
+    with pytest.raises(InvalidInputError, match="tokens must be"):
+        cache.store("prompt", "answer", tokens=tokens)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), 10**400, "3", True])
+def test_seconds_that_are_none_are_refused(cache: SemanticCache, seconds: Any) -> None:
+    with pytest.raises(InvalidInputError, match="seconds must be"):
+        cache.store("prompt", "answer", seconds=seconds)
+
+
+@pytest.mark.parametrize("tokens", [lambda _: "3", lambda _: -1, lambda answer: answer["none"]])
+def test_tokens_that_cannot_be_counted_are_not_known(
+    cache: SemanticCache, caplog: pytest.LogCaptureFixture, tokens: Any
+) -> None:
+    fn = Counted()
+    for _ in range(2):
+        assert cache.get_or_compute("prompt", fn, tokens=tokens) == "made"
+    assert fn.calls == 1
+    assert caplog.text.count("the tokens of an answer are not known") == 1
+    hit = cache.lookup("prompt")
+    assert hit is not None
+    assert hit.tokens is None
+
+
 def test_an_asynchronous_function_needs_the_asynchronous_method(cache: SemanticCache) -> None:
     async def compute(_: str) -> str:
         return "made"
@@ -398,7 +424,7 @@ def test_what_belongs_to_an_object_needs_a_scope(cache: SemanticCache) -> None:
         def answer(cls, text: str) -> str:
             return text
 
-    functions = [Bot.ask, Bot().ask, Bot.answer, partial(Bot.ask, Bot())]
+    functions: list[Callable[..., str]] = [Bot.ask, Bot().ask, Bot.answer, partial(Bot.ask, Bot())]
     for function in functions:
         with pytest.raises(ConfigurationError, match="explicit scope="):
             cache.cached()(function)

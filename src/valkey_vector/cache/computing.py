@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from valkey_vector.cache.entries import (
     Answer,
     check_metadata,
+    check_tokens,
     decoded,
     encoded,
     entry_id,
@@ -27,6 +29,8 @@ from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.record import Metadata, Record, Vector
 
 __all__ = ["Answers", "Keeping"]
+
+_log = logging.getLogger("valkey_vector.cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +185,21 @@ class _Wanted:
         started = time.monotonic()
         answer = yield Call(self._fn, (self._keeping.prompt,))
         seconds = time.monotonic() - started
-        cost = None if self._tokens is None else self._tokens(answer)
-        payload = self._answers.packed(answer, self._keeping, seconds, cost)
+        payload = self._answers.packed(answer, self._keeping, seconds, self._cost(answer))
         yield from self._answers.keep_made(payload, self._keeping, self._seen)
         return _Made(answer, payload)
+
+    def _cost(self, answer: Answer) -> int | None:
+        """How many tokens the answer cost; None where that cannot be told, which the answer must not suffer from."""
+        if self._tokens is None:
+            return None
+        try:
+            return check_tokens(self._tokens(answer))
+        except Exception as error:  # noqa: BLE001 - whatever the application's function raises
+            _log.warning(
+                "the tokens of an answer are not known: %s: %s", type(error).__name__, error
+            )
+            return None
 
     def landed(self, record: Record) -> _Made:
         """What another process stored while this one waited."""

@@ -249,7 +249,7 @@ class SemanticCache(Closing):
             scope: over the cache's own scope.
             ttl: seconds that a new entry lives; by default the cache's.
             metadata: of a new entry.
-            tokens: of an answer, how many tokens it cost.
+            tokens: of an answer, how many tokens it cost. If it fails, that is logged and the number is not known.
         """
         keeping = self._keeping(prompt, scope, ttl, metadata)
         return (yield from self._answers.found_or_made(keeping, fn, tokens))
