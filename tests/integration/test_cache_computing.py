@@ -351,7 +351,19 @@ def test_an_answer_that_cannot_be_stored_is_an_error(cache: SemanticCache, answe
 
 def test_what_is_wrong_beforehand_is_told_before_anything_is_computed(cache: SemanticCache) -> None:
     fn = Counted()
-    for arguments in ({"scope": {"a": object()}}, {"metadata": {"scope": 1}}, {"ttl": -1}):
+    deep: dict[str, Any] = {}
+    for _ in range(40):
+        deep = {"a": deep}
+    wrong: list[dict[str, Any]] = [
+        {"scope": {"a": object()}},
+        {"scope": deep},
+        {"scope": {"a": "\ud800"}},
+        {"metadata": {"scope": 1}},
+        {"metadata": {"x": {1, 2}}},
+        {"metadata": {"x": "\ud800"}},
+        {"ttl": -1},
+    ]
+    for arguments in wrong:
         with pytest.raises((InvalidInputError, ConfigurationError)):
             cache.get_or_compute("prompt", fn, **arguments)
     with pytest.raises(InvalidInputError, match="prompt"):

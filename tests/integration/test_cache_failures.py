@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -215,6 +216,27 @@ def test_an_answer_too_large_to_be_stored_reaches_the_application(
     assert len(warnings(caplog)) == 1
     with pytest.raises(InvalidInputError, match="bytes"):
         cache.store("prompt @0", large)
+
+
+@pytest.mark.parametrize("answer", [(1,), {"a": {1}}], ids=["tuple", "set"])
+def test_an_answer_that_cannot_be_stored_reaches_the_application(
+    open_there: Open, caplog: pytest.LogCaptureFixture, answer: Any
+) -> None:
+    cache = open_there()
+    calls = []
+
+    def compute(prompt: str) -> Any:
+        calls.append(prompt)
+        time.sleep(0.3)
+        return answer
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: cache.get_or_compute("prompt @0", compute), range(8)))
+    assert made == [answer] * 8
+    assert len(calls) == 8
+    assert len(warnings(caplog)) == 1
+    assert "encode it first" in warnings(caplog)[0]
+    assert cache.count() == 0
 
 
 def test_an_embedder_that_can_never_work_is_an_error(open_there: Open) -> None:

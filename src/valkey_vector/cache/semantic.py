@@ -245,11 +245,16 @@ class SemanticCache(Closing):
 
         Args:
             prompt: what is asked.
-            fn: makes the answer: bytes or a JSON value. What it raises is raised, and nothing is stored.
+            fn: makes the answer: bytes or a JSON value. What it raises is raised, and nothing is stored. What cannot
+                be stored is returned all the same, with ``on_error="miss"``; each caller makes it.
             scope: over the cache's own scope.
             ttl: seconds that a new entry lives; by default the cache's.
             metadata: of a new entry.
             tokens: of an answer, how many tokens it cost. If it fails, that is logged and the number is not known.
+
+        Raises:
+            InvalidInputError: the prompt is no text, or scope or metadata cannot be stored as they are; nothing was
+                computed. Or the answer cannot be stored, with ``on_error="raise"``.
         """
         keeping = self._keeping(prompt, scope, ttl, metadata)
         return (yield from self._answers.found_or_made(keeping, fn, tokens))
