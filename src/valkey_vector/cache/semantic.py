@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.asynchrony import twin
-from valkey_vector.cache.calibration import Calibration, calibrate_similarities
+from valkey_vector.cache.calibration import (
+    Calibration,
+    Pairs,
+    calibrate_similarities,
+    labelled_pairs,
+)
 from valkey_vector.cache.computing import Answers, Keeping
 from valkey_vector.cache.decorator import CachedFunction, cached
 from valkey_vector.cache.entries import (
@@ -47,8 +52,6 @@ from valkey_vector.schema import Metric
 from valkey_vector.vectors import check_vectors
 
 __all__ = ["SemanticCache"]
-
-_Pairs = Iterable[tuple[str, str, bool]]
 
 
 class SemanticCache(Closing):
@@ -342,7 +345,7 @@ class SemanticCache(Closing):
         """Begin counting anew."""
         self._storage.ledger.reset()
 
-    def _calibrate(self, pairs: _Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
+    def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
         """Propose a threshold from pairs of prompts labelled with whether one answer does for both.
 
         Nothing is changed: set `threshold` to what is proposed. The pairs should be like those the cache will
@@ -353,9 +356,10 @@ class SemanticCache(Closing):
             precision: wanted share of right hits among all hits, above 0 to 1.
 
         Raises:
-            InvalidInputError: there are no pairs, or no threshold has the wanted precision on them.
+            InvalidInputError: there are no pairs, one is not two texts with a label, or no threshold has the wanted
+                precision on them.
         """
-        labelled = [(check_prompt(a), check_prompt(b), bool(same)) for a, b, same in pairs]
+        labelled = labelled_pairs(pairs)
         texts = list(dict.fromkeys(text for a, b, _ in labelled for text in (a, b)))
         vectors: list[Vector] = (yield Embedding(texts)) if texts else []
         rows = dict(zip(texts, check_vectors(vectors, None, texts), strict=True))
