@@ -151,14 +151,17 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex,
         """Whether the index exists on the server."""
         return self._lifecycle.existing() is not None
 
-    def create(self) -> None:
+    def create(self, *, dimension: int | None = None) -> None:
         """Make the index now if it does not exist, instead of at the first write.
+
+        Args:
+            dimension: of its vectors, where none was given when it was opened.
 
         Raises:
             ConfigurationError: its dimension is not known.
             IndexMismatchError: it exists with other settings.
         """
-        self._lifecycle.write(lambda _: None, None)
+        self._lifecycle.write(lambda _: None, dimension)
 
     def wait_until_indexed(self, timeout: float = 60.0, *, progress: bool | None = None) -> None:
         """Wait until documents that were there before the index are searchable. Writes need no waiting.

@@ -65,6 +65,18 @@ def test_an_answer_is_made_once_and_found_afterwards(
     assert (stats.exact_hits, stats.semantic_hits, stats.misses, stats.stores) == (1, 1, 1, 1)
 
 
+def test_the_first_prompt_may_have_no_direction(open_cache: OpenCache) -> None:
+    def embed(text: str) -> list[float]:
+        return [text.count(letter) for letter in "aeiou"]
+
+    cache = open_cache(embed=embed, dimension=None)
+    fn = Counted()
+    assert [cache.get_or_compute("Why?", fn) for _ in range(2)] == ["made"] * 2
+    assert cache.get_or_compute("What?", fn) == "made"
+    assert (fn.calls, cache.count()) == (2, 2)
+    assert cache.index.info().dimension == 5
+
+
 def test_none_is_an_answer(cache: SemanticCache) -> None:
     fn = Counted(answer=None)
     assert [cache.get_or_compute("prompt", fn) for _ in range(3)] == [None] * 3
@@ -295,6 +307,32 @@ def test_a_loop_that_ends_in_the_middle_leaves_no_lock_behind_for_ever(
     assert cache.get_or_compute("other prompt", Counted()) == "made"
 
 
+@pytest.mark.parametrize("tokens", [-1, 2**63, 1.5, "3", True], ids=str)
+def test_a_number_of_tokens_that_is_none_is_refused(cache: SemanticCache, tokens: Any) -> None:
+    with pytest.raises(InvalidInputError, match="tokens must be"):
+        cache.store("prompt", "answer", tokens=tokens)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), 10**400, "3", True])
+def test_seconds_that_are_none_are_refused(cache: SemanticCache, seconds: Any) -> None:
+    with pytest.raises(InvalidInputError, match="seconds must be"):
+        cache.store("prompt", "answer", seconds=seconds)
+
+
+@pytest.mark.parametrize("tokens", [lambda _: "3", lambda _: -1, lambda answer: answer["none"]])
+def test_tokens_that_cannot_be_counted_are_not_known(
+    cache: SemanticCache, caplog: pytest.LogCaptureFixture, tokens: Any
+) -> None:
+    fn = Counted()
+    for _ in range(2):
+        assert cache.get_or_compute("prompt", fn, tokens=tokens) == "made"
+    assert fn.calls == 1
+    assert caplog.text.count("the tokens of an answer are not known") == 1
+    hit = cache.lookup("prompt")
+    assert hit is not None
+    assert hit.tokens is None
+
+
 def test_an_asynchronous_function_needs_the_asynchronous_method(cache: SemanticCache) -> None:
     async def compute(_: str) -> str:
         return "made"
@@ -312,60 +350,21 @@ def test_an_answer_that_cannot_be_stored_is_an_error(cache: SemanticCache, answe
 
 def test_what_is_wrong_beforehand_is_told_before_anything_is_computed(cache: SemanticCache) -> None:
     fn = Counted()
-    for arguments in ({"scope": {"a": object()}}, {"metadata": {"scope": 1}}, {"ttl": -1}):
+    deep: dict[str, Any] = {}
+    for _ in range(40):
+        deep = {"a": deep}
+    wrong: list[dict[str, Any]] = [
+        {"scope": {"a": object()}},
+        {"scope": deep},
+        {"scope": {"a": "\ud800"}},
+        {"metadata": {"scope": 1}},
+        {"metadata": {"x": {1, 2}}},
+        {"metadata": {"x": "\ud800"}},
+        {"ttl": -1},
+    ]
+    for arguments in wrong:
         with pytest.raises((InvalidInputError, ConfigurationError)):
             cache.get_or_compute("prompt", fn, **arguments)
     with pytest.raises(InvalidInputError, match="prompt"):
         cache.get_or_compute(3, fn)  # type: ignore[arg-type]
     assert fn.calls == 0
-
-
-def test_a_decorated_function_is_called_once_for_each_combination_of_arguments(
-    cache: SemanticCache,
-) -> None:
-    calls = []
-
-    @cache.cached()
-    def ask(question: str, model: str = "small", *, temperature: float = 0) -> str:
-        """Ask a model."""
-        calls.append((question, model, temperature))
-        return f"{model}: {question}"
-
-    assert ask.__doc__ == "Ask a model."
-    for _ in range(2):
-        assert ask("what @0") == "small: what @0"
-        assert ask("what @5", "small") == "small: what @0"
-        assert ask(question="what @0", model="large") == "large: what @0"
-        assert ask("what @0", temperature=1) == "small: what @0"
-    assert calls == [("what @0", "small", 0), ("what @0", "large", 0), ("what @0", "small", 1)]
-
-
-def test_a_decorated_method_can_choose_prompt_and_scope(cache: SemanticCache) -> None:
-    calls = []
-
-    class Bot:
-        @cache.cached(prompt="text", scope=lambda self, tenant, text: {"tenant": tenant}, ttl=60)
-        def ask(self, tenant: str, text: str) -> str:
-            calls.append((tenant, text))
-            return text.upper()
-
-    for bot in (Bot(), Bot()):
-        assert [bot.ask(tenant, "hi") for tenant in ("a", "b", "a")] == ["HI"] * 3
-    assert calls == [("a", "hi"), ("b", "hi")]
-    with pytest.raises(ConfigurationError, match="no parameter 'query'"):
-        cache.cached(prompt="query")(lambda text: text)
-
-
-async def test_a_decorated_coroutine_function_is_awaited(cache: SemanticCache) -> None:
-    calls = []
-
-    @cache.cached(tokens=len)
-    async def ask(question: str, **options: Any) -> str:
-        calls.append(question)
-        await asyncio.sleep(0.05)
-        return question.upper()
-
-    answers = await asyncio.gather(*(ask("hi", seed=1) for _ in range(10)), ask("hi", seed=2))
-    assert answers == ["HI"] * 11
-    assert calls == ["hi", "hi"]
-    assert cache.stats().saved_tokens == 18

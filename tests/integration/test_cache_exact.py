@@ -193,6 +193,21 @@ def test_an_entry_that_something_else_wrote_is_no_answer(
     assert answers(cache, "prompt") == 2
 
 
+@pytest.mark.parametrize("stored", [None, b"yesterday", b"1e300", b"nan"])
+def test_an_entry_without_its_time_is_no_answer(exact: Open, stored: bytes | None) -> None:
+    cache, tolerant = exact(), exact(on_error="miss")
+    cache.store("prompt", 1)
+    ((key,),) = cache.connection.scan("*exact*")
+    if stored is None:
+        cache.connection.execute("HDEL", key, "stored")
+    else:
+        cache.connection.execute("HSET", key, "stored", stored)
+    with pytest.raises(ServerError, match="something else"):
+        cache.lookup("prompt")
+    assert tolerant.lookup("prompt") is None
+    assert tolerant.failures == 1
+
+
 def test_an_outage_is_a_miss_warned_of_once_and_counted_or_raises(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

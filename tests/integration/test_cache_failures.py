@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -182,6 +183,29 @@ def test_an_embedder_that_fails_keeps_no_answer_back(
         strict.lookup("near @5")
 
 
+@pytest.mark.parametrize("made", [[float("nan")] * 4, [], None, ["a"] * 4, [[1.0]] * 4], ids=str)
+def test_an_embedder_that_makes_no_vector_has_failed(
+    open_there: Open, caplog: pytest.LogCaptureFixture, made: Any
+) -> None:
+    cache = open_there(embed=lambda text: made if "bad" in text else [1.0, 0, 0, 0])
+    cache.store("prompt", "stored")
+    assert cache.lookup("bad") is None
+    assert cache.lookup_many(["prompt", "bad"])[1] is None
+    assert cache.store("bad", 1) is None
+    assert cache.get_or_compute("bad", str.upper) == "BAD"
+    assert len(warnings(caplog)) == 1
+    assert cache.stats().failures == 4
+    strict = open_there(embed=lambda _: made, on_error="raise")
+    with pytest.raises(InvalidInputError, match="the vector of the prompt 'bad'"):
+        strict.lookup("bad")
+
+
+def test_vectors_of_another_length_are_an_error(open_there: Open) -> None:
+    open_there().store("prompt", "stored")
+    with pytest.raises(InvalidInputError, match="dimensions"):
+        open_there(embed=lambda _: [1.0, 0, 0]).lookup("other")
+
+
 def test_an_answer_too_large_to_be_stored_reaches_the_application(
     open_there: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -192,6 +216,27 @@ def test_an_answer_too_large_to_be_stored_reaches_the_application(
     assert len(warnings(caplog)) == 1
     with pytest.raises(InvalidInputError, match="bytes"):
         cache.store("prompt @0", large)
+
+
+@pytest.mark.parametrize("answer", [(1,), {"a": {1}}], ids=["tuple", "set"])
+def test_an_answer_that_cannot_be_stored_reaches_the_application(
+    open_there: Open, caplog: pytest.LogCaptureFixture, answer: Any
+) -> None:
+    cache = open_there()
+    calls = []
+
+    def compute(prompt: str) -> Any:
+        calls.append(prompt)
+        time.sleep(0.3)
+        return answer
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: cache.get_or_compute("prompt @0", compute), range(8)))
+    assert made == [answer] * 8
+    assert len(calls) == 8
+    assert len(warnings(caplog)) == 1
+    assert "encode it first" in warnings(caplog)[0]
+    assert cache.count() == 0
 
 
 def test_an_embedder_that_can_never_work_is_an_error(open_there: Open) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from caches import Degrees, similarity
 from valkey_vector import InvalidInputError
 from valkey_vector.cache import SemanticCache
-from valkey_vector.cache.calibration import calibrate_similarities
+from valkey_vector.cache.calibration import calibrate_similarities, labelled_pairs
 
 PAIRS = st.lists(
     st.tuples(st.sampled_from([n / 20 for n in range(1, 21)]), st.booleans()), min_size=1
@@ -75,3 +75,16 @@ async def test_calibration_awaits_an_asynchronous_embedder() -> None:
     calibration = await SemanticCache(embedder).acalibrate([("a @0", "b @10", True)])
     assert calibration.precision == 1
     assert embedder.awaited == ["a @0", "b @10"]
+
+
+def test_the_best_precision_told_is_that_of_a_threshold() -> None:
+    with pytest.raises(InvalidInputError, match=r"the best is 0\.5000"):
+        calibrate_similarities([0.9, 0.8, -0.1, -0.2], [False, True, True, True], 0.9)
+    with pytest.raises(InvalidInputError, match="similarity above 0"):
+        calibrate_similarities([0.0, -0.5], [True, True], 0.9)
+
+
+@pytest.mark.parametrize("pairs", [[("a", "b")], ["abc"], [5], 5, "abc", [("a", 1, True)]], ids=str)
+def test_pairs_that_are_none_are_refused(pairs: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"pair|prompt"):
+        labelled_pairs(pairs)  # type: ignore[arg-type]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
+from valkey_vector.cache.entries import check_prompt
 from valkey_vector.errors import InvalidInputError
 
-__all__ = ["Calibration", "CalibrationRow", "calibrate_similarities"]
+__all__ = ["Calibration", "CalibrationRow", "Pairs", "calibrate_similarities", "labelled_pairs"]
+
+Pairs: TypeAlias = Iterable[tuple[str, str, bool]]
+"""Two prompts, and whether one answer does for both."""
 
 _TABLE = tuple(round(0.5 + 0.025 * step, 3) for step in range(21))
 """The thresholds of the table: 0.5 to 1."""
@@ -62,6 +67,25 @@ class Calibration:
         return "\n".join(lines)
 
 
+def labelled_pairs(pairs: Pairs) -> list[tuple[str, str, bool]]:
+    """The pairs, if they are some.
+
+    Raises:
+        InvalidInputError: they are no list, or one is not two texts with a label.
+    """
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise InvalidInputError(f"pairs must be a list, not a {type(pairs).__name__}")
+    labelled: list[tuple[str, str, bool]] = []
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 3:
+            raise InvalidInputError(
+                f"a labelled pair must be two prompts and whether one answer does for both, not {pair!r}"
+            )
+        first, second, same = pair
+        labelled.append((check_prompt(first), check_prompt(second), bool(same)))
+    return labelled
+
+
 def calibrate_similarities(
     similarities: Sequence[float], same: Sequence[bool], precision: float
 ) -> Calibration:
@@ -87,7 +111,13 @@ def calibrate_similarities(
     last_of_equals = np.append(values[1:] != values[:-1], True)
     good = np.flatnonzero(last_of_equals & (right / hits >= precision) & (values > 0))
     if not len(good):
-        best = float(np.max(right[last_of_equals] / hits[last_of_equals]))
+        possible = last_of_equals & (values > 0)
+        if not possible.any():
+            raise InvalidInputError(
+                f"none of these {len(values)} pairs has a similarity above 0, as a threshold must be: "
+                "take a better embedding model, or other pairs"
+            )
+        best = float(np.max(right[possible] / hits[possible]))
         raise InvalidInputError(
             f"no threshold has a precision of {precision:g} on these {len(values)} pairs, the best is {best:.4f}: "
             "take a lower precision, a better embedding model, or more pairs"

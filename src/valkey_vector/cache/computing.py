@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from valkey_vector.cache.entries import (
+    SCOPE,
     Answer,
     check_metadata,
+    check_tokens,
     decoded,
     encoded,
     entry_id,
@@ -24,9 +27,12 @@ from valkey_vector.cache.settings import Settings, check_seconds
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Draft, Storage
 from valkey_vector.errors import InvalidInputError, ServerError
+from valkey_vector.metadata import dump
 from valkey_vector.record import Metadata, Record, Vector
 
 __all__ = ["Answers", "Keeping"]
+
+_log = logging.getLogger("valkey_vector.cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,10 @@ class Keeping:
         scope: the whole scope.
         ttl: seconds that it lives; None for the cache's.
         metadata: the application's.
+
+    Raises:
+        ConfigurationError: `ttl` is no positive number.
+        InvalidInputError: scope or metadata cannot be stored as they are.
     """
 
     prompt: str
@@ -49,6 +59,7 @@ class Keeping:
         if self.ttl is not None:
             check_seconds(self.ttl, "ttl")
         check_metadata(self.metadata)
+        dump({SCOPE: dict(self.scope), **(self.metadata or {})}, "the cache's entry")
 
     @property
     def id(self) -> str:
@@ -62,10 +73,10 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """An answer: as its maker returned it, and as it is stored, for whoever else wants it."""
+    """An answer: as its maker returned it, and as it is stored, for whoever else wants it; None if it cannot be."""
 
     answer: Answer
-    payload: bytes
+    payload: bytes | None
 
 
 class Answers:
@@ -132,6 +143,10 @@ class Answers:
         except InvalidInputError as error:
             self._failures.note(error, "storing")
 
+    def refused(self, error: InvalidInputError) -> None:
+        """An answer was made that cannot be stored: raise that, or warn and go on."""
+        self._failures.note(error, "storing")
+
     def found_or_made(
         self,
         keeping: Keeping,
@@ -181,23 +196,41 @@ class _Wanted:
         started = time.monotonic()
         answer = yield Call(self._fn, (self._keeping.prompt,))
         seconds = time.monotonic() - started
-        cost = None if self._tokens is None else self._tokens(answer)
-        payload = self._answers.packed(answer, self._keeping, seconds, cost)
+        try:
+            payload = self._answers.packed(answer, self._keeping, seconds, self._cost(answer))
+        except InvalidInputError as error:
+            self._answers.refused(error)
+            return _Made(answer, None)
         yield from self._answers.keep_made(payload, self._keeping, self._seen)
         return _Made(answer, payload)
 
+    def _cost(self, answer: Answer) -> int | None:
+        """How many tokens the answer cost; None where that cannot be told, which the answer must not suffer from."""
+        if self._tokens is None:
+            return None
+        try:
+            return check_tokens(self._tokens(answer))
+        except Exception as error:  # noqa: BLE001 - whatever the application's function raises
+            _log.warning(
+                "the tokens of an answer are not known: %s: %s", type(error).__name__, error
+            )
+            return None
+
     def landed(self, record: Record) -> _Made:
         """What another process stored while this one waited."""
-        payload = record.payload or b""
-        return self.shared(_Made(None, payload))
+        return self._copied(record.payload or b"")
 
-    def shared(self, value: _Made) -> _Made:
-        """What another made while this one waited, as a value of its own; counted as an exact hit."""
-        answer, seconds, cost = decoded(value.payload)
+    def shared(self, value: _Made) -> _Made | None:
+        """What another made while this one waited, as a value of its own; None if it cannot be had twice."""
+        return None if value.payload is None else self._copied(value.payload)
+
+    def _copied(self, payload: bytes) -> _Made:
+        """What is stored, counted as an exact hit."""
+        answer, seconds, cost = decoded(payload)
         counts: dict[str, float] = {Count.EXACT: 1}
         if seconds is not None:
             counts[Count.SECONDS] = seconds
         if cost is not None:
             counts[Count.TOKENS] = cost
-        self._answers.note(counts, uses=[(self.id, lifetime(value.payload))])
-        return _Made(answer, value.payload)
+        self._answers.note(counts, uses=[(self.id, lifetime(payload))])
+        return _Made(answer, payload)

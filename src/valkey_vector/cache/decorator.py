@@ -57,6 +57,8 @@ def cached(
     def decorate(function: CachedFunction) -> CachedFunction:
         signature = inspect.signature(function)
         name = _prompt_parameter(signature, prompt, function)
+        if scope is None:
+            _check_nameable(signature, function)
 
         def prepared(args: Any, kwargs: Any) -> tuple[str, Callable[[str], Any], Scope]:
             bound = signature.bind(*args, **kwargs)
@@ -64,7 +66,7 @@ def cached(
             return (
                 bound.arguments[name],
                 lambda _: function(*args, **kwargs),
-                _scope(scope, bound, name),
+                _scope(scope, bound, name, function),
             )
 
         if is_coroutine_function(function):
@@ -109,22 +111,40 @@ def _prompt_parameter(
 
 _OWNERS = ("self", "cls")
 
+_FUNCTION = "def"
+"""The item of a default scope that names the function; no parameter can have this name."""
+
+
+def _check_nameable(signature: inspect.Signature, function: Callable[..., Any]) -> None:
+    """Refuse what its name and arguments do not tell everything about.
+
+    Raises:
+        ConfigurationError: its answers may depend on an object that no scope would mention.
+    """
+    first = next(iter(signature.parameters), None)
+    if first in _OWNERS or inspect.ismethod(function) or not hasattr(function, "__qualname__"):
+        raise ConfigurationError(
+            f"{getattr(function, '__qualname__', repr(function))} needs an explicit scope=: what belongs to an object "
+            "may answer otherwise for another one"
+        )
+
 
 def _scope(
-    scope: Callable[..., Scope] | Scope | None, bound: inspect.BoundArguments, prompt: str
+    scope: Callable[..., Scope] | Scope | None,
+    bound: inspect.BoundArguments,
+    prompt: str,
+    function: Callable[..., Any],
 ) -> Scope:
     if callable(scope):
         return scope(*bound.args, **bound.kwargs)
     if scope is not None:
         return scope
-    others: dict[str, Any] = {}
+    others: dict[str, Any] = {_FUNCTION: f"{function.__module__}.{function.__qualname__}"}
     for name, value in bound.arguments.items():
-        if name == prompt or name in _OWNERS:
+        if name == prompt:
             continue
         kind = bound.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:
-            others |= value
-        elif kind is inspect.Parameter.VAR_POSITIONAL:
+        if kind is inspect.Parameter.VAR_POSITIONAL:
             others[name] = list(value)
         else:
             others[name] = dict(value) if isinstance(value, Mapping) else value

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from valkey_vector.errors import InvalidInputError, ServerError
@@ -23,11 +24,13 @@ __all__ = [
     "Scope",
     "check_metadata",
     "check_prompt",
+    "check_tokens",
     "decoded",
     "encoded",
     "entry_id",
     "entry_record",
     "hit_of",
+    "instant_of",
     "lifetime",
     "merged_scope",
     "scope_id",
@@ -106,6 +109,38 @@ def check_metadata(metadata: Metadata | None) -> None:
         raise InvalidInputError(f"metadata {taken[0]!r} is the cache's own; use another key")
 
 
+def check_tokens(tokens: object) -> int:
+    """The number of tokens, if it is one.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if isinstance(tokens, Integral) and not isinstance(tokens, bool):
+        count = int(tokens)
+        if 0 <= count < 2**63:
+            return count
+    raise InvalidInputError(
+        f"tokens must be a whole number from 0 to 2**63-1, not {_shown(tokens)}"
+    )
+
+
+def _checked_seconds(seconds: object) -> float:
+    try:
+        if isinstance(seconds, Real) and not isinstance(seconds, bool):
+            took = float(seconds)
+            if 0 <= took < math.inf:
+                return took
+    except OverflowError:
+        pass
+    raise InvalidInputError(f"seconds must be a finite number from 0 on, not {_shown(seconds)}")
+
+
+def _shown(value: object) -> str:
+    """The value for an error, where it is short: an integer may have too many digits to be written."""
+    known = isinstance(value, (bool, float, str, type(None)))
+    return repr(value)[:100] if known else f"this {type(value).__name__}"
+
+
 def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
     """The scope of one call: the cache's own, with what the call says over it.
 
@@ -157,7 +192,7 @@ def encoded(
         tokens: how many it cost.
 
     Raises:
-        InvalidInputError: it would not come back as it is.
+        InvalidInputError: it would not come back as it is, or `seconds` or `tokens` is no such number.
     """
     if isinstance(answer, bytes):
         kind, body = _BYTES, answer
@@ -165,8 +200,8 @@ def encoded(
         _check_json(answer, "the answer", 0)
         kind, body = _JSON, json.dumps(answer, separators=(",", ":")).encode("ascii")
     lease = 0 if ttl is None else max(1, round(ttl * 1000))
-    took = math.nan if seconds is None else float(seconds)
-    cost = _UNKNOWN if tokens is None else tokens
+    took = math.nan if seconds is None else _checked_seconds(seconds)
+    cost = _UNKNOWN if tokens is None else check_tokens(tokens)
     return _HEADER.pack(_VERSION, kind, lease, took, cost) + body
 
 
@@ -182,7 +217,7 @@ def decoded(payload: bytes | None) -> tuple[Answer, float | None, int | None]:
     body = payload[_HEADER.size :]
     try:
         answer = body if kind == _BYTES else json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServerError(_FOREIGN) from error
     return answer, None if math.isnan(took) else took, None if cost == _UNKNOWN else cost
 
@@ -193,6 +228,18 @@ def lifetime(payload: bytes | None) -> int:
         return 0
     lease: int = _HEADER.unpack_from(payload)[2]
     return lease
+
+
+def instant_of(stored: object) -> datetime:
+    """When an entry was stored, from the seconds since 1970 written with it.
+
+    Raises:
+        ServerError: something else wrote it.
+    """
+    try:
+        return datetime.fromtimestamp(float(stored), UTC)  # type: ignore[arg-type]  # told by float()
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise ServerError(_FOREIGN) from error
 
 
 def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
@@ -212,7 +259,7 @@ def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
         exact=exact,
         scope=record.metadata[SCOPE],
         metadata={key: value for key, value in record.metadata.items() if key not in _RESERVED},
-        stored_at=datetime.fromtimestamp(record.metadata[STORED_AT], UTC),
+        stored_at=instant_of(record.metadata[STORED_AT]),
         seconds=seconds,
         tokens=tokens,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from valkey_vector.asynchrony import twin
@@ -15,6 +14,7 @@ from valkey_vector.cache.entries import (
     decoded,
     encoded,
     entry_id,
+    instant_of,
     merged_scope,
     scope_id,
 )
@@ -189,7 +189,7 @@ class ExactCache(Connected):
         return result
 
 
-def _hit(prompt: str, scope: Scope, payload: bytes, stored: bytes) -> CacheHit:
+def _hit(prompt: str, scope: Scope, payload: bytes, stored: bytes | None) -> CacheHit:
     answer, seconds, tokens = decoded(payload)
     return CacheHit(
         id=entry_id(prompt, scope),
@@ -199,7 +199,7 @@ def _hit(prompt: str, scope: Scope, payload: bytes, stored: bytes) -> CacheHit:
         exact=True,
         scope=scope,
         metadata={},
-        stored_at=datetime.fromtimestamp(float(stored), UTC),
+        stored_at=instant_of(stored),
         seconds=seconds,
         tokens=tokens,
     )

@@ -62,8 +62,8 @@ class Wanted(Protocol[_T]):
         """The value of an entry that another process stored."""
         ...
 
-    def shared(self, value: _T) -> _T:
-        """The value, of one that another thread made."""
+    def shared(self, value: _T) -> _T | None:
+        """The value, of one that another thread made; None if it must be made again."""
         ...
 
 
@@ -106,7 +106,8 @@ class Flights:
                 return (yield from wanted.make())
             result: _Landed[_T] | None = future.result()
             if result is not None:
-                return wanted.shared(result.value)
+                shared = wanted.shared(result.value)
+                return (yield from wanted.make()) if shared is None else shared
 
     def _lead(
         self, wanted: Wanted[_T], future: Future[_Landed[Any] | None], deadline: float

@@ -14,6 +14,7 @@ from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
 from valkey_vector.errors import ConfigurationError, ServerError
 from valkey_vector.record import Hit, Record, Vector
+from valkey_vector.vectors import check_vector
 
 __all__ = ["Looked", "Lookups"]
 
@@ -74,6 +75,8 @@ class Lookups:
         """Their vectors; None if the embedder failed and that is no matter."""
         try:
             vectors: list[Vector] = yield Embedding(prompts)
+            for vector, prompt in zip(vectors, prompts, strict=True):
+                check_vector(vector, None, f"the prompt {prompt[:50]!r}")
         except ConfigurationError:
             raise  # it is no failure, it can never work
         except Exception as error:  # noqa: BLE001 - whatever an embedder raises; raised or counted by `note`

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.asynchrony import twin
-from valkey_vector.cache.calibration import Calibration, calibrate_similarities
+from valkey_vector.cache.calibration import (
+    Calibration,
+    Pairs,
+    calibrate_similarities,
+    labelled_pairs,
+)
 from valkey_vector.cache.computing import Answers, Keeping
 from valkey_vector.cache.decorator import CachedFunction, cached
 from valkey_vector.cache.entries import (
@@ -47,8 +52,6 @@ from valkey_vector.schema import Metric
 from valkey_vector.vectors import check_vectors
 
 __all__ = ["SemanticCache"]
-
-_Pairs = Iterable[tuple[str, str, bool]]
 
 
 class SemanticCache(Closing):
@@ -245,11 +248,16 @@ class SemanticCache(Closing):
 
         Args:
             prompt: what is asked.
-            fn: makes the answer: bytes or a JSON value. What it raises is raised, and nothing is stored.
+            fn: makes the answer: bytes or a JSON value. What it raises is raised, and nothing is stored. What cannot
+                be stored is returned all the same, with ``on_error="miss"``; each caller makes it.
             scope: over the cache's own scope.
             ttl: seconds that a new entry lives; by default the cache's.
             metadata: of a new entry.
-            tokens: of an answer, how many tokens it cost.
+            tokens: of an answer, how many tokens it cost. If it fails, that is logged and the number is not known.
+
+        Raises:
+            InvalidInputError: the prompt is no text, or scope or metadata cannot be stored as they are; nothing was
+                computed. Or the answer cannot be stored, with ``on_error="raise"``.
         """
         keeping = self._keeping(prompt, scope, ttl, metadata)
         return (yield from self._answers.found_or_made(keeping, fn, tokens))
@@ -268,8 +276,9 @@ class SemanticCache(Closing):
 
         Args:
             prompt: the name of the parameter that is the prompt; by default the first one, after ``self``.
-            scope: by default all other arguments, by name, so that calls which differ in one of them never
-                share an answer. Or a scope, or a function of the call's arguments that gives it.
+            scope: by default the function's module and qualified name (item ``def``) and all other arguments, by
+                name, so that functions, and calls which differ in an argument, never share an answer. Or a scope, or
+                a function of the call's arguments that gives it; a method needs one.
             ttl: seconds that a new entry lives; by default the cache's.
             tokens: of an answer, how many tokens it cost.
         """
@@ -336,7 +345,7 @@ class SemanticCache(Closing):
         """Begin counting anew."""
         self._storage.ledger.reset()
 
-    def _calibrate(self, pairs: _Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
+    def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
         """Propose a threshold from pairs of prompts labelled with whether one answer does for both.
 
         Nothing is changed: set `threshold` to what is proposed. The pairs should be like those the cache will
@@ -347,9 +356,10 @@ class SemanticCache(Closing):
             precision: wanted share of right hits among all hits, above 0 to 1.
 
         Raises:
-            InvalidInputError: there are no pairs, or no threshold has the wanted precision on them.
+            InvalidInputError: there are no pairs, one is not two texts with a label, or no threshold has the wanted
+                precision on them.
         """
-        labelled = [(check_prompt(a), check_prompt(b), bool(same)) for a, b, same in pairs]
+        labelled = labelled_pairs(pairs)
         texts = list(dict.fromkeys(text for a, b, _ in labelled for text in (a, b)))
         vectors: list[Vector] = (yield Embedding(texts)) if texts else []
         rows = dict(zip(texts, check_vectors(vectors, None, texts), strict=True))

@@ -144,6 +144,8 @@ class Storage:
             evicted = self.index.delete([victim.id for victim in reported.victims])
             self.ledger.note({Count.EVICTIONS: evicted}, gone=reported.victims)
         record = _completed(draft.record, reported.time)
+        if record.vector is None and draft.record.vector is not None:
+            self.index.create(dimension=len(draft.record.vector))  # for it may be the first vector
         self.index.upsert([record], ttl=draft.ttl, sliding=draft.sliding)
         self.ledger.note({Count.STORES: 1}, place=place)
 

@@ -54,10 +54,10 @@ class ByteStore(Connected):
         """Store values, each atomically with its time to live. One round trip for each 1000.
 
         Raises:
-            InvalidInputError: a key is no text, or a value no bytes. Nothing was stored.
+            InvalidInputError: these are no pairs, a key is no text, or a value no bytes. Nothing was stored.
             PartialWriteError: the server refused some; says which.
         """
-        listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+        listed = _listed(pairs)
         check_texts([key for key, _ in listed], "key")
         for key, value in listed:
             if not isinstance(value, (bytes, bytearray, memoryview)):
@@ -111,3 +111,15 @@ class ByteStore(Connected):
     def _scan(self, prefix: str | None) -> Iterator[list[bytes]]:
         (checked,) = check_texts(["" if prefix is None else prefix], "prefix")
         return self._keys.scan(self._connection, checked)
+
+
+def _listed(pairs: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise InvalidInputError(
+            f"what to store must be a dict or pairs, not a {type(pairs).__name__}"
+        )
+    listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+    for pair in listed:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InvalidInputError(f"what to store must be pairs of key and value, not {pair!r}")
+    return listed
