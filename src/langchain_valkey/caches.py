@@ -295,6 +295,8 @@ class _Questions:
 
 def _own_scope(scope: Mapping[str, Any] | None) -> dict[str, Any]:
     """The user's scope, if it leaves room for what is always in it."""
+    if scope is not None and not isinstance(scope, Mapping):
+        raise ConfigurationError(f"scope must be a dict, not a {type(scope).__name__}")
     own = dict(scope or {})
     if taken := sorted({_LLM, _CONVERSATION} & own.keys()):
         raise ConfigurationError(f"scope {taken[0]!r} is the cache's own; use another key")

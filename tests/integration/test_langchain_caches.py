@@ -649,6 +649,9 @@ def test_settings_that_cannot_be_are_refused(exact: Open, semantic: Open) -> Non
         for opened in (exact, semantic):
             with pytest.raises(ConfigurationError, match="another key"):
                 opened(scope=scope)
+    for opened in (exact, semantic):
+        with pytest.raises(ConfigurationError, match="scope must be a dict"):
+            opened(scope="a")
     with pytest.raises(ConfigurationError, match="embedding"):
         ValkeySemanticCache(lambda text: [1.0])  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="threshold"):
