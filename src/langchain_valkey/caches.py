@@ -66,24 +66,34 @@ class _AnswerCache(Closing, BaseCache):
         answer = self._answer(return_val)
         if answer is not None:
             text, scope = self._asked(prompt, llm_string)
-            self._core.store(text, answer, scope, tokens=_tokens(return_val))
+            try:
+                self._core.store(text, answer, scope, tokens=_tokens(return_val))
+            except InvalidInputError as error:
+                self._not_kept(error)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """`update`, awaited."""
         answer = self._answer(return_val)
         if answer is not None:
             text, scope = self._asked(prompt, llm_string)
-            await self._core.astore(text, answer, scope, tokens=_tokens(return_val))
+            try:
+                await self._core.astore(text, answer, scope, tokens=_tokens(return_val))
+            except InvalidInputError as error:
+                self._not_kept(error)
 
     def _answer(self, generations: Sequence[Generation]) -> bytes | None:
         """The bytes to keep; None if there are none that would bring the generations back."""
         try:
             return dump_generations(generations)
         except InvalidInputError as error:
-            if self._raises:
-                raise
-            _logger.warning("cache %r: an answer is not kept: %s", self._name, error)
+            self._not_kept(error)
             return None
+
+    def _not_kept(self, error: InvalidInputError) -> None:
+        """Raise what is wrong with an answer or its prompt, or warn."""
+        if self._raises:
+            raise error
+        _logger.warning("cache %r: an answer is not kept: %s", self._name, error)
 
     def _generations(self, hit: CacheHit) -> list[Generation] | None:
         """New generations of what was kept. What cannot be used is removed, and None."""
@@ -285,6 +295,8 @@ class _Questions:
 
 def _own_scope(scope: Mapping[str, Any] | None) -> dict[str, Any]:
     """The user's scope, if it leaves room for what is always in it."""
+    if scope is not None and not isinstance(scope, Mapping):
+        raise ConfigurationError(f"scope must be a dict, not a {type(scope).__name__}")
     own = dict(scope or {})
     if taken := sorted({_LLM, _CONVERSATION} & own.keys()):
         raise ConfigurationError(f"scope {taken[0]!r} is the cache's own; use another key")

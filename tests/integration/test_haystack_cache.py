@@ -156,3 +156,42 @@ def test_warming_up_warms_the_embedder(open_cache: OpenCache) -> None:
     cache = open_cache()
     ValkeySemanticCacheChecker(cache).warm_up()
     assert cache._text_embedder._is_warmed_up  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"x": 1},
+        [],
+        [{}],
+        ["text"],
+        [None],
+        [{"role": "nobody", "content": []}],
+        "text",
+        5,
+        b"x",
+    ],
+    ids=str,
+)
+async def test_what_something_else_wrote_is_a_miss_and_removed(
+    open_cache: OpenCache, data: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = open_cache()
+    checker = ValkeySemanticCacheChecker(cache)
+    cache.core.store("what @0", data)
+    assert checker.run("near @5") == {"query": "near @5"}
+    assert "cannot be used and is removed" in caplog.text
+    assert cache.core.count() == 0
+    cache.core.store("what @0", data)
+    assert await checker.run_async("what @0") == {"query": "what @0"}
+    assert cache.core.count() == 0
+
+
+async def test_a_reply_that_is_no_message_is_named(open_cache: OpenCache) -> None:
+    writer = ValkeySemanticCacheWriter(open_cache())
+    replies: Any = ["text", 5]
+    with pytest.raises(ValueError, match="text or a ChatMessage, not 5"):
+        writer.run("what @0", replies)
+    with pytest.raises(ValueError, match="text or a ChatMessage, not 5"):
+        await writer.run_async("what @0", replies)

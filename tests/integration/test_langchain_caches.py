@@ -217,6 +217,21 @@ def test_an_answer_that_cannot_come_back_is_not_kept(
     assert tolerant.lookup("prompt", "llm") is None
 
 
+async def test_what_is_too_large_is_not_kept_and_the_model_has_answered(
+    semantic: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompt = "p" * 5_000_000
+    with pytest.raises(InvalidInputError):
+        semantic().update(prompt, "llm", answer("text"))
+    tolerant = semantic(on_error="miss")
+    model = CountingModel(cache=tolerant)
+    assert model.invoke(prompt).text == "m 1"
+    assert caplog.text.count("an answer is not kept") == 1
+    assert (await model.ainvoke(prompt)).text == "m 2"
+    assert caplog.text.count("an answer is not kept") == 2
+    assert tolerant.lookup(prompt, "llm") is None
+
+
 async def test_a_chat_model_is_asked_once(either: Open) -> None:
     model = CountingModel(cache=either())
     first = model.invoke("question")
@@ -634,6 +649,9 @@ def test_settings_that_cannot_be_are_refused(exact: Open, semantic: Open) -> Non
         for opened in (exact, semantic):
             with pytest.raises(ConfigurationError, match="another key"):
                 opened(scope=scope)
+    for opened in (exact, semantic):
+        with pytest.raises(ConfigurationError, match="scope must be a dict"):
+            opened(scope="a")
     with pytest.raises(ConfigurationError, match="embedding"):
         ValkeySemanticCache(lambda text: [1.0])  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="threshold"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -276,3 +278,85 @@ def test_a_query_engine_works_with_a_cached_model(
     engine = index.as_query_engine(llm=CachedLLM(MockLLM(), cache))
     assert str(engine.query("what @0")) == str(engine.query("what @0"))
     assert cache.stats().exact_hits == 1
+
+
+FOREIGN: list[Any] = [
+    {"x": 1}, [], None, "text", b"", b"{", b"\xff", b"[1]", {"text": [1]},
+    b'{"response":1,"source_nodes":[],"metadata":null}',
+    b'{"response":"a","source_nodes":[{}],"metadata":null}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(FOREIGN)))
+async def test_what_something_else_wrote_is_a_miss_and_removed(
+    cache: SemanticCache, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, llm = Engine(response), Model(max_tokens=None)
+    asked = CachedQueryEngine(engine, cache, scope={"of": "engine"})
+    model = CachedLLM(llm, cache)
+    chat, completion = model._asked(said("what @0"), {}), model._scope_of("completion", False, {})
+    assert chat is not None
+    for scope in ({"of": "engine"}, chat[1], completion):
+        cache.store("near @5", FOREIGN[number], scope)
+        cache.store("what @0", FOREIGN[number], scope)
+    assert asked.query("what @0") == response("what @0")
+    assert model.chat(said("what @0")).message.content == "WHAT @0"
+    assert model.complete("what @0").text == "WHAT @0"
+    assert "cannot be used and is removed" in caplog.text
+    calls = len(llm._asked)
+    for scope in ({"of": "engine"}, chat[1], completion):
+        cache.store("what @0", FOREIGN[number], scope)
+    assert await asked.aquery("what @0") == response("what @0")
+    assert (await model.achat(said("what @0"))).message.content == "WHAT @0"
+    assert (await model.acomplete("what @0")).text == "WHAT @0"
+    assert len(llm._asked) == calls + 2
+
+
+async def test_dates_come_back_with_the_nodes(cache: SemanticCache) -> None:
+    day = {"day": date(2024, 1, 31), "at": datetime(2024, 1, 31, 12, tzinfo=UTC)}
+    node = TextNode(text="source", id_="n1", metadata=day)
+    made = Response("text", source_nodes=[NodeWithScore(node=node)], metadata={"n1": day})
+    engine = Engine(lambda _: made)
+    cached = CachedQueryEngine(engine, cache)
+    for _ in range(2):
+        assert cached.query("what @0") == made
+        assert await cached.aquery("what @0") == made
+    assert engine.asked == ["what @0"]
+
+
+async def test_what_cannot_be_written_down_is_given_and_not_kept(
+    cache: SemanticCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Response("text", metadata={"n1": {"odd": object()}})
+    cached = CachedQueryEngine(Engine(lambda _: made), cache)
+    assert cached.query("what @0") is made
+    assert await cached.aquery("what @0") is made
+
+    class Odd(Model):
+        def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+            answer = super().chat(messages, **kwargs)
+            answer.message.additional_kwargs["odd"] = object()
+            return answer
+
+    model = CachedLLM(Odd(max_tokens=None), cache)
+    assert model.chat(said("what @0")).message.content == "WHAT @0"
+    assert (await model.achat(said("what @0"))).message.content == "WHAT @0"
+    assert caplog.text.count("an answer is not kept") == 4
+    plain = CachedLLM(Model(max_tokens=None), cache)
+    question = ChatMessage("what @0", role="user", additional_kwargs={"odd": object()})
+    assert plain.chat([question]).message.content == "WHAT @0"
+    assert (await plain.achat([question])).message.content == "WHAT @0"
+    assert cache.count() == 0
+
+
+def test_a_copy_of_a_cached_model_shares_model_and_cache(cache: SemanticCache) -> None:
+    llm = Model(max_tokens=None)
+    cached = CachedLLM(llm, cache, scope={"tenant": {"name": "a"}})
+    cached.complete("what @0")
+    copied = copy.deepcopy(cached)
+    assert copied.complete("what @0").text == "WHAT @0"
+    assert llm._asked == ["what @0"]
+    copied._scope["tenant"]["name"] = "b"
+    assert cached._scope == {"tenant": {"name": "a"}}
+    with pytest.raises(TypeError, match=r"CachedLLM\(llm, cache\)"):
+        cached.to_dict()

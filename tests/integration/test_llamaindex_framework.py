@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ def test_images_are_found_like_texts(stores: Stores) -> None:
     assert found.node == picture.model_copy(update={"embedding": None})
 
 
-def test_all_stores_of_a_context_live_on_the_server(stores: Stores) -> None:
+def test_all_stores_of_a_context_live_on_the_server(stores: Stores, tmp_path: Path) -> None:
     context = StorageContext.from_defaults(
         docstore=stores.documents,
         index_store=ValkeyIndexStore(stores.values),
@@ -161,7 +162,7 @@ def test_all_stores_of_a_context_live_on_the_server(stores: Stores) -> None:
     )
     assert len(stores.documents.docs) == 3
     assert [s.index_id for s in ValkeyIndexStore(stores.values).index_structs()] == [index.index_id]
-    context.persist("never/written")
+    context.persist(str(tmp_path / "written"))
 
 
 class Counting(TransformComponent):

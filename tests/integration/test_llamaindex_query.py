@@ -34,6 +34,7 @@ from llamaindex_stores import (
     vector_of,
 )
 from round_trips import CommandLog
+from valkey_vector import InvalidInputError
 
 
 @pytest.fixture(params=SERVERS)
@@ -165,6 +166,15 @@ def test_a_keyword_that_means_nothing_is_refused(library: ValkeyVectorStore) -> 
         library.query(mmr, tenant="a")
     with pytest.raises(ValueError, match="not both"):
         library.query(mmr, mmr_prefetch_k=5, mmr_prefetch_factor=2)
+
+
+@pytest.mark.parametrize("value", ["x", math.inf, math.nan, [1]], ids=str)
+@pytest.mark.parametrize("name", ["mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"])
+def test_a_setting_of_mmr_that_is_no_number_is_named(
+    library: ValkeyVectorStore, name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} must be a finite number"):
+        library.query(near("n0", mode=VectorStoreQueryMode.MMR), **{name: value})
 
 
 def test_the_threshold_of_mmr_arrives_both_ways(library: ValkeyVectorStore) -> None:

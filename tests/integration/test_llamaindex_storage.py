@@ -83,6 +83,20 @@ def test_the_key_value_store_does_what_the_one_in_memory_does(kvstore: ValkeyKVS
     check()
 
 
+def test_a_dict_that_holds_itself_or_is_too_deep_is_refused(kvstore: ValkeyKVStore) -> None:
+    itself: dict[str, Any] = {}
+    itself["again"] = itself
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"d": deep}
+    for value in (itself, {"list": [itself]}, deep):
+        with pytest.raises(InvalidInputError, match="holds itself, or is nested too deep"):
+            kvstore.put("k", value)
+        with pytest.raises(InvalidInputError, match="holds itself, or is nested too deep"):
+            kvstore.put_all([("k", value)])
+    assert kvstore.get("k") is None
+
+
 def test_the_collection_is_data_unless_told(kvstore: ValkeyKVStore) -> None:
     kvstore.put("k", {"n": 1})
     assert kvstore.get_all() == kvstore.get_all("data") == {"k": {"n": 1}}

@@ -29,6 +29,7 @@ from valkey_vector import (
     F,
     IndexMismatchError,
     IndexNotFoundError,
+    InvalidInputError,
 )
 
 
@@ -50,6 +51,18 @@ def test_nodes_are_removed_by_their_source(library: ValkeyVectorStore) -> None:
     assert set(ids_of(library.get_nodes())) == {
         "n1", "n2", "n4", "n5", "n7", "n8", "n10", "n11", "lone",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("source", [None, 5, ["doc0"]], ids=str)
+def test_a_source_that_is_no_text_removes_and_finds_nothing(
+    library: ValkeyVectorStore, source: Any
+) -> None:
+    there = ids_of(library.get_nodes())
+    with pytest.raises(InvalidInputError, match="source document must be text"):
+        library.delete(source)
+    with pytest.raises(InvalidInputError, match="source document must be text"):
+        library.query(near("n0", doc_ids=["doc0", source]))
+    assert ids_of(library.get_nodes()) == there
 
 
 @pytest.mark.parametrize(

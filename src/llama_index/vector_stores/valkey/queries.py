@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ from valkey_vector.arguments import check_k
 __all__ = [
     "MMR_KEYWORDS",
     "TEXT_KEYWORDS",
+    "check_source",
+    "check_threshold",
     "filter_query",
     "hybrid_query",
     "mmr_candidates",
@@ -142,9 +145,22 @@ def restriction(
     """What nodes must match, all of it; None if there is no restriction."""
     parts = [to_filter(filters)]
     parts.append(None if node_ids is None else F.id.in_(node_ids))
-    parts.append(None if doc_ids is None else F.parent.in_(doc_ids))
+    parts.append(None if doc_ids is None else F.parent.in_(list(map(check_source, doc_ids))))
     given = [part for part in parts if part is not None]
     return all_of(given) if given else None
+
+
+def check_source(doc_id: object) -> str:
+    """The id of a source document, if it is text: None would mean all nodes that have none.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if not isinstance(doc_id, str):
+        raise InvalidInputError(
+            f"the id of a source document must be text, not {doc_id!r} ({type(doc_id).__name__})"
+        )
+    return doc_id
 
 
 def mmr_candidates(k: int, keywords: Mapping[str, Any]) -> int:
@@ -153,8 +169,24 @@ def mmr_candidates(k: int, keywords: Mapping[str, Any]) -> int:
     if count is not None and factor is not None:
         raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
     if count is not None:
-        return max(k, int(count))
-    return max(_MMR_CANDIDATES, 4 * k) if factor is None else max(k, int(k * factor))
+        return max(k, int(_number(count, "mmr_prefetch_k")))
+    if factor is None:
+        return max(_MMR_CANDIDATES, 4 * k)
+    return max(k, int(k * _number(factor, "mmr_prefetch_factor")))
+
+
+def check_threshold(threshold: object) -> float | None:
+    """The setting `mmr_threshold`, if it is one.
+
+    Raises:
+        InvalidInputError: it is no number from 0 to 1.
+    """
+    if threshold is None:
+        return None
+    number = _number(threshold, "mmr_threshold")
+    if not 0 <= number <= 1:
+        raise InvalidInputError(f"mmr_threshold must be from 0 to 1, not {threshold!r}")
+    return number
 
 
 def refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str] = ()) -> None:
@@ -162,6 +194,17 @@ def refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str] = ()) -> No
     unknown = sorted(set(keywords) - set(known))
     if unknown:
         raise TypeError(f"query() in this mode does not take {', '.join(unknown)}")
+
+
+def _number(value: Any, name: str) -> float:
+    """A setting that is a finite number, of Python or of NumPy."""
+    try:
+        number = math.inf if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidInputError(f"{name} must be a finite number, not {value!r}")
+    return number
 
 
 def _filter(query: VectorStoreQuery) -> Filter | None:

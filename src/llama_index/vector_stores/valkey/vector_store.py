@@ -30,6 +30,8 @@ from llama_index.vector_stores.valkey.nodes import to_node, to_record
 from llama_index.vector_stores.valkey.queries import (
     MMR_KEYWORDS,
     TEXT_KEYWORDS,
+    check_source,
+    check_threshold,
     filter_query,
     hybrid_query,
     mmr_candidates,
@@ -184,8 +186,12 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str) -> None:
-        """Remove all nodes of a source document; that there are none is no error."""
-        self.index.delete_by_filter(F.parent == ref_doc_id)
+        """Remove all nodes of a source document; that there are none is no error.
+
+        Raises:
+            InvalidInputError: the id is not text; None would remove every node that has no source.
+        """
+        self.index.delete_by_filter(F.parent == check_source(ref_doc_id))
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
@@ -315,9 +321,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         self, query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]
     ) -> VectorStoreQueryResult:
         """What LlamaIndex's own algorithm chooses among the nearest."""
-        threshold = keywords.get("mmr_threshold", query.mmr_threshold)
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise InvalidInputError(f"mmr_threshold must be from 0 to 1, not {threshold!r}")
+        threshold = check_threshold(keywords.get("mmr_threshold", query.mmr_threshold))
         candidates = mmr_candidates(check_k(query.similarity_top_k, "similarity_top_k"), keywords)
         hits = self.index.query(vector_query(query, candidates, ef_runtime, with_vectors=True))
         if not hits:

@@ -7,13 +7,26 @@ from typing import Any
 
 from haystack.dataclasses import ChatMessage
 
+from valkey_vector import InvalidInputError
 from valkey_vector.cache import CacheHit
 
 __all__ = ["as_messages", "hit_details", "to_answer", "to_replies", "tokens"]
 
+# What Haystack raises where the JSON is not that of a message.
+_MALFORMED = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
 
 def as_messages(replies: Sequence[ChatMessage | str]) -> list[ChatMessage]:
-    """Replies as messages: a text is an assistant's."""
+    """Replies as messages: a text is an assistant's.
+
+    Raises:
+        InvalidInputError: a reply is neither text nor a message.
+    """
+    for reply in replies:
+        if not isinstance(reply, str | ChatMessage):
+            raise InvalidInputError(f"a reply must be text or a ChatMessage, not {reply!r}")
     return [
         ChatMessage.from_assistant(reply) if isinstance(reply, str) else reply for reply in replies
     ]
@@ -25,8 +38,17 @@ def to_answer(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
 
 
 def to_replies(hit: CacheHit) -> list[ChatMessage]:
-    """The messages of an answer. Only messages are made of it, whatever somebody wrote there."""
-    return [ChatMessage.from_dict(message) for message in hit.answer]
+    """The messages of an answer. Only messages are made of it, whatever somebody wrote there.
+
+    Raises:
+        ValueError: no messages were written there.
+    """
+    if not isinstance(hit.answer, list) or not hit.answer:
+        raise ValueError("the entry holds no list of messages")
+    try:
+        return [ChatMessage.from_dict(message) for message in hit.answer]
+    except _MALFORMED as error:
+        raise ValueError(f"the entry holds no message: {error!r}") from error
 
 
 def hit_details(hit: CacheHit) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class ValkeySemanticCacheWriter(SharesCache):
             ``replies``, as messages.
 
         Raises:
-            InvalidInputError: a reply holds what JSON cannot.
+            InvalidInputError: a reply holds what JSON cannot, or is neither text nor a message (a ValueError).
         """
         messages = as_messages(replies)
         if messages:

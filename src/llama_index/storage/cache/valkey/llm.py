@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -22,6 +23,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms.llm import LLM
 
+from llama_index.storage.cache.valkey.answers import UNSTORABLE, Answers
 from valkey_vector.cache import SemanticCache
 
 __all__ = ["CachedLLM"]
@@ -35,7 +37,8 @@ class CachedLLM(LLM):
 
     The last thing the user said is the question; the rest of the conversation, the model, its settings and the call's
     options must be the very same. Streams are passed through and not cached, like a chat in which the user says nothing, and calls with
-    options that are not JSON. An answer comes back without the provider's own ``raw`` object.
+    messages or options that are not JSON; an answer that is not is given and not kept, with a warning. An answer comes
+    back without the provider's own ``raw`` object. Copies share the model and the cache.
 
     Args:
         llm: makes the answers.
@@ -44,7 +47,8 @@ class CachedLLM(LLM):
     """
 
     _llm: LLM = PrivateAttr()
-    _cache: SemanticCache = PrivateAttr()
+    _chats: Answers[ChatResponse] = PrivateAttr()
+    _completions: Answers[CompletionResponse] = PrivateAttr()
     _scope: dict[str, Any] = PrivateAttr()
 
     def __init__(
@@ -59,7 +63,8 @@ class CachedLLM(LLM):
             pydantic_program_mode=llm.pydantic_program_mode,
         )
         self._llm = llm
-        self._cache = cache
+        self._chats = Answers(cache, _dumped, ChatResponse.model_validate)
+        self._completions = Answers(cache, _dumped, CompletionResponse.model_validate)
         self._scope = dict(scope or {})
         _described(llm)  # a model that cannot tell its settings is found out now
 
@@ -67,6 +72,23 @@ class CachedLLM(LLM):
     def class_name(cls) -> str:
         """The name by which LlamaIndex knows the class."""
         return "CachedLLM"
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy with settings of its own that shares the model and the cache, which hold connections and locks."""
+        copied = self.model_copy()
+        copied._scope = copy.deepcopy(self._scope, memo)
+        return copied
+
+    def to_dict(self, **_: Any) -> dict[str, Any]:
+        """Refused: neither the cache nor the model could be made of it again.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "a CachedLLM cannot be written down; write the model's own to_dict() down, and make CachedLLM(llm, cache) "
+            "of the model that was loaded"
+        )
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -78,21 +100,14 @@ class CachedLLM(LLM):
         asked = self._asked(messages, kwargs)
         if asked is None:
             return self._llm.chat(messages, **kwargs)
-        answer = self._cache.get_or_compute(
-            asked[0], lambda _: _chat_json(self._llm.chat(messages, **kwargs)), asked[1]
-        )
-        return _chat_response(answer)
+        return self._chats.get(*asked, lambda: self._llm.chat(messages, **kwargs))
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, awaited."""
         asked = self._asked(messages, kwargs)
         if asked is None:
             return await self._llm.achat(messages, **kwargs)
-
-        async def make(_: str) -> dict[str, Any]:
-            return _chat_json(await self._llm.achat(messages, **kwargs))
-
-        return _chat_response(await self._cache.aget_or_compute(asked[0], make, asked[1]))
+        return await self._chats.aget(*asked, lambda: self._llm.achat(messages, **kwargs))
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """What follows a text."""
@@ -100,10 +115,10 @@ class CachedLLM(LLM):
         if scope is None:
             return self._llm.complete(prompt, formatted=formatted, **kwargs)
 
-        def make(text: str) -> dict[str, Any]:
-            return _completion_json(self._llm.complete(text, formatted=formatted, **kwargs))
+        def make() -> CompletionResponse:
+            return self._llm.complete(prompt, formatted=formatted, **kwargs)
 
-        return CompletionResponse(**self._cache.get_or_compute(prompt, make, scope))
+        return self._completions.get(prompt, scope, make)
 
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
@@ -113,11 +128,10 @@ class CachedLLM(LLM):
         if scope is None:
             return await self._llm.acomplete(prompt, formatted=formatted, **kwargs)
 
-        async def make(text: str) -> dict[str, Any]:
-            made = await self._llm.acomplete(text, formatted=formatted, **kwargs)
-            return _completion_json(made)
+        async def make() -> CompletionResponse:
+            return await self._llm.acomplete(prompt, formatted=formatted, **kwargs)
 
-        return CompletionResponse(**await self._cache.aget_or_compute(prompt, make, scope))
+        return await self._completions.aget(prompt, scope, make)
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """As the model does."""
@@ -148,11 +162,14 @@ class CachedLLM(LLM):
         said = [n for n, message in enumerate(messages) if message.role is MessageRole.USER]
         if not said or not messages[said[-1]].content:
             return None
-        rest = [message.model_dump(mode="json") for message in messages]
-        rest[said[-1]]["blocks"] = [
-            block.model_dump(mode="json") if not isinstance(block, TextBlock) else "text"
-            for block in messages[said[-1]].blocks
-        ]
+        try:
+            rest = [message.model_dump(mode="json") for message in messages]
+            rest[said[-1]]["blocks"] = [
+                block.model_dump(mode="json") if not isinstance(block, TextBlock) else "text"
+                for block in messages[said[-1]].blocks
+            ]
+        except UNSTORABLE:
+            return None  # as with options, below
         scope = self._scope_of("chat", rest, options)
         return None if scope is None else (str(messages[said[-1]].content), scope)
 
@@ -167,10 +184,9 @@ class CachedLLM(LLM):
                 "context": _digest(context),
                 "options": _digest(dict(options)),
             }
-        except TypeError:
-            return (
-                None  # options that are not JSON, so that nobody can tell whether they are the same
-            )
+        except UNSTORABLE:
+            # Options that are not JSON, so that nobody can tell whether they are the same.
+            return None
 
 
 def _described(llm: LLM) -> dict[str, Any]:
@@ -189,17 +205,7 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(text.encode("ascii"), digest_size=20).hexdigest()
 
 
-def _chat_json(response: ChatResponse) -> dict[str, Any]:
-    dumped: dict[str, Any] = response.model_dump(mode="json", exclude={"raw", "delta"})
-    return dumped
-
-
-def _chat_response(answer: Any) -> ChatResponse:
-    """Validated by LlamaIndex's own types: nothing else is made of an answer, whatever somebody wrote there."""
-    made: ChatResponse = ChatResponse.model_validate(answer)
-    return made
-
-
-def _completion_json(response: CompletionResponse) -> dict[str, Any]:
+def _dumped(response: ChatResponse | CompletionResponse) -> dict[str, Any]:
+    """An answer as JSON; LlamaIndex's own types validate it again: nothing else is made of it, whoever wrote it."""
     dumped: dict[str, Any] = response.model_dump(mode="json", exclude={"raw", "delta"})
     return dumped

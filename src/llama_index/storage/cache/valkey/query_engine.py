@@ -16,8 +16,10 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.storage.docstore.utils import doc_to_json, json_to_doc
 
+from llama_index.storage.cache.valkey.answers import Answers
 from valkey_vector import InvalidInputError
 from valkey_vector.cache import SemanticCache
+from valkey_vector.metadata import dump, load
 
 __all__ = ["CachedQueryEngine"]
 
@@ -25,7 +27,8 @@ __all__ = ["CachedQueryEngine"]
 class CachedQueryEngine(BaseQueryEngine):
     """Asks a query engine only what was not asked before.
 
-    An answer comes back with its text, metadata and source nodes. One that is streamed is collected first. A query that
+    An answer comes back with its text, metadata and source nodes, dates in them included; one that JSON cannot hold
+    otherwise is given and not kept, with a warning. One that is streamed is collected first. A query that
     brings an embedding or an image of its own is no question in words, and goes past the cache.
 
     Args:
@@ -43,7 +46,7 @@ class CachedQueryEngine(BaseQueryEngine):
     ) -> None:
         super().__init__(query_engine.callback_manager)
         self._query_engine = query_engine
-        self._cache = cache
+        self._answers = Answers(cache, _to_bytes, _from_bytes)
         self._scope = dict(scope or {})
 
     def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
@@ -75,33 +78,27 @@ class CachedQueryEngine(BaseQueryEngine):
         if not _in_words(query_bundle):
             return self._query_engine.query(query_bundle)
 
-        def make(_: str) -> dict[str, Any]:
+        def make() -> Response:
             response = self._query_engine.query(query_bundle)
             if isinstance(response, StreamingResponse):
                 response = response.get_response()
-            return _to_json(response)
+            return _in_text(response)
 
-        answer = self._cache.get_or_compute(
-            query_bundle.query_str, make, self._scope_of(query_bundle)
-        )
-        return _from_json(answer)
+        return self._answers.get(query_bundle.query_str, self._scope_of(query_bundle), make)
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         if not _in_words(query_bundle):
             return await self._query_engine.aquery(query_bundle)
 
-        async def make(_: str) -> dict[str, Any]:
+        async def make() -> Response:
             response = await self._query_engine.aquery(query_bundle)
             if isinstance(response, AsyncStreamingResponse):
                 response = await response.get_response()
             elif isinstance(response, StreamingResponse):
                 response = response.get_response()
-            return _to_json(response)
+            return _in_text(response)
 
-        answer = await self._cache.aget_or_compute(
-            query_bundle.query_str, make, self._scope_of(query_bundle)
-        )
-        return _from_json(answer)
+        return await self._answers.aget(query_bundle.query_str, self._scope_of(query_bundle), make)
 
     def _scope_of(self, query_bundle: QueryBundle) -> dict[str, Any]:
         texts = query_bundle.custom_embedding_strs
@@ -112,12 +109,17 @@ def _in_words(query_bundle: QueryBundle) -> bool:
     return query_bundle.embedding is None and query_bundle.image_path is None
 
 
-def _to_json(response: RESPONSE_TYPE) -> dict[str, Any]:
+def _in_text(response: RESPONSE_TYPE) -> Response:
     if not isinstance(response, Response):
         raise InvalidInputError(
             f"a {type(response).__name__} cannot be cached; cache query engines that answer in text"
         )
-    return {
+    return response
+
+
+def _to_bytes(response: Response) -> bytes:
+    """As the core writes metadata: dates come back as they are."""
+    answer = {
         "response": response.response,
         "source_nodes": [
             {"node": doc_to_json(found.node), "score": _plain(found.score)}
@@ -125,17 +127,24 @@ def _to_json(response: RESPONSE_TYPE) -> dict[str, Any]:
         ],
         "metadata": response.metadata,
     }
+    return dump(answer, "the answer")
 
 
-def _from_json(answer: Mapping[str, Any]) -> Response:
+def _from_bytes(data: Any) -> Response:
     """Nothing but a response and LlamaIndex's own nodes is made of an answer, whatever somebody wrote there."""
+    if not isinstance(data, bytes):
+        raise TypeError(f"an answer is kept as bytes, not as a {type(data).__name__}")
+    answer = load(data)
+    text, metadata = answer["response"], answer["metadata"]
+    if not isinstance(text, str | None) or not isinstance(metadata, dict | None):
+        raise TypeError("the answer is no text, or its metadata no dict")
     return Response(
-        response=answer["response"],
+        response=text,
         source_nodes=[
             NodeWithScore(node=json_to_doc(found["node"]), score=found["score"])
             for found in answer["source_nodes"]
         ],
-        metadata=answer["metadata"],
+        metadata=metadata,
     )
 
 

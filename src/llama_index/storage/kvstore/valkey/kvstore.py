@@ -122,6 +122,10 @@ def storable(value: Any, owner: str) -> Any:
         return _storable(value)
     except ValueError as error:
         raise InvalidInputError(f"{owner} cannot be serialised: {error}") from error
+    except RecursionError:
+        raise InvalidInputError(
+            f"{owner} cannot be serialised: it holds itself, or is nested too deep"
+        ) from None
 
 
 def _storable(value: Any) -> Any:
