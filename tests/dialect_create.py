@@ -34,7 +34,7 @@ def parse_create(words: Words, dialect: Dialect) -> tuple[str, IndexSchema]:
         DialectError: the server would reject it.
     """
     name = words.next("the index's name")
-    _parse_placement(words, name, dialect)
+    prefixes = _parse_placement(words, name, dialect)
     offsets, stop_words = _parse_index_options(words, dialect)
     if words.next("SCHEMA").upper() != "SCHEMA":
         raise DialectError(f"Unexpected parameter {words.last!r}, expecting `SCHEMA`")
@@ -55,11 +55,14 @@ def parse_create(words: Words, dialect: Dialect) -> tuple[str, IndexSchema]:
         raise DialectError(f"an index has 1 to {MAX_ATTRIBUTES} attributes, not {len(fields)}")
     if sum(one.kind == "TEXT" for one in fields.values()) > MAX_TEXT_FIELDS:
         raise DialectError(f"an index has at most {MAX_TEXT_FIELDS} text fields")
-    return name, IndexSchema(fields=fields, offsets=offsets, stop_words=stop_words)
+    schema = IndexSchema(
+        fields=fields, prefixes=prefixes, offsets=offsets, stop_words=stop_words
+    )
+    return name, schema
 
 
-def _parse_placement(words: Words, name: str, dialect: Dialect) -> None:
-    """ON and PREFIX, in this order and before everything else."""
+def _parse_placement(words: Words, name: str, dialect: Dialect) -> tuple[str, ...]:
+    """Read ON and PREFIX, in this order and before everything else; the prefixes of the index's keys."""
     if words.take("ON") and words.next("a type").upper() not in ("HASH", "JSON"):
         raise DialectError(f"neither hashes nor JSON: {words.last!r}")
     tag = _hash_tag(name)
@@ -68,12 +71,15 @@ def _parse_placement(words: Words, name: str, dialect: Dialect) -> None:
     if not words.take("PREFIX"):
         if tag is not None:
             raise DialectError("PREFIX parameter is required for hash-tagged indexes")
-        return
+        return ("",)
+    prefixes = []
     for _ in range(words.number("PREFIX", 0, MAX_PREFIXES)):
-        if _hash_tag(words.next("a prefix")) != tag:
+        prefixes.append(words.next("a prefix"))
+        if _hash_tag(words.last) != tag:
             raise DialectError(
                 f"PREFIX {words.last!r} must have the hash tag of the index, or none"
             )
+    return tuple(prefixes) or ("",)
 
 
 def _hash_tag(text: str) -> str | None:

@@ -74,6 +74,8 @@ class Dialect:
     """What one version of Valkey-Search understands."""
 
     version: tuple[int, int, int]
+    complete: bool = False
+    """Whether a search must state that it wants all shards, consistently: else it may get a part."""
 
     @property
     def text(self) -> bool:
@@ -129,6 +131,7 @@ class IndexSchema:
     """The attributes of an index by the alias that queries use."""
 
     fields: Mapping[str, SchemaField]
+    prefixes: tuple[str, ...] = ("",)
     offsets: bool = True
     stop_words: frozenset[str] = STOP_WORDS
 

@@ -4,7 +4,8 @@ The search module that the tests load locally is more lenient than Valkey-Search
 command on its way and judges it by the grammar of Valkey-Search 1.2.1 (other versions from 1.0 on differ
 by what ``Dialect`` says). Where the server accepts a command but cuts, widens or empties its answer in
 silence, the guard is stricter than the server: a LIMIT is required, a KNN must return its distance, no
-tag may end in ``*``.
+tag may end in ``*``, a cluster must be told to answer from all shards. Writes to the keys of an index
+must be plain commands (`dialect_keys`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 from dialect_create import parse_create
 from dialect_filter import Dialect, DialectError, IndexSchema
+from dialect_keys import SCRIPTS, check_script, check_transaction
 from dialect_search import Aggregate, Search
 from dialect_words import Words
 
@@ -48,23 +50,46 @@ class DialectGuard:
     """Judges the commands sent to one database of one server, and remembers its indexes.
 
     ``check`` judges a command before it is sent and ``learn`` takes note of it once it has succeeded.
+
+    Args:
+        version: the version of Valkey-Search to judge by.
+        cluster: whether the server is a cluster.
+
+    Attributes:
+        complete: whether each search must require all shards, as a cluster of Valkey-Search needs it.
     """
 
     def __init__(self, version: tuple[int, int, int] = VERSION, *, cluster: bool = False) -> None:
-        self._dialect = Dialect(version=version)
+        self.complete = False
+        self._version = version
         self._cluster = cluster
         self._schemas: dict[str, IndexSchema] = {}
+
+    @property
+    def _dialect(self) -> Dialect:
+        return Dialect(version=self._version, complete=self.complete)
+
+    @property
+    def _prefixes(self) -> tuple[str, ...]:
+        return tuple(one for schema in self._schemas.values() for one in schema.prefixes)
+
+    def schema_of(self, index: str) -> IndexSchema | None:
+        """The schema of an index that was created while the guard learned."""
+        return self._schemas.get(index)
 
     def check(self, command: Sequence[bytes | str], *, in_transaction: bool = False) -> None:
         """Raise DialectError if the command would be rejected, or answered otherwise than meant."""
         name, words = _split(command)
-        if not name.startswith("FT."):
-            return
         try:
-            self._check(name, words)
-            words.end()
-            if in_transaction and self._cluster:
-                _refuse_in_transaction(name)
+            if name in SCRIPTS:
+                check_script([_latin(word) for word in command], self._prefixes)
+            if in_transaction:
+                check_transaction([_latin(word) for word in command], self._prefixes)
+            if name.startswith("FT."):
+                self._check(name, words)
+                words.end()
+                if in_transaction and self._cluster:
+                    _refuse_in_transaction(name)
         except DialectError as error:
             shown = [_latin(word)[:200] for word in command]
             raise DialectError(f"{error}\n  in {shown}") from error

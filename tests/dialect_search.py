@@ -108,6 +108,7 @@ class Search(_Command):
                     self._common(option)
             self._seen.add(option)
         query = self._parse()
+        self._check_completeness()
         no_content = "NOCONTENT" in self._seen or returned == []
         self._check_limit(query)
         if query.score_alias is not None and returned and query.score_alias not in returned:
@@ -128,6 +129,15 @@ class Search(_Command):
             if words.take("AS"):
                 words.next("a name")
         return returned
+
+    def _check_completeness(self) -> None:
+        """By default the server answers with a part when a shard fails, and does not say so."""
+        if not self._dialect.complete or "LOCALONLY" in self._seen:
+            return
+        if missing := {"ALLSHARDS", "CONSISTENT"} - self._seen:
+            raise DialectError(f"without {sorted(missing)} a cluster may return a part of the answer")
+        if "TIMEOUT" not in self._seen:
+            raise DialectError("without TIMEOUT a search waits 50 s for a node that is gone")
 
     def _check_limit(self, query: Query) -> None:
         if "LIMIT" not in self._seen:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dialect_guard import DialectError, DialectGuard
 from round_trips import RoundTrip
+
+# Valkey-Search numbers its versions major << 16 | minor << 8 | patch, RediSearch 2 from 20000 on.
+_VALKEY_SEARCH = range(0x10100, 80_000)
 
 
 class GuardedTraffic:
@@ -13,17 +17,16 @@ class GuardedTraffic:
 
     def __init__(self) -> None:
         self._guards: dict[tuple[str, bool], DialectGuard] = {}
+        self._valkey_search: set[str] = set()
         self.violations: list[DialectError] = []
 
     def sending(self, trip: RoundTrip) -> None:
-        # A cluster is asked what it is through a standalone client.
-        database = trip.server, trip.cluster
-        guard = self._guards.setdefault(database, DialectGuard(cluster=trip.cluster))
+        guard = self._guard_of(trip)
         for command in trip.commands:
             try:
                 guard.check(command, in_transaction=trip.transaction)
             except DialectError as error:
-                # Raised at the sender, and kept for the test's end in case somebody swallows it.
+                # Raised at the sender, and kept for the test's end in case it is caught there.
                 self.violations.append(error)
                 raise
 
@@ -32,5 +35,44 @@ class GuardedTraffic:
         if guard is None:
             return  # sent before this listened
         for command, reply in zip(trip.commands, replies, strict=False):
-            if not isinstance(reply, Exception):
-                guard.learn(command)
+            if isinstance(reply, Exception):
+                continue
+            guard.learn(command)
+            if command[0].upper() == b"HELLO":
+                self._meet(trip, reply)
+
+    def _meet(self, trip: RoundTrip, hello: object) -> None:
+        """Note whether these servers have Valkey-Search; a port may have had another server before."""
+        addresses = _addresses(trip.server)
+        self._valkey_search.difference_update(addresses)
+        if _names_valkey_search(hello):
+            self._valkey_search.update(addresses)
+
+    def _guard_of(self, trip: RoundTrip) -> DialectGuard:
+        # A cluster is asked what it is through a standalone client, so there are two guards.
+        database = trip.server, trip.cluster
+        guard = self._guards.setdefault(database, DialectGuard(cluster=trip.cluster))
+        guard.complete = trip.cluster and not self._valkey_search.isdisjoint(
+            _addresses(trip.server)
+        )
+        return guard
+
+
+def _addresses(server: str) -> list[str]:
+    return server.rpartition("/")[0].split(",")
+
+
+def _names_valkey_search(reply: object) -> bool:
+    """Whether a reply to HELLO lists Valkey-Search 1.1 or later, which can answer with a part."""
+    modules = _mapping(reply).get(b"modules")
+    listed = [_mapping(one) for one in modules] if isinstance(modules, list) else []
+    return any(one.get(b"name") == b"search" and one.get(b"ver") in _VALKEY_SEARCH for one in listed)
+
+
+def _mapping(reply: Any) -> Mapping[bytes, Any]:
+    """A reply that is a map, or a flat list of names and values."""
+    if isinstance(reply, Mapping):
+        return reply
+    if isinstance(reply, list):
+        return dict(zip(reply[::2], reply[1::2], strict=False))
+    return {}

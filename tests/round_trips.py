@@ -115,10 +115,20 @@ class Wiretap:
                 trip, lambda: original_batch(client, commands, is_atomic, *rest, **options)
             )
 
-        def execute_script(client: BaseClient, script: str, *rest: Any, **options: Any) -> Any:
-            trip = _trip(client, [[b"EVALSHA", script.encode()]])
+        def execute_script(
+            client: BaseClient,
+            script: str,
+            keys: Sequence[str | bytes] | None = None,
+            args: Sequence[str | bytes] | None = None,
+            *rest: Any,
+            **options: Any,
+        ) -> Any:
+            words = [b"EVALSHA", script.encode(), b"%d" % len(keys or ())]
+            trip = _trip(client, [[*words, *_encoded([*(keys or ()), *(args or ())])]])
             return tap._pass(
-                trip, lambda: original_script(client, script, *rest, **options), single=True
+                trip,
+                lambda: original_script(client, script, keys, args, *rest, **options),
+                single=True,
             )
 
         original_command = self._wrap(BaseClient, "_execute_command", execute_command)
@@ -160,8 +170,12 @@ def _trip(client: BaseClient, commands: list[Command], *, transaction: bool = Fa
 
 
 def _command(request: int, args: Sequence[str | bytes]) -> Command:
-    encoded = [bytes(arg) if not isinstance(arg, str) else arg.encode() for arg in args]
+    encoded = _encoded(args)
     if request == RequestType.CustomCommand:
         return encoded
     name = RequestType.Name(RequestType.ValueType(request)).upper()
     return [(f"FT.{name[2:]}" if name.startswith("FT") else name).encode(), *encoded]
+
+
+def _encoded(args: Sequence[str | bytes]) -> Command:
+    return [bytes(arg) if not isinstance(arg, str) else arg.encode() for arg in args]
