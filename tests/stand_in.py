@@ -1,0 +1,144 @@
+"""A stand-in for Valkey-Search 1.2.1: RediSearch behind an intermediary that answers as Valkey-Search does.
+
+Clients connect to the intermediary. It presents the module as Valkey-Search, refuses what that refuses in
+its words, and applies its limits: the result cap, and the parts that a cluster returns when a shard fails
+(`stand_in_search`, `stand_in_identity`). What Valkey-Search does with threads (freezes, backfill in the
+background) it does not imitate, nor the order of equally near records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import IncompleteReadError, Queue, StreamReader, StreamWriter
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from resp2 import encode, encode_command, read_command, read_reply
+from stand_in_session import Exchange, Session
+from stand_in_state import State
+
+_LARGEST_LINE = 2**20
+
+
+class StandIn:
+    """The intermediary, in a thread of its own while the block runs.
+
+    Args:
+        host, port: of the server with RediSearch; ``port`` may be set before the first client connects.
+        cluster: whether that is a cluster of one node.
+
+    Attributes:
+        port: of the stand-in itself, on loopback.
+        state: settings and indexes; tests change the former.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, *, cluster: bool = False) -> None:
+        self.port = 0
+        self.upstream: tuple[str, int] = (self.host, 0)
+        self.state = State(cluster=cluster)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """The address in the form the library takes."""
+        return f"valkey://{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Listen on a free port."""
+        self._thread.start()
+        listening = asyncio.start_server(self._serve, self.host, 0, limit=_LARGEST_LINE)
+        self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result()
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Close every connection; may be called twice."""
+        if self._loop.is_closed():
+            return
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One client: commands one way and replies the other, each in order."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(
+                *self.upstream, limit=_LARGEST_LINE
+            )
+        except OSError:
+            writer.close()
+            self._tasks.discard(task)
+            return
+        waiting: Queue[Exchange | None] = Queue()
+        session = Session(self.state)
+        answering = asyncio.ensure_future(_answer(waiting, upstream_reader, writer))
+        asking = asyncio.ensure_future(_ask(session, waiting, reader, upstream_writer))
+        try:
+            # Whichever side is gone first, the other one is closed, too.
+            await asyncio.wait([answering, asking], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in (answering, asking):
+                one.cancel()
+            results = await asyncio.gather(answering, asking, return_exceptions=True)
+            writer.close()
+            upstream_writer.close()
+            self._tasks.discard(task)
+            self.state.failures += [error for error in results if _is_unexpected(error)]
+
+
+def _is_unexpected(error: object) -> bool:
+    gone = (IncompleteReadError, OSError, asyncio.CancelledError)
+    return isinstance(error, BaseException) and not isinstance(error, gone)
+
+
+async def _ask(
+    session: Session, waiting: Queue[Exchange | None], reader: StreamReader, upstream: StreamWriter
+) -> None:
+    with suppress(IncompleteReadError):
+        while True:
+            exchange = session.translate(await read_command(reader))
+            for command in exchange.commands:
+                upstream.write(encode_command(command))
+            waiting.put_nowait(exchange)
+            await upstream.drain()
+
+
+async def _answer(
+    waiting: Queue[Exchange | None], upstream: StreamReader, writer: StreamWriter
+) -> None:
+    with suppress(IncompleteReadError):
+        while (exchange := await waiting.get()) is not None:
+            replies = [await read_reply(upstream) for _ in exchange.commands]
+            writer.write(encode(exchange.answer(replies)))
+            if waiting.empty():
+                await writer.drain()

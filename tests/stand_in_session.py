@@ -1,0 +1,119 @@
+"""Turns each command of a client of the stand-in into commands for RediSearch, and their replies into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dialect_filter import DialectError
+from dialect_keys import SCRIPTS, check_script, check_transaction
+from resp2 import Command, Failure, Reply, Simple
+from stand_in_state import COMMANDS, State
+
+Answer = Callable[[Sequence[Reply]], Reply]
+
+
+def _first(replies: Sequence[Reply]) -> Reply:
+    return replies[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What is sent to the server for one command, and how its replies become the answer."""
+
+    commands: Sequence[Command] = ()
+    answer: Answer = _first
+
+    @classmethod
+    def failing(cls, text: str) -> Exchange:
+        """An error without asking the server."""
+        return cls(answer=lambda _: Failure(text))
+
+    @classmethod
+    def of(cls, reply: Reply) -> Exchange:
+        """A reply without asking the server."""
+        return cls(answer=lambda _: reply)
+
+
+@dataclass(slots=True)
+class Session:
+    """One client connection.
+
+    Attributes:
+        state: of the stand-in.
+        database: that the client selected.
+    """
+
+    state: State
+    database: int = 0
+    _transaction: list[Answer] | None = field(default=None)
+
+    def translate(self, command: Command) -> Exchange:
+        """What to do for a command."""
+        name = command[0].decode("latin-1").upper() if command else ""
+        if self._transaction is not None:
+            return self._queued(name, command)
+        if refusal := self._refused(name, command):
+            return Exchange.failing(refusal)
+        match name:
+            case "MULTI":
+                self._transaction = []
+            case "SELECT" if len(command) == 2:
+                self.database = int(command[1])
+            case _:
+                return self._exchange(name, command)
+        return Exchange([command])
+
+    def _exchange(self, name: str, command: Command) -> Exchange:
+        from stand_in_identity import exchange_of
+        from stand_in_search import search_exchange
+
+        if name.startswith("FT."):
+            if name not in COMMANDS:
+                return Exchange.failing(_unknown(command))
+            return search_exchange(name, command, self)
+        return exchange_of(name, command, self.state)
+
+    def _queued(self, name: str, command: Command) -> Exchange:
+        """Inside MULTI: each command goes as one, and EXEC returns their answers."""
+        assert self._transaction is not None
+        answers = self._transaction
+        if name in ("EXEC", "DISCARD"):
+            self._transaction = None
+            return Exchange([command], lambda replies: _executed(replies[0], answers))
+        try:
+            check_transaction([word.decode("latin-1") for word in command], self.state.prefixes)
+        except DialectError as error:
+            return Exchange.failing(f"STANDIN {error}")
+        exchange = self._exchange(name, command)
+        if len(exchange.commands) != 1:
+            return Exchange.failing(f"STANDIN {name} is not supported inside MULTI")
+        answers.append(exchange.answer)
+        return Exchange(exchange.commands)
+
+    def _refused(self, name: str, command: Command) -> str:
+        """Why a script may not run: not the server's words, for the server would run it, and may freeze."""
+        if name not in SCRIPTS:
+            return ""
+        try:
+            check_script([word.decode("latin-1") for word in command], self.state.prefixes)
+        except DialectError as error:
+            return f"STANDIN {error}"
+        return ""
+
+
+def _executed(reply: Reply, answers: Sequence[Answer]) -> Reply:
+    if not isinstance(reply, list):
+        return reply
+    return [answer([one]) for one, answer in zip(reply, answers, strict=True)]
+
+
+def _unknown(command: Command) -> str:
+    shown = "".join(f"'{word.decode('latin-1')}' " for word in command[1:])
+    name = command[0].decode("latin-1")
+    return f"ERR unknown command '{name}', with args beginning with: {shown}"
+
+
+def simple(text: str) -> Simple:
+    """A simple string."""
+    return Simple(text.encode("latin-1"))

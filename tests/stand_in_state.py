@@ -1,0 +1,70 @@
+"""What the stand-in for Valkey-Search knows: its settings and its indexes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dialect_filter import Dialect, IndexSchema
+
+VERSION = (1, 2, 1)
+MODULE_NUMBER = VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
+COMMANDS = (
+    *("FT.SEARCH", "FT.AGGREGATE", "FT.CREATE", "FT.DROPINDEX", "FT.INFO", "FT._LIST"),
+    *("FT._DEBUG", "FT.INTERNAL_UPDATE"),
+)
+RESULT_CAP = "search.max-nonvector-search-results-fetched"
+PARTIAL_RESULTS = "search.enable-partial-results"
+DEFAULT_CAP = 100_000
+REFUSAL = "OOM command not allowed when used memory > 'maxmemory'"
+"""What a node that is full answers to a search that needs it."""
+
+
+def default_settings() -> dict[str, bytes]:
+    """The settings that ``CONFIG`` knows, with the defaults of Valkey-Search 1.2.1."""
+    return {
+        RESULT_CAP: b"%d" % DEFAULT_CAP,
+        PARTIAL_RESULTS: b"yes",
+        "search.enable-consistent-results": b"no",
+        "search.query-string-bytes": b"10240",
+        "search.max-vector-knn": b"10000",
+        "search.tag-min-prefix-length": b"2",
+    }
+
+
+@dataclass(slots=True)
+class State:
+    """What all connections to one stand-in share.
+
+    Attributes:
+        cluster: whether it plays a cluster.
+        shard_lost: whether one of three shards refuses every search: keys are on it by their hash.
+        settings: of ``CONFIG``, by name.
+        schemas: of the indexes created through it, by name.
+        failures: errors of the stand-in itself; a test that uses it fails because of them.
+    """
+
+    cluster: bool
+    shard_lost: bool = False
+    settings: dict[str, bytes] = field(default_factory=default_settings)
+    schemas: dict[str, IndexSchema] = field(default_factory=dict)
+    failures: list[object] = field(default_factory=list)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The version to judge queries by."""
+        return Dialect(version=VERSION)
+
+    @property
+    def result_cap(self) -> int:
+        """How many keys a query without a vector may return or count."""
+        return int(self.settings[RESULT_CAP])
+
+    @property
+    def partial_results(self) -> bool:
+        """Whether an answer may lack a shard if the query does not say."""
+        return self.settings[PARTIAL_RESULTS] == b"yes"
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of all indexed keys."""
+        return tuple(one for schema in self.schemas.values() for one in schema.prefixes)
