@@ -36,9 +36,11 @@ from servers import (
     Server,
     ServerReplyError,
     ServerUnavailableError,
+    StandInServer,
     send,
     start_server,
 )
+from stand_in_state import DEFAULT_CAP, RESULT_CAP
 from valkey_vector import Index
 from valkey_vector.cache import SemanticCache
 from valkey_vector.connection import Connection
@@ -162,6 +164,50 @@ def cluster_server() -> Iterator[Server]:
         yield from _listed(RemoteServer(url, connection.execute))
 
 
+@pytest.fixture(scope="session")
+def valkey_search_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server that answers as Valkey-Search: the real one if the run has it, else the stand-in for 1.2.1."""
+    if os.environ.get("VALKEY_SEARCH_URL") or os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
+        yield request.getfixturevalue("search_server")
+        return
+    with start_server(search=True, speaks="valkey-search-1.2.1") as server:
+        yield from _listed(server)
+
+
+@pytest.fixture
+def result_cap(valkey_search_server: Server) -> Iterator[Callable[[int], None]]:
+    """Sets how many keys a query without a vector returns or counts on `valkey_search_server`, for this test."""
+    yield lambda keys: valkey_search_server.command("CONFIG", "SET", RESULT_CAP, str(keys))
+    valkey_search_server.command("CONFIG", "SET", RESULT_CAP, str(DEFAULT_CAP))
+
+
+@pytest.fixture
+def lossy_cluster() -> Iterator[StandInServer]:
+    """A cluster that answers as Valkey-Search 1.2.1; ``stand_in.state.shard_lost = True`` makes a third of it refuse."""
+    with start_server(search=True, cluster=True, speaks="valkey-search-1.2.1") as server:
+        assert isinstance(server, StandInServer)
+        yield server
+
+
+@pytest.fixture
+def url_without_admin(valkey_search_server: Server, index_name: str) -> Iterator[str]:
+    """The URL of `valkey_search_server` for a user that may do all but administer: FT._LIST is refused."""
+    rules = ["reset", "on", f">{index_name}", "~*", "&*", "+@all", "-@admin", "-@dangerous"]
+    valkey_search_server.command("ACL", "SETUSER", index_name, *rules)
+    place = valkey_search_server.url.partition("://")[2].rpartition("@")[2]
+    yield f"valkey://{index_name}:{index_name}@{place}"
+    valkey_search_server.command("ACL", "DELUSER", index_name)
+
+
+@pytest.fixture
+def open_search_index(
+    valkey_search_server: Server, index_name: str
+) -> Iterator[Callable[..., Index]]:
+    """Opens indexes on `valkey_search_server`, of four dimensions unless told; closed afterwards."""
+    with Connection.open(valkey_search_server.url) as connection:
+        yield _opener(connection, index_name, "search")
+
+
 @pytest.fixture(
     params=["native", "search", *(["cluster"] if os.environ.get(CLUSTER_URL) else [])],
 )
@@ -210,12 +256,15 @@ def open_index(
 ) -> Iterator[Callable[..., Index]]:
     """Opens indexes on the engine under test, of four dimensions unless told; closed afterwards."""
     with Connection.open(server_url) as connection:
+        yield _opener(connection, index_name, engine_name)
 
-        def opened(suffix: str = "", **settings: Any) -> Index:
-            asked = {"dimension": 4, "engine": engine_name, "connection": connection, **settings}
-            return Index.open(index_name + suffix, **asked)
 
-        yield opened
+def _opener(connection: Connection, name: str, engine: str) -> Callable[..., Index]:
+    def opened(suffix: str = "", **settings: Any) -> Index:
+        asked = {"dimension": 4, "engine": engine, "connection": connection, **settings}
+        return Index.open(name + suffix, **asked)
+
+    return opened
 
 
 @pytest.fixture

@@ -37,14 +37,14 @@ def parse_create(words: Words, dialect: Dialect) -> tuple[str, IndexSchema]:
     prefixes = _parse_placement(words, name, dialect)
     offsets, stop_words = _parse_index_options(words, dialect)
     if words.next("SCHEMA").upper() != "SCHEMA":
-        raise DialectError(f"Unexpected parameter {words.last!r}, expecting `SCHEMA`")
+        raise _rejected(f"Unexpected parameter `{words.last}`, expecting `SCHEMA`")
     fields: dict[str, SchemaField] = {}
     identifiers: set[str] = set()
     while words:
         identifier = words.next("a field")
         alias = words.next("an alias") if words.take("AS") else identifier
         if identifier in identifiers or alias in fields:
-            raise DialectError(f"Duplicate field in schema - {identifier}")
+            raise _rejected(f"Duplicate field in schema - {identifier}")
         if bad := set(alias) & set(PUNCTUATION):
             raise DialectError(f"Attribute alias `{alias}` contains invalid character {bad}")
         identifiers.add(identifier)
@@ -52,12 +52,13 @@ def parse_create(words: Words, dialect: Dialect) -> tuple[str, IndexSchema]:
         if words.take("SORTABLE") and not dialect.filter_queries:
             raise DialectError("this version has no SORTABLE")
     if not 0 < len(fields) <= MAX_ATTRIBUTES:
-        raise DialectError(f"an index has 1 to {MAX_ATTRIBUTES} attributes, not {len(fields)}")
+        raise DialectError(
+            f"an index has 1 to {MAX_ATTRIBUTES} attributes, not {len(fields)}",
+            reply=None if fields else "Index schema must have at least one attribute",
+        )
     if sum(one.kind == "TEXT" for one in fields.values()) > MAX_TEXT_FIELDS:
         raise DialectError(f"an index has at most {MAX_TEXT_FIELDS} text fields")
-    schema = IndexSchema(
-        fields=fields, prefixes=prefixes, offsets=offsets, stop_words=stop_words
-    )
+    schema = IndexSchema(fields=fields, prefixes=prefixes, offsets=offsets, stop_words=stop_words)
     return name, schema
 
 
@@ -77,9 +78,15 @@ def _parse_placement(words: Words, name: str, dialect: Dialect) -> tuple[str, ..
         prefixes.append(words.next("a prefix"))
         if _hash_tag(words.last) != tag:
             raise DialectError(
-                f"PREFIX {words.last!r} must have the hash tag of the index, or none"
+                f"PREFIX {words.last!r} must have the hash tag of the index, or none",
+                reply=None if tag else "PREFIX argument(s) must not contain a hash tag",
             )
     return tuple(prefixes) or ("",)
+
+
+def _rejected(reply: str) -> DialectError:
+    """The error for what the server rejects in just these words."""
+    return DialectError(reply, reply=reply)
 
 
 def _hash_tag(text: str) -> str | None:
@@ -97,7 +104,7 @@ def _parse_index_options(words: Words, dialect: Dialect) -> tuple[bool, frozense
             if words.next(option).upper() not in ("1", "1.0", "ENGLISH"):
                 raise DialectError(f"{option} {words.last!r} is not supported")
         elif not dialect.text:
-            raise DialectError(f"Unexpected parameter `{option}`, expecting `SCHEMA`")
+            raise _rejected(f"Unexpected parameter `{option}`, expecting `SCHEMA`")
         elif option == "STOPWORDS":
             count = words.number("STOPWORDS", 0, 10_000)
             stop_words = frozenset(words.next("a stop word") for _ in range(count))
@@ -111,7 +118,7 @@ def _parse_index_options(words: Words, dialect: Dialect) -> tuple[bool, frozense
         elif option in ("WITHOFFSETS", "NOOFFSETS"):
             offsets = option == "WITHOFFSETS"
         elif option not in ("SKIPINITIALSCAN", "NOSTEM"):
-            raise DialectError(f"Unexpected parameter `{option}`, expecting `SCHEMA`")
+            raise _rejected(f"Unexpected parameter `{words.last}`, expecting `SCHEMA`")
     return offsets, stop_words
 
 
@@ -160,6 +167,7 @@ def _parse_vector(words: Words, identifier: str) -> SchemaField:
         raise DialectError(f"unknown vector algorithm {algorithm!r}")
     attributes = words.part(words.number(algorithm, 0, 1000))
     seen: dict[str, int] = {}
+    metric = ""
     while attributes:
         option = attributes.next("a vector attribute").upper()
         if option in seen:
@@ -169,11 +177,16 @@ def _parse_vector(words: Words, identifier: str) -> SchemaField:
         elif option in _VECTOR_CHOICES:
             if attributes.next(option).upper() not in _VECTOR_CHOICES[option]:
                 raise DialectError(f"{option} {attributes.last!r} is not supported")
+            metric = attributes.last.upper() if option == "DISTANCE_METRIC" else metric
             seen[option] = 0
         else:
             raise DialectError(f"Unexpected argument `{option}` for {algorithm}")
     if missing := {"DIM", *_VECTOR_CHOICES} - seen.keys():
         raise DialectError(f"a vector field lacks {sorted(missing)}")
     return SchemaField(
-        identifier=identifier, kind="VECTOR", algorithm=algorithm, dimension=seen["DIM"]
+        identifier=identifier,
+        kind="VECTOR",
+        algorithm=algorithm,
+        metric=metric,
+        dimension=seen["DIM"],
     )

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_DEPTH = 1000
+MIN_PREFIX = 2
 
 WHITE_SPACE = " \t\n\v\f\r"
 PUNCTUATION = ",.<>{}[]\"':;!@#$%^&*()-+=~/\\|?"
@@ -66,7 +67,15 @@ _SAFE_TAG_CHARACTER = re.compile(r"[A-Za-z0-9_\x80-\xff]")
 
 
 class DialectError(AssertionError):
-    """A command that Valkey-Search would reject, or would answer otherwise than meant."""
+    """A command that Valkey-Search would reject, or would answer otherwise than meant.
+
+    Attributes:
+        reply: the server's own error where it is known to the letter.
+    """
+
+    def __init__(self, message: str, *, reply: str | None = None) -> None:
+        super().__init__(message)
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +132,7 @@ class SchemaField:
     separator: str = ","
     suffix_trie: bool = False
     algorithm: str = ""
+    metric: str = ""
     dimension: int = 0
 
 
@@ -159,7 +169,10 @@ class FilterParser:
         """Read all of it; False when it holds no condition."""
         found = self._expression(level=0)
         if self._position < len(self._text):
-            raise self._error(f"Unexpected character {self._peek()!r}")
+            raise self._error(
+                f"Unexpected character {self._peek()!r}",
+                reply=f"Unexpected character at position {self._position + 1}: `{self._peek()}`",
+            )
         return found
 
     def _expression(self, level: int) -> bool:
@@ -169,12 +182,12 @@ class FilterParser:
             self._skip()
             if self._peek() in ("", ")"):
                 if after_or and not found:
-                    raise self._error("Missing OR term")
+                    raise self._rejected("Missing OR term")
                 return any_term
             negated = self._match("-")
             if self._match("|"):
                 if negated or not found:
-                    raise self._error("Missing OR term")
+                    raise self._rejected("Missing OR term")
                 # The server descends one level for each alternative.
                 level, found, after_or = level + 1, False, True
                 continue
@@ -188,7 +201,8 @@ class FilterParser:
             if not self._expression(level + 1):
                 raise self._error("Empty brackets")
             if not self._match(")"):
-                raise self._error("Expected ')' after expression")
+                text = f"Expected ')' after expression got '{self._peek()}'."
+                raise self._error(text, reply=f"{text} Position: {self._position}")
             return True
         field_name = self._field_name() if self._peek() == "@" else None
         if field_name is not None and self._match("["):
@@ -214,7 +228,7 @@ class FilterParser:
             return None
         declared = self._schema.fields.get(alias)
         if declared is None or declared.kind != kind:
-            raise self._error(f"`{alias}` is not indexed as a {kind.lower()} field")
+            raise self._rejected(f"`{alias}` is not indexed as a {kind.lower()} field")
         return declared
 
     # Numeric ranges
@@ -224,13 +238,15 @@ class FilterParser:
         low_open = self._match("(")
         low = self._number()
         if not (self._match(" ", skip=False) or self._match(",")):
-            raise self._error("Expected space or `,` between start and end of a numeric range")
+            text = "Expected space or `,` between start and end values of a numeric field."
+            raise self._error(text, reply=f"{text} Position: {self._position}")
         high_open = self._match("(")
         high = self._number()
         if not self._match("]"):
             raise self._error("Expected ']' after a numeric range")
         if low > high or (low == high and (low_open or high_open)):
-            raise self._error("Start and end of a numeric field indicate an empty range")
+            text = "Start and end values of a numeric field indicate an empty range."
+            raise self._error("an empty range", reply=f"{text} Position: {self._position}")
         self._nodes += 1
 
     def _number(self) -> float:
@@ -245,7 +261,7 @@ class FilterParser:
         try:
             return float(found)
         except ValueError:
-            raise self._error(f"Invalid number: {found!r}") from None
+            raise self._error(f"Invalid number: {found!r}", reply="Invalid number: ") from None
 
     # Tags
 
@@ -266,7 +282,11 @@ class FilterParser:
         if not tag:
             raise self._error("an empty tag among others is dropped silently")
         if tag.endswith("*"):
-            raise self._error(f"the tag {tag!r} ends in `*`: a prefix search, escaped or not")
+            short = f"Tag string `{tag}` is too short for prefix wildcard."
+            raise self._error(
+                f"the tag {tag!r} ends in `*`: a prefix search, escaped or not",
+                reply=short if len(tag) <= MIN_PREFIX else None,
+            )
         plain = []
         characters = iter(tag)
         for character in characters:
@@ -290,7 +310,7 @@ class FilterParser:
             escaped = self._text[position] == "\\" and self._dialect.tag_escapes
             position += 2 if escaped else 1
         if position >= len(self._text):
-            raise self._error("Missing closing TAG bracket, '}'")
+            raise self._rejected("Missing closing TAG bracket, '}'")
         self._position = position + 1
         return self._text[start:position]
 
@@ -309,7 +329,7 @@ class FilterParser:
         start = self._position + len(fuzzy) + len(star)
         word = _WORD.match(self._text, start)
         if word is None:
-            raise self._error("Invalid Query Syntax")
+            raise self._rejected("Invalid Query Syntax")
         self._position = word.end()
         if fuzzy:
             self._fuzzy_end(fuzzy)
@@ -332,7 +352,7 @@ class FilterParser:
         if alias is not None:
             self._require(alias, "TEXT")
         elif self._schema is not None and not self._schema.has_text:
-            raise self._error("Index does not have any text field")
+            raise self._rejected("Index does not have any text field")
 
     def _phrase(self) -> None:
         end = self._text.find('"', self._position)
@@ -393,8 +413,15 @@ class FilterParser:
                 f"Query string is too complex: more than {self._dialect.max_nodes} terms"
             )
 
-    def _error(self, message: str) -> DialectError:
-        return DialectError(f"{message}, at {self._position} of the filter {self._text[:300]!r}")
+    def _error(self, message: str, *, reply: str | None = None) -> DialectError:
+        exact = None if reply is None else f"Invalid filter expression: `{self._text}`. {reply}"
+        return DialectError(
+            f"{message}, at {self._position} of the filter {self._text[:300]!r}", reply=exact
+        )
+
+    def _rejected(self, reply: str) -> DialectError:
+        """The error for what the server rejects in just these words."""
+        return self._error(reply, reply=reply)
 
 
 def _split_unescaped(text: str, separator: str) -> list[str]:

@@ -92,7 +92,7 @@ class DialectGuard:
                     _refuse_in_transaction(name)
         except DialectError as error:
             shown = [_latin(word)[:200] for word in command]
-            raise DialectError(f"{error}\n  in {shown}") from error
+            raise DialectError(f"{error}\n  in {shown}", reply=error.reply) from error
 
     def learn(self, command: Sequence[bytes | str]) -> None:
         """Take note of a command that has succeeded."""

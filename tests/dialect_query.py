@@ -76,7 +76,10 @@ def parse_query(
         if arrow:
             raise DialectError("nothing follows `=>`")
         if not filtered and not (match_all and dialect.match_all):
-            raise DialectError(f"Invalid query string syntax: {text!r} selects nothing by itself")
+            raise DialectError(
+                f"Invalid query string syntax: {text!r} selects nothing by itself",
+                reply="Invalid query string syntax",
+            )
         if not dialect.filter_queries:
             raise DialectError("this version has no queries without KNN")
         query.filtered = filtered
@@ -106,7 +109,7 @@ def _read_vector_range(
     if not re.fullmatch(r"[0-9.]+(?:e[+-]?[0-9]+)?|inf", radius, re.IGNORECASE):
         raise DialectError(f"a radius is a number from 0 on, not {radius!r}")
     if vector not in parameters:
-        raise DialectError(f"Parameter {vector} not found")
+        raise _vector_error(f"Parameter {vector} not found.")
     query.used_parameters.add(vector)
     _check_vector(parameters[vector], _vector_field(alias, schema))
     if schema is not None and query.score_alias in schema.fields:
@@ -130,11 +133,11 @@ def _parse_knn(
         if not word.startswith("$"):
             return word
         if word[1:] not in parameters:
-            raise DialectError(f"Parameter {word[1:]} not found")
+            raise _vector_error(f"Parameter {word[1:]} not found.")
         query.used_parameters.add(word[1:])
         return parameters[word[1:]]
 
-    query.k = _bounded(value(words[1]), 1, MAX_KNN, "k of KNN")
+    query.k = _bounded(value(words[1]), 1, MAX_KNN, "k of KNN", "KNN parameter")
     declared = _vector_field(alias, schema)
     if not words[3].startswith("$"):
         raise DialectError("the vector of a KNN is a parameter, `$name`")
@@ -146,7 +149,7 @@ def _parse_knn(
             raise DialectError(f"{word} lacks its argument")
         match word.upper():
             case "EF_RUNTIME":
-                _bounded(value(argument), 1, MAX_EF, "EF_RUNTIME")
+                _bounded(value(argument), 1, MAX_EF, "EF_RUNTIME", "`EF_RUNTIME`")
                 if declared is not None and declared.algorithm == "FLAT":
                     raise DialectError("EF_RUNTIME has no meaning on a FLAT index")
             case "AS":
@@ -162,9 +165,11 @@ def _vector_field(alias: str, schema: IndexSchema | None) -> SchemaField | None:
     if schema is None:
         return None
     if alias not in schema.fields:
-        raise DialectError(f"Index field `{alias}` does not exist")
+        text = f"Index field `{alias}` does not exist"
+        raise DialectError(text, reply=text)
     if schema.fields[alias].kind != "VECTOR":
-        raise DialectError(f"Index field `{alias}` is not a Vector index")
+        text = f"Index field `{alias}` is not a Vector index "
+        raise DialectError(text, reply=text)
     return schema.fields[alias]
 
 
@@ -172,12 +177,33 @@ def _check_vector(blob: str, declared: SchemaField | None) -> None:
     data = blob.encode("latin-1")
     if not data or len(data) % 4 or (declared is not None and len(data) != declared.dimension * 4):
         wanted = "any" if declared is None else declared.dimension * 4
-        raise DialectError(f"query vector blob size ({len(data)}) does not match ({wanted})")
+        text = (
+            f"query vector blob size ({len(data)}) does not match index's expected size ({wanted})."
+        )
+        raise _vector_error(text)
     if not all(math.isfinite(item) for (item,) in struct.iter_unpack("<f", data)):
         raise DialectError("a vector with NaN or infinity has distance nan to everything")
 
 
-def _bounded(text: str, low: int, high: int, what: str) -> int:
-    if not re.fullmatch(r"[0-9]+", text) or not low <= int(text) <= high:
-        raise DialectError(f"{what} must be an integer from {low} to {high}, not {text!r}")
-    return int(text)
+def _bounded(text: str, low: int, high: int, what: str, name: str) -> int:
+    """A whole number within bounds; ``name`` is what the server calls it."""
+    if re.fullmatch(r"[0-9]+", text):
+        number = int(text)
+        if low <= number <= high:
+            return number
+        side = "below minimum" if number < low else "above maximum"
+        must = "must be a positive integer greater than 0 and cannot exceed"
+        reply = f"Invalid range: Value {side}; {name} {must} {high}."
+    else:
+        bounds = "outside acceptable bounds" if text[:1] == "-" else "not a valid numeric value"
+        reply = f"{_VECTOR}`{text}` is {bounds}"
+    message = f"{what} must be an integer from {low} to {high}, not {text!r}"
+    raise DialectError(message, reply=reply)
+
+
+_VECTOR = "Error parsing vector similarity parameters: "
+
+
+def _vector_error(reply: str) -> DialectError:
+    """The error for what the server rejects in just these words."""
+    return DialectError(_VECTOR + reply, reply=_VECTOR + reply)

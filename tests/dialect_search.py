@@ -24,6 +24,11 @@ _REDUCER_ARGUMENTS = {
 _REFERENCE = re.compile(r"@(\w+)")
 
 
+def _rejected(reply: str) -> DialectError:
+    """The error for what the server rejects in just these words."""
+    return DialectError(reply, reply=reply)
+
+
 class _Command:
     """What FT.SEARCH and FT.AGGREGATE have in common: a query, its parameters and its options."""
 
@@ -57,12 +62,13 @@ class _Command:
             case "SLOP" if self._dialect.text:
                 self._words.number(option, 0, 2**32 - 1)
             case _:
-                raise DialectError(f"Unexpected argument `{option}`")
+                raise _rejected(f"Unexpected argument `{self._words.last}`")
 
     def _read_parameters(self) -> None:
         count = self._words.number("PARAMS", 0, 1000)
         if count % 2:
-            raise DialectError("Parameter count must be an even number")
+            text = "Parameter count must be an even number."
+            raise _rejected(f"Error parsing value for the parameter `PARAMS` - {text}")
         for _ in range(count // 2):
             name = self._words.next("a parameter's name")
             if name in self._parameters:
@@ -80,12 +86,13 @@ class _Command:
             proximity=bool(self._seen & {"SLOP", "INORDER"}),
         )
         if unused := self._parameters.keys() - query.used_parameters:
-            raise DialectError(f"Parameter {sorted(unused)} not used")
+            raise _rejected(f"Parameter `{min(unused)}` not used.")
         return query
 
     def _require_field(self, alias: str, *, what: str) -> None:
         if self._schema is not None and alias not in self._schema.fields:
-            raise DialectError(f"{what}: Index field `{alias}` does not exist")
+            text = f"Index field `{alias}` does not exist"
+            raise DialectError(f"{what}: {text}", reply=text)
 
 
 class Search(_Command):
@@ -135,7 +142,9 @@ class Search(_Command):
         if not self._dialect.complete or "LOCALONLY" in self._seen:
             return
         if missing := {"ALLSHARDS", "CONSISTENT"} - self._seen:
-            raise DialectError(f"without {sorted(missing)} a cluster may return a part of the answer")
+            raise DialectError(
+                f"without {sorted(missing)} a cluster may return a part of the answer"
+            )
         if "TIMEOUT" not in self._seen:
             raise DialectError("without TIMEOUT a search waits 50 s for a node that is gone")
 
@@ -152,7 +161,8 @@ class Search(_Command):
         if name == query.score_alias and self._dialect.sort_by_score:
             return
         if name.startswith("@") or name == query.score_alias:
-            raise DialectError(f"SORTBY: Index field `{name}` does not exist")
+            text = f"Index field `{name}` does not exist"
+            raise DialectError(f"SORTBY: {text}", reply=text)
         self._require_field(name, what="SORTBY")
 
 

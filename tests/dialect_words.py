@@ -30,7 +30,7 @@ class Words:
     def next(self, what: str) -> str:
         """Take the next argument, which is what ``what`` says."""
         if not self:
-            raise DialectError(f"Missing argument: {what}")
+            raise DialectError(f"Missing argument: {what}", reply="Missing argument")
         self._position += 1
         return self.last
 

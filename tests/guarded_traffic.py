@@ -66,7 +66,9 @@ def _names_valkey_search(reply: object) -> bool:
     """Whether a reply to HELLO lists Valkey-Search 1.1 or later, which can answer with a part."""
     modules = _mapping(reply).get(b"modules")
     listed = [_mapping(one) for one in modules] if isinstance(modules, list) else []
-    return any(one.get(b"name") == b"search" and one.get(b"ver") in _VALKEY_SEARCH for one in listed)
+    return any(
+        one.get(b"name") == b"search" and one.get(b"ver") in _VALKEY_SEARCH for one in listed
+    )
 
 
 def _mapping(reply: Any) -> Mapping[bytes, Any]:

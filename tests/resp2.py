@@ -86,8 +86,6 @@ async def read_reply(stream: StreamReader) -> Reply:
         case b"$":
             return None if rest == b"-1" else (await stream.readexactly(int(rest) + 2))[:-2]
         case b"*":
-            return (
-                None if rest == b"-1" else [await read_reply(stream) for _ in range(int(rest))]
-            )
+            return None if rest == b"-1" else [await read_reply(stream) for _ in range(int(rest))]
         case _:
             raise ProtocolError(f"not a RESP2 reply: {line!r}")

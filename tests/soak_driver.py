@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from servers import Server, ServerReplyError, send
@@ -57,7 +57,7 @@ class Watch:
     _ended: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         loops = [self._ping, *([self._save] if self.save else [])]
         self._threads = [
             threading.Thread(target=loop, args=node, daemon=True)

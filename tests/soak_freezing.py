@@ -46,11 +46,9 @@ def stress_index(url: str, name: str, engine: EngineChoice, number: int, seconds
         _repeat([write] * WRITERS + [delete] + [read] * READERS, seconds)
 
 
-def stress_cache(
-    url: str, name: str, engine: EngineChoice, number: int, seconds: float, ttl: float
-) -> None:
-    """Use a semantic cache whose entries expire soon, with eight threads for some seconds."""
-    draw = random.Random(number)
+def stress_cache(url: str, name: str, engine: EngineChoice, ttl: float, seconds: float) -> None:
+    """Use a semantic cache whose entries expire, with eight threads for some seconds."""
+    draw = random.Random(time.time_ns())
     with SemanticCache(
         Degrees(),
         name=name,

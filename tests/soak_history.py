@@ -131,7 +131,11 @@ class History:
         write = None if life is None else life.writes.get(seed)
         if life is None or write is None or write.start > sight.end or id_of(seed) != id:
             return f"seed {seed} was never written"
-        if write.ttl and write.outcome is Outcome.DONE and sight.start > write.end + write.ttl + SLACK:
+        if (
+            write.ttl
+            and write.outcome is Outcome.DONE
+            and sight.start > write.end + write.ttl + SLACK
+        ):
             return f"seed {seed} has expired"
         if gone := life.replaced.between(write.end, sight.start):
             return f"seed {seed} was gone since {_shown(gone)}"
@@ -140,9 +144,7 @@ class History:
             return f"seed {seed} was gone since {_shown(gone)}"
         return life.wrong_mark(write, mark, sight)
 
-    def _lost(
-        self, id: str, sight: Sight, group: int | None, but: Change | None = None
-    ) -> str:
+    def _lost(self, id: str, sight: Sight, group: int | None, but: Change | None = None) -> str:
         """Why a record cannot have been absent (or out of its group); empty if it can."""
         life = self._lives.get(id)
         if life is None:
@@ -184,7 +186,7 @@ class _Done:
         self._changes = sorted(done, key=lambda one: one.start)
         self._starts = [one.start for one in self._changes]
         # From each on, the one that ends first.
-        first = accumulate(reversed(self._changes), lambda a, b: a if a.end <= b.end else b)
+        first = accumulate(reversed(self._changes), _earlier)
         self._first = list(first)[::-1]
 
     def between(self, after: int, before: int) -> Change | None:
@@ -194,6 +196,10 @@ class _Done:
             return None
         found = self._first[position]
         return found if found.end < before else None
+
+
+def _earlier(one: Change, other: Change) -> Change:
+    return one if one.end <= other.end else other
 
 
 class _Life:

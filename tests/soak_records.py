@@ -97,5 +97,7 @@ def state_of(record: Record) -> tuple[int, int]:
     if record.vector is not None and not np.array_equal(record.vector, vector_of(seed)):
         differing.append("vector")
     if differing:
-        raise MixtureError(f"{record.id!r} has the seed {seed}, but not its {differing}: {metadata}")
+        raise MixtureError(
+            f"{record.id!r} has the seed {seed}, but not its {differing}: {metadata}"
+        )
     return seed, mark

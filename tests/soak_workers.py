@@ -141,6 +141,7 @@ class _Worker:
         self._random = random.Random(number * 1_000_003 + time.time_ns())
         self._numbers = iter(range(1 + number, 10**15, total))
         self._report = report
+        self._doing = ""
         self._operations: list[Callable[[], Operation]] = [
             *(self._upsert, self._upsert, self._upsert, self._claim, self._update, self._update),
             *(self._update_group, self._delete, self._delete_group),
@@ -149,7 +150,9 @@ class _Worker:
         ]
 
     def next(self) -> Operation:
-        return self._random.choice(self._operations)()
+        chosen = self._random.choice(self._operations)
+        self._doing = chosen.__name__
+        return chosen()
 
     def answered(self, operation: Operation, result: Any) -> None:
         try:
@@ -165,7 +168,7 @@ class _Worker:
         except StopIteration:
             pass
         except ValkeyVectorError as unexpected:
-            self._fault(f"{operation.__name__}: {type(unexpected).__name__}: {unexpected}")
+            self._fault(f"{self._doing}: {type(unexpected).__name__}: {unexpected}")
 
     # Changes
 

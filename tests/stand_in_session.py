@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dialect_filter import DialectError
 from dialect_keys import SCRIPTS, check_script, check_transaction
-from resp2 import Command, Failure, Reply, Simple
+from resp2 import Command, Failure, Reply
 from stand_in_state import COMMANDS, State
 
 Answer = Callable[[Sequence[Reply]], Reply]
@@ -66,12 +66,12 @@ class Session:
 
     def _exchange(self, name: str, command: Command) -> Exchange:
         from stand_in_identity import exchange_of
-        from stand_in_search import search_exchange
+        from stand_in_search import module_exchange
 
         if name.startswith("FT."):
             if name not in COMMANDS:
                 return Exchange.failing(_unknown(command))
-            return search_exchange(name, command, self)
+            return module_exchange(name, command, self)
         return exchange_of(name, command, self.state)
 
     def _queued(self, name: str, command: Command) -> Exchange:
@@ -82,7 +82,7 @@ class Session:
             self._transaction = None
             return Exchange([command], lambda replies: _executed(replies[0], answers))
         try:
-            check_transaction([word.decode("latin-1") for word in command], self.state.prefixes)
+            check_transaction(latin(command), self.state.prefixes)
         except DialectError as error:
             return Exchange.failing(f"STANDIN {error}")
         exchange = self._exchange(name, command)
@@ -96,7 +96,7 @@ class Session:
         if name not in SCRIPTS:
             return ""
         try:
-            check_script([word.decode("latin-1") for word in command], self.state.prefixes)
+            check_script(latin(command), self.state.prefixes)
         except DialectError as error:
             return f"STANDIN {error}"
         return ""
@@ -114,6 +114,15 @@ def _unknown(command: Command) -> str:
     return f"ERR unknown command '{name}', with args beginning with: {shown}"
 
 
-def simple(text: str) -> Simple:
-    """A simple string."""
-    return Simple(text.encode("latin-1"))
+def latin(words: Sequence[bytes]) -> list[str]:
+    """Words with one character for each byte."""
+    return [word.decode("latin-1") for word in words]
+
+
+def known_error(reply: Reply, name: str, session: Session) -> Reply:
+    """A reply, with RediSearch's words for an unknown index replaced by those of Valkey-Search."""
+    if isinstance(reply, Failure) and any(
+        words in reply.text.lower() for words in ("no such index", "unknown index name")
+    ):
+        return Failure(f"Index with name '{name}' not found in database {session.database}")
+    return reply

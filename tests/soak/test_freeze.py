@@ -26,7 +26,7 @@ def watch(engine_server: Server) -> Iterator[Watch]:
     """Sends PING and BGSAVE to every node; the test fails as soon as one does not answer."""
     with Watch(nodes_of(engine_server), save=True) as watch:
         yield watch
-    print(f"longest PING {watch.longest:.3f} s, {watch.saves} times saved")  # noqa: T201
+    print(f"longest PING {watch.longest:.3f} s, {watch.saves} times saved")
     assert watch.saves > 0
 
 
@@ -52,7 +52,5 @@ def test_a_semantic_cache_does_not_freeze_its_server(
     index_name: str, engine_server: Server, engine_name: Any, ttl: float, watch: Watch
 ) -> None:
     seconds = soak_seconds()
-    works = [
-        (engine_server.url, index_name, engine_name, n, seconds, ttl) for n in range(PROCESSES)
-    ]
+    works = [(engine_server.url, index_name, engine_name, ttl, seconds) for _ in range(PROCESSES)]
     run_processes(stress_cache, works, seconds, watch)

@@ -61,7 +61,7 @@ def test_every_answer_is_explained_by_what_was_written(
     sights = Counter(sight.how.partition("(")[0] for sight in report.sights)
     changes = Counter(change.kind.value for change in report.changes)
     record_property("operations", f"{dict(changes)} {dict(sights)}")
-    print(f"{dict(changes)} {dict(sights)}, longest PING {watch.longest:.3f} s")  # noqa: T201
+    print(f"{dict(changes)} {dict(sights)}, longest PING {watch.longest:.3f} s")
     assert not faults, _summary(faults)
     assert min(changes.values()) > 0
     assert min(sights.values()) > 0

@@ -25,7 +25,7 @@ def guard() -> DialectGuard:
 @pytest.mark.parametrize(
     "command",
     [
-        "EVAL 'redis.call(\"HSET\", KEYS[1], \"a\", 1)' 1 d:1",
+        'EVAL \'redis.call("HSET", KEYS[1], "a", 1)\' 1 d:1',
         "EVAL 'return 1' 2 other e:1",
         "eval 'redis.call(\"DEL\", ARGV[1])' 0 d:1",
         "EVALSHA ab12 1 d:1",
