@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import pytest
 from glide_sync import Batch, GlideClient, GlideClientConfiguration, NodeAddress, RequestError
 
+from clusters import TestCluster
 from dialect_guard import DialectError
 from guarded_traffic import GuardedTraffic
 from round_trips import CommandLog, RoundTrip
 from servers import Server, ServerReplyError, ServerUnavailableError, start_server
+from valkey_vector.connection import Connection
 
 
 @contextmanager
@@ -54,6 +56,19 @@ def test_a_cluster_of_one_serves_every_slot(search: bool) -> None:
         else:
             with pytest.raises(ServerReplyError, match="unknown command"):
                 server.command("FT._LIST")
+
+
+def test_a_cluster_of_three_serves_every_slot_until_a_node_dies() -> None:
+    with TestCluster(3) as cluster, Connection.open(cluster.url) as connection:
+        pairs = [["SET", f"key {number}", str(number)] for number in range(30)]
+        assert connection.pipeline(pairs) == ["OK"] * 30
+        stored = [node.command("DBSIZE") for node in cluster.nodes]
+        assert all(stored)
+        cluster.nodes[1].kill()
+        with pytest.raises(OSError, match=r"\w"):
+            cluster.nodes[1].command("PING")
+        cluster.nodes[1].restart()
+        assert cluster.nodes[1].command("DBSIZE") == 0
 
 
 def test_tls_says_why_it_cannot_be_had() -> None:
