@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dialect_filter import PUNCTUATION, STOP_WORDS, Dialect, DialectError, IndexSchema, SchemaField
+from dialect_rules import PUNCTUATION, STOP_WORDS, Dialect, DialectError, IndexSchema, SchemaField
 from dialect_words import Words
 
 MAX_ATTRIBUTES = 1000

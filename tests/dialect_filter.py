@@ -11,51 +11,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+
+from dialect_rules import (
+    PUNCTUATION,
+    STOP_WORDS,
+    WHITE_SPACE,
+    Dialect,
+    DialectError,
+    IndexSchema,
+    SchemaField,
+)
 
 MAX_DEPTH = 1000
 MIN_PREFIX = 2
 
-WHITE_SPACE = " \t\n\v\f\r"
-PUNCTUATION = ",.<>{}[]\"':;!@#$%^&*()-+=~/\\|?"
-STOP_WORDS = frozenset(
-    [
-        "a",
-        "is",
-        "the",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "for",
-        "if",
-        "in",
-        "into",
-        "it",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "such",
-        "that",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "to",
-        "was",
-        "will",
-        "with",
-    ]
-)
 # Punctuation that may stand around words in a text query and is simply left out.
 HARMLESS = ",.!?'+/&#"
 
@@ -64,90 +33,6 @@ _PLAIN_NUMBER = re.compile(r"-?[0-9.]*")
 _INFINITY = re.compile(r"([+-]?)inf", re.IGNORECASE)
 _WORD = re.compile(rf"[^{re.escape(PUNCTUATION + WHITE_SPACE)}]+")
 _SAFE_TAG_CHARACTER = re.compile(r"[A-Za-z0-9_\x80-\xff]")
-
-
-class DialectError(AssertionError):
-    """A command that Valkey-Search would reject, or would answer otherwise than meant.
-
-    Attributes:
-        reply: the server's own error where it is known to the letter.
-    """
-
-    def __init__(self, message: str, *, reply: str | None = None) -> None:
-        super().__init__(message)
-        self.reply = reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """What one version of Valkey-Search understands."""
-
-    version: tuple[int, int, int]
-    complete: bool = False
-    """Whether a search must state that it wants all shards, consistently: else it may get a part."""
-
-    @property
-    def text(self) -> bool:
-        return self.version >= (1, 2, 0)
-
-    @property
-    def sort_by(self) -> bool:
-        return self.version >= (1, 2, 0)
-
-    @property
-    def filter_queries(self) -> bool:
-        return self.version >= (1, 1, 0)
-
-    @property
-    def match_all(self) -> bool:
-        return self.version >= (1, 3, 0)
-
-    @property
-    def vector_range(self) -> bool:
-        return self.version >= (1, 3, 0)
-
-    @property
-    def sort_by_score(self) -> bool:
-        return self.version >= (1, 3, 0)
-
-    @property
-    def exponents(self) -> bool:
-        return self.version >= (1, 2, 0)
-
-    @property
-    def tag_escapes(self) -> bool:
-        return self.version >= (1, 2, 0)
-
-    @property
-    def max_nodes(self) -> int:
-        return 1000 if self.version >= (1, 2, 0) else 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaField:
-    """One attribute of an index, as FT.CREATE declared it."""
-
-    identifier: str
-    kind: str  # TAG, NUMERIC, TEXT or VECTOR
-    separator: str = ","
-    suffix_trie: bool = False
-    algorithm: str = ""
-    metric: str = ""
-    dimension: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexSchema:
-    """The attributes of an index by the alias that queries use."""
-
-    fields: Mapping[str, SchemaField]
-    prefixes: tuple[str, ...] = ("",)
-    offsets: bool = True
-    stop_words: frozenset[str] = STOP_WORDS
-
-    @property
-    def has_text(self) -> bool:
-        return any(one.kind == "TEXT" for one in self.fields.values())
 
 
 class FilterParser:

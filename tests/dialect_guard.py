@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dialect_create import parse_create
-from dialect_filter import Dialect, DialectError, IndexSchema
 from dialect_keys import SCRIPTS, check_script, check_transaction
+from dialect_rules import Dialect, DialectError, IndexSchema
 from dialect_search import Aggregate, Search
 from dialect_words import Words
 

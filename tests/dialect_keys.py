@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from dialect_filter import DialectError
+from dialect_rules import DialectError
 
 SCRIPTS = ("EVAL", "EVALSHA", "FCALL")
 # A script that declares itself unable to write may read what it likes.

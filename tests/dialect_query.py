@@ -11,14 +11,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dialect_filter import (
-    WHITE_SPACE,
-    Dialect,
-    DialectError,
-    FilterParser,
-    IndexSchema,
-    SchemaField,
-)
+from dialect_filter import FilterParser
+from dialect_rules import WHITE_SPACE, Dialect, DialectError, IndexSchema, SchemaField
 
 MAX_QUERY_BYTES = 10_240
 MAX_KNN = 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dialect_filter import Dialect, DialectError, IndexSchema
 from dialect_query import Query, parse_query
+from dialect_rules import Dialect, DialectError, IndexSchema
 from dialect_words import Words
 
 MAX_TIMEOUT_MS = 60_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dialect_filter import DialectError
+from dialect_rules import DialectError
 
 
 class Words:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dialect_filter import IndexSchema, SchemaField
+from dialect_rules import IndexSchema, SchemaField
 from resp2 import Command, Reply, Simple
 from stand_in_session import Exchange, Session, known_error, latin
 from stand_in_state import State

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dialect_filter import DialectError, IndexSchema
 from dialect_query import MAX_QUERY_BYTES, Query, parse_query
+from dialect_rules import DialectError, IndexSchema
 from dialect_words import Words
 from resp2 import Command, Failure, Reply
 from stand_in_session import Exchange, Session, known_error, latin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dialect_create import parse_create
-from dialect_filter import DialectError
+from dialect_rules import DialectError
 from dialect_search import Aggregate
 from dialect_words import Words
 from resp2 import Command, Failure, Reply, Simple

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dialect_filter import DialectError
 from dialect_keys import SCRIPTS, check_script, check_transaction
+from dialect_rules import DialectError
 from resp2 import Command, Failure, Reply
 from stand_in_state import COMMANDS, State
 

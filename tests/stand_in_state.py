@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dialect_filter import Dialect, IndexSchema
+from dialect_rules import Dialect, IndexSchema
 
 VERSION = (1, 2, 1)
 MODULE_NUMBER = VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
