@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from valkey_vector.ranking import distances
 from valkey_vector.schema import Metric, VectorField
-from valkey_vector.vectors import Float32Array
+from valkey_vector.vectors import Float32Array, unpack_vector
 
 __all__ = ["Mask", "Matrix", "Rows", "resized"]
 
@@ -37,10 +37,17 @@ class Matrix:
         self._vectors: Float32Array = np.zeros((room, field.dimension), dtype=np.float32)
         self._norms: Float32Array = np.zeros(room, dtype=np.float32)
 
-    def put(self, row: int, vector: Float32Array) -> None:
-        """Set the vector of a row."""
-        self._vectors[row] = vector
-        self._norms[row] = np.sqrt(np.dot(vector, vector))
+    def put(self, row: int, packed: bytes | None) -> bool:
+        """Set the vector of a row, if it is one: as many finite floats as the field has; whether it is."""
+        if packed is None or len(packed) != self._vectors.itemsize * self._vectors.shape[1]:
+            return False
+        vector = unpack_vector(packed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = np.sqrt(np.dot(vector, vector))
+        if not np.isfinite(norm) and not np.isfinite(vector).all():
+            return False
+        self._vectors[row], self._norms[row] = vector, norm
+        return True
 
     def keep(self, rows: Rows | slice, room: int) -> None:
         """Keep some rows, in their order, with room for more."""
