@@ -101,7 +101,7 @@ class Checked:
 
     Attributes:
         now: the server's time in milliseconds.
-        activity: what the server counted of all writes, expirations and evictions; '' if it does not tell.
+        activity: as long as it is the same, no document was removed past the log; '' if the server does not tell.
         lost: ids that are no longer documents.
     """
 

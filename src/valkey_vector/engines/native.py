@@ -105,10 +105,9 @@ class NativeEngine:
             with shared.lock:
                 if sequence is not None:
                     sequence = shared.replica.sequence
-                ids = shared.replica.select(plan, shared.now)
-            few = len(ids) <= _FEW
-            looked_up = ids if few else []
-            (reply,) = yield Ask([self._log.checking(looked_up, sequence, activity=not few)])
+                few = shared.replica.count(plan, shared.now) <= _FEW
+                ids = shared.replica.select(plan, shared.now) if few else []
+            (reply,) = yield Ask([self._log.checking(ids, sequence, activity=not few)])
             checked = self._log.checked(reply)
             if checked is not None:
                 break

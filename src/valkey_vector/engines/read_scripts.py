@@ -6,7 +6,7 @@ They take what all scripts of the engine take (see `valkey_vector.engines.script
 
 from __future__ import annotations
 
-from valkey_vector.engines.scripts import BEGIN, LOOK
+from valkey_vector.engines.scripts import BEGIN, LOOK, WRITTEN
 
 __all__ = ["CHECK", "FETCH", "FOREIGN", "LOAD", "SYNC"]
 
@@ -92,32 +92,37 @@ else [1, now in ms, values or nothing for each id]."""
 CHECK = (
     _READ_ONLY
     + LOOK
+    + WRITTEN
     + """
 if ARGV[4] ~= '' and state[3] ~= ARGV[4] then return {0} end
 local function activity()
-  local parts = {}
-  for _, asked in ipairs({
-    {'persistence', 'rdb_changes_since_last_save'}, {'persistence', 'rdb_last_save_time'},
-    {'stats', 'expired_keys'}, {'stats', 'evicted_keys'},
-  }) do
-    local info = redis.pcall('INFO', asked[1])
-    local found = type(info) == 'string' and string.match(info, asked[2] .. ':(%d+)')
-    if not found then return '' end
-    parts[#parts + 1] = found
+  local writes, saved = written()
+  local stats = redis.pcall('INFO', 'stats')
+  if not writes or type(stats) ~= 'string' then return '' end
+  local now = string.format('%.0f ', writes) .. saved
+  local parts = {state[7] or '', now == state[8] and '' or now}
+  for _, name in ipairs({'expired_keys:', 'evicted_keys:'}) do
+    local _, at = string.find(stats, name, 1, true)
+    if not at then return '' end
+    parts[#parts + 1] = string.match(stats, '^%d+', at + 1)
   end
-  return table.concat(parts, ' ')
+  return table.concat(parts, ',')
+end
+local function own(key)
+  if lineage == '' then return look(key) == 'own' end
+  local version = redis.pcall('HGET', key, 'version')
+  return type(version) == 'string' and string.sub(version, 1, #mark) == mark
 end
 local lost = {}
 for i = 6, #ARGV do
-  if look(prefix .. ARGV[i]) ~= 'own' then lost[#lost + 1] = ARGV[i] end
+  if not own(prefix .. ARGV[i]) then lost[#lost + 1] = ARGV[i] end
 end
 return {1, now, ARGV[5] ~= '' and activity() or '', lost}
 """
 )
 """ARGV: the sequence number the caller knows ('': any), 'activity' or '', ids. Returns [0] if the index has moved on, else
-[1, now in ms, what the server counted of all writes, expirations and evictions so far (''
-if it does not tell), those ids
-that are no longer documents]."""
+[1, now in ms, activity ('' if the server does not tell), those ids that are no longer documents]. As long as the activity is
+the same, no document was removed past the log."""
 
 FOREIGN = (
     _READ_ONLY

@@ -221,8 +221,8 @@ class Replica:
         Args:
             plan: which records.
             now: the server's time in milliseconds.
-            activity: what the server counted of all writes (see `valkey_vector.engines.read_scripts.CHECK`). Records that
-                were looked up and found under the same activity, and do not expire by themselves, are still there.
+            activity: of the server (see `valkey_vector.engines.read_scripts.CHECK`). Records that were looked up and found
+                under the same activity, and do not expire by themselves, are still there.
         """
         rows = self._selected(plan, now)
         if activity and activity == self._activity:
@@ -231,7 +231,7 @@ class Replica:
         return self.ids(rows)
 
     def verify(self, ids: Sequence[str], activity: str) -> None:
-        """Note that records were looked up after the server had counted `activity`, and found."""
+        """Note that records were looked up, after the server had told its `activity`, and found."""
         if not activity:
             return
         if activity != self._activity:

@@ -13,7 +13,9 @@ A sequence number is the server's time in microseconds, or one more than the las
 its last writes (a crash, a restored backup, a failover) therefore does not give a number a second time. ``seq`` in the
 catalog is the last one, ``digest`` the sum of `digest_of` over all numbers in ``changes``: a replica with another digest
 did not see what the server has, or the log lost a key, and is loaded again. ``log`` is the generation for which the log
-was begun, ``registered`` is set when the log has every document that was there before it.
+was begun, ``registered`` is set when the log has every document that was there before it. ``written`` is what the server
+had counted of all changes after the last of these scripts, and ``touched`` differs each time a script found that others
+had changed anything since: until then no document can have been deleted past the log, other than by expiry or eviction.
 
 Scripts begin with a line of flags: ``no-writes`` ones also run on a server that refuses writes, ``allow-oom`` ones, which
 free memory, on a full one. All take as KEYS the catalog, changes, deletions, expiry, and then documents; as the first ARGV
@@ -35,6 +37,7 @@ __all__ = [
     "SEAL",
     "UPDATE_METADATA",
     "WRITE",
+    "WRITTEN",
     "digest_of",
 ]
 
@@ -49,7 +52,8 @@ def digest_of(sequence: int) -> int:
 
 
 BEGIN = """
-local state = redis.call('HMGET', KEYS[1], 'generation', 'log', 'seq', 'digest', 'registered', 'floor')
+local state = redis.call('HMGET', KEYS[1],
+  'generation', 'log', 'seq', 'digest', 'registered', 'floor', 'touched', 'written')
 if state[1] ~= ARGV[1] then return redis.error_reply('STALE the index was dropped or created anew') end
 local lineage, prefix = ARGV[2], ARGV[3]
 local begun = lineage == '' or state[2] == ARGV[1]
@@ -73,12 +77,26 @@ end
 """``look(key)``: 'own' with version and time of creation, 'former' for a record of an index that was dropped,
 'absent', or 'foreign'."""
 
+WRITTEN = """
+local function written()
+  local info = redis.pcall('INFO', 'persistence')
+  if type(info) ~= 'string' then return nil, '' end
+  local _, count = string.find(info, 'rdb_changes_since_last_save:', 1, true)
+  local _, saved = string.find(info, 'rdb_last_save_time:', 1, true)
+  if not count or not saved then return nil, '' end
+  return tonumber(string.match(info, '^%d+', count + 1)), string.match(info, '^%d+', saved + 1)
+end
+"""
+"""``written()``: how many changes the server counted since it was saved last, whoever made them, and when that was."""
+
 _NUMBERS = f"""
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
 local before, digest = tonumber(state[3] or '0'), tonumber(state[4] or '')
 local seq = before
+local writes, saved = written()
+local touched = not writes or state[8] ~= string.format('%.0f ', writes) .. saved
 local function whole(number) return string.format('%.0f', number) end
 local function advance()
   seq = math.max(seq + 1, micros)
@@ -127,10 +145,14 @@ local function finish()
   end
   if seq ~= before then redis.call('HINCRBY', KEYS[1], 'seq', whole(seq - before)) end
   if digest then redis.call('HSET', KEYS[1], 'digest', whole(digest)) end
+  writes, saved = written()
+  -- The two fields that are set here are two changes more.
+  redis.call('HSET', KEYS[1], 'touched', touched and whole(seq) or state[7] or '',
+    'written', writes and whole(writes + 2) .. ' ' .. saved or '')
 end
 """
 
-_CHANGE = _NUMBERS + _LOG
+_CHANGE = WRITTEN + _NUMBERS + _LOG
 """What changes the log: ``changed(id)``, ``gone(id)``, ``expires(id, at)``, and at the end ``finish()``."""
 
 _ANY = "#!lua\n"
@@ -301,8 +323,8 @@ while true do
   end
   last = '(' .. page[#page]
 end
-finish()
 redis.call('HSET', KEYS[1], 'registered', '1')
+finish()
 return 1
 """
 )
