@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.catalog import vector_name
-from valkey_vector.document import CREATED, EXPIRES, VERSION, field_token
+from valkey_vector.document import CREATED, EXPIRES, VERSION
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.inverted import Inverted
 from valkey_vector.engines.matrix import Mask, Matrix, Rows, resized
@@ -127,12 +127,9 @@ class Replica:
         self._created[row] = _number(fields.get(CREATED), 0.0)
         self._expires[row] = _number(fields.get(EXPIRES), math.inf)
         self._expiring |= EXPIRES in fields
-        tokens = fields.get(TAGS, b"").decode("ascii", "replace").split(",")
-        for field in self._fields:
-            name = vector_name(field.name)
-            if not self._matrices[name].put(row, fields.get(name)) and field_token(field) in tokens:
-                tokens.remove(field_token(field))
-        for token in tokens:
+        for name, matrix in self._matrices.items():
+            matrix.put(row, fields.get(name))
+        for token in fields.get(TAGS, b"").decode("ascii", "replace").split(","):
             rows = self._tokens.get(token)
             if rows is None:
                 rows = self._tokens[token] = array("q")
@@ -285,16 +282,19 @@ class Replica:
 
     def _having(self, field: VectorField, plan: Plan, now: float) -> Rows:
         """The records a plan selects out of those that have a vector."""
-        searchable = Tokens((field_token(field),))
-        whole = isinstance(plan, Everything)
-        return self._selected(searchable if whole else AllOf((searchable, plan)), now)
+        used = len(self._ids)
+        present = self._matrices[vector_name(field.name)].present(used)
+        return np.flatnonzero(self._living(plan, now) & present)
 
     def _selected(self, plan: Plan, now: float) -> Rows:
+        return np.flatnonzero(self._living(plan, now))
+
+    def _living(self, plan: Plan, now: float) -> Mask:
         used = len(self._ids)
-        mask = self._alive[:used] & self._mask(plan, used)
+        mask: Mask = self._alive[:used] & self._mask(plan, used)
         if self._expiring:
             mask &= self._expires[:used] > now
-        return np.flatnonzero(mask)
+        return mask
 
     def _mask(self, plan: Plan, used: int) -> Mask:
         """Which rows a plan selects, dead ones among them."""
