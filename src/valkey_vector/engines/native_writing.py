@@ -11,7 +11,7 @@ from valkey_vector.engines.change_log import ChangeLog, refuse_foreign
 from valkey_vector.engines.documents import BATCH, Documents, checked, in_batches
 from valkey_vector.engines.shared_replica import SharedReplica
 from valkey_vector.record import WritePolicy
-from valkey_vector.record_version import Expiry, new_versions
+from valkey_vector.record_version import Expiry, new_unique
 
 __all__ = ["NativeWriting"]
 
@@ -49,9 +49,8 @@ class NativeWriting:
         entry = self._documents.entry
         lasts = 0 if ttl is None else max(1, round(ttl * 1000))
         expiry: Expiry = "" if ttl is None else "s" if sliding else "t"
-        versions = new_versions()
         packed = [
-            _packed(document_fields(document, entry, next(versions), expiry)) for document in batch
+            _packed(document_fields(document, entry, new_unique(), expiry)) for document in batch
         ]
         words = self._documents.unknown_words([document.text for document in batch])
         head = [
