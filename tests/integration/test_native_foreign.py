@@ -172,7 +172,7 @@ def test_metadata_is_not_replaced_in_a_record_written_meanwhile_with_equal_metad
     row, _ = engine.fetch(["d1", "d2"], ["metadata"])
     assert row is not None
     index.upsert([Record(id="d1", vector=HERE, content="hare", metadata={"n": 1}, parent="p")])
-    fields = ["metadata", b'{"n":2}', "version", row.version or b""]
+    fields: list[str | bytes] = ["metadata", b'{"n":2}', "version", row.version or b""]
     outcome = engine.replace_metadata(
         [MetadataReplacement("d1", row.fields["metadata"], row.version, fields)]
     )
