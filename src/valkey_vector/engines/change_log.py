@@ -65,6 +65,7 @@ class Changes:
         digest: of all sequence numbers in the log; None if the log has none.
         deleted: ids of documents that were deleted.
         changed: documents that were written.
+        size: how many documents the log has.
     """
 
     sequence: int
@@ -72,6 +73,7 @@ class Changes:
     digest: int | None
     deleted: Sequence[str]
     changed: Sequence[Change]
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,13 @@ class Checked:
         now: the server's time in milliseconds.
         activity: as long as it is the same, no document was removed past the log; '' if the server does not tell.
         lost: ids that are no longer documents.
+        logged: how many documents the log has in the range that was looked up.
     """
 
     now: float
     activity: str
     lost: Sequence[str]
+    logged: int
 
 
 def word_fields(schema: Schema) -> list[str]:
@@ -174,13 +178,14 @@ class ChangeLog:
                 return Reload()
             case b"many":
                 return Many(int(reply[1]), float(reply[2]))
-        _, upto, now, digest, deleted, rows = reply
+        _, upto, now, digest, deleted, rows, size = reply
         return Changes(
             int(upto),
             float(now),
             None if digest is None else int(digest),
             [id.decode() for id in deleted],
             [self._change(id, number, values, left) for id, number, values, left in rows],
+            size,
         )
 
     def listing(self, sequence: int) -> tuple[list[str], list[tuple[str, int]]] | None:
@@ -237,18 +242,34 @@ class ChangeLog:
         return self.command(read_scripts.FETCH, known, str(len(fields)), *fields, *ids)
 
     def checking(
-        self, ids: Sequence[str], sequence: int | None = None, *, activity: bool = False
+        self,
+        ids: Sequence[str] = (),
+        sequence: int | None = None,
+        *,
+        numbers: tuple[int, int] | None = None,
+        activity: bool = False,
     ) -> list[Argument]:
-        """The command that checks whether ids are documents; see `checked` for its reply."""
+        """The command that looks documents up; see `checked` for its reply.
+
+        Args:
+            ids: of documents.
+            sequence: up to which the caller knows the log; None for any.
+            numbers: also look up all that the log has with sequence numbers from the first to the second.
+            activity: report the server's activity.
+        """
         known = "" if sequence is None else str(sequence)
-        return self.command(read_scripts.CHECK, known, "activity" if activity else "", *ids)
+        low, high = ("", "") if numbers is None else map(str, numbers)
+        return self.command(
+            read_scripts.CHECK, known, "activity" if activity else "", low, high, *ids
+        )
 
     @staticmethod
     def checked(reply: Any) -> Checked | None:
         """What a check found; None if the index is not at the sequence number that was given."""
         if reply[0] == 0:
             return None
-        return Checked(float(reply[1]), reply[2].decode(), [id.decode() for id in reply[3]])
+        lost = [id.decode() for id in reply[3]]
+        return Checked(float(reply[1]), reply[2].decode(), lost, reply[4])
 
     def lost(self, ids: Sequence[str]) -> list[str]:
         """Those ids that are not documents now.

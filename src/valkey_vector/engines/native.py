@@ -24,6 +24,7 @@ from valkey_vector.engines.change_log import ChangeLog
 from valkey_vector.engines.comparison import has_what_was_compared
 from valkey_vector.engines.documents import Documents, in_batches, row_of
 from valkey_vector.engines.judging import judged, judged_fields
+from valkey_vector.engines.native_counting import counting
 from valkey_vector.engines.native_text import TextScores, text_statistics
 from valkey_vector.engines.native_writing import NativeWriting
 from valkey_vector.engines.shared_replica import shared_replica
@@ -36,9 +37,6 @@ from valkey_vector.text.vocabulary import Vocabulary
 __all__ = ["NativeEngine"]
 
 _PAGE = 1_000
-
-_FEW = 500
-"""Documents that a count always looks up; more are looked up only after something was written or expired on the server."""
 
 _SPARE = 10
 """Candidates beyond twice the requested number, where some may no longer match."""
@@ -90,49 +88,10 @@ class NativeEngine:
         return alone(self, self.counting(plan))
 
     def counting(self, plan: Plan) -> Steps[int]:
-        """`count`, in steps: one round trip where the replica is current and few documents are counted, or nothing was
-        written on the server since they were counted last.
-
-        Documents can vanish without a word in the log: evicted, deleted by hand. So they are looked up.
-        """
+        """`count`, in steps."""
         if isinstance(plan, NoDocument):
             return 0
-        shared = self._shared
-        if shared.replica.sequence < 0:
-            yield Ask(current=True)
-        sequence: int | None = shared.replica.sequence
-        while True:
-            with shared.lock:
-                if sequence is not None:
-                    sequence = shared.replica.sequence
-                few = shared.replica.count(plan, shared.now) <= _FEW
-                ids = shared.replica.select(plan, shared.now) if few else []
-            (reply,) = yield Ask([self._log.checking(ids, sequence, activity=not few)])
-            checked = self._log.checked(reply)
-            if checked is not None:
-                break
-            yield Ask(current=True)
-            sequence = None
-        shared.now = checked.now
-        lost = list(checked.lost)
-        if not few:
-            lost = yield from self._unverified(plan, checked.activity)
-        if lost:
-            shared.forget(self._log, lost)
-        with shared.lock:
-            return shared.replica.count(plan, shared.now)
-
-    def _unverified(self, plan: Plan, activity: str) -> Steps[list[str]]:
-        """Look up the documents of a plan that may be gone; returns those that are."""
-        shared = self._shared
-        with shared.lock:
-            ids = shared.replica.unverified(plan, shared.now, activity)
-        replies = yield Ask([self._log.checking(batch) for batch in in_batches(ids, _PAGE)])
-        found = [self._log.checked(reply) for reply in replies]
-        lost = [id for checked in found if checked is not None for id in checked.lost]
-        with shared.lock:
-            shared.replica.verify(sorted(set(ids).difference(lost)), activity)
-        return lost
+        return (yield from counting(self._shared, self._log, plan))
 
     def values(
         self,

@@ -97,6 +97,11 @@ class Replica:
     def __len__(self) -> int:
         return len(self._row_of)
 
+    @property
+    def logged(self) -> int:
+        """How many ids the change log has, with and without a record."""
+        return len(self._row_of) + len(self._hidden)
+
     def __contains__(self, id: str) -> bool:
         return id in self._row_of
 
@@ -236,6 +241,12 @@ class Replica:
             self._activities += 1
         rows = [self._row_of[id] for id in ids if id in self._row_of]
         self._verified[rows] = self._activities
+
+    def ranges(self, size: int) -> list[tuple[int, int]]:
+        """The sequence numbers of all records, as ranges of at most `size` records."""
+        numbers = np.sort(self._numbered[: len(self._ids)][self._alive[: len(self._ids)]])
+        starts = range(0, len(numbers), size)
+        return [(int(numbers[at]), int(numbers[at : at + size][-1])) for at in starts]
 
     def inverted(self, field: str) -> Inverted:
         """What is known of one field of words."""

@@ -38,6 +38,7 @@ __all__ = [
     "UPDATE_METADATA",
     "WRITE",
     "WRITTEN",
+    "compact",
     "digest_of",
 ]
 
@@ -51,8 +52,15 @@ def digest_of(sequence: int) -> int:
     return (sequence % _FACTORS[0]) * (sequence % _FACTORS[1])
 
 
+def compact(script: str) -> str:
+    """A script without indentation and comments: it is sent with every call, and the server computes its digest."""
+    lines = (line.strip() for line in script.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("--"))
+
+
 BEGIN = """
-local state = redis.call('HMGET', KEYS[1],
+local call, try = redis.call, redis.pcall
+local state = call('HMGET', KEYS[1],
   'generation', 'log', 'seq', 'digest', 'registered', 'floor', 'touched', 'written')
 if state[1] ~= ARGV[1] then return redis.error_reply('STALE the index was dropped or created anew') end
 local lineage, prefix = ARGV[2], ARGV[3]
@@ -62,15 +70,15 @@ local begun = lineage == '' or state[2] == ARGV[1]
 LOOK = """
 local mark = lineage .. ':'
 local function look(key)
-  local found = redis.pcall('HMGET', key, 'version', 'created')
+  local found = try('HMGET', key, 'version', 'created')
   if found.err then return 'foreign' end
   local version, created = found[1], found[2]
   if version and string.sub(version, 1, #mark) == mark then return 'own', version, created end
   if version and string.find(version, '^%x*:[%w_-]+:') then return 'former' end
-  if not version and lineage == '' and created and redis.call('HEXISTS', key, 'metadata') == 1 then
+  if not version and lineage == '' and created and call('HEXISTS', key, 'metadata') == 1 then
     return 'own', '', created
   end
-  if not version and redis.call('EXISTS', key) == 0 then return 'absent' end
+  if not version and call('EXISTS', key) == 0 then return 'absent' end
   return 'foreign'
 end
 """
@@ -79,7 +87,7 @@ end
 
 WRITTEN = """
 local function written()
-  local info = redis.pcall('INFO', 'persistence')
+  local info = try('INFO', 'persistence')
   if type(info) ~= 'string' then return nil, '' end
   local _, count = string.find(info, 'rdb_changes_since_last_save:', 1, true)
   local _, saved = string.find(info, 'rdb_last_save_time:', 1, true)
@@ -90,7 +98,7 @@ end
 """``written()``: how many changes the server counted since it was saved last, whoever made them, and when that was."""
 
 _NUMBERS = f"""
-local time = redis.call('TIME')
+local time = call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
 local before, digest = tonumber(state[3] or '0'), tonumber(state[4] or '')
@@ -105,49 +113,49 @@ end
 local function mix(s) return (s % {_FACTORS[0]}) * (s % {_FACTORS[1]}) end
 local function add(amount) if digest then digest = (digest + amount) % {DIGESTS} end end
 if not begun then
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
-  redis.call('HDEL', KEYS[1], 'registered')
+  call('DEL', KEYS[2], KEYS[3], KEYS[4])
+  call('HDEL', KEYS[1], 'registered')
   before, digest = advance(), 0
-  redis.call('HSET', KEYS[1], 'log', ARGV[1], 'seq', whole(seq), 'floor', whole(seq), 'digest', '0')
+  call('HSET', KEYS[1], 'log', ARGV[1], 'seq', whole(seq), 'floor', whole(seq), 'digest', '0')
 end
 """
 
 _LOG = """
 -- The number of an id, read by a command that writers may run anyway.
-local function number_of(id) return tonumber(redis.call('ZADD', KEYS[2], 'XX', 'INCR', 0, id) or nil) end
+local function number_of(id) return tonumber(call('ZADD', KEYS[2], 'XX', 'INCR', 0, id) or nil) end
 local function changed(id)
   local old = number_of(id)
   if old then add(-mix(old)) end
   add(mix(advance()))
-  redis.call('ZADD', KEYS[2], whole(seq), id)
-  redis.call('ZREM', KEYS[3], id)
+  call('ZADD', KEYS[2], whole(seq), id)
+  call('ZREM', KEYS[3], id)
 end
 local function gone(id)
   local old = number_of(id)
-  redis.call('ZREM', KEYS[4], id)
+  call('ZREM', KEYS[4], id)
   if not old then return end
   add(-mix(old))
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('ZADD', KEYS[3], whole(advance()), id)
+  call('ZREM', KEYS[2], id)
+  call('ZADD', KEYS[3], whole(advance()), id)
 end
-local function expires(id, at) redis.call('ZADD', KEYS[4], whole(at), id) end
+local function expires(id, at) call('ZADD', KEYS[4], whole(at), id) end
 local function finish()
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', whole(now), 'LIMIT', 0, 100)) do
-    local left = redis.call('PTTL', prefix .. id)
-    if left == -2 then gone(id) elseif left == -1 then redis.call('ZREM', KEYS[4], id)
+  for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[4], '-inf', whole(now), 'LIMIT', 0, 100)) do
+    local left = call('PTTL', prefix .. id)
+    if left == -2 then gone(id) elseif left == -1 then call('ZREM', KEYS[4], id)
     else expires(id, now + left + 1) end
   end
-  local deleted = redis.call('ZCARD', KEYS[3])
-  if deleted > 10000 and deleted > 2 * redis.call('ZCARD', KEYS[2]) then
-    local old = redis.call('ZRANGE', KEYS[3], 0, math.floor(deleted / 2), 'WITHSCORES')
-    redis.call('HSET', KEYS[1], 'floor', old[#old])
-    redis.call('ZREMRANGEBYRANK', KEYS[3], 0, math.floor(deleted / 2))
+  local deleted = call('ZCARD', KEYS[3])
+  if deleted > 10000 and deleted > 2 * call('ZCARD', KEYS[2]) then
+    local old = call('ZRANGE', KEYS[3], 0, math.floor(deleted / 2), 'WITHSCORES')
+    call('HSET', KEYS[1], 'floor', old[#old])
+    call('ZREMRANGEBYRANK', KEYS[3], 0, math.floor(deleted / 2))
   end
-  if seq ~= before then redis.call('HINCRBY', KEYS[1], 'seq', whole(seq - before)) end
-  if digest then redis.call('HSET', KEYS[1], 'digest', whole(digest)) end
+  if seq ~= before then call('HINCRBY', KEYS[1], 'seq', whole(seq - before)) end
+  if digest then call('HSET', KEYS[1], 'digest', whole(digest)) end
   writes, saved = written()
   -- The two fields that are set here are two changes more.
-  redis.call('HSET', KEYS[1], 'touched', touched and whole(seq) or state[7] or '',
+  call('HSET', KEYS[1], 'touched', touched and whole(seq) or state[7] or '',
     'written', writes and whole(writes + 2) .. ' ' .. saved or '')
 end
 """
@@ -158,7 +166,7 @@ _CHANGE = WRITTEN + _NUMBERS + _LOG
 _ANY = "#!lua\n"
 _ALLOW_OOM = "#!lua flags=allow-oom\n"
 
-WRITE = (
+WRITE = compact(
     _ANY
     + BEGIN
     + LOOK
@@ -169,7 +177,7 @@ local first = 5
 local present, kinds, times = {}, {}, {}
 for i = first, #KEYS do
   local kind, _, created = look(KEYS[i])
-  if kind == 'foreign' then return {'foreign', KEYS[i], redis.call('TYPE', KEYS[i]).ok} end
+  if kind == 'foreign' then return {'foreign', KEYS[i], call('TYPE', KEYS[i]).ok} end
   kinds[i], times[i] = kind, created
   if kind == 'own' then present[#present + 1] = string.sub(KEYS[i], #prefix + 1) end
 end
@@ -182,7 +190,7 @@ for i = first, #KEYS do
   local id = string.sub(key, #prefix + 1)
   if kind ~= 'own' or policy ~= 'SKIP' then
     local created = times[i] or whole(oldest + i - first)
-    if kind ~= 'absent' then redis.call('DEL', key) end
+    if kind ~= 'absent' then call('DEL', key) end
     local fields, packed, at = {}, ARGV[7 + i - first], 1
     while at <= #packed do fields[#fields + 1], at = struct.unpack('>I4c0', packed, at) end
     local ends = now + math.abs(ttl)
@@ -190,18 +198,18 @@ for i = first, #KEYS do
       fields[#fields + 1] = 'expires'
       fields[#fields + 1] = whole(ends)
     end
-    redis.call('HSET', key, 'created', created, unpack(fields))
+    call('HSET', key, 'created', created, unpack(fields))
     if ttl ~= 0 then
-      local set = redis.pcall('PEXPIREAT', key, whole(ends))
+      local set = try('PEXPIREAT', key, whole(ends))
       if type(set) == 'table' and set.err then
-        redis.call('DEL', key)
+        call('DEL', key)
         gone(id)
         finish()
         return set
       end
       expires(id, ends)
     else
-      redis.call('ZREM', KEYS[4], id)
+      call('ZREM', KEYS[4], id)
     end
     changed(id)
     written = written + 1
@@ -216,7 +224,7 @@ return {'ok', written, present}
 values in turn, each with its length before it in four bytes: one argument instead of twenty, which is what sending costs.
 Returns ['ok', written, ids that were there] or ['foreign', key, its type], and then nothing was written."""
 
-DELETE = (
+DELETE = compact(
     _ALLOW_OOM
     + BEGIN
     + LOOK
@@ -227,7 +235,7 @@ local kinds, versions = {}, {}
 for i = 5, #KEYS do
   kinds[i], versions[i] = look(KEYS[i])
   if kinds[i] == 'foreign' and not exact then
-    return {'foreign', KEYS[i], redis.call('TYPE', KEYS[i]).ok}
+    return {'foreign', KEYS[i], call('TYPE', KEYS[i]).ok}
   end
 end
 for i = 5, #KEYS do
@@ -235,7 +243,7 @@ for i = 5, #KEYS do
   if kinds[i] ~= 'own' then
     gone(id)
   elseif not exact or versions[i] == ARGV[i] then
-    removed = removed + redis.call('UNLINK', KEYS[i])
+    removed = removed + call('UNLINK', KEYS[i])
     gone(id)
   end
 end
@@ -246,7 +254,7 @@ return {'ok', removed}
 """ARGV: 'exact' or '', then with 'exact' for each document the version it must have ('': none). Returns ['ok', removed] or
 ['foreign', key, its type], and then nothing was removed; with 'exact' what is foreign is left alone."""
 
-FORGET = (
+FORGET = compact(
     _ALLOW_OOM
     + BEGIN
     + LOOK
@@ -261,7 +269,7 @@ return 1
 )
 """ARGV: ids. Logs as deleted those documents that are gone without a word: evicted, deleted by hand, replaced."""
 
-UPDATE_METADATA = (
+UPDATE_METADATA = compact(
     _ANY
     + BEGIN
     + LOOK
@@ -271,14 +279,14 @@ local key = KEYS[5]
 local kind, version = look(key)
 if kind ~= 'own' then return -1 end
 if version ~= ARGV[4] then return 0 end
-if version == '' and redis.call('HGET', key, 'metadata') ~= ARGV[5] then return 0 end
-for _, field in ipairs(redis.call('HKEYS', key)) do
+if version == '' and call('HGET', key, 'metadata') ~= ARGV[5] then return 0 end
+for _, field in ipairs(call('HKEYS', key)) do
   if field == 'tags' or string.find(field, '^n%d+$') or string.find(field, '^f_')
     or string.find(field, '^words_') or string.find(field, '^stems_') or string.find(field, '^length_') then
-    redis.call('HDEL', key, field)
+    call('HDEL', key, field)
   end
 end
-redis.call('HSET', key, unpack(ARGV, 6))
+call('HSET', key, unpack(ARGV, 6))
 changed(string.sub(key, #prefix + 1))
 finish()
 return 1
@@ -287,7 +295,7 @@ return 1
 """ARGV: the version that was read ('': none), the metadata that was read, new fields and values. Returns 1, 0 if the
 document changed meanwhile, -1 if it is gone."""
 
-REGISTER = (
+REGISTER = compact(
     _ALLOW_OOM
     + BEGIN
     + LOOK
@@ -297,7 +305,7 @@ for i = 4, #ARGV do
   local key, id = prefix .. ARGV[i], ARGV[i]
   if look(key) == 'own' and not number_of(id) then
     changed(id)
-    local left = redis.call('PTTL', key)
+    local left = call('PTTL', key)
     if left >= 0 then expires(id, now + left + 1) end
   end
 end
@@ -307,7 +315,7 @@ return 1
 )
 """ARGV: ids of documents that are there already. Takes those into the log that it does not have."""
 
-SEAL = (
+SEAL = compact(
     _ALLOW_OOM
     + BEGIN
     + _CHANGE
@@ -315,7 +323,7 @@ SEAL = (
 local last, total = '-inf', 0
 digest = 0
 while true do
-  local page = redis.call('ZRANGEBYSCORE', KEYS[2], last, '+inf', 'WITHSCORES', 'LIMIT', 0, 5000)
+  local page = call('ZRANGEBYSCORE', KEYS[2], last, '+inf', 'WITHSCORES', 'LIMIT', 0, 5000)
   for i = 2, #page, 2 do add(mix(tonumber(page[i]))) end
   if #page < 10000 then
     if #page > 0 then seq = math.max(seq, tonumber(page[#page])) end
@@ -323,7 +331,7 @@ while true do
   end
   last = '(' .. page[#page]
 end
-redis.call('HSET', KEYS[1], 'registered', '1')
+call('HSET', KEYS[1], 'registered', '1')
 finish()
 return 1
 """

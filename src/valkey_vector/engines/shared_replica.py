@@ -154,7 +154,7 @@ class SharedReplica:
     def _is_in_step(self, changes: Changes) -> bool:
         if changes.digest is None or time.monotonic() < self._trusted_until:
             return True
-        return changes.digest == self.replica.digest
+        return (changes.digest, changes.size) == (self.replica.digest, self.replica.logged)
 
     def _apply(self, changes: Changes) -> None:
         for id in changes.deleted:
