@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from valkey_vector.ranking import distances
 from valkey_vector.schema import Metric, VectorField
-from valkey_vector.vectors import Float32Array
+from valkey_vector.vectors import Float32Array, unpack_vector
 
 __all__ = ["Mask", "Matrix", "Rows", "resized"]
 
@@ -36,16 +36,28 @@ class Matrix:
         self._metric = field.metric
         self._vectors: Float32Array = np.zeros((room, field.dimension), dtype=np.float32)
         self._norms: Float32Array = np.zeros(room, dtype=np.float32)
+        self._present: Mask = np.zeros(room, dtype=np.bool_)
 
-    def put(self, row: int, vector: Float32Array) -> None:
-        """Set the vector of a row."""
-        self._vectors[row] = vector
-        self._norms[row] = np.sqrt(np.dot(vector, vector))
+    def put(self, row: int, packed: bytes | None) -> None:
+        """Set the vector of a row, if it is one: as many finite floats as the field has."""
+        if packed is None or len(packed) != self._vectors.itemsize * self._vectors.shape[1]:
+            return
+        vector = unpack_vector(packed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = np.sqrt(np.dot(vector, vector))
+        if not np.isfinite(norm) and not np.isfinite(vector).all():
+            return
+        self._vectors[row], self._norms[row], self._present[row] = vector, norm, True
+
+    def present(self, used: int) -> Mask:
+        """Which of the first rows have a vector."""
+        return self._present[:used]
 
     def keep(self, rows: Rows | slice, room: int) -> None:
         """Keep some rows, in their order, with room for more."""
         self._vectors = resized(self._vectors[rows], room)
         self._norms = resized(self._norms[rows], room)
+        self._present = resized(self._present[rows], room)
 
     def nearest(
         self, rows: Rows, used: int, vector: Float32Array, k: int

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkey_vector.connection import Argument, Reply
 from valkey_vector.document import Prepared, document_fields
-from valkey_vector.engines import scripts
+from valkey_vector.engines import read_scripts, scripts
 from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
-from valkey_vector.engines.documents import BATCH, Documents, checked, in_batches, stale_or
-from valkey_vector.errors import ServerError
+from valkey_vector.engines.change_log import ChangeLog, refuse_foreign
+from valkey_vector.engines.documents import BATCH, Documents, checked, in_batches
+from valkey_vector.engines.shared_replica import SharedReplica
 from valkey_vector.record import WritePolicy
 from valkey_vector.record_version import Expiry, new_unique
 
@@ -21,30 +21,15 @@ class NativeWriting:
 
     Args:
         documents: of the index.
-        log_keys: the three keys of its change log.
+        log: its change log.
+        shared: its replica in this process, which knows documents that the log has and that are gone.
     """
 
-    def __init__(self, documents: Documents, log_keys: Sequence[str]) -> None:
+    def __init__(self, documents: Documents, log: ChangeLog, shared: SharedReplica) -> None:
         self._documents = documents
         self._connection = documents.connection
-        self._own_keys = [documents.catalog_key, *log_keys]
-
-    def script(self, body: str, ids: Sequence[str], *arguments: Argument, lane: int = 0) -> Reply:
-        """Run a script on the index's own keys and the keys of some documents.
-
-        Raises:
-            StaleIndexError: the index was dropped or created anew.
-        """
-        try:
-            return self._connection.execute(*self.scripted(body, ids, *arguments), lane=lane)
-        except ServerError as error:
-            raise stale_or(error) from error
-
-    def scripted(self, body: str, ids: Sequence[str], *arguments: Argument) -> list[Argument]:
-        """The command that runs a script on the index's own keys and the keys of some documents."""
-        keys = [*self._own_keys, *map(self._documents.key, ids)]
-        generation = self._documents.entry.generation
-        return ["EVAL", body, str(len(keys)), *keys, generation, *arguments]
+        self._log = log
+        self._shared = shared
 
     def write(
         self,
@@ -56,49 +41,83 @@ class NativeWriting:
         *,
         sliding: bool,
     ) -> WriteOutcome:
-        """Store a batch (see `valkey_vector.engines.base.Engine.write`)."""
+        """Store a batch (see `valkey_vector.engines.base.Engine.write`).
+
+        Raises:
+            ForeignKeyError: a key is not a document; nothing of the batch was written.
+        """
         entry = self._documents.entry
         lasts = 0 if ttl is None else max(1, round(ttl * 1000))
-        milliseconds = str(-lasts if sliding else lasts)
         expiry: Expiry = "" if ttl is None else "s" if sliding else "t"
         packed = [
             _packed(document_fields(document, entry, new_unique(), expiry)) for document in batch
         ]
         words = self._documents.unknown_words([document.text for document in batch])
         head = [
-            "log", policy.value, "" if stamp is None else str(stamp), milliseconds,
-            str(len(entry.prefix.encode())),
-        ]  # fmt: skip
+            policy.value,
+            "" if stamp is None else str(stamp),
+            str(-lasts if sliding else lasts),
+        ]
         ids = [document.id for document in batch]
-        commands = self._documents.adding_words(words)
-        commands.append(self.scripted(scripts.WRITE, ids, *head, *packed))
-        written, present = checked(self._connection.pipeline(commands, lane=lane))[-1]
+        commands = [
+            *self._log.removing(self._shared.take_lost()),
+            *self._documents.adding_words(words),
+        ]
+        commands.append(self._log.command(scripts.WRITE, *head, *packed, ids=ids))
+        reply = checked(self._connection.pipeline(commands, lane=lane))[-1]
+        refuse_foreign(reply)
         self._documents.words_added(words)
+        _, written, present = reply
         return WriteOutcome(written, tuple(id.decode() for id in present))
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
-        """Write fields where the document still is as expected."""
+        """Write fields of documents that are still of the version that was read."""
         words = self._documents.unknown_words([each.fields for each in replacements])
         checked(self._connection.pipeline(self._documents.adding_words(words)))
         self._documents.words_added(words)
         replaced: list[bool | None] = []
         for batch in in_batches(replacements, BATCH):
             commands = [
-                self.scripted(
-                    scripts.UPDATE_METADATA, [each.id], "log", each.id, each.expected, *each.fields
+                self._log.command(
+                    scripts.UPDATE_METADATA,
+                    each.version or b"", each.expected, *each.fields,
+                    ids=[each.id],
                 )
                 for each in batch
-            ]
+            ]  # fmt: skip
             replies = checked(self._connection.pipeline(commands))
             replaced += [None if reply == -1 else bool(reply) for reply in replies]
         return replaced
 
-    def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:  # noqa: ARG002
-        """Remove documents."""
+    def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
+        """Remove documents; with `versions`, one for each id, only those that are still of these versions.
+
+        Raises:
+            ForeignKeyError: a key is not a document; nothing was removed. With `versions` such keys are left alone.
+        """
+        exact = versions is not None
+        if not exact and len(ids) > BATCH:
+            self._refuse_foreign(ids)
+        pairs = list(zip(ids, versions or [None] * len(ids), strict=True))
         removed = 0
-        for batch in in_batches(ids, BATCH):
-            removed += self.script(scripts.DELETE, batch, "log", *batch)
+        for batch in in_batches(pairs, BATCH):
+            wanted = [version or b"" for _, version in batch] if exact else []
+            command = self._log.command(
+                scripts.DELETE, "exact" if exact else "", *wanted, ids=[id for id, _ in batch]
+            )
+            commands = [*self._log.removing(self._shared.take_lost()), command]
+            reply = checked(self._connection.pipeline(commands))[-1]
+            refuse_foreign(reply)
+            removed += reply[1]
         return removed
+
+    def _refuse_foreign(self, ids: Sequence[str]) -> None:
+        """Look for foreign keys before the first of several batches is removed."""
+        commands = [
+            self._log.command(read_scripts.FOREIGN, ids=batch) for batch in in_batches(ids, BATCH)
+        ]
+        for reply in checked(self._connection.pipeline(commands, retry=True)):
+            refuse_foreign(reply)
 
 
 def _packed(values: Sequence[str | bytes]) -> bytes:

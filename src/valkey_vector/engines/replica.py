@@ -4,8 +4,9 @@ Rows are only ever added. A record that is overwritten gets a new row and its ol
 the arrays are packed. A token is a list of the rows that have it, a numeric field a list of rows and
 one of values, so a plan is evaluated with a few array operations.
 
-The replica knows the sequence number up to which it has applied the server's change log; keeping it current is the
-engine's business. Not thread-safe: the engine holds a lock.
+The replica knows the sequence number up to which it has applied the server's change log, and the digest of the log's
+numbers (see `valkey_vector.engines.scripts`). `valkey_vector.engines.shared_replica` keeps it current and holds a lock: it is
+not thread-safe.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.catalog import vector_name
-from valkey_vector.document import CREATED, EXPIRES, VERSION, field_token
+from valkey_vector.document import CREATED, EXPIRES, VERSION
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.inverted import Inverted
 from valkey_vector.engines.matrix import Mask, Matrix, Rows, resized
+from valkey_vector.engines.scripts import DIGESTS, digest_of
 from valkey_vector.filters.plan import (
     TAGS,
     AllOf,
@@ -39,7 +41,6 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.schema import VectorField
 from valkey_vector.text.vocabulary import Vocabulary
-from valkey_vector.vectors import unpack_vector
 
 __all__ = ["Replica"]
 
@@ -65,10 +66,12 @@ class Replica:
 
     Attributes:
         sequence: the change log is applied up to here; -1 for an empty replica.
+        digest: of the sequence numbers of all that the change log has.
     """
 
     def __init__(self, fields: Sequence[VectorField], words: Sequence[str] = ()) -> None:
         self.sequence = -1
+        self.digest = 0
         self._fields = tuple(fields)
         self._word_fields = tuple(words)
         self._clear()
@@ -80,50 +83,98 @@ class Replica:
         self._alive: Mask = np.zeros(_ROOM, dtype=np.bool_)
         self._created = np.zeros(_ROOM, dtype=np.float64)
         self._expires = np.full(_ROOM, math.inf, dtype=np.float64)
+        self._numbered = np.zeros(_ROOM, dtype=np.float64)
+        self._unsure = np.full(_ROOM, math.inf, dtype=np.float64)
+        self._verified = np.zeros(_ROOM, dtype=np.int64)
+        self._hidden: dict[str, int] = {}
         self._tokens: dict[str, array[int]] = {}
         self._numbers: dict[str, _Numbers] = {}
         self._vocabulary: Vocabulary | None = None
         self._inverted = {name: Inverted() for name in self._word_fields}
         self._expiring = False
+        self._activity, self._activities = "", 1
 
     def __len__(self) -> int:
         return len(self._row_of)
 
-    def put(self, id: str, fields: Mapping[str, bytes]) -> None:
-        """Add a record, or replace it."""
+    @property
+    def logged(self) -> int:
+        """How many ids the change log has, with and without a record."""
+        return len(self._row_of) + len(self._hidden)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._row_of
+
+    def put(
+        self, id: str, fields: Mapping[str, bytes], sequence: int = 0, unsure: float = math.inf
+    ) -> None:
+        """Add a record, or replace it.
+
+        A field that does not hold what it should counts as absent: other programs can write anything into a hash.
+
+        Args:
+            id: of the record.
+            fields: its hash fields.
+            sequence: number of its last write.
+            unsure: the server's time in milliseconds from which on it must be looked up whether the record is still there.
+        """
         self.remove(id)
+        self.digest = (self.digest + digest_of(sequence)) % DIGESTS
         row = len(self._ids)
         if row == len(self._alive):
             self._grow()
         self._ids.append(id)
         self._row_of[id] = row
         self._alive[row] = True
-        self._created[row] = float(fields.get(CREATED, b"0"))
-        if EXPIRES in fields:
-            self._expires[row] = float(fields[EXPIRES])
-            self._expiring = True
+        self._numbered[row] = sequence
+        self._unsure[row] = unsure
+        self._verified[row] = 0
+        self._created[row] = _number(fields.get(CREATED), 0.0)
+        self._expires[row] = _number(fields.get(EXPIRES), math.inf)
+        self._expiring |= EXPIRES in fields
         for name, matrix in self._matrices.items():
-            if name in fields:
-                matrix.put(row, unpack_vector(fields[name]))
-        for token in fields.get(TAGS, b"").decode("ascii").split(","):
+            matrix.put(row, fields.get(name))
+        for token in fields.get(TAGS, b"").decode("ascii", "replace").split(","):
             rows = self._tokens.get(token)
             if rows is None:
                 rows = self._tokens[token] = array("q")
             rows.append(row)
+        self._put_values(row, fields)
+
+    def _put_values(self, row: int, fields: Mapping[str, bytes]) -> None:
+        """Add the words and numbers of a new row."""
         for name, value in fields.items():
             if name in self._inverted:
-                if self._inverted[name].add(row, value.decode()):
+                if self._inverted[name].add(row, value.decode("utf-8", "replace")):
                     self._vocabulary = None
-            elif name not in (TAGS, CREATED, EXPIRES, VERSION) and name not in self._matrices:
-                column = self._numbers.setdefault(name, _Numbers())
-                column.rows.append(row)
-                column.values.append(float(value))
+            elif name not in _NO_NUMBERS and name not in self._matrices:
+                number = _number(value, math.nan)
+                if not math.isnan(number):
+                    column = self._numbers.setdefault(name, _Numbers())
+                    column.rows.append(row)
+                    column.values.append(number)
+
+    def hide(self, id: str, sequence: int) -> None:
+        """Note that the change log has an id under which there is no record."""
+        self.remove(id)
+        self.digest = (self.digest + digest_of(sequence)) % DIGESTS
+        self._hidden[id] = sequence
+
+    def lose(self, id: str) -> None:
+        """Remove a record that is gone, while the change log still has it."""
+        row = self._row_of.get(id)
+        if row is not None:
+            self.hide(id, int(self._numbered[row]))
 
     def remove(self, id: str) -> None:
-        """Remove a record; one that is not there is no matter."""
+        """Remove a record, and what is noted of its id; one that is not there is ignored."""
         row = self._row_of.pop(id, None)
+        hidden = self._hidden.pop(id, None)
         if row is not None:
             self._alive[row] = False
+            hidden = int(self._numbered[row])
+        if hidden is not None:
+            self.digest = (self.digest - digest_of(hidden)) % DIGESTS
 
     def pack(self) -> None:
         """Drop dead rows when they are the majority."""
@@ -140,6 +191,9 @@ class Replica:
         self._alive = resized(self._alive[kept], room)
         self._created = resized(self._created[kept], room)
         self._expires = resized(self._expires[kept], room, math.inf)
+        self._numbered = resized(self._numbered[kept], room)
+        self._unsure = resized(self._unsure[kept], room, math.inf)
+        self._verified = resized(self._verified[kept], room)
         tokens = ((token, moved[np.asarray(rows)]) for token, rows in self._tokens.items())
         self._tokens = {
             token: array("q", rows[rows >= 0].tobytes())
@@ -162,6 +216,37 @@ class Replica:
     def count(self, plan: Plan, now: float) -> int:
         """How many records a plan selects."""
         return len(self._selected(plan, now))
+
+    def unverified(self, plan: Plan, now: float, activity: str) -> list[str]:
+        """The ids a plan selects that must be looked up before they are counted.
+
+        Args:
+            plan: which records.
+            now: the server's time in milliseconds.
+            activity: of the server (see `valkey_vector.engines.read_scripts.CHECK`). Records that were looked up and found
+                under the same activity, and do not expire by themselves, are still there.
+        """
+        rows = self._selected(plan, now)
+        if activity and activity == self._activity:
+            seen = self._verified[rows] == self._activities
+            rows = rows[~seen | (self._unsure[rows] <= now)]
+        return self.ids(rows)
+
+    def verify(self, ids: Sequence[str], activity: str) -> None:
+        """Note that records were looked up, after the server had told its `activity`, and found."""
+        if not activity:
+            return
+        if activity != self._activity:
+            self._activity = activity
+            self._activities += 1
+        rows = [self._row_of[id] for id in ids if id in self._row_of]
+        self._verified[rows] = self._activities
+
+    def ranges(self, size: int) -> list[tuple[int, int]]:
+        """The sequence numbers of all records, as ranges of at most `size` records."""
+        numbers = np.sort(self._numbered[: len(self._ids)][self._alive[: len(self._ids)]])
+        starts = range(0, len(numbers), size)
+        return [(int(numbers[at]), int(numbers[at : at + size][-1])) for at in starts]
 
     def inverted(self, field: str) -> Inverted:
         """What is known of one field of words."""
@@ -208,16 +293,19 @@ class Replica:
 
     def _having(self, field: VectorField, plan: Plan, now: float) -> Rows:
         """The records a plan selects out of those that have a vector."""
-        searchable = Tokens((field_token(field),))
-        whole = isinstance(plan, Everything)
-        return self._selected(searchable if whole else AllOf((searchable, plan)), now)
+        used = len(self._ids)
+        present = self._matrices[vector_name(field.name)].present(used)
+        return np.flatnonzero(self._living(plan, now) & present)
 
     def _selected(self, plan: Plan, now: float) -> Rows:
+        return np.flatnonzero(self._living(plan, now))
+
+    def _living(self, plan: Plan, now: float) -> Mask:
         used = len(self._ids)
-        mask = self._alive[:used] & self._mask(plan, used)
+        mask: Mask = self._alive[:used] & self._mask(plan, used)
         if self._expiring:
             mask &= self._expires[:used] > now
-        return np.flatnonzero(mask)
+        return mask
 
     def _mask(self, plan: Plan, used: int) -> Mask:
         """Which rows a plan selects, dead ones among them."""
@@ -263,3 +351,18 @@ class Replica:
         self._alive = resized(self._alive, room)
         self._created = resized(self._created, room)
         self._expires = resized(self._expires, room, math.inf)
+        self._numbered = resized(self._numbered, room)
+        self._unsure = resized(self._unsure, room, math.inf)
+        self._verified = resized(self._verified, room)
+
+
+_NO_NUMBERS = frozenset({TAGS, CREATED, EXPIRES, VERSION})
+
+
+def _number(value: bytes | None, otherwise: float) -> float:
+    """The finite or infinite number a field holds, or another one if it holds none."""
+    try:
+        number = otherwise if value is None else float(value)
+    except ValueError:
+        return otherwise
+    return otherwise if math.isnan(number) else number

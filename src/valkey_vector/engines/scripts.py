@@ -1,258 +1,358 @@
-"""The Lua scripts that change documents, each atomic.
+"""The Lua scripts that write: those of the native engine, each atomic, and the vocabulary's.
 
-The scripts take the index's generation and refuse, with ``STALE``, to write for an index that was dropped
-or created anew. In a cluster the catalogue lies on another node than most documents, so there a script writes one
-document, and an empty generation says that the check is made by the caller.
-
-``seq`` in the catalogue counts the writes, where a script can reach it.
-For the native engine they also keep its change log, which is all that processes need to keep their replica of the
-index current (see `valkey_vector.engines.replica`):
+The native engine's change log is all that processes need to keep their replica of the index current (see
+`valkey_vector.engines.shared_replica`):
 
 * ``{name}:changes``, a sorted set: each id with the sequence number of its last write;
-* ``{name}:deletions``, a sorted set: deleted ids with the number of their deletion, trimmed at the old end,
-  in which case ``floor`` in the catalogue says from where on it is complete;
-* ``{name}:expiry``, a sorted set: the ids with a time to live, by the millisecond of their end.
+* ``{name}:deletions``, a sorted set: deleted ids with the number of their deletion, trimmed at the old end, in which
+  case ``floor`` in the catalog says from where on it is complete;
+* ``{name}:expiry``, a sorted set: the ids with a time to live, by the millisecond of their end. Every write removes some
+  that ended from the log.
+
+A sequence number is the server's time in microseconds, or one more than the last if that is later. A server that lost
+its last writes (a crash, a restored backup, a failover) therefore does not give a number a second time. ``seq`` in the
+catalog is the last one, ``digest`` the sum of `digest_of` over all numbers in ``changes``: a replica with another digest
+did not see what the server has, or the log lost a key, and is loaded again. ``log`` is the generation for which the log
+was begun, ``registered`` is set when the log has every document that was there before it. ``written`` is what the server
+had counted of all changes after the last of these scripts, and ``touched`` differs each time a script found that others
+had changed anything since: until then no document can have been deleted past the log, other than by expiry or eviction.
+
+Scripts begin with a line of flags: ``no-writes`` ones also run on a server that refuses writes, ``allow-oom`` ones, which
+free memory, on a full one. All take as KEYS the catalog, changes, deletions, expiry, and then documents; as the first ARGV
+the generation, the lineage (``''`` in format 1) and the prefix of documents' keys. They answer ``STALE`` for an index that
+was dropped or created again. A document that belongs to somebody else is never changed.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "ADD_WORDS",
+    "BEGIN",
     "DELETE",
-    "FETCH",
+    "DIGESTS",
+    "DROP",
     "FORGET",
+    "LOOK",
     "REGISTER",
-    "SYNC",
+    "SEAL",
     "UPDATE_METADATA",
     "WRITE",
+    "WRITTEN",
+    "compact",
+    "digest_of",
 ]
 
-_CHECK = """
-if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then
-  return redis.error_reply('STALE the index was dropped or created anew')
+_FACTORS = (67_108_859, 67_108_837)
+DIGESTS = 1 << 52
+"""Digests are numbers below this, so that Lua adds them exactly."""
+
+
+def digest_of(sequence: int) -> int:
+    """What a sequence number adds to the digest; the function ``mix`` of the scripts."""
+    return (sequence % _FACTORS[0]) * (sequence % _FACTORS[1])
+
+
+def compact(script: str) -> str:
+    """A script without indentation and comments: it is sent with every call, and the server computes its digest."""
+    lines = (line.strip() for line in script.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("--"))
+
+
+BEGIN = """
+local call, try = redis.call, redis.pcall
+local state = call('HMGET', KEYS[1],
+  'generation', 'log', 'seq', 'digest', 'registered', 'floor', 'touched', 'written')
+if state[1] ~= ARGV[1] then return redis.error_reply('STALE the index was dropped or created anew') end
+local lineage, prefix = ARGV[2], ARGV[3]
+local begun = lineage == '' or state[2] == ARGV[1]
+"""
+
+LOOK = """
+local mark = lineage .. ':'
+local function look(key)
+  local found = try('HMGET', key, 'version', 'created')
+  if found.err then return 'foreign' end
+  local version, created = found[1], found[2]
+  if version and string.sub(version, 1, #mark) == mark then return 'own', version, created end
+  if version and string.find(version, '^%x*:[%w_-]+:') then return 'former' end
+  if not version and lineage == '' and created and call('HEXISTS', key, 'metadata') == 1 then
+    return 'own', '', created
+  end
+  if not version and call('EXISTS', key) == 0 then return 'absent' end
+  return 'foreign'
+end
+"""
+"""``look(key)``: 'own' with version and time of creation, 'former' for a record of an index that was dropped,
+'absent', or 'foreign'."""
+
+WRITTEN = """
+local function written()
+  local info = try('INFO', 'persistence')
+  if type(info) ~= 'string' then return nil, '' end
+  local _, count = string.find(info, 'rdb_changes_since_last_save:', 1, true)
+  local _, saved = string.find(info, 'rdb_last_save_time:', 1, true)
+  if not count or not saved then return nil, '' end
+  return tonumber(string.match(info, '^%d+', count + 1)), string.match(info, '^%d+', saved + 1)
+end
+"""
+"""``written()``: how many changes the server counted since it was saved last, whoever made them, and when that was."""
+
+_NUMBERS = f"""
+local time = call('TIME')
+local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(micros / 1000)
+local before, digest = tonumber(state[3] or '0'), tonumber(state[4] or '')
+local seq = before
+local writes, saved = written()
+local touched = not writes or state[8] ~= string.format('%.0f ', writes) .. saved
+local function whole(number) return string.format('%.0f', number) end
+local function advance()
+  seq = math.max(seq + 1, micros)
+  return seq
+end
+local function mix(s) return (s % {_FACTORS[0]}) * (s % {_FACTORS[1]}) end
+local function add(amount) if digest then digest = (digest + amount) % {DIGESTS} end end
+if not begun then
+  call('DEL', KEYS[2], KEYS[3], KEYS[4])
+  call('HDEL', KEYS[1], 'registered')
+  before, digest = advance(), 0
+  call('HSET', KEYS[1], 'log', ARGV[1], 'seq', whole(seq), 'floor', whole(seq), 'digest', '0')
 end
 """
 
 _LOG = """
-local log = #KEYS >= 4 and ARGV[2] == 'log'
-local function forget(id)
-  local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('ZREM', KEYS[4], id)
-  redis.call('ZADD', KEYS[3], seq, id)
+-- The number of an id, read by a command that writers may run anyway.
+local function number_of(id) return tonumber(call('ZADD', KEYS[2], 'XX', 'INCR', 0, id) or nil) end
+local function changed(id)
+  local old = number_of(id)
+  if old then add(-mix(old)) end
+  add(mix(advance()))
+  call('ZADD', KEYS[2], whole(seq), id)
+  call('ZREM', KEYS[3], id)
 end
-local function trim()
-  local deleted = redis.call('ZCARD', KEYS[3])
-  if deleted > 10000 and deleted > 2 * redis.call('ZCARD', KEYS[2]) then
-    local old = redis.call('ZRANGE', KEYS[3], 0, math.floor(deleted / 2), 'WITHSCORES')
-    redis.call('HSET', KEYS[1], 'floor', old[#old])
-    redis.call('ZREMRANGEBYRANK', KEYS[3], 0, math.floor(deleted / 2))
+local function gone(id)
+  local old = number_of(id)
+  call('ZREM', KEYS[4], id)
+  if not old then return end
+  add(-mix(old))
+  call('ZREM', KEYS[2], id)
+  call('ZADD', KEYS[3], whole(advance()), id)
+end
+local function expires(id, at) call('ZADD', KEYS[4], whole(at), id) end
+local function finish()
+  for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[4], '-inf', whole(now), 'LIMIT', 0, 100)) do
+    local left = call('PTTL', prefix .. id)
+    if left == -2 then gone(id) elseif left == -1 then call('ZREM', KEYS[4], id)
+    else expires(id, now + left + 1) end
   end
+  local deleted = call('ZCARD', KEYS[3])
+  if deleted > 10000 and deleted > 2 * call('ZCARD', KEYS[2]) then
+    local old = call('ZRANGE', KEYS[3], 0, math.floor(deleted / 2), 'WITHSCORES')
+    call('HSET', KEYS[1], 'floor', old[#old])
+    call('ZREMRANGEBYRANK', KEYS[3], 0, math.floor(deleted / 2))
+  end
+  if seq ~= before then call('HINCRBY', KEYS[1], 'seq', whole(seq - before)) end
+  if digest then call('HSET', KEYS[1], 'digest', whole(digest)) end
+  writes, saved = written()
+  -- The two fields that are set here are two changes more.
+  call('HSET', KEYS[1], 'touched', touched and whole(seq) or state[7] or '',
+    'written', writes and whole(writes + 2) .. ' ' .. saved or '')
 end
 """
 
-WRITE = (
-    _CHECK
+_CHANGE = WRITTEN + _NUMBERS + _LOG
+"""What changes the log: ``changed(id)``, ``gone(id)``, ``expires(id, at)``, and at the end ``finish()``."""
+
+_ANY = "#!lua\n"
+_ALLOW_OOM = "#!lua flags=allow-oom\n"
+
+WRITE = compact(
+    _ANY
+    + BEGIN
+    + LOOK
+    + _CHANGE
     + """
-local log, policy, stamp = ARGV[2] == 'log', ARGV[3], ARGV[4]
-local ttl, prefix = tonumber(ARGV[5]), tonumber(ARGV[6])
-local first = log and 5 or 2
-local count = #KEYS - first + 1
-local time = redis.call('TIME')
-local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local oldest = stamp == '' and micros or tonumber(stamp)
-local present = {}
-if policy ~= 'OVERWRITE' then
-  for i = first, #KEYS do
-    if redis.call('EXISTS', KEYS[i]) == 1 then present[#present + 1] = string.sub(KEYS[i], prefix + 1) end
-  end
-  if policy == 'FAIL' and #present > 0 then return {0, present} end
+local policy, stamp, ttl = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local first = 5
+local present, kinds, times = {}, {}, {}
+for i = first, #KEYS do
+  local kind, _, created = look(KEYS[i])
+  if kind == 'foreign' then return {'foreign', KEYS[i], call('TYPE', KEYS[i]).ok} end
+  kinds[i], times[i] = kind, created
+  if kind == 'own' then present[#present + 1] = string.sub(KEYS[i], #prefix + 1) end
 end
-local seq = ARGV[1] ~= '' and redis.call('HINCRBY', KEYS[1], 'seq', count) - count or 0
+if policy == 'FAIL' and #present > 0 then return {'ok', 0, present} end
+if policy == 'OVERWRITE' then present = {} end
+local oldest = stamp == '' and micros or tonumber(stamp)
 local written = 0
-for i = 0, count - 1 do
-  local key = KEYS[first + i]
-  local id = string.sub(key, prefix + 1)
-  local created = redis.call('HGET', key, 'created')
-  local skip = false
-  if policy == 'SKIP' then skip = redis.call('EXISTS', key) == 1 end
-  if not skip then
-    if created then redis.call('DEL', key) else created = string.format('%.0f', oldest + i) end
-    local fields, packed, at = {}, ARGV[7 + i], 1
+for i = first, #KEYS do
+  local key, kind = KEYS[i], kinds[i]
+  local id = string.sub(key, #prefix + 1)
+  if kind ~= 'own' or policy ~= 'SKIP' then
+    local created = times[i] or whole(oldest + i - first)
+    if kind ~= 'absent' then call('DEL', key) end
+    local fields, packed, at = {}, ARGV[7 + i - first], 1
     while at <= #packed do fields[#fields + 1], at = struct.unpack('>I4c0', packed, at) end
+    local ends = now + math.abs(ttl)
+    if ttl > 0 then
+      fields[#fields + 1] = 'expires'
+      fields[#fields + 1] = whole(ends)
+    end
+    call('HSET', key, 'created', created, unpack(fields))
     if ttl ~= 0 then
-      local ends = string.format('%.0f', math.floor(micros / 1000) + math.abs(ttl))
-      if ttl > 0 then
-        fields[#fields + 1] = 'expires'
-        fields[#fields + 1] = ends
+      local set = try('PEXPIREAT', key, whole(ends))
+      if type(set) == 'table' and set.err then
+        call('DEL', key)
+        gone(id)
+        finish()
+        return set
       end
-      redis.call('HSET', key, 'created', created, unpack(fields))
-      redis.call('PEXPIREAT', key, ends)
-      if log then redis.call('ZADD', KEYS[4], ends, id) end
+      expires(id, ends)
     else
-      redis.call('HSET', key, 'created', created, unpack(fields))
-      if log then redis.call('ZREM', KEYS[4], id) end
+      call('ZREM', KEYS[4], id)
     end
-    if log then
-      redis.call('ZADD', KEYS[2], seq + i + 1, id)
-      redis.call('ZREM', KEYS[3], id)
-    end
+    changed(id)
     written = written + 1
   end
 end
-return {written, present}
+finish()
+return {'ok', written, present}
 """
 )
-"""KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', policy, time of creation
-of the first document in microseconds ('': now; each next one is later by 1), ttl in ms (0: none; negative: it
-will be prolonged, so its end is noted on the key alone), length of the
-prefix of documents' keys in bytes, then for each document its fields and values in turn, each with its length
-before it in four bytes: one argument instead of twenty, which is what sending costs. Returns [written, ids that
-were there]."""
+"""ARGV: policy, time of creation of the first document in microseconds ('': now; each next one is later by 1), ttl in ms
+(0: none; negative: it will be extended, so its end is noted on the key alone), then for each document its fields and
+values in turn, each with its length before it in four bytes: one argument instead of twenty, which is what sending costs.
+Returns ['ok', written, ids that were there] or ['foreign', key, its type], and then nothing was written."""
 
-DELETE = (
-    _CHECK
-    + _LOG
+DELETE = compact(
+    _ALLOW_OOM
+    + BEGIN
+    + LOOK
+    + _CHANGE
     + """
-local first = log and 5 or 2
-local removed = 0
-for i = first, #KEYS do
-  local gone = redis.call('UNLINK', KEYS[i])
-  removed = removed + gone
-  if log then
-    local id = ARGV[i - first + 3]
-    if gone == 1 or redis.call('ZSCORE', KEYS[2], id) then forget(id) end
+local exact, removed = ARGV[4] == 'exact', 0
+local kinds, versions = {}, {}
+for i = 5, #KEYS do
+  kinds[i], versions[i] = look(KEYS[i])
+  if kinds[i] == 'foreign' and not exact then
+    return {'foreign', KEYS[i], call('TYPE', KEYS[i]).ok}
   end
 end
-if log then trim() elseif removed > 0 then redis.call('HINCRBY', KEYS[1], 'seq', 1) end
-return removed
+for i = 5, #KEYS do
+  local id = string.sub(KEYS[i], #prefix + 1)
+  if kinds[i] ~= 'own' then
+    gone(id)
+  elseif not exact or versions[i] == ARGV[i] then
+    removed = removed + call('UNLINK', KEYS[i])
+    gone(id)
+  end
+end
+finish()
+return {'ok', removed}
 """
 )
-"""KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', ids. Returns how
-many documents were there."""
+"""ARGV: 'exact' or '', then with 'exact' for each document the version it must have ('': none). Returns ['ok', removed] or
+['foreign', key, its type], and then nothing was removed; with 'exact' what is foreign is left alone."""
 
-FORGET = (
-    _CHECK
-    + _LOG
+FORGET = compact(
+    _ALLOW_OOM
+    + BEGIN
+    + LOOK
+    + _CHANGE
     + """
 for i = 4, #ARGV do
-  if redis.call('EXISTS', ARGV[3] .. ARGV[i]) == 0 and redis.call('ZSCORE', KEYS[2], ARGV[i]) then
-    forget(ARGV[i])
-  end
+  if look(prefix .. ARGV[i]) ~= 'own' then gone(ARGV[i]) end
 end
-trim()
+finish()
 return 1
 """
 )
-"""KEYS: catalogue, changes, deletions, expiry. ARGV: generation, 'log', prefix, ids. Logs as deleted those
-documents that are gone without a word: expired, evicted, deleted by hand."""
+"""ARGV: ids. Logs as deleted those documents that are gone without a word: evicted, deleted by hand, replaced."""
 
-UPDATE_METADATA = (
-    _CHECK
+UPDATE_METADATA = compact(
+    _ANY
+    + BEGIN
+    + LOOK
+    + _CHANGE
     + """
-local log = ARGV[2] == 'log'
-local key, id, expected = KEYS[#KEYS], ARGV[3], ARGV[4]
-local stored = redis.call('HGET', key, 'metadata')
-if not stored then return -1 end
-if stored ~= expected then return 0 end
-for _, field in ipairs(redis.call('HKEYS', key)) do
+local key = KEYS[5]
+local kind, version = look(key)
+if kind ~= 'own' then return -1 end
+if version ~= ARGV[4] then return 0 end
+if version == '' and call('HGET', key, 'metadata') ~= ARGV[5] then return 0 end
+for _, field in ipairs(call('HKEYS', key)) do
   if field == 'tags' or string.find(field, '^n%d+$') or string.find(field, '^f_')
     or string.find(field, '^words_') or string.find(field, '^stems_') or string.find(field, '^length_') then
-    redis.call('HDEL', key, field)
+    call('HDEL', key, field)
   end
 end
-redis.call('HSET', key, unpack(ARGV, 5))
-local seq = ARGV[1] ~= '' and redis.call('HINCRBY', KEYS[1], 'seq', 1)
-if log then redis.call('ZADD', KEYS[2], seq, id) end
+call('HSET', key, unpack(ARGV, 6))
+changed(string.sub(key, #prefix + 1))
+finish()
 return 1
 """
 )
-"""KEYS: catalogue, [changes, deletions, expiry,] document. ARGV: generation, 'log' or '', id, the metadata
-that was read, new fields and values. Returns 1, 0 if it changed meanwhile, -1 if it is gone."""
+"""ARGV: the version that was read ('': none), the metadata that was read, new fields and values. Returns 1, 0 if the
+document changed meanwhile, -1 if it is gone."""
 
-SYNC = (
-    _CHECK
-    + _LOG
+REGISTER = compact(
+    _ALLOW_OOM
+    + BEGIN
+    + LOOK
+    + _CHANGE
     + """
-local since, deleted_since, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
-local prefix, wanted = ARGV[6], tonumber(ARGV[7])
-local time = redis.call('TIME')
-local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, 1000)) do
-  local left = redis.call('PTTL', prefix .. id)
-  if left == -2 then
-    forget(id)
-  elseif left == -1 then
-    redis.call('ZREM', KEYS[4], id)
-  else
-    redis.call('ZADD', KEYS[4], string.format('%.0f', now + left + 1), id)
+for i = 4, #ARGV do
+  local key, id = prefix .. ARGV[i], ARGV[i]
+  if look(key) == 'own' and not number_of(id) then
+    changed(id)
+    local left = call('PTTL', key)
+    if left >= 0 then expires(id, now + left + 1) end
   end
 end
-local floor = redis.call('HGET', KEYS[1], 'floor')
-if floor and tonumber(deleted_since) < tonumber(floor) and tonumber(deleted_since) >= 0 then
-  return {'reload'}
-end
-local deleted = {}
-if tonumber(deleted_since) >= 0 then
-  deleted = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. deleted_since, '+inf')
-end
-local changed = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. since, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-local rows = {}
-for i = 1, #changed, 2 do
-  local key = prefix .. changed[i]
-  rows[#rows + 1] = {changed[i], changed[i + 1], redis.call('HMGET', key, unpack(ARGV, 8, 7 + wanted))}
-end
-return {'ok', redis.call('HGET', KEYS[1], 'seq'), now, deleted, rows}
+finish()
+return 1
 """
 )
-"""KEYS: catalogue, changes, deletions, expiry. ARGV: generation, 'log', since, deletions since (-1: none
-wanted), limit, prefix, number of fields, fields. Returns ['reload'] or ['ok', sequence, now in ms, deleted ids,
-[id, sequence, values] for each change]."""
+"""ARGV: ids of documents that are there already. Takes those into the log that it does not have."""
 
-FETCH = (
-    _CHECK
+SEAL = compact(
+    _ALLOW_OOM
+    + BEGIN
+    + _CHANGE
     + """
-local seq = redis.call('HGET', KEYS[1], 'seq')
-if ARGV[2] ~= '' and seq ~= ARGV[2] then return {0} end
-local prefix, wanted = ARGV[3], tonumber(ARGV[4])
-local rows = {}
-for i = 5 + wanted, #ARGV do
-  rows[#rows + 1] = redis.call('HMGET', prefix .. ARGV[i], unpack(ARGV, 5, 4 + wanted))
-end
-return {1, rows}
-"""
-)
-"""KEYS: catalogue. ARGV: generation, the sequence the caller knows ('': any), prefix, number of fields,
-fields, ids. Returns [0] if the index has moved on, else [1, values for each id]."""
-
-REGISTER = (
-    _CHECK
-    + """
-local count = 0
-for i = 3, #ARGV do
-  local key, id = ARGV[2] .. ARGV[i], ARGV[i]
-  if redis.call('TYPE', key).ok == 'hash' and redis.call('HEXISTS', key, 'metadata') == 1 then
-    redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'seq', 1), id)
-    local ends = redis.call('HGET', key, 'expires')
-    if ends then redis.call('ZADD', KEYS[4], ends, id) end
-    count = count + 1
+local last, total = '-inf', 0
+digest = 0
+while true do
+  local page = call('ZRANGEBYSCORE', KEYS[2], last, '+inf', 'WITHSCORES', 'LIMIT', 0, 5000)
+  for i = 2, #page, 2 do add(mix(tonumber(page[i]))) end
+  if #page < 10000 then
+    if #page > 0 then seq = math.max(seq, tonumber(page[#page])) end
+    break
   end
+  last = '(' .. page[#page]
 end
-return count
+call('HSET', KEYS[1], 'registered', '1')
+finish()
+return 1
 """
 )
-"""KEYS: catalogue, changes, deletions, expiry. ARGV: generation, prefix, ids of documents that are there
-already: log them as changes."""
+"""Computes the digest from the log as it is, and notes that the log is complete."""
 
-ADD_WORDS = (
-    _CHECK
-    + """
+DROP = """
+if redis.call('HEXISTS', KEYS[1], 'generation') == 0 then redis.call('DEL', KEYS[2], KEYS[3], KEYS[4]) end
+return 1
+"""
+"""No ARGV. Removes the log of an index that was dropped, unless it was created again: then its first write does."""
+
+ADD_WORDS = """
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then
+  return redis.error_reply('STALE the index was dropped or created anew')
+end
 local size = redis.call('ZCARD', KEYS[2])
 for i = 2, #ARGV do
   if redis.call('ZADD', KEYS[2], 'NX', size + 1, ARGV[i]) == 1 then size = size + 1 end
 end
 return size
 """
-)
-"""KEYS: catalogue, vocabulary. ARGV: generation, words. Adds words to the vocabulary, each with its number from 1 on;
+"""KEYS: catalog, vocabulary. ARGV: generation, words. Adds words to the vocabulary, each with its number from 1 on;
 none is ever removed. Returns how many there are."""
