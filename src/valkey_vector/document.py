@@ -20,6 +20,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.compilation import SlotKind
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
+from valkey_vector.plain import plain_text
 from valkey_vector.record import Metadata, Record
 from valkey_vector.schema import (
     MAIN_VECTOR,
@@ -178,8 +179,9 @@ def prepare_metadata(
     Raises:
         InvalidInputError: it cannot be stored exactly, or does not fit the schema.
     """
-    stored = metadata_codec.dump(metadata, owner)
-    return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
+    plain = metadata_codec.plain_metadata(metadata, owner)
+    stored = metadata_codec.encode(plain, owner)
+    return stored, indexed_items(plain), tuple(_declared(plain, schema, owner))
 
 
 def declared_texts(metadata: Metadata, schema: Schema) -> dict[str, str]:
@@ -323,13 +325,13 @@ def _prepare(
     check_record_size(size + sum(len(packed) for _, packed in vectors), owner)
     text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
     return Prepared(
-        id=record.id,
+        id=plain_text(record.id),
         content=content,
         metadata=stored,
         vector=vector,
         items=items,
         declared=declared,
-        parent=record.parent,
+        parent=None if record.parent is None else plain_text(record.parent),
         payload=record.payload,
         vectors=vectors,
         text=text,

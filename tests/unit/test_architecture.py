@@ -78,6 +78,8 @@ LAYERS = [
     {"embedded"},
     {
         "metadata",
+        "plain",
+        "nesting",
         "value_order",
         "waiting",
         "tokens",
