@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -13,7 +14,13 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.schema import Metric
 from valkey_vector.vectors import Float32Array
 
-__all__ = ["distances", "maximal_marginal_relevance", "relevance", "similarity"]
+__all__ = [
+    "distances",
+    "least_similarity",
+    "maximal_marginal_relevance",
+    "relevance",
+    "similarity",
+]
 
 
 def distances(matrix: Float32Array, vector: Float32Array, metric: Metric) -> NDArray[np.float64]:
@@ -76,6 +83,27 @@ def relevance(similarity: float, metric: Metric) -> float:
         case Metric.IP:
             share = 0.5 / (1.0 + math.log1p(abs(similarity)))
             return 1.0 - share if similarity >= 0 else share
+        case _:
+            assert_never(metric)
+
+
+def least_similarity(threshold: float, metric: Metric) -> float:
+    """The least similarity whose `relevance` reaches a threshold, to within rounding.
+
+    Args:
+        threshold: above 0, at most 1.
+        metric: of the vectors.
+    """
+    match metric:
+        case Metric.COSINE | Metric.L2:
+            return threshold
+        case Metric.IP:
+            share = min(threshold, 1.0 - threshold)
+            try:
+                size = math.expm1(0.5 / share - 1.0)
+            except (OverflowError, ZeroDivisionError):
+                size = sys.float_info.max  # beyond what any vectors have
+            return size if threshold >= 0.5 else -size
         case _:
             assert_never(metric)
 
