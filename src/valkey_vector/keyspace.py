@@ -9,11 +9,11 @@ after it stands as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
+from valkey_vector.batches import in_batches
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError, ServerError
 from valkey_vector.plain import plain_text
@@ -128,8 +128,8 @@ def succeeded(replies: Sequence[Any]) -> list[Any]:
     return list(replies)
 
 
-def in_parts(items: Iterable[_T], size: int = BATCH) -> Iterator[list[_T]]:
-    """The items in lists of at most `size`."""
-    rest = iter(items)
-    while part := list(islice(rest, size)):
-        yield part
+def in_parts(
+    items: Iterable[_T], size: int = BATCH, weigh: Callable[[_T], int] | None = None
+) -> Iterator[list[_T]]:
+    """The items in lists of at most `size`, and of about `REQUEST_BYTES` where an item's bytes are known."""
+    return in_batches(items, size, weigh)

@@ -79,6 +79,7 @@ LAYERS = [
     {
         "metadata",
         "plain",
+        "batches",
         "nesting",
         "value_order",
         "waiting",
