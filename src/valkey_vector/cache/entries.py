@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from valkey_vector.errors import InvalidInputError, ServerError
+from valkey_vector.plain import plain_text
 from valkey_vector.record import Metadata, Record, Vector
 
 __all__ = [
@@ -85,14 +86,14 @@ class CacheHit:
 
 
 def check_prompt(prompt: object) -> str:
-    """The prompt, if it is text.
+    """The prompt as plain text, if it is text.
 
     Raises:
         InvalidInputError: it is not.
     """
     if not isinstance(prompt, str):
         raise InvalidInputError(f"a prompt must be text, not a {type(prompt).__name__}")
-    return prompt
+    return plain_text(prompt)
 
 
 def check_metadata(metadata: Metadata | None) -> None:
@@ -142,7 +143,7 @@ def _shown(value: object) -> str:
 
 
 def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
-    """The scope of one call: the cache's own, with what the call says over it.
+    """The scope of one call in Python's own types: the cache's own, with what the call says over it.
 
     Raises:
         InvalidInputError: it is no dict of JSON values.
@@ -151,7 +152,8 @@ def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
         raise InvalidInputError(f"a scope must be a dict, not a {type(scope).__name__}")
     whole = {**default, **(scope or {})}
     _check_json(whole, "the scope", 0)
-    return whole
+    plain: dict[str, Any] = _plain_json(whole)
+    return plain
 
 
 def scope_id(scope: Scope) -> str:
@@ -263,6 +265,19 @@ def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
         seconds=seconds,
         tokens=tokens,
     )
+
+
+def _plain_json(value: Any) -> Any:
+    """A checked JSON value in Python's own types: an enumeration's member is the text it holds."""
+    match value:
+        case str():
+            return plain_text(value)
+        case dict():
+            return {plain_text(key): _plain_json(item) for key, item in value.items()}
+        case list():
+            return [_plain_json(item) for item in value]
+        case _:
+            return value
 
 
 def _digest(text: str) -> str:

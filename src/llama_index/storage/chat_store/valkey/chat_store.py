@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from llama_index.core.llms import ChatMessage
@@ -9,11 +10,13 @@ from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.storage.kvstore.valkey.kvstore import storable
-from valkey_vector import Connection, InvalidInputError
+from valkey_vector import Connection, InvalidInputError, ServerError
 from valkey_vector.asynchrony import twin
 from valkey_vector.sequences import Sequences
 
 __all__ = ["ValkeyChatStore"]
+
+_logger = logging.getLogger(__name__)
 
 
 class ValkeyChatStore(ServerComponent, BaseChatStore):
@@ -60,8 +63,11 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
         self._sequences.replace(key, [_stored(message) for message in messages])
 
     def get_messages(self, key: str) -> list[ChatMessage]:
-        """The messages of a conversation, in order; none if it is not there."""
-        return [_message(stored) for stored in self._sequences.read(key)]
+        """The messages of a conversation, in order; none if it is not there.
+
+        One that something else wrote is left out, with a warning in the log.
+        """
+        return _messages(key, self._sequences.read(key))
 
     def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
         """Add a message at the end, or in front of the one at a position."""
@@ -73,12 +79,21 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Remove a conversation; returns its messages, None if it was not there."""
         removed = self._sequences.remove(key)
-        return None if removed is None else [_message(stored) for stored in removed]
+        return None if removed is None else _messages(key, removed)
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove the message at a position, counted from the end if negative; returns it, None if there is none."""
+        """Remove the message at a position, counted from the end if negative; returns it, None if there is none.
+
+        Raises:
+            ServerError: what was there is no message; it is removed all the same.
+        """
         removed = self._sequences.pop(key, idx)
-        return None if removed is None else _message(removed)
+        if removed is None:
+            return None
+        try:
+            return ChatMessage.model_validate(removed)
+        except ValueError as error:
+            raise ServerError(f"{_owner(key, idx)} is not one: {error}") from error
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
         """Remove the last message; returns it, None if there is none."""
@@ -110,5 +125,15 @@ def _stored(message: ChatMessage) -> dict[str, Any]:
     return stored
 
 
-def _message(stored: dict[str, Any]) -> ChatMessage:
-    return ChatMessage.model_validate(stored)
+def _messages(key: str, stored: list[dict[str, Any]]) -> list[ChatMessage]:
+    messages: list[ChatMessage] = []
+    for position, item in enumerate(stored):
+        try:
+            messages.append(ChatMessage.model_validate(item))
+        except ValueError as error:
+            _logger.warning("%s is left out: %s", _owner(key, position), error)
+    return messages
+
+
+def _owner(key: str, position: int) -> str:
+    return f"message {position} of conversation {key!r}"

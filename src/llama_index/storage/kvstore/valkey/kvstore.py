@@ -74,8 +74,8 @@ class ValkeyKVStore(BaseKVStore):
         collection: str = DEFAULT_COLLECTION,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
-        """Store dicts, one round trip for each batch."""
-        pairs = ((key, storable(val, f"the value of {key!r}")) for key, val in kv_pairs)
+        """Store dicts, one round trip for each batch. All are checked before the first is stored."""
+        pairs = [(key, storable(val, f"the value of {key!r}")) for key, val in kv_pairs]
         self._collections.put_many(collection, pairs, batch_size=batch_size)
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
