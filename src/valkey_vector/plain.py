@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-__all__ = ["DEEPEST", "NotPlainError", "plain_moment", "plain_text", "plain_value"]
+__all__ = [
+    "DEEPEST",
+    "NotPlainError",
+    "check_moments",
+    "plain_moment",
+    "plain_text",
+    "plain_value",
+]
 
 DEEPEST = 32
 """Levels of lists and dicts in a value."""
@@ -70,6 +77,28 @@ def plain_moment(value: date) -> date:
             "", "a time with nanoseconds, which a datetime cannot hold", "value.floor('us')"
         )
     return moment
+
+
+def check_moments(value: Any, path: str = "") -> None:
+    """Refuse a value that holds what is no point in time, where all else may be turned into something JSON can hold.
+
+    Args:
+        value: anything; dicts, lists, tuples and sets are looked into.
+        path: where it is, for the error.
+
+    Raises:
+        NotPlainError: a date or datetime in it has no plain form.
+    """
+    rest = [(value, path, 0)]
+    while rest:
+        item, where, depth = rest.pop()
+        if isinstance(item, date):
+            _moment_at(item, where)
+        elif depth < DEEPEST and isinstance(item, Mapping):
+            named = ((f"{where}.{key}" if where else str(key), each) for key, each in item.items())
+            rest += [(each, name, depth + 1) for name, each in named]
+        elif depth < DEEPEST and isinstance(item, (list, tuple, set, frozenset)):
+            rest += [(each, f"{where}[]", depth + 1) for each in item]
 
 
 def plain_value(value: Any, path: str = "", depth: int = 0) -> Any:

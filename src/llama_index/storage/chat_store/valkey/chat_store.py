@@ -60,7 +60,9 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Make these messages the whole conversation."""
-        self._sequences.replace(key, [_stored(message) for message in messages])
+        self._sequences.replace(
+            key, [_stored(message, _owner(key, n)) for n, message in enumerate(messages)]
+        )
 
     def get_messages(self, key: str) -> list[ChatMessage]:
         """The messages of a conversation, in order; none if it is not there.
@@ -72,9 +74,9 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
     def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
         """Add a message at the end, or in front of the one at a position."""
         if idx is None:
-            self._sequences.append(key, [_stored(message)])
+            self._sequences.append(key, [_stored(message, f"a message for conversation {key!r}")])
         else:
-            self._sequences.insert(key, idx, _stored(message))
+            self._sequences.insert(key, idx, _stored(message, _owner(key, idx)))
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Remove a conversation; returns its messages, None if it was not there."""
@@ -118,10 +120,10 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
     adrop = twin(drop)
 
 
-def _stored(message: ChatMessage) -> dict[str, Any]:
+def _stored(message: ChatMessage, owner: str) -> dict[str, Any]:
     if not isinstance(message, ChatMessage):
         raise InvalidInputError(f"a ChatMessage is needed, not a {type(message).__name__}")
-    stored: dict[str, Any] = storable(message.model_dump(), "the message")
+    stored: dict[str, Any] = storable(message.model_dump(), owner)
     return stored
 
 
