@@ -44,6 +44,7 @@ from valkey_vector.errors import (
     QueryBatchError,
     RequestTimeoutError,
     ServerError,
+    UnreadableRecordError,
     UnsupportedFeatureError,
     ValkeyVectorError,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "TextOptions",
     "TextQuery",
     "TlsSettings",
+    "UnreadableRecordError",
     "UnsupportedFeatureError",
     "ValkeyVectorError",
     "VectorAttribute",

@@ -16,7 +16,7 @@ from typing import Any, assert_never
 from valkey_vector import metadata as metadata_codec
 from valkey_vector.catalog import VECTOR_PREFIX, CatalogEntry, declared_name, vector_name
 from valkey_vector.declared_fields import TAG_LIST_SEPARATOR
-from valkey_vector.errors import InvalidInputError, ServerError
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
 from valkey_vector.filters.compilation import SlotKind
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
@@ -249,14 +249,14 @@ def decode_record(
     """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there.
 
     Raises:
-        ServerError: something else wrote one of them; names the record.
+        UnreadableRecordError: something else wrote one of them; names the record.
     """
     if only is not None:
         fields = {name: value for name, value in fields.items() if name in only}
     try:
         return _decoded(id, fields)
     except ValueError as error:  # text that is not UTF-8, a vector of odd length
-        raise ServerError(f"record {id!r} cannot be read: {error}") from error
+        raise UnreadableRecordError(f"record {id!r} cannot be read: {error}") from error
 
 
 def _decoded(id: str, fields: Mapping[str, bytes]) -> Record:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from valkey_vector.errors import InvalidInputError, ServerError
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
 from valkey_vector.plain import NotPlainError, plain_value
 from valkey_vector.temporal import instant, parse_iso
 from valkey_vector.tokens import element_token, kind_token, value_token
@@ -123,16 +123,16 @@ def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
         owner: how an error names the record.
 
     Raises:
-        ServerError: it is something else.
+        UnreadableRecordError: it is something else.
     """
     try:
         text = data.decode("utf-8")
         decoder = _TAGGED_DECODER if '"$' in text else _DECODER
         loaded = decoder.decode(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ServerError(f"what is stored of {owner} cannot be read: {error}") from error
+        raise UnreadableRecordError(f"what is stored of {owner} cannot be read: {error}") from error
     if not isinstance(loaded, dict):
-        raise ServerError(
+        raise UnreadableRecordError(
             f"what is stored of {owner} cannot be read: a {type(loaded).__name__} instead of a JSON object"
         )
     return loaded
