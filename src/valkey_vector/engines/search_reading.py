@@ -35,6 +35,7 @@ from valkey_vector.filters.plan import (
     plan_fields,
     selects,
 )
+from valkey_vector.record_version import has_vector
 from valkey_vector.schema import Flat, Hnsw, Metric
 
 __all__ = ["SearchReading", "indexed_share"]
@@ -239,6 +240,7 @@ class SearchReading:
         dropped = 0
         for reply in replies:
             rows = list(commands.rows(reply, self.entry, near.field.metric))
+            rows = [row for row in rows if has_vector(row.version, vector_name(near.field.name))]
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_nearness), dropped
