@@ -59,7 +59,7 @@ LAYERS = [
     {"querying"},
     {"text_answering"},
     {"bulk", "metadata_update", "nearness", "windows", "aggregating"},
-    {"answering"},
+    {"sizes", "answering"},
     {"aggregation"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
