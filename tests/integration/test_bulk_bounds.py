@@ -69,7 +69,7 @@ def test_large_records_take_little_memory_however_many_make_a_batch(
     )
     assert ended.returncode == 0, ended.stderr
     own = 150 if listed else 0  # the list itself
-    assert int(ended.stdout) < own + 250
+    assert int(ended.stdout) < own + 150
 
 
 def test_a_list_of_large_records_is_checked_without_being_held_twice(index: Index) -> None:
