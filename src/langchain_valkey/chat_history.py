@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_valkey.closing import Closing
 from langchain_valkey.serialisation import dump_message, load_message
-from valkey_vector import Connection, ServerError
+from valkey_vector import Connection, InvalidInputError, ServerError
 from valkey_vector.arguments import check_k
 from valkey_vector.stores import MessageLog
 
@@ -95,11 +95,11 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
         Raises:
             InvalidInputError: one is no message or cannot be stored. Nothing was added.
         """
-        self._core.append([dump_message(message) for message in messages])
+        self._core.append(self._dumped(messages))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """`add_messages`, awaited."""
-        await self._core.aappend([dump_message(message) for message in messages])
+        await self._core.aappend(self._dumped(messages))
 
     def clear(self) -> None:
         """Remove the messages of this session, and of no other."""
@@ -108,6 +108,17 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
     async def aclear(self) -> None:
         """`clear`, awaited."""
         await self._core.aclear()
+
+    def _dumped(self, messages: Sequence[BaseMessage]) -> list[bytes]:
+        dumped: list[bytes] = []
+        for position, message in enumerate(messages):
+            try:
+                dumped.append(dump_message(message))
+            except InvalidInputError as error:
+                raise InvalidInputError(
+                    f"message {position} for session {self.session_id!r}: {error}"
+                ) from error
+        return dumped
 
     def _loaded(self, stored: Sequence[bytes]) -> list[BaseMessage]:
         """The messages that are ones: nothing is made of what something else wrote."""

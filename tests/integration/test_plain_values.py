@@ -7,12 +7,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from haystack import Document
 from langchain_core.messages import HumanMessage
+from llama_index.core.schema import TextNode
 
+from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
 from langchain_stores import TableEmbeddings, opened
 from langchain_valkey import ValkeyByteStore, ValkeyChatMessageHistory, ValkeyRecordManager
 from llama_index.storage.chat_store.valkey import ValkeyChatStore
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
+from llama_index.vector_stores.valkey import ValkeyVectorStore as LlamaStore
+from llamaindex_stores import only
 from subclasses import Kind, Level, Tenant, Text
 from valkey_vector import F, Index, InvalidInputError, Record, Schema, TagField
 from valkey_vector.cache import ExactCache, SemanticCache
@@ -158,6 +163,46 @@ def test_llamaindexes_stores_take_members_for_their_texts(server_url: str, index
     chats = ValkeyChatStore(server_url, namespace=index_name)
     assert chats.get_keys() == []
     chats.close()
+
+
+def test_llamaindexes_nodes_are_found_by_member_and_by_text(
+    server_url: str, index_name: str, engine_name: Any
+) -> None:
+    store = LlamaStore(server_url, index_name=index_name, engine=engine_name)
+    for id, kind in (("m", Kind.NEWS), ("t", "news"), ("b", "blog")):
+        store.add([TextNode(id_=id, text=id, embedding=[1.0, 0.0], metadata={"kind": kind})])
+    for asked in ("news", Kind.NEWS):
+        found = store.get_nodes(filters=only("kind", asked))
+        assert {node.node_id for node in found} == {"m", "t"}
+        assert {node.metadata["kind"] for node in found} == {"news"}
+    store.delete_nodes([Text("m")])
+    store.delete_nodes(filters=only("kind", Kind.NEWS))
+    assert [node.node_id for node in store.get_nodes()] == ["b"]
+    store.index.drop()
+    store.close()
+
+
+def test_haystacks_documents_are_found_by_member_and_by_text(
+    server_url: str, index_name: str
+) -> None:
+    store = ValkeyDocumentStore(url=server_url, index_name=index_name, embedding_dim=2)
+    store.write_documents(
+        [
+            Document(id=Text("m"), content="m", meta={"kind": Kind.NEWS}),
+            Document(id="t", content="t", meta={"kind": "news"}),
+            Document(id="b", content="b", meta={"kind": Kind.BLOG}),
+        ]
+    )
+    for asked in ("news", Kind.NEWS):
+        for operator, expected in (("==", {"m", "t"}), ("!=", {"b"})):
+            chosen = {"field": "meta.kind", "operator": operator, "value": asked}
+            assert {one.id for one in store.filter_documents(chosen)} == expected
+    with pytest.raises(Exception, match="'when'"):
+        store.write_documents([Document(id="x", content="x", meta={"when": pd.NaT})])
+    assert store.count_documents() == 3
+    store.delete_documents([Text("m"), "t", "b"])
+    assert store.count_documents() == 0
+    store.close()
 
 
 def test_what_is_no_point_in_time_is_refused_before_anything_is_written(index: Index) -> None:

@@ -158,7 +158,7 @@ def test_langchains_history_refuses_what_would_not_come_back(
 ) -> None:
     with ValkeyChatMessageHistory("s", namespace=index_name, url=server_url) as history:
         bad = HumanMessage("x", additional_kwargs={"when": pd.NaT})
-        with pytest.raises(InvalidInputError, match="HumanMessage"):
+        with pytest.raises(InvalidInputError, match="message 1 for session 's': a HumanMessage"):
             history.add_messages([AIMessage("good"), bad])
         assert history.messages == []
 
