@@ -24,25 +24,58 @@ _stemmer = EnglishStemmer()
 @cache
 def words_of(text: str) -> list[str]:
     """All words, stop words among them."""
+    for mark in "\u2120\u2122\U0001f16a\U0001f16b\U0001f16c":
+        text = text.replace(mark, f" {mark} ")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     words = [""]
     for character in folded:
         category = unicodedata.category(character)
-        if category == "Cf":
+        code = ord(character)
+        own_icon = 0xE000 <= code < 0xE080
+        new_emoji = category == "Cn" and 0x1F000 <= code < 0x1FC00
+        if category == "Cf" or ignorable(code):
             continue
-        if category == "So":
+        if category == "So" or new_emoji or (category == "Co" and not own_icon):
             words += [character, ""]
         elif (
-            category[0] in "ZPS" or category in ("Cc", "Cs") or 0xE000 <= ord(character) < 0xE080
+            category[0] in "ZPS"
+            or category in ("Cc", "Cs", "Me")
+            or own_icon
+            or code % 0x10000 in (0xFFFE, 0xFFFF)
+            or 0xFDD0 <= code <= 0xFDEF
+            or character in "\u115f\u1160\u3164\uffa0"
         ) and character != "_":
             words.append("")
         else:
             words[-1] += character
     return [
-        word[:100]
+        shortened(word[first_letter(word) :])
         for word in words
         if any(each != "_" and unicodedata.category(each)[0] != "M" for each in word)
     ]
+
+
+def first_letter(word: str) -> int:
+    """Where the marks end that a word begins with."""
+    return next(n for n, each in enumerate(word) if unicodedata.category(each)[0] != "M")
+
+
+def ignorable(code: int) -> bool:
+    """Whether it is one of Unicode's default ignorable code points that are marks, or not assigned."""
+    return (
+        code in (0x34F, 0x17B4, 0x17B5)
+        or 0x180B <= code <= 0x180F
+        or 0xFE00 <= code <= 0xFE0F
+        or 0xE0000 <= code <= 0xE0FFF
+    )
+
+
+def shortened(word: str) -> str:
+    """As much of a word as 100 characters and 120 bytes hold."""
+    word = word[:100]
+    while len(word.encode()) > 120:
+        word = word[:-1]
+    return word
 
 
 def kept(text: str) -> list[str]:

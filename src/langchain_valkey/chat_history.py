@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from langchain_core.chat_history import BaseChatMessageHistory
@@ -9,11 +10,13 @@ from langchain_core.messages import BaseMessage
 
 from langchain_valkey.closing import Closing
 from langchain_valkey.serialisation import dump_message, load_message
-from valkey_vector import Connection
+from valkey_vector import Connection, InvalidInputError, ServerError
 from valkey_vector.arguments import check_k
 from valkey_vector.stores import MessageLog
 
 __all__ = ["ValkeyChatMessageHistory"]
+
+_logger = logging.getLogger(__name__)
 
 
 class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
@@ -72,19 +75,19 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
 
     async def aget_messages(self) -> list[BaseMessage]:
         """`messages`, awaited."""
-        return _loaded(
+        return self._loaded(
             await self._core.aread()
             if self._window is None
             else await self._core.atail(self._window)
         )
 
     def get_messages(self, *, last: int | None = None) -> list[BaseMessage]:
-        """Messages, oldest first, in one round trip.
+        """Messages, oldest first, in one round trip. One that cannot be loaded is left out, with a warning in the log.
 
         Args:
             last: only so many, the newest; None for all, whatever the history's `window`.
         """
-        return _loaded(self._core.read() if last is None else self._core.tail(last))
+        return self._loaded(self._core.read() if last is None else self._core.tail(last))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages at the end, all or none, in one round trip.
@@ -92,11 +95,11 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
         Raises:
             InvalidInputError: one is no message or cannot be stored. Nothing was added.
         """
-        self._core.append([dump_message(message) for message in messages])
+        self._core.append(self._dumped(messages))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """`add_messages`, awaited."""
-        await self._core.aappend([dump_message(message) for message in messages])
+        await self._core.aappend(self._dumped(messages))
 
     def clear(self) -> None:
         """Remove the messages of this session, and of no other."""
@@ -106,6 +109,29 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
         """`clear`, awaited."""
         await self._core.aclear()
 
+    def _dumped(self, messages: Sequence[BaseMessage]) -> list[bytes]:
+        dumped: list[bytes] = []
+        for position, message in enumerate(messages):
+            try:
+                dumped.append(dump_message(message))
+            except InvalidInputError as error:
+                raise InvalidInputError(
+                    f"message {position} for session {self.session_id!r}: {error}"
+                ) from error
+        return dumped
 
-def _loaded(stored: Sequence[bytes]) -> list[BaseMessage]:
-    return [load_message(data) for data in stored]
+    def _loaded(self, stored: Sequence[bytes]) -> list[BaseMessage]:
+        """The messages that are ones: nothing is made of what something else wrote."""
+        messages: list[BaseMessage] = []
+        for position, data in enumerate(stored):
+            try:
+                messages.append(load_message(data))
+            except ServerError as error:
+                _logger.warning(
+                    "session %r: message %d of %d is left out: %s",
+                    self.session_id,
+                    position,
+                    len(stored),
+                    error.message,
+                )
+        return messages

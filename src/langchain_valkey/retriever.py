@@ -23,6 +23,7 @@ from valkey_vector import (
     Hit,
     HybridQuery,
     Index,
+    Metric,
     Query,
     ReciprocalRank,
     TextQuery,
@@ -32,6 +33,7 @@ from valkey_vector import (
 )
 from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.concurrency import offload
+from valkey_vector.ranking import least_similarity
 from valkey_vector.schema import MAIN_VECTOR
 
 __all__ = ["ValkeyRetriever"]
@@ -68,7 +70,8 @@ class ValkeyRetriever(BaseRetriever):
     filter: Any = None
     """Only documents that match: a dict or an expression, as for the store; None for all."""
     score_threshold: float | None = Field(default=None, ge=0, le=1)
-    """The least relevance, 0 to 1: COSINE the cosine, L2 1 / (1 + Euclidean distance), IP the inner product."""
+    """The least relevance, 0 to 1: COSINE the cosine, L2 1 / (1 + Euclidean distance), IP a function of the inner product
+    (`valkey_vector.ranking.relevance`) that is 0.5 at right angles and nears 0 and 1."""
     fetch_k: int = Field(default=20, ge=1)
     """For ``mmr``: among how many of the nearest is chosen."""
     lambda_mult: float = Field(default=0.5, ge=0, le=1)
@@ -238,8 +241,9 @@ class ValkeyRetriever(BaseRetriever):
             case "similarity":
                 return self._nearest(vector, None)
             case "similarity_score_threshold":
-                # Relevance is the similarity cut to 0 to 1, so everything has a relevance of at least 0.
-                return self._nearest(vector, self.score_threshold or None)
+                if not self.score_threshold:
+                    return self._nearest(vector, None)  # everything has a relevance of 0 or more
+                return self._nearest(vector, least_similarity(self.score_threshold, self._metric))
             case "text":
                 return TextQuery(query, k=self._count, filter=self.filter)
             case "hybrid":
@@ -253,6 +257,13 @@ class ValkeyRetriever(BaseRetriever):
                 )
             case _:
                 assert_never(self.search_type)
+
+    @property
+    def _metric(self) -> Metric:
+        """How the vectors that are compared are compared. May ask the server."""
+        schema = self.index.schema
+        named = (field.metric for field in schema.vectors if field.name == self.vector_field)
+        return next(named, schema.metric)
 
     def _nearest(self, vector: Sequence[float] | None, min_similarity: float | None) -> VectorQuery:
         return VectorQuery(

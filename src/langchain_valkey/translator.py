@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import ClassVar, assert_never
 
 from langchain_core.structured_query import (
@@ -17,6 +18,7 @@ from langchain_core.structured_query import (
 )
 
 from valkey_vector import F, FieldExpression, Filter, FilterError, all_of, any_of
+from valkey_vector.nesting import check_depth, unchained
 
 __all__ = ["ValkeyTranslator"]
 
@@ -43,7 +45,10 @@ class ValkeyTranslator(Visitor):
             FilterError: ``not`` has other than one condition, or a condition is none.
         """
         self._validate_func(operation.operator)
-        parts = [_accepted(argument, self) for argument in operation.arguments]
+        _check_operations(operation)
+        chained = partial(_chained, operation.operator)
+        arguments = unchained(operation.arguments, chained)
+        parts = [_accepted(argument, self) for argument in arguments]
         match operation.operator:
             case Operator.AND:
                 return all_of(parts)
@@ -100,6 +105,27 @@ class ValkeyTranslator(Visitor):
         if structured_query.filter is None:
             return structured_query.query, {}
         return structured_query.query, {"filter": _accepted(structured_query.filter, self)}
+
+
+def _chained(operator: Operator, argument: FilterDirective) -> list[FilterDirective] | None:
+    """The arguments of one that has the same operator; None if it is something else."""
+    if operator is Operator.NOT or not isinstance(argument, Operation):
+        return None
+    return argument.arguments if argument.operator is operator else None
+
+
+def _check_operations(operation: Operation) -> None:
+    """Refuse conditions that are nested too deep, before they are visited one in the other."""
+    level, depth = [operation], 0
+    while level:
+        check_depth(depth)
+        depth += 1
+        level = [
+            argument
+            for each in level
+            for argument in unchained(each.arguments, partial(_chained, each.operator))
+            if isinstance(argument, Operation)
+        ]
 
 
 def _accepted(directive: FilterDirective, visitor: ValkeyTranslator) -> Filter:

@@ -45,6 +45,7 @@ from valkey_vector.errors import (
     QueryBatchError,
     RequestTimeoutError,
     ServerError,
+    UnreadableRecordError,
     UnsupportedFeatureError,
     ValkeyVectorError,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "TextOptions",
     "TextQuery",
     "TlsSettings",
+    "UnreadableRecordError",
     "UnsupportedFeatureError",
     "ValkeyVectorError",
     "VectorAttribute",

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.dict_dialect import from_dict
+from valkey_vector.plain import plain_text
 from valkey_vector.tokens import is_unicode
 
 __all__ = ["FilterLike", "as_filter", "check_ids", "check_k", "check_limit"]
@@ -37,7 +38,7 @@ def check_k(value: int, name: str) -> int:
 
 
 def check_ids(ids: Sequence[str]) -> list[str]:
-    """The ids, if they are a list of non-empty texts.
+    """The ids as plain texts, if they are a list of non-empty texts.
 
     Raises:
         InvalidInputError: they are not; one text alone is not taken for a list of letters.
@@ -52,7 +53,7 @@ def check_ids(ids: Sequence[str]) -> list[str]:
             raise InvalidInputError(f"an id must be non-empty text, not {id!r}")
         if not is_unicode(id):
             raise InvalidInputError(f"the id {id!r} holds a lone surrogate")
-    return listed
+    return [plain_text(id) for id in listed]
 
 
 def check_limit(value: int, name: str) -> int:

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from queue import SimpleQueue
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from tqdm import tqdm
 
+from valkey_vector.batches import in_batches
 from valkey_vector.concurrency import writers
 from valkey_vector.document import Prepared, prepare
 from valkey_vector.engines.base import Engine, Row, WriteOutcome
@@ -23,14 +23,19 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 from valkey_vector.lifecycle import Lifecycle
+from valkey_vector.plain import plain_text
 from valkey_vector.record import Record, WritePolicy, WriteResult
 from valkey_vector.schema import MAIN_VECTOR
+from valkey_vector.sizes import estimated_size, prepared_size
 from valkey_vector.vectors import unpack_vector
 
 __all__ = ["BulkWriter"]
 
-_T = TypeVar("_T")
 _LARGEST_BATCH = 10_000
+
+_HELD_BYTES = 64 * 1024 * 1024
+"""Bytes of a list that stay encoded between the check of the whole list and the writing; the rest is encoded again."""
+
 _Pending: TypeAlias = dict[Future[WriteOutcome], list[Prepared]]
 
 
@@ -84,7 +89,8 @@ class BulkWriter:
         """Write them all, or raise with what is missing.
 
         A list is checked as a whole before anything is written. Of any other iterable no more than a few batches
-        are held at a time, so there a bad record is found when its turn comes.
+        are held at a time, so there a bad record is found when its turn comes. A batch has at most `batch_size` records and
+        about `valkey_vector.batches.REQUEST_BYTES`.
 
         Args:
             records: what to write.
@@ -102,29 +108,59 @@ class BulkWriter:
     def _write_sequence(self, records: Sequence[Record]) -> WriteResult:
         if not records:
             return WriteResult(written=0)
-        seen: set[str] = set()
-        batches = [
-            self._prepared(batch, seen) for batch in _sliced(iter(records), self._batch_size)
-        ]
-        if len(batches) == 1:
+        batches = self._checked(records)
+        if len(batches) == 1 and not isinstance(batches[0], range):
             outcome = self._send(batches[0], None, lane=0)
             if self._policy is WritePolicy.FAIL and outcome.present:
                 raise DuplicateIdError(outcome.present)
             _raise_refused(outcome)
             return WriteResult(written=outcome.written, skipped=self._skipped(outcome))
         if self._policy is WritePolicy.FAIL:
-            self._refuse_present([document.id for batch in batches for document in batch])
-        return self._write_batches(iter(batches), len(records), name_the_rest=True)
+            self._refuse_present([id for batch in batches for id in _ids(batch, records)])
+        rest = iter(batches)
+        prepared = (
+            self._prepared([records[n] for n in batch]) if isinstance(batch, range) else batch
+            for batch in rest
+        )
+        pending = (id for batch in rest for id in _ids(batch, records))
+        return self._write_batches(prepared, len(records), pending)
+
+    def _checked(self, records: Sequence[Record]) -> list[list[Prepared] | range]:
+        """Check a whole list: its batches, prepared as far as they fit into `_HELD_BYTES`, else by their positions."""
+        batches: list[list[Prepared] | range] = []
+        seen: set[str] = set()
+        held = 0
+        for batch in self._batches(records, seen):
+            held += sum(map(prepared_size, batch))
+            first = len(seen) - len(batch)
+            batches.append(batch if held <= _HELD_BYTES else range(first, len(seen)))
+        return batches
+
+    def _batches(self, records: Iterable[Record], seen: set[str]) -> Iterator[list[Prepared]]:
+        """The records in requests of bounded number and bytes, checked as they are taken."""
+        texts = 3 if self._schema.full_text is not None else 1
+        for part in in_batches(
+            records, self._batch_size, lambda record: estimated_size(record, texts)
+        ):
+            for batch in in_batches(
+                self._prepared(part, len(seen)), self._batch_size, prepared_size
+            ):
+                self._note_ids(batch, seen)
+                yield batch
 
     def _write_stream(self, records: Iterator[Record], total: int | None) -> WriteResult:
-        seen: set[str] = set()
-        batches = (self._prepared(batch, seen) for batch in _sliced(records, self._batch_size))
-        return self._write_batches(batches, total, name_the_rest=False)
+        return self._write_batches(self._batches(records, set()), total, ())
 
     def _write_batches(
-        self, batches: Iterator[list[Prepared]], total: int | None, *, name_the_rest: bool
+        self, batches: Iterator[list[Prepared]], total: int | None, unsent: Iterable[str]
     ) -> WriteResult:
-        """Send batches over several connections, each of which carries one at a time."""
+        """Send batches over several connections, each of which carries one at a time.
+
+        Args:
+            batches: to send; so many are prepared ahead as are under way.
+            total: how many records there are, for the progress bar.
+            unsent: the ids of what `batches` still holds when a failure has ended the sending, as far as known.
+        """
         lanes = self._lifecycle.connection.settings.write_connections
         free: SimpleQueue[int] = SimpleQueue()
         for lane in range(1, lanes + 1):
@@ -158,8 +194,7 @@ class BulkWriter:
             finally:
                 bar.update(self._collect(pending, tally, ALL_COMPLETED))
         if tally.failed:
-            rest = [item.id for batch in batches for item in batch] if name_the_rest else []
-            raise PartialWriteError(tally.written, tally.failed, rest)
+            raise PartialWriteError(tally.written, tally.failed, list(unsent))
         return WriteResult(written=tally.written, skipped=tuple(tally.skipped))
 
     def _collect(self, pending: _Pending, tally: _Tally, until: str) -> int:
@@ -207,17 +242,20 @@ class BulkWriter:
                     f"the index has {expected}"
                 )
 
-    def _prepared(self, batch: Sequence[Record], seen: set[str]) -> list[Prepared]:
-        prepared = prepare(batch, self._schema, len(seen))
+    def _prepared(self, batch: Sequence[Record], first: int = 0) -> list[Prepared]:
+        """Check records, the first of which has a position in the whole input, and encode them."""
+        prepared = prepare(batch, self._schema, first)
         if self._directed:
             _refuse_zero_vectors(prepared, self._directed)
         if self._schema.dimension is None:
             self._schema = replace(self._schema, dimension=_dimension(prepared))
-        for document in prepared:
+        return prepared
+
+    def _note_ids(self, batch: Iterable[Prepared], seen: set[str]) -> None:
+        for document in batch:
             if document.id in seen:
                 raise InvalidInputError(f"the id {document.id!r} occurs more than once in one call")
             seen.add(document.id)
-        return prepared
 
     def _refuse_present(self, ids: Sequence[str]) -> None:
         """Look before a write of several batches, so that normally nothing is written if it must fail."""
@@ -274,6 +312,8 @@ def _dimension(batch: Iterable[Prepared]) -> int | None:
     return next((len(item.vector) // 4 for item in batch if item.vector is not None), None)
 
 
-def _sliced(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
-    while batch := list(islice(items, size)):
-        yield batch
+def _ids(batch: list[Prepared] | range, records: Sequence[Record]) -> list[str]:
+    """The ids of a batch of a list that was checked."""
+    if isinstance(batch, range):
+        return [plain_text(records[n].id) for n in batch]
+    return [document.id for document in batch]

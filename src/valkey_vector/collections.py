@@ -7,6 +7,7 @@ and nothing but dropping a whole namespace looks through the keys of the server.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
@@ -15,17 +16,21 @@ from valkey_vector.arguments import check_k
 from valkey_vector.asynchrony import twin
 from valkey_vector.connected import Connected
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.errors import InvalidInputError
+from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.keyspace import Keyspace, check_texts, in_parts, succeeded
 from valkey_vector.metadata import dump, load
 
-__all__ = ["Collections", "JsonObject", "Namespaced", "bucket_of"]
+__all__ = ["Collections", "JsonObject", "Namespaced", "bucket_of", "readable"]
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """Text keys to what metadata can hold: None, booleans, numbers, texts, dates, and lists and dicts of them."""
 
 BUCKETS = 64
 """Hashes of a collection. Part of the layout: what was written with another number is not found."""
+
+_Encoded: TypeAlias = tuple[str, bytes]
+
+_log = logging.getLogger("valkey_vector.collections")
 
 _PAGE = 512
 """Entries of one hash that the server looks at in one step, so that no reply holds it up for long."""
@@ -74,7 +79,8 @@ class Collections(Namespaced):
         Raises:
             InvalidInputError: the key is no text, or the object would not come back as it is.
         """
-        self.connection.execute(*self._put(collection, [(key, value)]))
+        hash = self._hash(collection, key)
+        self.connection.execute(*_setting(hash, [_encoded(collection, key, value)]))
 
     def put_many(
         self, collection: str, items: Iterable[tuple[str, JsonObject]], *, batch_size: int = 500
@@ -89,27 +95,33 @@ class Collections(Namespaced):
             batch_size: how many in one request, from 1 on.
 
         Raises:
-            InvalidInputError: as for `put`.
+            InvalidInputError: as for `put`. Of a list nothing was stored.
         """
         check_k(batch_size, "batch_size")
-        for batch in in_parts(items, batch_size):
-            keys = check_texts([key for key, _ in batch], "key")
-            buckets: dict[bytes, list[tuple[str, JsonObject]]] = {}
-            for key, (_, value) in zip(keys, batch, strict=True):
-                buckets.setdefault(self._hash(collection, key), []).append((key, value))
-            commands = [self._put(collection, part) for part in buckets.values()]
+        encoded: Iterable[_Encoded] = (_encoded(collection, key, value) for key, value in items)
+        if isinstance(items, Sequence):
+            encoded = list(encoded)
+        for batch in in_parts(encoded, batch_size, lambda pair: len(pair[0]) + len(pair[1])):
+            buckets: dict[bytes, list[_Encoded]] = {}
+            for key, stored in batch:
+                buckets.setdefault(self._hash(collection, key), []).append((key, stored))
+            commands = [_setting(hash, part) for hash, part in buckets.items()]
             succeeded(self.connection.pipeline(commands))
 
     def get(self, collection: str, key: str) -> dict[str, Any] | None:
-        """The object under a key; None if there is none. One round trip."""
+        """The object under a key; None if there is none. One round trip.
+
+        Raises:
+            ServerError: something else wrote what is there.
+        """
         stored = self.connection.execute("HGET", self._hash(collection, key), key, retry=True)
-        return None if stored is None else load(stored)
+        return None if stored is None else load(stored, _owner(collection, key))
 
     def get_all(self, collection: str) -> dict[str, dict[str, Any]]:
         """Every object of a collection by its key, in no particular order.
 
         One round trip for a few ten thousand objects, more for more. What is written or removed meanwhile may be in it or
-        not.
+        not. An object that something else wrote is left out, with a warning in the log that names its key.
         """
         found: dict[str, dict[str, Any]] = {}
         cursors = {self._numbered(collection, number): b"0" for number in range(BUCKETS)}
@@ -120,7 +132,10 @@ class Collections(Namespaced):
             replies = succeeded(self.connection.pipeline(commands, retry=True))
             for key, (cursor, entries) in zip(list(cursors), replies, strict=True):
                 for name, stored in zip(entries[::2], entries[1::2], strict=True):
-                    found[name.decode()] = load(stored)
+                    key_of_it = name.decode(errors="replace")
+                    loaded = readable(stored, _owner(collection, key_of_it))
+                    if loaded is not None:
+                        found[key_of_it] = loaded
                 if cursor == b"0":
                     del cursors[key]
                 else:
@@ -137,16 +152,6 @@ class Collections(Namespaced):
     aget_all = twin(get_all)
     adelete = twin(delete)
 
-    def _put(self, collection: str, items: Sequence[tuple[str, JsonObject]]) -> list[Argument]:
-        """The command that stores objects of one bucket."""
-        command: list[Argument] = ["HSET", self._hash(collection, items[0][0])]
-        for key, value in items:
-            owner = f"the value of {key!r} in collection {collection!r}"
-            if not isinstance(value, Mapping):
-                raise InvalidInputError(f"{owner} is a {type(value).__name__}, not a dict")
-            command += [key, dump(value, owner)]
-        return command
-
     def _hash(self, collection: str, key: str) -> bytes:
         """The server's key of the hash that a key belongs to."""
         (checked,) = check_texts([key], "key")
@@ -155,6 +160,40 @@ class Collections(Namespaced):
     def _numbered(self, collection: str, number: int) -> bytes:
         (checked,) = check_texts([collection], "collection")
         return self._keyspace.key(f"{number}:{checked}")
+
+
+def readable(stored: bytes, owner: str) -> dict[str, Any] | None:
+    """The object that is stored; None, with a warning, if something else wrote it: its neighbors can be read all the same.
+
+    Args:
+        stored: by `dump`, normally.
+        owner: how the warning names it.
+    """
+    try:
+        return load(stored, owner)
+    except ServerError as error:
+        _log.warning("%s; it is left out", error.message)
+        return None
+
+
+def _encoded(collection: str, key: str, value: JsonObject) -> _Encoded:
+    (checked,) = check_texts([key], "key")
+    owner = _owner(collection, checked)
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{owner} is a {type(value).__name__}, not a dict")
+    return checked, dump(value, owner)
+
+
+def _owner(collection: str, key: str) -> str:
+    return f"the value of {key!r} in collection {collection!r}"
+
+
+def _setting(hash: bytes, items: Sequence[_Encoded]) -> list[Argument]:
+    """The command that stores objects of one bucket."""
+    command: list[Argument] = ["HSET", hash]
+    for key, stored in items:
+        command += [key, stored]
+    return command
 
 
 def bucket_of(name: str, buckets: int) -> int:

@@ -13,7 +13,7 @@ import contextvars
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -26,8 +26,12 @@ OFFLOAD_THREADS = 32
 WRITER_THREADS = 16
 
 
-class _Pool:
-    """A pool made on first use, and made anew in a forked child, which inherits no threads."""
+class _Pool(Executor):
+    """A pool made on first use, and made anew in a forked child, which inherits no threads.
+
+    When the main thread has ended, Python's own pools refuse work although other threads may go on for as long as they
+    like. Each call then gets a thread of its own, for which the interpreter waits as it does for all.
+    """
 
     def __init__(self, name: str, threads: int) -> None:
         self._name = name
@@ -41,14 +45,37 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
-    def get(self) -> ThreadPoolExecutor:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a function in one of the threads."""
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
-            return self._executor
+            executor = self._executor
+        try:
+            return executor.submit(fn, *args, **kwargs)
+        except RuntimeError as error:
+            if "shutdown" not in str(error):
+                raise
+        return self._in_own_thread(partial(fn, *args, **kwargs))
+
+    def _in_own_thread(self, call: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            future.set_running_or_notify_cancel()
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 - raised where the future is waited for
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=run, name=self._name, daemon=False).start()
+        return future
 
 
 _calls = _Pool("valkey-vector-call", OFFLOAD_THREADS)
+
 _writers = _Pool("valkey-vector-write", WRITER_THREADS)
 
 
@@ -79,13 +106,13 @@ async def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
             raise RuntimeError("the function raised StopIteration") from stop
 
     run = partial(contextvars.copy_context().run, call)
-    return await asyncio.get_running_loop().run_in_executor(_calls.get(), run)
+    return await asyncio.get_running_loop().run_in_executor(_calls, run)
 
 
-def writers() -> ThreadPoolExecutor:
+def writers() -> Executor:
     """The pool for the batches of bulk writes.
 
-    It is not the pool of :func:`offload`: a write that runs there waits for its batches here, and
-    in one pool enough such writes would wait for each other for ever.
+    It is not the pool of `offload`: a write that runs there waits for its batches here, and in one pool enough such
+    writes would wait for each other for ever.
     """
-    return _writers.get()
+    return _writers

@@ -16,10 +16,11 @@ from typing import Any, assert_never
 from valkey_vector import metadata as metadata_codec
 from valkey_vector.catalog import VECTOR_PREFIX, CatalogEntry, declared_name, vector_name
 from valkey_vector.declared_fields import TAG_LIST_SEPARATOR
-from valkey_vector.errors import InvalidInputError
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
 from valkey_vector.filters.compilation import SlotKind
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
+from valkey_vector.plain import plain_text
 from valkey_vector.record import Metadata, Record
 from valkey_vector.record_version import (
     CREATED,
@@ -207,8 +208,9 @@ def prepare_metadata(
     Raises:
         InvalidInputError: it cannot be stored exactly, or does not fit the schema.
     """
-    stored = metadata_codec.dump(metadata, owner)
-    return stored, indexed_items(metadata), tuple(_declared(metadata, schema, owner))
+    plain = metadata_codec.plain_metadata(metadata, owner)
+    stored = metadata_codec.encode(plain, owner)
+    return stored, indexed_items(plain), tuple(_declared(plain, schema, owner))
 
 
 def declared_texts(metadata: Metadata, schema: Schema) -> dict[str, str]:
@@ -244,9 +246,20 @@ def record_fields(
 def decode_record(
     id: str, fields: Mapping[str, bytes], only: Collection[str] | None = None
 ) -> Record:
-    """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there."""
+    """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there.
+
+    Raises:
+        UnreadableRecordError: something else wrote one of them; names the record.
+    """
     if only is not None:
         fields = {name: value for name, value in fields.items() if name in only}
+    try:
+        return _decoded(id, fields)
+    except ValueError as error:  # text that is not UTF-8, a vector of odd length
+        raise UnreadableRecordError(f"record {id!r} cannot be read: {error}") from error
+
+
+def _decoded(id: str, fields: Mapping[str, bytes]) -> Record:
     stored = fields.get(METADATA)
     vector: Float32Array | None = None
     if VECTOR in fields:
@@ -255,7 +268,7 @@ def decode_record(
         id=id,
         content=fields.get(CONTENT, b"").decode("utf-8"),
         vector=vector,
-        metadata=metadata_codec.load(stored) if stored else {},
+        metadata=metadata_codec.load(stored, f"record {id!r}") if stored else {},
         parent=fields[PARENT].decode("utf-8") if PARENT in fields else None,
         payload=fields.get(PAYLOAD),
         vectors={
@@ -352,13 +365,13 @@ def _prepare(
     check_record_size(size + sum(len(packed) for _, packed in vectors), owner)
     text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
     return Prepared(
-        id=record.id,
+        id=plain_text(record.id),
         content=content,
         metadata=stored,
         vector=vector,
         items=items,
         declared=declared,
-        parent=record.parent,
+        parent=None if record.parent is None else plain_text(record.parent),
         payload=record.payload,
         vectors=vectors,
         text=text,

@@ -17,7 +17,8 @@
         ├── ConnectionLostError (ConnectionError)
         ├── RequestTimeoutError (TimeoutError)
         ├── AuthenticationError
-        └── ForeignKeyError             a key of this index's prefix belongs to another program
+        ├── ForeignKeyError             a key of this index's prefix belongs to another program
+        └── UnreadableRecordError       what is stored was damaged, or written by something else
 
 Facts are attributes as well as text. No message holds a credential. All errors survive pickling,
 so they cross process pools unharmed.
@@ -42,6 +43,7 @@ __all__ = [
     "QueryBatchError",
     "RequestTimeoutError",
     "ServerError",
+    "UnreadableRecordError",
     "UnsupportedFeatureError",
     "ValkeyVectorError",
 ]
@@ -265,3 +267,7 @@ class ForeignKeyError(ServerError):
 
 class AuthenticationError(ServerError):
     """The server refused the credentials, or the user may not run the command."""
+
+
+class UnreadableRecordError(ServerError):
+    """What is stored was damaged, or written by something else. The message names it."""

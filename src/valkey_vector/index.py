@@ -19,6 +19,7 @@ from valkey_vector.index_reading import ReadableIndex
 from valkey_vector.index_text import TextSearchableIndex
 from valkey_vector.index_writing import WritableIndex
 from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
+from valkey_vector.plain import plain_text
 from valkey_vector.schema import Algorithm, Metric, Schema
 from valkey_vector.waiting import wait_until_indexed
 
@@ -98,7 +99,8 @@ class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex,
             full, engine, embedding_model, frozenset(name for name, told in asked.items() if told)
         )
         opened = connection if connection is not None else Connection.open(url)
-        index = cls(Lifecycle(opened, name, request), owns_connection=connection is None)
+        known = plain_text(name) if isinstance(name, str) else name
+        index = cls(Lifecycle(opened, known, request), owns_connection=connection is None)
         if must_exist and index._lifecycle.existing() is None:
             raise not_found(name)
         return index

@@ -9,13 +9,14 @@ after it stands as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
+from valkey_vector.batches import in_batches
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError, ServerError
+from valkey_vector.plain import plain_text
 from valkey_vector.tokens import escape, is_unicode
 
 __all__ = ["Keyspace", "check_texts", "in_parts", "lifetime", "succeeded"]
@@ -47,6 +48,7 @@ class Keyspace:
         name = self.namespace
         if not isinstance(name, str) or not name or not is_unicode(name):
             raise ConfigurationError(f"a namespace must be non-empty text, not {name!r}")
+        object.__setattr__(self, "namespace", plain_text(name))
 
     @property
     def prefix(self) -> bytes:
@@ -84,7 +86,7 @@ class Keyspace:
 
 
 def check_texts(names: Iterable[str], what: str) -> list[str]:
-    """The names, if they are a list of texts.
+    """The names as plain texts, if they are a list of texts.
 
     Raises:
         InvalidInputError: they are one text or something else, or one cannot be sent.
@@ -95,7 +97,7 @@ def check_texts(names: Iterable[str], what: str) -> list[str]:
     for name in listed:
         if not isinstance(name, str) or not is_unicode(name):
             raise InvalidInputError(f"a {what} must be text without lone surrogates, not {name!r}")
-    return listed
+    return [plain_text(name) for name in listed]
 
 
 def lifetime(ttl: float | None) -> int | None:
@@ -126,8 +128,8 @@ def succeeded(replies: Sequence[Any]) -> list[Any]:
     return list(replies)
 
 
-def in_parts(items: Iterable[_T], size: int = BATCH) -> Iterator[list[_T]]:
-    """The items in lists of at most `size`."""
-    rest = iter(items)
-    while part := list(islice(rest, size)):
-        yield part
+def in_parts(
+    items: Iterable[_T], size: int = BATCH, weigh: Callable[[_T], int] | None = None
+) -> Iterator[list[_T]]:
+    """The items in lists of at most `size`, and of about `REQUEST_BYTES` where an item's bytes are known."""
+    return in_batches(items, size, weigh)

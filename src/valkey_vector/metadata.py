@@ -15,11 +15,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from valkey_vector.errors import InvalidInputError
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.plain import NotPlainError, plain_value
 from valkey_vector.temporal import instant, parse_iso
 from valkey_vector.tokens import element_token, kind_token, value_token
 
-__all__ = ["MISSING", "IndexedItems", "dump", "indexed_items", "load", "lookup"]
+__all__ = [
+    "MISSING",
+    "IndexedItems",
+    "dump",
+    "encode",
+    "indexed_items",
+    "load",
+    "lookup",
+    "plain_metadata",
+]
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
 """What `lookup` gives where there is nothing."""
@@ -27,7 +37,6 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 _PLAIN = frozenset({str, bool, float, type(None)})
-_DEEPEST = 32
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
 
@@ -65,6 +74,23 @@ def lookup(metadata: Mapping[str, Any], path: str) -> Any:
     return MISSING
 
 
+def plain_metadata(metadata: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Metadata as Python's own types, which is what is stored, indexed and returned.
+
+    Args:
+        metadata: what a caller passed.
+        owner: how an error names the record (``record 'a'``).
+
+    Raises:
+        InvalidInputError: something in it would not come back as it is; names the path and the cure.
+    """
+    try:
+        plain: dict[str, Any] = plain_value(metadata)
+    except NotPlainError as error:
+        raise _unacceptable(owner, error.path, error.what, error.cure) from None
+    return plain
+
+
 def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
     """Metadata as JSON, UTF-8.
 
@@ -75,8 +101,12 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
     Raises:
         InvalidInputError: something would not come back as it is; names the path and the cure.
     """
-    storable = _storable(metadata, owner, "", 0)
-    text = _ENCODER.encode(storable)
+    return encode(plain_metadata(metadata, owner), owner)
+
+
+def encode(plain: dict[str, Any], owner: str) -> bytes:
+    """`dump` for what `plain_metadata` returned."""
+    text = _ENCODER.encode(_storable_dict(plain, owner, ""))
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -85,16 +115,31 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
         ) from None
 
 
-def load(data: bytes) -> dict[str, Any]:
-    """The metadata that `dump` stored."""
-    text = data.decode("utf-8")
-    decoder = _TAGGED_DECODER if '"$' in text else _DECODER
-    loaded: dict[str, Any] = decoder.decode(text)
+def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
+    """The metadata that `dump` stored.
+
+    Args:
+        data: what is stored.
+        owner: how an error names the record.
+
+    Raises:
+        UnreadableRecordError: it is something else.
+    """
+    try:
+        text = data.decode("utf-8")
+        decoder = _TAGGED_DECODER if '"$' in text else _DECODER
+        loaded = decoder.decode(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UnreadableRecordError(f"what is stored of {owner} cannot be read: {error}") from error
+    if not isinstance(loaded, dict):
+        raise UnreadableRecordError(
+            f"what is stored of {owner} cannot be read: a {type(loaded).__name__} instead of a JSON object"
+        )
     return loaded
 
 
 def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
-    """Tokens and numbers for the index, from metadata that `dump` accepted."""
+    """Tokens and numbers for the index, from metadata that `plain_metadata` returned."""
     tokens: list[str] = []
     numbers: dict[str, float] = {}
     instants: dict[str, int] = {}
@@ -159,49 +204,37 @@ def _as_float(value: float) -> float:
     return max(-largest, min(largest, number)) + 0.0
 
 
-def _storable(value: Any, owner: str, path: str, depth: int) -> Any:
-    """The value as JSON can hold it, checked."""
+def _storable(value: Any, owner: str, path: str) -> Any:
+    """A plain value as JSON can hold it."""
     match value:
-        case None | bool() | str():
+        case bool():
             return value
         case int():
             if abs(value) >= _LONGEST_INTEGER:
                 raise _unacceptable(owner, path, "an integer of over 1,000 digits", "a string")
-            return int(value)
-        case float():
-            return float(value)
+            return value
         case datetime():
             return {"$datetime": value.isoformat()}
         case date():
             return {"$date": value.isoformat()}
-    if depth >= _DEEPEST:
-        raise _unacceptable(owner, path, f"nested more than {_DEEPEST} deep", "a flatter shape")
-    if isinstance(value, list):
-        return [_storable(item, owner, f"{path}[]", depth + 1) for item in value]
-    if isinstance(value, Mapping) and (isinstance(value, dict) or depth == 0):
-        return _storable_dict(value, owner, path, depth)
-    cures: dict[type, str] = {
-        tuple: "a list",
-        set: "a list",
-        frozenset: "a list",
-        bytes: "base64 text",
-    }
-    name = type(value).__name__
-    cure = cures.get(type(value), "item.tolist()" if hasattr(value, "tolist") else "str(value)")
-    raise _unacceptable(owner, path, f"a {name}, which JSON cannot hold exactly", cure)
+        case list():
+            return [
+                item if type(item) in _PLAIN else _storable(item, owner, f"{path}[]")
+                for item in value
+            ]
+        case dict():
+            return _storable_dict(value, owner, path)
+        case _:
+            return value
 
 
-def _storable_dict(value: Mapping[Any, Any], owner: str, path: str, depth: int) -> dict[str, Any]:
+def _storable_dict(value: dict[str, Any], owner: str, path: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, item in value.items():
-        if not isinstance(key, str):
-            raise _unacceptable(
-                owner, f"{path}[{key!r}]", "under a key that is no string", "str keys"
-            )
         if type(item) in _PLAIN:
             result[key] = item
-            continue
-        result[key] = _storable(item, owner, f"{path}.{key}" if path else key, depth + 1)
+        else:
+            result[key] = _storable(item, owner, f"{path}.{key}" if path else key)
     if len(result) == 1 and _TAGGED.fullmatch(next(iter(result))):
         return {f"${key}": item for key, item in result.items()}
     return result
@@ -210,6 +243,8 @@ def _storable_dict(value: Mapping[Any, Any], owner: str, path: str, depth: int) 
 def _restore(value: dict[str, Any]) -> Any:
     if len(value) == 1:
         ((key, item),) = value.items()
+        if key in ("$date", "$datetime") and item == "NaT":
+            return None  # written by versions that took pandas.NaT for a point in time
         if key == "$date":
             return date.fromisoformat(item)
         if key == "$datetime":
@@ -224,4 +259,5 @@ _TAGGED_DECODER = json.JSONDecoder(object_hook=_restore)
 
 
 def _unacceptable(owner: str, path: str, what: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(f"metadata {path!r} of {owner} is {what}; store {cure} instead")
+    subject = f"metadata {path!r}" if path else "the metadata"
+    return InvalidInputError(f"{subject} of {owner} is {what}; store {cure} instead")

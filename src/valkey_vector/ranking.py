@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -13,7 +14,13 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.schema import Metric
 from valkey_vector.vectors import Float32Array
 
-__all__ = ["distances", "maximal_marginal_relevance", "relevance", "similarity"]
+__all__ = [
+    "distances",
+    "least_similarity",
+    "maximal_marginal_relevance",
+    "relevance",
+    "similarity",
+]
 
 
 def distances(matrix: Float32Array, vector: Float32Array, metric: Metric) -> NDArray[np.float64]:
@@ -65,12 +72,38 @@ def similarity(distance: float, metric: Metric) -> float:
 def relevance(similarity: float, metric: Metric) -> float:
     """A similarity mapped to 0 to 1, as thresholds are given.
 
-    COSINE keeps the cosine and makes negative ones 0. L2 is in range already. IP is read as a cosine, which it is
-    for unit vectors.
+    COSINE keeps the cosine and makes negative ones 0. L2 is in range already. IP, which is unbounded, becomes
+    ``1 - 0.5 / (1 + ln(1 + ip))`` for a product of 0 and more, and ``0.5 / (1 + ln(1 - ip))`` for one below: above 0, below
+    1, 0.5 for vectors at right angles, greater for the greater of any two products. Unit vectors lie between 0.295
+    and 0.705. The logarithm keeps products apart that a double can tell apart to ten digits, however large they are.
     """
     match metric:
-        case Metric.COSINE | Metric.IP | Metric.L2:
+        case Metric.COSINE | Metric.L2:
             return min(1.0, max(0.0, similarity))
+        case Metric.IP:
+            share = 0.5 / (1.0 + math.log1p(abs(similarity)))
+            return 1.0 - share if similarity >= 0 else share
+        case _:
+            assert_never(metric)
+
+
+def least_similarity(threshold: float, metric: Metric) -> float:
+    """The least similarity whose `relevance` reaches a threshold, to within rounding.
+
+    Args:
+        threshold: above 0, at most 1.
+        metric: of the vectors.
+    """
+    match metric:
+        case Metric.COSINE | Metric.L2:
+            return threshold
+        case Metric.IP:
+            share = min(threshold, 1.0 - threshold)
+            try:
+                size = math.expm1(0.5 / share - 1.0)
+            except (OverflowError, ZeroDivisionError):
+                size = sys.float_info.max  # beyond what any vectors have
+            return size if threshold >= 0.5 else -size
         case _:
             assert_never(metric)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from valkey_vector.asynchrony import twin
-from valkey_vector.collections import JsonObject, Namespaced, bucket_of
+from valkey_vector.collections import JsonObject, Namespaced, bucket_of, readable
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.keyspace import check_texts, succeeded
@@ -102,21 +102,26 @@ class Sequences(Namespaced):
         self._edit(_INSERT, name, _position(position), *_encoded(name, [item]))
 
     def read(self, name: str) -> list[dict[str, Any]]:
-        """The objects in order; none for a sequence that is not there."""
+        """The objects in order; none for a sequence that is not there.
+
+        One that something else wrote is left out, with a warning in the log that names its position.
+        """
         key = self._keys(name)[1]
-        return [
-            load(item) for item in self.connection.execute("LRANGE", key, "0", "-1", retry=True)
-        ]
+        return _readable(name, self.connection.execute("LRANGE", key, "0", "-1", retry=True))
 
     def pop(self, name: str, position: int = -1) -> dict[str, Any] | None:
-        """Take out the object at a position, which counts from the end if negative; None if there is none."""
+        """Take out the object at a position, which counts from the end if negative; None if there is none.
+
+        Raises:
+            ServerError: something else wrote what was there; it is taken out all the same.
+        """
         taken = self._edit(_POP, name, _position(position))
-        return None if taken is None else load(taken)
+        return None if taken is None else load(taken, _owner(name, position))
 
     def remove(self, name: str) -> list[dict[str, Any]] | None:
-        """Remove a sequence; returns what was in it, None if it was not there."""
+        """Remove a sequence; returns what was in it, as `read` does, None if it was not there."""
         there, items = self._edit(_REMOVE, name)
-        return [load(item) for item in items] if there else None
+        return _readable(name, items) if there else None
 
     def names(self) -> list[str]:
         """The sequences there are, the oldest first."""
@@ -157,6 +162,15 @@ def _encoded(name: str, items: Iterable[JsonObject]) -> list[bytes]:
             )
         encoded.append(dump(item, f"item {position} for sequence {name!r}"))
     return encoded
+
+
+def _readable(name: str, items: Iterable[bytes]) -> list[dict[str, Any]]:
+    loaded = [readable(item, _owner(name, n)) for n, item in enumerate(items)]
+    return [item for item in loaded if item is not None]
+
+
+def _owner(name: str, position: int) -> str:
+    return f"item {position} of sequence {name!r}"
 
 
 def _position(position: int) -> str:

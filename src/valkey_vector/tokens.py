@@ -34,6 +34,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from valkey_vector.plain import plain_text
 from valkey_vector.temporal import instant, is_temporal
 
 __all__ = [
@@ -73,6 +74,8 @@ _SPELT = re.compile("_([0-9a-f]{2})")
 
 def escape(text: str) -> str:
     """Text in the safe alphabet, injectively."""
+    # First of all: an enumeration's member equals its text, and would be remembered for it.
+    text = plain_text(text)
     return _escape_often(text) if len(text) <= _OFTEN else _escape(text)
 
 

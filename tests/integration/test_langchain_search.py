@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_stores import TableEmbeddings, opened
-from langchain_valkey import ValkeyVectorStore
+from langchain_valkey import ValkeyRetriever, ValkeyVectorStore
 from valkey_vector import F, FilterError, InvalidInputError
 
 COMPASS = {"query": [1.0, 0.0], "same": [2.0, 0.0], "across": [0.0, 1.0], "opposite": [-1.0, 0.0]}
@@ -64,13 +64,17 @@ def test_scores_are_similarities_and_higher_is_nearer(
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_relevance_is_the_similarity_kept_within_0_and_1(
+def test_relevance_is_a_function_of_the_similarity_within_0_and_1(
     server_url: str, index_name: str, metric: str
 ) -> None:
     with opened(TableEmbeddings(COMPASS), index_name, url=server_url, metric=metric) as store:
         store.add_texts(["opposite", "same", "across"])
         found = store.similarity_search_with_relevance_scores("query")
-    expected = [min(1.0, max(0.0, score)) for score in SCORES[metric]]
+    expected = {
+        "COSINE": [1.0, 0.0, 0.0],
+        "L2": SCORES["L2"],
+        "IP": [1 - 0.5 / (1 + math.log(3)), 0.5, 0.5 / (1 + math.log(2))],
+    }[metric]
     assert [score for _, score in found] == pytest.approx(expected, abs=1e-6)
 
 
@@ -86,6 +90,30 @@ def test_relevance_is_within_0_and_1_for_vectors_of_any_length(
             assert len(scores) == 60
             assert all(0.0 <= score <= 1.0 for score in scores)
             assert scores == sorted(scores, reverse=True)
+
+
+def test_inner_products_of_any_size_have_a_relevance_of_their_own(
+    server_url: str, index_name: str
+) -> None:
+    lengths = [sign * 1.7**n for n in range(30) for sign in (1, -1)]
+    table = {"query": [3.0, 0.0], **{f"t{n}": [length, 1.0] for n, length in enumerate(lengths)}}
+    with opened(TableEmbeddings(table), index_name, url=server_url, metric="IP") as store:
+        store.add_texts(list(table)[1:])
+        found = store.similarity_search_with_relevance_scores("query", k=60)
+        scores = [score for _, score in found]
+        assert len(set(scores)) == 60
+        assert scores == sorted(scores, reverse=True)
+        assert all(0.0 < score < 1.0 for score in scores)
+        for position in (3, 20, 45):
+            threshold = (scores[position - 1] + scores[position]) / 2
+            kept = store.similarity_search_with_relevance_scores(
+                "query", k=60, score_threshold=threshold
+            )
+            assert kept == found[:position]
+            retriever = ValkeyRetriever.from_store(
+                store, search_type="similarity_score_threshold", score_threshold=threshold, k=None
+            )
+            assert retriever.invoke("query") == [document for document, _ in found[:position]]
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1, 0])

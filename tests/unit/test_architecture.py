@@ -59,7 +59,7 @@ LAYERS = [
     {"querying"},
     {"text_answering"},
     {"bulk", "metadata_update", "nearness", "windows", "aggregating"},
-    {"answering"},
+    {"sizes", "answering"},
     {"aggregation"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
@@ -78,6 +78,9 @@ LAYERS = [
     {"embedded"},
     {
         "metadata",
+        "plain",
+        "batches",
+        "nesting",
         "value_order",
         "waiting",
         "tokens",

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from langchain_core.vectorstores.utils import maximal_marginal_relevance as of_langchain
 
 from valkey_vector import InvalidInputError, Metric
-from valkey_vector.ranking import distances, maximal_marginal_relevance, relevance, similarity
+from valkey_vector.ranking import (
+    distances,
+    least_similarity,
+    maximal_marginal_relevance,
+    relevance,
+    similarity,
+)
 from valkey_vector.vectors import Float32Array, check_vector, check_vectors, unpack_vector
 
 numbers = st.floats(-100, 100, width=32)
@@ -50,6 +56,28 @@ def test_the_nearer_is_never_the_less_similar_or_less_relevant(
     assert similarity(near, metric) >= similarity(far, metric)
     relevant = relevance(similarity(near, metric), metric)
     assert 1.0 >= relevant >= relevance(similarity(far, metric), metric) >= 0.0
+
+
+@given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300))
+def test_relevance_of_inner_products_is_strictly_monotone_within_0_and_1(
+    one: float, two: float
+) -> None:
+    low, high = sorted((one, two))
+    lower, higher = relevance(low, Metric.IP), relevance(high, Metric.IP)
+    assert 0.0 < lower <= higher < 1.0
+    if high - low > 1e-9 * max(abs(low), abs(high), 1e-3):
+        assert lower < higher
+
+
+@given(st.floats(0.001, 0.999), st.floats(-1e30, 1e30))
+def test_a_threshold_of_relevance_is_one_of_similarity(threshold: float, product: float) -> None:
+    least = least_similarity(threshold, Metric.IP)
+    assert relevance(least, Metric.IP) == pytest.approx(threshold, rel=1e-9)
+    if relevance(product, Metric.IP) > threshold * (1 + 1e-9):
+        assert product > least
+    if relevance(product, Metric.IP) < threshold * (1 - 1e-9):
+        assert product < least
+    assert least_similarity(threshold, Metric.COSINE) == threshold
 
 
 @given(

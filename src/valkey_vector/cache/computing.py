@@ -180,8 +180,8 @@ class _Wanted:
 
     @property
     def reachable(self) -> bool:
-        """Whether the server answered when it was last asked."""
-        return not self._seen.failed
+        """Whether the server can tell who makes it: it answered when it was last asked, and what is there can be read."""
+        return not self._seen.failed and not self._seen.unreadable
 
     def find(self) -> Flow[_Made | None]:
         """Look whether it is there."""

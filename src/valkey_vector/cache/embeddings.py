@@ -189,7 +189,7 @@ class EmbeddingsCache(Connected):
     def _keep(self, packed: Mapping[str, bytes]) -> None:
         ending = [] if self._milliseconds is None else ["PX", str(self._milliseconds)]
         try:
-            for part in in_parts(packed.items()):
+            for part in in_parts(packed.items(), weigh=lambda pair: len(pair[1])):
                 commands: list[list[Argument]] = [
                     ["SET", self._key(text), data, *ending] for text, data in part
                 ]

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
-from valkey_vector.errors import InvalidInputError, ServerError
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.plain import plain_text
 from valkey_vector.record import Metadata, Record, Vector
 
 __all__ = [
@@ -52,6 +53,8 @@ _VERSION = 1
 _BYTES, _JSON = b"b", b"j"
 _UNKNOWN = -1
 _DEEPEST = 100
+_MOST_SECONDS = 1e10
+"""More are no time that anything takes, and sums of them would not be finite."""
 _FOREIGN = "an entry of the cache was written by something else, or by a newer version"
 
 
@@ -85,14 +88,14 @@ class CacheHit:
 
 
 def check_prompt(prompt: object) -> str:
-    """The prompt, if it is text.
+    """The prompt as plain text, if it is text.
 
     Raises:
         InvalidInputError: it is not.
     """
     if not isinstance(prompt, str):
         raise InvalidInputError(f"a prompt must be text, not a {type(prompt).__name__}")
-    return prompt
+    return plain_text(prompt)
 
 
 def check_metadata(metadata: Metadata | None) -> None:
@@ -128,11 +131,13 @@ def _checked_seconds(seconds: object) -> float:
     try:
         if isinstance(seconds, Real) and not isinstance(seconds, bool):
             took = float(seconds)
-            if 0 <= took < math.inf:
+            if 0 <= took < _MOST_SECONDS:
                 return took
     except OverflowError:
         pass
-    raise InvalidInputError(f"seconds must be a finite number from 0 on, not {_shown(seconds)}")
+    raise InvalidInputError(
+        f"seconds must be a number from 0 to {_MOST_SECONDS:g}, not {_shown(seconds)}"
+    )
 
 
 def _shown(value: object) -> str:
@@ -142,7 +147,7 @@ def _shown(value: object) -> str:
 
 
 def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
-    """The scope of one call: the cache's own, with what the call says over it.
+    """The scope of one call in Python's own types: the cache's own, with what the call says over it.
 
     Raises:
         InvalidInputError: it is no dict of JSON values.
@@ -151,7 +156,8 @@ def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
         raise InvalidInputError(f"a scope must be a dict, not a {type(scope).__name__}")
     whole = {**default, **(scope or {})}
     _check_json(whole, "the scope", 0)
-    return whole
+    plain: dict[str, Any] = _plain_json(whole)
+    return plain
 
 
 def scope_id(scope: Scope) -> str:
@@ -209,17 +215,18 @@ def decoded(payload: bytes | None) -> tuple[Answer, float | None, int | None]:
     """The answer in a payload, how long it took to make, and how many tokens it cost.
 
     Raises:
-        ServerError: something else wrote it.
+        UnreadableRecordError: something else wrote it.
     """
     if payload is None or len(payload) < _HEADER.size or payload[0] != _VERSION:
-        raise ServerError(_FOREIGN)
+        raise UnreadableRecordError(_FOREIGN)
     _, kind, _, took, cost = _HEADER.unpack_from(payload)
     body = payload[_HEADER.size :]
     try:
         answer = body if kind == _BYTES else json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ServerError(_FOREIGN) from error
-    return answer, None if math.isnan(took) else took, None if cost == _UNKNOWN else cost
+        raise UnreadableRecordError(_FOREIGN) from error
+    known = 0 <= took < _MOST_SECONDS  # another number, or NaN, must not get into the counts
+    return answer, took if known else None, cost if cost >= 0 else None
 
 
 def lifetime(payload: bytes | None) -> int:
@@ -227,30 +234,30 @@ def lifetime(payload: bytes | None) -> int:
     if payload is None or len(payload) < _HEADER.size:
         return 0
     lease: int = _HEADER.unpack_from(payload)[2]
-    return lease
+    return lease if lease < _MOST_SECONDS * 1000 else 0
 
 
 def instant_of(stored: object) -> datetime:
     """When an entry was stored, from the seconds since 1970 written with it.
 
     Raises:
-        ServerError: something else wrote it.
+        UnreadableRecordError: something else wrote it.
     """
     try:
         return datetime.fromtimestamp(float(stored), UTC)  # type: ignore[arg-type]  # told by float()
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise ServerError(_FOREIGN) from error
+        raise UnreadableRecordError(_FOREIGN) from error
 
 
 def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
     """The hit that a record is.
 
     Raises:
-        ServerError: something else wrote it.
+        UnreadableRecordError: something else wrote it.
     """
     answer, seconds, tokens = decoded(record.payload)
-    if SCOPE not in record.metadata or STORED_AT not in record.metadata:
-        raise ServerError(_FOREIGN)
+    if not isinstance(record.metadata.get(SCOPE), dict) or STORED_AT not in record.metadata:
+        raise UnreadableRecordError(_FOREIGN)
     return CacheHit(
         id=record.id,
         prompt=record.content,
@@ -263,6 +270,19 @@ def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
         seconds=seconds,
         tokens=tokens,
     )
+
+
+def _plain_json(value: Any) -> Any:
+    """A checked JSON value in Python's own types: an enumeration's member is the text it holds."""
+    match value:
+        case str():
+            return plain_text(value)
+        case dict():
+            return {plain_text(key): _plain_json(item) for key, item in value.items()}
+        case list():
+            return [_plain_json(item) for item in value]
+        case _:
+            return value
 
 
 def _digest(text: str) -> str:

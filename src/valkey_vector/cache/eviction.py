@@ -53,10 +53,14 @@ local function take() at = at + 1 return ARGV[at] end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 for _ = 1, tonumber(take()) do
-  local name = take()
-  redis.call('HINCRBYFLOAT', stats, name, take())
+  local name, amount = take(), take()
+  -- A count that is no number any more, or would be none, begins anew: it must not keep entries from being stored.
+  if type(redis.pcall('HINCRBYFLOAT', stats, name, amount)) == 'table' then
+    redis.call('HDEL', stats, name)
+    redis.pcall('HINCRBYFLOAT', stats, name, amount)
+  end
 end
-local floor = tonumber(redis.call('HGET', stats, '_floor') or '0')
+local floor = tonumber(redis.call('HGET', stats, '_floor') or '0') or 0
 for _ = 1, tonumber(take()) do
   local id, score = take(), take()
   if redis.call('ZSCORE', uses, id) == score then

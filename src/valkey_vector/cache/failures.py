@@ -10,13 +10,14 @@ from valkey_vector.errors import ConfigurationError, ConnectionLostError, Reques
 __all__ = ["FailureCounter", "Failures", "OnError"]
 
 OnError: TypeAlias = Literal["raise", "miss"]
-Part: TypeAlias = Literal["server", "storing", "counting", "embedder"]
+Part: TypeAlias = Literal["server", "storing", "counting", "embedder", "entry"]
 
 _PARTS: dict[Part, str] = {
     "server": "the server",
     "storing": "storing answers",
     "counting": "counting hits",
     "embedder": "the embedder",
+    "entry": "reading an entry",
 }
 
 _log = logging.getLogger("valkey_vector.cache")

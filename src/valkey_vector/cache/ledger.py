@@ -211,7 +211,7 @@ class Ledger:
         self.flush()
         found = self._connection.execute("HMGET", self._stats_key, *COUNTS, retry=True)
         counts = {
-            name: float(value)
+            name: CacheStatistics.number(value)
             for name, value in zip(COUNTS, found, strict=True)
             if value is not None
         }

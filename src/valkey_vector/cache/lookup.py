@@ -12,7 +12,12 @@ from valkey_vector.cache.flow import Call, Embedding, Flow, ask
 from valkey_vector.cache.settings import Settings
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
-from valkey_vector.errors import ConfigurationError, ServerError
+from valkey_vector.errors import (
+    ConfigurationError,
+    QueryBatchError,
+    ServerError,
+    UnreadableRecordError,
+)
 from valkey_vector.record import Hit, Record, Vector
 from valkey_vector.vectors import check_vector
 
@@ -28,12 +33,14 @@ class Looked:
         lasts: milliseconds that the hit's use prolongs its life to; 0 if it does not.
         vector: its embedding, if it was made.
         failed: the server could not be asked.
+        unreadable: something else wrote the prompt's own entry, or the nearest one: an answer replaces it.
     """
 
     hit: CacheHit | None = None
     lasts: int = 0
     vector: Vector | None = None
     failed: bool = False
+    unreadable: bool = False
 
 
 class Lookups:
@@ -65,7 +72,9 @@ class Lookups:
         if rest:
             found = yield from self._similarly(list(rest), scope)
             looked = [
-                found[prompt] if prompt in rest else one
+                replace(found[prompt], unreadable=one.unreadable or found[prompt].unreadable)
+                if prompt in rest
+                else one
                 for prompt, one in zip(prompts, looked, strict=True)
             ]
         self._count(looked)
@@ -100,7 +109,14 @@ class Lookups:
         ids = [entry_id(prompt, scope) for prompt in prompts]
         try:
             records, refusal = yield from ask(lambda: self._storage.read(ids))
-            looked = [Looked() if record is None else _looked(record) for record in records]
+        except UnreadableRecordError as error:
+            if len(prompts) == 1:
+                return [self._unreadable(error)]
+            # One of them: it is found out which, so that the others are hits.
+            looked = []
+            for prompt in prompts:
+                looked += yield from self._exactly([prompt], scope)
+            return looked
         except ServerError as error:
             self._failures.note(error)
             return [Looked(failed=True)] * len(ids)
@@ -109,7 +125,7 @@ class Lookups:
             self._failures.works("counting")
         else:
             self._failures.note(refusal, "counting")
-        return looked
+        return [Looked() if record is None else self._readable(record) for record in records]
 
     def _similarly(
         self, prompts: Sequence[str], scope: Mapping[str, Any]
@@ -117,19 +133,33 @@ class Lookups:
         vectors = yield from self.embed(prompts)
         if vectors is None:
             return dict.fromkeys(prompts, Looked())
+        return (yield from self._compared(list(zip(prompts, vectors, strict=True)), scope))
+
+    def _compared(
+        self, embedded: Sequence[tuple[str, Vector]], scope: Mapping[str, Any]
+    ) -> Flow[dict[str, Looked]]:
+        """What is similar to each prompt, by its vector."""
+        vectors = [vector for _, vector in embedded]
+        decided: dict[str, Looked] = {}
         try:
             found = yield from ask(lambda: self._storage.similar(vectors, scope_id(scope), 1))
-            nearest = [self._near(hits) for hits in found]
+        except UnreadableRecordError as error:
+            ((prompt, vector),) = embedded
+            return {prompt: replace(self._unreadable(error), vector=vector)}
+        except (
+            QueryBatchError
+        ):  # of several prompts; each by itself shows which ones failed, and why
+            for one in embedded:
+                decided |= yield from self._compared([one], scope)
+            return decided
         except ServerError as error:
             self._failures.note(error)
-            return {
-                prompt: Looked(vector=vector, failed=True)
-                for prompt, vector in zip(prompts, vectors, strict=True)
-            }
-        decided: dict[str, Looked] = {}
-        for prompt, vector, near in zip(prompts, vectors, nearest, strict=True):
+            return {prompt: Looked(vector=vector, failed=True) for prompt, vector in embedded}
+        for (prompt, vector), hits in zip(embedded, found, strict=True):
+            near = self._near(hits)
             accepted = yield from self._accepted(prompt, near)
-            decided[prompt] = replace(near if accepted else Looked(), vector=vector)
+            kept = near if accepted else Looked(unreadable=near.unreadable)
+            decided[prompt] = replace(kept, vector=vector)
         return decided
 
     def _near(self, hits: Sequence[Hit]) -> Looked:
@@ -137,7 +167,22 @@ class Lookups:
         reach = self.threshold - self._settings.margin
         if not hits or not hits[0].similarity >= reach:
             return Looked()
-        return _looked(hits[0].record, hits[0].similarity)
+        return self._readable(hits[0].record, hits[0].similarity)
+
+    def _readable(self, record: Record, similarity: float | None = None) -> Looked:
+        """The hit that an entry is, an exact one without a similarity; none, and a failure, if something else wrote it."""
+        exact = similarity is None
+        try:
+            hit = hit_of(record, 1.0 if similarity is None else similarity, exact=exact)
+        except UnreadableRecordError as error:
+            return self._unreadable(error)
+        return Looked(hit=hit, lasts=lifetime(record.payload))
+
+    def _unreadable(self, error: UnreadableRecordError) -> Looked:
+        """A miss, which is noted; each is one of its own."""
+        self._failures.note(error, "entry")
+        self._failures.works("entry")
+        return Looked(unreadable=True)
 
     def _accepted(self, prompt: str, near: Looked) -> Flow[bool]:
         hit, verify = near.hit, self._settings.verify
@@ -160,9 +205,3 @@ class Lookups:
                 for name, amount in counts.items():
                     total[name] = total.get(name, 0.0) + amount
         self._storage.ledger.note(total, uses=uses)
-
-
-def _looked(record: Record, similarity: float | None = None) -> Looked:
-    exact = similarity is None
-    hit = hit_of(record, 1.0 if similarity is None else similarity, exact=exact)
-    return Looked(hit=hit, lasts=lifetime(record.payload))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -70,6 +71,15 @@ class CacheStatistics:
     def hit_rate(self) -> float:
         """Share of the prompts that were answered, 0 to 1; 0 where none was asked."""
         return self.hits / self.lookups if self.lookups else 0.0
+
+    @staticmethod
+    def number(stored: bytes) -> float:
+        """A count as the server has it; 0 for what is no finite number, which something else wrote."""
+        try:
+            value = float(stored)
+        except ValueError:
+            return 0.0
+        return value if math.isfinite(value) else 0.0
 
     @classmethod
     def of(cls, counts: Mapping[str, float]) -> CacheStatistics:

@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
 
 from valkey_vector.errors import FilterError
-from valkey_vector.tokens import is_unicode
+from valkey_vector.filters.operands import check_text, checked, plain_key
+from valkey_vector.nesting import DEEPEST
+from valkey_vector.plain import plain_text
 
 __all__ = [
     "ITEM_TYPES",
@@ -49,7 +51,7 @@ __all__ = [
     "Predicate",
     "Satisfies",
     "Source",
-    "plain_key",
+    "combined",
     "sources_of",
 ]
 
@@ -59,7 +61,8 @@ Source: TypeAlias = Literal["metadata", "id", "content", "parent"]
 ITEM_TYPES: tuple[type, ...] = (str, bool, int, float, date, list, dict)
 """What `Satisfies` can tell apart."""
 
-_DEEPEST = 100
+_MOST = 1_000_000
+"""Conditions of a filter. Only one that combines a filter with itself over and over has more."""
 
 
 class Operator(StrEnum):
@@ -90,7 +93,8 @@ class Field:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str):
             raise FilterError(f"a field's name must be text, not {type(self.path).__name__}")
-        _check_text(self.path)
+        check_text(self.path)
+        object.__setattr__(self, "path", plain_text(self.path))
 
 
 class _Expression:
@@ -99,13 +103,20 @@ class _Expression:
     __slots__ = ()
 
     def __and__(self, other: Filter) -> Filter:
-        return And((_expression(self), _expression(other)))
+        return combined(And, (_expression(self), other))
 
     def __or__(self, other: Filter) -> Filter:
-        return Or((_expression(self), _expression(other)))
+        return combined(Or, (_expression(self), other))
 
     def __invert__(self) -> Filter:
-        return Not(_expression(self))
+        return self.part if isinstance(self, Not) else Not(_expression(self))
+
+    # Filters never change, so a copy is the filter itself.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -132,7 +143,7 @@ class Equal(_Expression):
     value: Any
 
     def __post_init__(self) -> None:
-        _check_value(self.value, "==")
+        object.__setattr__(self, "value", checked(self.value, "=="))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +168,10 @@ class OneOf(_Expression):
     def __post_init__(self) -> None:
         plain: list[Any] = []
         others: list[Any] = []
-        for value in self.values:
-            _check_value(value, "in")
+        values = tuple(checked(value, "in") for value in self.values)
+        for value in values:
             (plain if isinstance(value, (str, int, float)) else others).append(value)
+        object.__setattr__(self, "values", values)
         keys = frozenset(plain_key(value) for value in plain if value == value)
         object.__setattr__(self, "plain", keys)
         object.__setattr__(self, "others", tuple(others))
@@ -179,8 +191,7 @@ class Compare(_Expression):
                 f"{self.operator.value} takes a number, text, boolean, date or datetime, "
                 f"not {type(self.value).__name__} (field {self.field.path!r})"
             )
-        if isinstance(self.value, str):
-            _check_text(self.value)
+        object.__setattr__(self, "value", checked(self.value, self.operator.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +202,7 @@ class Contains(_Expression):
     value: Any
 
     def __post_init__(self) -> None:
-        _check_value(self.value, "contains")
+        object.__setattr__(self, "value", checked(self.value, "contains"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +226,8 @@ class Like(_Expression):
     def __post_init__(self) -> None:
         if not isinstance(self.pattern, str):
             raise FilterError(f"a pattern must be text, not {type(self.pattern).__name__}")
-        _check_text(self.pattern)
+        check_text(self.pattern)
+        object.__setattr__(self, "pattern", plain_text(self.pattern))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,34 +250,95 @@ class Satisfies(_Expression):
             raise FilterError(f"satisfies takes types of metadata and a function, not {self.types}")
 
 
+class _Nested(_Expression):
+    """A filter made of others: knows how deep and how large it is, so that none of them is walked to find out."""
+
+    __slots__ = ("_depth", "_size")
+
+    _depth: int
+    _size: int
+
+    def _measure(self, parts: Iterable[Filter], *, flattened: bool = False) -> None:
+        """Check the parts, and note their depth and number.
+
+        Args:
+            parts: filters that this one is made of.
+            flattened: parts of the same kind become part of this one.
+        """
+        depth, size = 1, 1
+        for each in parts:
+            part = _expression(each)
+            if not isinstance(part, And | Or | Not):
+                depth = max(depth, 2)
+                size += 1
+                continue
+            inside = part._depth - 1 if flattened and type(part) is type(self) else part._depth
+            depth = max(depth, inside + 1)
+            size += part._size
+        if depth > DEEPEST:
+            raise FilterError(f"the filter is nested more than {DEEPEST} deep")
+        if size > _MOST:
+            raise FilterError(f"the filter has more than {_MOST:,} conditions")
+        object.__setattr__(self, "_depth", depth)
+        object.__setattr__(self, "_size", size)
+
+
+class _Combined(_Nested):
+    """What `And` and `Or` share: a chain is one filter with many parts, however long and however it was built.
+
+    ``a | b | c`` keeps its operands as they are, and makes one tuple of them when the parts are first needed: so a chain
+    of n operands takes time in proportion to n, and is two levels deep.
+    """
+
+    __slots__ = ("_operands",)
+
+    _operands: tuple[Filter, ...] | None
+    if TYPE_CHECKING:
+        parts: tuple[Filter, ...]
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            """The parts, which have no value yet in a chain that nobody looked into."""
+            if name != "parts":
+                raise AttributeError(name)
+            parts = tuple(_flat(self))
+            object.__setattr__(self, "parts", parts)
+            object.__setattr__(self, "_operands", None)
+            return parts
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_operands", None)
+        self._measure(self.parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.parts,)
+
+
 @dataclass(frozen=True, slots=True)
-class And(_Expression):
+class And(_Combined):
     """Every part matches. No parts match every record."""
 
     parts: tuple[Filter, ...]
 
-    def __post_init__(self) -> None:
-        _check_depth(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Or(_Expression):
+class Or(_Combined):
     """Some part matches. No parts match nothing."""
 
     parts: tuple[Filter, ...]
 
-    def __post_init__(self) -> None:
-        _check_depth(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Not(_Expression):
+class Not(_Nested):
     """The part does not match: the exact complement."""
 
     part: Filter
 
     def __post_init__(self) -> None:
-        _check_depth(self)
+        self._measure((self.part,))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.part,)
 
 
 Predicate: TypeAlias = Equal | OneOf | Compare | Contains | Exists | Like | Satisfies
@@ -288,51 +361,37 @@ def sources_of(filter: Filter) -> set[Source]:
             return {filter.field.source}
 
 
-def plain_key(value: str | float) -> tuple[bool, bool, str | float]:
-    """Equal for texts, numbers and booleans that filters take for equal: 1 and 1.0, but not 1 and True."""
-    return isinstance(value, str), isinstance(value, bool), value
+def combined(kind: type[And | Or], operands: Iterable[Filter]) -> Filter:
+    """The filter `kind` of the operands, where the parts of operands of the same kind are parts of its own.
+
+    Args:
+        kind: `And` or `Or`.
+        operands: any number of filters.
+
+    Raises:
+        FilterError: one is no filter, or together they are too deep or too many.
+    """
+    chain = object.__new__(kind)
+    listed = tuple(operands)
+    chain._measure(listed, flattened=True)
+    object.__setattr__(chain, "_operands", listed)
+    return chain
+
+
+def _flat(chain: _Combined) -> Iterator[Filter]:
+    """The parts of a chain in order. Without recursion: a chain may hold a chain, a hundred thousand times."""
+    rest: list[Any] = [chain]
+    while rest:
+        item = rest.pop()
+        if type(item) is not type(chain):
+            yield item
+        elif (operands := item._operands) is None:
+            yield from item.parts
+        else:
+            rest.extend(reversed(operands))
 
 
 def _expression(value: Any) -> Filter:
     if isinstance(value, _Expression):
         return value  # type: ignore[return-value]
     raise FilterError(f"a filter combines with filters only, not with {type(value).__name__}")
-
-
-def _check_text(text: str) -> None:
-    if not is_unicode(text):
-        raise FilterError(f"{text!r} holds a lone surrogate, which no stored text can hold")
-
-
-def _check_value(value: Any, operator: str) -> None:
-    if value is None:
-        raise FilterError(f"{operator} cannot take None: ask whether the item exists instead")
-    if isinstance(value, (list, dict)):
-        for item in value if isinstance(value, list) else value.values():
-            if item is not None:
-                _check_value(item, operator)
-        return
-    if not isinstance(value, (str, int, float, date)):
-        raise FilterError(
-            f"{operator} cannot take a {type(value).__name__}: metadata holds text, numbers, booleans, "
-            "dates, datetimes, and lists and dicts of them"
-        )
-    if isinstance(value, str):
-        _check_text(value)
-
-
-def _check_depth(node: Filter) -> None:
-    """Refuse a filter that would exhaust the stack of whoever walks it."""
-    depth = 0
-    level: list[Filter] = [node]
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
-            raise FilterError(f"the filter is nested more than {_DEEPEST} deep")
-        below: list[Filter] = []
-        for item in level:
-            if isinstance(item, (And, Or)):
-                below.extend(_expression(part) for part in item.parts)
-            elif isinstance(item, Not):
-                below.append(_expression(item.part))
-        level = below

@@ -21,6 +21,7 @@ from valkey_vector.filters.ast import (
     Operator,
     Or,
     Satisfies,
+    combined,
 )
 
 __all__ = ["F", "FieldExpression", "all_of", "any_of", "one_of"]
@@ -164,12 +165,12 @@ F = _Builder()
 
 def all_of(parts: Iterable[Filter]) -> Filter:
     """Every part matches; no parts match every record."""
-    return And(tuple(parts))
+    return combined(And, parts)
 
 
 def any_of(parts: Iterable[Filter]) -> Filter:
     """Some part matches; no parts match nothing."""
-    return Or(tuple(parts))
+    return combined(Or, parts)
 
 
 def one_of(field: Field, values: Iterable[Any]) -> Filter:

@@ -8,7 +8,7 @@ is not understood raises: no clause is ever skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from valkey_vector.errors import FilterError
@@ -27,6 +27,7 @@ from valkey_vector.filters.ast import (
     Or,
 )
 from valkey_vector.filters.builder import one_of
+from valkey_vector.nesting import check_depth, unchained
 
 __all__ = ["OPERATORS", "from_dict"]
 
@@ -54,9 +55,15 @@ def from_dict(clauses: Mapping[str, Any]) -> Filter:
     Raises:
         FilterError: an unknown operator, or an operand that it cannot take.
     """
+    return _all(clauses, 0)
+
+
+def _all(clauses: Any, depth: int) -> Filter:
+    """`from_dict` for a dict that lies in so many others."""
+    check_depth(depth)
     if not isinstance(clauses, Mapping):
         raise FilterError(f"a filter is a dict or an expression, not {type(clauses).__name__}")
-    parts = [_clause(key, operand) for key, operand in clauses.items()]
+    parts = [_clause(key, operand, depth) for key, operand in clauses.items()]
     match parts:
         case []:
             return Always()
@@ -66,16 +73,16 @@ def from_dict(clauses: Mapping[str, Any]) -> Filter:
             return And(tuple(parts))
 
 
-def _clause(key: Any, operand: Any) -> Filter:
+def _clause(key: Any, operand: Any, depth: int) -> Filter:
     if not isinstance(key, str):
         raise FilterError(f"a filter's keys must be text, not {type(key).__name__}")
     match key:
         case "$and":
-            return And(_alternatives(key, operand))
+            return And(tuple(_alternatives(key, operand, depth)))
         case "$or":
-            return Or(_alternatives(key, operand))
+            return Or(tuple(_alternatives(key, operand, depth)))
         case "$not":
-            return Not(from_dict(operand))
+            return Not(_all(operand, depth + 1))
     if key.startswith("$"):
         raise _unknown(key)
     field = Field(key)
@@ -85,18 +92,19 @@ def _clause(key: Any, operand: Any) -> Filter:
         raise FilterError(
             f"the filter on {key!r} names no operator; for an empty dict use {{'$eq': {{}}}}"
         )
-    parts = tuple(_operator(field, name, value) for name, value in operand.items())
+    parts = tuple(_operator(field, name, value, depth) for name, value in operand.items())
     return parts[0] if len(parts) == 1 else And(parts)
 
 
-def _operator(field: Field, name: Any, operand: Any) -> Filter:
+def _operator(field: Field, name: Any, operand: Any, depth: int) -> Filter:
     if not isinstance(name, str) or not name.startswith("$"):
         raise FilterError(
             f"{name!r} under {field.path!r} is no operator (they begin with $). For a nested item "
             f"write {field.path + '.' + str(name)!r}; for equality with a dict use $eq"
         )
     if name == "$not":
-        return Not(_clause(field.path, operand))
+        check_depth(depth + 1)
+        return Not(_clause(field.path, operand, depth + 1))
     return _predicate(field, name, operand)
 
 
@@ -132,10 +140,19 @@ def _predicate(field: Field, name: str, operand: Any) -> Filter:
             raise _unknown(name)
 
 
-def _alternatives(name: str, operand: Any) -> tuple[Filter, ...]:
+def _alternatives(name: str, operand: Any, depth: int) -> Iterator[Filter]:
+    def inner(clauses: Any) -> Sequence[Any] | None:
+        chained = isinstance(clauses, Mapping) and len(clauses) == 1 and name in clauses
+        return _branches(name, clauses[name]) if chained else None
+
+    for clauses in unchained(_branches(name, operand), inner):
+        yield _all(clauses, depth + 1)
+
+
+def _branches(name: str, operand: Any) -> Sequence[Any]:
     if not isinstance(operand, Sequence) or isinstance(operand, (str, bytes)) or not operand:
         raise FilterError(f"{name} takes a non-empty list of filters")
-    return tuple(from_dict(clauses) for clauses in operand)
+    return operand
 
 
 def _listed(field: Field, name: str, operand: Any) -> list[Any]:

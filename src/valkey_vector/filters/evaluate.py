@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
 from typing import Any, NamedTuple, assert_never
 
 from valkey_vector.filters.ast import (
@@ -25,12 +23,13 @@ from valkey_vector.filters.ast import (
     Operator,
     Or,
     Satisfies,
-    plain_key,
 )
+from valkey_vector.filters.operands import plain_key
+from valkey_vector.filters.patterns import like_pattern
 from valkey_vector.metadata import MISSING, lookup
 from valkey_vector.temporal import Temporal, instant, is_temporal, parse_iso
 
-__all__ = ["equal", "like_pattern", "matches"]
+__all__ = ["equal", "matches"]
 
 
 def matches(
@@ -90,9 +89,7 @@ def _matches(filter: Filter, record: _Record) -> bool:
             return item is not None and item is not MISSING
         case Like(field, pattern, ignore_case):
             item = _item(field, record)
-            return isinstance(item, str) and (
-                like_pattern(pattern, ignore_case).fullmatch(item) is not None
-            )
+            return isinstance(item, str) and like_pattern(pattern, ignore_case).matches(item)
         case Satisfies(field, types, test):
             item = _item(field, record)
             of_type = isinstance(item, types) and (bool in types or not isinstance(item, bool))
@@ -127,25 +124,6 @@ def equal(item: Any, value: Any) -> bool:
             )
         case _:
             return False
-
-
-@lru_cache(maxsize=256)
-def like_pattern(pattern: str, ignore_case: bool) -> re.Pattern[str]:
-    """The regular expression of a `Like` pattern; to be matched in full."""
-    parts: list[str] = []
-    literal = False
-    for character in pattern:
-        if literal or character not in "%_\\":
-            parts.append(re.escape(character))
-            literal = False
-        elif character == "\\":
-            literal = True
-        else:
-            parts.append(".*" if character == "%" else ".")
-    if literal:
-        parts.append(re.escape("\\"))
-    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-    return re.compile("".join(parts), flags)
 
 
 def _item(field: Field, record: _Record) -> Any:

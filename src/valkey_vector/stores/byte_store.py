@@ -51,7 +51,7 @@ class ByteStore(Connected):
         return values
 
     def mset(self, pairs: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> None:
-        """Store values, each atomically with its time to live. One round trip for each 1000.
+        """Store values, each atomically with its time to live. One round trip for each 1000, or 4 MiB.
 
         Raises:
             InvalidInputError: these are no pairs, a key is no text, or a value no bytes. Nothing was stored.
@@ -66,7 +66,7 @@ class ByteStore(Connected):
                 )
         ending = [] if self._milliseconds is None else ["PX", str(self._milliseconds)]
         refused: dict[str, Exception] = {}
-        for part in in_parts(listed):
+        for part in in_parts(listed, weigh=lambda pair: len(pair[0]) + _bytes_of(pair[1])):
             replies = self._connection.pipeline(
                 [["SET", self._keys.key(key), bytes(value), *ending] for key, value in part]
             )
@@ -111,6 +111,10 @@ class ByteStore(Connected):
     def _scan(self, prefix: str | None) -> Iterator[list[bytes]]:
         (checked,) = check_texts(["" if prefix is None else prefix], "prefix")
         return self._keys.scan(self._connection, checked)
+
+
+def _bytes_of(value: bytes) -> int:
+    return value.nbytes if isinstance(value, memoryview) else len(value)
 
 
 def _listed(pairs: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

@@ -1,13 +1,16 @@
 """Take texts apart: into words, and words into stems.
 
 A text is brought to Unicode's compatibility form (NFKC) without case, and cut at white space, control
-characters, punctuation and symbols. An emoji is a word of its own. Stop words are left out, and words are cut to
-`LONGEST_WORD` characters. What remains never holds a character with a meaning in a query language.
+characters, punctuation and symbols. An emoji is a word of its own, and so is an icon of a font's private characters. What
+only says how its neighbors look or join (variation selectors, joiners, soft hyphens) is left out. Stop words are left
+out, and words are cut to `LONGEST_WORD` characters and `MOST_BYTES` bytes. What remains never holds a character with a
+meaning in a query language.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -16,10 +19,16 @@ from typing import Any
 
 from valkey_vector.full_text import FullText
 
-__all__ = ["LONGEST_WORD", "Analyzer", "analyzer"]
+__all__ = ["LONGEST_WORD", "MOST_BYTES", "Analyzer", "analyzer"]
 
 LONGEST_WORD = 100
 """Characters. A longer word counts as equal to any other with the same beginning."""
+
+MOST_BYTES = 120
+"""Bytes in UTF-8; likewise. RediSearch (2.10) finds no word of more than 128."""
+
+_SURELY_SHORT = MOST_BYTES // 4
+"""Characters that have no more than `MOST_BYTES`, whichever they are."""
 
 _KEPT_STEMS = 200_000
 
@@ -29,6 +38,20 @@ _PRIVATE = range(0xE000, 0xE080)
 _SAFE = {
     code: _PRIVATE[code] for code in range(0x80) if not (chr(code).isalnum() or chr(code) == "_")
 }
+
+
+# These become letters under NFKC, which would stick to the word that they stand behind: Valkey™.
+_MARKS_OF_TRADE = re.compile("[\u2120\u2122\U0001f16a-\U0001f16c]")
+
+# Default ignorable code points that are neither format characters (Cf) nor white space: they have no look of their own.
+_INVISIBLE = frozenset({
+    0x034F, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000),
+})  # fmt: skip
+_FILLERS = frozenset({0x115F, 0x1160, 0x3164, 0xFFA0})
+"""Blanks of Hangul, which Unicode counts as letters."""
+
+_EMOJI = range(0x1F000, 0x1FC00)
+"""Where emoji are, also those that are newer than this Python."""
 
 
 class _Cuts(dict[int, str | None]):
@@ -43,17 +66,24 @@ class _Cuts(dict[int, str | None]):
         return kept
 
     def _kept(self, character: str, category: str) -> str | None:
-        if category == "Cf":  # joiners, marks of direction, soft hyphens: no part of the spelling
+        code = ord(character)
+        # Joiners, marks of direction, soft hyphens, variants of emoji: no part of the spelling.
+        if category == "Cf" or code in _INVISIBLE:
             return None
-        if category[0] == "Z" or category in ("Cc", "Cs") or ord(character) in _PRIVATE:
+        if category[0] == "Z" or category in ("Cc", "Cs") or code in _PRIVATE or _is_blank(code):
             return " "
         if self._punctuation is not None:
             return " " if character in self._punctuation else character
-        if category == "So":
+        if category in ("So", "Co") or (category == "Cn" and code in _EMOJI):
             return f" {character} "
-        if category[0] in "PS" and character != "_":
+        if (category[0] in "PS" and character != "_") or category == "Me":
             return " "
         return character
+
+
+def _is_blank(code: int) -> bool:
+    """Whether it is a filler, or one of the code points that never are characters."""
+    return code in _FILLERS or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code < 0xFDF0
 
 
 class Analyzer:
@@ -76,13 +106,17 @@ class Analyzer:
 
     def all_words(self, text: str) -> list[str]:
         """The words of a text in order, stop words among them."""
+        ascii_only = text.isascii()
+        if not ascii_only:
+            text = _MARKS_OF_TRADE.sub(r" \g<0> ", text)
         words = _folded(text).translate(self._cuts).split()
-        if not text.isascii() or "_" in text:
-            words = [word for word in words if word.isalnum() or not _is_marks(word)]
+        if not ascii_only or "_" in text:
+            spelt = [word if word.isalnum() else _without_stray_marks(word) for word in words]
+            words = [word for word in spelt if word]
         if self._own_punctuation:
             words = [word.translate(_SAFE) for word in words]
-        if max(map(len, words), default=0) > LONGEST_WORD:
-            words = [word[:LONGEST_WORD] for word in words]
+        if max(map(len, words), default=0) > _SURELY_SHORT:
+            words = [_shortened(word) for word in words]
         return words
 
     def words(self, text: str) -> list[str]:
@@ -105,7 +139,7 @@ class Analyzer:
         if stemmer is None:
             stemmer = self._own.stemmer = _stemmer(self._settings.language)
         # A stemmer may leave nothing, or (Turkish, Nepali) what is to be without case.
-        stem = _folded(stemmer.stemWord(word)).replace(" ", "") or word
+        stem = _shortened(_folded(stemmer.stemWord(word)).replace(" ", "") or word)
         if len(self._stems) >= _KEPT_STEMS:
             self._stems = {}
         self._stems[word] = stem
@@ -130,9 +164,24 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _is_marks(word: str) -> bool:
-    """Whether a word has nothing but marks that belong on a letter, such as an emoji's variant, and ``_``.
+def _without_stray_marks(word: str) -> str:
+    """The word without marks at its beginning, which belong on what was cut off there; nothing if it has no more than marks and ``_``.
 
     RediSearch (2.10) takes a lone ``_`` in a query for a mistake.
     """
-    return all(each == "_" or unicodedata.category(each)[0] == "M" for each in word)
+    start = 0
+    while start < len(word) and _is_mark(word[start]):
+        start += 1
+    own = word[start:]
+    return "" if all(each == "_" or _is_mark(each) for each in own) else own
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
+
+
+def _shortened(word: str) -> str:
+    """The word, or the beginning of one that is too long for a server."""
+    if len(word) <= _SURELY_SHORT:
+        return word
+    return word[:LONGEST_WORD].encode()[:MOST_BYTES].decode(errors="ignore")

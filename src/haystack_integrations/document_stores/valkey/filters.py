@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from haystack import Document
@@ -16,6 +17,7 @@ from haystack.errors import FilterError
 
 from valkey_vector import F, FieldExpression, Filter, all_of, any_of
 from valkey_vector import FilterError as CoreFilterError
+from valkey_vector.nesting import check_depth, unchained
 
 __all__ = ["metadata_key", "to_filter"]
 
@@ -33,7 +35,7 @@ def to_filter(filters: Mapping[str, Any] | None) -> Filter | None:
     if not filters:
         return None
     try:
-        return _condition(filters)
+        return _condition(filters, 0)
     except CoreFilterError as error:
         raise FilterError(str(error)) from error
 
@@ -43,20 +45,25 @@ def metadata_key(field: str) -> str:
     return field.removeprefix("meta.")
 
 
-def _condition(filters: Any) -> Filter:
+def _condition(filters: Any, depth: int) -> Filter:
+    """The filter for a dict that lies in so many others."""
+    check_depth(depth)
     if not isinstance(filters, Mapping):
         raise FilterError(f"a filter is a dict, not {type(filters).__name__}")
-    return _comparison(filters) if "field" in filters else _logic(filters)
+    return _comparison(filters) if "field" in filters else _logic(filters, depth)
 
 
-def _logic(filters: Mapping[str, Any]) -> Filter:
+def _logic(filters: Mapping[str, Any], depth: int) -> Filter:
     operator = _required(filters, "operator")
     conditions = _required(filters, "conditions")
     if operator not in _LOGIC:
         raise FilterError(f"unknown logical operator {operator!r}; known are {sorted(_LOGIC)}")
     if not isinstance(conditions, list):
         raise FilterError(f"conditions must be a list, not {type(conditions).__name__}")
-    parts = tuple(_condition(condition) for condition in conditions)
+    parts = [
+        _condition(condition, depth + 1)
+        for condition in unchained(conditions, partial(_chained, operator))
+    ]
     match operator:
         case "AND":
             return all_of(parts)
@@ -64,6 +71,15 @@ def _logic(filters: Mapping[str, Any]) -> Filter:
             return any_of(parts)
         case _:
             return ~all_of(parts)
+
+
+def _chained(operator: str, condition: Any) -> list[Any] | None:
+    """The conditions of a condition that has the same operator; None if it is something else."""
+    if not isinstance(condition, Mapping) or "field" in condition or operator == "NOT":
+        return None
+    inner = condition.get("conditions")
+    same = condition.get("operator") == operator and isinstance(inner, list)
+    return inner if same else None
 
 
 def _comparison(filters: Mapping[str, Any]) -> Filter:

@@ -24,6 +24,7 @@ from llama_index.core.vector_stores.types import (
 )
 
 from valkey_vector import F, FieldExpression, Filter, FilterError, all_of, any_of
+from valkey_vector.nesting import check_depth, unchained
 
 __all__ = ["SOURCE_KEYS", "to_filter"]
 
@@ -51,12 +52,15 @@ def to_filter(filters: MetadataFilters | None) -> Filter | None:
     Raises:
         FilterError: an operator or a condition is unknown, or a value is none that its operator can take.
     """
-    return None if filters is None or not filters.filters else _all(filters)
+    return None if filters is None or not filters.filters else _all(filters, 0)
 
 
-def _all(filters: MetadataFilters) -> Filter:
+def _all(filters: MetadataFilters, depth: int) -> Filter:
+    """The filter for filters that lie in so many others."""
+    check_depth(depth)
     parts = [
-        _all(part) if isinstance(part, MetadataFilters) else _one(part) for part in filters.filters
+        _all(part, depth + 1) if isinstance(part, MetadataFilters) else _one(part)
+        for part in unchained(filters.filters, partial(_chained, filters.condition))
     ]
     if not parts:
         return _EVERYTHING  # whatever the condition, as in the reference
@@ -70,6 +74,16 @@ def _all(filters: MetadataFilters) -> Filter:
         case unknown:
             known = ", ".join(FilterCondition)
             raise FilterError(f"unknown filter condition {unknown!r}; known are {known}")
+
+
+def _chained(
+    condition: FilterCondition | None, part: MetadataFilter | MetadataFilters
+) -> Sequence[MetadataFilter | MetadataFilters] | None:
+    """The filters of a part that has the same condition; None if it is something else."""
+    associative = condition is not FilterCondition.NOT
+    if associative and isinstance(part, MetadataFilters) and part.condition == condition:
+        return part.filters or None
+    return None
 
 
 def _one(filter: MetadataFilter) -> Filter:

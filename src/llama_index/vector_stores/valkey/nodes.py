@@ -32,6 +32,7 @@ from pydantic_core import to_jsonable_python
 
 from valkey_vector import InvalidInputError, Record
 from valkey_vector.metadata import dump, load
+from valkey_vector.plain import NotPlainError, check_moments
 
 __all__ = ["to_node", "to_record"]
 
@@ -61,9 +62,15 @@ def to_record(node: BaseNode) -> Record:
     if not isinstance(node, BaseNode):
         raise InvalidInputError(f"a node is needed, not a {type(node).__name__}")
     try:
+        check_moments(node.metadata)
+    except NotPlainError as error:
+        raise InvalidInputError(
+            f"metadata {error.path!r} of node {node.node_id!r} is {error.what}; store {error.cure} instead"
+        ) from None
+    try:
         metadata = _serialised(node.metadata)
         rest = node.model_dump(mode="json", exclude=_KEPT_APART)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(f"node {node.node_id!r} cannot be serialised: {error}") from error
     rest.pop("class_name", None)
     content, place = _take_text(node, rest)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from valkey_vector import ServerError
+from valkey_vector import ServerError, UnreadableRecordError
 from valkey_vector.cache import SemanticCache
 from valkey_vector.cache.entries import Answer
 
@@ -19,7 +19,7 @@ UNSTORABLE = (RecursionError, TypeError, ValueError)
 """What pydantic and the core raise for what cannot be written down."""
 
 _MALFORMED = (
-    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, UnreadableRecordError, ValueError,
 )  # fmt: skip
 
 _logger = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from llama_index.core.llms import ChatMessage
@@ -9,11 +10,13 @@ from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.storage.kvstore.valkey.kvstore import storable
-from valkey_vector import Connection, InvalidInputError
+from valkey_vector import Connection, InvalidInputError, ServerError
 from valkey_vector.asynchrony import twin
 from valkey_vector.sequences import Sequences
 
 __all__ = ["ValkeyChatStore"]
+
+_logger = logging.getLogger(__name__)
 
 
 class ValkeyChatStore(ServerComponent, BaseChatStore):
@@ -57,28 +60,42 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Make these messages the whole conversation."""
-        self._sequences.replace(key, [_stored(message) for message in messages])
+        self._sequences.replace(
+            key, [_stored(message, _owner(key, n)) for n, message in enumerate(messages)]
+        )
 
     def get_messages(self, key: str) -> list[ChatMessage]:
-        """The messages of a conversation, in order; none if it is not there."""
-        return [_message(stored) for stored in self._sequences.read(key)]
+        """The messages of a conversation, in order; none if it is not there.
+
+        One that something else wrote is left out, with a warning in the log.
+        """
+        return _messages(key, self._sequences.read(key))
 
     def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
         """Add a message at the end, or in front of the one at a position."""
         if idx is None:
-            self._sequences.append(key, [_stored(message)])
+            self._sequences.append(key, [_stored(message, f"a message for conversation {key!r}")])
         else:
-            self._sequences.insert(key, idx, _stored(message))
+            self._sequences.insert(key, idx, _stored(message, _owner(key, idx)))
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Remove a conversation; returns its messages, None if it was not there."""
         removed = self._sequences.remove(key)
-        return None if removed is None else [_message(stored) for stored in removed]
+        return None if removed is None else _messages(key, removed)
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove the message at a position, counted from the end if negative; returns it, None if there is none."""
+        """Remove the message at a position, counted from the end if negative; returns it, None if there is none.
+
+        Raises:
+            ServerError: what was there is no message; it is removed all the same.
+        """
         removed = self._sequences.pop(key, idx)
-        return None if removed is None else _message(removed)
+        if removed is None:
+            return None
+        try:
+            return ChatMessage.model_validate(removed)
+        except ValueError as error:
+            raise ServerError(f"{_owner(key, idx)} is not one: {error}") from error
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
         """Remove the last message; returns it, None if there is none."""
@@ -103,12 +120,22 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
     adrop = twin(drop)
 
 
-def _stored(message: ChatMessage) -> dict[str, Any]:
+def _stored(message: ChatMessage, owner: str) -> dict[str, Any]:
     if not isinstance(message, ChatMessage):
         raise InvalidInputError(f"a ChatMessage is needed, not a {type(message).__name__}")
-    stored: dict[str, Any] = storable(message.model_dump(), "the message")
+    stored: dict[str, Any] = storable(message.model_dump(), owner)
     return stored
 
 
-def _message(stored: dict[str, Any]) -> ChatMessage:
-    return ChatMessage.model_validate(stored)
+def _messages(key: str, stored: list[dict[str, Any]]) -> list[ChatMessage]:
+    messages: list[ChatMessage] = []
+    for position, item in enumerate(stored):
+        try:
+            messages.append(ChatMessage.model_validate(item))
+        except ValueError as error:
+            _logger.warning("%s is left out: %s", _owner(key, position), error)
+    return messages
+
+
+def _owner(key: str, position: int) -> str:
+    return f"message {position} of conversation {key!r}"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
+from llama_index.core.constants import DATA_KEY
+from llama_index.core.schema import BaseNode
 from llama_index.core.storage.docstore.keyval_docstore import KVDocumentStore
+from llama_index.core.storage.docstore.utils import json_to_doc
 
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from llama_index.storage.kvstore.valkey.kvstore import DEFAULT_BATCH_SIZE
 from valkey_vector import Connection
 
 __all__ = ["ValkeyDocumentStore"]
+
+_logger = logging.getLogger(__name__)
 
 
 class ValkeyDocumentStore(KVDocumentStore):
@@ -36,3 +43,16 @@ class ValkeyDocumentStore(KVDocumentStore):
     ) -> None:
         store = ValkeyKVStore.chosen(kvstore, url=url, connection=connection)
         super().__init__(store, namespace=namespace, batch_size=batch_size)
+
+    @property
+    def docs(self) -> dict[str, BaseNode]:
+        """All documents by id. One that LlamaIndex cannot make of what is stored is left out, with a warning in the log."""
+        found: dict[str, BaseNode] = {}
+        for key, item in self._kvstore.get_all(collection=self._node_collection).items():
+            if isinstance(item.get(DATA_KEY), str):
+                continue  # the structure of an index: earlier versions stored them in the same place
+            try:
+                found[key] = json_to_doc(item)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                _logger.warning("document %r of %s is left out: %s", key, self._namespace, error)
+        return found

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from llama_index.core.storage.index_store.keyval_index_store import KVIndexStore
+from llama_index.core.constants import DATA_KEY
+from llama_index.core.data_structs.data_structs import IndexStruct
+from llama_index.core.storage.index_store.keyval_index_store import (
+    DEFAULT_COLLECTION_SUFFIX,
+    KVIndexStore,
+)
 
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from valkey_vector import Connection
+from valkey_vector.concurrency import offload
 
 __all__ = ["ValkeyIndexStore"]
 
+_SUFFIX = "/index_structs"
+"""Behind the namespace. LlamaIndex's default, ``/data``, is that of document stores, too."""
+
+_MOVED = "/index_structs_moved"
+
 
 class ValkeyIndexStore(KVIndexStore):
-    """The structures of indexes on Valkey.
+    """The structures of indexes on Valkey. A document store of the same namespace has keys of its own.
+
+    Structures that earlier versions stored among the documents of the namespace are copied at the first use.
 
     Args:
         kvstore: where to keep them; None makes one, of the next two arguments.
@@ -32,4 +45,53 @@ class ValkeyIndexStore(KVIndexStore):
         namespace: str | None = None,
     ) -> None:
         store = ValkeyKVStore.chosen(kvstore, url=url, connection=connection)
-        super().__init__(store, namespace=namespace)
+        super().__init__(store, namespace=namespace, collection_suffix=_SUFFIX)
+        self._moved = False
+
+    def delete_index_struct(self, key: str) -> None:
+        """Remove a structure."""
+        self._move()
+        super().delete_index_struct(key)
+
+    async def adelete_index_struct(self, key: str) -> None:
+        """`delete_index_struct`, awaited."""
+        await offload(self._move)
+        await super().adelete_index_struct(key)
+
+    def get_index_struct(self, struct_id: str | None = None) -> IndexStruct | None:
+        """The structure with an id, None if there is none; without an id the only one there is."""
+        self._move()
+        return super().get_index_struct(struct_id)
+
+    async def aget_index_struct(self, struct_id: str | None = None) -> IndexStruct | None:
+        """`get_index_struct`, awaited."""
+        await offload(self._move)
+        return await super().aget_index_struct(struct_id)
+
+    def index_structs(self) -> list[IndexStruct]:
+        """All structures of the namespace."""
+        self._move()
+        return super().index_structs()
+
+    async def async_index_structs(self) -> list[IndexStruct]:
+        """`index_structs`, awaited."""
+        await offload(self._move)
+        return await super().async_index_structs()
+
+    def _move(self) -> None:
+        """Copy what earlier versions stored among the documents, once for each namespace; one round trip if that is done."""
+        if self._moved:
+            return
+        store, done = self._kvstore, f"{self._namespace}{_MOVED}"
+        if store.get("done", collection=done) is None:
+            earlier = store.get_all(collection=f"{self._namespace}{DEFAULT_COLLECTION_SUFFIX}")
+            # What a structure holds is JSON in a text, what a document holds is a dict.
+            structs = {
+                key: item for key, item in earlier.items() if isinstance(item.get(DATA_KEY), str)
+            }
+            newer = store.get_all(collection=self._collection) if structs else {}
+            for key, item in structs.items():
+                if key not in newer:
+                    store.put(key, item, collection=self._collection)
+            store.put("done", {"copied": len(structs)}, collection=done)
+        self._moved = True

@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from valkey_vector import ConfigurationError, Connection, InvalidInputError
 from valkey_vector.asynchrony import twin
 from valkey_vector.collections import Collections
+from valkey_vector.plain import NotPlainError, check_moments
 
 __all__ = ["DEFAULT_BATCH_SIZE", "ValkeyKVStore", "storable"]
 
@@ -66,7 +67,9 @@ class ValkeyKVStore(BaseKVStore):
 
     def put(self, key: str, val: Mapping[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
         """Store a dict, in place of what was there."""
-        self._collections.put(collection, key, storable(val, f"the value of {key!r}"))
+        self._collections.put(
+            collection, key, storable(val, f"the value of {key!r} in {collection!r}")
+        )
 
     def put_all(
         self,
@@ -74,8 +77,10 @@ class ValkeyKVStore(BaseKVStore):
         collection: str = DEFAULT_COLLECTION,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
-        """Store dicts, one round trip for each batch."""
-        pairs = ((key, storable(val, f"the value of {key!r}")) for key, val in kv_pairs)
+        """Store dicts, one round trip for each batch. All are checked before the first is stored."""
+        pairs = [
+            (key, storable(val, f"the value of {key!r} in {collection!r}")) for key, val in kv_pairs
+        ]
         self._collections.put_many(collection, pairs, batch_size=batch_size)
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
@@ -119,8 +124,13 @@ def storable(value: Any, owner: str) -> Any:
         InvalidInputError: something in it cannot be serialised.
     """
     try:
+        check_moments(value)
         return _storable(value)
-    except ValueError as error:
+    except NotPlainError as error:
+        raise InvalidInputError(
+            f"metadata {error.path!r} of {owner} is {error.what}; store {error.cure} instead"
+        ) from None
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(f"{owner} cannot be serialised: {error}") from error
     except RecursionError:
         raise InvalidInputError(
