@@ -112,6 +112,7 @@ class BulkWriter:
             outcome = self._send(batches[0], self._server_time() if cluster else None, lane=0)
             if self._policy is WritePolicy.FAIL and outcome.present:
                 raise DuplicateIdError(outcome.present)
+            _raise_refused(outcome)
             return WriteResult(written=outcome.written, skipped=self._skipped(outcome))
         if self._policy is WritePolicy.FAIL:
             self._refuse_present([document.id for batch in batches for document in batch])
@@ -178,6 +179,7 @@ class BulkWriter:
                 tally.failed.update((document.id, error) for document in batch)
                 continue
             tally.written += outcome.written
+            tally.failed.update(outcome.failed)
             if self._policy is WritePolicy.FAIL and outcome.present:
                 duplicates = DuplicateIdError(outcome.present)
                 tally.failed.update((document.id, duplicates) for document in batch)
@@ -234,6 +236,23 @@ class BulkWriter:
         if self._progress is not None:
             return self._progress
         return sys.stderr.isatty() and (total is None or total > self._batch_size)
+
+
+def _raise_refused(outcome: WriteOutcome) -> None:
+    """Report the records of a single batch that the server refused.
+
+    Raises:
+        ServerError: it refused all for one reason; nothing was written.
+        PartialWriteError: it refused some; names them.
+    """
+    if not outcome.failed:
+        return
+    first = next(iter(outcome.failed.values()))
+    if not outcome.written and all(
+        each.message == first.message for each in outcome.failed.values()
+    ):
+        raise first
+    raise PartialWriteError(outcome.written, outcome.failed)
 
 
 def _is_number(value: object, kinds: type | tuple[type, ...]) -> bool:

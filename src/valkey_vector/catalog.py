@@ -1,11 +1,13 @@
 """The catalogue: each index's own record on the server, outside the prefix of any documents.
 
-One hash, ``{name}:index``, holds the format version, the engine, the schema, the generation (a
-random mark of this creation) and which numeric slot belongs to which metadata key. When an index is dropped without
-its documents, slots and layout stay, so that an index made anew over them reads them right. The braces keep all of an
-index's own keys in one cluster slot, and no index name can begin with a brace, so these keys
-lie under no index's prefix. Everything that decides something is a script, so that any number of processes
-may create an index or claim a slot at the same time.
+One hash, ``{name}:index``, holds the format version, the engine, the schema, the generation (a random mark of this
+creation), the lineage (a random mark of its documents, which each of them carries) and which numeric slot belongs to
+which metadata key. When an index is dropped without its documents, slots, layout and lineage stay, so that an index
+created again over them reads them correctly. When it is dropped with them, the lineage is noted as to be removed until
+the last of them is gone, so that any process can complete a removal that was interrupted, and no document survives it.
+The braces keep all of an index's own keys in one cluster slot, and no index name can begin with a brace, so these keys
+lie under no index's prefix. Every decision is a script, so that any number of processes may create an index or claim a
+slot at the same time. No search index covers these keys: scripts on them are safe on every Valkey-Search.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import Any, Literal, TypeAlias
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.filters.compilation import SlotKind
+from valkey_vector.filters.plan import Plan, Range, Tokens
 from valkey_vector.schema import MAIN_VECTOR, NumericField, Schema
-from valkey_vector.tokens import escape
+from valkey_vector.tokens import escape, record_token
 
 __all__ = [
     "Catalog",
@@ -30,6 +33,8 @@ __all__ = [
     "check_index_name",
     "declared_name",
     "document_prefix",
+    "locks_key",
+    "own_keys",
     "vector_name",
     "vocabulary_key",
 ]
@@ -39,8 +44,14 @@ EngineName: TypeAlias = Literal["search", "native"]
 VECTOR_PREFIX = "v_"
 """What the hash fields of all vectors but the main one begin with."""
 
-FORMAT = 1
-"""Version of the layout of documents and catalogue; an index of a newer one is refused."""
+FORMAT = 2
+"""Version of the layout of documents and catalogue; an index of a newer one is refused. Documents of format 1 have no
+lineage."""
+
+_READABLE = ("1", "2")
+
+_REMOVING = "removing:"
+"""What the catalogue's fields of lineages to be removed begin with."""
 
 _LONGEST_NAME = 200
 _NAME = re.compile(r"[^\W_][\w.\-]*")
@@ -51,21 +62,42 @@ local created = redis.call('HEXISTS', key, 'generation') == 0
 if created then
   local kept = redis.call('HGET', key, 'layout')
   if kept and kept ~= ARGV[1] then return {-1, kept} end
+  local lineage = redis.call('HGET', key, 'lineage')
   redis.call('HSET', key, 'layout', unpack(ARGV))
+  if lineage then
+    redis.call('HSET', key, 'lineage', lineage)
+  elseif kept then
+    redis.call('HDEL', key, 'lineage')
+    redis.call('HSET', key, 'format', '1')
+  end
 end
 return {created and 1 or 0, redis.call('HGETALL', key)}
 """
 
-# What documents that stay behind cannot be read without: the slots and the layout.
-_KEEP_LAYOUT = """
-local there = redis.call('HEXISTS', KEYS[1], 'generation')
-for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if field ~= 'layout' and string.sub(field, 1, 4) ~= 'slot' then redis.call('HDEL', KEYS[1], field) end
+# Without the slots, the layout and the lineage, documents that stay could not be read.
+_FORGET = """
+local key, keep = KEYS[1], ARGV[1] == 'keep'
+local generation = redis.call('HGET', key, 'generation')
+local kept = redis.call('HGET', key, 'layout')
+local lineage = redis.call('HGET', key, 'lineage') or ''
+for _, field in ipairs(redis.call('HKEYS', key)) do
+  local needed = keep and (field == 'layout' or field == 'lineage' or string.sub(field, 1, 4) == 'slot')
+  if not needed and string.sub(field, 1, 9) ~= 'removing:' then redis.call('HDEL', key, field) end
 end
-return there
+if keep then return generation and 1 or 0 end
+for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
+if generation or kept then redis.call('HSET', key, 'removing:' .. lineage, generation or '') end
+return (generation or kept) and 1 or 0
+"""
+"""KEYS: catalogue, other own keys. ARGV: 'keep' to keep what documents are read by. Returns 1 if there was anything."""
+
+_REMOVED = """
+redis.call('HDEL', KEYS[1], 'removing:' .. ARGV[1])
+return 1
 """
 
-# A slot once given stays with its key as long as the index lives; -1 says that the pool was spent.
+# A slot once given stays with its key as long as the index lives; -1 says that the pool is spent, which is noted once,
+# not for every key that has no slot.
 _CLAIM = """
 local key = KEYS[1]
 if redis.call('HGET', key, 'generation') ~= ARGV[1] then return redis.error_reply('STALE') end
@@ -75,13 +107,24 @@ for i = 3, #ARGV do
   local field = 'slot:' .. ARGV[i]
   local slot = redis.call('HGET', key, field)
   if not slot then
-    local used = redis.call('HINCRBY', key, 'slots_used', 1)
-    slot = used <= pool and tostring(used - 1) or '-1'
-    redis.call('HSET', key, field, slot)
+    local used = tonumber(redis.call('HGET', key, 'slots_used') or '0')
+    if used < pool then
+      slot = tostring(used)
+      redis.call('HSET', key, field, slot, 'slots_used', used + 1)
+    else
+      slot = '-1'
+      redis.call('HSET', key, 'slots_spent', '1')
+    end
   end
   result[#result + 1] = slot
 end
 return result
+"""
+
+
+_RESTORE = """
+if redis.call('HEXISTS', KEYS[1], 'generation') == 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+return 1
 """
 
 
@@ -115,7 +158,9 @@ class CatalogEntry:
         engine: which engine keeps it.
         schema: its schema; the dimension is known.
         embedding_model: the model its vectors come from, if it was told.
-        slots: (kind, path) -> number of the slot, -1 if the pool was spent.
+        slots: (kind, path) -> number of the slot, -1 if the pool was spent (format 1).
+        lineage: mark of its documents; None for an index of format 1.
+        slots_spent: the pool is spent: numbers of keys without a slot are not indexed.
     """
 
     name: str
@@ -124,6 +169,14 @@ class CatalogEntry:
     schema: Schema
     embedding_model: str | None
     slots: Mapping[tuple[SlotKind, str], int]
+    lineage: str | None = None
+    slots_spent: bool = False
+
+    def existence(self) -> Plan:
+        """A plan for all documents of the index, and for no other hash under its prefix."""
+        if self.lineage is None:
+            return Range("created")
+        return Tokens((record_token(self.lineage),))
 
     @property
     def prefix(self) -> str:
@@ -144,7 +197,7 @@ class CatalogEntry:
 
     def complete(self, path: str, kind: SlotKind) -> bool:
         """Whether a path without a slot has no such values at all."""
-        return (kind, path) not in self.slots
+        return not self.slots_spent and (kind, path) not in self.slots
 
     def declares_number(self, path: str) -> bool:
         """Whether the schema gives the path a numeric field of its own."""
@@ -191,7 +244,7 @@ class Catalog:
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
-        self._name = name
+        self.name = name
         self.key = f"{{{name}}}:index"
 
     def read(self) -> CatalogEntry | None:
@@ -210,23 +263,17 @@ class Catalog:
         Raises:
             ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
-        described = schema.to_dict()
-        parts = ("dimension", "fields", "numeric_slots", "full_text", "vectors")
-        layout = {part: described[part] for part in parts if described.get(part) is not None}
         fields = [
-            json.dumps(layout, sort_keys=True),
+            *_described(schema, engine, embedding_model)[1:],
             "format", str(FORMAT),
             "generation", secrets.token_hex(4),
-            "engine", engine,
-            "schema", json.dumps(schema.to_dict(), sort_keys=True),
+            "lineage", secrets.token_hex(4),
             "seq", "0",
         ]  # fmt: skip
-        if embedding_model is not None:
-            fields += ["embedding_model", embedding_model]
         created, stored = self._connection.execute("EVAL", _CREATE, "1", self.key, *fields)
         if created < 0:
             raise ConfigurationError(
-                f"an index {self._name!r} was dropped without its documents, which were written with "
+                f"an index {self.name!r} was dropped without its documents, which were written with "
                 f"{stored.decode()}; make it with these settings, or remove the documents with drop()"
             )
         return self._parse(_pairs(stored)), bool(created)
@@ -246,17 +293,41 @@ class Catalog:
         )
         return {pair: int(slot) for pair, slot in zip(pairs, reply, strict=True)}
 
-    def remove(self, *, keep_layout: bool) -> bool:
-        """Forget the index, but for what documents that stay are read by; returns whether it was there."""
-        if keep_layout:
-            return bool(self._connection.execute("EVAL", _KEEP_LAYOUT, "1", self.key))
-        return bool(self._connection.execute("DEL", self.key, vocabulary_key(self._name)))
+    def forget(self, *, keep_documents: bool) -> bool:
+        """Forget the index, from one moment to the next for all processes; returns whether there was anything.
+
+        Args:
+            keep_documents: keep what they are read by; otherwise note that they are to be removed (see `removals`).
+        """
+        keys = [self.key, *own_keys(self.name)]
+        keep = "keep" if keep_documents else ""
+        return bool(self._connection.execute("EVAL", _FORGET, str(len(keys)), *keys, keep))
+
+    def removals(self) -> dict[str, str]:
+        """The lineages whose documents are to be removed, each with the generation of its index, or ''."""
+        fields = _pairs(self._connection.execute("HGETALL", self.key, retry=True))
+        return removals_in(fields)
+
+    def removed(self, lineage: str) -> None:
+        """Note that no document of a lineage is left."""
+        self._connection.execute("EVAL", _REMOVED, "1", self.key, lineage)
+
+    def restore(self, entry: CatalogEntry) -> None:
+        """Record an index again whose record was lost, as it was; harmless if it is there."""
+        fields = [*_described(entry.schema, entry.engine, entry.embedding_model)]
+        fields += ["format", "1" if entry.lineage is None else str(FORMAT)]
+        fields += ["generation", entry.generation, "lineage", entry.lineage or "", "seq", "0"]
+        for (kind, path), slot in entry.slots.items():
+            fields += [f"slot:{kind}:{path}", str(slot)]
+        used = 1 + max(entry.slots.values(), default=-1)
+        fields += ["slots_used", str(used), *(["slots_spent", "1"] if entry.slots_spent else [])]
+        self._connection.execute("EVAL", _RESTORE, "1", self.key, *fields)
 
     def _parse(self, fields: Mapping[str, str]) -> CatalogEntry:
         found = fields.get("format")
-        if found != str(FORMAT):
+        if found not in _READABLE:
             raise ConfigurationError(
-                f"index {self._name!r} has format {found}, this version of valkey-vector knows {FORMAT}: "
+                f"index {self.name!r} has format {found}, this version of valkey-vector knows {FORMAT}: "
                 "upgrade valkey-vector"
             )
         slots: dict[tuple[SlotKind, str], int] = {}
@@ -265,13 +336,46 @@ class Catalog:
                 _, kind, path = field.split(":", 2)
                 slots["number" if kind == "number" else "instant", path] = int(value)
         return CatalogEntry(
-            name=self._name,
+            name=self.name,
             generation=fields["generation"],
             engine="native" if fields["engine"] == "native" else "search",
             schema=Schema.from_dict(json.loads(fields["schema"])),
             embedding_model=fields.get("embedding_model"),
             slots=slots,
+            lineage=fields.get("lineage") or None,
+            slots_spent="slots_spent" in fields or -1 in slots.values(),
         )
+
+
+def own_keys(name: str) -> list[str]:
+    """The keys beside the catalogue that an index owns, but for its documents; in the catalogue's cluster slot."""
+    own = f"{{{name}}}"
+    log = (f"{own}:{part}" for part in ("changes", "deletions", "expiry"))
+    return [*log, vocabulary_key(name), locks_key(name)]
+
+
+def locks_key(name: str) -> str:
+    """The key of the locks on records that are being changed (see `valkey_vector.engines.locks`)."""
+    return f"{{{name}}}:locks"
+
+
+def removals_in(fields: Mapping[str, str]) -> dict[str, str]:
+    """The lineages to be removed, out of the fields of a catalogue."""
+    return {
+        field.removeprefix(_REMOVING): generation
+        for field, generation in fields.items()
+        if field.startswith(_REMOVING)
+    }
+
+
+def _described(schema: Schema, engine: EngineName, embedding_model: str | None) -> list[str]:
+    """The catalogue's fields and values that say what an index is, its layout first."""
+    described = schema.to_dict()
+    parts = ("dimension", "fields", "numeric_slots", "full_text", "vectors")
+    layout = {part: described[part] for part in parts if described.get(part) is not None}
+    fields = ["layout", json.dumps(layout, sort_keys=True)]
+    fields += ["engine", engine, "schema", json.dumps(described, sort_keys=True)]
+    return fields if embedding_model is None else [*fields, "embedding_model", embedding_model]
 
 
 def _pairs(reply: Any) -> dict[str, str]:

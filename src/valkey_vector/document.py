@@ -4,7 +4,7 @@
 embedding), ``v_<name>`` (further vectors, likewise), ``tags`` (tokens, see `valkey_vector.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
 ``f_<path>`` (declared fields), ``words``, ``stems`` and ``length`` (see `valkey_vector.text.fields`), ``created`` (microseconds since 1970, by
 the server's clock; kept when a record is overwritten), ``parent`` and ``payload`` if the record has them and, for a
-record with a time to live, ``expires`` (milliseconds).
+record with a time to live, ``expires`` (milliseconds), and ``version`` (see `valkey_vector.record_version`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,15 @@ from valkey_vector.filters.compilation import SlotKind
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.record import Metadata, Record
+from valkey_vector.record_version import (
+    CREATED,
+    EXPIRES,
+    PARENT,
+    PAYLOAD,
+    VERSION,
+    Expiry,
+    version_of,
+)
 from valkey_vector.schema import (
     MAIN_VECTOR,
     DeclaredField,
@@ -31,7 +40,13 @@ from valkey_vector.schema import (
     VectorField,
 )
 from valkey_vector.text.fields import text_values
-from valkey_vector.tokens import HAS_VECTOR, parent_tokens, unescape, vector_token
+from valkey_vector.tokens import (
+    HAS_VECTOR,
+    parent_tokens,
+    record_token,
+    unescape,
+    vector_token,
+)
 from valkey_vector.vectors import Float32Array, check_vectors, unpack_vector
 
 __all__ = [
@@ -44,6 +59,7 @@ __all__ = [
     "PAYLOAD",
     "TAGS",
     "VECTOR",
+    "VERSION",
     "Prepared",
     "check_record_size",
     "declared_texts",
@@ -58,8 +74,6 @@ __all__ = [
 ]
 
 CONTENT, METADATA, VECTOR = "content", "metadata", MAIN_VECTOR
-PARENT, PAYLOAD = "parent", "payload"
-CREATED, EXPIRES = "created", "expires"
 
 LARGEST_RECORD = 4 * 1024 * 1024
 """Bytes of content and metadata. Valkey-Search 1.2 silently drops what is over 5 MiB from a reply
@@ -124,7 +138,9 @@ def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[P
 
 
 def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tuple[SlotKind, str]]:
-    """The (kind, path) pairs that occur and have no slot assigned yet."""
+    """The (kind, path) pairs that occur and have no slot assigned yet; none when all slots are taken."""
+    if entry.slots_spent:
+        return []
     wanted: dict[tuple[SlotKind, str], None] = {}
     for document in documents:
         for path in document.items.numbers:
@@ -138,7 +154,8 @@ def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tup
 
 def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogEntry) -> list[str]:
     """The flat field-value list of what the index reads: tags, the record's own among them, and numeric slots."""
-    tokens = [*own_tokens, *items.tokens]
+    lineage = [] if entry.lineage is None else [record_token(entry.lineage)]
+    tokens = [*lineage, *own_tokens, *items.tokens]
     # Valkey-Search counts an empty tag field as a failure to index.
     fields = [TAGS, ",".join(tokens)] if tokens else []
     for path, number in items.numbers.items():
@@ -152,8 +169,17 @@ def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogE
     return fields
 
 
-def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes]:
-    """The flat field-value list of a whole document."""
+def document_fields(
+    document: Prepared, entry: CatalogEntry, unique: str, expiry: Expiry = ""
+) -> list[str | bytes]:
+    """The flat field-value list of a whole document, but for the times of its creation and end.
+
+    Args:
+        document: what to store.
+        entry: of the index.
+        unique: of this write, from `valkey_vector.record_version.new_versions`.
+        expiry: how the document expires.
+    """
     fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]
     if document.vector is not None:
         fields += [VECTOR, document.vector]
@@ -167,6 +193,9 @@ def document_fields(document: Prepared, entry: CatalogEntry) -> list[str | bytes
     for name, value in document.declared:
         fields += [name, value]
     fields += document.text
+    present = dict(zip(fields[::2], fields[1::2], strict=True))
+    names = {name: True for name in present if isinstance(name, str)}
+    fields += [VERSION, version_of(entry, unique, names, expiry)]
     return fields
 
 

@@ -15,7 +15,8 @@
     └── ServerError                         the server answered with an error
         ├── ConnectionLostError (ConnectionError)
         ├── RequestTimeoutError (TimeoutError)
-        └── AuthenticationError
+        ├── AuthenticationError
+        └── ForeignKeyError             a key of this index's prefix belongs to another program
 
 Facts are attributes as well as text. No message holds a credential. All errors survive pickling,
 so they cross process pools unharmed.
@@ -31,6 +32,7 @@ __all__ = [
     "ConnectionLostError",
     "DuplicateIdError",
     "FilterError",
+    "ForeignKeyError",
     "IndexMismatchError",
     "IndexNotFoundError",
     "InvalidInputError",
@@ -205,6 +207,37 @@ class ConnectionLostError(ServerError, ConnectionError):
 
 class RequestTimeoutError(ServerError, TimeoutError):
     """No reply came in time. The command may have been carried out."""
+
+
+class ForeignKeyError(ServerError):
+    """A key that an index needs holds something else: another program's hash, or a value of another type.
+
+    Nothing of its batch was written, and the key was left as it is.
+
+    Attributes:
+        key: the key on the server.
+    """
+
+    def __init__(self, message: str, command: str = "", key: str = "") -> None:
+        super().__init__(message, command)
+        self.key = key
+
+    @classmethod
+    def of(cls, key: str, found: str) -> ForeignKeyError:
+        """The error for one key.
+
+        Args:
+            key: on the server.
+            found: a description of its value.
+        """
+        return cls(
+            f"the key {key!r} holds {found}, not a record of this index, and was left as it is. Rename or remove that "
+            "key if it is not needed, or choose another id or index name",
+            key=key,
+        )
+
+    def __reduce__(self) -> tuple[type[ForeignKeyError], tuple[str, str, str]]:
+        return type(self), (self.message, self.command, self.key)
 
 
 class AuthenticationError(ServerError):

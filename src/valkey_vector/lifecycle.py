@@ -18,8 +18,8 @@ from valkey_vector.catalog import (
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.document import Prepared, wanted_slots
 from valkey_vector.engines.base import Engine, StaleIndexError
-from valkey_vector.engines.documents import remove_documents
 from valkey_vector.engines.native import NativeEngine
+from valkey_vector.engines.removal import complete_removals
 from valkey_vector.engines.search import SearchEngine
 from valkey_vector.errors import (
     ConfigurationError,
@@ -141,9 +141,14 @@ class Lifecycle:
         entry = self._catalog.read()
         if entry is None or entry.generation != engine.entry.generation:
             raise StaleIndexError
-        changed = entry.slots != engine.entry.slots
-        if changed:
-            engine.learn(entry)
+        with self._lock:
+            known = engine.entry
+            # Another thread may have learned of more meanwhile; a slot once bound stays bound.
+            slots = {**known.slots, **entry.slots}
+            spent = known.slots_spent or entry.slots_spent
+            changed = slots != known.slots or spent != known.slots_spent
+            if changed:
+                engine.learn(replace(known, slots=slots, slots_spent=spent))
         return changed
 
     def bind_slots(self, engine: Engine, documents: Iterable[Prepared]) -> None:
@@ -162,8 +167,10 @@ class Lifecycle:
                 raise StaleIndexError from error
             raise
         with self._lock:
-            slots = {**engine.entry.slots, **claimed}
-            engine.learn(replace(engine.entry, slots=slots))
+            bound = {pair: slot for pair, slot in claimed.items() if slot >= 0}
+            slots = {**engine.entry.slots, **bound}
+            spent = engine.entry.slots_spent or len(bound) < len(claimed)
+            engine.learn(replace(engine.entry, slots=slots, slots_spent=spent))
 
     def drop(self, *, documents: bool) -> int:
         """Remove the index and its record, and its documents if told so; returns how many those were.
@@ -175,10 +182,10 @@ class Lifecycle:
             engine = self._opened(create=None)
             self._engine = None
         # First the record: from then on no writer that still knows this index gets anything stored.
-        there = self._catalog.remove(keep_layout=not documents)
+        self._catalog.forget(keep_documents=not documents)
         if engine is not None:
             engine.drop()
-        return remove_documents(self.connection, self.name) if documents and there else 0
+        return complete_removals(self.connection, self._catalog) if documents else 0
 
     def _attempt(
         self,
@@ -231,6 +238,8 @@ class Lifecycle:
                 f"index {self.name!r} does not exist yet, and to make it the dimension of its vectors must be "
                 "known: give dimension=, or write a record with a vector first"
             )
+        # What a drop that was interrupted left behind would be in the new index's way, though never in its results.
+        complete_removals(self.connection, self._catalog)
         capabilities = self.connection.capabilities
         engine: EngineName
         match self.request.engine:

@@ -18,7 +18,9 @@ _q    ``tags_q<digest>``       a whole list or dict
 _l    ``tags_lsred``           an element of a list, marked as above
 ====  =======================  ======================================
 
-A record's parent, which is no metadata, has two tokens that begin with the marker ``_p``: no key does.
+A record's parent, which is no metadata, has two tokens that begin with the marker ``_p``: no key does. Every record
+has the token of its lineage, ``_r`` and eight digits (see `valkey_vector.record_version`), by which records are told
+from other hashes under the prefix.
 A token longer than `LONGEST` is replaced by its digest, which has no marker.
 """
 
@@ -44,6 +46,7 @@ __all__ = [
     "parent_token",
     "parent_tokens",
     "presence_tokens",
+    "record_token",
     "unescape",
     "value_token",
     "vector_token",
@@ -131,6 +134,11 @@ def element_token(path: str, value: Any) -> str | None:
     """The token of every record whose list under `path` holds `value`; None for a NaN."""
     marked = _marked(value)
     return None if marked is None else _fit(f"{escape(path)}_l{marked}")
+
+
+def record_token(lineage: str) -> str:
+    """The token of every record of a lineage (no mark of an item is ``_r``)."""
+    return f"_r{lineage}"
 
 
 def parent_token(parent: str) -> str:

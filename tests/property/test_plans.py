@@ -28,7 +28,7 @@ def entry_with_slots(schema: Schema, prepared: list[Prepared]) -> CatalogEntry:
 def stored_fields(document: Prepared, entry: CatalogEntry) -> dict[str, bytes]:
     flat = [
         value.encode() if isinstance(value, str) else value
-        for value in document_fields(document, entry)
+        for value in document_fields(document, entry, "unique")
     ]
     return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
 

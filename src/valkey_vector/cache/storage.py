@@ -11,19 +11,20 @@ from valkey_vector.cache.entries import SCOPE_ID, STORED_AT
 from valkey_vector.cache.eviction import Eviction, Place
 from valkey_vector.cache.ledger import Ledger
 from valkey_vector.cache.statistics import Count
-from valkey_vector.catalog import document_prefix
+from valkey_vector.catalog import CatalogEntry, document_prefix
 from valkey_vector.connection import Argument, Connection, Reply
-from valkey_vector.document import CREATED, decode_record, record_fields
+from valkey_vector.document import decode_record, record_fields
+from valkey_vector.engines.documents import row_of
 from valkey_vector.errors import ServerError
 from valkey_vector.filters import F, Filter, all_of
 from valkey_vector.index import Index
 from valkey_vector.query import VectorQuery
 from valkey_vector.record import Hit, Record, Vector
+from valkey_vector.record_version import identifying_fields
 from valkey_vector.vectors import check_vector
 
 __all__ = ["Claim", "Draft", "Storage"]
 
-_FIELDS = list(dict.fromkeys([CREATED, *record_fields(vectors=False, payloads=True)]))
 _BATCH = 500
 
 _RELEASE = (
@@ -102,28 +103,61 @@ class Storage:
             The entries, and the error with which the server refused what it was told, if it did (a full one does).
         """
         pending = self.ledger.take_if_due()
-        if len(ids) == 1 and not pending:
-            return [
-                self._record(ids[0], self.connection.execute(*self._reading(ids[0]), retry=True))
-            ], None
         report = self.ledger.commands(pending) if pending else []
         found: list[Record | None] = []
         refusal: ServerError | None = None
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
             extra = report if start == 0 else []
-            commands = [*(self._reading(id) for id in batch), *extra]
             try:
-                replies = self.connection.pipeline(commands, retry=not extra)
+                records, told = self._read(batch, extra)
             except ServerError:
                 if extra:
                     self.ledger.restore(pending)
                 raise
-            if extra and isinstance(reply := replies[len(batch)], ServerError):
-                refusal = reply
+            if told and isinstance(told[0], ServerError):
+                refusal = told[0]
                 self.ledger.restore(pending)
-            found += [self._record(id, reply) for id, reply in zip(batch, replies, strict=False)]
+            found += records
         return found, refusal
+
+    def _read(
+        self,
+        ids: Sequence[str],
+        beside: Sequence[Sequence[Argument]] = (),
+        *,
+        before: bool = False,
+    ) -> tuple[list[Record | None], list[Reply | ServerError]]:
+        """Entries by id, and the replies to other commands in the same round trip, sent after or `before` the reads.
+
+        An entry of another index is looked at again with the index that is there now: a process that knows a dropped
+        one would never find what others store in the new one.
+        """
+        entry = self._entry()
+        reads = [] if entry is None else [self._reading(id, entry) for id in ids]
+        others = [list(command) for command in beside]
+        replies: list[Reply | ServerError]
+        if len(reads) == 1 and not others:
+            replies = [self.connection.execute(*reads[0], retry=True)]
+        else:
+            sent = [*others, *reads] if before else [*reads, *others]
+            replies = self.connection.pipeline(sent, retry=not others)
+        if entry is None:
+            return [None] * len(ids), replies
+        told = replies[: len(others)] if before else replies[len(ids) :]
+        found = replies[len(others) :] if before else replies[: len(ids)]
+        pairs = list(zip(ids, found, strict=True))
+        if any(_is_of_another(entry, reply) for _, reply in pairs):
+            self.index._lifecycle.forget()
+            current = self._entry()
+            if current is not None and current.generation != entry.generation:
+                return self._read(ids)[0], told
+        return [self._record(id, reply, entry) for id, reply in pairs], told
+
+    def _entry(self) -> CatalogEntry | None:
+        """The index as the server knows it; None if there is none."""
+        engine = self.index._lifecycle.existing()
+        return None if engine is None else engine.entry
 
     def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:
         """For each vector the k nearest entries of a scope, in one round trip."""
@@ -151,18 +185,16 @@ class Storage:
 
     def claim(self, id: str, token: str, milliseconds: int) -> Claim:
         """Ask to be the one who makes an entry, unless it is there."""
-        commands: list[list[Argument]] = [
-            ["SET", self._lock(id), token, "NX", "PX", str(milliseconds)],
-            self._reading(id),
-        ]
-        granted, values = self.connection.pipeline(commands)
-        for reply in (granted, values):
-            if isinstance(reply, ServerError):
-                raise reply
-        if granted is not None and self.connection.capabilities.cluster:
-            # The two lie on different nodes: what was read may be from before the lock was granted.
-            values = self.connection.execute(*self._reading(id), retry=True)
-        return Claim(granted is not None, self._record(id, values))
+        lock = self._lock(id)
+        setting: list[Argument] = ["SET", lock, token, "NX", "PX", str(milliseconds)]
+        unknown = self._entry() is None
+        (record,), (granted,) = self._read([id], [setting], before=True)
+        if isinstance(granted, ServerError):
+            raise granted
+        if granted is not None and (unknown or self.connection.capabilities.cluster):
+            # Read on another node, or before there was an index: it may be from before the lock was granted.
+            (record,), _ = self._read([id])
+        return Claim(granted is not None, record)
 
     def release(self, id: str, token: str) -> None:
         """Let go of what was claimed."""
@@ -204,19 +236,32 @@ class Storage:
         self.index.drop()
         self.ledger.forget_all(counts=True)
 
-    def _reading(self, id: str) -> list[Argument]:
-        return ["HMGET", self._prefix + id, *_FIELDS]
+    def _reading(self, id: str, entry: CatalogEntry) -> list[Argument]:
+        return ["HMGET", self._prefix + id, *_fields(entry)]
 
-    def _record(self, id: str, reply: Reply) -> Record | None:
+    def _record(self, id: str, reply: Reply, entry: CatalogEntry) -> Record | None:
         if isinstance(reply, ServerError):
             raise reply
-        if reply[0] is None:
-            return None
-        pairs = zip(_FIELDS, reply, strict=True)
-        return decode_record(id, {name: value for name, value in pairs if value is not None})
+        row = row_of(entry, id, _fields(entry), reply)
+        return None if row is None else decode_record(id, row.fields)
 
     def _lock(self, id: str) -> str:
         return f"{{{self.index.name}}}:making:{id}"
+
+
+def _fields(entry: CatalogEntry) -> list[str]:
+    """The hash fields of an entry."""
+    fields = record_fields(vectors=False, payloads=True)
+    return list(dict.fromkeys([*identifying_fields(entry), *fields]))
+
+
+def _is_of_another(entry: CatalogEntry, reply: Reply) -> bool:
+    """Whether a reply shows a hash of another index of the name: of a dropped one, or of the one that replaced this."""
+    return (
+        not isinstance(reply, ServerError)
+        and reply[0] is not None
+        and row_of(entry, "", _fields(entry), reply) is None
+    )
 
 
 def _completed(record: Record, time: float) -> Record:

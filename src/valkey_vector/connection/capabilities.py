@@ -32,6 +32,7 @@ _PROBED_COMMANDS = (
     "FT.HYBRID",
     "FT.ALTER",
     "FT.TAGVALS",
+    "HSETEX",
 )
 PROBES: Sequence[Sequence[str]] = (
     ("HELLO",),
@@ -90,6 +91,7 @@ class Capabilities:
         cluster: whether it runs in cluster mode.
         module: its search module.
         module_version: of the module; (0, 0, 0) without one.
+        create_only: a hash can be written only where it is not there, in one command (HSETEX with FNX: Valkey 9, Redis 8).
     """
 
     server: str
@@ -97,6 +99,7 @@ class Capabilities:
     cluster: bool
     module: SearchModule
     module_version: Version
+    create_only: bool = False
 
     def has(self, feature: Feature) -> bool:
         """Whether the server has a feature."""
@@ -213,7 +216,14 @@ def capabilities_from(replies: Sequence[Any]) -> Capabilities:
         or _text(greeting.get(b"version"))
         or info.get("redis_version", "")
     )
-    return Capabilities(server, _version(version), is_cluster(replies), module, module_version)
+    return Capabilities(
+        server,
+        _version(version),
+        is_cluster(replies),
+        module,
+        module_version,
+        create_only="HSETEX" in known,
+    )
 
 
 def is_cluster(replies: Sequence[Any]) -> bool:

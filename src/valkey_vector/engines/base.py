@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from valkey_vector.catalog import CatalogEntry, EngineName
@@ -14,6 +14,7 @@ from valkey_vector.engines.steps import Ask, Steps
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan
 from valkey_vector.record import WritePolicy
+from valkey_vector.record_version import VERSION
 from valkey_vector.schema import VectorField
 from valkey_vector.text.bm25 import Matching, Scored, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
@@ -40,6 +41,11 @@ class Row:
     fields: Mapping[str, bytes]
     distance: float = math.nan
 
+    @property
+    def version(self) -> bytes | None:
+        """Differs after every write of the document; None for one that an earlier version of this library wrote."""
+        return self.fields.get(VERSION)
+
 
 @dataclass(frozen=True, slots=True)
 class Near:
@@ -58,10 +64,17 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """What became of one batch: how many were written, and the ids that were there already."""
+    """What became of one batch.
+
+    Attributes:
+        written: how many documents were stored.
+        present: ids that were there already, with FAIL and SKIP.
+        failed: ids that the server refused, each with its error.
+    """
 
     written: int
-    present: tuple[str, ...]
+    present: tuple[str, ...] = ()
+    failed: Mapping[str, ServerError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +114,14 @@ class MetadataReplacement:
 
     Attributes:
         id: of the document.
-        expected: its metadata, as it was read.
+        expected: the metadata that was read; compared where the document has no version.
+        version: the document's version that was read; None for one that an earlier version of this library wrote.
         fields: names and values in turn.
     """
 
     id: str
     expected: bytes
+    version: bytes | None
     fields: Sequence[str | bytes]
 
 
@@ -154,15 +169,23 @@ class Engine(Protocol):
         ...
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
-        """Write each one's fields if its metadata still is as expected; False if not, None if it is gone."""
+        """Write each one's fields if it is still of the version that was read; False if not, None if it is gone."""
         ...
 
     def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
         """Documents by id, in that order; None for one that is not there."""
         ...
 
-    def delete(self, ids: Sequence[str]) -> int:
-        """Remove documents; returns how many were there."""
+    def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
+        """Remove documents; returns how many were removed.
+
+        Args:
+            ids: of the documents.
+            versions: remove only those that are still of these versions, one for each id.
+
+        Raises:
+            ForeignKeyError: a key is not a document; nothing was removed.
+        """
         ...
 
     def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:

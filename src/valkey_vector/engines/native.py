@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from valkey_vector.catalog import Catalog, CatalogEntry, vector_name
+from valkey_vector.catalog import CatalogEntry, vector_name
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import CREATED, EXPIRES
 from valkey_vector.engines import scripts
@@ -23,6 +23,7 @@ from valkey_vector.engines.base import IndexInfo, Keep, Near, Row
 from valkey_vector.engines.comparison import has_what_was_compared
 from valkey_vector.engines.documents import Documents, in_batches, row_of
 from valkey_vector.engines.native_text import TextScores, text_statistics
+from valkey_vector.engines.native_writing import NativeWriting
 from valkey_vector.engines.replica import Replica
 from valkey_vector.engines.steps import Ask, Steps, alone
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
@@ -51,8 +52,8 @@ class NativeEngine:
         self._connection = connection
         own = f"{{{entry.name}}}"
         self._log_keys = [f"{own}:changes", f"{own}:deletions", f"{own}:expiry"]
-        own_keys = [Catalog(connection, entry.name).key, *self._log_keys]
-        self._documents = Documents(connection, entry, own_keys)
+        self._documents = Documents(connection, entry)
+        self._writing = NativeWriting(self._documents, self._log_keys)
         self._vectors = [vector_name(field.name) for field in entry.schema.vector_fields]
         self._numeric = [f"n{number}" for number in range(entry.schema.numeric_slots)]
         self._numeric += entry.declared_numeric_fields
@@ -63,11 +64,11 @@ class NativeEngine:
         self._replica = self._empty()
         self._now = 0.0
         self._lock = threading.RLock()
-        self.write = self._documents.write
-        self.replace_metadata = self._documents.replace_metadata
+        self.write = self._writing.write
+        self.replace_metadata = self._writing.replace_metadata
+        self.delete = self._writing.delete
         self.fetch = self._documents.fetch
         self.fetching = self._documents.fetching
-        self.delete = self._documents.delete
 
     def create(self) -> None:
         """Take documents that are there already, written by the search engine for one, into the log."""
@@ -75,7 +76,7 @@ class NativeEngine:
         for keys in self._connection.scan(f"{prefix}*"):
             for batch in in_batches(keys, _CHANGES):
                 ids = [key.decode()[len(prefix) :] for key in batch]
-                self._documents.script(scripts.REGISTER, [], prefix, *ids)
+                self._writing.script(scripts.REGISTER, [], prefix, *ids)
 
     def learn(self, entry: CatalogEntry) -> None:
         """Take over a newer state of the index's record."""
@@ -133,7 +134,7 @@ class NativeEngine:
         """What a search of the replica finds, with the documents' fields, which tell whether the replica was current."""
         if isinstance(plan, NoDocument):
             return []
-        wanted = list(dict.fromkeys([CREATED, *fields]))
+        wanted = self._documents.read_fields(fields)
         if self._replica.sequence < 0:
             yield Ask(current=True)
         checked = True
@@ -153,7 +154,9 @@ class NativeEngine:
                 checked = False
                 continue
             values = [found for reply in replies for found in reply[1]]
-            rows = [row_of(id, wanted, found) for id, found in zip(ids, values, strict=True)]
+            rows = [
+                row_of(self.entry, id, wanted, found) for id, found in zip(ids, values, strict=True)
+            ]
             missing = [id for id, row in zip(ids, rows, strict=True) if row is None]
             if not missing:
                 return [
@@ -265,9 +268,10 @@ class NativeEngine:
     def _synchronise(self) -> None:
         """Apply what changed since last time: one round trip when little did."""
         fields = [CREATED, EXPIRES, *self._vectors, TAGS, *self._numeric, *self._words]
+        fields = self._documents.read_fields(fields)
         deleted_since = since = self._replica.sequence
         while True:
-            reply = self._documents.script(
+            reply = self._writing.script(
                 scripts.SYNC, [], "log", str(since), str(deleted_since), str(_CHANGES),
                 self.entry.prefix, str(len(fields)), *fields,
             )  # fmt: skip
@@ -288,7 +292,7 @@ class NativeEngine:
 
     def _apply(self, changed: Sequence[Any], fields: Sequence[str]) -> None:
         for raw_id, _, values in changed:
-            row = row_of(raw_id.decode(), fields, values)
+            row = row_of(self.entry, raw_id.decode(), fields, values)
             if row is None:
                 self._replica.remove(raw_id.decode())
             else:
@@ -300,10 +304,10 @@ class NativeEngine:
         """The command for documents' fields; its reply begins with 0 if the replica is behind `sequence`."""
         known = "" if sequence is None else str(sequence)
         arguments = [known, self.entry.prefix, str(len(fields)), *fields, *ids]
-        return self._documents.scripted(scripts.FETCH, [], *arguments)
+        return self._writing.scripted(scripts.FETCH, [], *arguments)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Documents that expired, were evicted or deleted by hand: take them out of the log."""
-        self._documents.script(scripts.FORGET, [], "log", self.entry.prefix, *ids)
+        self._writing.script(scripts.FORGET, [], "log", self.entry.prefix, *ids)
         with self._lock:
             self._synchronise()

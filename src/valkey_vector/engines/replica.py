@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.catalog import vector_name
-from valkey_vector.document import CREATED, EXPIRES, field_token
+from valkey_vector.document import CREATED, EXPIRES, VERSION, field_token
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.inverted import Inverted
 from valkey_vector.engines.matrix import Mask, Matrix, Rows, resized
@@ -114,7 +114,7 @@ class Replica:
             if name in self._inverted:
                 if self._inverted[name].add(row, value.decode()):
                     self._vocabulary = None
-            elif name not in (TAGS, CREATED, EXPIRES) and name not in self._matrices:
+            elif name not in (TAGS, CREATED, EXPIRES, VERSION) and name not in self._matrices:
                 column = self._numbers.setdefault(name, _Numbers())
                 column.rows.append(row)
                 column.values.append(float(value))

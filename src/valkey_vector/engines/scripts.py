@@ -22,7 +22,6 @@ __all__ = [
     "FETCH",
     "FORGET",
     "REGISTER",
-    "REMOVE",
     "SYNC",
     "UPDATE_METADATA",
     "WRITE",
@@ -131,17 +130,6 @@ return removed
 )
 """KEYS: catalogue, [changes, deletions, expiry,] documents. ARGV: generation, 'log' or '', ids. Returns how
 many documents were there."""
-
-REMOVE = """
-local removed = 0
-for _, key in ipairs(KEYS) do
-  if redis.call('TYPE', key).ok == 'hash' and redis.call('HEXISTS', key, 'metadata') == 1 then
-    removed = removed + redis.call('UNLINK', key)
-  end
-end
-return removed
-"""
-"""KEYS: keys under an index's prefix. Removes those that are documents, nobody else's; returns how many."""
 
 FORGET = (
     _CHECK

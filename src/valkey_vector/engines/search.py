@@ -6,22 +6,15 @@ from collections.abc import Sequence
 
 from valkey_vector.catalog import CatalogEntry
 from valkey_vector.connection import Connection
-from valkey_vector.document import Prepared, field_token
+from valkey_vector.document import field_token
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import (
-    IndexInfo,
-    MetadataReplacement,
-    Near,
-    Row,
-    StaleIndexError,
-    WriteOutcome,
-)
+from valkey_vector.engines.base import IndexInfo, Near, Row
 from valkey_vector.engines.search_reading import SearchReading, indexed_share
 from valkey_vector.engines.search_text import TextSearch
+from valkey_vector.engines.search_writing import SearchWriting
 from valkey_vector.engines.steps import Steps, alone, asking
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan, Tokens, all_of
-from valkey_vector.record import WritePolicy
 from valkey_vector.text.bm25 import Matching, Scored
 
 __all__ = ["SearchEngine"]
@@ -32,6 +25,10 @@ class SearchEngine(SearchReading):
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         super().__init__(connection, entry)
+        self._writing = SearchWriting(self._documents)
+        self.write = self._writing.write
+        self.replace_metadata = self._writing.replace_metadata
+        self.delete = self._writing.delete
         self._text = TextSearch(self, connection)
         self.vocabulary = self._text.vocabulary
         self.text_statistics = self._text.statistics
@@ -55,27 +52,6 @@ class SearchEngine(SearchReading):
     def learn(self, entry: CatalogEntry) -> None:
         """Take over a newer state of the index's record."""
         self.entry = self._documents.entry = entry
-
-    def write(
-        self,
-        batch: Sequence[Prepared],
-        policy: WritePolicy,
-        ttl: float | None,
-        stamp: int | None,
-        lane: int,
-        *,
-        sliding: bool,
-    ) -> WriteOutcome:
-        """Store a batch; once this returns it is found."""
-        outcome = self._documents.write(batch, policy, ttl, stamp, lane, sliding=sliding)
-        self._index_now(lane)
-        return outcome
-
-    def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
-        """Write fields where the metadata still is as expected; once this returns they are found."""
-        replaced = self._documents.replace_metadata(replacements)
-        self._index_now(lane=0)
-        return replaced
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
@@ -138,20 +114,3 @@ class SearchEngine(SearchReading):
         except ServerError as error:
             if not commands.index_is_missing(error.message):
                 raise
-
-    def _index_now(self, lane: int) -> None:
-        """In a cluster, have what scripts wrote indexed.
-
-        Valkey-Search puts that off until the node itself receives a search, and searches that other nodes
-        pass on to it do not count (1.2.1): without this a write could stay unseen for ever.
-        """
-        if not self._capabilities.cluster:
-            return
-        try:
-            self._connection.execute_on_primaries(
-                *commands.flush_command(self.entry), lane=lane, retry=True
-            )
-        except ServerError as error:
-            if commands.index_is_missing(error.message):
-                raise StaleIndexError from error
-            raise

@@ -13,8 +13,9 @@ from typing import Any, assert_never
 
 from valkey_vector.catalog import CatalogEntry, declared_name, vector_name
 from valkey_vector.connection import Argument, Capabilities
-from valkey_vector.document import CREATED, EXPIRES, TAGS, VECTOR
+from valkey_vector.document import CREATED, EXPIRES, TAGS
 from valkey_vector.engines.base import Near, Row
+from valkey_vector.record_version import identifying_fields, own_fields
 from valkey_vector.schema import (
     DeclaredField,
     Metric,
@@ -82,7 +83,8 @@ def knn_command(
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
     command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
     command += ["PARAMS", "2", "vector", near.vector.tobytes()]
-    command += ["RETURN", str(len(fields) + 1), DISTANCE, *fields]
+    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), *fields]))
+    command += ["RETURN", str(len(returned)), *returned]
     command += ["LIMIT", "0", str(k), "DIALECT", "2"]
     return command
 
@@ -91,7 +93,7 @@ def page_command(
     entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool = True
 ) -> list[Argument]:
     """FT.SEARCH for the first documents a query selects: the oldest ones first, or any."""
-    returned = list(dict.fromkeys([CREATED, *fields]))
+    returned = list(dict.fromkeys([CREATED, *identifying_fields(entry), *fields]))
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
     command += ["SORTBY", CREATED, "ASC"] if sort else []
@@ -160,35 +162,24 @@ def summed(reply: Any) -> float:
     return sum(float(described(group)["sum"]) for group in reply)
 
 
-def flush_command(entry: CatalogEntry) -> list[Argument]:
-    """FT.SEARCH, for one node, that finds nothing and makes the node index what scripts wrote.
-
-    In a script, because the client cannot read the replies of several nodes to FT.SEARCH (GLIDE 2.6).
-    """
-    text = f"(@{CREATED}:[-1 -1])=>[KNN 1 @{VECTOR} $vector AS {DISTANCE}]"
-    command: list[Argument] = ["EVAL", "redis.call(unpack(ARGV)) return 1", "0"]
-    command += ["FT.SEARCH", entry.search_index, text]
-    command += ["PARAMS", "2", "vector", bytes(4 * (entry.schema.dimension or 0))]
-    command += ["RETURN", "1", DISTANCE, "LIMIT", "0", "1", "LOCALONLY", "DIALECT", "2"]
-    return command
-
-
 def total(reply: Any) -> int:
     """The number at the head of a search's reply."""
     return int(reply[0])
 
 
-def rows(reply: Any, prefix: str, metric: Metric) -> Iterator[Row]:
-    """The documents of a search's reply, in its order."""
+def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
+    """The documents of a search's reply, in its order; hashes that are not documents of the index are left out."""
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
-    skip = len(prefix)
+    skip = len(entry.prefix.encode())
     for key, pairs in found.items():
         if pairs is None:
             continue
-        fields = {name.decode(): value for name, value in pairs.items()}
+        fields = own_fields(entry, {name.decode(): value for name, value in pairs.items()})
+        if fields is None:
+            continue
         measured = fields.pop(DISTANCE, None)
         distance = math.nan if measured is None else distance_of(measured, metric)
-        yield Row(key.decode()[skip:], fields, distance)
+        yield Row(key[skip:].decode(), fields, distance)
 
 
 def described(reply: Any) -> dict[str, Any]:

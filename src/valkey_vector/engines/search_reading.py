@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from valkey_vector.catalog import Catalog, CatalogEntry, vector_name
+from valkey_vector.catalog import CatalogEntry, vector_name
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
 from valkey_vector.document import CREATED, EXPIRES, field_token
 from valkey_vector.engines import search_commands as commands
@@ -55,13 +55,12 @@ class SearchReading:
         self._server_ahead = 0.0
         self._connection = connection
         self._capabilities = connection.capabilities
-        self._documents = Documents(connection, entry, [Catalog(connection, entry.name).key])
+        self._documents = Documents(connection, entry)
         self._limits = QueryLimits(
             self._capabilities.max_query_bytes - 128, self._capabilities.max_query_terms
         )
         self.fetch = self._documents.fetch
         self.fetching = self._documents.fetching
-        self.delete = self._documents.delete
 
     def fit(self, plan: Plan) -> Plan:
         """The plan, or a superset of it that the server's query parser has room for."""
@@ -177,7 +176,7 @@ class SearchReading:
 
     def rows(self, reply: Any) -> Iterator[Row]:
         """The documents in the reply to a search without a vector."""
-        return commands.rows(reply, self.entry.prefix, Metric.L2)
+        return commands.rows(reply, self.entry, Metric.L2)
 
     def _make_ready(self) -> None:
         """Before the first search: wait for the server's index, and compare clocks: times to live go by the server's."""
@@ -239,7 +238,7 @@ class SearchReading:
         found: dict[str, Row] = {}
         dropped = 0
         for reply in replies:
-            rows = list(commands.rows(reply, self.entry.prefix, near.field.metric))
+            rows = list(commands.rows(reply, self.entry, near.field.metric))
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_nearness), dropped
@@ -255,7 +254,7 @@ class SearchReading:
     ) -> Steps[list[Row]]:
         """All rows of a plan that are kept, or the first ones, in as few steps as there are pages."""
         few = limit is not None and keep is None
-        pages = _Pages(self.entry.prefix, min(limit or 1, PAGE) if few else PAGE)
+        pages = _Pages(self.entry, min(limit or 1, PAGE) if few else PAGE)
         rows: list[Row] = []
         while pages.more and (limit is None or len(rows) < limit):
             query = self.query_for(pages.rest_of(plan))
@@ -269,7 +268,7 @@ class SearchReading:
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Steps[list[Row]]:
         """All rows of a plan within a distance, nearest first."""
-        pages = _Pages(self.entry.prefix, PAGE, near.field.metric)
+        pages = _Pages(self.entry, PAGE, near.field.metric)
         rows: list[Row] = []
         while pages.more:
             query = self.query_for(pages.rest_of(plan))
@@ -281,7 +280,7 @@ class SearchReading:
         return sorted(rows, key=_nearness)
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        pages = _Pages(self.entry.prefix, PAGE)
+        pages = _Pages(self.entry, PAGE)
         while pages.more:
             query = self.query_for(pages.rest_of(plan))
             command = commands.page_command(self.entry, query, fields, pages.size)
@@ -317,15 +316,15 @@ class _Pages:
     """Goes by the time of creation, so that no page depends on how many came before.
 
     Args:
-        prefix: of the keys.
+        entry: of the index.
         size: rows in a page, unless more were created at the same time.
         metric: of their distances, if they have any.
     """
 
-    def __init__(self, prefix: str, size: int, metric: Metric = Metric.L2) -> None:
+    def __init__(self, entry: CatalogEntry, size: int, metric: Metric = Metric.L2) -> None:
         self.size = self._usual = size
         self.more = True
-        self._prefix = prefix
+        self._entry = entry
         self._metric = metric
         self._newest = -1.0
         self._seen = frozenset[str]()
@@ -336,7 +335,7 @@ class _Pages:
 
     def take(self, reply: Any) -> list[Row]:
         """The rows of the next page that are new."""
-        rows = sorted(commands.rows(reply, self._prefix, self._metric), key=age)
+        rows = sorted(commands.rows(reply, self._entry, self._metric), key=age)
         fresh = [row for row in rows if row.id not in self._seen]
         self.more = commands.total(reply) > self.size
         last = age(rows[-1])[0] if rows else self._newest

@@ -1,0 +1,109 @@
+"""Locks on records: who changes an existing record of the search engine holds its lock.
+
+No script and no transaction may touch a key that a search index covers (see `valkey_vector.engines.search_writing`), so
+what must not be interleaved (compare and write, write and remove stale fields) is done by plain commands under a lock. The
+locks of an index lie in one hash, ``{name}:locks``, which no search index covers: a field for each id, its value the
+holder's token and the millisecond at which it lapses if the holder died. A batch takes all its locks or none, so
+nobody waits while holding one.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from valkey_vector.catalog import locks_key
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.errors import RequestTimeoutError, ServerError
+
+__all__ = ["Locks"]
+
+_ACQUIRE = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+for i = 3, #ARGV do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held and tonumber(string.match(held, '[0-9]+$')) > now then return ARGV[i] end
+end
+local lapses = string.format('%.0f', now + tonumber(ARGV[2]))
+for i = 3, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. lapses) end
+return false
+"""
+"""KEYS: locks. ARGV: token, milliseconds, ids. Returns an id that somebody else holds, or nothing: all are held now."""
+
+_RELEASE = """
+local token = ARGV[1] .. ' '
+for i = 2, #ARGV do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held and string.sub(held, 1, #token) == token then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+return 1
+"""
+"""KEYS: locks. ARGV: token, ids."""
+
+_SHORTEST, _LONGEST = 0.001, 0.05
+"""Seconds between two attempts to take a lock."""
+
+
+class Locks:
+    """The locks on the records of one index.
+
+    Args:
+        connection: to the server.
+        name: of the index.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self.key = locks_key(name)
+
+    @property
+    def _lapses_after(self) -> float:
+        """Seconds; as long as a request may take, within which the holder has done its work or failed."""
+        return self._connection.settings.request_timeout
+
+    @contextmanager
+    def held(self, ids: Sequence[str], *, lane: int = 0) -> Iterator[None]:
+        """Hold the locks of some ids; waits for other holders, with at least two round trips.
+
+        Raises:
+            RequestTimeoutError: somebody else held one for longer than a request may take.
+        """
+        token = self.acquire(ids, lane=lane)
+        try:
+            yield
+        finally:
+            self._connection.execute(*self.releasing(token, ids), lane=lane)
+
+    def acquire(self, ids: Sequence[str], *, lane: int = 0) -> str:
+        """Take the locks of some ids, all at once; returns the token to release them with.
+
+        Raises:
+            RequestTimeoutError: somebody else held one for longer than a request may take.
+        """
+        token = secrets.token_urlsafe(9)
+        lapses = str(round(self._lapses_after * 1000))
+        deadline = time.monotonic() + 1.5 * self._lapses_after
+        pause = _SHORTEST
+        command: list[Argument] = ["EVAL", _ACQUIRE, "1", self.key, token, lapses, *ids]
+        while (busy := self._connection.execute(*command, lane=lane)) is not None:
+            if time.monotonic() > deadline:
+                raise RequestTimeoutError(
+                    f"record {busy.decode(errors='replace')!r} is being changed by another client, for too long",
+                    "EVAL",
+                )
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(_LONGEST, 2 * pause)
+        return token
+
+    def releasing(self, token: str, ids: Sequence[str]) -> list[Argument]:
+        """The command that releases locks."""
+        return ["EVAL", _RELEASE, "1", self.key, token, *ids]
+
+
+def is_out_of_memory(error: ServerError) -> bool:
+    """Whether the server refused a write because it is full."""
+    return error.message.startswith("OOM ")

@@ -1,0 +1,104 @@
+"""Removal of the documents of dropped indexes, which any process can complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from valkey_vector.catalog import Catalog, document_prefix
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.document import CREATED, METADATA
+from valkey_vector.engines.documents import BATCH, checked, in_batches
+from valkey_vector.engines.locks import Locks
+from valkey_vector.errors import ServerError
+from valkey_vector.record_version import VERSION
+
+__all__ = ["complete_removals"]
+
+_FIELDS = (VERSION, METADATA, CREATED)
+
+_REMOVE = """
+local removed = 0
+for _, key in ipairs(KEYS) do
+  if redis.call('TYPE', key).ok == 'hash' then
+    local version = redis.call('HGET', key, 'version')
+    local own = version and string.sub(version, 1, #ARGV[1]) == ARGV[1]
+    if ARGV[1] == ':' and not version then own = redis.call('HEXISTS', key, 'created') == 1 end
+    if own and redis.call('HEXISTS', key, 'metadata') == 1 then
+      removed = removed + redis.call('UNLINK', key)
+    end
+  end
+end
+return removed
+"""
+"""KEYS: keys under the prefix of an index that no search index covers. ARGV: what the versions of its documents begin
+with. Removes those that are such documents, and no others; returns how many."""
+
+
+def complete_removals(connection: Connection, catalog: Catalog) -> int:
+    """Remove the documents of all dropped indexes of a name that are noted as to be removed; returns how many there were.
+
+    A document that somebody writes meanwhile, for a new index of this name, stays.
+    """
+    removed = 0
+    for lineage, generation in catalog.removals().items():
+        if generation and connection.capabilities.has_search:
+            _drop_search_index(connection, catalog.name, generation)
+        removed += _remove_documents(connection, catalog, lineage)
+        catalog.removed(lineage)
+    return removed
+
+
+def _drop_search_index(connection: Connection, name: str, generation: str) -> None:
+    """Remove the server's index of a generation, if an interrupted drop left it behind."""
+    from valkey_vector.engines.search_commands import index_is_missing
+
+    try:
+        connection.execute("FT.DROPINDEX", f"{name}-{generation}")
+    except ServerError as error:
+        if not index_is_missing(error.message):
+            raise
+
+
+def _remove_documents(connection: Connection, catalog: Catalog, lineage: str) -> int:
+    removed = 0
+    covered = connection.capabilities.has_search or connection.capabilities.cluster
+    for keys in connection.scan(f"{document_prefix(catalog.name)}*"):
+        for batch in in_batches(keys, BATCH):
+            if covered:
+                removed += _remove_under_locks(connection, catalog.name, lineage, batch)
+            else:
+                command: list[Argument] = ["EVAL", _REMOVE, str(len(batch)), *batch, f"{lineage}:"]
+                removed += connection.execute(*command)
+    return removed
+
+
+def _remove_under_locks(
+    connection: Connection, name: str, lineage: str, keys: Sequence[bytes]
+) -> int:
+    """Remove those documents of a lineage; plain commands only, because a search index may cover their keys."""
+    candidates = _of_lineage(connection, lineage, keys)
+    if not candidates:
+        return 0
+    skip = len(document_prefix(name).encode())
+    locks = Locks(connection, name)
+    with locks.held([key[skip:].decode() for key in candidates]):
+        commands: list[list[Argument]] = [
+            ["UNLINK", key] for key in _of_lineage(connection, lineage, candidates)
+        ]
+        return sum(checked(connection.pipeline(commands)))
+
+
+def _of_lineage(connection: Connection, lineage: str, keys: Sequence[bytes]) -> list[bytes]:
+    """Those keys that are documents of a lineage; of format 1 where it is empty."""
+    replies = connection.pipeline([["HMGET", key, *_FIELDS] for key in keys], retry=True)
+    found: list[bytes] = []
+    for key, reply in zip(keys, replies, strict=True):
+        if isinstance(reply, ServerError):
+            if reply.message.startswith("WRONGTYPE"):
+                continue
+            raise reply
+        version, metadata, created = reply
+        first = not lineage and version is None and created is not None
+        if metadata is not None and (first or (version or b"").startswith(f"{lineage}:".encode())):
+            found.append(key)
+    return found
