@@ -36,9 +36,7 @@ class ReadableIndex(QueryableIndex):
             schema = engine.entry.schema
             fields = record_fields(schema, vectors=with_vectors, payloads=with_payloads)
             rows = engine.fetch(wanted, fields)
-            return [
-                None if row is None else record_of(row, fields) for row in rows
-            ]
+            return [None if row is None else record_of(row, fields) for row in rows]
 
         nothing: list[Record | None] = [None] * len(wanted)
         return self._lifecycle.read(fetch, nothing)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from valkey_vector.document import CREATED
 from valkey_vector.engines.base import Row
+from valkey_vector.text.bm25 import Scored
 
-__all__ = ["PAGE", "PageSize", "age", "paged", "rows_of", "without_repeats"]
+__all__ = ["PAGE", "PageSize", "Ranked", "age", "paged", "rows_of", "without_repeats"]
 
 PAGE = 1_000
 """Rows in a page at most."""
 
 _BYTES = 16 * 1024 * 1024
 """Bytes that a page should have at most."""
+
+
+class Ranked(list[Scored]):
+    """Scores and ids, best first.
+
+    Attributes:
+        versions: by id, of the documents that were scored, as far as they are known.
+    """
+
+    def __init__(self, scored: Iterable[Scored], versions: Mapping[str, bytes | None]) -> None:
+        super().__init__(scored)
+        self.versions = versions
 
 
 class PageSize:

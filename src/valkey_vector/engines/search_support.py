@@ -110,10 +110,16 @@ class ServerSupport:
 
     def vital_signs(self) -> list[list[Argument]]:
         """The commands to send along; `learn` takes their replies."""
-        asked: list[list[Argument]] = [["TIME"], ["INFO", "server"], ["CONFIG", "GET", _CAP_SETTING]]
+        asked: list[list[Argument]] = [
+            ["TIME"],
+            ["INFO", "server"],
+            ["CONFIG", "GET", _CAP_SETTING],
+        ]
         return [command for command in asked if command[0] not in self._refused]
 
-    def learn(self, commands: Sequence[Sequence[Argument]], replies: Sequence[Reply | ServerError]) -> None:
+    def learn(
+        self, commands: Sequence[Sequence[Argument]], replies: Sequence[Reply | ServerError]
+    ) -> None:
         """Take note of the replies to `vital_signs`; one that is refused is not sent again."""
         takers: dict[Argument, Callable[[Any], None]] = {
             "TIME": self._learn_time,

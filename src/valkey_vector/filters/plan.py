@@ -26,6 +26,7 @@ __all__ = [
     "Words",
     "all_of",
     "any_of",
+    "are_records",
     "complement",
     "plan_fields",
     "selects",
@@ -160,6 +161,21 @@ def complement(part: Plan) -> Plan:
             return inner
         case _:
             return Complement(part)
+
+
+def are_records(plan: Plan) -> bool:
+    """Whether all that a plan selects are records: other hashes under the prefix have none of our tokens."""
+    match plan:
+        case Tokens() | NoDocument():
+            return True
+        case AllOf(parts):
+            return any(map(are_records, parts))
+        case AnyOf(parts):
+            return all(map(are_records, parts))
+        case Everything() | Range() | Words() | Complement():
+            return False
+        case _:
+            assert_never(plan)
 
 
 def plan_fields(plan: Plan) -> tuple[str, ...]:
