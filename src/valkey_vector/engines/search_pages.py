@@ -154,7 +154,9 @@ class Pages:
         if high <= first:
             return self._scan(first)
         middle = float(int((first + high) // 2))
-        last = age(rows[-1])[0] if rows else middle
+        # They may be the oldest of the window: with half as many as the limit, the next answer is whole.
+        half = (self._engine.support.cap or 0) // 2
+        last = age(rows[min(len(rows) - 1, half)])[0] if rows else middle
         self._high = max(first, last if first < last < high else middle)
         if rows and last <= first:
             self._high = first
@@ -177,33 +179,54 @@ def parts(engine: Queried, plan: Plan) -> Steps[list[Part]]:
     waiting = [_ALWAYS]
     while waiting:
         plans = [plan if window is _ALWAYS else all_of([plan, window]) for window in waiting]
-        asked: list[Command] = []
-        for query in map(engine.query_for, plans):
-            asked.append(commands.count_command(engine.entry, query))
-            asked.append(commands.page_command(engine.entry, query, (), _SAMPLE, sort=False))
-        replies = yield Ask(asked)
-        cut: list[Range] = []
-        for position, (part, window) in enumerate(zip(plans, waiting, strict=True)):
-            count = commands.total(replies[2 * position])
+        queries = [engine.query_for(part) for part in plans]
+        replies = yield Ask([commands.count_command(engine.entry, query) for query in queries])
+        large: list[tuple[Range, str]] = []
+        for part, window, query, reply in zip(plans, waiting, queries, replies, strict=True):
+            count = commands.total(reply)
             if count < engine.support.safe_total:
-                found.append((part, count))
+                found += [(part, count)] if count else []
             elif window.low == window.high:
                 found.append((part, None))
             else:
-                cut += _halves(window, engine.rows(replies[2 * position + 1]))
-        waiting = cut
+                large.append((window, query))
+        asked = [
+            commands.page_command(engine.entry, query, (), _SAMPLE, sort=False)
+            for _, query in large
+        ]
+        samples = (yield Ask(asked)) if asked else []
+        waiting = [
+            smaller
+            for (window, _), reply in zip(large, samples, strict=True)
+            for smaller in _cut(window, engine.rows(reply))
+        ]
     return found
 
 
-def _halves(window: Range, sample: Sequence[Row]) -> list[Range]:
-    """A range of whole numbers in two or three, by the median of some of its records."""
-    times = sorted(age(row)[0] for row in sample)
-    middle = times[len(times) // 2] if times else float(int((window.low + window.high) // 2))
-    middle = min(max(middle, window.low), window.high)
-    if times and times[0] == times[-1]:  # one time of creation may have them all: keep it apart
-        borders = [(window.low, middle - 1), (middle, middle), (middle + 1, window.high)]
-    elif middle < window.high:
-        borders = [(window.low, middle), (middle + 1, window.high)]
-    else:
-        borders = [(window.low, middle - 1), (middle, middle)]
-    return [Range(CREATED, low, high) for low, high in borders if low <= high]
+def _cut(window: Range, sample: Sequence[Row]) -> list[Range]:
+    """A range of whole numbers in pieces: small ones where records are known to be, larger ones away from there.
+
+    The sample may be of the oldest, the newest or any of the range's records.
+    """
+    low, high = int(window.low), int(window.high)
+    times = sorted(min(max(int(age(row)[0]), low), high) for row in sample)
+    if not times:
+        times = [(low + high) // 2]
+    first, middle, last = times[0], times[len(times) // 2], times[-1]
+    ends = {middle, last, high}
+    if first == last:
+        ends.add(first - 1)  # one time of creation may have them all: keep it apart
+    step, at = max(1, last - first), last
+    while at + step < high:
+        at, step = at + step, 2 * step
+        ends.add(at)
+    step, at = max(1, last - first), first
+    while at - step > low:
+        at, step = at - step, 2 * step
+        ends.add(at)
+    pieces: list[Range] = []
+    for end in sorted(ends):
+        if end >= low:
+            pieces.append(Range(CREATED, float(low), float(end)))
+            low = end + 1
+    return pieces
