@@ -107,9 +107,7 @@ class BulkWriter:
             self._prepared(batch, seen) for batch in _sliced(iter(records), self._batch_size)
         ]
         if len(batches) == 1:
-            # A single server gives the time itself; in a cluster each node would give its own.
-            cluster = self._lifecycle.connection.capabilities.cluster
-            outcome = self._send(batches[0], self._server_time() if cluster else None, lane=0)
+            outcome = self._send(batches[0], None, lane=0)
             if self._policy is WritePolicy.FAIL and outcome.present:
                 raise DuplicateIdError(outcome.present)
             _raise_refused(outcome)

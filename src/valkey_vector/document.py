@@ -177,7 +177,7 @@ def document_fields(
     Args:
         document: what to store.
         entry: of the index.
-        unique: of this write, from `valkey_vector.record_version.new_versions`.
+        unique: of this write, from `valkey_vector.record_version.new_unique`.
         expiry: how the document expires.
     """
     fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]

@@ -27,7 +27,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.record_version import new_versions, renewed_version
+from valkey_vector.record_version import new_unique, renewed_version
 from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import parent_tokens
 
@@ -55,7 +55,6 @@ class MetadataUpdate:
         prepare_metadata(changes, lifecycle.known_schema(), "the changes")
         self._lifecycle = lifecycle
         self._changes = dict(changes)
-        self._versions = new_versions()
 
     def of_ids(self, engine: Engine, ids: Sequence[str]) -> int:
         """Change records by id; returns how many were there."""
@@ -98,7 +97,7 @@ class MetadataUpdate:
         vectors = [token for token in possible if token in had]
         fields: list[str | bytes] = [METADATA, stored]
         if row.version is not None:
-            fields += [VERSION, renewed_version(row.version, next(self._versions))]
+            fields += [VERSION, renewed_version(row.version, new_unique())]
         parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
         fields += index_fields(items, [*vectors, *parent_tokens(parent)], engine.entry)
         for name, value in declared:

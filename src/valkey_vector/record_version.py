@@ -17,7 +17,7 @@ Indexes of format 1 have no lineage, and their older records no version: all fie
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from valkey_vector.catalog import VECTOR_PREFIX, CatalogEntry
@@ -32,7 +32,7 @@ __all__ = [
     "Expiry",
     "expiry_of",
     "identifying_fields",
-    "new_versions",
+    "new_unique",
     "own_fields",
     "renewed_version",
     "version_of",
@@ -48,13 +48,9 @@ Expiry: TypeAlias = Literal["", "t", "s"]
 _OPTIONAL = {MAIN_VECTOR: b"v", PARENT: b"p", PAYLOAD: b"y", EXPIRES: b"t"}
 
 
-def new_versions() -> Iterator[str]:
-    """Unique parts of versions, one for each write; not to be guessed, and never the same in two processes."""
-    seed = secrets.token_urlsafe(9)
-    number = 0
-    while True:
-        yield f"{seed}{number:x}"
-        number += 1
+def new_unique() -> str:
+    """The unique part of a version, for one write."""
+    return secrets.token_urlsafe(9)
 
 
 def version_of(
@@ -64,7 +60,7 @@ def version_of(
 
     Args:
         entry: of its index.
-        unique: from `new_versions`.
+        unique: from `new_unique`.
         present: hash fields that the record has, by name.
         expiry: how it expires.
     """

@@ -160,8 +160,14 @@ def test_a_write_costs_the_same_whatever_the_size(
         cache.store(f"prompt {number}", number)
         trips = commands.round_trips
         costs.append((len(trips), sum(len(trip) for trip in trips)))
-    assert set(costs[2:200]) == {(2, 2)}
-    assert set(costs[201:]) == {(3, 3)}
+    storing, removing = len(set(costs[2:200])), len(set(costs[201:]))
+    assert (storing, removing) == (1, 1)
+    if cache.index.info().engine == "native":
+        assert costs[100] == (2, 2)
+        assert costs[300] == (3, 3)
+    elif not cache.index.connection.capabilities.cluster:
+        assert costs[100][0] == 3  # room, a look, the entry
+        assert costs[300][0] == 5  # and for the one that makes room its lock and its removal
     sent = max(sum(map(len, command)) for trip in commands.round_trips for command in trip)
     assert sent < 10_000
 

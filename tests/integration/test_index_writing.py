@@ -260,7 +260,7 @@ def test_a_batch_that_the_server_refuses_is_named_record_by_record(
     index.upsert([record("r0")])
     # Somebody else's key where a document should go.
     index.connection.execute("SADD", f"{index.name}:r15", "not a document")
-    with pytest.raises(PartialWriteError, match="WRONGTYPE|not a record") as caught:
+    with pytest.raises(PartialWriteError, match=r"WRONGTYPE|not a record") as caught:
         index.upsert(numbered(20), batch_size=batch_size)
     error = caught.value
     assert list(error.failed) == [f"r{n}" for n in range(16 - batch_size, 16)]

@@ -64,7 +64,7 @@ LAYERS = [
     {"lifecycle"},
     {"engines.search", "engines.native"},
     {"engines"},
-    {"catalog", "document", "fusion"},
+    {"catalog", "document", "fusion", "record_version"},
     {"text"},
     {"query"},
     {"ranking"},

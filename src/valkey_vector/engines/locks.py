@@ -1,4 +1,4 @@
-"""Locks on records: who changes an existing record of the search engine holds its lock.
+"""Locks on records: whoever changes an existing record of the search engine holds its lock.
 
 No script and no transaction may touch a key that a search index covers (see `valkey_vector.engines.search_writing`), so
 what must not be interleaved (compare and write, write and remove stale fields) is done by plain commands under a lock. The
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from valkey_vector.catalog import locks_key
-from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.errors import RequestTimeoutError, ServerError
 
 __all__ = ["Locks"]
@@ -60,36 +60,61 @@ class Locks:
         self._connection = connection
         self.key = locks_key(name)
 
-    @property
-    def _lapses_after(self) -> float:
-        """Seconds; as long as a request may take, within which the holder has done its work or failed."""
-        return self._connection.settings.request_timeout
-
     @contextmanager
-    def held(self, ids: Sequence[str], *, lane: int = 0) -> Iterator[None]:
+    def held(self, ids: Sequence[str]) -> Iterator[None]:
         """Hold the locks of some ids; waits for other holders, with at least two round trips.
 
         Raises:
             RequestTimeoutError: somebody else held one for longer than a request may take.
         """
-        token = self.acquire(ids, lane=lane)
+        token, _ = self.acquire(ids)
         try:
             yield
         finally:
-            self._connection.execute(*self.releasing(token, ids), lane=lane)
+            self._connection.execute(*self.releasing(token, ids))
 
-    def acquire(self, ids: Sequence[str], *, lane: int = 0) -> str:
-        """Take the locks of some ids, all at once; returns the token to release them with.
+    def acquire(
+        self,
+        ids: Sequence[str],
+        beside: Sequence[Sequence[Argument]] = (),
+        *,
+        lane: int = 0,
+        although_full: bool = False,
+    ) -> tuple[str, list[Reply | ServerError]]:
+        """Take the locks of some ids, all at once, and send reads that are answered when they are held.
+
+        On a single server one round trip does both; in a cluster order holds on one node only, so there it takes two.
+
+        Args:
+            ids: of the records.
+            beside: the commands of the reads.
+            lane: connection to use.
+            although_full: go on without locks where the server has no memory for them.
+
+        Returns:
+            The token to release the locks with, empty if there are none, and the replies to the reads.
 
         Raises:
             RequestTimeoutError: somebody else held one for longer than a request may take.
         """
+        # A holder has done its work, or failed, within the time that a request may take.
+        lapses = self._connection.settings.request_timeout
+        deadline = time.monotonic() + 1.5 * lapses
         token = secrets.token_urlsafe(9)
-        lapses = str(round(self._lapses_after * 1000))
-        deadline = time.monotonic() + 1.5 * self._lapses_after
         pause = _SHORTEST
-        command: list[Argument] = ["EVAL", _ACQUIRE, "1", self.key, token, lapses, *ids]
-        while (busy := self._connection.execute(*command, lane=lane)) is not None:
+        command: list[Argument] = ["EVAL", _ACQUIRE, "1", self.key, token]
+        command += [str(round(lapses * 1000)), *ids]
+        together = [] if self._connection.capabilities.cluster else beside
+        while True:
+            busy, *replies = self._connection.pipeline([command, *together], lane=lane)
+            if isinstance(busy, ServerError):
+                if not (although_full and busy.message.startswith("OOM ")):
+                    raise busy
+                token, busy = "", None
+            if busy is None:
+                if beside and not together:
+                    replies = self._connection.pipeline(beside, lane=lane)
+                return token, replies
             if time.monotonic() > deadline:
                 raise RequestTimeoutError(
                     f"record {busy.decode(errors='replace')!r} is being changed by another client, for too long",
@@ -97,13 +122,7 @@ class Locks:
                 )
             time.sleep(random.uniform(pause / 2, pause))
             pause = min(_LONGEST, 2 * pause)
-        return token
 
     def releasing(self, token: str, ids: Sequence[str]) -> list[Argument]:
         """The command that releases locks."""
         return ["EVAL", _RELEASE, "1", self.key, token, *ids]
-
-
-def is_out_of_memory(error: ServerError) -> bool:
-    """Whether the server refused a write because it is full."""
-    return error.message.startswith("OOM ")

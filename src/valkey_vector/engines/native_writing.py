@@ -11,7 +11,7 @@ from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
 from valkey_vector.engines.documents import BATCH, Documents, checked, in_batches, stale_or
 from valkey_vector.errors import ServerError
 from valkey_vector.record import WritePolicy
-from valkey_vector.record_version import Expiry, new_versions
+from valkey_vector.record_version import Expiry, new_unique
 
 __all__ = ["NativeWriting"]
 
@@ -28,7 +28,6 @@ class NativeWriting:
         self._documents = documents
         self._connection = documents.connection
         self._own_keys = [documents.catalog_key, *log_keys]
-        self._versions = new_versions()
 
     def script(self, body: str, ids: Sequence[str], *arguments: Argument, lane: int = 0) -> Reply:
         """Run a script on the index's own keys and the keys of some documents.
@@ -63,8 +62,7 @@ class NativeWriting:
         milliseconds = str(-lasts if sliding else lasts)
         expiry: Expiry = "" if ttl is None else "s" if sliding else "t"
         packed = [
-            _packed(document_fields(document, entry, next(self._versions), expiry))
-            for document in batch
+            _packed(document_fields(document, entry, new_unique(), expiry)) for document in batch
         ]
         words = self._documents.unknown_words([document.text for document in batch])
         head = [

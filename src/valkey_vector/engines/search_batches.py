@@ -1,0 +1,151 @@
+"""Commands that change documents of the search engine, sent in batches: under locks, and for the index that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from valkey_vector.connection import Argument
+from valkey_vector.engines.base import StaleIndexError
+from valkey_vector.engines.documents import Documents, checked
+from valkey_vector.engines.key_states import KeyState, look, states
+from valkey_vector.engines.locks import Locks
+from valkey_vector.errors import ServerError
+from valkey_vector.record_version import VERSION
+
+__all__ = ["Batches"]
+
+_FINISH = """
+local token = ARGV[3]
+if token ~= '' then
+  for i = 4, #ARGV do
+    local held = redis.call('HGET', KEYS[2], ARGV[i])
+    if held and string.sub(held, 1, #token + 1) == token .. ' ' then redis.call('HDEL', KEYS[2], ARGV[i]) end
+  end
+end
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+-- Tolerant, because a full server still takes deletions.
+if ARGV[2] ~= '0' then redis.pcall('HINCRBY', KEYS[1], 'seq', ARGV[2]) end
+return 1
+"""
+"""KEYS: catalogue, locks; no search index covers them. ARGV: generation, documents written, token of the locks ('':
+none), ids locked. Releases the locks and counts the writes. Returns 0 if the index was dropped or created anew."""
+
+
+class Batches:
+    """Sends batches for the documents of one index.
+
+    Args:
+        documents: of the index.
+    """
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._connection = documents.connection
+        self._locks = Locks(documents.connection, documents.entry.name)
+
+    @property
+    def generation(self) -> list[Argument]:
+        """The command that reads the generation of the index that is there."""
+        return ["HGET", self._documents.catalog_key, "generation"]
+
+    @contextmanager
+    def locked(
+        self,
+        ids: Sequence[str],
+        lane: int,
+        *,
+        refuse_foreign: bool = True,
+        although_full: bool = False,
+    ) -> Iterator[tuple[str, list[KeyState]]]:
+        """Hold the locks of documents, and give their keys as they are then.
+
+        `send` releases the locks; after a failure they are released here.
+
+        Args:
+            ids: of the documents.
+            lane: connection to use.
+            refuse_foreign: raise for keys that are not records.
+            although_full: go on without locks, and with an empty token, where the server is too full for them.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+            ForeignKeyError: see `refuse_foreign`.
+        """
+        keys = [self._documents.key(id) for id in ids]
+        reads = [self.generation, *look(keys)]
+        token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
+        try:
+            self._documents.check_generation(*checked(replies[:1]))
+            found = states(self._documents.entry, keys, replies[1:], refuse_foreign=refuse_foreign)
+            yield token, found
+        except BaseException:
+            if token:
+                with suppress(ServerError):  # the failure itself is what is raised
+                    self._connection.execute(*self._locks.releasing(token, ids), lane=lane)
+            raise
+
+    def send(
+        self,
+        commands: Sequence[Sequence[Argument]],
+        count: int,
+        token: str,
+        ids: Sequence[str],
+        *,
+        lane: int,
+        errors: bool = False,
+    ) -> list[Any]:
+        """Send commands, and with them or (in a cluster, where order holds on one node only) after them what ends a batch.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+            ServerError: a command was refused, unless `errors` are wanted in their command's place.
+        """
+        keys = [self._documents.catalog_key, self._locks.key]
+        generation = self._documents.entry.generation
+        finish: list[Argument] = ["EVAL", _FINISH, "2", *keys, generation, str(count), token]
+        finish += ids if token else []
+        if self._connection.capabilities.cluster:
+            replies = self._connection.pipeline(commands, lane=lane)
+            replies.append(self._connection.execute(*finish, lane=lane))
+        else:
+            replies = self._connection.pipeline([*commands, finish], lane=lane)
+        *found, current = replies
+        checked([current] if errors else replies)
+        if not current:
+            raise StaleIndexError
+        return found
+
+    def stored(
+        self,
+        commands: Sequence[Sequence[Argument]],
+        versions: Mapping[str, bytes],
+        lane: int,
+        token: str = "",
+        ids: Sequence[str] = (),
+    ) -> list[Any]:
+        """The replies of commands that write documents, an error in its command's place.
+
+        Raises:
+            StaleIndexError: the index was dropped meanwhile; what was written is removed again.
+        """
+        try:
+            return self.send(commands, len(versions), token, ids, lane=lane, errors=True)
+        except StaleIndexError:
+            self.undo(versions, lane)
+            raise
+
+    def undo(self, versions: Mapping[str, bytes], lane: int) -> None:
+        """Remove what was written for an index that was dropped meanwhile, unless somebody else has written there."""
+        ids = list(versions)
+        keys = [self._documents.key(id) for id in ids]
+        reads: list[list[Argument]] = [["HGET", key, VERSION] for key in keys]
+        token, found = self._locks.acquire(ids, reads, lane=lane)
+        commands: list[list[Argument]] = [
+            ["UNLINK", key]
+            for id, key, version in zip(ids, keys, found, strict=True)
+            if version == versions[id]
+        ]
+        checked(self._connection.pipeline(commands, lane=lane))
+        self._connection.execute(*self._locks.releasing(token, ids), lane=lane)
