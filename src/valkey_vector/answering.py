@@ -41,8 +41,11 @@ __all__ = [
 _FEW = 5_000
 """Ids that a filter may name to be fetched directly."""
 
-_MOST_CONDITIONS = 5_000
-"""Conditions in a filter that the index cannot narrow down: each is checked on every record."""
+_MOST_CHECKS = 20_000_000
+"""Conditions, each checked on every record, of a filter that the index cannot narrow down: about half a minute."""
+
+_MANY_CONDITIONS = 100
+"""Conditions of a filter of which it is found out first on how many records they would be checked."""
 
 _DELETIONS = 5
 """How often a removal looks again for records that were changed while they were being removed."""
@@ -68,12 +71,14 @@ class Selection:
         filter: what every record must match; None for all.
         exact: the plan selects just the records that match.
         ids: if not None, only these ids can match, so they are looked up instead.
+        conditions: how many are checked on every record of the index, where the plan selects all.
     """
 
     plan: Plan
     filter: Filter | None
     exact: bool = True
     ids: tuple[str, ...] | None = None
+    conditions: int = 0
 
     @property
     def fields(self) -> list[str]:
@@ -101,11 +106,7 @@ class Selection:
 
 
 def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Selection:
-    """Compile a filter, with the slot bindings read again if it uses one that this process does not know.
-
-    Raises:
-        FilterError: the index cannot narrow the filter down, and it has too many conditions to check on every record.
-    """
+    """Compile a filter, with the slot bindings read again if it uses one that this process does not know."""
     if filter is None:
         return Selection(Everything(), None)
     ids = _named_ids(filter)
@@ -116,17 +117,18 @@ def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | Non
     if slots.missed and lifecycle.refresh(engine):
         compiled = compile_filter(filter, engine.entry)
     plan = engine.fit(compiled.plan)
-    if isinstance(plan, Everything) and (number := _conditions(filter)) > _MOST_CONDITIONS:
-        raise FilterError(
-            f"the filter has {number:,} conditions that the index of {engine.entry.name!r} cannot evaluate together, "
-            f"at most {_MOST_CONDITIONS:,} are possible: use in_() with a list, merge ranges, or split the query"
-        )
     exact = compiled.residual is None and plan is compiled.plan
-    return Selection(plan, filter, exact=exact)
+    unnarrowed = not exact and isinstance(plan, Everything)
+    return Selection(plan, filter, exact, conditions=_conditions(filter) if unnarrowed else 0)
 
 
 def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
-    """All records that match, in pages, oldest first."""
+    """All records that match, in pages, oldest first.
+
+    Raises:
+        FilterError: the index cannot narrow the filter down, and it has too many conditions to check on every record.
+    """
+    _check_work(engine, selection)
     if selection.ids is not None:
         if rows := alone(engine, _named(engine, selection, fields)):
             yield rows
@@ -139,7 +141,8 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
 def selecting(
     engine: Engine, selection: Selection, fields: Sequence[str], limit: int | None
 ) -> Steps[list[Row]]:
-    """The records that match, all or the first `limit`, oldest first."""
+    """The records that match, all or the first `limit`, oldest first; raises as `select`."""
+    _check_work(engine, selection)
     if selection.ids is not None:
         return (yield from _named(engine, selection, fields))[:limit]
     if selection.filter is None:
@@ -172,7 +175,8 @@ def delete(engine: Engine, selection: Selection) -> int:
 
 
 def counting(engine: Engine, selection: Selection) -> Steps[int]:
-    """How many records match."""
+    """How many records match; raises as `select`."""
+    _check_work(engine, selection)
     if selection.ids is not None:
         return len((yield from selecting(engine, selection, [], None)))
     if selection.exact:
@@ -268,6 +272,18 @@ def _named_ids(filter: Filter) -> tuple[str, ...] | None:
             return next((ids for part in parts if (ids := _named_ids(part)) is not None), None)
         case _:
             return None
+
+
+def _check_work(engine: Engine, selection: Selection) -> None:
+    if selection.conditions <= _MANY_CONDITIONS:
+        return
+    documents = engine.count(Everything())
+    if selection.conditions * documents > _MOST_CHECKS:
+        raise FilterError(
+            f"the filter has {selection.conditions:,} conditions that the index cannot evaluate together, and they would "
+            f"be checked on each of {documents:,} records of {engine.entry.name!r}: use in_() with a list, merge ranges, "
+            "or split the query"
+        )
 
 
 def _conditions(filter: Filter) -> int:
