@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
@@ -33,9 +33,15 @@ def is_inconsistent(error: ServerError) -> bool:
     return _INCONSISTENT in error.message.lower()
 
 
-def explained(connection: Connection, error: ServerError) -> ServerError:
-    """The error to raise for a search that was given up, or could not be sent."""
-    if connection.capabilities.cluster and (silent := silent_primaries(connection)):
+def explained(connection: Connection, error: ServerError, known: Collection[str]) -> ServerError:
+    """The error to raise for a search that was given up, or could not be sent.
+
+    Args:
+        connection: to the server.
+        error: what it said.
+        known: addresses of the primaries that answered before.
+    """
+    if connection.capabilities.cluster and (silent := silent_primaries(connection, known)):
         return ConnectionLostError(
             f"{' and '.join(silent)} of the cluster does not answer, and its documents cannot be searched "
             f"({error.message})",
@@ -48,26 +54,33 @@ def explained(connection: Connection, error: ServerError) -> ServerError:
     )
 
 
-def silent_primaries(connection: Connection) -> list[str]:
-    """The addresses of primaries that other nodes hold to be down, or that accept no connection."""
-    try:
-        reply = connection.execute("CLUSTER", "NODES")
-    except ServerError:
-        return []
-    text = reply if isinstance(reply, bytes) else next(iter(reply.values()), b"")
-    silent = []
-    for address, flags in _primaries(text.decode(errors="replace")):
-        if "fail" in flags or "fail?" in flags or not _accepts(address):
-            silent.append(address)
-    return silent
+def silent_primaries(connection: Connection, known: Collection[str]) -> list[str]:
+    """The addresses of primaries that other nodes hold to be down, or that accept no connection.
+
+    A node that is known to accept connections is asked, not any one: that could be the one which does not answer.
+    """
+    accepting = [address for address in known if _accepts(address)]
+    refusing = [address for address in known if address not in accepting]
+    for address in accepting:
+        try:
+            text = connection.execute_on(address, "CLUSTER", "NODES").decode(errors="replace")
+        except ServerError:
+            continue
+        return [
+            primary
+            for primary, flags, waits in _primaries(text)
+            if primary in refusing or (waits and ("fail" in flags or "fail?" in flags))
+        ]
+    return refusing
 
 
-def _primaries(nodes: str) -> Iterator[tuple[str, list[str]]]:
-    """Address and flags of each primary that serves slots, out of a reply to CLUSTER NODES."""
+def _primaries(nodes: str) -> Iterator[tuple[str, list[str], bool]]:
+    """Of each primary that serves slots, out of a reply to CLUSTER NODES: address, flags, whether a ping is unanswered."""
     for line in nodes.splitlines():
         parts = line.split()
-        if len(parts) > 8 and "master" in parts[2].split(","):
-            yield parts[1].partition("@")[0], parts[2].split(",")
+        flags = parts[2].split(",") if len(parts) > 8 else []
+        if "master" in flags:
+            yield parts[1].partition("@")[0], flags, parts[4] != "0"
 
 
 def _accepts(address: str) -> bool:

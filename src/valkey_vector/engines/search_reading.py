@@ -112,8 +112,9 @@ class SearchReading:
         """
         deadline = time.monotonic() + self._connection.settings.request_timeout
         while True:
-            self._make_ready()
+            self._check_down()
             try:
+                self._make_ready()
                 answered = self._sent(asks)
             except (ConnectionLostError, RequestTimeoutError) as error:
                 raise self._failure(error) from error
@@ -256,7 +257,7 @@ class SearchReading:
             if commands.index_is_missing(error.message):
                 raise StaleIndexError from error
             if gave_up(error):
-                raise self._failure(error) from error
+                raise RequestTimeoutError(error.message, error.command) from error
             if is_inconsistent(error):
                 time.sleep(_PAUSE)
                 again = True
@@ -267,18 +268,23 @@ class SearchReading:
         return None if again else answered
 
     def _failure(self, error: ServerError) -> ServerError:
-        failure = explained(self._connection, error)
+        failure = explained(self._connection, error, self.support.primaries)
         self._down = isinstance(failure, ConnectionLostError) and self.capabilities.cluster
         return failure
+
+    def _check_down(self) -> None:
+        """After a node did not answer, no search can succeed until it does: do not wait for that each time."""
+        if not self._down:
+            return
+        if silent := silent_primaries(self._connection, self.support.primaries):
+            raise ConnectionLostError(
+                f"{' and '.join(silent)} of the cluster does not answer", "FT.SEARCH"
+            )
+        self._down = False
 
     def _make_ready(self) -> None:
         """Before the first search, and after a restart of the server: wait until its index is complete."""
         support = self.support
-        if self._down:
-            # No search can succeed: do not wait for that again.
-            if silent := silent_primaries(self._connection):
-                raise ConnectionLostError(f"{' and '.join(silent)} of the cluster does not answer")
-            self._down = False
         if support.run is None:
             signs = support.vital_signs()
             support.learn(signs, self._connection.pipeline(signs, retry=True))

@@ -96,6 +96,11 @@ class ServerSupport:
         return float(int((_boot_time() + self._ahead) * 1000))
 
     @property
+    def primaries(self) -> list[str]:
+        """The addresses of the primaries of a cluster that answered last."""
+        return [address.decode() for address in self._runs or () if address]
+
+    @property
     def safe_total(self) -> float:
         """What a query without a vector may select so that its answer is complete for certain.
 
