@@ -75,7 +75,8 @@ def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> S
     def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
         deepest = max(query.depth, query.text_depth)
         scored, nearest = yield from _both(engine, selection, matching, near, deepest)
-        versions = {**_versions_of(scored), **{row.id: row.version for row in nearest}}
+        versions = _versions_of(scored)
+        versions.update((row.id, row.version) for row in nearest if row.version is not None)
         scored, nearest = scored[: query.text_depth], nearest[: query.depth]
         distances.clear()
         distances.update((row.id, row.distance) for row in nearest)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 
-__all__ = ["explained", "gave_up", "is_inconsistent", "silent_primaries"]
+__all__ = ["explained", "gave_up", "given_up", "is_inconsistent", "silent_primaries"]
 
 _GAVE_UP = ("cancelled due to timeout", "timeout limit was reached")
 _INCONSISTENT = "consistency check failed"
@@ -33,8 +33,15 @@ def is_inconsistent(error: ServerError) -> bool:
     return _INCONSISTENT in error.message.lower()
 
 
+def given_up(error: ServerError) -> RequestTimeoutError:
+    """The error to raise for a search that the server gave up."""
+    return RequestTimeoutError(
+        f"the server gave up the search after its time was over: {error.message}", error.command
+    )
+
+
 def explained(connection: Connection, error: ServerError, known: Collection[str]) -> ServerError:
-    """The error to raise for a search that was given up, or could not be sent.
+    """The error to raise for a search that was given up, or could not be sent: it names the node, if one is down.
 
     Args:
         connection: to the server.
@@ -47,11 +54,7 @@ def explained(connection: Connection, error: ServerError, known: Collection[str]
             f"({error.message})",
             error.command,
         )
-    if isinstance(error, ConnectionLostError | RequestTimeoutError):
-        return error
-    return RequestTimeoutError(
-        f"the server gave up the search after its time was over: {error.message}", error.command
-    )
+    return error
 
 
 def silent_primaries(connection: Connection, known: Collection[str]) -> list[str]:

@@ -25,6 +25,7 @@ from valkey_vector.engines.search_nearest import Nearest
 from valkey_vector.engines.search_outage import (
     explained,
     gave_up,
+    given_up,
     is_inconsistent,
     silent_primaries,
 )
@@ -257,7 +258,7 @@ class SearchReading:
             if commands.index_is_missing(error.message):
                 raise StaleIndexError from error
             if gave_up(error):
-                raise RequestTimeoutError(error.message, error.command) from error
+                raise given_up(error) from error
             if is_inconsistent(error):
                 time.sleep(_PAUSE)
                 again = True
