@@ -123,9 +123,17 @@ return result
 
 
 _RESTORE = """
-if redis.call('HEXISTS', KEYS[1], 'generation') == 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+if redis.call('HEXISTS', KEYS[1], 'generation') == 1 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+local seq = 0
+for i = 2, 3 do
+  local newest = redis.call('ZREVRANGE', KEYS[i], 0, 0, 'WITHSCORES')
+  if newest[2] then seq = math.max(seq, tonumber(newest[2])) end
+end
+redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq + 1))
 return 1
 """
+"""KEYS: catalogue, changes, deletions. ARGV: fields and values. The number of the last write follows from the change log."""
 
 
 def check_index_name(name: str) -> str:
@@ -249,8 +257,16 @@ class Catalog:
 
     def read(self) -> CatalogEntry | None:
         """The index's record, or None if there is no such index."""
+        entry, _ = self.look()
+        return entry
+
+    def look(self) -> tuple[CatalogEntry | None, bool]:
+        """The index's record, or None if there is no such index; and whether the key is there at all.
+
+        It is there without an index after a drop that kept the documents, or whose removals are not complete.
+        """
         fields = _pairs(self._connection.execute("HGETALL", self.key, retry=True))
-        return self._parse(fields) if "generation" in fields else None
+        return self._parse(fields) if "generation" in fields else None, bool(fields)
 
     def create(
         self, schema: Schema, engine: EngineName, embedding_model: str | None
@@ -316,12 +332,18 @@ class Catalog:
         """Record an index again whose record was lost, as it was; harmless if it is there."""
         fields = [*_described(entry.schema, entry.engine, entry.embedding_model)]
         fields += ["format", "1" if entry.lineage is None else str(FORMAT)]
-        fields += ["generation", entry.generation, "lineage", entry.lineage or "", "seq", "0"]
+        fields += ["generation", entry.generation, "lineage", entry.lineage or ""]
         for (kind, path), slot in entry.slots.items():
             fields += [f"slot:{kind}:{path}", str(slot)]
         used = 1 + max(entry.slots.values(), default=-1)
         fields += ["slots_used", str(used), *(["slots_spent", "1"] if entry.slots_spent else [])]
-        self._connection.execute("EVAL", _RESTORE, "1", self.key, *fields)
+        changes, deletions, *_ = own_keys(self.name)
+        self._connection.execute("EVAL", _RESTORE, "3", self.key, changes, deletions, *fields)
+
+    def note_removals(self, lineages: Iterable[str]) -> None:
+        """Note lineages whose documents are to be removed."""
+        for lineage in lineages:
+            self._connection.execute("HSET", self.key, f"{_REMOVING}{lineage}", "")
 
     def _parse(self, fields: Mapping[str, str]) -> CatalogEntry:
         found = fields.get("format")

@@ -8,6 +8,7 @@
     │   └── FilterError                     a filter is malformed
     ├── UnsupportedFeatureError             this server or engine cannot do it; says what can
     ├── IndexNotFoundError (LookupError)    the index does not exist
+    ├── IndexRecordLostError                the index's own record is gone, its documents are not
     ├── IndexMismatchError                  the index exists with another dimension, metric, …
     ├── DuplicateIdError                    policy FAIL met ids that are already stored
     ├── PartialWriteError                   a bulk write stopped half-way; says which ids are missing
@@ -35,6 +36,7 @@ __all__ = [
     "ForeignKeyError",
     "IndexMismatchError",
     "IndexNotFoundError",
+    "IndexRecordLostError",
     "InvalidInputError",
     "PartialWriteError",
     "QueryBatchError",
@@ -90,6 +92,27 @@ class UnsupportedFeatureError(ValkeyVectorError):
 
 class IndexNotFoundError(ValkeyVectorError, LookupError):
     """The named index does not exist on this server and database."""
+
+
+class IndexRecordLostError(ValkeyVectorError):
+    """The index's own record on the server is gone, but its documents are there.
+
+    Attributes:
+        index: the index's name.
+        key: the key that is missing.
+    """
+
+    def __init__(self, index: str, key: str) -> None:
+        super().__init__(index, key)
+        self.index = index
+        self.key = key
+
+    def __str__(self) -> str:
+        return (
+            f"the key {self.key!r}, in which the server keeps what index {self.index!r} is, is gone, but documents of "
+            "the index are there: the server evicted the key, or something deleted it. Set maxmemory-policy to "
+            "noeviction or a volatile policy. Then restore the key from a backup, or call drop() and write the records again"
+        )
 
 
 class IndexMismatchError(ValkeyVectorError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,15 +19,18 @@ from valkey_vector.catalog import (
     check_index_name,
 )
 from valkey_vector.connection import Connection, Feature, SearchModule
+from valkey_vector.connection.memory import server_memory
 from valkey_vector.document import Prepared, wanted_slots
 from valkey_vector.engines.base import Engine, StaleIndexError
+from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.native import NativeEngine
-from valkey_vector.engines.removal import complete_removals
+from valkey_vector.engines.removal import complete_removals, drop_search_index
 from valkey_vector.engines.search import SearchEngine
 from valkey_vector.errors import (
     ConfigurationError,
     IndexMismatchError,
     IndexNotFoundError,
+    IndexRecordLostError,
     ServerError,
 )
 from valkey_vector.schema import MAIN_VECTOR, Metric, Schema
@@ -34,7 +40,13 @@ __all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
 EngineChoice: TypeAlias = Literal["auto", "search", "native"]
 
 _T = TypeVar("_T")
-_ATTEMPTS = 3
+_ATTEMPTS = 10
+
+_TRACED = 5.0
+"""Seconds for which an index of which nothing was found is not looked for again."""
+
+_log = logging.getLogger("valkey_vector")
+_memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,8 @@ class Lifecycle:
         bringing up to date may be half done.
         """
         self._engine: Engine | None = None
+        self._known: CatalogEntry | None = None
+        self._untraced = -math.inf
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[type[Lifecycle], tuple[Connection, str, Request]]:
@@ -130,6 +144,8 @@ class Lifecycle:
     def forget(self) -> None:
         """Open the index anew at its next use."""
         with self._lock:
+            if self._engine is not None:
+                self._known = self._engine.entry
             self._engine = None
 
     def refresh(self, engine: Engine) -> bool:
@@ -179,13 +195,24 @@ class Lifecycle:
         Nothing else is touched: no other index, and no key under the prefix that is no document.
         """
         with self._lock:
-            engine = self._opened(create=None)
-            self._engine = None
+            try:
+                engine = self._opened(create=None)
+            except IndexRecordLostError:
+                return self._drop_lost() if documents else 0
+            self._engine = self._known = None
         # First the record: from then on no writer that still knows this index gets anything stored.
         self._catalog.forget(keep_documents=not documents)
         if engine is not None:
             engine.drop()
         return complete_removals(self.connection, self._catalog) if documents else 0
+
+    def _drop_lost(self) -> int:
+        """Remove what is left of an index without a record; returns how many documents there were."""
+        for generation in traces_of(self.connection, self.name).generations:
+            drop_search_index(self.connection, self.name, generation)
+        self._catalog.note_removals(lineages_of(self.connection, self.name))
+        self._catalog.forget(keep_documents=False)
+        return complete_removals(self.connection, self._catalog)
 
     def _attempt(
         self,
@@ -215,13 +242,18 @@ class Lifecycle:
             return self._engine
 
     def _open(self, create: Schema | None) -> Engine | None:
-        entry = self._catalog.read()
+        entry, noted = self._catalog.look()
         new = False
+        if entry is None and not noted:
+            entry = self._lost()
         if entry is None:
             if create is None:
                 return None
             entry, new = self._create(create)
         self._compare(entry)
+        self._known = entry
+        self._untraced = -math.inf
+        _warn_of_eviction(self.connection)
         if entry.engine == "search":
             self.connection.capabilities.require(Feature.SEARCH)
             search = SearchEngine(self.connection, entry)
@@ -231,6 +263,27 @@ class Lifecycle:
         if new:
             native.create()
         return native
+
+    def _lost(self) -> CatalogEntry | None:
+        """The index again if only its record was lost and this process knows it; None if there is no index.
+
+        Raises:
+            IndexRecordLostError: there are documents, and this process does not know what index they are of.
+        """
+        if time.monotonic() < self._untraced + _TRACED:
+            return None
+        traces = traces_of(self.connection, self.name)
+        if not traces:
+            self._untraced = time.monotonic()
+            return None
+        if self._known is not None and traces.are_of(self._known):
+            self._catalog.restore(self._known)
+        entry, noted = (
+            self._catalog.look()
+        )  # another process may have created or dropped it meanwhile
+        if entry is None and not noted:
+            raise IndexRecordLostError(self.name, self._catalog.key)
+        return entry
 
     def _create(self, schema: Schema) -> tuple[CatalogEntry, bool]:
         if schema.dimension is None:
@@ -275,6 +328,21 @@ class Lifecycle:
         }
         if differences:
             raise IndexMismatchError(self.name, differences)
+
+
+def _warn_of_eviction(connection: Connection) -> None:
+    """Log, once for a connection, that the server may evict keys without which documents cannot be read."""
+    if connection in _memory_checked:
+        return
+    _memory_checked.add(connection)
+    memory = server_memory(connection)
+    if memory.evicts_any_key:
+        _log.warning(
+            "%r evicts any key when it is full (maxmemory-policy %s): documents can vanish, and the keys in which an "
+            "index is kept. Use noeviction, or a volatile policy",
+            connection,
+            memory.policy,
+        )
 
 
 def not_found(name: str) -> IndexNotFoundError:

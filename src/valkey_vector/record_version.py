@@ -31,6 +31,7 @@ __all__ = [
     "VERSION",
     "Expiry",
     "expiry_of",
+    "has_vector",
     "identifying_fields",
     "new_unique",
     "own_fields",
@@ -89,6 +90,19 @@ def expiry_of(version: bytes) -> Expiry:
 def identifying_fields(entry: CatalogEntry) -> Sequence[str]:
     """The hash fields that `own_fields` needs."""
     return (VERSION,) if entry.lineage is not None else (VERSION, CREATED)
+
+
+def has_vector(version: bytes | None, field: str) -> bool:
+    """Whether a record of this version has the vector in a hash field; True for one without a version.
+
+    Asked of what a search by vector found: the server may know a vector that the record no longer has.
+    """
+    if version is None:
+        return True
+    letters, _, named = version.rpartition(b":")[2].partition(b";")
+    if field == MAIN_VECTOR:
+        return b"v" in letters
+    return field.removeprefix(VECTOR_PREFIX).encode("ascii") in named.split(b",")
 
 
 def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> dict[str, bytes] | None:

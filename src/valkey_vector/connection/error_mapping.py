@@ -51,6 +51,7 @@ _LOST = re.compile(
 _REFUSED = re.compile(
     r"AuthenticationFailed|PermissionDenied|\b(?:NOAUTH|NOPERM|WRONGPASS)\b|WRONGPASS"
 )
+_REFUSED_IN_SCRIPT = "ACL failure in script"
 _BAD_DATABASE = "refused to switch database"
 
 
@@ -93,7 +94,7 @@ def scrubbed(text: str, secrets: Iterable[str]) -> str:
 
 def _replied(text: str, command: str) -> ServerError | ConfigurationError:
     code, message = _server_words(text)
-    if code in _REFUSED_CODES:
+    if code in _REFUSED_CODES or message.startswith(_REFUSED_IN_SCRIPT):
         return AuthenticationError(message, command)
     if code in _DOWN_CODES:
         return ConnectionLostError(message, command)

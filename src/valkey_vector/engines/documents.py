@@ -78,9 +78,13 @@ class Documents:
             StaleIndexError: the index was dropped or created anew.
         """
         wanted = self.read_fields(fields)
+        nothing = [None] * len(wanted)
         found: list[Row | None] = []
         for batch in in_batches(ids, BATCH):
-            replies = yield Ask(self._reads(batch, wanted))
+            replies = yield Ask(self._reads(batch, wanted), errors=True)
+            # A key of another type is another program's: not a document.
+            replies = [nothing if _is_of_another_type(each) else each for each in replies]
+            checked(replies)
             rows = [
                 row_of(self.entry, id, wanted, reply)
                 for id, reply in zip(batch, replies, strict=True)
@@ -157,6 +161,10 @@ def checked(replies: Sequence[Reply | ServerError]) -> list[Any]:
         if isinstance(reply, ServerError):
             raise stale_or(reply)
     return list(replies)
+
+
+def _is_of_another_type(reply: Reply | ServerError) -> bool:
+    return isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE")
 
 
 def stale_or(error: ServerError) -> Exception:

@@ -12,7 +12,7 @@ from valkey_vector.engines.locks import Locks
 from valkey_vector.errors import ServerError
 from valkey_vector.record_version import VERSION
 
-__all__ = ["complete_removals"]
+__all__ = ["complete_removals", "drop_search_index"]
 
 _FIELDS = (VERSION, METADATA, CREATED)
 
@@ -42,13 +42,13 @@ def complete_removals(connection: Connection, catalog: Catalog) -> int:
     removed = 0
     for lineage, generation in catalog.removals().items():
         if generation and connection.capabilities.has_search:
-            _drop_search_index(connection, catalog.name, generation)
+            drop_search_index(connection, catalog.name, generation)
         removed += _remove_documents(connection, catalog, lineage)
         catalog.removed(lineage)
     return removed
 
 
-def _drop_search_index(connection: Connection, name: str, generation: str) -> None:
+def drop_search_index(connection: Connection, name: str, generation: str) -> None:
     """Remove the server's index of a generation, if an interrupted drop left it behind."""
     from valkey_vector.engines.search_commands import index_is_missing
 

@@ -13,7 +13,7 @@ from valkey_vector.engines.search_reading import SearchReading, indexed_share
 from valkey_vector.engines.search_text import TextSearch
 from valkey_vector.engines.search_writing import SearchWriting
 from valkey_vector.engines.steps import Steps, alone, asking
-from valkey_vector.errors import ServerError
+from valkey_vector.errors import AuthenticationError, ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.text.bm25 import Matching, Scored
 
@@ -46,8 +46,20 @@ class SearchEngine(SearchReading):
 
     def exists(self) -> bool:
         """Whether the server has this index."""
-        names = self._connection.execute("FT._LIST", retry=True)
+        try:
+            names = self._connection.execute("FT._LIST", retry=True)
+        except AuthenticationError:
+            return self._is_described()  # FT._LIST is an administrator's command in Valkey-Search
         return self.entry.search_index.encode() in names
+
+    def _is_described(self) -> bool:
+        try:
+            self._connection.execute("FT.INFO", self.entry.search_index, retry=True)
+        except ServerError as error:
+            if commands.index_is_missing(error.message):
+                return False
+            raise
+        return True
 
     def learn(self, entry: CatalogEntry) -> None:
         """Take over a newer state of the index's record."""

@@ -31,6 +31,7 @@ from valkey_vector.errors import (
     ServerError,
 )
 from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Tokens, all_of
+from valkey_vector.record_version import has_vector
 from valkey_vector.schema import Flat, Hnsw
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Nearest:
         found: dict[str, Row] = {}
         dropped = 0
         for reply in replies:
-            rows = self._engine.rows(reply, near.field.metric)
+            rows = [row for row in self._engine.rows(reply, near.field.metric) if _has(row, near)]
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_nearness), dropped
@@ -220,7 +221,7 @@ class Nearest:
             if commands.total(reply) >= engine.support.safe_total:
                 raise RangeUnavailableError
             rows = sorted(engine.rows(reply, near.field.metric), key=age)
-            found.update((row.id, row) for row in rows)
+            found.update((row.id, row) for row in rows if _has(row, near))
             if commands.total(reply) <= limit:
                 return sorted(found.values(), key=_nearness)
             last = age(rows[-1])[0] if rows else low
@@ -233,6 +234,11 @@ def _are_alike(found: Sequence[Row], asked: int, near: Near) -> bool:
     if isinstance(near.field.algorithm, Flat) or len(found) < max(asked, _ALIKE):
         return False
     return found[asked - _ALIKE].distance == found[asked - 1].distance
+
+
+def _has(row: Row, near: Near) -> bool:
+    """False for a record that was written without the vector since the server measured it."""
+    return has_vector(row.version, vector_name(near.field.name))
 
 
 def _ef(near: Near, k: int) -> int | None:

@@ -147,7 +147,7 @@ class SearchWriting:
         if new:
             self._write_new(new, settings, tally)
         if tally.overtaken:
-            self._write_locked(tally.overtaken, settings, tally)
+            self._write_locked(tally.overtaken, settings, tally, overtaken=True)
         return WriteOutcome(len(tally.written), tuple(tally.present), tally.failed)
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
@@ -215,8 +215,22 @@ class SearchWriting:
                 self._note(document.id, limited, tally)
         self._remove_endless(tally, versions)
 
-    def _write_locked(self, batch: Sequence[Prepared], settings: _Batch, tally: _Tally) -> None:
-        """Store documents that exist, or about which that is not known, under their locks."""
+    def _write_locked(
+        self,
+        batch: Sequence[Prepared],
+        settings: _Batch,
+        tally: _Tally,
+        *,
+        overtaken: bool = False,
+    ) -> None:
+        """Store documents that exist, or about which that is not known, under their locks.
+
+        Args:
+            batch: the documents.
+            settings: of the batch.
+            tally: takes in the outcome.
+            overtaken: they were written over records that appeared meanwhile, whose time to live their keys may have.
+        """
         ids = [document.id for document in batch]
         commands: list[list[Argument]] = []
         counts: dict[str, int] = {}
@@ -226,7 +240,8 @@ class SearchWriting:
                 if settings.policy is not WritePolicy.OVERWRITE and state.is_alive(settings.now):
                     tally.present.append(document.id)
                     continue
-                mine = self._overwriting(document, state, settings, versions)
+                persist = settings.milliseconds is None and (overtaken or _may_end(state))
+                mine = self._overwriting(document, state, settings, versions, persist=persist)
                 counts[document.id] = len(mine)
                 commands += mine
             sent = self._batches.stored(commands, versions, settings.lane, token, ids)
@@ -248,6 +263,8 @@ class SearchWriting:
         state: KeyState,
         settings: _Batch,
         versions: dict[str, bytes],
+        *,
+        persist: bool,
     ) -> list[list[Argument]]:
         """The commands that store a document in place of another; the other's time of creation is kept."""
         key = self._documents.key(document.id)
@@ -258,8 +275,7 @@ class SearchWriting:
         versions[document.id] = _version(fields)
         fields += [CREATED, created]
         commands: list[list[Argument]] = []
-        old = state.version
-        if settings.milliseconds is None and state.names and (old is None or expiry_of(old)):
+        if persist:
             # Before it is stored: a key that ends between two commands would take the new document with it.
             commands.append(["PERSIST", key])
         commands.append(["HSET", key, *fields])
@@ -341,6 +357,11 @@ def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:
     if each.version is None:
         return state.version is None and state.fields.get(METADATA) == each.expected
     return state.version == each.version
+
+
+def _may_end(state: KeyState) -> bool:
+    """Whether a key that exists may have a time to live."""
+    return bool(state.names) and (state.version is None or expiry_of(state.version) != "")
 
 
 def _version(fields: Sequence[Argument]) -> bytes:

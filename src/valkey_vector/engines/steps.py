@@ -36,10 +36,12 @@ class Ask:
     Attributes:
         commands: to send; their replies are what the operation gets.
         current: before anything is sent, bring what the engine holds in this process up to date.
+        errors: the operation takes a command's own error in its place, instead of failing.
     """
 
     commands: Sequence[Command] = ()
     current: bool = False
+    errors: bool = False
 
 
 Steps: TypeAlias = Generator[Ask, list[Any], _T]
@@ -121,15 +123,19 @@ def together(asked: Asked, many: Sequence[Steps[_T]]) -> list[_T | ValkeyVectorE
         advance(position, lambda steps=steps: next(steps))  # type: ignore[misc]
     while waiting:
         for positions in list(_portions(waiting)):
-            answered = asked.ask([waiting.pop(position) for position in positions])
-            for position, replies in zip(positions, answered, strict=True):
-                advance(position, _continued(many[position], replies))
+            asks = [waiting.pop(position) for position in positions]
+            for position, ask, replies in zip(positions, asks, asked.ask(asks), strict=True):
+                advance(position, _continued(many[position], replies, errors=ask.errors))
     return [outcomes[position] for position in range(len(many))]
 
 
-def _continued(steps: Steps[_T], replies: list[Any]) -> Callable[[], Ask]:
-    """The next step: with the replies, or with the error that one of them is."""
-    error = next((reply for reply in replies if isinstance(reply, ServerError)), None)
+def _continued(steps: Steps[_T], replies: list[Any], *, errors: bool) -> Callable[[], Ask]:
+    """The next step: with the replies, or with the error that one of them is unless `errors` are taken as they are."""
+    error = (
+        None
+        if errors
+        else next((reply for reply in replies if isinstance(reply, ServerError)), None)
+    )
     return (lambda: steps.send(replies)) if error is None else (lambda: steps.throw(error))
 
 
