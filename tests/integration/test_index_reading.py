@@ -292,8 +292,11 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
     )  # so few are requested that all are compared, and fetched after that
     monkeypatch.setattr("valkey_vector.nearness._MOST", 1)
     monkeypatch.setattr("valkey_vector.nearness._FIRST", 1)
+    sizes = {"search": {"k": 2}, "search_mmr": {"k": 2, "fetch_k": 2}}
     for search in (index.search, index.search_mmr):
-        index.upsert([Record(id="c", vector=[1, 0, 0, 0], metadata={"s": "y"})])
+        index.upsert(
+            [Record(id=f"c{n}", vector=[1, 0, 0, 0], metadata={"s": "y"}) for n in range(20)]
+        )
         index.upsert([Record(id="a", vector=[9, 1, 0, 0], metadata={"s": "x"})])
         index.upsert([Record(id="b", vector=[1, 1, 0, 0], metadata={"s": "x"})])
         fetching, done = comparison.compared, False
@@ -309,6 +312,6 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
             return fetching(engine, changing, *rest, **options)  # noqa: B023 - called in this turn
 
         monkeypatch.setattr("valkey_vector.nearness.compared", overtaken)
-        hits = search([1, 0, 0, 0], k=2, filter=wanted, with_vectors=True)
+        hits = search([1, 0, 0, 0], filter=wanted, with_vectors=True, **sizes[search.__name__])
         monkeypatch.setattr("valkey_vector.nearness.compared", fetching)
         assert [hit.record.id for hit in hits] == ["b"]
