@@ -25,7 +25,7 @@ from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.filters.ast import And, Filter
 from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
 from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.metadata import MISSING, load, lookup
+from valkey_vector.metadata import MISSING, lookup
 from valkey_vector.query.aggregate import AggregateQuery, Count, GroupBy, Step, Where, reads
 from valkey_vector.schema import TagField
 from valkey_vector.tokens import presence_tokens, value_token
@@ -111,12 +111,12 @@ def facets(
     """The values of several keys with their counts."""
     selection = answering.prepare_selection(lifecycle, engine, filter)
     tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
-    if _is_exact(selection):
+    if selection.exact:
         tallies.update(zip(paths, _tallied_by_server(engine, selection.plan, paths), strict=True))
     counted = {path: _Tally({}, 0) for path, tally in tallies.items() if tally is None}
     if counted:
         for row in chain.from_iterable(answering.select(engine, selection, [METADATA])):
-            metadata = load(row.fields[METADATA])
+            metadata = answering.metadata_of(row)
             for path, tally in counted.items():
                 tally.add(metadata, path)
     return {path: (tallies[path] or counted[path]).facet(path, limit) for path in paths}
@@ -147,22 +147,18 @@ def _fields(steps: Iterable[Step]) -> list[str]:
 def _line(row: Row) -> Line:
     parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
     content = row.fields.get(CONTENT, b"").decode("utf-8")
-    return Line(load(row.fields[METADATA]), row.id, content, parent)
+    return Line(answering.metadata_of(row), row.id, content, parent)
 
 
 def _results(rows: Iterable[Line]) -> list[dict[str, Any]]:
     return [dict(row.items) for row in rows]
 
 
-def _is_exact(selection: answering.Selection) -> bool:
-    return selection.residual is None and selection.ids is None
-
-
 def _grouped_by_server(
     engine: Engine, selection: answering.Selection, steps: Sequence[Step]
 ) -> Iterator[Line] | None:
     """The rows of a first step that only counts, or None where the records are needed."""
-    if not steps or not isinstance(steps[0], GroupBy) or not _is_exact(selection):
+    if not steps or not isinstance(steps[0], GroupBy) or not selection.exact:
         return None
     step = steps[0]
     if len(step.keys) > 1 or not all(isinstance(each, Count) for _, each in step.reducers):

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Literal, overload
 
 from valkey_vector import answering, querying, windows
+from valkey_vector.answering import record_of
 from valkey_vector.concurrency import offload
-from valkey_vector.document import decode_record
 from valkey_vector.engines.base import Engine, StaleIndexError
 from valkey_vector.engines.steps import alone, together
 from valkey_vector.errors import (
@@ -166,7 +166,7 @@ class QueryableIndex:
                 fields = querying.wanted_fields(query, engine.entry.schema)
                 for rows in windows.pages(engine, selection, window, fields):
                     begun = True
-                    yield [decode_record(row.id, row.fields, fields) for row in rows]
+                    yield [record_of(row, fields) for row in rows]
             except StaleIndexError:
                 self._lifecycle.forget()
                 if begun:

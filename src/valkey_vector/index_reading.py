@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from valkey_vector.answering import record_of
 from valkey_vector.arguments import FilterLike, check_ids, check_k
 from valkey_vector.asynchrony import twin
-from valkey_vector.document import decode_record, record_fields
+from valkey_vector.document import record_fields
 from valkey_vector.engines.base import Engine
 from valkey_vector.index_querying import QueryableIndex
 from valkey_vector.query import CountQuery, FilterQuery, VectorQuery
@@ -35,9 +36,7 @@ class ReadableIndex(QueryableIndex):
             schema = engine.entry.schema
             fields = record_fields(schema, vectors=with_vectors, payloads=with_payloads)
             rows = engine.fetch(wanted, fields)
-            return [
-                None if row is None else decode_record(row.id, row.fields, fields) for row in rows
-            ]
+            return [None if row is None else record_of(row, fields) for row in rows]
 
         nothing: list[Record | None] = [None] * len(wanted)
         return self._lifecycle.read(fetch, nothing)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from valkey_vector.answering import Selection, select, selecting
+from valkey_vector.answering import Selection, record_of, select, selecting
 from valkey_vector.catalog import vector_name
-from valkey_vector.document import decode_record
 from valkey_vector.engines.base import Engine, Near, Row
-from valkey_vector.engines.comparison import compared
+from valkey_vector.engines.comparison import RangeUnavailableError, compared, measured
 from valkey_vector.engines.steps import Steps
 from valkey_vector.query import Threshold
 from valkey_vector.ranking import similarity
@@ -27,27 +26,26 @@ _MOST = 10_000
 def nearest(
     engine: Engine, selection: Selection, near: Near, k: int, fields: Sequence[str]
 ) -> Steps[list[Row]]:
-    """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer."""
+    """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer.
+
+    What the engine found is checked. While too few of it match, because the index only narrows the filter down or because
+    records changed meanwhile, more are requested.
+    """
     if selection.ids is not None:
         return (yield from _named(engine, selection, near, fields, k=k))
-    if selection.residual is None:
-        return (yield from engine.knn(near, k, selection.plan, fields))
     wanted = selection.with_own(fields)
-    asked = max(4 * k, _FIRST)
-    while asked <= _MOST:
+    for asked in _growing(k if selection.exact else max(4 * k, _FIRST)):
         rows = yield from engine.knn(near, asked, selection.plan, wanted)
         passing = selection.kept(rows)
         if len(passing) >= k or len(rows) < asked:
             return passing[:k]
-        asked *= 4
-    pages = select(engine, selection, [vector_name(near.field.name)])
-    return (yield from compared(engine, pages, near, fields, k=k))
+    return (yield from _compared(engine, selection, near, fields, k=k))
 
 
 def within(
     engine: Engine, selection: Selection, near: Near, threshold: Threshold, fields: Sequence[str]
 ) -> Steps[list[Row]]:
-    """All records that match and are near enough, nearest first, ties by id.
+    """All records that match and are within the threshold, nearest first, ties by id.
 
     Where the engine cannot search by distance it is asked for ever more of the nearest, until one is too far; a graph
     looks at twice as many as are asked for, so that none within the threshold is at the edge of what it sees.
@@ -64,25 +62,31 @@ def within(
     wanted = selection.with_own(fields)
     steps = engine.within(near, radius, selection.plan, wanted)
     if steps is not None:
-        return admitted(selection.kept((yield from steps)))
-    asked = _FIRST
-    while True:
+        try:
+            return admitted(selection.kept((yield from steps)))
+        except RangeUnavailableError:
+            pass  # the server does not know it after all, or would cut its answer
+    for asked in _growing(_FIRST):
         rows = yield from engine.knn(_wide(near, 2 * asked), asked, selection.plan, wanted)
         near_enough = admitted(rows)
         if len(rows) < asked or len(near_enough) < asked:
             return selection.kept(near_enough)
-        if asked == _MOST:
-            break
-        asked = min(_MOST, 4 * asked)
-    pages = select(engine, selection, [vector_name(near.field.name)])
-    return admitted((yield from compared(engine, pages, near, fields, k=None, radius=radius)))
+    return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
-def hit(row: Row, metric: Metric, only: Collection[str] | None = None) -> Hit:
-    """A row that was found by vector, as callers get it, with `only` these of its fields, if others may be there."""
+def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
+    """A row that was found by vector, as callers get it, with `fields` and no others that were read to check it."""
     alike = similarity(row.distance, metric)
-    record = decode_record(row.id, row.fields, only)
-    return Hit(record=record, score=alike, distance=row.distance, similarity=alike)
+    return Hit(record=record_of(row, fields), score=alike, distance=row.distance, similarity=alike)
+
+
+def _growing(first: int) -> Iterator[int]:
+    """How many to request: four times as many each time, the last time as many as the server allows."""
+    asked = first
+    while asked < _MOST:
+        yield asked
+        asked = 4 * asked + 8
+    yield max(_MOST, first)
 
 
 def _wide(near: Near, least: int) -> Near:
@@ -103,6 +107,26 @@ def _named(
     k: int | None,
     radius: float = math.inf,
 ) -> Steps[list[Row]]:
-    """Out of the records whose ids the filter names."""
-    rows = yield from selecting(engine, selection, [vector_name(near.field.name)], None)
-    return (yield from compared(engine, [rows], near, fields, k=k, radius=radius))
+    """Out of the records whose ids the filter names: they are fetched and measured in one go."""
+    name = vector_name(near.field.name)
+    rows = yield from selecting(engine, selection, list(dict.fromkeys([*fields, name])), None)
+    return measured([rows], near, k=k, radius=radius)
+
+
+def _compared(
+    engine: Engine,
+    selection: Selection,
+    near: Near,
+    fields: Sequence[str],
+    *,
+    k: int | None,
+    radius: float = math.inf,
+) -> Steps[list[Row]]:
+    """Out of all records that match, compared one by one, and checked again once their fields are there."""
+
+    def pages() -> Iterator[list[Row]]:
+        return select(engine, selection, [vector_name(near.field.name)])
+
+    wanted = selection.with_own(fields)
+    rows = yield from compared(engine, pages, near, wanted, k=k, radius=radius)
+    return selection.kept(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from valkey_vector import answering, nearness, text_answering, windows
-from valkey_vector.document import decode_record, record_fields
+from valkey_vector.document import record_fields
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.steps import Steps
 from valkey_vector.errors import InvalidInputError
@@ -104,15 +104,14 @@ def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[lis
     else:
         assert threshold is not None  # noqa: S101 - a query has one of the two
         rows = yield from nearness.within(engine, selection, near, threshold, fields)
-    only = None if selection.residual is None else fields  # what it was checked by was brought, too
-    return [nearness.hit(row, field.metric, only) for row in rows]
+    return [nearness.hit(row, field.metric, fields) for row in rows]
 
 
 def _records(lifecycle: Lifecycle, engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
     selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
     rows = yield from windows.windowed(engine, selection, window_of(query), fields)
-    return [decode_record(row.id, row.fields, fields) for row in rows]
+    return [answering.record_of(row, fields) for row in rows]
 
 
 def _number(lifecycle: Lifecycle, engine: Engine, query: CountQuery) -> Steps[int]:

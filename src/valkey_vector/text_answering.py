@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeAlias, assert_never
 
 from valkey_vector import answering, nearness
-from valkey_vector.answering import Selection
+from valkey_vector.answering import Selection, record_of
 from valkey_vector.connection import Feature
-from valkey_vector.document import decode_record, record_fields
+from valkey_vector.document import record_fields
 from valkey_vector.engines.base import Engine, Near, Row
+from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.steps import Steps
 from valkey_vector.fusion import by_reciprocal_rank, by_weight
 from valkey_vector.lifecycle import Lifecycle
@@ -29,10 +29,11 @@ __all__ = ["answer_hybrid", "answer_text"]
 _FIRST = 100
 """Candidates to check a residual on at first."""
 
-_TRIES = 3
-"""How often a search is repeated that found documents which are gone when they are brought."""
+_TRIES = 5
+"""How often a search is done that found documents which are gone or changed when they are fetched."""
 
-_Ranked: TypeAlias = Callable[[], Steps[Sequence[Scored]]]
+_Versions: TypeAlias = dict[str, bytes | None]
+_Ranking: TypeAlias = Callable[[], Steps[tuple[Sequence[Scored], _Versions]]]
 
 
 def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
@@ -46,11 +47,13 @@ def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps
     matching = _compiled(lifecycle, engine, query)
     selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
     fields = _fields(engine, query)
-    ranked = partial(_best_by_text, engine, selection, matching, query.k)
-    found = yield from _brought(engine, ranked, query.k, fields)
-    return [
-        Hit(record=decode_record(row.id, row.fields, fields), score=score) for score, row in found
-    ]
+
+    def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
+        best = yield from _best_by_text(engine, selection, matching, query.k)
+        return best, _versions_of(best)
+
+    found = yield from _fetched(engine, selection, ranked, query.k, fields)
+    return [Hit(record=record_of(row, fields), score=score) for score, row in found]
 
 
 def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
@@ -69,21 +72,24 @@ def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> S
     fields = _fields(engine, query)
     distances: dict[str, float] = {}
 
-    def ranked() -> Steps[Sequence[Scored]]:
+    def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
         deepest = max(query.depth, query.text_depth)
         scored, nearest = yield from _both(engine, selection, matching, near, deepest)
+        versions = _versions_of(scored)
+        versions.update((row.id, row.version) for row in nearest if row.version is not None)
         scored, nearest = scored[: query.text_depth], nearest[: query.depth]
         distances.clear()
         distances.update((row.id, row.distance) for row in nearest)
         alike = [(similarity(row.distance, field.metric), row.id) for row in nearest]
-        return _fused(query.fusion, alike, scored)
+        return _fused(query.fusion, alike, scored), versions
 
     hits = []
-    for score, row in (yield from _brought(engine, ranked, query.k, fields)):
+    for score, row in (yield from _fetched(engine, selection, ranked, query.k, fields)):
         distance = distances.get(row.id, math.nan)
         alike = math.nan if math.isnan(distance) else similarity(distance, field.metric)
-        record = decode_record(row.id, row.fields, fields)
-        hits.append(Hit(record=record, score=score, distance=distance, similarity=alike))
+        hits.append(
+            Hit(record=record_of(row, fields), score=score, distance=distance, similarity=alike)
+        )
     return hits
 
 
@@ -115,15 +121,15 @@ def _best_by_text(
         return []
     if selection.ids is not None:
         return (yield from _best_of_named(engine, selection, matching))[:k]
-    if selection.residual is None:
+    if selection.exact:
         return (yield from engine.text_best(matching, selection.plan, k))
     asked = max(4 * k, _FIRST)
     while True:
         scored = yield from engine.text_best(matching, selection.plan, asked)
         passing = yield from _passing(engine, selection, [id for _, id in scored])
-        kept = [pair for pair in scored if pair[1] in passing]
+        kept = Ranked([pair for pair in scored if pair[1] in passing], _versions_of(scored))
         if len(kept) >= k or len(scored) < asked:
-            return kept[:k]
+            return Ranked(kept[:k], kept.versions)
         asked *= 4
 
 
@@ -145,7 +151,7 @@ def _both(
     engine: Engine, selection: Selection, matching: Matching, near: Near, depth: int
 ) -> Steps[tuple[Sequence[Scored], Sequence[Row]]]:
     """The best by text and the nearest; asked for together where the server decides the filter alone."""
-    if matching.clauses and selection.residual is None and selection.ids is None:
+    if matching.clauses and selection.exact:
         return (yield from engine.text_and_nearest(matching, near, selection.plan, depth))
     nearest = yield from nearness.nearest(engine, selection, near, depth, ())
     return (yield from _best_by_text(engine, selection, matching, depth)), nearest
@@ -161,16 +167,23 @@ def _fused(fusion: Fusion, near: Sequence[Scored], scored: Sequence[Scored]) -> 
             assert_never(fusion)
 
 
-def _brought(
-    engine: Engine, ranked: _Ranked, k: int, fields: Sequence[str]
+def _versions_of(scored: Sequence[Scored]) -> _Versions:
+    """The versions of documents that were scored, as far as the engine told them."""
+    return dict(scored.versions) if isinstance(scored, Ranked) else {}
+
+
+def _fetched(
+    engine: Engine, selection: Selection, ranking: _Ranking, k: int, fields: Sequence[str]
 ) -> Steps[list[tuple[float, Row]]]:
-    """The k best with their fields. If one is gone by now, the search is done again without it."""
+    """The k best with their fields. If one is gone, changed, or does not match any more, the search is repeated."""
+    wanted = selection.with_own(fields)
     for attempt in range(1, _TRIES + 1):
-        best = list((yield from ranked()))[:k]
-        rows = yield from engine.fetching([id for _, id in best], fields)
-        found = [
-            (score, row) for (score, _), row in zip(best, rows, strict=True) if row is not None
-        ]
+        scored, versions = yield from ranking()
+        best = scored[:k]
+        rows = yield from engine.fetching([id for _, id in best], wanted)
+        same = [row for row in rows if row and versions.get(row.id, row.version) == row.version]
+        kept = {row.id: row for row in selection.kept(same)}
+        found = [(score, kept[id]) for score, id in best if id in kept]
         if len(found) == len(best) or attempt == _TRIES:
             break
         engine.forget([id for (_, id), row in zip(best, rows, strict=True) if row is None])

@@ -5,22 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import Any
 
-from valkey_vector.answering import Selection, select, selecting
+from valkey_vector.answering import Selection, metadata_of, select, selecting
 from valkey_vector.document import CONTENT, METADATA, PARENT
 from valkey_vector.engines.base import Engine, Row
-from valkey_vector.engines.documents import in_batches
+from valkey_vector.engines.paging import PageSize
 from valkey_vector.engines.steps import Steps, alone
 from valkey_vector.filters.ast import Field
-from valkey_vector.metadata import MISSING, load, lookup
+from valkey_vector.metadata import MISSING, lookup
 from valkey_vector.query import OrderBy
+from valkey_vector.record_version import VERSION
 from valkey_vector.value_order import sort_key
 
 __all__ = ["Window", "pages", "sort_rows", "windowed"]
 
 _PAGE = 500
+_FIRST_PAGE = 50
+"""Records in a page before it is known how many bytes they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +61,51 @@ def windowed(
     if window.as_stored:
         rows = yield from selecting(engine, selection, fields, window.end)
         return rows[window.offset :]
-    ids = yield from _ordered(engine, selection, window)
-    found = yield from engine.fetching(ids, fields)
-    return [row for row in found if row is not None]
+    ordered = yield from _ordered(engine, selection, window)
+    wanted = selection.with_own([*fields, *_keys(window)])
+    rows, changed, position = [], False, window.offset
+    while position < len(ordered) and (window.limit is None or len(rows) < window.limit):
+        end = None if window.limit is None else position + window.limit - len(rows)
+        part = ordered[position:end]
+        found = yield from engine.fetching([row.id for row in part], wanted)
+        there = selection.kept([row for row in found if row is not None])
+        versions = {row.id: row.version for row in part}
+        changed = changed or any(row.version != versions[row.id] for row in there)
+        rows += there
+        position += len(part)
+    return sort_rows(rows, window.orders) if changed else rows
 
 
 def pages(
     engine: Engine, selection: Selection, window: Window, fields: Sequence[str]
 ) -> Iterator[list[Row]]:
-    """The records of a window, in pages that are brought one after the other."""
+    """The records of a window, in pages that are fetched one after the other, each of a bounded number of bytes."""
     if window.limit == 0:
         return
     if window.as_stored:
-        rows = chain.from_iterable(select(engine, selection, fields))
-        wanted = islice(rows, min(window.offset, sys.maxsize), window.end)
-        while page := list(islice(wanted, _PAGE)):
-            yield page
+        yield from _cut(select(engine, selection, fields), window)
         return
-    for ids in in_batches(alone(engine, _ordered(engine, selection, window)), _PAGE):
-        if page := [row for row in engine.fetch(ids, fields) if row is not None]:
+    ordered = alone(engine, _ordered(engine, selection, window))
+    ids = [row.id for row in ordered[window.offset : window.end]]
+    size = PageSize(_FIRST_PAGE, _PAGE)
+    while ids:
+        part, ids = ids[: size.rows], ids[size.rows :]
+        found = [row for row in engine.fetch(part, selection.with_own(fields)) if row is not None]
+        size.learn(found)
+        if page := selection.kept(found):
             yield page
+
+
+def _cut(found: Iterable[list[Row]], window: Window) -> Iterator[list[Row]]:
+    """The rows of a window out of pages that have all; no page is fetched after its end."""
+    position = 0
+    for page in found:
+        end = None if window.end is None else window.end - position
+        if part := page[max(0, window.offset - position) : end]:
+            yield part
+        position += len(page)
+        if window.end is not None and position >= window.end:
+            return
 
 
 def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
@@ -101,13 +128,17 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
     return [row for _, row in ordered]
 
 
-def _ordered(engine: Engine, selection: Selection, window: Window) -> Steps[list[str]]:
-    """The ids of a window."""
-    sources = {order.field.source for order in window.orders}
-    keys = [name for source, name in _STORED.items() if source in sources]
-    rows = yield from selecting(engine, selection, keys, None)
+def _ordered(engine: Engine, selection: Selection, window: Window) -> Steps[list[Row]]:
+    """All records that match in the order of a window, with no more fields than their versions."""
+    rows = yield from selecting(engine, selection, _keys(window), None)
     ordered = sort_rows(rows, window.orders) if window.orders else rows[::-1]
-    return [row.id for row in ordered[window.offset : window.end]]
+    return [Row(row.id, {} if row.version is None else {VERSION: row.version}) for row in ordered]
+
+
+def _keys(window: Window) -> list[str]:
+    """The hash fields by which a window is ordered."""
+    sources = {order.field.source for order in window.orders}
+    return [name for source, name in _STORED.items() if source in sources]
 
 
 _STORED = {"metadata": METADATA, "content": CONTENT, "parent": PARENT}
@@ -131,5 +162,5 @@ class _Values:
                 return None if parent is None else parent.decode("utf-8")
             case _:
                 if self._metadata is None:
-                    self._metadata = load(self._row.fields[METADATA])
+                    self._metadata = metadata_of(self._row)
                 return lookup(self._metadata, field.path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from strategies import KEYS, MOMENTS, NUMBERS, TEXTS
 from valkey_vector import F, Index, Metric, Record
-from valkey_vector.engines.documents import Documents
+from valkey_vector.engines import comparison
 from valkey_vector.temporal import instant
 
 MANY = 15_000
@@ -287,19 +287,31 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
     open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index, other = open_index(), open_index()
-    named = F.id.in_(["a", "b"])  # compared in one step and brought in the next
+    wanted = F("s").has_text(
+        "x"
+    )  # so few are requested that all are compared, and fetched after that
+    monkeypatch.setattr("valkey_vector.nearness._MOST", 1)
+    monkeypatch.setattr("valkey_vector.nearness._FIRST", 1)
+    sizes = {"search": {"k": 2}, "search_mmr": {"k": 2, "fetch_k": 2}}
     for search in (index.search, index.search_mmr):
-        index.upsert([Record(id="a", vector=[1, 0, 0, 0]), Record(id="b", vector=[1, 1, 0, 0])])
-        bringing, steps = Documents._reads, 0
+        index.upsert(
+            [Record(id=f"c{n}", vector=[1, 0, 0, 0], metadata={"s": "y"}) for n in range(20)]
+        )
+        index.upsert([Record(id="a", vector=[9, 1, 0, 0], metadata={"s": "x"})])
+        index.upsert([Record(id="b", vector=[1, 1, 0, 0], metadata={"s": "x"})])
+        fetching, done = comparison.compared, False
 
-        def overtaken(self: Documents, *arguments: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps == 2:
-                other.upsert([Record(id="a")])
-            return bringing(self, *arguments)  # noqa: B023 - called in this turn
+        def overtaken(engine: Any, pages: Any, *rest: Any, **options: Any) -> Any:
+            def changing() -> Any:
+                nonlocal done
+                yield from list(pages())
+                if not done:
+                    done = True
+                    other.upsert([Record(id="a", metadata={"s": "x"})])
 
-        monkeypatch.setattr(Documents, "_reads", overtaken)
-        hits = search([1, 0, 0, 0], k=2, filter=named, with_vectors=True)
-        monkeypatch.undo()
+            return fetching(engine, changing, *rest, **options)  # noqa: B023 - called in this turn
+
+        monkeypatch.setattr("valkey_vector.nearness.compared", overtaken)
+        hits = search([1, 0, 0, 0], filter=wanted, with_vectors=True, **sizes[search.__name__])
+        monkeypatch.setattr("valkey_vector.nearness.compared", fetching)
         assert [hit.record.id for hit in hits] == ["b"]

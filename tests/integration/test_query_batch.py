@@ -112,7 +112,9 @@ def test_vector_queries_share_a_round_trip(
     hits = filled.search_many([VectorQuery(vector=VECTORS[n], k=3) for n in range(count)])
     assert [found[0].record.id for found in hits] == [f"r{n:03}" for n in range(count)]
     assert len(commands.round_trips) == trips
-    assert all(len(trip) <= 100 for trip in commands.round_trips)
+    signs = (b"TIME", b"INFO", b"CONFIG")  # of the server, which ride along from time to time
+    searches = [[c for c in trip if c[0] not in signs] for trip in commands.round_trips]
+    assert all(len(trip) <= 100 for trip in searches)
 
 
 def test_a_write_meanwhile_costs_all_of_them_one_look(filled: Index, commands: CommandLog) -> None:

@@ -166,8 +166,7 @@ def test_an_index_dropped_meanwhile_ends_iterating_with_an_error(
     monkeypatch: pytest.MonkeyPatch,
     engine_name: str,
 ) -> None:
-    monkeypatch.setattr("valkey_vector.engines.search_reading.PAGE", 10)
-    monkeypatch.setattr("valkey_vector.windows._PAGE", 10)
+    monkeypatch.setattr("valkey_vector.engines.search_reading._FIRST_PAGE", 10)
     index.upsert(Record(id=f"r{n}") for n in range(100))
     records = index.iterate()
     next(records)

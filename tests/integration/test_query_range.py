@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -25,6 +26,9 @@ from valkey_vector import (
     SearchModule,
     VectorQuery,
 )
+from valkey_vector.connection import Connection
+from valkey_vector.engines import steps
+from valkey_vector.errors import ServerError
 from valkey_vector.ranking import distances, similarity
 
 SIZE = 700
@@ -187,9 +191,9 @@ def test_a_server_that_searches_by_distance_is_asked_so(
 ) -> None:
     engine: Any = filled._lifecycle.existing()
     newer = replace(
-        engine._capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
+        engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
     )
-    engine._capabilities = (
+    engine.capabilities = (
         newer  # RediSearch has the same syntax; only the name it goes by is another
     )
     filled.count()
@@ -217,7 +221,7 @@ def _creation(index: Index) -> list[Any]:
     from valkey_vector.engines.search_commands import create_command
 
     engine: Any = index._lifecycle.existing()
-    return create_command(engine.entry, engine._capabilities)
+    return create_command(engine.entry, engine.capabilities)
 
 
 @pytest.mark.parametrize("engine_name", ["search"])
@@ -225,17 +229,51 @@ def _creation(index: Index) -> list[Any]:
 def test_pages_of_a_range_lose_nothing(
     open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkey_vector.engines.search_reading.PAGE", 40)
+    monkeypatch.setattr("valkey_vector.engines.search_nearest.PAGE", 40)
     index = open_index(metric="L2", algorithm="FLAT", dimension=DIMENSION)
     index.upsert([record(n) for n in range(300)])
     engine: Any = index._lifecycle.existing()
     index.count()
-    engine._capabilities = replace(
-        engine._capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
+    engine.capabilities = replace(
+        engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
     )
     hits = index.query(VectorQuery(vector=QUERY, max_distance=1e6))
     assert len(hits) == 300
     assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
+
+
+@pytest.mark.parametrize("engine_name", ["search"])
+def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
+    open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever calls itself 1.3 need not know VECTOR_RANGE: the newest server did not."""
+    index = open_index(metric="L2", dimension=DIMENSION)
+    index.upsert([record(n) for n in range(100)])
+    engine: Any = index._lifecycle.existing()
+    index.count()
+    engine.capabilities = replace(
+        engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
+    )
+    monkeypatch.setattr(engine, "support", copy.copy(engine.support))
+    sending, asked = steps.send, 0
+
+    def refusing(connection: Connection, asks: Sequence[steps.Ask]) -> list[list[Any]]:
+        nonlocal asked
+        if any("VECTOR_RANGE" in str(command[2:3]) for ask in asks for command in ask.commands):
+            asked += 1
+            refusal = ServerError("`vector` is not indexed as a numeric field", "FT.SEARCH")
+            return [[refusal for _ in ask.commands] for ask in asks]
+        return sending(connection, asks)
+
+    monkeypatch.setattr("valkey_vector.engines.search_reading.send", refusing)
+    for count in (1, 30, 100):
+        expected = sorted(
+            (float(distance), f"r{n}")
+            for n, distance in enumerate(distances(VECTORS[:100], QUERY, Metric.L2))
+        )[:count]
+        hits = index.query(VectorQuery(vector=QUERY, max_distance=expected[-1][0] + 1e-4))
+        assert ids(hits) == [id for _, id in expected]
+    assert asked == 1
 
 
 def test_a_query_does_not_change_with_what_it_was_made_of() -> None:

@@ -8,8 +8,10 @@ from dialect_guard import check
 from valkey_vector.engines.search_query import QueryLimits, fit, query_text, split, within
 from valkey_vector.filters.plan import (
     AllOf,
+    AnyOf,
     Complement,
     Plan,
+    Range,
     Tokens,
     Words,
     all_of,
@@ -62,3 +64,49 @@ def test_a_large_set_of_words_is_cut_into_queries_that_a_server_takes(length: in
         check(["FT.SEARCH", "i", query_text(piece), "LIMIT", "0", "1", "DIALECT", "2"])
     assert tuple(found) == words
     assert fit(plan, LIMITS) == rest
+
+
+def between(low: float, high: float, **ends: bool) -> Range:
+    return Range("n0", low, high, **ends)
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        ([between(3, 5), between(1, 4)], between(1, 5)),
+        ([between(1, 2), between(2, 3, low_open=True)], between(1, 3)),
+        ([between(1, 2), between(1, 2)], between(1, 2)),
+        ([between(1, 9), between(2, 3)], between(1, 9)),
+    ],
+    ids=["overlap", "touch", "same", "inside"],
+)
+def test_intervals_that_meet_are_one(parts: list[Plan], joined: Plan) -> None:
+    assert any_of(parts) == joined
+
+
+def test_intervals_that_do_not_meet_stay_apart() -> None:
+    parts = [between(1, 2, high_open=True), between(2, 3, low_open=True)]
+    assert any_of(parts) == AnyOf(tuple(parts))
+
+
+def test_what_is_excluded_is_one_term() -> None:
+    parts = [Complement(Tokens((f"x{n}",))) for n in range(3)]
+    assert all_of(parts) == Complement(Tokens(("x0", "x1", "x2")))
+
+
+def test_a_large_union_is_cut_into_queries_that_a_server_takes() -> None:
+    rest = Tokens(("tenant",))
+    ranges = [between(10 * n, 10 * n + 3) for n in range(3_000)]
+    mixed = [all_of([Tokens((f"t{n}",)), between(n, n + 1)]) for n in range(500)]
+    pieces = split(all_of([rest, any_of([*ranges, *mixed])]), LIMITS)
+    assert len(pieces) > 1
+    assert all(within(piece, LIMITS) for piece in pieces)
+    for value, token, selected in ((29_992, "x", True), (29_995, "x", False), (6, "t5", True)):
+        fields = {"n0": str(value).encode(), "tags": f"tenant,{token}".encode()}
+        assert any(selects(piece, fields) for piece in pieces) is selected
+        assert not any(selects(piece, {**fields, "tags": b"other"}) for piece in pieces)
+
+
+def test_intervals_for_which_there_is_no_room_become_the_one_that_covers_them() -> None:
+    ranges = [between(10 * n, 10 * n + 3) for n in range(3_000)]
+    assert fit(any_of(ranges), LIMITS) == between(0, 29_993)

@@ -19,7 +19,15 @@ from valkey_vector.attached.server import describe_index
 from valkey_vector.attached.words import words_query
 from valkey_vector.connection import Argument, Connection, Feature, SearchModule
 from valkey_vector.engines.search_commands import distance_of, index_is_missing
-from valkey_vector.errors import IndexNotFoundError, ServerError, UnsupportedFeatureError
+from valkey_vector.engines.search_outage import explained, gave_up, given_up
+from valkey_vector.engines.search_support import ServerSupport
+from valkey_vector.errors import (
+    ConnectionLostError,
+    IndexNotFoundError,
+    RequestTimeoutError,
+    ServerError,
+    UnsupportedFeatureError,
+)
 from valkey_vector.filters.ast import Always, Filter
 from valkey_vector.ranking import distances
 from valkey_vector.vectors import Float32Array
@@ -30,7 +38,7 @@ __all__ = ["AttachedSearch", "Choice"]
 _DEFAULT_EF = 100
 _FIRST = 100
 _MOST_FOUND = 100_000
-"""Keys a search without a vector brings at most (search.max-nonvector-search-results-fetched)."""
+"""Keys that one query without a vector fetches at most, where the server has no limit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ class AttachedSearch:
         self._connection = connection
         self._capabilities = connection.capabilities
         self._definition = definition
-        self._complete = False
+        self._support = ServerSupport.of(connection)
+        self._complete_run: object = None
 
     def nearest(
         self,
@@ -99,7 +108,9 @@ class AttachedSearch:
             return 0
         query = self._query(selection)
         if selection.exact and query is not None:
-            return self._total(query)
+            total = self._total(query)
+            if total < self._support.safe_total:
+                return total
         return sum(1 for _ in self.select(chosen))
 
     def indexed_share(self) -> float:
@@ -176,7 +187,7 @@ class AttachedSearch:
     def _are_all(self, selection: AttributeFilter, found: int) -> bool:
         """Whether no document can be selected besides those that a search by vector found."""
         query = self._query(selection)
-        return query is not None and self._total(query) <= found
+        return query is not None and self._total(query) <= min(found, self._support.safe_total)
 
     def _compared(
         self,
@@ -203,7 +214,7 @@ class AttachedSearch:
         query = self._query(selection)
         if query is not None:
             most = max(1, self._total(query))
-            while most <= _MOST_FOUND:
+            while most <= min(_MOST_FOUND, self._support.safe_total):
                 reply = self._ask(self._select_command(query, most))
                 if int(reply[0]) <= most:
                     yield list(_found(reply))
@@ -211,7 +222,7 @@ class AttachedSearch:
                 most = int(reply[0])  # some more were written since
         if self._definition.condition is not None or selection.indispensable:
             raise UnsupportedFeatureError(
-                f"going through more than {_MOST_FOUND:,} documents that only the server can tell",
+                f"selecting as many documents as the server's limit on a query ({self._support.cap or _MOST_FOUND:,})",
                 f"index {self._definition.name!r}",
                 "a filter that selects fewer",
             )
@@ -235,16 +246,28 @@ class AttachedSearch:
         return int(self._ask(self._select_command(query, 0))[0])
 
     def _ask(self, command: Sequence[Argument]) -> Any:
-        if not self._complete:
-            # While the server still indexes what was there before, it finds only a part.
-            timeout = self._connection.settings.request_timeout
+        """The reply to a search, which is whole or an error."""
+        support = self._support
+        if support.is_due:
+            signs = support.vital_signs()
+            support.learn(signs, self._connection.pipeline(signs, retry=True))
+        if support.run is not self._complete_run:
+            # While the server still indexes what was there before, also after a restart, it finds only a part.
+            run, timeout = support.run, self._connection.settings.request_timeout
             wait_until_indexed(self.indexed_share, self._definition.name, timeout, progress=False)
-            self._complete = True
+            self._complete_run = run
         try:
-            return self._connection.execute(*command, retry=True)
+            return self._connection.execute(*support.equipped(command), retry=True)
+        except (ConnectionLostError, RequestTimeoutError) as error:
+            raise explained(self._connection, error, support.primaries) from error
         except ServerError as error:
             if index_is_missing(error.message):
                 raise IndexNotFoundError(f"the index {self._definition.name!r} is gone") from error
+            if gave_up(error):
+                failure = given_up(error)
+                raise explained(self._connection, failure, support.primaries) from error
+            if support.unlearn(error):
+                return self._ask(command)
             raise
 
 

@@ -167,6 +167,10 @@ class Connection(Closing):
         """
         return self._repeated(lambda: self._lane(lane).execute_on_primaries(args), retry)
 
+    def execute_on(self, address: str, *args: Argument) -> Reply:
+        """Send one command to one node of a cluster, by its address as `execute_on_primaries` gives it."""
+        return self._lane(0).execute_on(address.encode(), args)
+
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Batches of keys that match a pattern, on every node of a cluster.
 

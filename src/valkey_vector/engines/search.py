@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from valkey_vector.catalog import CatalogEntry
 from valkey_vector.connection import Connection
-from valkey_vector.document import field_token
 from valkey_vector.engines import search_commands as commands
 from valkey_vector.engines.base import IndexInfo, Near, Row
 from valkey_vector.engines.search_reading import SearchReading, indexed_share
@@ -14,7 +14,7 @@ from valkey_vector.engines.search_text import TextSearch
 from valkey_vector.engines.search_writing import SearchWriting
 from valkey_vector.engines.steps import Steps, alone, asking
 from valkey_vector.errors import AuthenticationError, ServerError
-from valkey_vector.filters.plan import Everything, NoDocument, Plan, Tokens, all_of
+from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.text.bm25 import Matching, Scored
 
 __all__ = ["SearchEngine"]
@@ -39,7 +39,7 @@ class SearchEngine(SearchReading):
         if self.exists():
             return
         try:
-            self._connection.execute(*commands.create_command(self.entry, self._capabilities))
+            self._connection.execute(*commands.create_command(self.entry, self.capabilities))
         except ServerError as error:
             if "already exists" not in error.message.lower():
                 raise
@@ -71,18 +71,12 @@ class SearchEngine(SearchReading):
         """The k best by text and the k nearest, asked for in one round trip."""
         if isinstance(plan, NoDocument):
             return [], []
-        if k > self._capabilities.max_knn:
+        if k > self.capabilities.max_knn:
             scored = yield from self.text_best(matching, plan, k)
             return scored, (yield from self.knn(near, k, plan, ()))
-        beside = self.knn_commands(near, k, plan, ())
-        searchable = self.queries(all_of([plan, Tokens((field_token(near.field),))]))
-        beside += [commands.count_command(self.entry, query) for query in searchable]
+        beside = self.nearest.commands(near, k, plan, ())
         scored, replies = yield from self._text.best_beside(matching, plan, k, beside)
-        nearest, _ = self.knn_rows(replies[: -len(searchable)], near, k)
-        there = sum(commands.total(reply) for reply in replies[-len(searchable) :])
-        if len(nearest) < min(k, there):  # the graph did not reach all, or some expired
-            nearest = yield from self.knn(near, k, plan, ())
-        return scored, nearest[:k]
+        return scored, (yield from self.nearest.completed(replies, near, k, plan, ()))
 
     def forget(self, ids: Sequence[str]) -> None:
         """Nothing to do: the server takes notice itself."""
@@ -91,13 +85,24 @@ class SearchEngine(SearchReading):
         """What hash fields hold among the documents a plan selects, in one round trip."""
         if isinstance(plan, NoDocument):
             return [[] for _ in fields]
-        if not self._capabilities.filter_queries or len(self._pieces(plan)) > 1:
+        if not self.capabilities.filter_queries or not self.fits_one(plan):
             return [None] * len(fields)
-        query = self.query_for(plan)
-        asked = [commands.group_command(self.entry, query, field, most + 1) for field in fields]
-        replies = alone(self, asking(asked))
-        held = (commands.groups(reply, field) for reply, field in zip(replies, fields, strict=True))
-        return [None if len(values) > most else values for values in held]
+        pieces = alone(self, self.parts_of(plan))
+        if any(number is None for _, number in pieces):
+            return [None] * len(fields)
+        queries = [self.query_for(part) for part, _ in pieces]
+        asked = [
+            commands.group_command(self.entry, query, field, most + 1)
+            for field in fields
+            for query in queries
+        ]
+        replies = iter(alone(self, asking(asked)))
+        values: list[list[str] | None] = []
+        for field in fields:
+            groups = (commands.groups(next(replies), field) for _ in queries)
+            held = list(dict.fromkeys(chain.from_iterable(groups)))
+            values.append(None if len(held) > most else held)
+        return values
 
     def info(self) -> IndexInfo:
         """Describe the index."""
@@ -108,7 +113,7 @@ class SearchEngine(SearchReading):
         return IndexInfo(
             name=self.entry.name,
             engine="search",
-            server=self._capabilities.description,
+            server=self.capabilities.description,
             dimension=schema.dimension or 0,
             metric=schema.metric.value,
             algorithm=schema.algorithm.name,

@@ -83,7 +83,7 @@ def knn_command(
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
     command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
     command += ["PARAMS", "2", "vector", near.vector.tobytes()]
-    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), *fields]))
+    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), EXPIRES, *fields]))
     command += ["RETURN", str(len(returned)), *returned]
     command += ["LIMIT", "0", str(k), "DIALECT", "2"]
     return command
@@ -93,7 +93,7 @@ def page_command(
     entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool = True
 ) -> list[Argument]:
     """FT.SEARCH for the first documents a query selects: the oldest ones first, or any."""
-    returned = list(dict.fromkeys([CREATED, *identifying_fields(entry), *fields]))
+    returned = list(dict.fromkeys([CREATED, *identifying_fields(entry), EXPIRES, *fields]))
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
     command += ["SORTBY", CREATED, "ASC"] if sort else []
@@ -153,13 +153,18 @@ def sum_command(entry: CatalogEntry, query: str, field: str) -> list[Argument]:
     """
     command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
     command += ["APPLY", f"@{field}*0", "AS", "all", "GROUPBY", "1", "@all"]
-    command += ["REDUCE", "SUM", "1", f"@{field}", "AS", "sum", "DIALECT", "2"]
-    return command
+    command += ["REDUCE", "SUM", "1", f"@{field}", "AS", "sum"]
+    return [*command, "REDUCE", "COUNT", "0", "AS", "count", "DIALECT", "2"]
 
 
-def summed(reply: Any) -> float:
-    """The sum in the reply to `sum_command`; without a document, 0."""
-    return sum(float(described(group)["sum"]) for group in reply)
+def summed(reply: Any) -> tuple[float, int]:
+    """The sum in the reply to `sum_command`, and over how many documents: compare it with a count of them.
+
+    FT.AGGREGATE has no option that makes it fail where a node of a cluster does.
+    """
+    groups = [described(group) for group in reply]
+    total = sum(float(group["sum"]) for group in groups)
+    return total, sum(int(float(group["count"])) for group in groups)
 
 
 def total(reply: Any) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
-from valkey_vector.document import CREATED, TAGS
+from valkey_vector.document import TAGS
 from valkey_vector.filters.plan import (
     AllOf,
     AnyOf,
@@ -24,9 +24,10 @@ from valkey_vector.filters.plan import (
     Tokens,
     Words,
     all_of,
+    any_of,
 )
 
-__all__ = ["QueryLimits", "fit", "match_all", "query_text", "split", "within"]
+__all__ = ["QueryLimits", "fit", "query_text", "split", "within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,6 @@ class QueryLimits:
 
     bytes: int
     terms: int
-
-
-def match_all() -> str:
-    """A query for every document: ``*`` alone is an error before Valkey-Search 1.3."""
-    return f"@{CREATED}:[-inf inf]"
 
 
 def query_text(plan: Plan) -> str:
@@ -72,21 +68,23 @@ def query_text(plan: Plan) -> str:
 def fit(plan: Plan, limits: QueryLimits) -> Plan:
     """The plan itself if its query is within the limits, else a smaller plan that selects a superset.
 
-    The costliest parts of the outermost intersection go first, so a short clause on a tenant stays when a
-    list of ten thousand ids cannot be sent.
+    The costliest parts of the outermost intersection go first, so a short clause on a tenant stays when a list of ten
+    thousand ids cannot be sent. Many intervals of one field become the one that covers them all.
     """
     if within(plan, limits):
         return plan
     match plan:
         case AllOf(parts):
-            kept = sorted(parts, key=lambda part: len(query_text(part)))
-            while kept:
-                kept.pop()
-                smaller = all_of(kept)
-                if isinstance(smaller, Everything) or within(smaller, limits):
-                    return smaller
-            return Everything()
-        case Tokens() | Range() | Words() | AnyOf() | Complement():
+            return _cheapest(parts, limits)
+        case AnyOf(parts):
+            fields = {part.field if isinstance(part, Range) else None for part in parts}
+            covers = len(fields) == 1 and None not in fields
+            return (
+                _cover([part for part in parts if isinstance(part, Range)])
+                if covers
+                else Everything()
+            )
+        case Tokens() | Range() | Words() | Complement():
             return Everything()
         case Everything() | NoDocument():
             return plan
@@ -95,27 +93,65 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
 
 
 def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
-    """Plans within the limits whose union is the plan; empty if a large set of tokens or words is not the only
-    obstacle.
-    """
+    """Plans within the limits whose union is the plan; empty if one large set of alternatives is not the only obstacle."""
     parts = list(plan.parts) if isinstance(plan, AllOf) else [plan]
-    largest = max(range(len(parts)), key=lambda i: _set_bytes(parts[i]))
+    largest = max(range(len(parts)), key=lambda i: _alternatives(parts[i]))
     large = parts.pop(largest)
     rest = all_of(parts)
-    room = (
-        limits.bytes - 64 - (0 if isinstance(rest, Everything) else len(query_text(rest).encode()))
-    )
+    taken = 0 if isinstance(rest, Everything) else len(query_text(rest).encode())
+    room, terms = limits.bytes - 64 - taken, limits.terms - _terms(rest) - 2
     chunks: Iterator[Plan]
     match large:
         case Tokens(tokens):
             chunks = (Tokens(chunk) for chunk in _chunks(tokens, room, 1, len(tokens)))
         case Words(field, words):
-            most = (limits.terms - _terms(rest)) // 2 - 2
+            most = terms // 2
             chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, most))
+        case AnyOf(alternatives):
+            chunks = _unions(alternatives, room, terms, limits)
         case _:
             return []
     pieces = [all_of([rest, chunk]) for chunk in chunks]
     return pieces if all(within(piece, limits) for piece in pieces) else []
+
+
+def _cheapest(parts: Sequence[Plan], limits: QueryLimits) -> Plan:
+    """As many parts of an intersection as one query has room for, the shortest first."""
+    kept: list[Plan] = []
+    size, terms = 2, 0
+    for length, part in sorted(
+        ((len(query_text(part).encode()), part) for part in parts), key=lambda pair: pair[0]
+    ):
+        size, terms = size + length + 1, terms + _terms(part) + 1
+        if size > limits.bytes or terms > limits.terms:
+            break
+        kept.append(part)
+    return all_of(kept)
+
+
+def _cover(ranges: Sequence[Range]) -> Plan:
+    """The smallest interval that covers all of these."""
+    low, low_open = min((each.low, each.low_open) for each in ranges)
+    high, closed = max((each.high, not each.high_open) for each in ranges)
+    return Range(ranges[0].field, low, high, low_open, not closed)
+
+
+def _unions(parts: Sequence[Plan], room: int, terms: int, limits: QueryLimits) -> Iterator[Plan]:
+    """A union in pieces that each have room in a query; a part that is too large by itself is split further."""
+    chunk: list[Plan] = []
+    size = number = 0
+    for part in parts:
+        taken, counted = len(query_text(part).encode()) + 3, _terms(part) + 1
+        if taken > room or counted > terms:
+            yield from split(part, limits) or [part]
+            continue
+        if chunk and (size + taken > room or number + counted > terms):
+            yield any_of(chunk)
+            chunk, size, number = [], 0, 0
+        chunk.append(part)
+        size, number = size + taken, number + counted
+    if chunk:
+        yield any_of(chunk)
 
 
 def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[tuple[str, ...]]:
@@ -132,10 +168,13 @@ def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[
     yield tuple(chunk)
 
 
-def _set_bytes(plan: Plan) -> int:
+def _alternatives(plan: Plan) -> int:
+    """How long the text of a plan is that can be cut into alternatives; 0 of any other."""
     match plan:
         case Tokens(items) | Words(_, items):
             return sum(map(len, items))
+        case AnyOf():
+            return len(query_text(plan))
         case _:
             return 0
 

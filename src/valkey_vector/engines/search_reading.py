@@ -1,50 +1,61 @@
-"""What the search engine is asked: documents by nearness and by plan, and how many there are.
+"""Reads of the search engine: documents by similarity and by plan, and how many there are.
 
-One round trip for each, as long as the server brings all there is; the rare other cases are decided here.
+One round trip for each, as long as the server returns all there is; the rare other cases are decided here. An answer is
+whole or an error: the server is told to search every node or none and to give up before the client does, a server that
+was restarted is waited for until its index is complete again, and its limit on what a query looks at is heeded (see
+`valkey_vector.engines.search_pages`).
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from valkey_vector.catalog import CatalogEntry, vector_name
-from valkey_vector.connection import Argument, Connection, Reply, SearchModule
-from valkey_vector.document import CREATED, EXPIRES, field_token
+from valkey_vector.catalog import CatalogEntry
+from valkey_vector.connection import Connection, Reply, SearchModule
+from valkey_vector.document import EXPIRES
 from valkey_vector.engines import search_commands as commands
-from valkey_vector.engines.base import Keep, Near, Row, StaleIndexError
-from valkey_vector.engines.comparison import compared
+from valkey_vector.engines.base import Keep, Row, StaleIndexError
 from valkey_vector.engines.documents import Documents
-from valkey_vector.engines.paging import PAGE, age, paged, rows_of, without_repeats
-from valkey_vector.engines.search_query import QueryLimits, fit, match_all, query_text, split
+from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
+from valkey_vector.engines.search_nearest import Nearest
+from valkey_vector.engines.search_outage import (
+    explained,
+    gave_up,
+    given_up,
+    is_inconsistent,
+    silent_primaries,
+)
+from valkey_vector.engines.search_pages import Pages, Part, parts
+from valkey_vector.engines.search_query import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search_query import within as within_limits
+from valkey_vector.engines.search_support import ServerSupport
 from valkey_vector.engines.steps import Ask, Steps, alone, asking, send
-from valkey_vector.errors import RequestTimeoutError, ServerError
+from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.filters.plan import (
-    Everything,
     NoDocument,
     Plan,
     Range,
-    Tokens,
     all_of,
+    are_records,
     plan_fields,
     selects,
 )
-from valkey_vector.record_version import has_vector
-from valkey_vector.schema import Flat, Hnsw, Metric
+from valkey_vector.schema import Metric
 
 __all__ = ["SearchReading", "indexed_share"]
 
 _PIECES = 64
 """Queries into which one filter with very many values may be cut."""
 
-_HIGHEST_EF = 1_000_000
-"""What Valkey-Search accepts (1.0 to 1.3)."""
+_HEAVY = frozenset({"content", "payload"})
+"""Fields of any size; with one of them, or a vector, the first page is small."""
+
+_FIRST_PAGE = 100
+_PAUSE = 0.01
 
 
 class SearchReading:
@@ -52,16 +63,27 @@ class SearchReading:
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.entry = entry
-        self._complete = False
-        self._server_ahead = 0.0
+        self.capabilities = connection.capabilities
+        self.support = ServerSupport.of(connection)
         self._connection = connection
-        self._capabilities = connection.capabilities
+        self._complete_run: object = None
+        self._down = False
         self._documents = Documents(connection, entry)
         self._limits = QueryLimits(
-            self._capabilities.max_query_bytes - 128, self._capabilities.max_query_terms
+            # Room for the records' token and for ranges of the times of creation and end.
+            self.capabilities.max_query_bytes - 256,
+            self.capabilities.max_query_terms - 4,
         )
         self.fetch = self._documents.fetch
         self.fetching = self._documents.fetching
+        self.nearest = Nearest(self)
+        self.knn = self.nearest.knn
+        self.within = self.nearest.within
+
+    @property
+    def is_valkey_search(self) -> bool:
+        """Whether the module is Valkey-Search."""
+        return self.capabilities.module is SearchModule.VALKEY_SEARCH
 
     def fit(self, plan: Plan) -> Plan:
         """The plan, or a superset of it that the server's query parser has room for."""
@@ -73,18 +95,37 @@ class SearchReading:
             return True
         return 0 < len(split(plan, self._limits)) <= _PIECES
 
+    def fits_one(self, plan: Plan) -> bool:
+        """Whether one query selects what the plan does."""
+        return len(self._pieces(plan)) == 1
+
     def indexed_share(self) -> float:
         """How much of the index is searchable already, 0 to 1."""
         return indexed_share(self._described())
 
     def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
-        """The replies to the steps of several operations, in one round trip."""
-        self._make_ready()
-        answered = send(self._connection, asks)
-        for reply in (reply for replies in answered for reply in replies):
-            if isinstance(reply, ServerError) and commands.index_is_missing(reply.message):
-                raise StaleIndexError from reply
-        return answered
+        """The replies to the steps of several operations, in one round trip.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+            ConnectionLostError: a node of the cluster does not answer; names it.
+            RequestTimeoutError: the server gave up a search, or indexes its documents for too long.
+        """
+        deadline = time.monotonic() + self._connection.settings.request_timeout
+        while True:
+            self._check_down()
+            try:
+                self._make_ready()
+                answered = self._sent(asks)
+            except (ConnectionLostError, RequestTimeoutError) as error:
+                raise self._failure(error) from error
+            if answered is not None:
+                return answered
+            if time.monotonic() > deadline:
+                raise RequestTimeoutError(
+                    f"the nodes of the server did not agree on index {self.entry.name!r} in time",
+                    "FT.SEARCH",
+                )
 
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
@@ -93,56 +134,29 @@ class SearchReading:
     def counting(self, plan: Plan) -> Steps[int]:
         """`count`, in steps.
 
-        Keys past their time to live stay in the server's index until it reclaims them, so they are counted
-        in the same round trip and subtracted.
+        Keys past their time to live stay in the server's index until it reclaims them, so they are counted in the same
+        round trip and subtracted.
         """
         if isinstance(plan, NoDocument):
             return 0
-        if not self._capabilities.filter_queries or len(self.queries(plan)) > 1:
+        if not self.capabilities.filter_queries or not self.fits_one(plan):
             return sum(len(page) for page in self.select(plan, ()))
-        expired = all_of([plan, Range(EXPIRES, high=self.now())])
-        asked = [self.query_for(plan), self.query_for(expired)]
-        replies = yield Ask([commands.count_command(self.entry, query) for query in asked])
-        return max(0, commands.total(replies[0]) - commands.total(replies[1]))
+        plan = self.of_records(plan)
+        total, expired = yield from self._counts([plan, self._expired(plan)])
+        if total < self.support.safe_total:
+            return max(0, total - expired)
+        pieces = yield from self.parts_of(plan)
+        whole = [part for part, number in pieces if number is not None]
+        expired = sum((yield from self._counts([self._expired(part) for part in whole])))
+        scanned = (self.scanned(part, ()) for part, number in pieces if number is None)
+        listed = sum(1 for _ in chain.from_iterable(scanned))
+        return max(0, sum(number or 0 for _, number in pieces) - expired) + listed
 
-    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
-        """The k nearest of the documents a plan selects.
-
-        One round trip, unless the server brings fewer than k: then it is asked whether there are more, and
-        if the graph did not reach them they are compared one by one.
-        """
-        if isinstance(plan, NoDocument):
-            return []
-        if k > self._capabilities.max_knn:
-            return (yield from self._exact(near, k, plan, fields))
-        asked = k
-        while True:
-            found, dropped = yield from self._nearest(near, asked, plan, fields)
-            if len(found) >= k:
-                return found[:k]
-            if not dropped or asked >= self._capabilities.max_knn:
-                break
-            # Documents that expired but are still indexed took places in the answer.
-            asked = min(self._capabilities.max_knn, 2 * (asked + dropped))
-        if self._capabilities.filter_queries:
-            searchable = all_of([plan, Tokens((field_token(near.field),))])
-            if (yield from self.counting(searchable)) > len(found):
-                return (yield from self._exact(near, k, plan, fields))
-        return found
-
-    def within(
-        self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]] | None:
-        """All of the documents a plan selects up to a distance, where the module has VECTOR_RANGE.
-
-        RediSearch has it, too, but is not asked so: what holds for it is what Valkey-Search 1.2 can do.
-        """
-        able = self._capabilities.vector_range and self._is_valkey_search()
-        if not able or not 0 <= radius < math.inf or isinstance(plan, NoDocument):
-            return None
-        if len(self._pieces(plan)) > 1:
-            return None
-        return self._circle(near, radius, plan, fields)
+    def parts_of(self, plan: Plan) -> Steps[list[Part]]:
+        """Plans that together select what a plan does, each few enough for one query (see `search_pages.parts`)."""
+        if self.support.cap is None:
+            return [(plan, 0)]
+        return (yield from parts(self, plan))
 
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
@@ -150,18 +164,24 @@ class SearchReading:
         """The oldest of the documents a plan selects."""
         if isinstance(plan, NoDocument):
             return []
-        if not self._capabilities.sort_by or len(self._pieces(plan)) > 1:
-            pages = self.select(plan, fields)
-            rows = rows_of(pages if keep is None else map(keep, pages))
+        if not self.support.sort_by or not self.fits_one(plan):
+            found = self.select(plan, fields)
+            rows = rows_of(found if keep is None else map(keep, found))
             return list(islice(rows, limit))
-        return (yield from self._paging(plan, fields, limit, keep))
+        few = limit is not None and keep is None
+        pages = Pages(self, plan, fields, PageSize(limit if few and limit else PAGE))
+        kept: list[Row] = []
+        while pages.more and (limit is None or len(kept) < limit):
+            fresh = pages.take((yield Ask(pages.commands)))
+            kept += fresh if keep is None else keep(fresh)
+        return kept[:limit]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        """All documents a plan selects, oldest first."""
+        """All documents a plan selects, oldest first, in pages of a bounded number of bytes."""
         if isinstance(plan, NoDocument):
             return
-        if not self._capabilities.sort_by:
-            yield from self._scanned(plan, fields)
+        if not self.support.sort_by:
+            yield from paged(without_repeats(iter(sorted(self.scanned(plan, fields), key=age))))
             return
         pieces = self._pieces(plan)
         if len(pieces) == 1:
@@ -173,20 +193,106 @@ class SearchReading:
     def now(self) -> float:
         """The server's time in milliseconds."""
         self._make_ready()
-        return float(int((time.time() + self._server_ahead) * 1000))
+        return self.support.now()
 
-    def rows(self, reply: Any) -> Iterator[Row]:
-        """The documents in the reply to a search without a vector."""
-        return commands.rows(reply, self.entry, Metric.L2)
+    def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
+        """The documents in the reply to a search, without those that have expired."""
+        now = self.support.now()
+        found = commands.rows(reply, self.entry, metric)
+        return [row for row in found if float(row.fields.get(EXPIRES, b"inf")) > now]
+
+    def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
+        """The documents that a plan selects, found by looking at every key, in any order."""
+        needed = list(dict.fromkeys([*fields, EXPIRES, *plan_fields(plan)]))
+        now = self.now()
+        for keys in self._connection.scan(f"{self.entry.prefix}*"):
+            ids = [key.decode()[len(self.entry.prefix) :] for key in keys]
+            for row in filter(None, self.fetch(ids, needed)):
+                if float(row.fields.get(EXPIRES, b"inf")) > now and selects(plan, row.fields):
+                    yield row
+
+    def of_records(self, plan: Plan) -> Plan:
+        """What a plan selects of the index's records: no other hash under the prefix is counted."""
+        return all_of([self.entry.existence(), plan])
+
+    def queries(self, plan: Plan) -> list[str]:
+        """The queries that together select what a plan does."""
+        return [self.query_for(piece) for piece in self._pieces(plan)]
+
+    def query_for(self, plan: Plan) -> str:
+        """The query for a plan that fits into one; restricted to records where it could select other hashes."""
+        return query_text(plan if are_records(plan) else self.of_records(plan))
+
+    def _counts(self, plans: Sequence[Plan]) -> Steps[list[int]]:
+        """How many keys plans select, as the server tells."""
+        asked = [commands.count_command(self.entry, self.query_for(plan)) for plan in plans]
+        return [commands.total(reply) for reply in (yield Ask(asked))] if asked else []
+
+    def _expired(self, plan: Plan) -> Plan:
+        return all_of([plan, Range(EXPIRES, high=self.now())])
+
+    def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
+        heavy = any(name in _HEAVY or name.startswith("v") for name in fields)
+        pages = Pages(self, plan, fields, PageSize(_FIRST_PAGE if heavy else PAGE))
+        while pages.more:
+            if rows := pages.take(alone(self, asking(pages.commands))):
+                yield rows
+
+    def _sent(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]] | None:
+        """The replies, or None if they must be asked for again.
+
+        Vital signs of the server ride along from time to time: a server that was restarted may have answered with a part.
+        """
+        support = self.support
+        signs = support.vital_signs() if support.is_due else []
+        equipped = [Ask(tuple(map(support.equipped, ask.commands)), ask.current) for ask in asks]
+        learned, *answered = send(self._connection, [Ask(signs), *equipped])
+        if signs:
+            support.learn(signs, learned)
+        if support.run is not self._complete_run:
+            return None
+        again = False
+        for error in chain.from_iterable(answered):
+            if not isinstance(error, ServerError):
+                continue
+            if commands.index_is_missing(error.message):
+                raise StaleIndexError from error
+            if gave_up(error):
+                raise given_up(error) from error
+            if is_inconsistent(error):
+                time.sleep(_PAUSE)
+                again = True
+            could_sort = support.sort_by
+            again = support.unlearn(error) or again
+            if could_sort and not support.sort_by:
+                raise StaleIndexError from error  # begins the operation again, in another way
+        return None if again else answered
+
+    def _failure(self, error: ServerError) -> ServerError:
+        failure = explained(self._connection, error, self.support.primaries)
+        self._down = isinstance(failure, ConnectionLostError) and self.capabilities.cluster
+        return failure
+
+    def _check_down(self) -> None:
+        """After a node did not answer, no search can succeed until it does: do not wait for that each time."""
+        if not self._down:
+            return
+        if silent := silent_primaries(self._connection, self.support.primaries):
+            raise ConnectionLostError(
+                f"{' and '.join(silent)} of the cluster does not answer", "FT.SEARCH"
+            )
+        self._down = False
 
     def _make_ready(self) -> None:
-        """Before the first search: wait for the server's index, and compare clocks: times to live go by the server's."""
-        if self._complete:
-            return
-        self._await_backfill()
-        seconds, micros = self._connection.execute("TIME", retry=True)
-        self._server_ahead = int(seconds) + int(micros) / 1_000_000 - time.time()
-        self._complete = True
+        """Before the first search, and after a restart of the server: wait until its index is complete."""
+        support = self.support
+        if support.run is None:
+            signs = support.vital_signs()
+            support.learn(signs, self._connection.pipeline(signs, retry=True))
+        if support.run is not self._complete_run:
+            run = support.run
+            self._await_backfill()
+            self._complete_run = run
 
     def _await_backfill(self) -> None:
         """While the server indexes what was there before the index, it finds only a part.
@@ -209,99 +315,8 @@ class SearchReading:
         """Plans whose union is the plan, each within the server's limits."""
         return [plan] if within_limits(plan, self._limits) else split(plan, self._limits)
 
-    def queries(self, plan: Plan) -> list[str]:
-        """The queries that together bring what a plan selects."""
-        return [self.query_for(piece) for piece in self._pieces(plan)]
-
-    def query_for(self, plan: Plan) -> str:
-        """The query for a plan that fits into one."""
-        return match_all() if isinstance(plan, Everything) else query_text(plan)
-
-    def _nearest(
-        self, near: Near, k: int, plan: Plan, fields: Sequence[str]
-    ) -> Steps[tuple[list[Row], int]]:
-        """What the server finds, nearest first, and how many of it it left out of its reply."""
-        replies = yield Ask(self.knn_commands(near, k, plan, fields))
-        return self.knn_rows(replies, near, k)
-
-    def knn_commands(
-        self, near: Near, k: int, plan: Plan, fields: Sequence[str]
-    ) -> list[list[Argument]]:
-        """The searches that together bring the k nearest of what a plan selects."""
-        asked = replace(near, ef_runtime=_ef(near, k))
-        queries = ["*"] if isinstance(plan, Everything) else self.queries(plan)
-        return [
-            commands.knn_command(self.entry, _grouped(query), asked, k, fields) for query in queries
-        ]
-
-    def knn_rows(self, replies: Sequence[Any], near: Near, k: int) -> tuple[list[Row], int]:
-        """What such searches found, nearest first, and how many of it the server left out of its replies."""
-        found: dict[str, Row] = {}
-        dropped = 0
-        for reply in replies:
-            rows = list(commands.rows(reply, self.entry, near.field.metric))
-            rows = [row for row in rows if has_vector(row.version, vector_name(near.field.name))]
-            dropped += max(0, min(k, commands.total(reply)) - len(rows))
-            found.update((row.id, row) for row in rows)
-        return sorted(found.values(), key=_nearness), dropped
-
-    def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
-        """The k nearest by comparing every selected vector here: complete for any k."""
-        searchable = all_of([plan, Tokens((field_token(near.field),))])
-        pages = self.select(searchable, [vector_name(near.field.name)])
-        return compared(self, pages, near, fields, k=k)
-
-    def _paging(
-        self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
-    ) -> Steps[list[Row]]:
-        """All rows of a plan that are kept, or the first ones, in as few steps as there are pages."""
-        few = limit is not None and keep is None
-        pages = _Pages(self.entry, min(limit or 1, PAGE) if few else PAGE)
-        rows: list[Row] = []
-        while pages.more and (limit is None or len(rows) < limit):
-            query = self.query_for(pages.rest_of(plan))
-            command = commands.page_command(self.entry, query, fields, pages.size)
-            (reply,) = yield Ask([command])
-            fresh = pages.take(reply)
-            rows += fresh if keep is None else keep(fresh)
-        return rows[:limit]
-
-    def _circle(
-        self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]]:
-        """All rows of a plan within a distance, nearest first."""
-        pages = _Pages(self.entry, PAGE, near.field.metric)
-        rows: list[Row] = []
-        while pages.more:
-            query = self.query_for(pages.rest_of(plan))
-            command = commands.range_command(
-                self.entry, query, near, radius, fields, limit=pages.size
-            )
-            (reply,) = yield Ask([command])
-            rows += pages.take(reply)
-        return sorted(rows, key=_nearness)
-
-    def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        pages = _Pages(self.entry, PAGE)
-        while pages.more:
-            query = self.query_for(pages.rest_of(plan))
-            command = commands.page_command(self.entry, query, fields, pages.size)
-            (reply,) = alone(self, asking([command]))
-            if rows := pages.take(reply):
-                yield rows
-
-    def _scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        """For servers that cannot sort: every document is looked at here."""
-        needed = list(dict.fromkeys([*fields, *plan_fields(plan)]))
-        selected: list[Row] = []
-        for keys in self._connection.scan(f"{self.entry.prefix}*"):
-            ids = [key.decode()[len(self.entry.prefix) :] for key in keys]
-            found = (row for row in self.fetch(ids, needed) if row is not None)
-            selected.extend(row for row in found if selects(plan, row.fields))
-        yield from paged(without_repeats(iter(sorted(selected, key=age))))
-
     def _described(self) -> dict[str, Any]:
-        scope = ["CLUSTER"] if self._capabilities.cluster and self._is_valkey_search() else []
+        scope = ["CLUSTER"] if self.capabilities.cluster and self.is_valkey_search else []
         try:
             reply = self._connection.execute("FT.INFO", self.entry.search_index, *scope, retry=True)
         except ServerError as error:
@@ -309,52 +324,6 @@ class SearchReading:
                 raise StaleIndexError from error
             raise
         return commands.described(reply)
-
-    def _is_valkey_search(self) -> bool:
-        return self._capabilities.module is SearchModule.VALKEY_SEARCH
-
-
-class _Pages:
-    """Goes by the time of creation, so that no page depends on how many came before.
-
-    Args:
-        entry: of the index.
-        size: rows in a page, unless more were created at the same time.
-        metric: of their distances, if they have any.
-    """
-
-    def __init__(self, entry: CatalogEntry, size: int, metric: Metric = Metric.L2) -> None:
-        self.size = self._usual = size
-        self.more = True
-        self._entry = entry
-        self._metric = metric
-        self._newest = -1.0
-        self._seen = frozenset[str]()
-
-    def rest_of(self, plan: Plan) -> Plan:
-        """What is still to come of a plan, with the last ones again that were created at one time."""
-        return plan if self._newest < 0 else all_of([plan, Range(CREATED, low=self._newest)])
-
-    def take(self, reply: Any) -> list[Row]:
-        """The rows of the next page that are new."""
-        rows = sorted(commands.rows(reply, self._entry, self._metric), key=age)
-        fresh = [row for row in rows if row.id not in self._seen]
-        self.more = commands.total(reply) > self.size
-        last = age(rows[-1])[0] if rows else self._newest
-        if last == self._newest:
-            self.size *= 2
-        self._newest = last
-        newest = frozenset(row.id for row in rows if age(row)[0] == last)
-        self._seen = newest | (self._seen if self.size > self._usual else frozenset())
-        return fresh
-
-
-def _ef(near: Near, k: int) -> int | None:
-    match near.field.algorithm:
-        case Hnsw(ef_runtime=default):
-            return min(_HIGHEST_EF, max(k, near.ef_runtime or default))
-        case Flat():
-            return None
 
 
 def indexed_share(described: dict[str, Any]) -> float:
@@ -367,11 +336,3 @@ def indexed_share(described: dict[str, Any]) -> float:
         "backfill_complete_percent_min", described.get("backfill_complete_percent")
     )
     return min(1.0, float(share or 0))
-
-
-def _grouped(query: str) -> str:
-    return query if query == "*" or query.startswith("(") else f"({query})"
-
-
-def _nearness(row: Row) -> tuple[float, str]:
-    return row.distance, row.id

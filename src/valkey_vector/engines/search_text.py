@@ -20,6 +20,7 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.document import EXPIRES
 from valkey_vector.engines import search_commands as commands
 from valkey_vector.engines.base import Row, StaleIndexError
+from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.steps import Ask, Steps
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import (
@@ -124,7 +125,7 @@ class TextSearch:
             return [], (yield Ask(beside))
         asked = _Asked(engine, self._connection, matching)
         pages = []
-        if len(queries := engine.queries(candidates)) == 1:
+        if len(queries := engine.queries(candidates)) == 1 and self._at_once:
             pages = [
                 commands.page_command(engine.entry, queries[0], matching.fields, _FIRST, sort=False)
             ]
@@ -141,6 +142,12 @@ class TextSearch:
         else:
             yield from self._by_weight(plan, asked, collected)
         return collected.best(), replies
+
+    @property
+    def _at_once(self) -> int:
+        """Documents that a query may fetch in one reply; none where the server's limit on a query is close to that."""
+        cap = self._engine.support.cap
+        return _AT_ONCE if cap is None or cap > 4 * _AT_ONCE else 0
 
     def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> Steps[None]:
         """Score documents with the weightiest parts of the query first, and stop when the others cannot matter."""
@@ -164,7 +171,7 @@ class TextSearch:
         """Score all documents that a plan selects: brought at once, or if they may be too many, in pages."""
         engine, fields = self._engine, collected.scorer.matching.fields
         queries = engine.queries(candidates)
-        if len(queries) == 1 and expected <= _AT_ONCE:
+        if len(queries) == 1 and expected <= self._at_once:
             command = commands.page_command(engine.entry, queries[0], fields, _AT_ONCE, sort=False)
             (reply,) = yield Ask([command])
             if commands.total(reply) <= _AT_ONCE:
@@ -195,12 +202,17 @@ class TextSearch:
     def _statistics(self, asked: _Asked, replies: Sequence[Any]) -> Steps[Statistics]:
         counts = [commands.total(reply) for reply in replies[: len(asked.plans) + 1]]
         expired = counts.pop()
+        safe = self._engine.support.safe_total
+        cut = [count >= safe for count in counts]
         if expired:
             gone = yield Ask(asked.expired_commands)
             counts = [
                 max(0, count - commands.total(reply))
                 for count, reply in zip(counts, gone, strict=True)
             ]
+        for position, plan in enumerate(asked.plans):
+            if cut[position]:
+                counts[position] = yield from self._engine.counting(plan)
         texts = asked.matching.texts
         documents = {text.name: count for text, count in zip(texts, counts, strict=False)}
         frequencies = dict(zip(asked.places, counts[len(texts) :], strict=True))
@@ -231,15 +243,29 @@ class TextSearch:
         kept = self._lengths.get(text.length)
         if stamp is not None and kept is not None and kept[0] == stamp:
             return kept[1]
-        query = self._engine.query_for(
-            all_of(
-                [Range(text.length, low=1.0), complement(Range(EXPIRES, high=self._engine.now()))]
-            )
-        )
-        (reply,) = yield Ask([commands.sum_command(self._engine.entry, query, text.length)])
-        length = commands.summed(reply)
+        alive = complement(Range(EXPIRES, high=self._engine.now()))
+        length = yield from self._summed(all_of([Range(text.length, low=1.0), alive]), text.length)
         self._lengths[text.length] = (stamp, length)
         return length
+
+    def _summed(self, plan: Plan, field: str) -> Steps[float]:
+        """The sum of a numeric field over the documents of a plan.
+
+        By the server, if it had as many documents as a count of them tells; otherwise here.
+        """
+        engine = self._engine
+        total = 0.0
+        for part, _ in (yield from engine.parts_of(plan)):
+            query = engine.query_for(part)
+            asked = [commands.sum_command(engine.entry, query, field)]
+            asked.append(commands.count_command(engine.entry, query))
+            replies = yield Ask(asked)
+            value, documents = commands.summed(replies[0])
+            if documents != commands.total(replies[1]):
+                rows = yield from engine.selecting(part, [field], None, None)
+                value = sum(float(row.fields.get(field, b"0")) for row in rows)
+            total += value
+        return total
 
 
 class _Asked:
@@ -292,12 +318,14 @@ class _Collected:
         self.scorer = scorer
         self._k = k
         self._scores: dict[str, float | None] = {}
+        self._versions: dict[str, bytes | None] = {}
 
     def take(self, rows: Iterable[Row]) -> list[Row]:
         """Score documents that were not seen before; none of them need be kept."""
         for row in rows:
             if row.id not in self._scores:
                 self._scores[row.id] = self.scorer.score(row.fields)
+                self._versions[row.id] = row.version
         return []
 
     def least(self) -> float:
@@ -305,7 +333,8 @@ class _Collected:
         best = self.best()
         return best[-1][0] if len(best) == self._k else -1.0
 
-    def best(self) -> list[Scored]:
+    def best(self) -> Ranked:
         """The k best, best first, ties by id."""
         found = [(score, id) for id, score in self._scores.items() if score is not None]
-        return sorted(found, key=lambda pair: (-pair[0], pair[1]))[: self._k]
+        best = sorted(found, key=lambda pair: (-pair[0], pair[1]))[: self._k]
+        return Ranked(best, {id: self._versions[id] for _, id in best})

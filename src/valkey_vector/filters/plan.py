@@ -26,6 +26,7 @@ __all__ = [
     "Words",
     "all_of",
     "any_of",
+    "are_records",
     "complement",
     "plan_fields",
     "selects",
@@ -104,9 +105,10 @@ NOTHING = NoDocument()
 
 
 def all_of(parts: Iterable[Plan]) -> Plan:
-    """The intersection, simplified: intervals of a field become one; of nothing, everything."""
+    """The intersection, simplified: intervals of a field become one, and so do complements; of nothing, everything."""
     kept: dict[Plan, None] = {}
     ranges: dict[str, Range] = {}
+    excluded: list[Plan] = []
     for part in parts:
         for piece in part.parts if isinstance(part, AllOf) else (part,):
             match piece:
@@ -119,16 +121,27 @@ def all_of(parts: Iterable[Plan]) -> Plan:
                     if narrowed is None:
                         return NOTHING
                     ranges[field] = narrowed
+                case Complement(part):
+                    excluded.append(part)
                 case _:
                     kept[piece] = None
     kept.update(dict.fromkeys(ranges.values()))
+    if excluded:
+        # One term in place of many: a server's work grows with each of them.
+        without = complement(any_of(excluded))
+        if isinstance(without, NoDocument):
+            return NOTHING
+        kept[without] = None
     return AllOf(tuple(kept)) if len(kept) > 1 else next(iter(kept), EVERYTHING)
 
 
 def any_of(parts: Iterable[Plan]) -> Plan:
-    """The union, simplified: tokens are gathered into one set, words into one a field; of nothing, nothing."""
+    """The union, simplified: tokens are gathered into one set, words into one a field, intervals that meet into one; of
+    nothing, nothing.
+    """
     tokens: dict[str, None] = {}
     words: dict[str, dict[str, None]] = {}
+    ranges: dict[str, list[Range]] = {}
     kept: dict[Plan, None] = {}
     for part in parts:
         for piece in part.parts if isinstance(part, AnyOf) else (part,):
@@ -141,10 +154,14 @@ def any_of(parts: Iterable[Plan]) -> Plan:
                     tokens.update(dict.fromkeys(names))
                 case Words(field, names):
                     words.setdefault(field, {}).update(dict.fromkeys(names))
+                case Range(field):
+                    ranges.setdefault(field, []).append(piece)
                 case _:
                     kept[piece] = None
     union: list[Plan] = [Tokens(tuple(tokens))] if tokens else []
     union.extend(Words(field, tuple(names)) for field, names in words.items())
+    for intervals in ranges.values():
+        union.extend(_joined(intervals))
     union.extend(kept)
     return AnyOf(tuple(union)) if len(union) > 1 else next(iter(union), NOTHING)
 
@@ -160,6 +177,21 @@ def complement(part: Plan) -> Plan:
             return inner
         case _:
             return Complement(part)
+
+
+def are_records(plan: Plan) -> bool:
+    """Whether all that a plan selects are records: other hashes under the prefix have none of our tokens."""
+    match plan:
+        case Tokens() | NoDocument():
+            return True
+        case AllOf(parts):
+            return any(map(are_records, parts))
+        case AnyOf(parts):
+            return all(map(are_records, parts))
+        case Everything() | Range() | Words() | Complement():
+            return False
+        case _:
+            assert_never(plan)
 
 
 def plan_fields(plan: Plan) -> tuple[str, ...]:
@@ -200,6 +232,23 @@ def selects(plan: Plan, fields: Mapping[str, bytes]) -> bool:
             return any(selects(part, fields) for part in parts)
         case _:
             assert_never(plan)
+
+
+def _joined(ranges: Iterable[Range]) -> list[Range]:
+    """Intervals of one field as few as possible, in their order: those that overlap or touch are one."""
+    joined: list[Range] = []
+    for each in sorted(ranges, key=lambda each: (each.low, each.low_open)):
+        last = joined[-1] if joined else None
+        if (
+            last is None
+            or each.low > last.high
+            or (each.low == last.high and each.low_open and last.high_open)
+        ):
+            joined.append(each)
+            continue
+        high, closed = max((last.high, not last.high_open), (each.high, not each.high_open))
+        joined[-1] = Range(last.field, last.low, high, last.low_open, not closed)
+    return joined
 
 
 def _intersection(first: Range, second: Range) -> Range | None:
