@@ -1,0 +1,13 @@
+"""LangGraph on Valkey: checkpointer, store and node cache."""
+
+try:
+    import langgraph.checkpoint.base  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        'langgraph_valkey needs langgraph-checkpoint: pip install "valkey-vector[langgraph]"'
+    ) from error
+
+from langgraph_valkey.saver import ValkeySaver
+from langgraph_valkey.serialisation import AllowListSerializer
+
+__all__ = ["AllowListSerializer", "ValkeySaver"]
