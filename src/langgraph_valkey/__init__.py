@@ -7,7 +7,9 @@ except ModuleNotFoundError as error:
         'langgraph_valkey needs langgraph-checkpoint: pip install "valkey-vector[langgraph]"'
     ) from error
 
+from langgraph_valkey.cache import ValkeyCache
 from langgraph_valkey.saver import ValkeySaver
 from langgraph_valkey.serialisation import AllowListSerializer
+from langgraph_valkey.store import ValkeyStore
 
-__all__ = ["AllowListSerializer", "ValkeySaver"]
+__all__ = ["AllowListSerializer", "ValkeyCache", "ValkeySaver", "ValkeyStore"]
