@@ -331,7 +331,7 @@ async def test_the_async_methods_do_the_same(open_store: Callable[..., ValkeySto
 
 
 def test_an_item_counts_once_by_its_best_text(
-    open_store: Callable[..., ValkeyStore], commands: CommandLog
+    open_store: Callable[..., ValkeyStore], commands: CommandLog, engine_name: str
 ) -> None:
     store = open_store(index=fields("title", "notes[*].text"))
     store.put(
@@ -344,7 +344,8 @@ def test_an_item_counts_once_by_its_best_text(
     assert store.search(("u", "1"), query="pear", limit=2)  # the index looks up what it is
     commands.clear()
     found = store.search(("u", "1"), query="pear", limit=2)
-    assert len(commands.round_trips) == 2
+    # A search module that returns fewer than it was asked for is asked whether there are more.
+    assert len(commands.round_trips) == (2 if engine_name == "native" else 3)
     assert set(keys(found)) == {"fruit", "own"}
     assert [round(item.score or 0, 4) for item in found] == [1.0, 1.0]
     everything = store.search(("u", "1"), query="pear")
