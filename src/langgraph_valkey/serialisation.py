@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import ormsgpack
-from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
+from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_METHODS, SAFE_MSGPACK_TYPES
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
 from langgraph.checkpoint.serde.jsonplus import (
@@ -23,6 +23,7 @@ from langgraph.checkpoint.serde.jsonplus import (
     EXT_CONSTRUCTOR_POS_ARGS,
     EXT_CONSTRUCTOR_SINGLE_ARG,
     EXT_DELTA_SNAPSHOT,
+    EXT_METHOD_SINGLE_ARG,
     EXT_PYDANTIC_V1,
     EXT_PYDANTIC_V2,
     JsonPlusSerializer,
@@ -32,7 +33,7 @@ from valkey_vector import InvalidInputError, ServerError
 
 __all__ = ["AllowListSerializer", "dump", "load"]
 
-_MSGPACK = "msgpack"
+_MSGPACK, _JSON = "msgpack", "json"
 _CONSTRUCTORS = frozenset(
     {
         EXT_CONSTRUCTOR_SINGLE_ARG, EXT_CONSTRUCTOR_POS_ARGS, EXT_CONSTRUCTOR_KW_ARGS, EXT_PYDANTIC_V1,
@@ -63,7 +64,8 @@ class AllowListSerializer(JsonPlusSerializer):
     """LangGraph's serializer, which makes objects of listed classes only. `ValkeySaver` and `ValkeyCache` use it by default.
 
     Allowed are LangGraph's safe classes (messages, documents, dates, sets and the like) and those given here. An object of
-    any other class raises when it is written, and when it is read. There is no pickle.
+    any other class raises when it is written, and when it is read. There is no pickle, and none of the JSON of early versions of
+    LangGraph, which names classes, too.
 
     Args:
         allow: more classes that may be made: the classes themselves, or pairs of module and name. A graph's compiled
@@ -97,7 +99,10 @@ class AllowListSerializer(JsonPlusSerializer):
 
         Raises:
             ServerError: the bytes name a class that is not allowed.
+            NotImplementedError: the kind is unknown.
         """
+        if data[0] == _JSON:
+            raise NotImplementedError(f"Unknown serialization type: {_JSON}")
         names: list[str] = []
         token = _blocked.set(names)
         try:
@@ -113,12 +118,16 @@ class AllowListSerializer(JsonPlusSerializer):
         found: set[str] = set()
 
         def visit(code: int, inner: bytes) -> None:
-            # A snapshot of a delta channel holds any value; numbers of arrays and dates hold no class.
+            # A snapshot of a delta channel holds any value; an array holds no class.
             if code in _CONSTRUCTORS:
                 named = _unpacked(inner, visit)
                 key = (named[0], named[1])
                 if key not in SAFE_MSGPACK_TYPES and key not in self._allowed:
                     found.add(f"{named[0]}.{named[1]}")
+            elif code == EXT_METHOD_SINGLE_ARG:
+                module, name, _, method = _unpacked(inner, visit)
+                if (module, name, method) not in SAFE_MSGPACK_METHODS:
+                    found.add(f"{module}.{name}")
             elif code == EXT_DELTA_SNAPSHOT:
                 _unpacked(inner, visit)
 

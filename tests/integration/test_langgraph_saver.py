@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -375,6 +376,23 @@ def test_stored_bytes_that_name_a_function_do_not_call_it(
     put(open_saver(serde=Pickling()), "t", {"a": 1})
     with pytest.raises(ServerError, match="pickle"):
         open_saver().get_tuple(thread("t"))
+
+
+class Moment(datetime):
+    """A date of the application."""
+
+
+@pytest.mark.parametrize("kind", ["json", "pickle", "unknown"])
+def test_kinds_that_are_never_written_are_never_read(kind: str) -> None:
+    with pytest.raises(NotImplementedError, match=kind):
+        AllowListSerializer().loads_typed((kind, b"{}"))
+
+
+def test_a_date_of_another_class_is_refused_when_it_is_written() -> None:
+    serde = AllowListSerializer()
+    assert serde.loads_typed(serde.dumps_typed([datetime(2024, 1, 1)])) == [datetime(2024, 1, 1)]  # noqa: DTZ001
+    with pytest.raises(InvalidInputError, match="Moment"):
+        serde.dumps_typed([Moment(2024, 1, 1)])
 
 
 class Pickling(JsonPlusSerializer):

@@ -400,6 +400,14 @@ def test_texts_follow_their_item(open_store: Callable[..., ValkeyStore]) -> None
     ]
 
 
+def test_a_query_without_any_direction_still_finds_items(
+    open_store: Callable[..., ValkeyStore],
+) -> None:
+    store = open_store(index=fields("text"))
+    store.batch([PutOp(("u",), word, {"text": word}) for word in WORDS[:4]])
+    assert set(keys(store.search(("u",), query="no such word"))) == set(WORDS[:4])
+
+
 def test_records_of_no_item_are_ignored_and_removed_once_they_are_old(
     open_store: Callable[..., ValkeyStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,8 @@ class ItemStore(Connected):
         batch = _Batch(operations)
         gone: list[Vanished] = []
         while (commands := batch.due()) is not None:
-            results, expired = self._call([part for command in commands for part in command])
+            arguments = [part for command in commands for part in command]
+            results, expired = self._call(arguments, retry=not batch.writing)
             gone += zip(map(bytes.decode, expired[::2]), expired[1::2], strict=True)
             batch.take(results)
         gone += batch.replaced
@@ -113,10 +114,12 @@ class ItemStore(Connected):
     arun = twin(run)
     aclear = twin(clear)
 
-    def _call(self, arguments: Sequence[Argument]) -> tuple[list[Any], list[Any]]:
+    def _call(self, arguments: Sequence[Argument], *, retry: bool) -> tuple[list[Any], list[Any]]:
         gone: list[Any] = []
         while True:
-            results, expired, again = _SCRIPT.run(self._connection, self._keys, arguments)
+            results, expired, again = _SCRIPT.run(
+                self._connection, self._keys, arguments, retry=retry
+            )
             gone += expired
             if not again:
                 return results, gone
@@ -195,10 +198,12 @@ class _Batch:
         self._puts = list(puts.values())
         self._sent: list[Callable[[Any], None]] = []
         self._touches: list[list[Argument]] = []
+        self.writing = False
 
     def due(self) -> list[list[Argument]] | None:
-        """The next commands; None if all is done."""
+        """The next commands; None if all is done. `writing` says whether there are puts among them."""
         self._sent = []
+        self.writing = False
         commands: list[list[Argument]] = []
         for position in list(self._reads)[:_OPERATIONS]:
             operation, command = self._reads.pop(position)
@@ -220,6 +225,8 @@ class _Batch:
 
     def _writes(self, most: int) -> list[list[Argument]]:
         parts, self._puts = self._puts[:most], self._puts[most:]
+        # A put must not run twice: the second time it would find its own revision as the one it replaced.
+        self.writing = bool(parts)
         for part in parts:
             self._sent.append(self._put_taker(part))
         touches, self._touches = self._touches, []
