@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from types import TracebackType
 from typing import Self
@@ -83,3 +84,13 @@ class TestCluster:
             if time.monotonic() > deadline:
                 raise ServerUnavailableError("the nodes of the cluster do not find each other")
             time.sleep(0.02)
+
+
+@contextmanager
+def three_nodes() -> Iterator[str]:
+    """The URL of a cluster of three nodes: private plain servers, or the one that VALKEY_SEARCH_CLUSTER_URL names."""
+    if url := os.environ.get("VALKEY_SEARCH_CLUSTER_URL"):
+        yield url
+        return
+    with TestCluster(extra=["--cluster-node-timeout", "5000"]) as cluster:
+        yield cluster.url

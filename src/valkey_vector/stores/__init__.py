@@ -1,7 +1,75 @@
-"""Stores beside the index: bytes by key, ordered logs, and what was indexed when. They need no search module."""
+"""Stores beside the index. They need no search module, unless one of them is given an index.
+
+Bytes by key, results to be used again, ordered logs, what was indexed when, the checkpoints of threads, and JSON items.
+"""
 
 from valkey_vector.stores.byte_store import ByteStore
+from valkey_vector.stores.checkpoint_listing import list_all_threads, list_thread
+from valkey_vector.stores.checkpoint_records import (
+    Ancestor,
+    Channel,
+    Checkpoint,
+    Place,
+    StoredChannel,
+    StoredCheckpoint,
+    TaskWrite,
+)
+from valkey_vector.stores.checkpoint_store import CheckpointStore
+from valkey_vector.stores.entry_store import EntryStore
 from valkey_vector.stores.indexed_keys import IndexedKeys
+from valkey_vector.stores.item_filters import compile_filter
+from valkey_vector.stores.item_index import Candidate, ItemIndex, ItemText, Question, SearchMode
+from valkey_vector.stores.item_records import (
+    FindItems,
+    GetItem,
+    GetItems,
+    Item,
+    ItemName,
+    ListNamespaces,
+    Match,
+    Namespace,
+    Operation,
+    PutItem,
+    TouchItems,
+)
+from valkey_vector.stores.item_search import RankedItem, RankedSearch, search_ranked
+from valkey_vector.stores.item_store import ItemStore
 from valkey_vector.stores.message_log import MessageLog
 
-__all__ = ["ByteStore", "IndexedKeys", "MessageLog"]
+__all__ = [
+    "Ancestor",
+    "ByteStore",
+    "Candidate",
+    "Channel",
+    "Checkpoint",
+    "CheckpointStore",
+    "EntryStore",
+    "FindItems",
+    "GetItem",
+    "GetItems",
+    "IndexedKeys",
+    "Item",
+    "ItemIndex",
+    "ItemName",
+    "ItemStore",
+    "ItemText",
+    "ListNamespaces",
+    "Match",
+    "MessageLog",
+    "Namespace",
+    "Operation",
+    "Place",
+    "PutItem",
+    "Question",
+    "RankedItem",
+    "RankedSearch",
+    "SearchMode",
+    "StoredChannel",
+    "StoredCheckpoint",
+    "TaskWrite",
+    "TouchItems",
+    "compile_filter",
+    "list_all_threads",
+    "list_thread",
+    "search_ranked",
+]

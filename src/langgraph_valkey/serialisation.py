@@ -1,0 +1,183 @@
+"""LangGraph's serializer with an allow-list, and its typed bytes as one piece of bytes.
+
+LangGraph's serializer writes the module and name of a class beside its data, and imports and calls it when the data is
+read. Unless ``LANGGRAPH_STRICT_MSGPACK`` is set it does so for any class that the bytes name, so whoever can write to the
+server can run code in every process that reads from it. Here only classes of a list are ever made: LangGraph's own list of
+safe ones, and those that the user adds. What is on neither is refused when it is written, not turned into a dict when it is
+read.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Collection, Iterable
+from contextvars import ContextVar
+from typing import Any
+
+import ormsgpack
+from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_METHODS, SAFE_MSGPACK_TYPES
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
+from langgraph.checkpoint.serde.jsonplus import (
+    EXT_CONSTRUCTOR_KW_ARGS,
+    EXT_CONSTRUCTOR_POS_ARGS,
+    EXT_CONSTRUCTOR_SINGLE_ARG,
+    EXT_DELTA_SNAPSHOT,
+    EXT_METHOD_SINGLE_ARG,
+    EXT_PYDANTIC_V1,
+    EXT_PYDANTIC_V2,
+    JsonPlusSerializer,
+)
+
+from valkey_vector import InvalidInputError, ServerError
+
+__all__ = ["AllowListSerializer", "dump", "load"]
+
+_MSGPACK, _JSON = "msgpack", "json"
+_CONSTRUCTORS = frozenset(
+    {
+        EXT_CONSTRUCTOR_SINGLE_ARG, EXT_CONSTRUCTOR_POS_ARGS, EXT_CONSTRUCTOR_KW_ARGS, EXT_PYDANTIC_V1,
+        EXT_PYDANTIC_V2,
+    }
+)  # fmt: skip
+
+_REFUSED = (
+    ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError,
+    pickle.PickleError,
+)  # fmt: skip
+"""What serializers raise on values and bytes that they cannot handle."""
+
+_blocked: ContextVar[list[str] | None] = ContextVar("langgraph_valkey_blocked", default=None)
+
+
+def _note_blocked(event: SerdeEvent) -> None:
+    """Take down which classes LangGraph's serializer refuses to make, for the load that is under way."""
+    names = _blocked.get()
+    if names is not None and event["kind"] in {"msgpack_blocked", "msgpack_method_blocked"}:
+        names.append(f"{event['module']}.{event['name']}")
+
+
+register_serde_event_listener(_note_blocked)
+
+
+class AllowListSerializer(JsonPlusSerializer):
+    """LangGraph's serializer, which makes objects of listed classes only. `ValkeySaver` and `ValkeyCache` use it by default.
+
+    Allowed are LangGraph's safe classes (messages, documents, dates, sets and the like) and those given here. An object of
+    any other class raises when it is written, and when it is read. There is no pickle, and none of the JSON of early versions of
+    LangGraph, which names classes, too.
+
+    Args:
+        allow: more classes that may be made: the classes themselves, or pairs of module and name. A graph's compiled
+            checkpointer gets those of its state's schema by itself if ``LANGGRAPH_STRICT_MSGPACK`` is set.
+    """
+
+    def __init__(self, allow: Iterable[type | tuple[str, ...]] = ()) -> None:
+        self._allowed = frozenset(map(_key, allow))
+        super().__init__(allowed_msgpack_modules=tuple(self._allowed) or None)
+
+    def with_msgpack_allowlist(
+        self, extra_allowlist: Iterable[tuple[str, ...] | type]
+    ) -> AllowListSerializer:
+        """A serializer that makes more classes."""
+        return type(self)(self._allowed.union(map(_key, extra_allowlist)))
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """The kind and the bytes of an object.
+
+        Raises:
+            InvalidInputError: it holds an object of a class that is not allowed.
+            TypeError: it holds something that cannot be serialized.
+        """
+        kind, data = super().dumps_typed(obj)
+        if kind == _MSGPACK and (unknown := sorted(self._unknown(data))):
+            raise InvalidInputError(_not_allowed(unknown))
+        return kind, data
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """The object of a kind and bytes.
+
+        Raises:
+            ServerError: the bytes name a class that is not allowed.
+            NotImplementedError: the kind is unknown.
+        """
+        if data[0] == _JSON:
+            raise NotImplementedError(f"Unknown serialization type: {_JSON}")
+        names: list[str] = []
+        token = _blocked.set(names)
+        try:
+            loaded = super().loads_typed(data)
+        finally:
+            _blocked.reset(token)
+        if names:
+            raise ServerError(_not_allowed(sorted(set(names))))
+        return loaded
+
+    def _unknown(self, data: bytes) -> set[str]:
+        """The classes that bytes name and that are not allowed."""
+        found: set[str] = set()
+
+        def visit(code: int, inner: bytes) -> None:
+            # A snapshot of a delta channel holds any value; an array holds no class.
+            if code in _CONSTRUCTORS:
+                named = _unpacked(inner, visit)
+                key = (named[0], named[1])
+                if key not in SAFE_MSGPACK_TYPES and key not in self._allowed:
+                    found.add(f"{named[0]}.{named[1]}")
+            elif code == EXT_METHOD_SINGLE_ARG:
+                module, name, _, method = _unpacked(inner, visit)
+                if (module, name, method) not in SAFE_MSGPACK_METHODS:
+                    found.add(f"{module}.{name}")
+            elif code == EXT_DELTA_SNAPSHOT:
+                _unpacked(inner, visit)
+
+        _unpacked(data, visit)
+        return found
+
+
+def dump(serde: SerializerProtocol, value: Any, owner: str) -> bytes:
+    """The bytes of a value.
+
+    Args:
+        serde: how to make them.
+        value: any object that it takes.
+        owner: says in the error what the value belongs to.
+
+    Raises:
+        InvalidInputError: the serializer refuses the value.
+    """
+    try:
+        kind, data = serde.dumps_typed(value)
+    except _REFUSED as error:
+        raise InvalidInputError(f"{owner} cannot be stored: {error}") from error
+    return kind.encode() + b"\0" + bytes(data)
+
+
+def load(serde: SerializerProtocol, data: bytes, owner: str) -> Any:
+    """The value of bytes that `dump` made.
+
+    Raises:
+        ServerError: the serializer refuses the bytes.
+    """
+    kind, _, rest = data.partition(b"\0")
+    try:
+        return serde.loads_typed((kind.decode(), rest))
+    except (ServerError, *_REFUSED) as error:
+        raise ServerError(f"{owner} cannot be read: {error}") from error
+
+
+def _unpacked(data: bytes, visit: Any) -> Any:
+    return ormsgpack.unpackb(data, ext_hook=visit, option=ormsgpack.OPT_NON_STR_KEYS)
+
+
+def _key(allowed: type | tuple[str, ...]) -> tuple[str, ...]:
+    return (allowed.__module__, allowed.__name__) if isinstance(allowed, type) else tuple(allowed)
+
+
+def _not_allowed(names: Collection[str]) -> str:
+    classes = ", ".join(names)
+    example = next(iter(names)).rpartition(".")
+    return (
+        f"{classes} may not be made from stored data. Allow it: serde=AllowListSerializer(allow=[{example[2]}]), "
+        f"or checkpointer.with_allowlist([({example[0]!r}, {example[2]!r})])"
+    )

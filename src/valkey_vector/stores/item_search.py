@@ -1,0 +1,150 @@
+"""Searches that rank items: candidates from the index, checked against the items themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from valkey_vector.arguments import check_limit
+from valkey_vector.stores.item_index import Candidate, ItemIndex, Question
+from valkey_vector.stores.item_records import FindItems, GetItems, Item, ItemName, TouchItems
+from valkey_vector.stores.item_store import ItemStore
+
+__all__ = ["RankedItem", "RankedSearch", "search_ranked"]
+
+_FIRST = 20
+_GROWTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSearch:
+    """A search for items that answer a question.
+
+    Attributes:
+        question: what to rank by.
+        accept: only items that it accepts; None for all.
+        offset: leave out so many of the best.
+        limit: at most so many.
+        refresh: begin the time to live of what is found again.
+    """
+
+    question: Question
+    accept: Callable[[Item], bool] | None = None
+    offset: int = 0
+    limit: int = 10
+    refresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """An item that was found; its score is that of its best text, None if it has none."""
+
+    item: Item
+    score: float | None
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A search that is under way."""
+
+    search: RankedSearch
+    depth: int
+    ended: bool = False
+    items: dict[ItemName, Item | None] = field(default_factory=dict)
+    ranked: list[RankedItem] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> int:
+        return self.search.offset + self.search.limit
+
+
+def search_ranked(
+    store: ItemStore, index: ItemIndex, searches: Sequence[RankedSearch]
+) -> list[list[RankedItem]]:
+    """The items that answer questions best, best first.
+
+    An item counts once, by its best text. Two round trips for all searches together: one to the index, one to the items.
+    If conditions leave too few, more candidates are taken, four times as many each time, so results are exact however few
+    items match. Items without any text in the index follow in the order of creation if there are too few others.
+
+    Args:
+        store: has the items.
+        index: has their texts.
+        searches: any number of them.
+    """
+    for search in searches:
+        check_limit(search.offset, "offset")
+        check_limit(search.limit, "limit")
+    progress = [_Progress(one, max(_FIRST, 2 * (one.offset + one.limit))) for one in searches]
+    while due := [one for one in progress if not one.ended]:
+        # All searches of a round go equally deep, so that they share one pipeline.
+        depth = max(one.depth for one in due)
+        found = index.candidates([one.search.question for one in due], depth)
+        _fetch(store, due, found)
+        for one, candidates in zip(due, found, strict=True):
+            stale = _rank(one, candidates)
+            index.forget_stale(stale)
+            one.ended = len(one.ranked) >= one.wanted or len(candidates) < depth
+            one.depth = depth * _GROWTH
+    return _completed(store, progress)
+
+
+def _fetch(
+    store: ItemStore, due: Sequence[_Progress], found: Sequence[Sequence[Candidate]]
+) -> None:
+    """Get the items of candidates that are not known yet, for all searches at once."""
+    names = [
+        [name for name in dict.fromkeys(c.name for c in candidates) if name not in one.items]
+        for one, candidates in zip(due, found, strict=True)
+    ]
+    if not any(names):
+        return
+    replies = store.run([GetItems(part) for part in names])
+    for one, part, items in zip(due, names, replies, strict=True):
+        one.items.update(zip(part, items, strict=True))  # type: ignore[arg-type]
+
+
+def _rank(one: _Progress, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Rank the items of candidates; returns the candidates that belong to none."""
+    accept, seen, stale = one.search.accept, set[ItemName](), []
+    one.ranked = []
+    for candidate in candidates:
+        item = one.items[candidate.name]
+        if item is None or item.revision != candidate.revision:
+            stale.append(candidate)
+        elif candidate.name not in seen:
+            seen.add(candidate.name)
+            if accept is None or accept(item):
+                one.ranked.append(RankedItem(item, candidate.score))
+    return stale
+
+
+def _completed(store: ItemStore, progress: Sequence[_Progress]) -> list[list[RankedItem]]:
+    """The pages that were asked for, filled up with items that have no text in the index."""
+    pages = [one.ranked[one.search.offset : one.wanted] for one in progress]
+    short: list[int] = []
+    operations: list[FindItems | TouchItems] = []
+    for position, (one, page) in enumerate(zip(progress, pages, strict=True)):
+        search = one.search
+        if len(page) < search.limit:
+            short.append(position)
+            operations.append(
+                FindItems(
+                    search.question.namespace,
+                    _without_text(search.accept),
+                    limit=search.limit - len(page),
+                    refresh=search.refresh,
+                )
+            )
+        if search.refresh and (names := [hit.item.name for hit in page if hit.item.expires]):
+            operations.append(TouchItems(names))
+    if operations:
+        replies = store.run(operations)
+        lists = [reply for reply in replies if isinstance(reply, list)]
+        for position, items in zip(short, lists, strict=True):
+            pages[position] += [RankedItem(item, None) for item in items if isinstance(item, Item)]
+    return pages
+
+
+def _without_text(accept: Callable[[Item], bool] | None) -> Callable[[Item], bool]:
+    return lambda item: item.vectors == 0 and (accept is None or accept(item))
