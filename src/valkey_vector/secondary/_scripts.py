@@ -1,0 +1,38 @@
+"""The Lua scripts of the secondary indexes, read once from the files beside this one.
+
+Every script begins with a check of the index's settings: `claim.lua` for a script that writes, `check.lua` for one
+that only reads. Both carry a shebang line. It makes the server refuse the script before its first command, not in the
+middle, when memory is short, so a script is carried out whole or not at all.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["reading", "writing"]
+
+
+def writing(name: str) -> str:
+    """The script in ``<name>.lua``, allowed to write; the first write records the settings.
+
+    Args:
+        name: file name without its ending.
+    """
+    return _script("claim", name)
+
+
+def reading(name: str) -> str:
+    """The script in ``<name>.lua``, which the server stops if it tries to write.
+
+    Args:
+        name: file name without its ending.
+    """
+    return _script("check", name)
+
+
+@cache
+def _script(prelude: str, name: str) -> str:
+    folder = files(__package__)
+    parts = [folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in (prelude, name)]
+    return "\n".join(parts)
