@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Runs a machine against a server."""
     machine.connection = connection
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
     )
 

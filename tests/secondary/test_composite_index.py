@@ -96,7 +96,7 @@ class Composite(Machine):
         limit=st.integers(1, 3),
     )
     def ranges(
-        self, room: int | None, low: Any, high: Any, a: bool, b: bool, reverse: bool, limit: int
+        self, *, room: int | None, low: Any, high: Any, a: bool, b: bool, reverse: bool, limit: int
     ) -> None:
         equal = None if room is None else {"room": room}
         at = 0 if room is None else 1

@@ -59,7 +59,7 @@ class Numeric(Machine):
         limit=st.integers(1, 4),
     )
     def ranges(
-        self, low: Any, high: Any, with_low: bool, with_high: bool, reverse: bool, limit: int
+        self, *, low: Any, high: Any, with_low: bool, with_high: bool, reverse: bool, limit: int
     ) -> None:
         bounds = {"ge" if with_low else "gt": low, "le" if with_high else "lt": high}
         expected = sorted(
@@ -157,8 +157,8 @@ def test_another_type_of_members_is_refused_by_every_call(
     other = NumericIndex(index_name, members=bytes, connection=connection)
     calls: list[Callable[[], object]] = [
         lambda: other.add(b"a", 1),
-        lambda: other.range(),
-        lambda: other.count(),
+        other.range,
+        other.count,
         lambda: other.values([b"a"]),
         lambda: other.remove([b"a"]),
         other.verify,

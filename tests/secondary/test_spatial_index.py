@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from typing import Any
@@ -117,7 +118,7 @@ def test_the_ranges_cover_every_point_of_the_box_and_stay_within_their_number(
     low, high = [*map(min, one, other)], [*map(max, one, other)]
     ranges = grid.ranges(low, high, most)
     assert 1 <= len(ranges) <= most
-    assert all(a[1] < b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(ranges))
     for _ in range(20):
         inside = [rng.uniform(a, b) for a, b in zip(low, high, strict=True)]
         position = grid.position(inside)

@@ -10,7 +10,7 @@ from valkey_vector.tokens import is_unicode
 
 __all__ = ["M", "MemberType", "shown", "text_bytes"]
 
-M = TypeVar("M", str, bytes)
+M = TypeVar("M", bound=str | bytes)
 
 
 class MemberType(Generic[M]):
@@ -23,7 +23,7 @@ class MemberType(Generic[M]):
         ConfigurationError: another type.
     """
 
-    def __init__(self, type: type[str] | type[bytes]) -> None:
+    def __init__(self, type: type[str | bytes]) -> None:
         if type is not str and type is not bytes:
             raise ConfigurationError(f"members must be str or bytes, not {type!r}")
         self.type = type
@@ -39,7 +39,7 @@ class MemberType(Generic[M]):
                 raise InvalidInputError(
                     f"a {what} of this index must be bytes, not {member!r}; open the index with members=str for texts"
                 )
-            return member
+            return bytes(member)
         if isinstance(member, bytes):
             raise InvalidInputError(
                 f"a {what} of this index must be text, not {member!r}; open the index with members=bytes for bytes"

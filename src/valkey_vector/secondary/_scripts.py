@@ -12,6 +12,9 @@ from importlib.resources import files
 
 __all__ = ["reading", "writing"]
 
+_SHARED = {"completion": "completion_functions", "triples": "triples_functions"}
+"""Functions that all scripts of one index use, by the beginning of their names."""
+
 
 def writing(name: str) -> str:
     """The script in ``<name>.lua``, allowed to write; the first write records the settings.
@@ -34,5 +37,5 @@ def reading(name: str) -> str:
 @cache
 def _script(prelude: str, name: str) -> str:
     folder = files(__package__)
-    parts = [folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in (prelude, name)]
-    return "\n".join(parts)
+    names = [prelude, *([shared] if (shared := _SHARED.get(name.partition("_")[0])) else []), name]
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeAlias, overload
+from typing import ClassVar, Generic, TypeAlias, overload
 
 from valkey_vector.asynchrony import twin
 from valkey_vector.concurrency import offload
@@ -48,7 +48,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
     """
 
     kind = "composite"
-    parts = {"entries": "zset", "held": "hash"}
+    parts: ClassVar[Mapping[str, str]] = {"entries": "zset", "held": "hash"}
 
     @overload
     def __init__(
@@ -75,7 +75,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         name: str,
         columns: Sequence[Column],
         *,
-        members: type[str] | type[bytes] = str,
+        members: type[str | bytes] = str,
         url: str | None = None,
         connection: Connection | None = None,
     ) -> None:
@@ -252,7 +252,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
     aput_many = twin(put_many)
     aremove = twin(remove)
     aget = twin(get)
-    arange = twin(range)
+    arange = twin(range)  # noqa: A003 - the method above
     aitems = twin(items)
     apage = twin(page)
     acount = twin(count)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Generic, overload
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, Generic, overload
 
 from valkey_vector.asynchrony import twin
 from valkey_vector.concurrency import offload
@@ -46,7 +46,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
     """
 
     kind = "lexical"
-    parts = {"entries": "zset"}
+    parts: ClassVar[Mapping[str, str]] = {"entries": "zset"}
 
     @overload
     def __init__(
@@ -71,7 +71,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         self,
         name: str,
         *,
-        members: type[str] | type[bytes] = str,
+        members: type[str | bytes] = str,
         normalize: bool = False,
         url: str | None = None,
         connection: Connection | None = None,
@@ -221,7 +221,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
     aadd_many = twin(add_many)
     aremove = twin(remove)
     acontains = twin(contains)
-    arange = twin(range)
+    arange = twin(range)  # noqa: A003 - the method above
     apage = twin(page)
     acount = twin(count)
 

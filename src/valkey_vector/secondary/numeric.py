@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Generic, TypeAlias, overload
+from typing import ClassVar, Generic, TypeAlias, overload
 
 from valkey_vector.asynchrony import twin
 from valkey_vector.concurrency import offload
@@ -58,7 +58,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
     """
 
     kind = "numeric"
-    parts = {"scores": "zset", "entries": "zset", "held": "hash"}
+    parts: ClassVar[Mapping[str, str]] = {"scores": "zset", "entries": "zset", "held": "hash"}
 
     @overload
     def __init__(
@@ -82,7 +82,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         self,
         name: str,
         *,
-        members: type[str] | type[bytes] = str,
+        members: type[str | bytes] = str,
         url: str | None = None,
         connection: Connection | None = None,
     ) -> None:
@@ -272,7 +272,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
     aremove = twin(remove)
     avalue = twin(value)
     avalues = twin(values)
-    arange = twin(range)
+    arange = twin(range)  # noqa: A003 - the method above
     aitems = twin(items)
     apage = twin(page)
     acount = twin(count)
@@ -322,7 +322,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
 def _bounds(
     ge: Number | None, gt: Number | None, le: Number | None, lt: Number | None
 ) -> Bounds[Number]:
-    bounds = Bounds.of(ge, gt, le, lt)
+    bounds: Bounds[Number] = Bounds.of(ge, gt, le, lt)
     for bound in (bounds.low, bounds.high):
         if bound is not None:
             check_number(bound, "bound")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, overload
+from typing import ClassVar, Generic, TypeAlias, overload
 
 from valkey_vector.arguments import check_k
 from valkey_vector.asynchrony import twin
@@ -77,7 +77,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
     """
 
     kind = "spatial"
-    parts = {"entries": "zset", "held": "hash"}
+    parts: ClassVar[Mapping[str, str]] = {"entries": "zset", "held": "hash"}
 
     @overload
     def __init__(
@@ -104,7 +104,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         name: str,
         dimensions: Sequence[Dimension],
         *,
-        members: type[str] | type[bytes] = str,
+        members: type[str | bytes] = str,
         url: str | None = None,
         connection: Connection | None = None,
     ) -> None:
@@ -385,7 +385,8 @@ def _after(bounds: Sequence[tuple[bytes, bytes]], entry: bytes) -> list[tuple[by
 
 def _distance(point: Point, other: Point) -> float:
     """Euclidean; the differences of whole numbers are exact, however large the numbers are."""
-    return math.hypot(*(x - y for x, y in zip(point, other, strict=True)))
+    differences = [float(x - y) for x, y in zip(point, other, strict=True)]
+    return float(math.hypot(*differences))
 
 
 def _below(value: Coordinate, radius: float) -> Coordinate:
