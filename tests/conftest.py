@@ -25,6 +25,7 @@ from hypothesis import settings
 
 from caches import DIMENSION, Degrees
 from guarded_traffic import GuardedTraffic
+from plain_cluster import plain_cluster
 from round_trips import CommandLog, Wiretap
 from servers import (
     RemoteServer,
@@ -115,6 +116,13 @@ def search_server() -> Iterator[Server]:
     else:
         with start_server(search=True, json=True) as server:
             yield from _listed(server)
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[str]:
+    """The URL of a cluster of three plain nodes, shared by the whole run."""
+    with plain_cluster() as url:
+        yield url
 
 
 def _listed(server: Server) -> Iterator[Server]:

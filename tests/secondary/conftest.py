@@ -6,15 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from plain_cluster import plain_cluster
 from servers import Server
 from valkey_vector.connection import Connection
-
-
-@pytest.fixture(scope="session")
-def cluster_url() -> Iterator[str]:
-    with plain_cluster() as url:
-        yield url
 
 
 @pytest.fixture(params=["native", "cluster"])

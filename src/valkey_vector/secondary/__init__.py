@@ -12,6 +12,7 @@ from valkey_vector.secondary._report import Problem, Report
 from valkey_vector.secondary._zorder import Coordinate, Dimension
 from valkey_vector.secondary.completion import Completion, Suggestion
 from valkey_vector.secondary.composite import CompositeIndex
+from valkey_vector.secondary.graph import PropertyGraph, Relation
 from valkey_vector.secondary.lexical import LexicalIndex
 from valkey_vector.secondary.numeric import NumericIndex
 from valkey_vector.secondary.random_set import RandomSet
@@ -36,8 +37,10 @@ __all__ = [
     "Order",
     "Page",
     "Problem",
+    "PropertyGraph",
     "RandomSet",
     "RecentList",
+    "Relation",
     "Report",
     "Rotation",
     "SpatialIndex",

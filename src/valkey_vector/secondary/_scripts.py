@@ -12,7 +12,11 @@ from importlib.resources import files
 
 __all__ = ["reading", "writing"]
 
-_SHARED = {"completion": "completion_functions", "triples": "triples_functions"}
+_SHARED = {
+    "completion": "completion_functions",
+    "graph": "triples_functions",
+    "triples": "triples_functions",
+}
 """Functions that all scripts of one index use, by the beginning of their names."""
 
 

@@ -185,14 +185,19 @@ class Completion(SecondaryIndex):
         return encode_bytes(normal.encode())
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
-        for part, offset, kinds in (("terms", 0, "tx"), ("ranked", 1, "ry")):
-            for flat in self._scan("ZSCAN", part):
-                arguments: list[Argument] = []
-                for entry in flat[::2]:
-                    normal = self._normal_of(entry[offset:])
-                    known = normal is not None
-                    arguments += [kinds[0] if known else kinds[1], entry, normal or b""]
-                yield len(flat) // 2, "completion_audit", ("terms", "ranked"), arguments
+        # What is not readable goes first: it must not be taken for the better of two terms.
+        for readable in (False, True):
+            for part, offset in (("terms", 0), ("ranked", 1)):
+                for flat in self._scan("ZSCAN", part):
+                    arguments: list[Argument] = []
+                    for entry in flat[::2]:
+                        normal = self._normal_of(entry[offset:])
+                        if normal is not None and readable:
+                            arguments += [part, entry, normal]
+                        elif normal is None and not readable:
+                            arguments += [f"unreadable {part}", entry, b""]
+                    checked = len(flat) // 2 if readable else 0
+                    yield checked, "completion_audit", ("terms", "ranked"), arguments
 
     def _normal_of(self, term: bytes) -> bytes | None:
         """What a term begins with, if it is one."""

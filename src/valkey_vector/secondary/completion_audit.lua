@@ -1,7 +1,6 @@
 -- Compares the terms with the ranked entries. KEYS: settings, terms, ranked. ARGV[2]: '1' mends.
--- ARGV[3..]: a kind, an entry, and a part of it:
---   't' a term and its normal form     'x' a term that is not readable
---   'r' a ranked entry and its normal form     'y' a ranked entry that is not readable
+-- ARGV[3..]: what it is, an entry, and the normal form it begins with. It is one of the 'terms' or of 'ranked', or
+-- 'unreadable terms' or 'unreadable ranked', which have no normal form.
 local mend, found = ARGV[2] == '1', {}
 
 local function problem(kind, detail) found[#found + 1] = {kind, detail} end
@@ -15,18 +14,17 @@ end
 
 for i = 3, #ARGV, 3 do
   local kind, entry, normal = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local key = (kind == 't' or kind == 'x') and KEYS[2] or KEYS[3]
-  local score = redis.call('ZSCORE', key, entry)
-  if not score then
-    -- Removed meanwhile.
-  elseif kind == 'x' or kind == 'y' then
-    problem(kind == 'x' and 'unreadable term' or 'unreadable rank', entry)
+  local unreadable = string.match(kind, '^unreadable (.*)$')
+  local key = (unreadable or kind) == 'terms' and KEYS[2] or KEYS[3]
+  local score = redis.call('ZSCORE', key, entry) -- none if it was removed meanwhile
+  if score and unreadable then
+    problem(unreadable == 'terms' and 'unreadable term' or 'unreadable rank', entry)
     if mend then redis.call('ZREM', key, entry) end
-  elseif tonumber(score) ~= 0 then
+  elseif score and tonumber(score) ~= 0 then
     problem('wrong score', entry)
     if mend then redis.call('ZADD', key, 0, entry) end
   end
-  if score and kind == 't' then
+  if score and kind == 'terms' then
     local frequency = frequency_of(entry, normal)
     if best(normal) ~= entry then
       problem('second term', entry)
@@ -35,7 +33,7 @@ for i = 3, #ARGV, 3 do
       problem('missing rank', entry)
       if mend then redis.call('ZADD', KEYS[3], 0, rank_of(frequency) .. entry) end
     end
-  elseif score and kind == 'r' then
+  elseif score and kind == 'ranked' then
     local term = string.sub(entry, 2)
     local known = best(normal)
     local proper = rank_of(frequency_of(term, normal)) .. term

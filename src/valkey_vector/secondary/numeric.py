@@ -311,12 +311,13 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         return value, data[end:]
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+        yield from audit_arguments(self._scan, _split, self._members.valid)
+        # Last: what the entries were mended to may have a score as well.
         for flat in self._scan("ZSCAN", "scores"):
             arguments: list[Argument] = []
             for member in flat[::2]:
                 arguments += ["s" if self._members.valid(member) else "x", member]
             yield len(flat) // 2, "numeric_audit", ("scores", "entries", "held"), arguments
-        yield from audit_arguments(self._scan, _split, self._members.valid)
 
 
 def _bounds(

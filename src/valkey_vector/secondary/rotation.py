@@ -196,6 +196,7 @@ class Rotation(SecondaryIndex, Generic[M]):
         return reply
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+        yield 0, "rotation_audit", _ALL, ["s", b""]
         sources = (("ZSCAN", "order", "o"), ("ZSCAN", "leases", "l"), ("HSCAN", "tokens", "t"))
         for command, part, kind in sources:
             for flat in self._scan(command, part):

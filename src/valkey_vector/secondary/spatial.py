@@ -347,7 +347,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         share = min(1.0, 2 * k / max(1, self.count()))
         extents = [float(d.maximum - d.minimum) for d in self.dimensions]
         mean = math.exp(sum(map(math.log, extents)) / len(extents))
-        return mean * share ** (1 / len(extents)) / 2
+        return mean * math.pow(share, 1 / len(extents)) / 2
 
     def _covers(self, low: Sequence[Coordinate], high: Sequence[Coordinate]) -> bool:
         return all(
@@ -386,7 +386,7 @@ def _after(bounds: Sequence[tuple[bytes, bytes]], entry: bytes) -> list[tuple[by
 def _distance(point: Point, other: Point) -> float:
     """Euclidean; the differences of whole numbers are exact, however large the numbers are."""
     differences = [float(x - y) for x, y in zip(point, other, strict=True)]
-    return float(math.hypot(*differences))
+    return math.hypot(*differences)
 
 
 def _below(value: Coordinate, radius: float) -> Coordinate:

@@ -94,11 +94,11 @@ class TripleStore(OrderedEntries, Generic[M]):
         Raises:
             InvalidInputError: one does not consist of three terms of the store's type; nothing was added.
         """
-        return self._change("triples_add", triples)
+        return self._added(triples)
 
     def remove(self, triples: Iterable[Triple[M]]) -> int:
         """Remove triples; returns how many were there. One round trip for each 500, each atomic."""
-        return self._change("triples_remove", triples)
+        return self._removed(triples)
 
     def contains(self, triples: Iterable[Triple[M]]) -> list[bool]:
         """Whether each triple is there. One round trip for each 500."""
@@ -273,10 +273,16 @@ class TripleStore(OrderedEntries, Generic[M]):
     apage = twin(page)
     acount = twin(count)
 
-    def _change(self, script: str, triples: Iterable[Triple[M]]) -> int:
+    def _added(self, triples: Iterable[Triple[M]]) -> int:
+        return self._changed("triples_add", ("entries",), triples)
+
+    def _removed(self, triples: Iterable[Triple[M]]) -> int:
+        return self._changed("triples_remove", ("entries",), triples)
+
+    def _changed(self, script: str, parts: Sequence[str], triples: Iterable[Triple[M]]) -> int:
         rows = [self._encoded(triple) for triple in triples]
         return sum(
-            self._write(script, ("entries",), *[encode_bytes(term) for row in part for term in row])
+            self._write(script, parts, *[encode_bytes(term) for row in part for term in row])
             for part in in_parts(rows, BATCH)
         )
 
