@@ -30,6 +30,7 @@ import pytest
 from hypothesis import settings
 
 from caches import DIMENSION, Degrees
+from clusters import TestCluster
 from guarded_traffic import GuardedTraffic
 from round_trips import CommandLog, Wiretap
 from servers import (
@@ -139,6 +140,13 @@ def search_server() -> Iterator[Server]:
             search=True, json=True, speaks=SPEAKS if _stands_in() else None
         ) as server:
             yield from _listed(server)
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[str]:
+    """The URL of a cluster of three plain nodes, shared by the whole run."""
+    with TestCluster() as cluster:
+        yield cluster.url
 
 
 def _listed(server: Server) -> Iterator[Server]:

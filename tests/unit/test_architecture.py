@@ -14,6 +14,7 @@ import haystack_integrations.components.retrievers.valkey as haystack_retrievers
 import haystack_integrations.document_stores.valkey as haystack_store
 import langchain_valkey
 import langgraph_valkey
+import llama_index.graph_stores.valkey as llama_index_graph_store
 import llama_index.storage.cache.valkey as llama_index_cache
 import llama_index.storage.chat_store.valkey as llama_index_chat_store
 import llama_index.storage.docstore.valkey as llama_index_docstore
@@ -37,6 +38,7 @@ ADAPTERS = [
         llama_index_index_store,
         llama_index_chat_store,
         llama_index_cache,
+        llama_index_graph_store,
     )
 ]
 MODULES = sorted(
@@ -52,6 +54,7 @@ LAYERS = [
     {"sequences"},
     {"collections"},
     {"cache"},
+    {"secondary"},
     {"stores"},
     {"stores.byte_store", "stores.indexed_keys", "stores.message_log"},
     {"index"},
@@ -199,6 +202,7 @@ def test_packages_are_typed(package: Path) -> None:
         ("llama_index.core", "llama_index.storage.chat_store.valkey", "llama-index"),
         ("haystack", "haystack_integrations.components.caching.valkey", "haystack"),
         ("llama_index.core", "llama_index.storage.cache.valkey", "llama-index"),
+        ("llama_index.core", "llama_index.graph_stores.valkey", "llama-index"),
     ],
 )
 def test_the_adapter_without_its_framework_names_what_to_install(

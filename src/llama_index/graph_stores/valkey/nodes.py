@@ -1,0 +1,95 @@
+"""LlamaIndex's graph nodes and relations as bytes, and as records of the vector index."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from llama_index.core.graph_stores.types import ChunkNode, EntityNode, LabelledNode, Relation
+
+from valkey_vector import InvalidInputError, Record
+from valkey_vector.metadata import dump, load
+
+__all__ = [
+    "has_embedding",
+    "node_from",
+    "node_to_bytes",
+    "relation_from",
+    "relation_to_bytes",
+    "to_record",
+]
+
+_EMBEDDED, _PLAIN = b"+", b"-"
+"""The first byte of a node: whether the vector index has a record of it."""
+
+
+def node_to_bytes(node: LabelledNode) -> bytes:
+    """A node as it is stored; comes back equal, its embedding to the last bit.
+
+    Raises:
+        InvalidInputError: it is neither an `EntityNode` nor a `ChunkNode`, or a property would not come back as it is.
+    """
+    stored: dict[str, Any] = {"label": node.label, "properties": dict(node.properties)}
+    # Exactly these: an instance of a class derived from them would come back as one of these.
+    if type(node) is EntityNode:
+        stored["name"] = node.name
+    elif type(node) is ChunkNode:
+        # Without an id of its own a chunk has the hash of its text, which is another one in the next process.
+        stored |= {"text": node.text, "id": node.id}
+    else:
+        raise InvalidInputError(
+            f"a graph node must be an EntityNode or a ChunkNode, not a {type(node).__name__}"
+        )
+    if node.embedding is not None:
+        packed = np.asarray(node.embedding, dtype="<f8").tobytes()
+        stored["embedding"] = base64.b64encode(packed).decode()
+    mark = _PLAIN if node.embedding is None else _EMBEDDED
+    return mark + dump(stored, f"graph node {node.id!r}")
+
+
+def node_from(data: bytes, id: str) -> LabelledNode:
+    """The node that was stored; an entity of that name if only its relations were."""
+    if not data:
+        return EntityNode(name=id)
+    stored = load(data[1:])
+    packed = stored.get("embedding")
+    embedding = None
+    if packed is not None:
+        embedding = np.frombuffer(base64.b64decode(packed), dtype="<f8").tolist()
+    common: dict[str, Any] = {
+        "label": stored["label"],
+        "properties": stored["properties"],
+        "embedding": embedding,
+    }
+    if "name" in stored:
+        return EntityNode(name=stored["name"], **common)
+    return ChunkNode(text=stored["text"], id_=stored["id"], **common)
+
+
+def has_embedding(data: bytes) -> bool:
+    """Whether the vector index has a record of a stored node."""
+    return data.startswith(_EMBEDDED)
+
+
+def to_record(node: LabelledNode) -> Record:
+    """What the vector index keeps of a node: its embedding, and its properties to filter by."""
+    return Record(id=node.id, vector=node.embedding, metadata=dict(node.properties))
+
+
+def relation_to_bytes(relation: Relation) -> bytes:
+    """The properties of a relation as they are stored.
+
+    Raises:
+        InvalidInputError: one would not come back as it is.
+    """
+    name = f"relation {relation.source_id!r} {relation.label!r} {relation.target_id!r}"
+    return dump(dict(relation.properties), name) if relation.properties else b""
+
+
+def relation_from(triple: Sequence[str], data: bytes) -> Relation:
+    """The relation that was stored."""
+    subject, label, object = triple
+    properties: Mapping[str, Any] = load(data) if data else {}
+    return Relation(label=label, source_id=subject, target_id=object, properties=dict(properties))

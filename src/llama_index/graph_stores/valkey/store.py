@@ -1,0 +1,383 @@
+"""`ValkeyPropertyGraphStore`: LlamaIndex's property graph, on the core's `PropertyGraph` and `Index`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from llama_index.core.graph_stores.types import (
+    EntityNode,
+    LabelledNode,
+    PropertyGraphStore,
+    Relation,
+    Triplet,
+)
+from llama_index.core.vector_stores.types import VectorStoreQuery
+
+from llama_index.graph_stores.valkey.nodes import (
+    has_embedding,
+    node_from,
+    node_to_bytes,
+    relation_from,
+    relation_to_bytes,
+    to_record,
+)
+from llama_index.graph_stores.valkey.selecting import Wanted, is_given
+from llama_index.graph_stores.valkey.vectors import check_vectors
+from llama_index.vector_stores.valkey.queries import restriction
+from valkey_vector import Connection, Index, Metric
+from valkey_vector.arguments import check_k, check_limit
+from valkey_vector.asynchrony import twin
+from valkey_vector.closing import Closing
+from valkey_vector.lifecycle import EngineChoice
+from valkey_vector.secondary import PropertyGraph, Report, Triple
+from valkey_vector.secondary import Relation as Edge
+
+__all__ = ["ValkeyPropertyGraphStore"]
+
+
+class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
+    """A labelled property graph on Valkey, with nodes found by id, property, relation and embedding.
+
+    Nodes and relations need no search module. Embeddings are in a vector index of the same name, on whichever engine the
+    server offers; filters of `vector_query` see the nodes' properties. With neither `url` nor `connection` nor
+    ``VALKEY_URL`` the graph lives in a private server, gone with the process. Every method has an async version, which does
+    not block the event loop.
+
+    It answers as LlamaIndex's `SimplePropertyGraphStore` does, except for `delete`, which there also removes the neighbors
+    of what it removes.
+
+    Args:
+        url: the server, such as ``valkey://user:password@host:6379``.
+        index_name: graphs of different names never mix; letters, digits, ``_``, ``-`` and ``.``.
+        connection: an open connection to share instead of `url`; it is not closed with the store.
+        dimension: length of the embeddings; by default the existing index's, or the first embedding's.
+        metric: COSINE (default for a new index), L2 or IP.
+        engine: for the embeddings: ``auto``, or insist on ``search`` or ``native``.
+
+    Raises:
+        ConfigurationError: a setting is wrong (a ValueError).
+        IndexMismatchError: at first use: the index exists with other settings.
+    """
+
+    supports_structured_queries = False
+    supports_vector_queries = True
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        index_name: str = "llamaindex-graph",
+        connection: Connection | None = None,
+        dimension: int | None = None,
+        metric: Metric | str | None = None,
+        engine: EngineChoice = "auto",
+    ) -> None:
+        self._index = Index.open(
+            index_name,
+            url=url,
+            connection=connection,
+            dimension=dimension,
+            metric=metric,
+            engine=engine,
+        )
+        self._graph = PropertyGraph(index_name, connection=self._index.connection)
+
+    @property
+    def client(self) -> Connection:
+        """The connection it uses."""
+        return self._index.connection
+
+    @property
+    def graph(self) -> PropertyGraph:
+        """The core's graph, for what LlamaIndex has no methods for: patterns, joins and paths."""
+        return self._graph
+
+    @property
+    def index(self) -> Index:
+        """The core's index of the embeddings."""
+        return self._index
+
+    def close(self) -> None:
+        """Close the connection, unless it was given."""
+        self._index.close()
+
+    def get(
+        self, properties: dict[str, Any] | None = None, ids: list[str] | None = None
+    ) -> list[LabelledNode]:
+        """Nodes by id and by property. With ids one round trip for each 500; without, all nodes are read.
+
+        Args:
+            properties: nodes that have any of these values; None or empty for no condition.
+            ids: nodes with these ids, in this order; None or empty for all.
+        """
+        wanted = Wanted(properties=properties)
+        return [node for node in self._nodes(ids) if wanted.node(node)]
+
+    def get_triplets(
+        self,
+        entity_names: list[str] | None = None,
+        relation_names: list[str] | None = None,
+        properties: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
+    ) -> list[Triplet]:
+        """Relations with their nodes, that meet every condition; none without a condition.
+
+        Two to four round trips for each 500 relations; with `properties` alone, all relations are read.
+
+        Args:
+            entity_names: either end has one of these ids.
+            relation_names: the label is one of these.
+            properties: either end or the relation has any of these values.
+            ids: either end has one of these ids.
+        """
+        wanted = Wanted(entity_names, relation_names, properties, ids)
+        if not wanted.anything:
+            return []
+        return [
+            triplet
+            for triplet in self._triplets(wanted.triples(self._graph))
+            if wanted.triplet(triplet)
+        ]
+
+    def get_rel_map(
+        self,
+        graph_nodes: list[LabelledNode],
+        depth: int = 2,
+        limit: int = 30,
+        ignore_rels: list[str] | None = None,
+    ) -> list[Triplet]:
+        """The relations around nodes, each once, the nearest first.
+
+        The first step reads the relations that touch the nodes, each further one those that touch the ends of relations
+        found before. Two round trips or more for each step.
+
+        Args:
+            graph_nodes: where to begin.
+            depth: steps.
+            limit: relations to return at the most.
+            ignore_rels: labels to leave out of the result; steps lead over them.
+        """
+        check_limit(depth, "depth")
+        check_limit(limit, "limit")
+        ignored = {*(ignore_rels or ())}
+        found: dict[Triple[str], None] = {}
+        around = list(dict.fromkeys(node.id for node in graph_nodes))
+        for _ in range(depth):
+            new = [triple for triple in self._touching(around) if triple not in found]
+            found.update(dict.fromkeys(new))
+            around = list(dict.fromkeys(triple[2] for triple in new))
+            if not around:
+                break
+        chosen = [triple for triple in found if triple[1] not in ignored][:limit]
+        return list(self._triplets(chosen))
+
+    def upsert_nodes(self, nodes: Sequence[LabelledNode]) -> None:
+        """Store nodes, in place of those with the same ids. One round trip for each 500, and the writes of the embeddings.
+
+        Raises:
+            InvalidInputError: a node is neither an entity nor a chunk, a property cannot be stored, or an embedding is not
+                of the index's dimension; nothing was stored.
+            PartialWriteError: some embeddings were not stored; upserting again completes it, and so does `repair`.
+        """
+        stored = {node.id: node_to_bytes(node) for node in nodes}
+        latest = {node.id: node for node in nodes}
+        embedded = [to_record(node) for node in latest.values() if node.embedding is not None]
+        if embedded:
+            self._index.upsert(embedded, progress=False)
+        before = self._graph.put_nodes(stored)
+        self._forget_embeddings(
+            [
+                id
+                for id, data in before.items()
+                if has_embedding(data) and not has_embedding(stored[id])
+            ]
+        )
+
+    def upsert_relations(self, relations: list[Relation]) -> None:
+        """Add relations. One round trip for each 500, each atomic.
+
+        An end that is not there becomes an `EntityNode` of that name. A relation that is there, with the same ends and label,
+        keeps its properties.
+        """
+        self._graph.relate(
+            (
+                # As LlamaIndex's entities have it, whose ids are their names.
+                Edge(
+                    _entity_id(one.source_id),
+                    one.label,
+                    _entity_id(one.target_id),
+                    relation_to_bytes(one),
+                )
+                for one in relations
+            ),
+            missing=lambda name: node_to_bytes(EntityNode(name=name)),
+        )
+
+    def delete(
+        self,
+        entity_names: list[str] | None = None,
+        relation_names: list[str] | None = None,
+        properties: dict[str, Any] | None = None,
+        ids: list[str] | None = None,
+    ) -> None:
+        """Remove relations, or nodes with their relations. Without a condition nothing is removed.
+
+        Args:
+            entity_names: ids of nodes.
+            relation_names: labels: only the relations that `get_triplets` would return are removed, and no node.
+            properties: nodes that have any of these values.
+            ids: ids of nodes; with `entity_names` those that are in both.
+        """
+        if is_given(relation_names):
+            triplets = self.get_triplets(entity_names, relation_names, properties, ids)
+            self._graph.remove([(s.id, relation.label, o.id) for s, relation, o in triplets])
+            return
+        wanted = Wanted(entity_names, None, properties, ids)
+        if not wanted.anything:
+            return
+        names = wanted.names
+        if is_given(properties):
+            names = [
+                node.id for node in self.get(properties, names) if names is None or node.id in names
+            ]
+        if names:
+            stored = self._graph.nodes(names)
+            self._graph.remove_nodes(names)
+            self._forget_embeddings(
+                [id for id, data in zip(names, stored, strict=True) if data and has_embedding(data)]
+            )
+
+    def vector_query(
+        self, query: VectorStoreQuery, **kwargs: Any
+    ) -> tuple[list[LabelledNode], list[float]]:
+        """The nodes nearest to an embedding, best first, and their similarities.
+
+        A search of the index, and one round trip for each 500 nodes.
+
+        Args:
+            query: its `query_embedding`, `similarity_top_k`, `filters` on the nodes' properties and `node_ids` count.
+            kwargs: none is known.
+
+        Raises:
+            ValueError: the query has no embedding, or one that is not of the index's dimension.
+            TypeError: a keyword is unknown.
+        """
+        if kwargs:
+            raise TypeError(f"vector_query takes no keyword {', '.join(map(repr, kwargs))}")
+        if query.query_embedding is None:
+            raise ValueError("vector_query needs a query_embedding")
+        hits = self._index.search(
+            query.query_embedding,
+            k=check_k(query.similarity_top_k, "similarity_top_k"),
+            filter=restriction(query.filters, query.node_ids or None),
+        )
+        found = self._graph.nodes([hit.record.id for hit in hits])
+        # A node that was removed a moment ago may still have its embedding.
+        pairs = [
+            (node_from(data, hit.record.id), float(hit.score))
+            for hit, data in zip(hits, found, strict=True)
+            if data is not None
+        ]
+        return [node for node, _ in pairs], [score for _, score in pairs]
+
+    def structured_query(self, query: str, param_map: dict[str, Any] | None = None) -> NoReturn:
+        """There is no query language.
+
+        Raises:
+            NotImplementedError: always; `graph.join` and `graph.paths` answer patterns and paths.
+        """
+        raise NotImplementedError(
+            "the graph has no query language: use graph.join() for patterns with variables, and graph.paths()"
+        )
+
+    def get_schema(self, refresh: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the base class's
+        """The labels, with what they have: reads all nodes and relations each time.
+
+        Args:
+            refresh: is ignored; the schema is always read anew.
+
+        Returns:
+            ``nodes``: property names by label; ``relations``: source label, relation, target label.
+        """
+        labels: dict[str, str] = {}
+        nodes: dict[str, set[str]] = {}
+        for node in self._nodes(None):
+            labels[node.id] = node.label
+            nodes.setdefault(node.label, set()).update(map(str, node.properties))
+        relations = {
+            (labels.get(s, "entity"), p, labels.get(o, "entity"))
+            for s, p, o in self._graph.iterate()
+        }
+        return {
+            "nodes": {label: sorted(names) for label, names in sorted(nodes.items())},
+            "relations": [list(one) for one in sorted(relations)],
+        }
+
+    def clear(self) -> None:
+        """Remove every node, relation and embedding."""
+        self._graph.clear()
+        self._index.delete_all()
+
+    def verify(self) -> list[Report]:
+        """Check the graph, and the embeddings against it; changes nothing. Reads everything."""
+        return [self._graph.verify(), check_vectors(self._graph, self._index, mend=False)]
+
+    def repair(self) -> list[Report]:
+        """Mend what `verify` reports: the nodes decide what embeddings there are. Returns what was mended."""
+        return [self._graph.repair(), check_vectors(self._graph, self._index, mend=True)]
+
+    # The checker takes the base class's methods for what these are made of.
+    aget = twin(get)  # type: ignore[arg-type]
+    aget_triplets = twin(get_triplets)  # type: ignore[arg-type]
+    aget_rel_map = twin(get_rel_map)  # type: ignore[arg-type]
+    aupsert_nodes = twin(upsert_nodes)  # type: ignore[arg-type]
+    aupsert_relations = twin(upsert_relations)  # type: ignore[arg-type]
+    adelete = twin(delete)  # type: ignore[arg-type]
+    adelete_llama_nodes = twin(PropertyGraphStore.delete_llama_nodes)
+    aupsert_llama_nodes = twin(PropertyGraphStore.upsert_llama_nodes)
+    astructured_query = twin(structured_query)  # type: ignore[arg-type]
+    avector_query = twin(vector_query)  # type: ignore[arg-type]
+    aget_schema = twin(get_schema)  # type: ignore[arg-type]
+    aclear = twin(clear)
+    averify = twin(verify)
+    arepair = twin(repair)
+
+    def _nodes(self, ids: Sequence[str] | None) -> Iterator[LabelledNode]:
+        """Nodes with these ids; all, each once, if none are given."""
+        if ids:
+            wanted = list(dict.fromkeys(ids))
+            for id, data in zip(wanted, self._graph.nodes(wanted), strict=True):
+                if data is not None:
+                    yield node_from(data, id)
+            return
+        seen: set[str] = set()
+        for batch in self._graph.iterate_nodes():
+            for id, data in batch.items():
+                if id not in seen:
+                    seen.add(id)
+                    yield node_from(data, id)
+
+    def _touching(self, ids: Sequence[str]) -> list[Triple[str]]:
+        return Wanted(ids=ids).triples(self._graph) if ids else []
+
+    def _triplets(self, triples: Sequence[Triple[str]]) -> Iterator[Triplet]:
+        """Triples with their nodes and properties; one that was removed meanwhile is left out."""
+        ids = list(dict.fromkeys(end for s, _, o in triples for end in (s, o)))
+        found = zip(ids, self._graph.nodes(ids), strict=True)
+        nodes: Mapping[str, LabelledNode] = {
+            id: node_from(data, id) for id, data in found if data is not None
+        }
+        for triple, data in zip(triples, self._graph.relation_data(triples), strict=True):
+            s, _, o = triple
+            if data is not None and s in nodes and o in nodes:
+                yield nodes[s], relation_from(triple, data), nodes[o]
+
+    def _forget_embeddings(self, ids: Sequence[str]) -> None:
+        if ids:
+            self._index.delete(ids)
+
+
+def _entity_id(name: str) -> str:
+    """The id that an entity of this name has."""
+    return EntityNode(name=name).id

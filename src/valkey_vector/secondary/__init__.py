@@ -1,0 +1,51 @@
+"""Secondary indexes on plain Valkey: small classes over sorted sets, sets, lists and hashes, for data of any kind.
+
+They need no search module. Each lies in one slot of a cluster, and each change is one script, so any number of
+threads and processes may write.
+"""
+
+from valkey_vector.secondary._bounds import Page
+from valkey_vector.secondary._columns import Column, ColumnValue
+from valkey_vector.secondary._numbers import Number
+from valkey_vector.secondary._patterns import Order, Triple, Variable
+from valkey_vector.secondary._report import Problem, Report
+from valkey_vector.secondary._zorder import Coordinate, Dimension
+from valkey_vector.secondary.completion import Completion, Suggestion
+from valkey_vector.secondary.composite import CompositeIndex
+from valkey_vector.secondary.graph import PropertyGraph, Relation
+from valkey_vector.secondary.lexical import LexicalIndex
+from valkey_vector.secondary.numeric import NumericIndex
+from valkey_vector.secondary.random_set import RandomSet
+from valkey_vector.secondary.recent_list import RecentList
+from valkey_vector.secondary.rotation import Lease, Rotation
+from valkey_vector.secondary.spatial import BoxResult, Neighbor, SpatialIndex
+from valkey_vector.secondary.triples import TripleStore
+
+__all__ = [
+    "BoxResult",
+    "Column",
+    "ColumnValue",
+    "Completion",
+    "CompositeIndex",
+    "Coordinate",
+    "Dimension",
+    "Lease",
+    "LexicalIndex",
+    "Neighbor",
+    "Number",
+    "NumericIndex",
+    "Order",
+    "Page",
+    "Problem",
+    "PropertyGraph",
+    "RandomSet",
+    "RecentList",
+    "Relation",
+    "Report",
+    "Rotation",
+    "SpatialIndex",
+    "Suggestion",
+    "Triple",
+    "TripleStore",
+    "Variable",
+]

@@ -1,0 +1,196 @@
+"""What all secondary indexes share: keys in one slot, settings that are checked, and the check of the stored data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from valkey_vector.asynchrony import twin
+from valkey_vector.connected import Connected
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.errors import ConfigurationError, IndexMismatchError
+from valkey_vector.keyspace import Keyspace, succeeded
+from valkey_vector.secondary._report import Findings, Report
+from valkey_vector.secondary._scripts import reading, writing
+from valkey_vector.tokens import escape, is_unicode
+
+__all__ = ["BATCH", "Progress", "SecondaryIndex"]
+
+BATCH = 500
+"""Entries that one script writes or checks, so that no script holds the server up for long."""
+
+_LAYOUT = 1
+_REFUSED = b"SETTINGS "
+
+Progress = Callable[[int], None]
+"""Called with the number of entries checked so far."""
+
+
+class SecondaryIndex(Connected):
+    """An index under keys of its own, all in one slot of a cluster.
+
+    Its keys are ``{_<kind>:<name>:}<part>``. Names are escaped, so any text is a name and no two indexes share a key;
+    no vector index has such a prefix.
+
+    Args:
+        name: of the index; any non-empty text.
+        settings: what decides how entries are stored. The first write records it; opening the index with other
+            settings raises at the first call.
+        scope: a part of the name, such as a tenant.
+        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
+        connection: an open connection to use instead; it is not closed with the index.
+
+    Raises:
+        ConfigurationError: the name is not such text, or both a URL and a connection are given.
+    """
+
+    kind: ClassVar[str]
+    """What its keys begin with."""
+
+    parts: ClassVar[Mapping[str, str]]
+    """The keys that hold its data, and the type of each."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Mapping[str, object],
+        scope: str | None = None,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not name or not is_unicode(name):
+            raise ConfigurationError(f"an index name must be non-empty text, not {name!r}")
+        if scope is not None and (not isinstance(scope, str) or not is_unicode(scope)):
+            raise ConfigurationError(f"a scope must be text, not {scope!r}")
+        super().__init__(url=url, connection=connection)
+        self.name = name
+        tag = Keyspace(self.kind, name).prefix
+        if scope is not None:
+            tag += escape(scope).encode() + b":"
+        self._prefix = b"{" + tag + b"}"
+        self._settings = json.dumps({"layout": _LAYOUT, **settings}, sort_keys=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.connection!r})"
+
+    def clear(self) -> None:
+        """Remove every entry and the recorded settings. One round trip."""
+        self.connection.execute("UNLINK", self._key("settings"), *map(self._key, self.parts))
+
+    def verify(self, *, progress: Progress | None = None) -> Report:
+        """Check the stored data, and change nothing.
+
+        Reads everything in batches of 500; each batch is compared by one script, so writers may go on meanwhile and
+        cause no false report.
+
+        Args:
+            progress: called after each batch.
+
+        Raises:
+            IndexMismatchError: the index was written with other settings.
+        """
+        return self._audit(False, progress)
+
+    def repair(self, *, progress: Progress | None = None) -> Report:
+        """Mend what `verify` would report; returns what was mended. Costs as much as `verify`.
+
+        Args:
+            progress: called after each batch.
+
+        Raises:
+            IndexMismatchError: the index was written with other settings.
+        """
+        return self._audit(True, progress)
+
+    aclear = twin(clear)
+    averify = twin(verify)
+    arepair = twin(repair)
+
+    def _key(self, part: str) -> bytes:
+        return self._prefix + part.encode()
+
+    def _read(self, script: str, parts: Sequence[str], *arguments: Argument) -> Any:
+        """Run a script that only reads; repeated after an outage."""
+        return self._run(reading(script), parts, arguments, retry=True)
+
+    def _write(self, script: str, parts: Sequence[str], *arguments: Argument) -> Any:
+        """Run a script that may write."""
+        return self._run(writing(script), parts, arguments, retry=False)
+
+    def _run(
+        self, script: str, parts: Sequence[str], arguments: Sequence[Argument], *, retry: bool
+    ) -> Any:
+        reply = self.connection.execute(*self._command(script, parts, arguments), retry=retry)
+        self._check(reply)
+        return reply
+
+    def _read_all(
+        self, script: str, parts: Sequence[str], calls: Sequence[Sequence[Argument]]
+    ) -> list[Any]:
+        """Run one reading script with several lists of arguments, in one round trip."""
+        commands = [self._command(reading(script), parts, arguments) for arguments in calls]
+        replies = succeeded(self.connection.pipeline(commands, retry=True))
+        for reply in replies:
+            self._check(reply)
+        return replies
+
+    def _command(
+        self, script: str, parts: Sequence[str], arguments: Sequence[Argument]
+    ) -> list[Argument]:
+        keys = [self._key(part) for part in ("settings", *parts)]
+        return ["EVAL", script, str(len(keys)), *keys, self._settings, *arguments]
+
+    def _check(self, reply: Any) -> None:
+        """Raise if a script refused the settings. A status says so: GLIDE prints a script's errors to stderr."""
+        if not isinstance(reply, bytes) or not reply.startswith(_REFUSED):
+            return
+        found = json.loads(reply.removeprefix(_REFUSED))
+        asked = json.loads(self._settings)
+        raise IndexMismatchError(
+            self.name,
+            {
+                setting: (found.get(setting), asked.get(setting))
+                for setting in sorted({*found, *asked})
+                if found.get(setting) != asked.get(setting)
+            },
+        )
+
+    def _scan(self, command: str, part: str) -> Iterator[list[bytes]]:
+        """The elements of one key in batches, as HSCAN, SSCAN or ZSCAN returns them."""
+        cursor = b"0"
+        while True:
+            cursor, elements = self.connection.execute(
+                command, self._key(part), cursor, "COUNT", str(BATCH), retry=True
+            )
+            if elements:
+                yield elements
+            if cursor == b"0":
+                return
+
+    def _audit(self, mend: bool, progress: Progress | None) -> Report:
+        findings = Findings(self.name, repaired=mend)
+        run = self._write if mend else self._read
+        flag = "1" if mend else "0"
+        wrong = self._read("audit_types", [*self.parts], "0", *self.parts.values())
+        findings.add((kind, detail) for kind, detail in wrong)
+        if mend:
+            self._write("audit_types", [*self.parts], flag, *self.parts.values())
+        if mend or not wrong:
+            for checked, script, parts, arguments in self._audits():
+                findings.add(
+                    (kind, detail) for kind, detail in run(script, parts, flag, *arguments)
+                )
+                findings.checked += checked
+                if progress is not None:
+                    progress(findings.checked)
+        return findings.report()
+
+    def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+        """Batches to check: how many elements, by which script, with which keys and arguments.
+
+        The script takes ``1`` or ``0`` (mend or only report) before the arguments, and returns pairs of kind and
+        detail.
+        """
+        return iter(())

@@ -1,0 +1,64 @@
+"""Entries of a lexicographic sorted set with the auxiliary hash of what is held for each member.
+
+An entry is an encoding followed by a member; the hash keeps the encoding by member. So an entry is moved or removed
+when only its member is known.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+
+from valkey_vector.connection import Argument
+
+__all__ = ["MALFORMED", "audit_arguments"]
+
+Split = Callable[[bytes], int]
+"""Where the member begins in an entry; raises one of `MALFORMED` if it is not an entry."""
+
+MALFORMED = (ValueError, IndexError, OverflowError, struct.error)
+"""What a decoder raises on bytes that it cannot read."""
+
+_KEYS = ("entries", "held")
+
+
+def audit_arguments(
+    scan: Callable[[str, str], Iterator[list[bytes]]],
+    split: Split,
+    valid: Callable[[bytes], bool],
+) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+    """The batches of `entries_audit` for the keys ``entries`` and ``held``.
+
+    The records come first: one that is unreadable is then not taken for the truth about its entries.
+
+    Args:
+        scan: reads a key in batches.
+        split: finds the member in an entry.
+        valid: whether bytes are a member.
+    """
+
+    def readable(part: bytes, member: bytes) -> bool:
+        try:
+            return split(part + member) == len(part) and valid(member)
+        except MALFORMED:
+            return False
+
+    for flat in scan("HSCAN", "held"):
+        arguments: list[Argument] = []
+        for member, part in zip(flat[::2], flat[1::2], strict=True):
+            arguments += ["h" if readable(part, member) else "y", member, b""]
+        yield len(flat) // 2, "entries_audit", _KEYS, arguments
+    for flat in scan("ZSCAN", "entries"):
+        arguments = []
+        for entry in flat[::2]:
+            arguments += _described(entry, split, valid)
+        yield len(flat) // 2, "entries_audit", _KEYS, arguments
+
+
+def _described(entry: bytes, split: Split, valid: Callable[[bytes], bool]) -> list[Argument]:
+    try:
+        end = split(entry)
+    except MALFORMED:
+        return ["x", entry, b""]
+    member = entry[end:]
+    return ["e", entry[:end], member] if valid(member) else ["x", entry, b""]

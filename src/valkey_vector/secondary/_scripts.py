@@ -1,0 +1,45 @@
+"""The Lua scripts of the secondary indexes, read once from the files beside this one.
+
+Every script begins with a check of the index's settings: `claim.lua` for a script that writes, `check.lua` for one
+that only reads. Both carry a shebang line. It makes the server refuse the script before its first command, not in the
+middle, when memory is short, so a script is carried out whole or not at all.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["reading", "writing"]
+
+_SHARED = {
+    "completion": "completion_functions",
+    "graph": "triples_functions",
+    "triples": "triples_functions",
+}
+"""Functions that all scripts of one index use, by the beginning of their names."""
+
+
+def writing(name: str) -> str:
+    """The script in ``<name>.lua``, allowed to write; the first write records the settings.
+
+    Args:
+        name: file name without its ending.
+    """
+    return _script("claim", name)
+
+
+def reading(name: str) -> str:
+    """The script in ``<name>.lua``, which the server stops if it tries to write.
+
+    Args:
+        name: file name without its ending.
+    """
+    return _script("check", name)
+
+
+@cache
+def _script(prelude: str, name: str) -> str:
+    folder = files(__package__)
+    names = [prelude, *([shared] if (shared := _SHARED.get(name.partition("_")[0])) else []), name]
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in names)

@@ -1,0 +1,239 @@
+"""`Completion`: suggestions for what a user has begun to type, the most frequent first."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from valkey_vector.arguments import check_k
+from valkey_vector.asynchrony import twin
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.errors import ConfigurationError, InvalidInputError
+from valkey_vector.keyspace import in_parts
+from valkey_vector.secondary._base import BATCH, SecondaryIndex
+from valkey_vector.secondary._bounds import after_prefix
+from valkey_vector.secondary._encoding import decode_bytes, encode_bytes
+from valkey_vector.secondary._entries import MALFORMED
+from valkey_vector.secondary._members import text_bytes
+from valkey_vector.secondary._normal import normal_form
+
+__all__ = ["Completion", "Suggestion"]
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_FUZZY_LETTERS = 5
+_DIGITS = 12
+_MOST_FREQUENT = 10**_DIGITS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A text that completes a prefix.
+
+    Attributes:
+        text: as it was recorded last.
+        frequency: how often it was recorded, less what faded.
+    """
+
+    text: str
+    frequency: int
+
+
+class Completion(SecondaryIndex):
+    """Texts by prefix, ranked by how often they were recorded; ties in the order of their normal form.
+
+    Texts that differ only in case and accents are one, shown as it was recorded last. Memory is bounded: when there are
+    `max_entries` texts, a new one takes the place of one of the rarest. With `fade`, texts that are suggested but not
+    recorded any more disappear over time. Every method has an async version named with a leading ``a``.
+
+    Args:
+        name: of the index; any non-empty text.
+        scope: texts of different scopes, such as tenants, never mix.
+        normalize: ignore case and accents; otherwise texts are compared as they are.
+        max_entries: how many texts are kept.
+        fade: the probability, from 0 to 1, that a call of `suggest` lowers the frequency of one of the texts that it
+            returns by 1; the rarer a text, the likelier it is that one. At 0 suggesting writes nothing.
+        rng: chooses what fades; by default the module `random`.
+        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
+        connection: an open connection to use instead; it is not closed with the index.
+
+    Raises:
+        ConfigurationError: an argument is not acceptable.
+    """
+
+    kind = "completion"
+    parts: ClassVar[Mapping[str, str]] = {"terms": "zset", "ranked": "zset"}
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        scope: str | None = None,
+        normalize: bool = True,
+        max_entries: int = 1_000_000,
+        fade: float = 0.0,
+        rng: random.Random | None = None,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        if not isinstance(fade, int | float) or isinstance(fade, bool) or not 0 <= fade <= 1:
+            raise ConfigurationError(f"fade must be a probability from 0 to 1, not {fade!r}")
+        self._fade = fade
+        self._normalize = normalize
+        self._max_entries = check_k(max_entries, "max_entries")
+        self._random = rng.random if rng is not None else random.random
+        super().__init__(
+            name, settings={"normalize": normalize}, scope=scope, url=url, connection=connection
+        )
+
+    def record(self, text: str, count: int = 1) -> int:
+        """Count a text; returns its new frequency. One round trip, atomic.
+
+        Args:
+            text: what was typed or chosen.
+            count: how often, at least 1.
+
+        Raises:
+            InvalidInputError: the text is empty, has no letter beside accents, or holds a lone surrogate.
+        """
+        return self.record_many([(text, count)])[0]
+
+    def record_many(self, counts: Mapping[str, int] | Iterable[tuple[str, int]]) -> list[int]:
+        """Count texts; returns their new frequencies. One round trip for each 500, each atomic; all are checked first.
+
+        Raises:
+            InvalidInputError: as for `record`; nothing was counted.
+        """
+        pairs = counts.items() if isinstance(counts, Mapping) else counts
+        rows = [(self._normal(text), text, _checked_count(count)) for text, count in pairs]
+        frequencies: list[int] = []
+        for part in in_parts(rows, BATCH):
+            arguments: list[Argument] = [str(self._max_entries)]
+            for normal, text, count in part:
+                arguments += [normal, text, str(count), repr(self._random())]
+            frequencies += self._write("completion_record", ("terms", "ranked"), *arguments)
+        return frequencies
+
+    def suggest(self, prefix: str, limit: int = 10, *, fuzzy: bool = False) -> list[Suggestion]:
+        """The most frequent texts that begin with a prefix. One round trip.
+
+        Costs O(levels × log n) on the server; frequencies up to 15 have a level each, above every doubling has four.
+        A level above is read whole for the prefix: short prefixes of many texts that are all about equally frequent
+        cost most.
+
+        Args:
+            prefix: what was typed so far; an empty one has every text.
+            limit: at most so many.
+            fuzzy: if there are fewer, fill up with texts that have one mistake against the first five letters of the
+                prefix: a letter too few or too many, a wrong one (among a-z and 0-9), or two in the wrong order.
+
+        Raises:
+            InvalidInputError: the prefix holds a lone surrogate, or the limit is not at least 1.
+        """
+        text_bytes(prefix, "prefix")
+        check_k(limit, "limit")
+        typed = normal_form(prefix) if self._normalize else prefix
+        fades = self._fade > 0 and self._random() < self._fade
+        arguments: list[Argument] = [str(limit), repr(self._random()) if fades else ""]
+        for variant in [typed, *(_variants(typed) if fuzzy else ())]:
+            begin = encode_bytes(variant.encode())[:-2]  # without the end mark
+            arguments += [begin, after_prefix(begin) or b""]
+        run = self._write if fades else self._read
+        flat = run("completion_suggest", ("terms", "ranked"), *arguments)
+        return [
+            Suggestion(text.decode(), int(frequency))
+            for text, frequency in zip(flat[::2], flat[1::2], strict=True)
+        ]
+
+    def frequencies(self, texts: Iterable[str]) -> list[int]:
+        """How often each text was recorded, less what faded; 0 for an unknown one. One round trip for each 500."""
+        normals = [self._normal(text) for text in _listed(texts)]
+        return [
+            int(frequency)
+            for part in in_parts(normals, BATCH)
+            for frequency, _ in self._read("completion_find", ("terms",), *part)
+        ]
+
+    def remove(self, texts: Iterable[str]) -> int:
+        """Remove texts, in whatever case they are kept; returns how many were there. One round trip for each 500."""
+        normals = [self._normal(text) for text in _listed(texts)]
+        return sum(
+            self._write("completion_remove", ("terms", "ranked"), *part)
+            for part in in_parts(normals, BATCH)
+        )
+
+    def count(self) -> int:
+        """How many texts there are. One round trip."""
+        return int(self._read("entries_count", ("terms",), b"-", b"+"))
+
+    arecord = twin(record)
+    arecord_many = twin(record_many)
+    asuggest = twin(suggest)
+    afrequencies = twin(frequencies)
+    aremove = twin(remove)
+    acount = twin(count)
+
+    def _normal(self, text: str) -> bytes:
+        """What the entry of a text begins with: its normal form and the end mark."""
+        text_bytes(text)
+        normal = normal_form(text) if self._normalize else text
+        if not normal:
+            raise InvalidInputError(
+                f"a text to complete must not be empty or accents alone, like {text!r}"
+            )
+        return encode_bytes(normal.encode())
+
+    def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+        # What is not readable goes first: it must not be taken for the better of two terms.
+        for readable in (False, True):
+            for part, offset in (("terms", 0), ("ranked", 1)):
+                for flat in self._scan("ZSCAN", part):
+                    arguments: list[Argument] = []
+                    for entry in flat[::2]:
+                        normal = self._normal_of(entry[offset:])
+                        if normal is not None and readable:
+                            arguments += [part, entry, normal]
+                        elif normal is None and not readable:
+                            arguments += [f"unreadable {part}", entry, b""]
+                    checked = len(flat) // 2 if readable else 0
+                    yield checked, "completion_audit", ("terms", "ranked"), arguments
+
+    def _normal_of(self, term: bytes) -> bytes | None:
+        """What a term begins with, if it is one."""
+        try:
+            _, end = decode_bytes(term)
+            digits, original = term[end : end + _DIGITS], term[end + _DIGITS :].decode()
+            normal = self._normal(original)
+        except (*MALFORMED, InvalidInputError):
+            return None
+        right = len(digits) == _DIGITS and digits.isdigit() and int(digits) > 0
+        return normal if right and normal == term[:end] else None
+
+
+def _checked_count(count: int) -> int:
+    if check_k(count, "count") > _MOST_FREQUENT:
+        raise InvalidInputError(f"count must be at most {_MOST_FREQUENT}, not {count!r}")
+    return count
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        raise InvalidInputError(f"texts must be a list, not {texts!r}")
+    return list(texts)
+
+
+def _variants(prefix: str) -> list[str]:
+    """The prefixes that are one mistake in the first letters away from this one."""
+    found: dict[str, None] = {}
+    for at in range(min(len(prefix), _FUZZY_LETTERS)):
+        head, letter, tail = prefix[:at], prefix[at], prefix[at + 1 :]
+        found[head + tail] = None
+        if tail:
+            found[head + tail[0] + letter + tail[1:]] = None
+        for other in _LETTERS:
+            found[head + other + tail] = None
+            found[head + other + letter + tail] = None
+    found.pop(prefix, None)
+    found.pop("", None)  # any text would do
+    return [*found]

@@ -1,0 +1,2 @@
+-- How many items there are. KEYS: settings, items.
+return redis.call('LLEN', KEYS[2])

@@ -1,0 +1,131 @@
+"""`RecentList`: the latest items, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar, Generic, overload
+
+from valkey_vector.arguments import check_k, check_limit
+from valkey_vector.asynchrony import twin
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.keyspace import in_parts
+from valkey_vector.secondary._base import BATCH, SecondaryIndex
+from valkey_vector.secondary._members import M, MemberType
+
+__all__ = ["RecentList"]
+
+
+class RecentList(SecondaryIndex, Generic[M]):
+    """The last items that were pushed, newest first. An item may occur several times.
+
+    Every method has an async version named with a leading ``a``.
+
+    Args:
+        name: of the list; any non-empty text.
+        maximum: items to keep; each push removes the oldest beyond it.
+        members: `str` or `bytes`, the type of all items.
+        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
+        connection: an open connection to use instead; it is not closed with the list.
+
+    Raises:
+        ConfigurationError: an argument is not acceptable.
+        InvalidInputError: `maximum` is not a whole number from 1 on.
+    """
+
+    kind = "recent"
+    parts: ClassVar[Mapping[str, str]] = {"items": "list"}
+
+    @overload
+    def __init__(
+        self: RecentList[str],
+        name: str,
+        maximum: int,
+        *,
+        members: type[str] = ...,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: RecentList[bytes],
+        name: str,
+        maximum: int,
+        *,
+        members: type[bytes],
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        maximum: int,
+        *,
+        members: type[str | bytes] = str,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        self._members: MemberType[M] = MemberType(members)
+        self._maximum = check_k(maximum, "maximum")
+        super().__init__(
+            name, settings={"members": members.__name__}, url=url, connection=connection
+        )
+
+    def push(self, item: M) -> int:
+        """Add the newest item; returns how many there are. One round trip, atomic."""
+        return self.push_many([item])
+
+    def push_many(self, items: Iterable[M]) -> int:
+        """Add items, the newest last; returns how many there are. One round trip for each 500, each atomic.
+
+        Raises:
+            InvalidInputError: one is of the wrong type, or holds a lone surrogate; nothing was added.
+        """
+        encoded = self._members.encode_all(items)
+        if not encoded:
+            return self.count()
+        count = 0
+        for part in in_parts(encoded, BATCH):
+            count = int(self._write("recent_push", ("items",), str(self._maximum), *part))
+        return count
+
+    def latest(self, limit: int | None = None, *, offset: int = 0) -> list[M]:
+        """Items, newest first. One round trip.
+
+        Args:
+            limit: at most so many, at least 1; None for all.
+            offset: leave out so many of the newest.
+
+        Raises:
+            InvalidInputError: a number is not acceptable.
+        """
+        first = check_limit(offset, "offset")
+        last = -1 if limit is None else first + check_k(limit, "limit") - 1
+        found = self._read("recent_range", ("items",), str(first), str(last))
+        return [self._members.decode(item) for item in found]
+
+    def remove(self, items: Iterable[M]) -> int:
+        """Remove every occurrence of items; returns how many there were. One round trip for each 500."""
+        return sum(
+            self._write("recent_remove", ("items",), *part)
+            for part in in_parts(self._members.encode_all(items), BATCH)
+        )
+
+    def count(self) -> int:
+        """How many items there are. One round trip."""
+        return int(self._read("recent_count", ("items",)))
+
+    apush = twin(push)
+    apush_many = twin(push_many)
+    alatest = twin(latest)
+    aremove = twin(remove)
+    acount = twin(count)
+
+    def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+        first = 0
+        while True:
+            items = self._read("recent_range", ("items",), str(first), str(first + BATCH - 1))
+            unreadable = [item for item in items if not self._members.valid(item)]
+            yield len(items), "recent_audit", ("items",), [str(self._maximum), *unreadable]
+            if len(items) < BATCH:
+                return
+            first += BATCH

@@ -1,0 +1,2 @@
+-- How many members there are. KEYS: settings, members.
+return redis.call('SCARD', KEYS[2])

@@ -1,0 +1,347 @@
+"""`TripleStore`: a graph of subject, predicate and object, found by any of the three (a hexastore)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import ClassVar, Generic, TypeVar, overload
+
+from valkey_vector.arguments import check_k
+from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency import offload
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.keyspace import in_parts
+from valkey_vector.secondary._base import BATCH
+from valkey_vector.secondary._bounds import Page, check_page_limit
+from valkey_vector.secondary._encoding import encode_bytes
+from valkey_vector.secondary._joins import join, matches, paths
+from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.secondary._patterns import (
+    Order,
+    Pattern,
+    Terms,
+    Triple,
+    Variable,
+    range_of,
+    triple_of,
+)
+from valkey_vector.secondary._ranges import LexRange, OrderedEntries
+
+__all__ = ["TripleStore"]
+
+_STREAM = 100
+_T = TypeVar("_T")
+
+
+class TripleStore(OrderedEntries, Generic[M]):
+    """A set of triples, each stored in all six orders, so that any pattern of given terms is one range.
+
+    Terms may hold any character; a term is a subject, a predicate and an object alike. Every method has an async version
+    named with a leading ``a``.
+
+    Args:
+        name: of the store; any non-empty text.
+        members: `str` or `bytes`, the type of all terms.
+        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
+        connection: an open connection to use instead; it is not closed with the store.
+
+    Raises:
+        ConfigurationError: an argument is not acceptable.
+    """
+
+    kind = "triples"
+    parts: ClassVar[Mapping[str, str]] = {"entries": "zset"}
+
+    @overload
+    def __init__(
+        self: TripleStore[str],
+        name: str,
+        *,
+        members: type[str] = ...,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: TripleStore[bytes],
+        name: str,
+        *,
+        members: type[bytes],
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        *,
+        members: type[str | bytes] = str,
+        url: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        self._members: MemberType[M] = MemberType(members)
+        super().__init__(
+            name, settings={"members": members.__name__}, url=url, connection=connection
+        )
+
+    def add(self, subject: M, predicate: M, object: M) -> bool:
+        """Add a triple; returns whether it is new. One round trip, atomic in all six orders."""
+        return self.add_many([(subject, predicate, object)]) == 1
+
+    def add_many(self, triples: Iterable[Triple[M]]) -> int:
+        """Add triples; returns how many are new. One round trip for each 500, each atomic; all are checked first.
+
+        Raises:
+            InvalidInputError: one does not consist of three terms of the store's type; nothing was added.
+        """
+        return self._added(triples)
+
+    def remove(self, triples: Iterable[Triple[M]]) -> int:
+        """Remove triples; returns how many were there. One round trip for each 500, each atomic."""
+        return self._removed(triples)
+
+    def contains(self, triples: Iterable[Triple[M]]) -> list[bool]:
+        """Whether each triple is there. One round trip for each 500."""
+        rows = [self._encoded(triple) for triple in triples]
+        found: list[bool] = []
+        for part in in_parts(rows, BATCH):
+            found += [count == 1 for count in self._counts([range_of(terms) for terms in part])]
+        return found
+
+    def match(
+        self,
+        subject: M | None = None,
+        predicate: M | None = None,
+        object: M | None = None,
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+    ) -> list[Triple[M]]:
+        """The triples with the given terms. One round trip, O(log n + triples returned).
+
+        Args:
+            subject: None for any.
+            predicate: None for any.
+            object: None for any.
+            order: of the result, in byte order of the terms; must begin with the given terms. By default these come
+                first, and the others as subject, predicate, object.
+            limit: at most so many; None for all, in one reply: for more than a few 10,000 use `iterate`.
+
+        Raises:
+            InvalidInputError: a term, the order or the limit is not acceptable.
+        """
+        lex = range_of(self._terms(subject, predicate, object), order)
+        return self._decoded(self._entries(lex, False, check_page_limit(limit)))
+
+    def page(
+        self,
+        subject: M | None = None,
+        predicate: M | None = None,
+        object: M | None = None,
+        *,
+        order: Order | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page[Triple[M]]:
+        """One page of what `match` returns. One round trip, wherever the page lies.
+
+        Args:
+            subject: as for `match`, and so are `predicate`, `object` and `order`.
+            predicate: None for any.
+            object: None for any.
+            order: of the result.
+            limit: triples on a page.
+            after: the cursor of the page before; None for the first.
+        """
+        lex = range_of(self._terms(subject, predicate, object), order)
+        entries, cursor = self._entry_page(lex, False, limit, after)
+        return Page(tuple(self._decoded(entries)), cursor)
+
+    def iterate(
+        self,
+        subject: M | None = None,
+        predicate: M | None = None,
+        object: M | None = None,
+        *,
+        order: Order | None = None,
+    ) -> Iterator[Triple[M]]:
+        """All that `match` returns: one round trip for each 1000."""
+        lex = range_of(self._terms(subject, predicate, object), order)
+        for entries in self._entry_iterator(lex):
+            yield from self._decoded(entries)
+
+    async def aiterate(
+        self,
+        subject: M | None = None,
+        predicate: M | None = None,
+        object: M | None = None,
+        *,
+        order: Order | None = None,
+    ) -> AsyncIterator[Triple[M]]:
+        """The async version of `iterate`."""
+        batches = self._entry_iterator(range_of(self._terms(subject, predicate, object), order))
+        while (entries := await offload(next, batches, None)) is not None:
+            for triple in self._decoded(entries):
+                yield triple
+
+    def match_any(self, patterns: Iterable[Sequence[M | None]]) -> list[Triple[M]]:
+        """The triples that match any of several patterns, each once. One round trip for each 100 patterns.
+
+        A pattern of more than 100 triples takes further round trips.
+
+        Args:
+            patterns: subject, predicate and object of each; None for any.
+        """
+        wanted = [self._terms(*_three(pattern)) for pattern in patterns]
+        found = dict.fromkeys(triple for _, triple in matches(self._ranges, wanted))
+        return [self._triple(triple) for triple in found]
+
+    def count(
+        self, subject: M | None = None, predicate: M | None = None, object: M | None = None
+    ) -> int:
+        """How many triples have the given terms; without any, all. One round trip, O(log n)."""
+        return self._count(range_of(self._terms(subject, predicate, object)))
+
+    def join(self, patterns: Sequence[Sequence[M | Variable]]) -> Iterator[dict[str, M]]:
+        """What the variables of several patterns can stand for so that all patterns match; each solution once.
+
+        Streams: at most some 10,000 solutions for each pattern are in memory. At each step it goes on with the
+        pattern that has the fewest triples, one round trip for each 100 solutions, and one to choose the pattern.
+
+        Args:
+            patterns: at least one; three terms or `Variable` each.
+
+        Yields:
+            Terms by the variable's name, in no particular order.
+
+        Raises:
+            InvalidInputError: a pattern is not acceptable.
+        """
+        wanted = self._patterns(patterns)
+        return self._solved(wanted)
+
+    async def ajoin(
+        self, patterns: Sequence[Sequence[M | Variable]]
+    ) -> AsyncIterator[dict[str, M]]:
+        """The async version of `join`."""
+        solutions = self._solved(self._patterns(patterns))
+        while batch := await offload(lambda: list(islice(solutions, _STREAM))):
+            for solution in batch:
+                yield solution
+
+    def paths(
+        self, source: M, target: M, max_depth: int, *, max_triples: int = 100_000
+    ) -> Iterator[list[Triple[M]]]:
+        """The ways from a subject to an object that visit no term twice, shortest first.
+
+        Reads the triples that lead to the target backwards: a round trip for each step and 100 terms. Then finds the
+        paths in memory.
+
+        Args:
+            source: subject of the first triple.
+            target: object of the last one. There is no path from a term to itself.
+            max_depth: triples of a path, at the most.
+            max_triples: how many triples to read at the most.
+
+        Yields:
+            The triples of a path, in order.
+
+        Raises:
+            InvalidInputError: an argument is not acceptable, or more triples than that lead to the target.
+        """
+        check_k(max_depth, "max_depth")
+        check_k(max_triples, "max_triples")
+        start, end = self._members.encode(source, "term"), self._members.encode(target, "term")
+        found = paths(start, end, max_depth, max_triples, self._ranges)
+        return ([*map(self._triple, path)] for path in found)
+
+    async def apaths(
+        self, source: M, target: M, max_depth: int, *, max_triples: int = 100_000
+    ) -> AsyncIterator[list[Triple[M]]]:
+        """The async version of `paths`."""
+        found = self.paths(source, target, max_depth, max_triples=max_triples)
+        while batch := await offload(lambda: list(islice(found, _STREAM))):
+            for path in batch:
+                yield path
+
+    aadd = twin(add)
+    aadd_many = twin(add_many)
+    aremove = twin(remove)
+    acontains = twin(contains)
+    amatch = twin(match)
+    amatch_any = twin(match_any)
+    apage = twin(page)
+    acount = twin(count)
+
+    def _added(self, triples: Iterable[Triple[M]]) -> int:
+        return self._changed("triples_add", ("entries",), triples)
+
+    def _removed(self, triples: Iterable[Triple[M]]) -> int:
+        return self._changed("triples_remove", ("entries",), triples)
+
+    def _changed(self, script: str, parts: Sequence[str], triples: Iterable[Triple[M]]) -> int:
+        rows = [self._encoded(triple) for triple in triples]
+        return sum(
+            self._write(script, parts, *[encode_bytes(term) for row in part for term in row])
+            for part in in_parts(rows, BATCH)
+        )
+
+    def _encoded(self, triple: Sequence[M]) -> tuple[bytes, bytes, bytes]:
+        s, p, o = (self._members.encode(term, "term") for term in _three(triple))
+        return s, p, o
+
+    def _terms(self, subject: M | None, predicate: M | None, object: M | None) -> Terms:
+        s, p, o = (
+            None if term is None else self._members.encode(term, "term")
+            for term in (subject, predicate, object)
+        )
+        return s, p, o
+
+    def _triple(self, triple: Sequence[bytes]) -> Triple[M]:
+        s, p, o = (self._members.decode(term) for term in triple)
+        return s, p, o
+
+    def _decoded(self, entries: Sequence[bytes]) -> list[Triple[M]]:
+        return [self._triple(triple_of(entry)) for entry in entries]
+
+    def _patterns(self, patterns: Sequence[Sequence[M | Variable]]) -> list[Pattern[M]]:
+        if isinstance(patterns, (str, bytes)) or not patterns:
+            raise InvalidInputError(f"a join needs a list of patterns, not {patterns!r}")
+        return [Pattern(pattern, self._members) for pattern in patterns]
+
+    def _solved(self, patterns: list[Pattern[M]]) -> Iterator[dict[str, M]]:
+        for solution in join(patterns, self._ranges, self._counts):
+            yield {name: self._members.decode(term) for name, term in solution.items()}
+
+    def _ranges(self, ranges: Sequence[LexRange], limit: int) -> list[list[bytes]]:
+        bounds = [bound for pair in ranges for bound in pair]
+        found: list[list[bytes]] = self._read("triples_ranges", ("entries",), str(limit), *bounds)
+        return found
+
+    def _counts(self, ranges: Sequence[LexRange]) -> list[int]:
+        bounds = [bound for pair in ranges for bound in pair]
+        found: list[int] = self._read("triples_counts", ("entries",), *bounds)
+        return found
+
+    def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
+        for flat in self._scan("ZSCAN", "entries"):
+            arguments: list[Argument] = []
+            for entry in flat[::2]:
+                arguments += [entry, *self._audited(entry)]
+            yield len(flat) // 2, "triples_audit", ("entries",), arguments
+
+    def _audited(self, entry: bytes) -> Sequence[bytes]:
+        """The terms of an entry with their end marks; three empty texts if it is not readable."""
+        try:
+            triple = triple_of(entry)
+        except ValueError:
+            return b"", b"", b""
+        if not all(map(self._members.valid, triple)):
+            return b"", b"", b""
+        return [encode_bytes(term) for term in triple]
+
+
+def _three(triple: Sequence[_T]) -> Sequence[_T]:
+    if isinstance(triple, (str, bytes)) or not isinstance(triple, Sequence) or len(triple) != 3:
+        raise InvalidInputError(f"a triple must be subject, predicate and object, not {triple!r}")
+    return triple
