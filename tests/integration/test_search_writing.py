@@ -312,3 +312,63 @@ def test_an_outage_while_a_lock_is_held_is_raised_as_it_is(
         index.delete(["a"])
     monkeypatch.undo()
     assert index.delete(["a"]) == 1  # at once: the lock was released
+
+
+def test_a_failed_write_of_a_new_record_leaves_the_time_to_live_of_another_alone(
+    open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, other = open_index(), open_index()
+    index.create()
+    writing = SearchWriting._write_new
+
+    def overtaken(self: SearchWriting, batch: Any, *arguments: Any) -> None:
+        monkeypatch.undo()
+        other.upsert([record("a", content="theirs")])
+        writing(self, batch, *arguments)
+
+    monkeypatch.setattr(SearchWriting, "_write_new", overtaken)
+    assert index.upsert([record("a", content="mine")], policy="SKIP", ttl=60).skipped == ("a",)
+    assert index.connection.execute("PTTL", f"{index.name}:a") == -1
+
+
+def test_a_user_who_may_not_write_create_only_writes_under_locks(
+    search_server: Server, index_name: str
+) -> None:
+    with Connection.open(search_server.url) as owner:
+        Index.open(index_name, dimension=4, engine="search", connection=owner).create()
+        owner.execute("ACL", "SETUSER", index_name, "reset", "on", ">pw", "~*", "+@all", "-hsetex")
+        _, _, address = search_server.url.rpartition("@" if "@" in search_server.url else "//")
+        with Connection.open(f"valkey://{index_name}:pw@{address}") as connection:
+            index = Index.open(index_name, connection=connection)
+            index.upsert([record("a")], ttl=60)
+            assert index.upsert([record("a"), record("b")], policy="SKIP").skipped == ("a",)
+            assert index.count() == 2
+        owner.execute("ACL", "DELUSER", index_name)
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_what_expires_while_it_is_updated_or_compared_is_not_mixed_with_what_comes_next(
+    open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch, *, sliding: bool
+) -> None:
+    """The end is put off while the lock is held, and set back after."""
+    index = open_index()
+    key = f"{index.name}:a"
+    index.upsert([record("a")], ttl=0.4, sliding=sliding)
+    engine: Any = index._lifecycle.existing()
+    batches = engine._writing._batches
+    sending = batches.send
+
+    def slow(*arguments: Any, **settings: Any) -> Any:
+        time.sleep(0.6)
+        assert index.connection.execute("EXISTS", key) == 1
+        return sending(*arguments, **settings)
+
+    monkeypatch.setattr(batches, "send", slow)
+    assert index.update_metadata(["a"], {"x": 1}) == 1
+    monkeypatch.undo()
+    assert index.connection.execute("EXISTS", key) == 0
+    index.upsert([record("b")], ttl=30, sliding=sliding)
+    (row,) = engine.fetch(["b"], [])
+    index.update_metadata(["b"], {"x": 1})
+    assert engine.delete(["b"], [row.version]) == 0  # it is another version by now
+    assert 20_000 < index.connection.execute("PTTL", f"{index.name}:b") <= 30_000

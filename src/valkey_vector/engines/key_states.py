@@ -10,7 +10,7 @@ from valkey_vector.catalog import CatalogEntry
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.document import METADATA
 from valkey_vector.errors import ForeignKeyError, ServerError
-from valkey_vector.record_version import CREATED, EXPIRES, VERSION, own_fields
+from valkey_vector.record_version import CREATED, EXPIRES, VERSION, expiry_of, own_fields
 
 __all__ = ["KeyState", "look", "states"]
 
@@ -26,16 +26,32 @@ class KeyState:
         names: of all its hash fields; none if there is no such key.
         fields: version, times and metadata, as far as it has them.
         own: it is a record of the index, not one that a dropped index left behind.
+        ends: the millisecond at which its key ended before that was put off; None if it was not.
     """
 
     names: frozenset[bytes]
     fields: Mapping[str, bytes]
     own: bool
+    ends: int | None = None
 
     @property
     def version(self) -> bytes | None:
         """Its version, if it has one."""
         return self.fields.get(VERSION)
+
+    def ends_before(self, moment: int) -> bool:
+        """Whether it may expire before a moment in milliseconds; of one whose end only its key knows that is not known."""
+        match expiry_of(self.version) if self.version is not None else "t":
+            case "":
+                return False
+            case "t":
+                return (
+                    int(self.fields.get(EXPIRES, b"0")) < moment
+                    if EXPIRES in self.fields
+                    else False
+                )
+            case "s":
+                return True
 
     def is_alive(self, now: int) -> bool:
         """Whether it is a record of the index whose time is not over. `now`: the server's time in microseconds."""

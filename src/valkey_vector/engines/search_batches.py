@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from valkey_vector.connection import Argument
@@ -61,6 +62,7 @@ class Batches:
         *,
         refuse_foreign: bool = True,
         although_full: bool = False,
+        steady: bool = False,
     ) -> Iterator[tuple[str, list[KeyState]]]:
         """Hold the locks of documents, and give their keys as they are then.
 
@@ -71,23 +73,64 @@ class Batches:
             lane: connection to use.
             refuse_foreign: raise for keys that are not records.
             although_full: go on without locks, and with an empty token, where the server is too full for them.
+            steady: see to it that none of the documents expires before the work is done, after which somebody else
+                might write another one in its place. Costs a round trip where one would.
 
         Raises:
             StaleIndexError: the index was dropped or created anew.
             ForeignKeyError: see `refuse_foreign`.
         """
         keys = [self._documents.key(id) for id in ids]
-        reads = [self.generation, *look(keys)]
+        reads: list[list[Argument]] = [["TIME"], self.generation, *look(keys)]
         token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
         try:
-            self._documents.check_generation(*checked(replies[:1]))
-            found = states(self._documents.entry, keys, replies[1:], refuse_foreign=refuse_foreign)
+            (seconds, _), generation = checked(replies[:2])
+            self._documents.check_generation(generation)
+            found = states(self._documents.entry, keys, replies[2:], refuse_foreign=refuse_foreign)
+            if steady:
+                found = self._steadied(keys, found, int(seconds) * 1000, lane)
             yield token, found
         except BaseException:
             if token:
                 with suppress(ServerError):  # the failure itself is what is raised
                     self._connection.execute(*self._locks.releasing(token, ids), lane=lane)
             raise
+
+    def _steadied(
+        self, keys: Sequence[str], found: Sequence[KeyState], now: int, lane: int
+    ) -> list[KeyState]:
+        """Put off the end of documents that expire within the time a request may take, and look at them again.
+
+        Their own ``expires`` stays, by which readers go; whoever changes them sets the key's end back to it.
+        """
+        horizon = now + round(2000 * self._connection.settings.request_timeout)
+        ending = [
+            (position, key)
+            for position, (key, state) in enumerate(zip(keys, found, strict=True))
+            if state.own and state.ends_before(horizon)
+        ]
+        if not ending:
+            return list(found)
+        commands: list[list[Argument]] = []
+        for _, key in ending:
+            commands += [["PTTL", key], ["PEXPIREAT", key, str(horizon), "GT"], *look([key])]
+        replies = self._connection.pipeline(commands, lane=lane)
+        again = list(found)
+        for number, (position, key) in enumerate(ending):
+            left, prolonged, *looked = replies[4 * number : 4 * number + 4]
+            left, _ = checked([left, prolonged])
+            (state,) = states(self._documents.entry, [key], looked, refuse_foreign=False)
+            if left > 0 and state.version == found[position].version:
+                state = replace(state, ends=now + left)
+            again[position] = state
+        return again
+
+    def restored(self, keys: Iterable[str], found: Iterable[KeyState]) -> list[list[Argument]]:
+        """The commands that set the ends of documents back that were put off, and which were then left as they are."""
+        pairs = zip(keys, found, strict=True)
+        return [
+            ["PEXPIREAT", key, str(state.ends)] for key, state in pairs if state.ends is not None
+        ]
 
     def send(
         self,
@@ -127,12 +170,24 @@ class Batches:
         lane: int,
         token: str = "",
         ids: Sequence[str] = (),
+        *,
+        last: bool = True,
     ) -> list[Any]:
         """The replies of commands that write documents, an error in its command's place.
+
+        Args:
+            commands: what to send.
+            versions: of the documents, by id.
+            lane: connection to use.
+            token: of the locks, if any are held.
+            ids: that are locked.
+            last: these commands end the batch.
 
         Raises:
             StaleIndexError: the index was dropped meanwhile; what was written is removed again.
         """
+        if not last:
+            return self._connection.pipeline(commands, lane=lane)
         try:
             return self.send(commands, len(versions), token, ids, lane=lane, errors=True)
         except StaleIndexError:

@@ -3,17 +3,17 @@
 Every released Valkey-Search (up to 1.2.1) can hang for good after scripts or transactions wrote keys that a search index
 covers (valkey-io/valkey-search#1260). So no script touches a document here:
 
-* A document is written by one HSET of all its fields, which is atomic, followed by an HDEL of fields that only the
-  document before had; ``version`` tells readers which fields are valid in between.
-* Whoever changes a document that exists holds its lock (see `valkey_vector.engines.locks`). New documents take none: the
-  reply to HSET says whether any field was there, and if so the write is repeated under the lock.
-* SKIP and FAIL write with ``HSETEX … FNX`` (Valkey 9), which writes nothing where a field is there; a server without
-  it has all ids of such a batch locked.
+* A document is written by one command with all its fields, which is atomic. Where it replaces another, an HDEL of fields
+  that only the other had follows; ``version`` tells readers which fields are valid in between.
+* Whoever changes a document that exists holds its lock (see `valkey_vector.engines.locks`). New documents take none: they
+  are written by ``HSETEX … FNX`` (Valkey 9), which writes nothing where a field is there, and if so the write is
+  repeated under the lock. On a server without it, or for a user who may not run it, all ids of a batch are locked.
 * The generation is read before and after a batch. A batch that finds the index dropped afterwards removes what it
   wrote, and is written again for the index that is there now.
 
-Round trips for a batch: two for new documents, two more for those that exist already; to delete or to change metadata two.
-In a cluster, where commands on several nodes have no order, one more for each lock and each write.
+Round trips for a batch: two for new documents, three with a time to live, two more for documents that exist already; to
+delete or to change metadata two. In a cluster, where commands on several nodes have no order, one more for each lock and
+each write.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
 from valkey_vector.engines.documents import BATCH, Documents, checked, in_batches
 from valkey_vector.engines.key_states import KeyState, look, states
 from valkey_vector.engines.search_batches import Batches
-from valkey_vector.errors import ForeignKeyError, ServerError
+from valkey_vector.errors import AuthenticationError, ForeignKeyError, ServerError
 from valkey_vector.record import WritePolicy
 from valkey_vector.record_version import (
     CREATED,
@@ -103,6 +103,7 @@ class SearchWriting:
         self._documents = documents
         self._connection = documents.connection
         self._batches = Batches(documents)
+        self._create_only = documents.connection.capabilities.create_only
 
     def write(
         self,
@@ -140,7 +141,7 @@ class SearchWriting:
             tally.present += self._present(there, settings)
             if tally.present:
                 return WriteOutcome(0, tuple(tally.present))
-        if policy is not WritePolicy.OVERWRITE and not self._connection.capabilities.create_only:
+        if not self._create_only:
             there, new = list(batch), []
         if there:  # first, because only this finds keys that must not be written
             self._write_locked(there, settings, tally)
@@ -158,12 +159,13 @@ class SearchWriting:
         replaced: list[bool | None] = []
         for batch in in_batches(replacements, BATCH):
             ids = [each.id for each in batch]
-            with self._batches.locked(ids, 0, refuse_foreign=False) as (token, found):
+            with self._batches.locked(ids, 0, refuse_foreign=False, steady=True) as (token, found):
                 outcomes = [_fits(each, state) for each, state in zip(batch, found, strict=True)]
                 commands: list[list[Argument]] = []
                 for each, state, fits in zip(batch, found, outcomes, strict=True):
                     if fits:
                         commands += self._replacing(each, state)
+                commands += self._batches.restored(map(self._documents.key, ids), found)
                 self._batches.send(commands, outcomes.count(True), token, ids, lane=0)
             replaced += outcomes
         return replaced
@@ -174,45 +176,56 @@ class SearchWriting:
         removed = 0
         for batch in in_batches(ids, BATCH):
             # A full server lets nobody change a document, and room is made by deleting.
-            with self._batches.locked(batch, 0, although_full=True) as (token, found):
+            steady = expected is not None
+            with self._batches.locked(batch, 0, although_full=True, steady=steady) as (
+                token,
+                found,
+            ):
                 chosen = [
                     self._documents.key(id)
                     for id, state in zip(batch, found, strict=True)
                     if state.own and (expected is None or state.version == expected[id])
                 ]
                 commands: list[list[Argument]] = [["UNLINK", key] for key in chosen]
-                removed += sum(self._batches.send(commands, len(chosen), token, batch, lane=0))
+                commands += self._batches.restored(map(self._documents.key, batch), found)
+                replies = self._batches.send(commands, len(chosen), token, batch, lane=0)
+                removed += sum(replies[: len(chosen)])
         return removed
 
     def _write_new(self, batch: Sequence[Prepared], settings: _Batch, tally: _Tally) -> None:
         """Store documents that were not there a moment ago."""
-        commands: list[list[Argument]] = []
-        sizes: list[int] = []
+        writes: list[list[Argument]] = []
+        ends: list[list[Argument]] = []
         versions: dict[str, bytes] = {}
         for document in batch:
             fields = self._fields(document, settings)
             versions[document.id] = _version(fields)
             fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
             key = self._documents.key(document.id)
-            sizes.append(len(fields) // 2)
-            if settings.policy is WritePolicy.OVERWRITE:
-                commands.append(["HSET", key, *fields])
-            else:
-                commands.append(["HSETEX", key, "FNX", "FIELDS", str(sizes[-1]), *fields])
+            writes.append(["HSETEX", key, "FNX", "FIELDS", str(len(fields) // 2), *fields])
             if settings.milliseconds is not None:
-                commands.append(["PEXPIREAT", key, settings.ends])
-        step = 1 if settings.milliseconds is None else 2
-        replies = self._batches.stored(commands, versions, settings.lane)
-        for position, document in enumerate(batch):
-            stored, *limited = replies[step * position : step * (position + 1)]
-            if isinstance(stored, ServerError):
+                ends.append(["PEXPIREAT", key, settings.ends])
+        # Not along with the write: where that writes nothing, somebody else's document would get this time to live.
+        replies = self._batches.stored(writes, versions, settings.lane, last=not ends)
+        written: list[Prepared] = []
+        for document, stored in zip(batch, replies, strict=True):
+            if isinstance(stored, AuthenticationError):
+                self._create_only = False
+                tally.overtaken.append(document)
+            elif isinstance(stored, ServerError):
                 tally.failed[document.id] = stored
-            elif settings.policy is WritePolicy.OVERWRITE and stored < sizes[position]:
+            elif stored:
+                written.append(document)
+            elif settings.policy is WritePolicy.OVERWRITE:
                 tally.overtaken.append(document)  # somebody else has just stored it, too
-            elif settings.policy is not WritePolicy.OVERWRITE and not stored:
-                tally.present.append(document.id)
             else:
-                self._note(document.id, limited, tally)
+                tally.present.append(document.id)
+        if ends:
+            chosen = {self._documents.key(document.id) for document in written}
+            ends = [command for command in ends if command[1] in chosen]
+            replies = self._batches.stored(ends, versions, settings.lane)
+        for position, document in enumerate(written):
+            self._note(document.id, replies[position : position + 1] if ends else (), tally)
         self._remove_endless(tally, versions)
 
     def _write_locked(
@@ -276,9 +289,12 @@ class SearchWriting:
         fields += [CREATED, created]
         commands: list[list[Argument]] = []
         if persist:
-            # Before it is stored: a key that ends between two commands would take the new document with it.
+            # Before it is stored: a key that ends between two commands would take the new document with it. And after,
+            # because one that ends before the first command may be written anew by somebody else before the second.
             commands.append(["PERSIST", key])
         commands.append(["HSET", key, *fields])
+        if persist:
+            commands.append(["PERSIST", key])
         named = {name.encode() for name in fields[::2] if isinstance(name, str)}
         if stale := sorted(state.names - named):
             commands.append(["HDEL", key, *stale])
@@ -294,9 +310,6 @@ class SearchWriting:
         stale = [name for name in state.names - named if _REPLACED.fullmatch(name)]
         if stale:
             commands.append(["HDEL", key, *sorted(stale)])
-        if ends := state.fields.get(EXPIRES):
-            # Should its time have been over between the two commands, what was written ends at once.
-            commands.append(["PEXPIREAT", key, ends])
         return commands
 
     def _fields(self, document: Prepared, settings: _Batch) -> list[Argument]:
