@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from servers import Server, ServerReplyError, send
 from soak_workers import Plan, Report, run
 
-SHORT_SECONDS = 3.0
+SHORT_SECONDS = 2.0
 """For how long a soak test runs in the default suite."""
 FREEZE_SECONDS = 10.0
 """How long a node may leave PING unanswered."""

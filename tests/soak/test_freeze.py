@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from servers import Server
-from soak_driver import Watch, is_long, nodes_of, run_processes, soak_seconds
+from soak_driver import SHORT_SECONDS, Watch, is_long, nodes_of, run_processes, soak_seconds
 from soak_freezing import stress_cache, stress_index
 from soak_records import DIMENSION
 from valkey_vector import Index
@@ -54,3 +54,18 @@ def test_a_semantic_cache_does_not_freeze_its_server(
     seconds = soak_seconds()
     works = [(engine_server.url, index_name, engine_name, ttl, seconds) for _ in range(PROCESSES)]
     run_processes(stress_cache, works, seconds, watch)
+
+
+@LONG
+def test_no_process_gives_indexed_keys_to_a_script(
+    index_name: str, valkey_search_server: Server
+) -> None:
+    """The stand-in refuses that to every client, so also where no dialect guard runs."""
+    url, name, seconds = valkey_search_server.url, index_name, SHORT_SECONDS
+    with Watch(nodes_of(valkey_search_server)) as watch:
+        with Index.open(f"{name}-index", url=url, dimension=DIMENSION) as index:
+            index.create()
+        run_processes(stress_index, [(url, f"{name}-index", "search", 0, seconds)], seconds, watch)
+        run_processes(
+            stress_cache, [(url, f"{name}-cache", "search", 1.5, seconds)], seconds, watch
+        )
