@@ -75,7 +75,8 @@ _SPELT = re.compile("_([0-9a-f]{2})")
 def escape(text: str) -> str:
     """Text in the safe alphabet, injectively."""
     # First of all: an enumeration's member equals its text, and would be remembered for it.
-    text = plain_text(text)
+    if type(text) is not str:
+        text = plain_text(text)
     return _escape_often(text) if len(text) <= _OFTEN else _escape(text)
 
 

@@ -268,7 +268,7 @@ class _Nested(_Expression):
         depth, size = 1, 1
         for each in parts:
             part = _expression(each)
-            if not isinstance(part, And | Or | Not):
+            if not isinstance(part, (And, Or, Not)):
                 depth = max(depth, 2)
                 size += 1
                 continue
