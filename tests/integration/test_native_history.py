@@ -161,11 +161,11 @@ def test_a_count_looks_documents_up_only_after_something_else_was_written(
 
 
 def test_records_with_a_sliding_life_are_not_counted_when_they_expired(index: Index) -> None:
-    index.upsert(records(range(100, 1_700)), ttl=0.6, sliding=True, progress=False)
-    index.upsert(records(range(2_000, 2_010)), ttl=0.6, progress=False)
+    index.upsert(records(range(100, 1_700)), ttl=3, sliding=True, progress=False)
+    index.upsert(records(range(2_000, 2_010)), ttl=3, progress=False)
     other = new_process(index)
     assert other.count() > 1_000
-    time.sleep(0.8)
+    time.sleep(3.1)
     assert index.count() == 10
     assert other.count() == 10
     check(new_process(index), ids(*range(10)))
@@ -272,10 +272,9 @@ def test_what_is_written_after_the_last_of_many_drops_is_there(
         ]
         for writer in writers:
             writer.result(60)
-    check_all = ids(*range(30))
-    for reader in (index, new_process(index)):
-        assert reader.count() == 30
-        assert found(reader) == selected(reader) == check_all
+    reader = new_process(index)
+    assert reader.count() == 30
+    assert found(reader) == selected(reader) == ids(*range(30))
 
 
 def test_a_reader_behind_deletions_that_the_log_no_longer_has_loads_again(
