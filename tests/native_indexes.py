@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
-from valkey_vector import Index, Record
+from valkey_vector import Index, Record, ServerError
 from valkey_vector.engines import shared_replica
 
 HERE = [1.0, 0.0, 0.0, 0.0]
@@ -52,8 +53,18 @@ def write_for(url: str, name: str, seconds: float, numbers: Sequence[int]) -> in
     """Write records over and over; returns how many were written."""
     ends = time.monotonic() + seconds
     written = 0
-    with Index.open(name, url=url, engine="native") as index:
+    with Index.open(name, url=url, engine="native", dimension=4) as index:
         while time.monotonic() < ends:
             index.upsert(records(numbers), batch_size=500, progress=False)
             written += len(numbers)
     return written
+
+
+def write_and_drop(url: str, name: str, number: int) -> None:
+    """Create an index, write to it and drop it, again and again, as other processes do at the same time."""
+    with Index.open(name, url=url, engine="native", dimension=4) as index:
+        for _ in range(5):
+            with suppress(ServerError):  # "is being dropped and made over and over by someone else"
+                index.upsert(records(range(number, 50, 5)), progress=False)
+                index.search(HERE, k=3)
+            index.drop()

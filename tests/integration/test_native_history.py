@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 
+import numpy as np
 import pytest
 
-from native_indexes import found, record, records, selected, share_nothing
+from native_indexes import (
+    found,
+    record,
+    records,
+    selected,
+    share_nothing,
+    write_and_drop,
+    write_for,
+)
 from round_trips import CommandLog
 from servers import TestServer, start_server
-from valkey_vector import Connection, F, Index, ServerError
+from valkey_vector import Connection, F, ForeignKeyError, Index, Schema, ServerError
+from valkey_vector.engines import scripts
+from valkey_vector.engines.change_log import ChangeLog
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +161,11 @@ def test_a_count_looks_documents_up_only_after_something_else_was_written(
 
 
 def test_records_with_a_sliding_life_are_not_counted_when_they_expired(index: Index) -> None:
-    index.upsert(records(range(100, 1_700)), ttl=0.6, sliding=True, progress=False)
-    index.upsert(records(range(2_000, 2_010)), ttl=0.6, progress=False)
+    index.upsert(records(range(100, 1_700)), ttl=3, sliding=True, progress=False)
+    index.upsert(records(range(2_000, 2_010)), ttl=3, progress=False)
     other = new_process(index)
     assert other.count() > 1_000
-    time.sleep(0.8)
+    time.sleep(3.1)
     assert index.count() == 10
     assert other.count() == 10
     check(new_process(index), ids(*range(10)))
@@ -224,3 +238,109 @@ def test_a_log_of_an_index_that_was_dropped_is_not_taken_for_the_new_one(
     engine.drop()
     check(new_process(index), ids(*range(10), 50))
     check(index, ids(*range(10), 50))
+
+
+def test_a_new_index_survives_the_end_of_a_drop_that_began_before_it(
+    server: TestServer, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_nothing()
+    other = Index.open(
+        index.name, dimension=4, connection=index.connection, engine="native", full_text=True
+    )
+    drop = ChangeLog.drop
+
+    def overtaken(log: ChangeLog) -> None:
+        other.upsert(records(range(3, 6)))
+        drop(log)
+
+    monkeypatch.setattr(ChangeLog, "drop", overtaken)
+    index.drop()
+    for reader in (index, other, new_process(index)):
+        check(reader, ids(3, 4, 5))
+
+
+def test_what_is_written_after_the_last_of_many_drops_is_there(
+    server: TestServer, index: Index
+) -> None:
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as processes:
+        droppers = [processes.submit(write_and_drop, server.url, index.name, n) for n in range(3)]
+        for dropper in droppers:
+            dropper.result(60)
+        writers = [
+            processes.submit(write_for, server.url, index.name, 0.1, range(10 * n, 10 * n + 10))
+            for n in range(3)
+        ]
+        for writer in writers:
+            writer.result(60)
+    reader = new_process(index)
+    assert reader.count() == 30
+    assert found(reader) == selected(reader) == ids(*range(30))
+
+
+def test_a_reader_behind_deletions_that_the_log_no_longer_has_loads_again(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts, "DELETE", scripts.DELETE.replace("10000", "20"))
+    index.upsert(records(range(10, 60)))
+    assert index.count() == 60
+    other = new_process(index)
+    for number in range(5, 58):
+        other.delete([f"d{number}"])
+    check(index, ids(*range(5), 58, 59))
+
+
+@pytest.mark.parametrize("old_writer", [False, True])
+def test_an_index_of_format_1_is_read_and_written(
+    server: TestServer, index_name: str, old_writer: bool
+) -> None:
+    """Its documents have no version, its log has small numbers and no digest, and older clients go on writing."""
+    catalog, changes = f"{{{index_name}}}:index", f"{{{index_name}}}:changes"
+    schema = Schema(dimension=4).to_dict()
+    server.command(
+        "HSET", catalog, "format", "1", "generation", "abcd", "engine", "native", "seq", "0",
+        "schema", json.dumps(schema), "slot:number:n", "0", "slots_used", "1",
+    )  # fmt: skip
+
+    def write(number: int) -> None:
+        server.command(
+            "HSET", f"{index_name}:d{number}", "content", "red fox", "created", str(number + 1),
+            "vector", np.array([1, number, 0, 0], "f4").tobytes(), "tags", "v,n_xn", "n0", str(number),
+            "metadata", f'{{"n":{number}}}',
+        )  # fmt: skip
+        seq = server.command("HINCRBY", catalog, "seq", 1)
+        server.command("ZADD", changes, str(seq), f"d{number}")
+
+    for number in range(5):
+        write(number)
+    server.command("HSET", f"{index_name}:17", "login", "theirs")
+    with Connection.open(server.url) as connection:
+        index = Index.open(index_name, connection=connection)
+        assert found(index) == selected(index) == ids(*range(5))
+        if old_writer:
+            write(5)
+            write(1)
+        expected = set(range(6 if old_writer else 5))
+        assert index.count() == len(expected)
+        assert index.update_metadata(["d1"], {"n": 100}) == 1
+        assert index.count(F("n") == 100) == 1
+        index.upsert([record(20)])
+        assert index.delete(["d2", "d3"]) == 2
+        if old_writer:
+            write(6)
+            expected.add(6)
+        expected = expected - {2, 3} | {20}
+        with pytest.raises(ForeignKeyError):
+            index.delete(["17"])
+        for reader in (index, new_process(index)):
+            assert reader.count() == len(expected)
+            assert found(reader) == selected(reader) == ids(*expected)
+
+
+def test_a_text_search_finds_k_after_most_documents_vanished(
+    server: TestServer, index: Index
+) -> None:
+    index.upsert(records(range(10, 200)), progress=False)
+    assert len(index.search_text("fox", k=5)) == 5
+    for number in range(190):
+        server.command("UNLINK", f"{index.name}:d{number}")
+    assert len(index.search_text("fox", k=5)) == 5

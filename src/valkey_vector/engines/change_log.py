@@ -283,6 +283,16 @@ class ChangeLog:
             found += [] if reply is None else reply.lost
         return found
 
+    def lost_in(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
+        """Those ids with sequence numbers in these ranges that are not documents now.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        commands = [self.checking(numbers=each) for each in ranges]
+        replies = checked(self._connection.pipeline(commands, retry=True)) if commands else []
+        return [id.decode() for reply in replies for id in reply[3]]
+
     def complete(self) -> None:
         """Take all documents into the log that it lacks; harmless if it lacks none.
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from valkey_vector.catalog import CatalogEntry
 from valkey_vector.connection import Connection, Reply
-from valkey_vector.engines.base import IndexInfo, Keep, Near, Row
+from valkey_vector.engines.base import IndexInfo, Keep, Near, Row, StaleIndexError
 from valkey_vector.engines.change_log import ChangeLog
 from valkey_vector.engines.comparison import has_what_was_compared
 from valkey_vector.engines.documents import Documents, in_batches, row_of
@@ -67,7 +68,10 @@ class NativeEngine:
 
     def create(self) -> None:
         """Take documents that are there already, written by the search engine for one, into the log."""
-        self._log.complete()
+        with suppress(
+            StaleIndexError
+        ):  # whoever uses the engine then learns that the index was dropped
+            self._log.complete()
 
     def learn(self, entry: CatalogEntry) -> None:
         """Take over a state of the index's record; bindings of slots that are known already stay, so it may be an older one."""
@@ -262,6 +266,7 @@ class NativeEngine:
     def forget(self, ids: Sequence[str]) -> None:
         """Documents that expired, were evicted or deleted by hand: remove them from the replica."""
         self._shared.forget(self._log, ids)
+        self._shared.look_through(self._log)
 
     def _selected(self, plan: Plan) -> list[str]:
         with self._shared.lock:

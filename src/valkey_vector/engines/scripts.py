@@ -141,15 +141,20 @@ end
 local function expires(id, at) call('ZADD', KEYS[4], whole(at), id) end
 local function finish()
   for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[4], '-inf', whole(now), 'LIMIT', 0, 100)) do
-    local left = call('PTTL', prefix .. id)
+    -- A user who may not run it keeps them.
+    local left = try('PTTL', prefix .. id)
     if left == -2 then gone(id) elseif left == -1 then call('ZREM', KEYS[4], id)
-    else expires(id, now + left + 1) end
+    elseif type(left) == 'number' then expires(id, now + left + 1) end
   end
   local deleted = call('ZCARD', KEYS[3])
   if deleted > 10000 and deleted > 2 * call('ZCARD', KEYS[2]) then
-    local old = call('ZRANGE', KEYS[3], 0, math.floor(deleted / 2), 'WITHSCORES')
-    call('HSET', KEYS[1], 'floor', old[#old])
-    call('ZREMRANGEBYRANK', KEYS[3], 0, math.floor(deleted / 2))
+    local half = math.floor(deleted / 2)
+    local last = call('ZRANGEBYSCORE', KEYS[3], '-inf', '+inf', 'WITHSCORES', 'LIMIT', half, 1)[2]
+    call('HSET', KEYS[1], 'floor', last)
+    for _ = 0, half, 5000 do
+      local old = call('ZRANGEBYSCORE', KEYS[3], '-inf', last, 'LIMIT', 0, 5000)
+      if #old > 0 then call('ZREM', KEYS[3], unpack(old)) end
+    end
   end
   if seq ~= before then call('HINCRBY', KEYS[1], 'seq', whole(seq - before)) end
   if digest then call('HSET', KEYS[1], 'digest', whole(digest)) end

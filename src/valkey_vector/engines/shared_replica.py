@@ -43,6 +43,9 @@ _RELOADS = 2
 _TRUSTED_SECONDS = 60.0
 """After a log was completed and its digest still differs (a client of an earlier version writes), it is not compared."""
 
+_BETWEEN_LOOKS = 1.0
+"""Seconds from one look at all documents to the next."""
+
 _LOST = 1_000
 """Ids of documents that are gone to be removed from the log by a read; fewer wait for a write of this process."""
 
@@ -70,6 +73,7 @@ class SharedReplica:
             threading.Lock()
         )  # writers take it while a reader holds the other for long
         self._trusted_until = -math.inf
+        self._looked_through = -math.inf
 
     def synchronise(self, log: ChangeLog) -> None:
         """Apply what changed since last time: one round trip when little did.
@@ -118,6 +122,8 @@ class SharedReplica:
         The log keeps them until a write of this process, or until there are many: reads write nothing, so that they also
         work while the server refuses or delays writes.
         """
+        if not ids:
+            return
         with self.lock:
             # Under the lock, so that no newer state of a document is removed that another thread has just applied.
             lost = log.lost([id for id in ids if id in self.replica])
@@ -131,6 +137,15 @@ class SharedReplica:
                 ServerError
             ):  # a server that refuses it keeps them: the next process finds them again
                 log.remove(self.take_lost())
+
+    def look_through(self, log: ChangeLog) -> None:
+        """Remove all documents that are gone, at most once a second: one that was met is seldom the only one."""
+        with self.lock:
+            if time.monotonic() < self._looked_through + _BETWEEN_LOOKS:
+                return
+            self._looked_through = time.monotonic()
+            lost = log.lost_in(self.replica.ranges(_LOST))
+        self.forget(log, lost)
 
     def take_lost(self) -> list[str]:
         """What `forget` found, to be removed from the log by a write of this process."""
