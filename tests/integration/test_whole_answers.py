@@ -363,7 +363,7 @@ def test_what_a_search_for_more_than_there_is_missed_is_found_by_its_id(
     sending = steps.send
 
     def losing(connection: Connection, asks: Sequence[steps.Ask]) -> list[list[Any]]:
-        answered = sending(connection, asks)
+        answered: list[list[Any]] = sending(connection, asks)
         for ask, replies in zip(asks, answered, strict=True):
             for command, reply in zip(ask.commands, replies, strict=True):
                 if "=>[KNN" in str(command[2:3]):
