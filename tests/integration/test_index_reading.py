@@ -292,7 +292,10 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
     )  # so few are requested that all are compared, and fetched after that
     monkeypatch.setattr("valkey_vector.nearness._MOST", 1)
     monkeypatch.setattr("valkey_vector.nearness._FIRST", 1)
-    sizes = {"search": {"k": 2}, "search_mmr": {"k": 2, "fetch_k": 2}}
+    sizes: dict[str, dict[str, Any]] = {
+        "search": {"k": 2},
+        "search_mmr": {"k": 2, "fetch_k": 2},
+    }
     for search in (index.search, index.search_mmr):
         index.upsert(
             [Record(id=f"c{n}", vector=[1, 0, 0, 0], metadata={"s": "y"}) for n in range(20)]

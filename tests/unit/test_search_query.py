@@ -67,7 +67,7 @@ def test_a_large_set_of_words_is_cut_into_queries_that_a_server_takes(length: in
 
 
 def between(low: float, high: float, **ends: bool) -> Range:
-    return Range("n0", low, high, **ends)
+    return Range("n0", float(low), float(high), **ends)
 
 
 @pytest.mark.parametrize(

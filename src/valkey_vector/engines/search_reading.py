@@ -141,7 +141,6 @@ class SearchReading:
             return 0
         if not self.capabilities.filter_queries or not self.fits_one(plan):
             return sum(len(page) for page in self.select(plan, ()))
-        plan = self.of_records(plan)
         total, expired = yield from self._counts([plan, self._expired(plan)])
         if total < self.support.safe_total:
             return max(0, total - expired)
