@@ -159,7 +159,7 @@ class Completion(SecondaryIndex):
         """Remove texts, in whatever case they are kept; returns how many were there. One round trip for each 500."""
         normals = [self._normal(text) for text in _listed(texts)]
         return sum(
-            self._write("completion_remove", ("terms", "ranked"), *part)
+            self._remove("completion_remove", ("terms", "ranked"), *part)
             for part in in_parts(normals, BATCH)
         )
 

@@ -125,7 +125,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
     def remove(self, members: Iterable[M]) -> int:
         """Remove members; returns how many were there. One round trip for each 500, each atomic."""
         return sum(
-            self._write("numeric_remove", ("scores", "entries", "held"), *part)
+            self._remove("numeric_remove", ("scores", "entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 

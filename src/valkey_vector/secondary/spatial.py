@@ -155,7 +155,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
     def remove(self, members: Iterable[M]) -> int:
         """Remove members; returns how many were there. One round trip for each 500, each atomic."""
         return sum(
-            self._write("entries_remove", ("entries", "held"), *part)
+            self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 
