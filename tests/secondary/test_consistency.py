@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -152,14 +153,16 @@ def test_a_server_without_memory_refuses_whole_changes_and_lets_members_be_remov
         everything = Everything.of(index_name, connection)
         write_at_random(index_name, connection, 1, 8)
         everything.numeric.add_many({"a": 1, "b": 2**53 + 1})
-        everything.composite.put_many({m: {"n": 1, "t": "x"} for m in ("a", "b")})
+        everything.composite.put("a", {"n": 1, "t": "x"})
         before = everything.composite.items()
         connection.execute("CONFIG", "SET", "maxmemory", "1")
-        for change in (
-            lambda: everything.composite.put_many({m: {"n": 2, "t": "y"} for m in ("a", "c")}),
+        row: dict[str, Any] = {"n": 2, "t": "y"}
+        changes: list[Callable[[], object]] = [
+            lambda: everything.composite.put_many({"a": row, "c": row}),
             lambda: everything.numeric.add("b", 5),
             lambda: everything.triples.add("a", "b", "c"),
-        ):
+        ]
+        for change in changes:
             with pytest.raises(ServerError, match="OOM"):
                 change()
         assert everything.composite.items() == before

@@ -116,7 +116,11 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
                 f"there must be 2 to 8 dimensions of different names, not {names!r}"
             )
         self._grid = Grid(self.dimensions)
-        described = [[d.name, d.minimum, d.maximum, d.precision] for d in self.dimensions]
+        described = [
+            [d.name, kind.__name__, *map(kind, (d.minimum, d.maximum, d.precision))]
+            for d in self.dimensions
+            for kind in (int if d.whole else float,)
+        ]
         super().__init__(
             name,
             settings={"members": members.__name__, "dimensions": described},
