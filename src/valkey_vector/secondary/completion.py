@@ -118,7 +118,7 @@ class Completion(SecondaryIndex):
     def suggest(self, prefix: str, limit: int = 10, *, fuzzy: bool = False) -> list[Suggestion]:
         """The most frequent texts that begin with a prefix. One round trip.
 
-        Costs O(levels × log n) on the server; frequencies up to 15 have a level each, above every doubling has four.
+        Costs O(levels × log n) on the server; frequencies up to 15 have a level each, above every doubling has one.
         A level above is read whole for the prefix: short prefixes of many texts that are all about equally frequent
         cost most.
 
