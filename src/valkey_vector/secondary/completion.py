@@ -16,7 +16,7 @@ from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import after_prefix
 from valkey_vector.secondary._encoding import decode_bytes, encode_bytes
 from valkey_vector.secondary._entries import MALFORMED
-from valkey_vector.secondary._members import text_bytes
+from valkey_vector.secondary._members import pairs_of, text_bytes
 from valkey_vector.secondary._normal import normal_form
 
 __all__ = ["Completion", "Suggestion"]
@@ -105,7 +105,7 @@ class Completion(SecondaryIndex):
         Raises:
             InvalidInputError: as for `record`; nothing was counted.
         """
-        pairs = counts.items() if isinstance(counts, Mapping) else counts
+        pairs = pairs_of(counts, "text and count")
         rows = [(self._normal(text), text, _checked_count(count)) for text, count in pairs]
         frequencies: list[int] = []
         for part in in_parts(rows, BATCH):

@@ -23,7 +23,7 @@ from valkey_vector.secondary._bounds import (
     to_cursor,
 )
 from valkey_vector.secondary._entries import audit_arguments
-from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._numbers import (
     Number,
     RangeArguments,
@@ -107,7 +107,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         Raises:
             InvalidInputError: a member or number is not acceptable; nothing was set.
         """
-        pairs = values.items() if isinstance(values, Mapping) else values
+        pairs = pairs_of(values, "member and number")
         rows = [(self._members.encode(member), check_number(value)) for member, value in pairs]
         added = 0
         for part in in_parts(rows, BATCH):

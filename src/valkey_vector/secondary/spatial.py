@@ -16,7 +16,7 @@ from valkey_vector.keyspace import in_parts
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import after_prefix, check_page_limit
 from valkey_vector.secondary._entries import audit_arguments
-from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._zorder import Coordinate, Dimension, Grid
 
 __all__ = ["BoxResult", "Neighbor", "SpatialIndex"]
@@ -144,7 +144,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         Raises:
             InvalidInputError: a point is not acceptable; nothing was set.
         """
-        pairs = points.items() if isinstance(points, Mapping) else points
+        pairs = pairs_of(points, "member and point")
         rows = [
             (self._members.encode(member), self._grid.encode(self._checked(point)))
             for member, point in pairs
