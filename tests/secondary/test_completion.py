@@ -19,8 +19,7 @@ from valkey_vector.secondary._normal import normal_form
 def level_of(frequency: int) -> int:
     if frequency < 16:
         return frequency
-    power = 1 << frequency.bit_length() - 1
-    return 16 + (frequency.bit_length() - 5) * 4 + (frequency - power) * 4 // power
+    return 11 + frequency.bit_length()
 
 
 visible = texts.map(lambda text: text if normal_form(text) else f"x{text}")

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 import secondary_writer
 from secondary_writer import Everything, disagreements, write_at_random, writes
+from servers import start_server
+from valkey_vector import ServerError
 from valkey_vector.connection import Connection
 from valkey_vector.secondary import NumericIndex, Report
 
@@ -141,3 +144,27 @@ def test_a_report_says_what_was_found_and_counts_what_it_looked_at(
     assert mended.repaired
     assert mended.found == 1
     assert index.value("0") == 2**60 + 1
+
+
+def test_a_server_without_memory_refuses_whole_changes_and_lets_members_be_removed(
+    index_name: str,
+) -> None:
+    with start_server() as server, Connection.open(server.url) as connection:
+        everything = Everything.of(index_name, connection)
+        write_at_random(index_name, connection, 1, 8)
+        everything.numeric.add_many({"a": 1, "b": 2**53 + 1})
+        everything.composite.put("a", {"n": 1, "t": "x"})
+        before = everything.composite.items()
+        connection.execute("CONFIG", "SET", "maxmemory", "1")
+        row: dict[str, Any] = {"n": 2, "t": "y"}
+        changes: list[Callable[[], object]] = [
+            lambda: everything.composite.put_many({"a": row, "c": row}),
+            lambda: everything.numeric.add("b", 5),
+            lambda: everything.triples.add("a", "b", "c"),
+        ]
+        for change in changes:
+            with pytest.raises(ServerError, match="OOM"):
+                change()
+        assert everything.composite.items() == before
+        assert everything.composite.remove(["a"]) == everything.numeric.remove(["b"]) == 1
+        assert [one.verify().found for one in everything.all] == [0] * len(KINDS)

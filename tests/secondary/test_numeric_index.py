@@ -13,7 +13,14 @@ from hypothesis.stateful import invariant, rule
 from nasty import Machine, byte_strings, paged, run
 from valkey_vector import IndexMismatchError, InvalidInputError
 from valkey_vector.connection import Connection
-from valkey_vector.secondary import NumericIndex
+from valkey_vector.secondary import (
+    Column,
+    Completion,
+    CompositeIndex,
+    Dimension,
+    NumericIndex,
+    SpatialIndex,
+)
 from valkey_vector.secondary._numbers import as_score, decode_number, encode_number
 
 numbers = st.one_of(
@@ -127,6 +134,20 @@ def test_a_member_of_another_type_or_with_a_lone_surrogate_is_refused(
     index = NumericIndex(index_name, connection=connection)
     with pytest.raises(InvalidInputError, match="member"):
         index.add(member, 1)
+
+
+@pytest.mark.parametrize("values", ["ab", [("a",)], [("a", 1, 2)], ["ab"], 1, [1]])
+def test_what_are_no_pairs_is_refused(connection: Connection, index_name: str, values: Any) -> None:
+    columns = [Column("c", int)]
+    dimensions = [Dimension("x", 0, 9), Dimension("y", 0, 9)]
+    for call in (
+        NumericIndex(index_name, connection=connection).add_many,
+        CompositeIndex(index_name, columns, connection=connection).put_many,
+        SpatialIndex(index_name, dimensions, connection=connection).put_many,
+        Completion(index_name, connection=connection).record_many,
+    ):
+        with pytest.raises(InvalidInputError, match="pairs of"):
+            call(values)
 
 
 def test_a_member_deleted_between_two_pages_hides_no_other(

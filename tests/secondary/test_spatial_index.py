@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from nasty import Machine, run, texts
-from valkey_vector import ConfigurationError, InvalidInputError
+from valkey_vector import ConfigurationError, IndexMismatchError, InvalidInputError
 from valkey_vector.connection import Connection
 from valkey_vector.secondary import Dimension, SpatialIndex
 from valkey_vector.secondary._zorder import Grid
@@ -178,6 +178,19 @@ def test_a_point_outside_or_not_of_the_dimensions_is_refused(
     with pytest.raises(InvalidInputError):
         index.put_many({"a": point})
     assert index.count() == 0
+
+
+def test_equal_dimensions_open_the_same_index(connection: Connection, index_name: str) -> None:
+    def opened(*dimension: Any) -> SpatialIndex[str]:
+        return SpatialIndex(
+            index_name, [Dimension("x", *dimension), Dimension("y", 0, 9)], connection=connection
+        )
+
+    opened(0, 1.0, 1).put("a", (0.5, 3))
+    assert opened(0.0, 1, 1.0).get(["a"]) == [(0.5, 3)]
+    for other in ((0, 1), (0.0, 2.0), (0.0, 1.0, 0.5)):
+        with pytest.raises(IndexMismatchError, match="dimensions"):
+            opened(*other).count()
 
 
 async def test_the_async_methods_do_the_same(connection: Connection, index_name: str) -> None:

@@ -12,7 +12,7 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, IndexMismatchError
 from valkey_vector.keyspace import Keyspace, succeeded
 from valkey_vector.secondary._report import Findings, Report
-from valkey_vector.secondary._scripts import reading, writing
+from valkey_vector.secondary._scripts import reading, removing, writing
 from valkey_vector.tokens import escape, is_unicode
 
 __all__ = ["BATCH", "Progress", "SecondaryIndex"]
@@ -118,6 +118,10 @@ class SecondaryIndex(Connected):
     def _write(self, script: str, parts: Sequence[str], *arguments: Argument) -> Any:
         """Run a script that may write."""
         return self._run(writing(script), parts, arguments, retry=False)
+
+    def _remove(self, script: str, parts: Sequence[str], *arguments: Argument) -> Any:
+        """Run a script that only removes."""
+        return self._run(removing(script), parts, arguments, retry=False)
 
     def _run(
         self, script: str, parts: Sequence[str], arguments: Sequence[Argument], *, retry: bool

@@ -169,6 +169,8 @@ def decode_decimal(data: bytes, at: int = 0) -> tuple[Decimal, int]:
     before, begin = decode_int(body)
     end = body.index(b"\x00", begin)
     digits = tuple(byte - 1 for byte in body[begin:end])
+    if abs(before) > MAX_EXPONENT or len(digits) - before > MAX_EXPONENT:
+        raise ValueError("a decimal number out of range")
     if not digits or max(digits) > 9:
         raise ValueError("not decimal digits")
     return Decimal((int(negative), digits, before - len(digits))), at + 1 + end + 1

@@ -13,7 +13,10 @@ from valkey_vector.secondary._ranges import LexRange
 __all__ = ["Edge", "join", "paths"]
 
 _WIDTH = 100
-"""Solutions that one round trip extends, and triples that it reads for each."""
+"""Solutions that one round trip extends."""
+
+_LARGEST_REPLY = 10_000
+"""Triples that one round trip reads."""
 
 Ranges = Callable[[Sequence[LexRange], int], list[list[bytes]]]
 """Reads several ranges in one round trip, so many entries of each at the most."""
@@ -25,13 +28,12 @@ Edge = tuple[bytes, bytes, bytes]
 """An encoded triple."""
 
 
-def matches(
-    ranges: Ranges, wanted: Sequence[Terms], width: int = _WIDTH
-) -> Iterator[tuple[int, Edge]]:
+def matches(ranges: Ranges, wanted: Sequence[Terms]) -> Iterator[tuple[int, Edge]]:
     """The triples that match any of some terms, each with the position of those terms."""
     waiting = [(at, range_of(terms)) for at, terms in enumerate(wanted)]
     while waiting:
-        batch, waiting = waiting[:width], waiting[width:]
+        batch, waiting = waiting[:_WIDTH], waiting[_WIDTH:]
+        width = _LARGEST_REPLY // len(batch)
         replies = ranges([bounds for _, bounds in batch], width)
         for (at, bounds), entries in zip(batch, replies, strict=True):
             for entry in entries:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar, cast
 
 from valkey_vector.errors import ConfigurationError, InvalidInputError
 from valkey_vector.tokens import is_unicode
 
-__all__ = ["M", "MemberType", "shown", "text_bytes"]
+__all__ = ["M", "MemberType", "pairs_of", "shown", "text_bytes"]
 
 M = TypeVar("M", bound=str | bytes)
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class MemberType(Generic[M]):
@@ -83,3 +85,24 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"a whole number of {value.bit_length()} bits"
     return repr(value)
+
+
+def pairs_of(values: Mapping[K, V] | Iterable[tuple[K, V]], what: str) -> list[tuple[K, V]]:
+    """The items of a mapping, or a list of pairs.
+
+    Args:
+        values: either.
+        what: of what each pair is, such as ``member and number``.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    if isinstance(values, Mapping):
+        return [*values.items()]
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidInputError(f"values must be a mapping, or pairs of {what}, not {values!r}")
+    listed = list(values)
+    for pair in listed:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InvalidInputError(f"values must be pairs of {what}, not {pair!r}")
+    return listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Problem", "Report"]
+__all__ = ["Findings", "Problem", "Report"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The Lua scripts of the secondary indexes, read once from the files beside this one.
 
-Every script begins with a check of the index's settings: `claim.lua` for a script that writes, `check.lua` for one
-that only reads. Both carry a shebang line. It makes the server refuse the script before its first command, not in the
+Every script begins with a check of the index's settings: `claim.lua` for a script that writes, `free.lua` for one that
+only removes, `check.lua` for one that only reads. They carry a shebang line. It makes the server refuse the script before its first command, not in the
 middle, when memory is short, so a script is carried out whole or not at all.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["reading", "writing"]
+__all__ = ["reading", "removing", "writing"]
 
 _SHARED = {
     "completion": "completion_functions",
@@ -27,6 +27,15 @@ def writing(name: str) -> str:
         name: file name without its ending.
     """
     return _script("claim", name)
+
+
+def removing(name: str) -> str:
+    """The script in ``<name>.lua``, allowed to write on a server that is out of memory.
+
+    Args:
+        name: file name without its ending.
+    """
+    return _script("free", name)
 
 
 def reading(name: str) -> str:

@@ -16,7 +16,7 @@ from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import after_prefix
 from valkey_vector.secondary._encoding import decode_bytes, encode_bytes
 from valkey_vector.secondary._entries import MALFORMED
-from valkey_vector.secondary._members import text_bytes
+from valkey_vector.secondary._members import pairs_of, text_bytes
 from valkey_vector.secondary._normal import normal_form
 
 __all__ = ["Completion", "Suggestion"]
@@ -105,7 +105,7 @@ class Completion(SecondaryIndex):
         Raises:
             InvalidInputError: as for `record`; nothing was counted.
         """
-        pairs = counts.items() if isinstance(counts, Mapping) else counts
+        pairs = pairs_of(counts, "text and count")
         rows = [(self._normal(text), text, _checked_count(count)) for text, count in pairs]
         frequencies: list[int] = []
         for part in in_parts(rows, BATCH):
@@ -118,7 +118,7 @@ class Completion(SecondaryIndex):
     def suggest(self, prefix: str, limit: int = 10, *, fuzzy: bool = False) -> list[Suggestion]:
         """The most frequent texts that begin with a prefix. One round trip.
 
-        Costs O(levels × log n) on the server; frequencies up to 15 have a level each, above every doubling has four.
+        Costs O(levels × log n) on the server; frequencies up to 15 have a level each, above every doubling has one.
         A level above is read whole for the prefix: short prefixes of many texts that are all about equally frequent
         cost most.
 
@@ -159,7 +159,7 @@ class Completion(SecondaryIndex):
         """Remove texts, in whatever case they are kept; returns how many were there. One round trip for each 500."""
         normals = [self._normal(text) for text in _listed(texts)]
         return sum(
-            self._write("completion_remove", ("terms", "ranked"), *part)
+            self._remove("completion_remove", ("terms", "ranked"), *part)
             for part in in_parts(normals, BATCH)
         )
 

@@ -3,11 +3,11 @@
 -- byte: 255 less its level, so the highest level comes first.
 local LARGEST = 999999999999
 
--- Frequencies up to 15 have a level each; above, every doubling has four.
+-- Frequencies up to 15 have a level each; above, every doubling has one.
 local function level_of(frequency)
   if frequency < 16 then return frequency end
-  local mantissa, exponent = math.frexp(frequency)
-  return 16 + (exponent - 5) * 4 + math.floor((mantissa * 2 - 1) * 4)
+  local _, exponent = math.frexp(frequency)
+  return 11 + exponent
 end
 
 local function rank_of(frequency) return string.char(255 - level_of(frequency)) end

@@ -21,7 +21,10 @@ for i = 3, #ARGV, 4 do
   if entry then
     remove(entry, before)
   else
-    while redis.call('ZCARD', KEYS[2]) >= most and redis.call('ZCARD', KEYS[3]) > 0 do evict(chance) end
+    -- One as a rule. More if the index was opened with a lower bound, but few at a time: a script blocks the server.
+    for _ = 1, 10 do
+      if redis.call('ZCARD', KEYS[2]) >= most and redis.call('ZCARD', KEYS[3]) > 0 then evict(chance) end
+    end
   end
   local frequency = math.min(before + count, LARGEST)
   put(normal, frequency, original)

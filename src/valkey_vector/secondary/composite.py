@@ -20,7 +20,7 @@ from valkey_vector.secondary._bounds import (
 )
 from valkey_vector.secondary._columns import Column, ColumnValue
 from valkey_vector.secondary._entries import audit_arguments
-from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._ranges import LexRange, OrderedEntries
 
 __all__ = ["CompositeIndex"]
@@ -108,7 +108,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         Raises:
             InvalidInputError: a row is not acceptable; nothing was set.
         """
-        pairs = rows.items() if isinstance(rows, Mapping) else rows
+        pairs = pairs_of(rows, "member and row")
         listed = [(self._members.encode(member), self._row(values)) for member, values in pairs]
         return sum(
             self._write(
@@ -120,7 +120,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
     def remove(self, members: Iterable[M]) -> int:
         """Remove members; returns how many were there. One round trip for each 500, each atomic."""
         return sum(
-            self._write("entries_remove", ("entries", "held"), *part)
+            self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 

@@ -111,7 +111,7 @@ class PropertyGraph(TripleStore[str]):
                 for triples in in_parts(self._touching(names), _ROWS):
                     self.remove(triples)
                 arguments = [text for id in waiting for text in (id, encode_bytes(id))]
-                outcomes = self._write("graph_remove_nodes", ("entries", "nodes"), *arguments)
+                outcomes = self._remove("graph_remove_nodes", ("entries", "nodes"), *arguments)
                 removed += outcomes.count(1)
                 # A writer that related one meanwhile comes first: its relation goes, too.
                 waiting = [id for id, out in zip(waiting, outcomes, strict=True) if out == 2]
@@ -163,7 +163,10 @@ class PropertyGraph(TripleStore[str]):
         return self.relate(Relation(*triple) for triple in triples)
 
     def _removed(self, triples: Iterable[Triple[str]]) -> int:
-        return self._changed("graph_unrelate", ("entries", "relations"), triples)
+        return sum(
+            self._remove("graph_unrelate", ("entries", "relations"), *part)
+            for part in self._parts(triples)
+        )
 
     def _touching(self, names: Sequence[str]) -> list[Triple[str]]:
         """The relations of some nodes, in either direction."""

@@ -106,7 +106,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         """Remove some; returns how many were there. One round trip for each 500, each atomic."""
         entries = [self._entry(member) for member in self._members.encode_all(members)]
         return sum(
-            self._write("lexical_remove", ("entries",), *part) for part in in_parts(entries, BATCH)
+            self._remove("lexical_remove", ("entries",), *part) for part in in_parts(entries, BATCH)
         )
 
     def contains(self, members: Iterable[M]) -> list[bool]:

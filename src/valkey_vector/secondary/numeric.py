@@ -23,7 +23,7 @@ from valkey_vector.secondary._bounds import (
     to_cursor,
 )
 from valkey_vector.secondary._entries import audit_arguments
-from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._numbers import (
     Number,
     RangeArguments,
@@ -107,7 +107,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         Raises:
             InvalidInputError: a member or number is not acceptable; nothing was set.
         """
-        pairs = values.items() if isinstance(values, Mapping) else values
+        pairs = pairs_of(values, "member and number")
         rows = [(self._members.encode(member), check_number(value)) for member, value in pairs]
         added = 0
         for part in in_parts(rows, BATCH):
@@ -125,7 +125,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
     def remove(self, members: Iterable[M]) -> int:
         """Remove members; returns how many were there. One round trip for each 500, each atomic."""
         return sum(
-            self._write("numeric_remove", ("scores", "entries", "held"), *part)
+            self._remove("numeric_remove", ("scores", "entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 

@@ -76,11 +76,15 @@ class RandomSet(SecondaryIndex, Generic[M]):
         Raises:
             InvalidInputError: one is of the wrong type, or holds a lone surrogate; nothing was added.
         """
-        return self._changed("set_add", members)
+        encoded = self._members.encode_all(members)
+        return sum(self._write("set_add", ("members",), *part) for part in in_parts(encoded, BATCH))
 
     def remove(self, members: Iterable[M]) -> int:
         """Remove members; returns how many were there. One round trip for each 500, each atomic."""
-        return self._changed("set_remove", members)
+        encoded = self._members.encode_all(members)
+        return sum(
+            self._remove("set_remove", ("members",), *part) for part in in_parts(encoded, BATCH)
+        )
 
     def contains(self, members: Iterable[M]) -> list[bool]:
         """Whether each member is there. One round trip for each 500."""
@@ -108,7 +112,7 @@ class RandomSet(SecondaryIndex, Generic[M]):
 
     def take(self, count: int = 1) -> list[M]:
         """Remove random members and return them; no other caller gets them. One round trip, atomic."""
-        return self._decoded(self._write("set_take", ("members",), str(check_k(count, "count"))))
+        return self._decoded(self._remove("set_take", ("members",), str(check_k(count, "count"))))
 
     def count(self) -> int:
         """How many members there are. One round trip."""
@@ -139,12 +143,6 @@ class RandomSet(SecondaryIndex, Generic[M]):
     asample = twin(sample)
     atake = twin(take)
     acount = twin(count)
-
-    def _changed(self, script: str, members: Iterable[M]) -> int:
-        return sum(
-            self._write(script, ("members",), *part)
-            for part in in_parts(self._members.encode_all(members), BATCH)
-        )
 
     def _decoded(self, members: Sequence[bytes]) -> list[M]:
         return [self._members.decode(member) for member in members]

@@ -106,7 +106,7 @@ class RecentList(SecondaryIndex, Generic[M]):
     def remove(self, items: Iterable[M]) -> int:
         """Remove every occurrence of items; returns how many there were. One round trip for each 500."""
         return sum(
-            self._write("recent_remove", ("items",), *part)
+            self._remove("recent_remove", ("items",), *part)
             for part in in_parts(self._members.encode_all(items), BATCH)
         )
 

@@ -118,7 +118,7 @@ class Rotation(SecondaryIndex, Generic[M]):
     def remove(self, items: Iterable[M]) -> int:
         """Remove items, leased or not; returns how many were there. One round trip for each 500, each atomic."""
         return sum(
-            self._write("rotation_remove", ("order", "leases", "tokens"), *part)
+            self._remove("rotation_remove", ("order", "leases", "tokens"), *part)
             for part in in_parts(self._members.encode_all(items), BATCH)
         )
 

@@ -16,7 +16,7 @@ from valkey_vector.keyspace import in_parts
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import after_prefix, check_page_limit
 from valkey_vector.secondary._entries import audit_arguments
-from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._zorder import Coordinate, Dimension, Grid
 
 __all__ = ["BoxResult", "Neighbor", "SpatialIndex"]
@@ -116,7 +116,11 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
                 f"there must be 2 to 8 dimensions of different names, not {names!r}"
             )
         self._grid = Grid(self.dimensions)
-        described = [[d.name, d.minimum, d.maximum, d.precision] for d in self.dimensions]
+        described = [
+            [d.name, kind.__name__, *map(kind, (d.minimum, d.maximum, d.precision))]
+            for d in self.dimensions
+            for kind in (int if d.whole else float,)
+        ]
         super().__init__(
             name,
             settings={"members": members.__name__, "dimensions": described},
@@ -140,7 +144,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         Raises:
             InvalidInputError: a point is not acceptable; nothing was set.
         """
-        pairs = points.items() if isinstance(points, Mapping) else points
+        pairs = pairs_of(points, "member and point")
         rows = [
             (self._members.encode(member), self._grid.encode(self._checked(point)))
             for member, point in pairs
@@ -155,7 +159,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
     def remove(self, members: Iterable[M]) -> int:
         """Remove members; returns how many were there. One round trip for each 500, each atomic."""
         return sum(
-            self._write("entries_remove", ("entries", "held"), *part)
+            self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 

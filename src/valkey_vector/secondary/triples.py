@@ -187,7 +187,7 @@ class TripleStore(OrderedEntries, Generic[M]):
     def match_any(self, patterns: Iterable[Sequence[M | None]]) -> list[Triple[M]]:
         """The triples that match any of several patterns, each once. One round trip for each 100 patterns.
 
-        A pattern of more than 100 triples takes further round trips.
+        Further ones where these have more than 10,000 triples.
 
         Args:
             patterns: subject, predicate and object of each; None for any.
@@ -274,17 +274,18 @@ class TripleStore(OrderedEntries, Generic[M]):
     acount = twin(count)
 
     def _added(self, triples: Iterable[Triple[M]]) -> int:
-        return self._changed("triples_add", ("entries",), triples)
+        return sum(self._write("triples_add", ("entries",), *part) for part in self._parts(triples))
 
     def _removed(self, triples: Iterable[Triple[M]]) -> int:
-        return self._changed("triples_remove", ("entries",), triples)
-
-    def _changed(self, script: str, parts: Sequence[str], triples: Iterable[Triple[M]]) -> int:
-        rows = [self._encoded(triple) for triple in triples]
         return sum(
-            self._write(script, parts, *[encode_bytes(term) for row in part for term in row])
-            for part in in_parts(rows, BATCH)
+            self._remove("triples_remove", ("entries",), *part) for part in self._parts(triples)
         )
+
+    def _parts(self, triples: Iterable[Triple[M]]) -> Iterator[list[bytes]]:
+        """The arguments of each script: the terms of 500 triples. All are checked before the first one."""
+        rows = [self._encoded(triple) for triple in triples]
+        for part in in_parts(rows, BATCH):
+            yield [encode_bytes(term) for row in part for term in row]
 
     def _encoded(self, triple: Sequence[M]) -> tuple[bytes, bytes, bytes]:
         s, p, o = (self._members.encode(term, "term") for term in _three(triple))
