@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_POS_ARGS, JsonPl
 
 from langgraph_savers import conversation, thread, trips
 from langgraph_valkey import AllowListSerializer, ValkeySaver
+from langgraph_valkey.serialisation import dump, load
 from round_trips import CommandLog
 from valkey_vector import ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.connection import Connection
@@ -259,7 +261,7 @@ def test_large_checkpoints_are_listed_in_pages_of_a_megabyte(
     saver: ValkeySaver, commands: CommandLog
 ) -> None:
     for n in range(12):
-        put(saver, "t", {"big": f"{n}" * 300_000})
+        put(saver, "t", {"big": os.urandom(300_000)}, version=n)
     commands.clear()
     assert len(list(saver.list(thread("t", checkpoint_ns="")))) == 12
     assert len(trips(commands)) == 4
@@ -400,6 +402,22 @@ class Pickling(JsonPlusSerializer):
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         return "pickle", super().dumps_typed(obj)[1]
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 511, "x" * 5000, os.urandom(5000), b"\1" * 3, [{"a": "b" * 600}], None]
+)
+def test_values_are_compressed_where_that_makes_them_smaller(value: Any) -> None:
+    data = dump(AllowListSerializer(), value, "it")
+    assert load(AllowListSerializer(), data, "it") == value
+    assert len(data) < 6000
+    assert len(data) < 200 or isinstance(value, bytes) or len(value) < 512
+
+
+def test_broken_bytes_are_an_error() -> None:
+    for data in (b"", b"\1", b"\1broken", b"msgpack\0\xc1", b"msgpack"):
+        with pytest.raises(ServerError, match="it cannot be read"):
+            load(AllowListSerializer(), data, "it")
 
 
 def test_another_serializer_is_used_for_everything(open_saver: Callable[..., ValkeySaver]) -> None:
