@@ -6,7 +6,8 @@ Every contender that is installed takes part: LangGraph's own `InMemorySaver` an
 Valkey saver of langgraph-checkpoint-aws and the Redis saver of langgraph-checkpoint-redis, which needs a server with RediSearch
 and RedisJSON. Networked ones talk to a private server through a proxy that counts bytes and turns: a turn is a round trip.
 
-The thread is a conversation: each step adds a message and leaves a document of 4 KB as it is. Prints Markdown; ratios are to
+The thread is a conversation: each step adds a message and leaves a document of 4 KB as it is; the
+texts are those of Python's manual. Prints Markdown; ratios are to
 `ValkeySaver`, above 1 where the contender needs more.
 """
 
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -36,8 +38,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph_valkey import ValkeySaver
 from servers import TestServer, free_port, start_server
 
-DOCUMENT = "x" * 4000
-MESSAGE = "A sentence of the conversation, as long as sentences are. " * 2
+TEXT = " ".join(" ".join(topics.values()).split())
+DOCUMENT = TEXT[-4000:]
+LENGTH = 120  # of a message
 
 
 class Proxy:
@@ -110,7 +113,7 @@ def conversation(
     versions = {"document": saver.get_next_version(None, None), "messages": None}
     messages: list[AIMessage] = []
     for step in range(count):
-        messages = [*messages, AIMessage(f"{step}: {MESSAGE}", id=str(step))]
+        messages = [*messages, AIMessage(TEXT[step * LENGTH :][:LENGTH], id=str(step))]
         versions = {**versions, "messages": saver.get_next_version(versions["messages"], None)}
         new = dict(versions) if step == 0 else {"messages": versions["messages"]}
         checkpoint: Any = {

@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import (
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langgraph_valkey import ValkeySaver
+from round_trips import CommandLog
 
 
 class SyncHalf(BaseCheckpointSaver[str]):
@@ -82,6 +83,11 @@ def conversation(saver: BaseCheckpointSaver[Any]) -> Any:
     builder.add_node("reply", reply)
     builder.add_edge(START, "reply")
     return builder.compile(checkpointer=saver)
+
+
+def trips(commands: CommandLog) -> list[list[list[bytes]]]:
+    """The round trips, without those that send a script to every node of a cluster before its first use."""
+    return [trip for trip in commands.round_trips if trip[0][0] != b"SCRIPT"]
 
 
 def thread(name: str, **more: Any) -> RunnableConfig:

@@ -10,6 +10,7 @@ read.
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from typing import Any
@@ -41,9 +42,15 @@ _CONSTRUCTORS = frozenset(
     }
 )  # fmt: skip
 
+_COMPRESSED = b"\1"
+"""Comes before bytes that are compressed; no kind begins with it."""
+
+_WORTH = 512
+"""Bytes from which on compression is tried. Messages repeat the names of their class and fields."""
+
 _REFUSED = (
     ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError,
-    pickle.PickleError,
+    pickle.PickleError, zlib.error,
 )  # fmt: skip
 """What serializers raise on values and bytes that they cannot handle."""
 
@@ -136,7 +143,7 @@ class AllowListSerializer(JsonPlusSerializer):
 
 
 def dump(serde: SerializerProtocol, value: Any, owner: str) -> bytes:
-    """The bytes of a value.
+    """The bytes of a value, compressed where that makes them fewer.
 
     Args:
         serde: how to make them.
@@ -150,7 +157,11 @@ def dump(serde: SerializerProtocol, value: Any, owner: str) -> bytes:
         kind, data = serde.dumps_typed(value)
     except _REFUSED as error:
         raise InvalidInputError(f"{owner} cannot be stored: {error}") from error
-    return kind.encode() + b"\0" + bytes(data)
+    whole = kind.encode() + b"\0" + bytes(data)
+    if len(whole) < _WORTH:
+        return whole
+    packed = _COMPRESSED + zlib.compress(whole, level=1)
+    return min(whole, packed, key=len)
 
 
 def load(serde: SerializerProtocol, data: bytes, owner: str) -> Any:
@@ -159,8 +170,9 @@ def load(serde: SerializerProtocol, data: bytes, owner: str) -> Any:
     Raises:
         ServerError: the serializer refuses the bytes.
     """
-    kind, _, rest = data.partition(b"\0")
     try:
+        whole = zlib.decompress(data[1:]) if data.startswith(_COMPRESSED) else data
+        kind, _, rest = whole.partition(b"\0")
         return serde.loads_typed((kind.decode(), rest))
     except (ServerError, *_REFUSED) as error:
         raise ServerError(f"{owner} cannot be read: {error}") from error

@@ -75,3 +75,18 @@ def test_threads_move_from_another_checkpointer(server_url: str, index_name: str
         state = conversation(new).invoke({"messages": [("user", "three")]}, thread("c"))
         assert len(state["messages"]) == 6
         assert approval(new).get_state(thread("t")).next == ("ask",)
+
+
+def test_the_benchmark_compares_what_is_installed(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.langgraph", "--checkpoints", "20", "--repeat", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (ours,) = re.findall(r"^\| ValkeySaver \| (.*) \|$", ended.stdout, re.MULTILINE)
+    assert ours.split(" | ")[3:6] == ["1.0", "1.0", "1.0"]
+    assert "| InMemorySaver |" in ended.stdout
