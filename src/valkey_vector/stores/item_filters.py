@@ -17,7 +17,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from valkey_vector.errors import FilterError
-from valkey_vector.filters.evaluate import like_pattern
+from valkey_vector.filters.patterns import like_pattern
 
 __all__ = ["Accept", "compile_filter"]
 
@@ -122,7 +122,7 @@ def _operator(name: Any, operand: Any) -> Accept:
             if not isinstance(operand, str):
                 raise FilterError(f"{name} takes text, not {operand!r}")
             pattern = like_pattern(operand, name == "$ilike")
-            return lambda value: isinstance(value, str) and bool(pattern.fullmatch(value))
+            return lambda value: isinstance(value, str) and pattern.matches(value)
         case "$not":
             condition = _condition(operand)
             return lambda value: not condition(value)
