@@ -4,7 +4,8 @@
 
 Every contender that is installed takes part: LangGraph's own `InMemorySaver` and `SqliteSaver`, `PostgresSaver` with a URL, the
 Valkey saver of langgraph-checkpoint-aws and the Redis saver of langgraph-checkpoint-redis, which needs a server with RediSearch
-and RedisJSON. Networked ones talk to a private server through a proxy that counts bytes and turns: a turn is a round trip.
+and RedisJSON. Networked ones talk to a private server: directly for the rates, then through a proxy that counts bytes and turns. A
+turn is a round trip.
 
 The thread is a conversation: each step adds a message and leaves a document of 4 KB as it is; the
 texts are those of Python's manual. Prints Markdown; ratios are to
@@ -89,11 +90,12 @@ class Proxy:
 
 @dataclass
 class Contender:
-    """A saver, how much it keeps, and what its traffic is counted by."""
+    """A saver, and how much it keeps; for a networked one also a saver that talks through a proxy."""
 
     name: str
     saver: BaseCheckpointSaver[Any]
     kept: Callable[[], int]
+    watched: BaseCheckpointSaver[Any] | None = None
     proxy: Proxy | None = None
     figures: dict[str, list[float]] = field(default_factory=dict)
 
@@ -140,20 +142,34 @@ def conversation(
 
 
 def measure(contender: Contender, thread: str, count: int) -> None:
-    """One conversation: its puts, then gets of the newest checkpoint and lists of ten."""
-    saver, config = contender.saver, {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+    """One conversation: its puts, then gets of the newest checkpoint and lists of ten; once for rates, once for traffic."""
     before = contender.kept()
-    _timed(contender, "put", conversation(saver, thread, count), count)
+    _measure(contender, contender.saver, None, thread, count)
     contender.note("bytes kept", (contender.kept() - before) / count)
-    gets = (lambda: saver.get_tuple(config) for _ in range(count))  # type: ignore[arg-type]
-    _timed(contender, "get", gets, count)
-    lists = (lambda: list(saver.list(config, limit=10)) for _ in range(count // 10))  # type: ignore[arg-type]
-    _timed(contender, "list", lists, count // 10)
+    if contender.watched is not None:
+        _measure(contender, contender.watched, contender.proxy, f"{thread} watched", count)
 
 
-def _timed(contender: Contender, name: str, calls: Iterator[Callable[[], Any]], count: int) -> None:
-    proxy, seconds, turns, traffic = contender.proxy, 0.0, 0, 0
-    for call in calls:
+def _measure(
+    contender: Contender,
+    saver: BaseCheckpointSaver[Any],
+    proxy: Proxy | None,
+    thread: str,
+    count: int,
+) -> None:
+    config: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+    gets = (lambda: saver.get_tuple(config) for _ in range(count))
+    lists = (lambda: list(saver.list(config, limit=10)) for _ in range(count // 10))
+    _timed(contender, "put", conversation(saver, thread, count), proxy)
+    _timed(contender, "get", gets, proxy)
+    _timed(contender, "list", lists, proxy)
+
+
+def _timed(
+    contender: Contender, name: str, calls: Iterator[Callable[[], Any]], proxy: Proxy | None
+) -> None:
+    seconds, turns, traffic, count = 0.0, 0, 0, 0
+    for count, call in enumerate(calls, 1):  # noqa: B007 - the last number is used
         if proxy is not None:
             proxy.reset()
         begin = time.perf_counter()
@@ -162,8 +178,9 @@ def _timed(contender: Contender, name: str, calls: Iterator[Callable[[], Any]], 
         if proxy is not None:
             turns += proxy.turns
             traffic += proxy.sent + proxy.received
-    contender.note(f"{name}/s", count / seconds)
-    if proxy is not None:
+    if proxy is None:
+        contender.note(f"{name}/s", count / seconds)
+    else:
         contender.note(f"{name} trips", turns / count)
         contender.note(f"{name} bytes", traffic / count)
 
@@ -184,9 +201,12 @@ def _server(**options: Any) -> Iterator[tuple[TestServer, Proxy, Callable[[], in
 
 def contenders(stack: ExitStack, postgres: str | None) -> list[Contender]:
     """Every saver that can be had here."""
-    _, proxy, kept = stack.enter_context(_server())
-    ours = stack.enter_context(ValkeySaver(f"valkey://127.0.0.1:{proxy.port}"))
-    found = [Contender("ValkeySaver", ours, kept, proxy)]
+    server, proxy, kept = stack.enter_context(_server())
+    ours, watched = (
+        stack.enter_context(ValkeySaver(f"valkey://127.0.0.1:{port}"))
+        for port in (server.port, proxy.port)
+    )
+    found = [Contender("ValkeySaver", ours, kept, watched, proxy)]
     for make in (_aws, _redis, _memory, _sqlite):
         try:
             found.append(make(stack))
@@ -201,18 +221,25 @@ def _aws(stack: ExitStack) -> Contender:
     from langgraph_checkpoint_aws import ValkeySaver as AwsSaver
     from valkey import Valkey
 
-    _, proxy, kept = stack.enter_context(_server())
-    client = Valkey.from_url(f"valkey://127.0.0.1:{proxy.port}", decode_responses=False)
-    return Contender("AWS ValkeySaver", AwsSaver(client), kept, proxy)
+    server, proxy, kept = stack.enter_context(_server())
+    saver, watched = (
+        AwsSaver(Valkey.from_url(f"valkey://127.0.0.1:{port}", decode_responses=False))
+        for port in (server.port, proxy.port)
+    )
+    return Contender("AWS ValkeySaver", saver, kept, watched, proxy)
 
 
 def _redis(stack: ExitStack) -> Contender:
     from langgraph.checkpoint.redis import RedisSaver
 
-    _, proxy, kept = stack.enter_context(_server(search=True, json=True))
-    saver = stack.enter_context(RedisSaver.from_conn_string(f"redis://127.0.0.1:{proxy.port}"))
-    saver.setup()
-    return Contender("RedisSaver", saver, kept, proxy)
+    server, proxy, kept = stack.enter_context(_server(search=True, json=True))
+    saver, watched = (
+        stack.enter_context(RedisSaver.from_conn_string(f"redis://127.0.0.1:{port}"))
+        for port in (server.port, proxy.port)
+    )
+    for one in (saver, watched):
+        one.setup()
+    return Contender("RedisSaver", saver, kept, watched, proxy)
 
 
 def _memory(stack: ExitStack) -> Contender:
