@@ -237,7 +237,9 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def engine_server(request: pytest.FixtureRequest, engine_name: str) -> Server:
     """A server for the engine under test."""
-    kind = request.node.callspec.params.get("engine_name", engine_name)
+    # A module may have a fixture `engine_name` of its own, without parameters.
+    parameters = getattr(request.node, "callspec", None)
+    kind = engine_name if parameters is None else parameters.params.get("engine_name", engine_name)
     server: Server = request.getfixturevalue(f"{kind}_server")
     return server
 

@@ -80,13 +80,17 @@ local key, keep = KEYS[1], ARGV[1] == 'keep'
 local generation = redis.call('HGET', key, 'generation')
 local kept = redis.call('HGET', key, 'layout')
 local lineage = redis.call('HGET', key, 'lineage') or ''
+local engine = redis.call('HGET', key, 'engine')
 for _, field in ipairs(redis.call('HKEYS', key)) do
   local needed = keep and (field == 'layout' or field == 'lineage' or string.sub(field, 1, 4) == 'slot')
   if not needed and string.sub(field, 1, 9) ~= 'removing:' then redis.call('HDEL', key, field) end
 end
 if keep then return generation and 1 or 0 end
 for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
-if generation or kept then redis.call('HSET', key, 'removing:' .. lineage, generation or '') end
+-- A native index has no index of the search module that would have to be dropped.
+if generation or kept then
+  redis.call('HSET', key, 'removing:' .. lineage, engine == 'search' and generation or '')
+end
 return (generation or kept) and 1 or 0
 """
 """KEYS: catalogue, other own keys. ARGV: 'keep' to keep what documents are read by. Returns 1 if there was anything."""
@@ -320,9 +324,14 @@ class Catalog:
         return bool(self._connection.execute("EVAL", _FORGET, str(len(keys)), *keys, keep))
 
     def removals(self) -> dict[str, str]:
-        """The lineages whose documents are to be removed, each with the generation of its index, or ''."""
+        """The lineages whose documents are to be removed, each with the generation of its search index, or ''."""
         fields = _pairs(self._connection.execute("HGETALL", self.key, retry=True))
         return removals_in(fields)
+
+    def engine(self) -> EngineName | None:
+        """The engine of the index that is there now."""
+        found = self._connection.execute("HGET", self.key, "engine", retry=True)
+        return None if found is None else "native" if found == b"native" else "search"
 
     def removed(self, lineage: str) -> None:
         """Note that no document of a lineage is left."""

@@ -43,6 +43,7 @@ from valkey_vector.schema import (
 from valkey_vector.text.fields import text_values
 from valkey_vector.tokens import (
     HAS_VECTOR,
+    SLIDING,
     parent_tokens,
     record_token,
     unescape,
@@ -190,7 +191,8 @@ def document_fields(
         fields += [PAYLOAD, document.payload]
     for name, vector in document.vectors:
         fields += [vector_name(name), vector]
-    fields += index_fields(document.items, document.own_tokens, entry)
+    sliding = [SLIDING] if expiry == "s" else []
+    fields += index_fields(document.items, [*sliding, *document.own_tokens], entry)
     for name, value in document.declared:
         fields += [name, value]
     fields += document.text

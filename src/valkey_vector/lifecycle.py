@@ -221,10 +221,10 @@ class Lifecycle:
         absent: _T | None,
     ) -> _T:
         for _ in range(_ATTEMPTS):
-            engine = opened()
-            if engine is None:
-                return absent  # type: ignore[return-value]  # write() always opens an engine
             try:
+                engine = opened()
+                if engine is None:
+                    return absent  # type: ignore[return-value]  # write() always opens an engine
                 return operation(engine)
             except StaleIndexError:
                 self.forget()

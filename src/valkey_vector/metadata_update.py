@@ -29,7 +29,7 @@ from valkey_vector.filters.plan import TAGS
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.record_version import new_unique, renewed_version
 from valkey_vector.text.fields import text_values
-from valkey_vector.tokens import parent_tokens
+from valkey_vector.tokens import SLIDING, parent_tokens
 
 __all__ = ["MetadataUpdate"]
 
@@ -93,7 +93,7 @@ class MetadataUpdate:
         document = Prepared(row.id, b"", stored, None, items, declared)
         self._lifecycle.bind_slots(engine, [document])
         had = row.fields.get(TAGS, b"").decode("ascii").split(",")
-        possible = map(field_token, engine.entry.schema.vector_fields)
+        possible = [SLIDING, *map(field_token, engine.entry.schema.vector_fields)]
         vectors = [token for token in possible if token in had]
         fields: list[str | bytes] = [METADATA, stored]
         if row.version is not None:

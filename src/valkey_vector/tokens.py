@@ -40,6 +40,7 @@ from valkey_vector.temporal import instant, is_temporal
 __all__ = [
     "HAS_PARENT",
     "HAS_VECTOR",
+    "SLIDING",
     "element_token",
     "escape",
     "is_unicode",
@@ -138,6 +139,10 @@ def element_token(path: str, value: Any) -> str | None:
     """The token of every record whose list under `path` holds `value`; None for a NaN."""
     marked = _marked(value)
     return None if marked is None else _fit(f"{escape(path)}_l{marked}")
+
+
+SLIDING = "_rs"
+"""The token of every record whose end only its key knows (no lineage is ``s``)."""
 
 
 def record_token(lineage: str) -> str:

@@ -40,3 +40,21 @@ def test_overwriting_takes_a_sliding_end_away(index: Index) -> None:
     index.upsert([Record(id="a", vector=HERE)])
     time.sleep(0.6)
     assert [hit.record.id for hit in index.search(HERE)] == ["a"]
+
+
+def test_records_whose_sliding_life_is_over_are_not_counted(index: Index) -> None:
+    """Only their keys know their end, and a server keeps expired keys in its index until it reclaims them."""
+    index.connection.execute("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    try:
+        here = [Record(id=f"s{n}", vector=[1, n, 0, 0], metadata={"n": n}) for n in range(300)]
+        index.upsert(here, ttl=0.5, sliding=True)
+        index.upsert(
+            [Record(id=f"k{n}", vector=[1, n, 0, 0], metadata={"n": n}) for n in range(20)]
+        )
+        index.upsert([Record(id="later", vector=[1, 0, 0, 0])], ttl=60, sliding=True)
+        time.sleep(0.8)
+        assert index.count() == 21
+        assert index.count(F("n") < 10) == 10
+        assert len(index.select()) == 21
+    finally:
+        index.connection.execute("DEBUG", "SET-ACTIVE-EXPIRE", "1")

@@ -119,7 +119,7 @@ def test_a_drop_that_was_interrupted_is_completed_by_whoever_creates_the_index(
 ) -> None:
     index.upsert([record(n) for n in range(50)])
 
-    def killed(*_: Any) -> int:
+    def killed(*_: Any, **_settings: Any) -> int:
         raise Interrupted
 
     monkeypatch.setattr(removal, "_remove_documents", killed)
@@ -148,10 +148,10 @@ def test_records_that_others_write_while_an_index_is_dropped_stay(
     assert other.count() == 20
     removing = removal._remove_documents
 
-    def overtaken(*arguments: Any) -> int:
+    def overtaken(*arguments: Any, **settings: Any) -> int:
         monkeypatch.undo()
         other.upsert([record(n, again=True) for n in range(10)])
-        return removing(*arguments)
+        return removing(*arguments, **settings)
 
     monkeypatch.setattr(removal, "_remove_documents", overtaken)
     index.drop()

@@ -15,7 +15,7 @@ from valkey_vector.catalog import CatalogEntry, document_prefix
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.document import decode_record, record_fields
 from valkey_vector.engines.documents import row_of
-from valkey_vector.errors import ServerError
+from valkey_vector.errors import ServerError, UnreadableRecordError
 from valkey_vector.filters import F, Filter, all_of
 from valkey_vector.index import Index
 from valkey_vector.query import VectorQuery
@@ -111,6 +111,8 @@ class Storage:
             extra = report if start == 0 else []
             try:
                 records, told = self._read(batch, extra)
+            except UnreadableRecordError:
+                raise  # what was pending has arrived
             except ServerError:
                 if extra:
                     self.ledger.restore(pending)
@@ -188,12 +190,16 @@ class Storage:
         lock = self._lock(id)
         setting: list[Argument] = ["SET", lock, token, "NX", "PX", str(milliseconds)]
         unknown = self._entry() is None
-        (record,), (granted,) = self._read([id], [setting], before=True)
-        if isinstance(granted, ServerError):
-            raise granted
-        if granted is not None and (unknown or self.connection.capabilities.cluster):
-            # Read on another node, or before there was an index: it may be from before the lock was granted.
-            (record,), _ = self._read([id])
+        try:
+            (record,), (granted,) = self._read([id], [setting], before=True)
+            if isinstance(granted, ServerError):
+                raise granted
+            if granted is not None and (unknown or self.connection.capabilities.cluster):
+                # Read on another node, or before there was an index: it may be from before the lock was granted.
+                (record,), _ = self._read([id])
+        except UnreadableRecordError:
+            self.release(id, token)
+            raise
         return Claim(granted is not None, record)
 
     def release(self, id: str, token: str) -> None:

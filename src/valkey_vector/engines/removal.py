@@ -43,7 +43,8 @@ def complete_removals(connection: Connection, catalog: Catalog) -> int:
     for lineage, generation in catalog.removals().items():
         if generation and connection.capabilities.has_search:
             drop_search_index(connection, catalog.name, generation)
-        removed += _remove_documents(connection, catalog, lineage)
+        was_search = bool(generation) or connection.capabilities.cluster
+        removed += _remove_documents(connection, catalog, lineage, was_search=was_search)
         catalog.removed(lineage)
     return removed
 
@@ -59,12 +60,22 @@ def drop_search_index(connection: Connection, name: str, generation: str) -> Non
             raise
 
 
-def _remove_documents(connection: Connection, catalog: Catalog, lineage: str) -> int:
+def _remove_documents(
+    connection: Connection, catalog: Catalog, lineage: str, *, was_search: bool
+) -> int:
+    """Remove the documents of a lineage as the engine that may be writing beside them does: under locks, or by script.
+
+    Args:
+        connection: to the server.
+        catalog: of the name.
+        lineage: of the documents.
+        was_search: the index that was dropped was the search engine's; counts where there is no other by now.
+    """
     removed = 0
-    covered = connection.capabilities.has_search or connection.capabilities.cluster
     for keys in connection.scan(f"{document_prefix(catalog.name)}*"):
         for batch in in_batches(keys, BATCH):
-            if covered:
+            current = catalog.engine()
+            if current == "search" or (current is None and was_search):
                 removed += _remove_under_locks(connection, catalog.name, lineage, batch)
             else:
                 command: list[Argument] = ["EVAL", _REMOVE, str(len(batch)), *batch, f"{lineage}:"]

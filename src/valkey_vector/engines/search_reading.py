@@ -39,12 +39,15 @@ from valkey_vector.filters.plan import (
     NoDocument,
     Plan,
     Range,
+    Tokens,
     all_of,
     are_records,
+    complement,
     plan_fields,
     selects,
 )
 from valkey_vector.schema import Metric
+from valkey_vector.tokens import SLIDING
 
 __all__ = ["SearchReading", "indexed_share"]
 
@@ -135,13 +138,18 @@ class SearchReading:
         """`count`, in steps.
 
         Keys past their time to live stay in the server's index until it reclaims them, so they are counted in the same
-        round trip and subtracted.
+        round trip and subtracted. Of records whose end only their key knows, those that are left are listed.
         """
         if isinstance(plan, NoDocument):
             return 0
         if not self.capabilities.filter_queries or not self.fits_one(plan):
             return sum(len(page) for page in self.select(plan, ()))
-        total, expired = yield from self._counts([plan, self._expired(plan)])
+        lasting = all_of([plan, complement(Tokens((SLIDING,)))])
+        sliding = all_of([plan, Tokens((SLIDING,))])
+        total, expired, unknown = yield from self._counts([plan, self._expired(plan), sliding])
+        if unknown:
+            left = yield from self.selecting(sliding, (), None, None)
+            return len(left) + (yield from self.counting(lasting))
         if total < self.support.safe_total:
             return max(0, total - expired)
         pieces = yield from self.parts_of(plan)
