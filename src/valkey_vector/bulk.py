@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
@@ -25,7 +27,7 @@ from valkey_vector.errors import (
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.plain import plain_text
 from valkey_vector.record import Record, WritePolicy, WriteResult
-from valkey_vector.schema import MAIN_VECTOR
+from valkey_vector.schema import MAIN_VECTOR, Hnsw
 from valkey_vector.sizes import estimated_size, prepared_size
 from valkey_vector.vectors import unpack_vector
 
@@ -35,6 +37,11 @@ _LARGEST_BATCH = 10_000
 
 _HELD_BYTES = 64 * 1024 * 1024
 """Bytes of a list that stay encoded between the check of the whole list and the writing; the rest is encoded again."""
+
+_EQUAL = 30
+"""Records of a batch with the same vector that are worth a warning in a cluster."""
+
+_log = logging.getLogger("valkey_vector")
 
 _Pending: TypeAlias = dict[Future[WriteOutcome], list[Prepared]]
 
@@ -84,6 +91,10 @@ class BulkWriter:
         self._progress = progress
         self._schema = lifecycle.known_schema()
         self._directed = lifecycle.directed_vectors()
+        # On one server such searches are noticed and answered exactly (see `valkey_vector.engines.search_nearest`).
+        self._hides_equals = lifecycle.connection.capabilities.cluster and isinstance(
+            self._schema.algorithm, Hnsw
+        )
 
     def write(self, records: Iterable[Record], total: int | None) -> WriteResult:
         """Write them all, or raise with what is missing.
@@ -249,6 +260,15 @@ class BulkWriter:
             _refuse_zero_vectors(prepared, self._directed)
         if self._schema.dimension is None:
             self._schema = replace(self._schema, dimension=_dimension(prepared))
+        if self._hides_equals and (equal := _most_equal(prepared)) >= _EQUAL:
+            self._hides_equals = False
+            _log.warning(
+                "%d records of one batch for index %r have the same vector. In a cluster hundreds of these can hide other "
+                "records of their node from HNSW searches: leave out what says nothing (empty pages, boilerplate), or use "
+                "algorithm='FLAT'",
+                equal,
+                self._lifecycle.name,
+            )
         return prepared
 
     def _note_ids(self, batch: Iterable[Prepared], seen: set[str]) -> None:
@@ -305,6 +325,12 @@ def _refuse_zero_vectors(batch: Iterable[Prepared], directed: frozenset[str]) ->
                     "RediSearch cannot rank it by cosine; store the record without it, or use the native engine "
                     "or Valkey-Search"
                 )
+
+
+def _most_equal(batch: Iterable[Prepared]) -> int:
+    """How many records of a batch have the same vector, at the most."""
+    counts = Counter(document.vector for document in batch if document.vector is not None)
+    return max(counts.values(), default=0)
 
 
 def _dimension(batch: Iterable[Prepared]) -> int | None:
