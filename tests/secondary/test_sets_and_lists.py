@@ -179,16 +179,16 @@ def test_every_member_is_as_likely_as_any_other(connection: Connection, index_na
 
 
 def test_what_a_dead_worker_had_comes_first(connection: Connection, index_name: str) -> None:
-    index = Rotation(index_name, visibility=0.05, connection=connection)
+    index = Rotation(index_name, visibility=100, connection=connection)
     index.add_many(["a", "b", "c"])
-    lost = index.take()
-    kept = index.take(visibility=100)
+    kept = index.take()
+    lost = index.take(visibility=0.05)
     assert lost is not None
     assert kept is not None
     time.sleep(0.08)
     again = index.take()
     assert again is not None
-    assert (again.item, again.again) == ("a", True)
+    assert (again.item, again.again) == ("b", True)
     assert not index.done(lost)
     assert index.extend(lost) is None
     assert index.done(again)

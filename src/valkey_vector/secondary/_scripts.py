@@ -1,8 +1,8 @@
 """The Lua scripts of the secondary indexes, read once from the files beside this one.
 
 Every script begins with a check of the index's settings: `claim.lua` for a script that writes, `free.lua` for one that
-only removes, `check.lua` for one that only reads. They carry a shebang line. It makes the server refuse the script before its first command, not in the
-middle, when memory is short, so a script is carried out whole or not at all.
+only removes, `check.lua` for one that only reads. They carry a shebang line. It makes the server refuse the script before
+its first command, not in the middle, when memory is short, so a script is carried out whole or not at all.
 """
 
 from __future__ import annotations
