@@ -12,13 +12,23 @@ from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils import Secret
 
 from haystack_integrations.document_stores.valkey import summaries
-from haystack_integrations.document_stores.valkey.documents import from_record, to_record
+from haystack_integrations.document_stores.valkey.documents import (
+    from_record,
+    listed_tuples,
+    to_record,
+)
 from haystack_integrations.document_stores.valkey.filters import metadata_key, to_filter
 from haystack_integrations.document_stores.valkey.retrieval import SearchableStore
-from haystack_integrations.document_stores.valkey.settings import StoreSettings
+from haystack_integrations.document_stores.valkey.settings import (
+    StoreSettings,
+    checked_nodes,
+    named_fields,
+    typed_fields,
+)
 from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
 from valkey_vector.asynchrony import twin
 from valkey_vector.lifecycle import EngineChoice
+from valkey_vector.setting_checks import check_range
 
 __all__ = ["ValkeyDocumentStore", "ValkeyDocumentStoreError"]
 
@@ -47,7 +57,7 @@ class ValkeyDocumentStore(SearchableStore):
     (``…_async``). Every metadata key can be filtered on, and none needs a declaration.
 
     Args:
-        nodes_list: hosts and ports; None for localhost:6379.
+        nodes_list: hosts and ports; None for the `url`.
         cluster_mode: whether it is a cluster; if False, the server is asked.
         use_tls: encrypt.
         username: ACL user.
@@ -61,9 +71,10 @@ class ValkeyDocumentStore(SearchableStore):
         distance_metric: ``cosine``, ``l2`` or ``ip``.
         embedding_dim: length of the embeddings.
         metadata_fields: accepted for the existing integration's users; filtering needs no declaration.
-        url: the server, instead of all above up to `retry_exponent_base` but the secrets: ``valkey://host:6379``,
-            ``valkeys://`` with TLS, or ``embedded://`` for a private server. If the store is serialised, a password
-            belongs into `password` or the environment.
+        url: the server, by default that of the environment variable ``VALKEY_URL``, or else localhost:6379. It stands
+            instead of all above up to `retry_exponent_base` but the secrets: ``valkey://host:6379``, ``valkeys://`` with TLS, or
+            ``embedded://`` for a private server. If the store is serialised, a password belongs into `password` or the
+            environment. ``VALKEY_URL`` is not read where `use_tls` or `cluster_mode` is given.
         engine: ``auto``, or insist on ``search`` or ``native``.
         algorithm: ``HNSW`` or ``FLAT``, for a new index.
         full_text: index the words of a new index's contents, which the retrievers by text and hybrid need. It cannot be
@@ -97,16 +108,11 @@ class ValkeyDocumentStore(SearchableStore):
     ) -> None:
         if distance_metric not in ("l2", "cosine", "ip"):
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
-        if url is not None and nodes_list is not None:
-            raise ValueError("give nodes_list or url, not both")
         if not isinstance(full_text, bool):
             raise ValueError(f"full_text must be True or False, not {full_text!r}")  # noqa: TRY004 - as all others
-        if url is not None and (use_tls or cluster_mode):
-            raise ValueError(
-                "use_tls and cluster_mode go with nodes_list; a url says valkeys://, and ?cluster=true"
-            )
+        check_range("embedding_dim", embedding_dim, 1, 2**31 - 1)
         self._settings = StoreSettings(
-            nodes_list=None if nodes_list is None else [(host, port) for host, port in nodes_list],
+            nodes_list=checked_nodes(nodes_list),
             url=url,
             cluster_mode=cluster_mode,
             use_tls=use_tls,
@@ -121,7 +127,7 @@ class ValkeyDocumentStore(SearchableStore):
         self._index_name = index_name
         self._distance_metric = distance_metric
         self._embedding_dim = embedding_dim
-        self._metadata_fields = metadata_fields
+        self._metadata_fields = typed_fields(metadata_fields)
         self._engine = engine
         self._algorithm = algorithm
         self._full_text = full_text
@@ -173,7 +179,7 @@ class ValkeyDocumentStore(SearchableStore):
             index_name=self._index_name,
             distance_metric=self._distance_metric,
             embedding_dim=self._embedding_dim,
-            metadata_fields=_named(self._metadata_fields),
+            metadata_fields=named_fields(self._metadata_fields),
             url=settings.serialisable_url(),
             engine=self._engine,
             algorithm=self._algorithm,
@@ -187,10 +193,6 @@ class ValkeyDocumentStore(SearchableStore):
         for name in ("username", "password"):
             if isinstance(parameters.get(name), dict):
                 parameters[name] = Secret.from_dict(parameters[name])
-        if parameters.get("nodes_list") is not None:
-            parameters["nodes_list"] = [(host, port) for host, port in parameters["nodes_list"]]
-        if parameters.get("metadata_fields") is not None:
-            parameters["metadata_fields"] = _typed(parameters["metadata_fields"])
         store: ValkeyDocumentStore = default_from_dict(cls, {**data, "init_parameters": parameters})
         return store
 
@@ -296,7 +298,9 @@ class ValkeyDocumentStore(SearchableStore):
         chosen = to_filter(filters)
         return self._done(
             "update documents",
-            lambda: self.index.update_metadata({} if chosen is None else chosen, meta),
+            lambda: self.index.update_metadata(
+                {} if chosen is None else chosen, listed_tuples(meta, "meta")
+            ),
         )
 
     def count_documents_by_filter(self, filters: dict[str, Any]) -> int:
@@ -349,6 +353,13 @@ class ValkeyDocumentStore(SearchableStore):
             index, self._index = self._index, None
         if index is not None:
             index.connection.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings; a copy, also in another process, opens a connection of its own."""
+        return {**self.__dict__, "_index": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def _metadata(self, filters: dict[str, Any] | None) -> list[Any]:
         chosen = to_filter(filters)
@@ -406,12 +417,3 @@ def _refuse_repeated(documents: Sequence[Document]) -> None:
                 f"the id {document.id!r} occurs more than once in one call"
             )
         seen.add(document.id)
-
-
-def _named(fields: dict[str, type[str | int]] | None) -> dict[str, str] | None:
-    return None if fields is None else {name: kind.__name__ for name, kind in fields.items()}
-
-
-def _typed(fields: dict[str, Any]) -> dict[str, type[str | int]]:
-    kinds: dict[str, type[str | int]] = {"str": str, "int": int}
-    return {name: kinds[kind] if isinstance(kind, str) else kind for name, kind in fields.items()}

@@ -1,4 +1,4 @@
-"""Between Haystack's documents and the core's records and hits: exact both ways.
+"""Between Haystack's documents and the core's records and hits: exact both ways, but that tuples in meta become lists.
 
 Content and meta are the record's content and metadata, the embedding its vector in float32. What else a document has
 is its payload: whether there is a content at all, blob, sparse embedding, and the embedding in float64 where
@@ -16,8 +16,9 @@ from haystack import Document
 from haystack.dataclasses import ByteStream, SparseEmbedding
 
 from valkey_vector import Hit, InvalidInputError, Record
+from valkey_vector.plain import DEEPEST
 
-__all__ = ["from_hit", "from_record", "to_record"]
+__all__ = ["from_hit", "from_record", "listed_tuples", "to_record"]
 
 
 def to_record(document: Document) -> Record:
@@ -42,9 +43,31 @@ def to_record(document: Document) -> Record:
         id=document.id,
         content=document.content or "",
         vector=document.embedding,
-        metadata=document.meta,
+        metadata=listed_tuples(document.meta, f"meta of document {document.id!r}"),
         payload=_packed(document, extras),
     )
+
+
+def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
+    """The value with lists in place of tuples, which JSON does not have; lists and dicts are new ones.
+
+    Haystack's splitters write tuples into meta (`_split_overlap`).
+
+    Args:
+        value: of metadata.
+        owner: what it belongs to, for the error.
+        depth: how many lists and dicts it lies in.
+
+    Raises:
+        InvalidInputError: it is nested deeper than metadata can be.
+    """
+    if not isinstance(value, (list, tuple, dict)):
+        return value
+    if depth > DEEPEST:
+        raise InvalidInputError(f"{owner} is nested more than {DEEPEST} deep; use a flatter shape")
+    if isinstance(value, dict):
+        return {key: listed_tuples(item, owner, depth + 1) for key, item in value.items()}
+    return [listed_tuples(item, owner, depth + 1) for item in value]
 
 
 def from_record(record: Record, score: float | None = None) -> Document:

@@ -13,13 +13,18 @@ from functools import partial
 from typing import Any
 
 from haystack import Document
-from haystack.errors import FilterError
+from haystack.errors import FilterError as HaystackFilterError
 
 from valkey_vector import F, FieldExpression, Filter, all_of, any_of
 from valkey_vector import FilterError as CoreFilterError
 from valkey_vector.nesting import check_depth, unchained
 
-__all__ = ["metadata_key", "to_filter"]
+__all__ = ["FilterError", "metadata_key", "to_filter"]
+
+
+class FilterError(HaystackFilterError, ValueError):
+    """A filter is not understood. Haystack's error, and a ValueError: stores of Haystack raise the one or the other."""
+
 
 _ATTRIBUTES = frozenset(field.name for field in fields(Document))
 _COMPARISONS = frozenset({"==", "!=", "in", "not in", ">", ">=", "<", "<="})
@@ -30,7 +35,7 @@ def to_filter(filters: Mapping[str, Any] | None) -> Filter | None:
     """The core's filter for one of Haystack's; None for none.
 
     Raises:
-        FilterError: Haystack's, if it is not understood.
+        FilterError: it is not understood.
     """
     if not filters:
         return None
@@ -54,6 +59,11 @@ def _condition(filters: Any, depth: int) -> Filter:
 
 
 def _logic(filters: Mapping[str, Any], depth: int) -> Filter:
+    if not filters.keys() & {"operator", "conditions"}:
+        raise FilterError(
+            f"{dict(filters)} is not a filter of Haystack; a condition on metadata is "
+            '{"field": "meta.tenant", "operator": "==", "value": "a"}'
+        )
     operator = _required(filters, "operator")
     conditions = _required(filters, "conditions")
     if operator not in _LOGIC:

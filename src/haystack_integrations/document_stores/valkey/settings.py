@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from haystack.utils import Secret
 
 from valkey_vector import Address, Connection, ConnectionSettings, TlsSettings
+from valkey_vector.setting_checks import check_range
 
-__all__ = ["StoreSettings"]
+__all__ = ["StoreSettings", "checked_nodes", "named_fields", "typed_fields"]
 
 _SECONDS_PER_DOCUMENT = 0.02
+_KINDS: dict[str, type[str | int]] = {"str": str, "int": int}
+_RANGES = {
+    "request_timeout": (1, 10**9),
+    "retry_attempts": (0, 100),
+    "retry_base_delay_ms": (1, 10**9),
+    "retry_exponent_base": (1, 100),
+    "batch_size": (1, 10_000),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +30,7 @@ class StoreSettings:
     """Where the server is, as Haystack's users say it. Times are in milliseconds.
 
     Attributes:
-        nodes_list: hosts and ports; None for localhost:6379.
+        nodes_list: hosts and ports; None for the URL, and without one for localhost:6379.
         url: instead of nodes and the numbers below, which it can hold as options (``?request_timeout=10``). The
             user and the password are taken from the secrets where it has none.
         cluster_mode: whether it is a cluster; if False, the server is asked.
@@ -31,6 +42,9 @@ class StoreSettings:
         retry_base_delay_ms: wait before the first of these.
         retry_exponent_base: each wait is so many times the one before.
         batch_size: documents in one request.
+
+    Raises:
+        ValueError: a setting is wrong, or two contradict each other.
     """
 
     nodes_list: Sequence[tuple[str, int]] | None
@@ -45,14 +59,41 @@ class StoreSettings:
     retry_exponent_base: int
     batch_size: int
 
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            check_range(name, getattr(self, name), least, most)
+        for name in ("username", "password"):
+            secret = getattr(self, name)
+            if secret is not None and not isinstance(secret, Secret):
+                # Not the value: it is a secret.
+                raise ValueError(f"{name} must be a Secret or None, not a {type(secret).__name__}")
+        for name in ("cluster_mode", "use_tls"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")  # noqa: TRY004 - as all others
+        if self.url is None:
+            return
+        if not isinstance(self.url, str):
+            raise ValueError(f"url must be text or None, not a {type(self.url).__name__}")  # noqa: TRY004 - likewise
+        if self.nodes_list is not None:
+            raise ValueError("give nodes_list or url, not both")
+        if self.use_tls or self.cluster_mode:
+            raise ValueError(
+                "use_tls and cluster_mode go with nodes_list; a url says valkeys://, and ?cluster=true"
+            )
+
     def connect(self) -> Connection:
-        """A connection, with the secrets resolved now; connects at first use.
+        """A connection, with ``VALKEY_URL`` and the secrets read now; connects at first use.
+
+        ``VALKEY_URL`` counts where no setting names a server, TLS or a cluster.
 
         Raises:
             ConfigurationError: a setting is wrong.
         """
-        if self.url is not None:
-            return Connection(self._of_url(self.url))
+        url = self.url
+        if url is None and self.nodes_list is None and not (self.use_tls or self.cluster_mode):
+            url = os.environ.get("VALKEY_URL") or None
+        if url is not None:
+            return Connection(self._of_url(url))
         nodes = self.nodes_list or [("localhost", 6379)]
         settings = ConnectionSettings(
             addresses=tuple(Address(host, port) for host, port in nodes),
@@ -94,3 +135,52 @@ class StoreSettings:
 def _resolved(secret: Secret | None) -> str | None:
     value: str | None = secret.resolve_value() if secret else None
     return value
+
+
+def checked_nodes(nodes: Any) -> list[tuple[str, int]] | None:
+    """The pairs of host and port, if they are such.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    if nodes is None:
+        return None
+    if not isinstance(nodes, (list, tuple)) or not nodes:
+        raise ValueError(
+            f"nodes_list must be a list of (host, port) pairs that is not empty, not {nodes!r}"
+        )
+    return [_checked_node(node) for node in nodes]
+
+
+def _checked_node(node: Any) -> tuple[str, int]:
+    host, port = node if isinstance(node, (list, tuple)) and len(node) == 2 else (None, 0)
+    if not isinstance(host, str) or not host:
+        raise ValueError(
+            f'nodes_list holds (host, port) pairs, such as ("localhost", 6379), not {node!r}'
+        )
+    check_range(f"the port of {host!r} in nodes_list", port, 1, 65_535)
+    return host, port
+
+
+def named_fields(fields: dict[str, type[str | int]] | None) -> dict[str, str] | None:
+    """The metadata fields with the names of their types."""
+    return None if fields is None else {name: kind.__name__ for name, kind in fields.items()}
+
+
+def typed_fields(fields: Any) -> dict[str, type[str | int]] | None:
+    """The metadata fields with their types; ``"str"`` and ``"int"`` are names of these.
+
+    Raises:
+        ValueError: it is not a dict of field names to `str` or `int`.
+    """
+    if fields is None:
+        return None
+    if not isinstance(fields, dict):
+        raise ValueError(f"metadata_fields must be a dict or None, not {fields!r}")  # noqa: TRY004 - as all others
+    typed: dict[str, type[str | int]] = {}
+    for name, kind in fields.items():
+        known = next((one for text, one in _KINDS.items() if kind is one or kind == text), None)
+        if known is None or not isinstance(name, str):
+            raise ValueError(f"metadata_fields maps names to str or int, not {name!r} to {kind!r}")
+        typed[name] = known
+    return typed

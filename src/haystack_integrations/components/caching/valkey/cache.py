@@ -12,6 +12,7 @@ from haystack.utils import Secret
 
 from valkey_vector import Connection, ConnectionSettings
 from valkey_vector.cache import SemanticCache
+from valkey_vector.concurrency import offload
 from valkey_vector.lifecycle import EngineChoice
 from valkey_vector.record import Vector
 
@@ -109,6 +110,17 @@ class ValkeySemanticCache:
             core.close()
         if connection is not None:
             connection.close()
+
+    async def close_async(self) -> None:
+        """`close`, awaited."""
+        await offload(self.close)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings; a copy, also in another process, opens a connection of its own."""
+        return {**self.__dict__, "_core": None, "_connection": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def to_dict(self) -> dict[str, Any]:
         """The cache as a dict. Secrets are named, never written.

@@ -32,3 +32,7 @@ class SharesCache:
     def close(self) -> None:
         """Let go of the server."""
         self.cache.close()
+
+    async def close_async(self) -> None:
+        """`close`, awaited."""
+        await self.cache.close_async()

@@ -75,6 +75,14 @@ class ValkeyRetriever:
             parameters["document_store"] = ValkeyDocumentStore.from_dict(store)
         return default_from_dict(cls, {**data, "init_parameters": parameters})
 
+    def close(self) -> None:
+        """Close the store's connection, as `Pipeline.close` does for every component. The next run connects again."""
+        self.document_store.close()
+
+    async def close_async(self) -> None:
+        """`close`, awaited."""
+        await self.document_store.close_async()
+
     def _chosen(
         self, filters: dict[str, Any] | None, top_k: int | None
     ) -> tuple[dict[str, Any] | None, int]:
