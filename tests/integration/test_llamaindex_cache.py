@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from llama_index.core import VectorStoreIndex
+from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import (
@@ -17,11 +18,15 @@ from llama_index.core.base.llms.types import (
     ChatResponse,
     CompletionResponse,
     ImageBlock,
+    LLMMetadata,
     MessageRole,
     TextBlock,
+    ToolCallBlock,
 )
 from llama_index.core.base.response.schema import PydanticResponse, Response, StreamingResponse
 from llama_index.core.llms import MockLLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.schema import (
     ImageNode,
     NodeRelationship,
@@ -30,6 +35,7 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
+from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel, PrivateAttr
 
 from caches import vector_of
@@ -360,3 +366,121 @@ def test_a_copy_of_a_cached_model_shares_model_and_cache(cache: SemanticCache) -
     assert cached._scope == {"tenant": {"name": "a"}}
     with pytest.raises(TypeError, match=r"CachedLLM\(llm, cache\)"):
         cached.to_dict()
+
+
+class Caller(FunctionCallingLLM):
+    """Calls the first tool it is given with the question, and answers with what the tool returned."""
+
+    _asked: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(is_function_calling_model=True, model_name="caller")
+
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        last = messages[-1]
+        self._asked.append(str(last.content))
+        if last.role is not MessageRole.USER or not kwargs.get("functions"):
+            return ChatResponse(message=ChatMessage(f"answer: {last.content}", role="assistant"))
+        call = ToolCallBlock(
+            tool_call_id="1", tool_name=kwargs["functions"][0], tool_kwargs={"text": last.content}
+        )
+        return ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, blocks=[call]))
+
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        await asyncio.sleep(0)
+        return self.chat(messages, **kwargs)
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return CompletionResponse(text=prompt)
+
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        return CompletionResponse(text=prompt)
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
+        yield self.chat(messages, **kwargs)
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
+        async def stream() -> Any:
+            yield self.chat(messages, **kwargs)
+
+        return stream()
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def _prepare_chat_with_tools(  # noqa: PLR0917 - LlamaIndex's signature
+        self,
+        tools: Sequence[Any],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        said = [] if user_msg is None else [ChatMessage(str(user_msg), role=MessageRole.USER)]
+        names = [tool.metadata.name for tool in tools]
+        return {"messages": [*(chat_history or []), *said], "functions": names, **kwargs}
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        return [
+            ToolSelection(
+                tool_id=str(block.tool_call_id),
+                tool_name=block.tool_name,
+                tool_kwargs=dict(block.tool_kwargs),  # type: ignore[arg-type]
+            )
+            for block in response.message.blocks
+            if isinstance(block, ToolCallBlock)
+        ]
+
+
+def shout(text: str) -> str:
+    """Returns the text in capitals."""
+    return text.upper()
+
+
+async def test_a_model_that_calls_functions_does_so_behind_the_cache(cache: SemanticCache) -> None:
+    llm = Caller()
+    cached = CachedLLM(llm, cache)
+    assert isinstance(cached, FunctionCallingLLM)
+    assert isinstance(copy.deepcopy(cached), FunctionCallingLLM)
+    assert cached.metadata.is_function_calling_model
+    assert not isinstance(CachedLLM(Model(max_tokens=None), cache), FunctionCallingLLM)
+    tools = [FunctionTool.from_defaults(shout)]
+    for answer in (
+        cached.chat_with_tools(tools, "what @0"),
+        cached.chat_with_tools(tools, "what @0"),
+        await cached.achat_with_tools(tools, "what @0"),
+    ):
+        (call,) = cached.get_tool_calls_from_response(answer)
+        assert (call.tool_name, call.tool_kwargs) == ("shout", {"text": "what @0"})
+    assert llm._asked == ["what @0"]
+    # A call for a question that only means the same would have the arguments of the other.
+    near = cached.get_tool_calls_from_response(cached.chat_with_tools(tools, "near @5"))
+    assert [call.tool_kwargs for call in near] == [{"text": "near @5"}]
+    assert llm._asked == ["what @0", "near @5"]
+    assert str(cached.predict_and_call(tools, "what @0")) == "WHAT @0"
+    assert llm._asked == ["what @0", "near @5"]
+    # Without tools, what means the same has the same answer.
+    for text in ("what @0", "near @5"):
+        assert cached.chat(said(text)).message.content == "answer: what @0"
+    assert llm._asked == ["what @0", "near @5", "what @0"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_an_agent_works_with_a_cached_model(cache: SemanticCache) -> None:
+    llm = Caller()
+    agent = FunctionAgent(
+        tools=[FunctionTool.from_defaults(shout)], llm=CachedLLM(llm, cache), streaming=False
+    )
+    for _ in range(2):
+        assert str(await agent.run("what @0")) == "answer: WHAT @0"
+    assert llm._asked == ["what @0", "WHAT @0"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
 from llama_index.core.schema import (
@@ -34,7 +35,7 @@ from llamaindex_stores import (
     vector_of,
 )
 from round_trips import CommandLog
-from valkey_vector import InvalidInputError
+from valkey_vector import FilterError, InvalidInputError
 
 
 @pytest.fixture(params=SERVERS)
@@ -277,3 +278,30 @@ def test_a_range_of_dates_as_text_is_found_among_few_candidates(
     ]  # fmt: skip
     assert len(commands.round_trips) <= 3
     store.close()
+
+
+@pytest.mark.parametrize("mode", ["default", "mmr"])
+def test_an_embedding_of_numpy_is_one(library: ValkeyVectorStore, mode: str) -> None:
+    plain = near("n0", 5, mode=VectorStoreQueryMode(mode))
+    array: Any = np.asarray(vector_of("n0"), dtype=np.float32)
+    query = VectorStoreQuery(
+        query_embedding=array, similarity_top_k=5, mode=VectorStoreQueryMode(mode)
+    )
+    assert library.query(query) == library.query(plain)
+
+
+@pytest.mark.parametrize("wrong", [{"n": 1}, {}, [], "n == 1"])
+def test_what_is_no_metadata_filters_is_refused_and_says_what_is(
+    library: ValkeyVectorStore, wrong: Any
+) -> None:
+    uses: list[Callable[[], object]] = [
+        lambda: library.query(near("n0", filters=wrong)),
+        lambda: library.get_nodes(filters=wrong),
+        lambda: library.delete_nodes(filters=wrong),
+    ]
+    for use in uses:
+        with pytest.raises(
+            FilterError, match=rf"MetadataFilters, not a {type(wrong).__name__}; .*from_dict"
+        ):
+            use()
+    assert len(library.get_nodes()) == 13

@@ -7,6 +7,7 @@ import copy
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from llama_index.core.data_structs import IndexDict, IndexGraph
 from llama_index.core.ingestion import IngestionCache
 from llama_index.core.llms import ChatMessage, ImageBlock, MessageRole, TextBlock
-from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.memory import ChatMemoryBuffer, ChatSummaryMemoryBuffer
 from llama_index.core.schema import Document, ImageNode, IndexNode, MediaResource, Node, TextNode
 from llama_index.core.storage.chat_store import SimpleChatStore
 from llama_index.core.storage.docstore import SimpleDocumentStore
@@ -29,6 +30,7 @@ from llama_index.storage.index_store.valkey import ValkeyIndexStore
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from llamaindex_stores import SERVERS, node, settings_of
 from round_trips import CommandLog
+from servers import Server
 from valkey_vector import Connection, InvalidInputError
 
 
@@ -349,6 +351,20 @@ def test_a_memory_lives_in_the_store(chats: ValkeyChatStore) -> None:
     assert [message.content for message in memory.get()] == [f"message {n}" for n in range(4)]
     memory.reset()
     assert chats.get_messages("alice") == []
+
+
+@pytest.mark.parametrize("kind", [ChatMemoryBuffer, ChatSummaryMemoryBuffer])
+def test_a_memory_is_written_down_and_loaded_with_its_store(
+    native_server: Server, index_name: str, kind: Any
+) -> None:
+    with closing(ValkeyChatStore(native_server.url, namespace=index_name)) as chats:
+        memory = kind(token_limit=1000, chat_store=chats, chat_store_key="alice")
+        memory.put(ChatMessage(content="hello"))
+        for loaded in (kind.from_string(memory.to_string()), kind.from_dict(memory.to_dict())):
+            assert isinstance(loaded.chat_store, ValkeyChatStore)
+            assert loaded.chat_store.namespace == index_name
+            assert [message.content for message in loaded.get_all()] == ["hello"]
+            loaded.chat_store.close()
 
 
 def test_what_is_no_message_is_refused(chats: ValkeyChatStore) -> None:

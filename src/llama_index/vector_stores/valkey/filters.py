@@ -50,9 +50,17 @@ def to_filter(filters: MetadataFilters | None) -> Filter | None:
     """The core's filter for LlamaIndex's; None for none.
 
     Raises:
-        FilterError: an operator or a condition is unknown, or a value is none that its operator can take.
+        FilterError: it is not `MetadataFilters`, an operator or a condition is unknown, or a value is none that its
+            operator can take.
     """
-    return None if filters is None or not filters.filters else _all(filters, 0)
+    if filters is None:
+        return None
+    if not isinstance(filters, MetadataFilters):
+        raise FilterError(
+            f"filters must be MetadataFilters, not a {type(filters).__name__}; of keys and values such as "
+            '{"tenant": "a"} MetadataFilters.from_dict makes them'
+        )
+    return _all(filters, 0) if filters.filters else None
 
 
 def _all(filters: MetadataFilters, depth: int) -> Filter:

@@ -329,7 +329,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         mode = _SIMILARITIES[self.index.metric]
         vectors: list[Any] = [np.asarray(hit.record.vector, dtype=np.float64) for hit in hits]
         scores, chosen = get_top_k_mmr_embeddings(
-            query.query_embedding or [],
+            np.asarray(query.query_embedding, dtype=np.float64).tolist(),
             vectors,
             similarity_fn=partial(similarity_of, mode=mode),
             similarity_top_k=query.similarity_top_k,

@@ -21,7 +21,9 @@ from llama_index.core.base.llms.types import (
     TextBlock,
 )
 from llama_index.core.bridge.pydantic import PrivateAttr
-from llama_index.core.llms.llm import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import LLM, ToolSelection
+from llama_index.core.tools.types import BaseTool
 
 from llama_index.storage.cache.valkey.answers import UNSTORABLE, Answers
 from valkey_vector.cache import SemanticCache
@@ -40,6 +42,10 @@ class CachedLLM(LLM):
     messages or options that are not JSON; an answer that is not is given and not kept, with a warning. An answer comes
     back without the provider's own ``raw`` object. Copies share the model and the cache.
 
+    Over a model that calls functions this is a `FunctionCallingLLM`, too. What it answers when it is given tools is
+    given again to the very same conversation with the very same tools only: a tool call made for a similar question
+    would have that question's arguments.
+
     Args:
         llm: makes the answers.
         cache: keeps them; of the core, for instance ``SemanticCache(QueryEmbedder(embed_model))``.
@@ -50,6 +56,12 @@ class CachedLLM(LLM):
     _chats: Answers[ChatResponse] = PrivateAttr()
     _completions: Answers[CompletionResponse] = PrivateAttr()
     _scope: dict[str, Any] = PrivateAttr()
+
+    def __new__(cls, llm: LLM | None = None, *_: Any, **__: Any) -> Self:
+        """The class for the model: one that calls functions needs what LlamaIndex looks for in such."""
+        calls = cls is CachedLLM and isinstance(llm, FunctionCallingLLM)
+        made: Any = object.__new__(_CachedFunctionCallingLLM if calls else cls)
+        return made  # type: ignore[no-any-return]
 
     def __init__(
         self, llm: LLM, cache: SemanticCache, *, scope: Mapping[str, Any] | None = None
@@ -92,22 +104,18 @@ class CachedLLM(LLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """The model's, but that it takes no tools: calling functions is not a matter of a cache."""
-        return self._llm.metadata.model_copy(update={"is_function_calling_model": False})
+        """The model's; it calls functions if the model is a `FunctionCallingLLM` that does."""
+        known = self._llm.metadata
+        calls = known.is_function_calling_model and isinstance(self._llm, FunctionCallingLLM)
+        return known.model_copy(update={"is_function_calling_model": calls})
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """An answer to a conversation."""
-        asked = self._asked(messages, kwargs)
-        if asked is None:
-            return self._llm.chat(messages, **kwargs)
-        return self._chats.get(*asked, lambda: self._llm.chat(messages, **kwargs))
+        return self._chat(messages, kwargs, exactly="tools" in kwargs)
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """`chat`, awaited."""
-        asked = self._asked(messages, kwargs)
-        if asked is None:
-            return await self._llm.achat(messages, **kwargs)
-        return await self._chats.aget(*asked, lambda: self._llm.achat(messages, **kwargs))
+        return await self._achat(messages, kwargs, exactly="tools" in kwargs)
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """What follows a text."""
@@ -155,10 +163,36 @@ class CachedLLM(LLM):
         """As the model does."""
         return await self._llm.astream_complete(prompt, formatted=formatted, **kwargs)
 
+    def _chat(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], *, exactly: bool
+    ) -> ChatResponse:
+        asked = self._asked(messages, options, exactly=exactly)
+        if asked is None:
+            return self._llm.chat(messages, **options)
+        return self._chats.get(*asked, lambda: self._llm.chat(messages, **options))
+
+    async def _achat(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], *, exactly: bool
+    ) -> ChatResponse:
+        asked = self._asked(messages, options, exactly=exactly)
+        if asked is None:
+            return await self._llm.achat(messages, **options)
+        return await self._chats.aget(*asked, lambda: self._llm.achat(messages, **options))
+
     def _asked(
-        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
+        self,
+        messages: Sequence[ChatMessage],
+        options: Mapping[str, Any],
+        *,
+        exactly: bool = False,
     ) -> tuple[str, dict[str, Any]] | None:
-        """The question and the scope of a chat; None if it is not to be cached."""
+        """The question and the scope of a chat; None if it is not to be cached.
+
+        Args:
+            messages: the conversation.
+            options: the call's.
+            exactly: the question is part of the scope, so that none serves that only means the same.
+        """
         said = [n for n, message in enumerate(messages) if message.role is MessageRole.USER]
         if not said or not messages[said[-1]].content:
             return None
@@ -170,8 +204,9 @@ class CachedLLM(LLM):
             ]
         except UNSTORABLE:
             return None  # as with options, below
-        scope = self._scope_of("chat", rest, options)
-        return None if scope is None else (str(messages[said[-1]].content), scope)
+        question = str(messages[said[-1]].content)
+        scope = self._scope_of("chat", [question, rest] if exactly else rest, options)
+        return None if scope is None else (question, scope)
 
     def _scope_of(
         self, kind: str, context: Any, options: Mapping[str, Any]
@@ -187,6 +222,84 @@ class CachedLLM(LLM):
         except UNSTORABLE:
             # Options that are not JSON, so that nobody can tell whether they are the same.
             return None
+
+
+class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
+    """A `CachedLLM` over a model that calls functions."""
+
+    def chat_with_tools(  # noqa: PLR0917 - LlamaIndex's signature
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """An answer to a conversation, or the tools to call."""
+        options = self._prepare_chat_with_tools_compat(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required,
+            **kwargs,
+        )  # fmt: skip
+        answer = self._chat(options.pop("messages"), options, exactly=True)
+        return self._validate_chat_with_tools_response(
+            answer, tools, allow_parallel_tool_calls, **kwargs
+        )
+
+    async def achat_with_tools(  # noqa: PLR0917 - likewise
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """`chat_with_tools`, awaited."""
+        options = self._prepare_chat_with_tools_compat(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required,
+            **kwargs,
+        )  # fmt: skip
+        answer = await self._achat(options.pop("messages"), options, exactly=True)
+        return self._validate_chat_with_tools_response(
+            answer, tools, allow_parallel_tool_calls, **kwargs
+        )
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """The tools to call, as the model reads them from its answer."""
+        return self._model.get_tool_calls_from_response(
+            response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
+        )
+
+    @property
+    def _model(self) -> FunctionCallingLLM:
+        model: Any = self._llm
+        return model  # type: ignore[no-any-return]  # `CachedLLM.__new__` chose this class by it
+
+    def _prepare_chat_with_tools(
+        self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        return self._model._prepare_chat_with_tools(tools, *args, **kwargs)
+
+    def _prepare_chat_with_tools_compat(
+        self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        return self._model._prepare_chat_with_tools_compat(tools, *args, **kwargs)
+
+    def _validate_chat_with_tools_response(
+        self,
+        response: ChatResponse,
+        tools: Sequence[BaseTool],
+        allow_parallel_tool_calls: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        return self._model._validate_chat_with_tools_response(
+            response, tools, allow_parallel_tool_calls=allow_parallel_tool_calls, **kwargs
+        )
 
 
 def _described(llm: LLM) -> dict[str, Any]:

@@ -7,6 +7,11 @@ except ModuleNotFoundError as error:
         'llama_index.storage.chat_store.valkey needs LlamaIndex: pip install "valkey-vector[llama-index]"'
     ) from error
 
+from llama_index.core.storage.chat_store.loading import RECOGNIZED_CHAT_STORES
+
 from llama_index.storage.chat_store.valkey.chat_store import ValkeyChatStore
 
 __all__ = ["ValkeyChatStore"]
+
+# `ChatMemoryBuffer.from_string` and `from_dict` look here for the class that a memory's store had.
+RECOGNIZED_CHAT_STORES.setdefault(ValkeyChatStore.class_name(), ValkeyChatStore)  # type: ignore[arg-type]  # typed by its one entry
