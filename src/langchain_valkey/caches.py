@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.caches import BaseCache
 from langchain_core.embeddings import Embeddings
@@ -39,9 +39,41 @@ class _AnswerCache(Closing, BaseCache):
 
     _core: ExactCache | SemanticCache
 
-    def __init__(self, name: str, on_error: Literal["raise", "miss"]) -> None:
+    def __init__(
+        self, name: str, on_error: Literal["raise", "miss"], settings: Mapping[str, Any]
+    ) -> None:
         self._name = name
         self._raises = on_error == "raise"
+        self._settings = {"name": name, "on_error": on_error, **settings}
+        self._copied: Connection | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, here or in another process, opens a connection of its own, which is closed with it."""
+        return _reopened, (type(self), self._arguments(), self._connection)
+
+    def __copy__(self) -> Self:
+        """A cache on the same connection, which is not closed with it."""
+        made: Any = type(self)
+        copied: Self = made(**self._arguments(), connection=self._connection)
+        return copied
+
+    def _arguments(self) -> dict[str, Any]:
+        """What it was made with, but for where the server is."""
+        return self._settings
+
+    @property
+    def _connection(self) -> Connection:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
+        super().close()
+        if self._copied is not None:
+            self._copied.close()
+
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        await offload(self.close)
 
     def _asked(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
         """What is asked, and what has to be the same."""
@@ -141,7 +173,7 @@ class ValkeyCache(_AnswerCache):
         url: str | None = None,
         connection: Connection | None = None,
     ) -> None:
-        super().__init__(name, on_error)
+        super().__init__(name, on_error, {"ttl": ttl, "sliding": sliding, "scope": scope})
         self._core: ExactCache = ExactCache(
             name,
             ttl=ttl,
@@ -174,6 +206,10 @@ class ValkeyCache(_AnswerCache):
 
     def _remove(self, hit: CacheHit) -> None:
         self._core.delete(hit.prompt, hit.scope)
+
+    @property
+    def _connection(self) -> Connection:
+        return self._core.connection
 
 
 class ValkeySemanticCache(_AnswerCache):
@@ -226,7 +262,12 @@ class ValkeySemanticCache(_AnswerCache):
         engine: EngineChoice = "auto",
         embedding_model: str | None = None,
     ) -> None:
-        super().__init__(name, on_error)
+        settings: dict[str, Any] = {
+            "embedding": embedding, "threshold": threshold, "margin": margin, "verify": verify, "ttl": ttl,
+            "sliding": sliding, "scope": scope, "max_entries": max_entries, "eviction": eviction, "engine": engine,
+            "embedding_model": embedding_model,
+        }  # fmt: skip
+        super().__init__(name, on_error, settings)
         self._core: SemanticCache = SemanticCache(
             _Questions(embedding),
             name=name,
@@ -275,6 +316,22 @@ class ValkeySemanticCache(_AnswerCache):
     def _remove(self, hit: CacheHit) -> None:
         self._core.invalidate(id=hit.id)
 
+    @property
+    def _connection(self) -> Connection:
+        return self._core.index.connection
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**self._settings, "threshold": self._core.threshold}  # it may have been set since
+
+
+def _reopened(
+    kind: type[_AnswerCache], settings: dict[str, Any], connection: Connection
+) -> _AnswerCache:
+    made: Any = kind
+    cache: _AnswerCache = made(**settings, connection=connection)
+    cache._copied = connection
+    return cache
+
 
 class _Questions:
     """An embedding as the core has it. Both sides of a comparison are questions, so both are embedded as such."""
@@ -282,7 +339,8 @@ class _Questions:
     def __init__(self, embedding: Embeddings) -> None:
         if not isinstance(embedding, Embeddings):
             raise ConfigurationError(
-                f"embedding must be a LangChain embedding, not a {type(embedding).__name__}"
+                f"embedding must be one of LangChain's Embeddings, not {embedding!r}; "
+                'init_embeddings("provider:model") of langchain.embeddings makes one of a model\'s name'
             )
         self._embedding = embedding
 

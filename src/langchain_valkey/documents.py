@@ -12,7 +12,14 @@ from langchain_core.documents import Document
 from valkey_vector import Hit, InvalidInputError, PartialWriteError, Record
 from valkey_vector.arguments import check_ids
 
-__all__ = ["Addition", "PartialAddError", "prepare_addition", "scored_documents", "to_document"]
+__all__ = [
+    "Addition",
+    "PartialAddError",
+    "columns",
+    "prepare_addition",
+    "scored_documents",
+    "to_document",
+]
 
 
 class PartialAddError(PartialWriteError):
@@ -45,16 +52,24 @@ class Addition:
     metadatas: list[dict[str, Any]]
     ids: list[str]
 
+    def check_count(self, vectors: Sequence[Any]) -> None:
+        """Check that there is one vector for each text.
+
+        Raises:
+            InvalidInputError: there is not.
+        """
+        if len(vectors) != len(self.texts):
+            raise InvalidInputError(
+                f"the embedding gave {len(vectors)} vectors for {len(self.texts)} texts"
+            )
+
     def records(self, vectors: Sequence[Sequence[float]]) -> list[Record]:
         """The records to write.
 
         Raises:
             InvalidInputError: there is not one vector for each text.
         """
-        if len(vectors) != len(self.texts):
-            raise InvalidInputError(
-                f"the embedding gave {len(vectors)} vectors for {len(self.texts)} texts"
-            )
+        self.check_count(vectors)
         rows = zip(self.ids, self.texts, vectors, self.metadatas, strict=True)
         return [
             Record(id=id, content=text, vector=vector, metadata=metadata)
@@ -105,3 +120,15 @@ def to_document(record: Record) -> Document:
 def scored_documents(hits: Iterable[Hit]) -> list[tuple[Document, float]]:
     """Hits as documents with their similarity, higher is nearer."""
     return [(to_document(hit.record), hit.similarity) for hit in hits]
+
+
+def columns(
+    documents: Iterable[Document], ids: Sequence[str | None] | None
+) -> tuple[list[str], list[dict[str, Any]], list[str | None]]:
+    """Texts, metadata and ids of documents; `ids`, if given, come before their own."""
+    listed = list(documents)
+    return (
+        [document.page_content for document in listed],
+        [document.metadata for document in listed],
+        [document.id for document in listed] if ids is None else list(ids),
+    )

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, wraps
 from typing import Any
 
 from langchain_core.documents import Document
@@ -20,7 +21,7 @@ from valkey_vector.arguments import FilterLike
 from valkey_vector.concurrency import offload
 from valkey_vector.ranking import relevance
 
-__all__ = ["SearchableStore"]
+__all__ = ["SearchableStore", "refuse_filters"]
 
 
 class SearchableStore(VectorStore):
@@ -221,3 +222,38 @@ class SearchableStore(VectorStore):
 
 def _documents(scored: Iterable[tuple[Document, float]]) -> list[Document]:
     return [document for document, _ in scored]
+
+
+def refuse_filters(method: str, keywords: Mapping[str, Any]) -> None:
+    """Refuse ``filters``, which other stores take, by the name it has here.
+
+    Raises:
+        TypeError: it is among the keywords.
+    """
+    if "filters" in keywords:
+        raise TypeError(f"{method}() takes filter=, a dict or an expression, not filters=")
+
+
+def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, which names `filter` if it is given ``filters``."""
+    name = method.__name__
+    if inspect.iscoroutinefunction(method):
+
+        @wraps(method)
+        async def acall(self: SearchableStore, /, *args: Any, **kwargs: Any) -> Any:
+            refuse_filters(name, kwargs)
+            return await method(self, *args, **kwargs)
+
+        return acall
+
+    @wraps(method)
+    def call(self: SearchableStore, /, *args: Any, **kwargs: Any) -> Any:
+        refuse_filters(name, kwargs)
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+for _name, _method in list(vars(SearchableStore).items()):
+    if inspect.isfunction(_method) and "filter" in inspect.signature(_method).parameters:
+        setattr(SearchableStore, _name, _naming_filter(_method))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from langchain_core.documents import Document
@@ -37,8 +38,10 @@ from langchain_core.outputs import (
     Generation,
     GenerationChunk,
 )
+from pydantic import BaseModel
 
 from valkey_vector import InvalidInputError, ServerError
+from valkey_vector.plain import plain_moment
 
 __all__ = ["dump_generations", "dump_message", "load_generations", "load_message"]
 
@@ -56,6 +59,9 @@ _ALLOWED: tuple[type[Serializable], ...] = (
     Generation,
     GenerationChunk,
 )
+
+# How dates are written, which JSON lacks; a dict of one such key that is somebody's own is written under the third.
+_DATE, _DATETIME, _OWN = "__valkey_date__", "__valkey_datetime__", "__valkey_own__"
 
 # What the loader raises where the JSON is not what it should be.
 _MALFORMED = (
@@ -87,7 +93,7 @@ def load_message(data: bytes) -> BaseMessage:
         ServerError: it is something else; nothing was made of it.
     """
     try:
-        return _loaded(json.loads(data), BaseMessage)
+        return _loaded(_parsed(data), BaseMessage)
     except _MALFORMED as error:
         raise ServerError(f"a stored message cannot be loaded: {error}") from error
 
@@ -111,7 +117,7 @@ def load_generations(data: object) -> list[Generation]:
     try:
         if not isinstance(data, bytes):
             raise TypeError(f"a {type(data).__name__} is not bytes")
-        listed = json.loads(data)
+        listed = _parsed(data)
         if not isinstance(listed, list):
             raise TypeError(f"a {type(listed).__name__} is no list of generations")
         return [_loaded(one, Generation) for one in listed]
@@ -121,8 +127,8 @@ def load_generations(data: object) -> list[Generation]:
 
 def _dumped(item: _T, kind: type[_T]) -> Any:
     try:
-        dumped = dumpd(item)
-        _loaded(json.loads(json.dumps(dumped)), kind)
+        dumped = dumpd(_tagged(item))
+        _loaded(_parsed(json.dumps(dumped)), kind)
     except _MALFORMED as error:
         raise InvalidInputError(
             f"a {type(item).__name__} holds something that cannot be stored: {error}"
@@ -135,3 +141,44 @@ def _loaded(dumped: Any, kind: type[_T]) -> _T:
     if not isinstance(item, kind):
         raise TypeError(f"a {type(item).__name__} is no {kind.__name__}")
     return item
+
+
+def _tagged(value: Any) -> Any:
+    """The value with its dates, at any depth, as dicts that `_parsed` knows; the same object if it has none."""
+    changed: Any
+    if isinstance(value, datetime):
+        return {_DATETIME: plain_moment(value).isoformat()}
+    if isinstance(value, date):
+        return {_DATE: plain_moment(value).isoformat()}
+    if isinstance(value, BaseModel):
+        changed = {name: _tagged(item) for name, item in value}
+        same = all(changed[name] is item for name, item in value)
+        return value if same else value.model_copy(update=changed)
+    if isinstance(value, dict):
+        changed = {key: _tagged(item) for key, item in value.items()}
+        if len(changed) == 1 and not changed.keys().isdisjoint((_DATE, _DATETIME, _OWN)):
+            return {_OWN: list(*changed.items())}
+        return value if all(changed[key] is item for key, item in value.items()) else changed
+    if type(value) in (list, tuple):
+        changed = [_tagged(item) for item in value]
+        same = all(new is item for new, item in zip(changed, value, strict=True))
+        return value if same else changed
+    return value
+
+
+def _parsed(data: str | bytes) -> Any:
+    """What JSON holds, with the dates that `_tagged` wrote."""
+    return json.loads(data, object_hook=_untagged)
+
+
+def _untagged(found: dict[str, Any]) -> Any:
+    if len(found) != 1:
+        return found
+    match found:
+        case {"__valkey_date__": str(text)}:
+            return date.fromisoformat(text)
+        case {"__valkey_datetime__": str(text)}:
+            return datetime.fromisoformat(text)
+        case {"__valkey_own__": [str(key), value]}:
+            return {key: value}
+    return found

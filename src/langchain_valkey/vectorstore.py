@@ -14,16 +14,19 @@ from typing import Any, Self
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import VectorStoreRetriever
 
-from langchain_valkey.documents import prepare_addition, to_document
-from langchain_valkey.searching import SearchableStore
+from langchain_valkey.adding import AddingStore
+from langchain_valkey.checking import OnInvalid
+from langchain_valkey.documents import columns, to_document
+from langchain_valkey.searching import refuse_filters
 from valkey_vector import (
+    ConfigurationError,
     Connection,
     FullText,
     Index,
     InvalidInputError,
     Metric,
-    PartialWriteError,
     Schema,
     WritePolicy,
 )
@@ -38,7 +41,7 @@ __all__ = ["ValkeyVectorStore"]
 _logger = logging.getLogger(__name__)
 
 
-class ValkeyVectorStore(SearchableStore, Closing):
+class ValkeyVectorStore(AddingStore, Closing):
     """Documents on Valkey, found by similarity and metadata.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
@@ -84,6 +87,12 @@ class ValkeyVectorStore(SearchableStore, Closing):
         embedding_model: str | None = None,
         must_exist: bool = False,
     ) -> None:
+        for method in ("embed_documents", "embed_query"):
+            if not callable(getattr(embedding, method, None)):
+                raise ConfigurationError(
+                    f"embedding must be one of LangChain's Embeddings, not {embedding!r}; "
+                    'init_embeddings("provider:model") of langchain.embeddings makes one of a model\'s name'
+                )
         self._embedding = embedding
         self._index = Index.open(
             index_name,
@@ -121,6 +130,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         batch_size: int = 100,
         progress: bool | None = None,
+        on_invalid: OnInvalid = "raise",
         **settings: Any,
     ) -> Self:
         """A store with these texts added (`add_texts`) to what its index holds. `settings` are the class's."""
@@ -133,6 +143,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
             policy=policy,
             batch_size=batch_size,
             progress=progress,
+            on_invalid=on_invalid,
         )
         return store
 
@@ -148,6 +159,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         batch_size: int = 100,
         progress: bool | None = None,
+        on_invalid: OnInvalid = "raise",
         **settings: Any,
     ) -> Self:
         """`from_texts`, awaited."""
@@ -160,6 +172,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
             policy=policy,
             batch_size=batch_size,
             progress=progress,
+            on_invalid=on_invalid,
         )
         return store
 
@@ -173,7 +186,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
         **settings: Any,
     ) -> Self:
         """A store with these documents added; otherwise as `from_texts`."""
-        texts, metadatas, ids = _columns(documents, ids)
+        texts, metadatas, ids = columns(documents, ids)
         return cls.from_texts(texts, embedding, metadatas, ids=ids, **settings)
 
     @classmethod
@@ -186,7 +199,7 @@ class ValkeyVectorStore(SearchableStore, Closing):
         **settings: Any,
     ) -> Self:
         """`from_documents`, awaited."""
-        texts, metadatas, ids = _columns(documents, ids)
+        texts, metadatas, ids = columns(documents, ids)
         return await cls.afrom_texts(texts, embedding, metadatas, ids=ids, **settings)
 
     @classmethod
@@ -207,104 +220,6 @@ class ValkeyVectorStore(SearchableStore, Closing):
     ) -> Self:
         """`from_existing_index`, awaited."""
         return await offload(partial(cls.from_existing_index, embedding, index_name, **settings))
-
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: Sequence[dict[str, Any]] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        ttl: float | None = None,
-        policy: WritePolicy | str = WritePolicy.OVERWRITE,
-        batch_size: int = 100,
-        progress: bool | None = None,
-    ) -> list[str]:
-        """Embed texts and store them.
-
-        All are embedded in one call, which embeddings divide as they need, before the first is stored: when the
-        embedding fails, nothing was stored. What does not fit in memory is added in parts, as LangChain's `index` does.
-
-        Args:
-            texts: what to store.
-            metadatas: one dict for each text.
-            ids: one for each text; None, or a None among them, generates one.
-            ttl: seconds until these are gone; None keeps them.
-            policy: what to do with ids that are stored already: OVERWRITE, SKIP or FAIL.
-            batch_size: how many are sent in one request, 1 to 10,000.
-            progress: show a bar; None shows one on a terminal if there is more than one batch.
-
-        Returns:
-            The ids, in the order of the texts.
-
-        Raises:
-            InvalidInputError: not as many of each, an id given twice (nothing was embedded), or a text, metadata
-                or vector that cannot be stored (nothing was stored).
-            DuplicateIdError: the policy is FAIL and ids are stored already; nothing was stored.
-            PartialAddError: some were not stored. Its `ids` complete the call when it is repeated.
-        """
-        addition = prepare_addition(texts, metadatas, ids)
-        if not addition.texts:
-            return []
-        records = addition.records(self._embedding.embed_documents(addition.texts))
-        try:
-            self._index.upsert(
-                records, policy=policy, ttl=ttl, batch_size=batch_size, progress=progress
-            )
-        except PartialWriteError as error:
-            raise addition.failure(error) from error
-        return addition.ids
-
-    async def aadd_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: Sequence[dict[str, Any]] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        ttl: float | None = None,
-        policy: WritePolicy | str = WritePolicy.OVERWRITE,
-        batch_size: int = 100,
-        progress: bool | None = None,
-    ) -> list[str]:
-        """`add_texts`, awaited."""
-        addition = prepare_addition(texts, metadatas, ids)
-        if not addition.texts:
-            return []
-        records = addition.records(await self._embedding.aembed_documents(addition.texts))
-        try:
-            await self._index.aupsert(
-                records, policy=policy, ttl=ttl, batch_size=batch_size, progress=progress
-            )
-        except PartialWriteError as error:
-            raise addition.failure(error) from error
-        return addition.ids
-
-    def add_documents(
-        self,
-        documents: Iterable[Document],
-        *,
-        ids: Sequence[str | None] | None = None,
-        **options: Any,
-    ) -> list[str]:
-        """Embed documents and store them; otherwise as `add_texts`, whose options it takes.
-
-        Args:
-            documents: what to store; they are not changed.
-            ids: instead of the documents' own. A document without one gets one that is generated.
-            options: `ttl`, `policy`, `batch_size` and `progress`.
-        """
-        texts, metadatas, ids = _columns(documents, ids)
-        return self.add_texts(texts, metadatas, ids=ids, **options)
-
-    async def aadd_documents(
-        self,
-        documents: Iterable[Document],
-        *,
-        ids: Sequence[str | None] | None = None,
-        **options: Any,
-    ) -> list[str]:
-        """`add_documents`, awaited."""
-        texts, metadatas, ids = _columns(documents, ids)
-        return await self.aadd_texts(texts, metadatas, ids=ids, **options)
 
     def delete(
         self,
@@ -353,6 +268,33 @@ class ValkeyVectorStore(SearchableStore, Closing):
             self._log_wipe(await self._index.adelete_all())
         return True
 
+    def delete_collection(self) -> None:
+        """Remove the index with all its documents; the next addition makes it anew. `delete` keeps the index."""
+        self._index.drop()
+
+    async def adelete_collection(self) -> None:
+        """`delete_collection`, awaited."""
+        await self._index.adrop()
+
+    def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
+        """A retriever with the search types of LangChain's vector stores: similarity, with a threshold, or MMR.
+
+        Args:
+            kwargs: `search_type` and `search_kwargs`, as LangChain documents them.
+
+        Raises:
+            ValueError: the search type is one of `ValkeyRetriever` alone.
+            TypeError: `search_kwargs` holds ``filters``.
+        """
+        kind = kwargs.get("search_type")
+        if kind in ("text", "hybrid"):
+            raise ValueError(
+                f"as_retriever has no search_type {kind!r}, for LangChain's retriever has not; use "
+                f"ValkeyRetriever.from_store(store, search_type={kind!r})"
+            )
+        refuse_filters("as_retriever", kwargs.get("search_kwargs") or {})
+        return super().as_retriever(**kwargs)
+
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Documents by id, in the order of the ids; those that are not stored are left out."""
         return [to_document(record) for record in self._index.get(ids) if record is not None]
@@ -386,15 +328,3 @@ def _filter_to_delete(
             f"the filter is {filter!r}, which would delete everything; for that call delete() without it"
         )
     return filter
-
-
-def _columns(
-    documents: Iterable[Document], ids: Sequence[str | None] | None
-) -> tuple[list[str], list[dict[str, Any]], list[str | None]]:
-    """Texts, metadata and ids of documents; `ids`, if given, come before their own."""
-    listed = list(documents)
-    return (
-        [document.page_content for document in listed],
-        [document.metadata for document in listed],
-        [document.id for document in listed] if ids is None else list(ids),
-    )

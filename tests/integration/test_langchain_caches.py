@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import logging
 import math
+import pickle
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -664,3 +666,46 @@ def test_the_core_shows_what_langchain_has_no_words_for(semantic: Open) -> None:
     assert cache.cache.count() == 1
     assert cache.cache.invalidate(filter=F("scope.tenant") == "b") == 0
     assert cache.cache.invalidate(filter=F("scope.tenant") == "a") == 1
+
+
+def pickled(cache: Cache) -> Any:
+    return pickle.loads(pickle.dumps(cache))  # noqa: S301 - made a moment ago
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_a_cache_that_is_in_use_can_be_copied(either: Open, copied: Callable[[Any], Any]) -> None:
+    cache = either(scope={"tenant": "a"}, ttl=1000, sliding=True)
+    cache.update("prompt", "llm", answer("kept"))
+    again = copied(cache)
+    try:
+        assert type(again) is type(cache)
+        assert text_of(again.lookup("prompt", "llm")) == "kept"
+        assert again.lookup("prompt", "other") is None
+        again.update("new", "llm", answer("of the copy"))
+        assert text_of(cache.lookup("new", "llm")) == "of the copy"
+    finally:
+        again.close()
+    assert text_of(cache.lookup("prompt", "llm")) == "kept"
+
+
+def test_a_copy_of_a_semantic_cache_has_its_threshold_and_settings(semantic: Open) -> None:
+    cache = semantic(threshold=0.9, max_entries=3)
+    cache.cache.threshold = 0.93
+    again = copy.deepcopy(cache)
+    assert again.cache.threshold == 0.93
+    cache.update(ASKED, "llm", answer("big"))
+    assert text_of(again.lookup(SIMILAR, "llm")) == "big"
+    assert again.lookup(LESS_SO, "llm") is None
+    again.close()
+
+
+def test_a_cache_that_opened_its_own_connection_can_be_copied(
+    server_url: str, index_name: str
+) -> None:
+    with ValkeyCache(index_name, url=server_url, on_error="raise") as cache:
+        cache.update("prompt", "llm", answer("kept"))
+        with pickled(cache) as again:
+            assert again.cache.connection is not cache.cache.connection
+            assert text_of(again.lookup("prompt", "llm")) == "kept"
+        assert text_of(cache.lookup("prompt", "llm")) == "kept"
+        cache.clear()

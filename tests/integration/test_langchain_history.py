@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -126,6 +127,25 @@ def test_32_threads_add_whole_turns_in_their_order(history: Open) -> None:
     for number in range(32):
         own = [str(m.content) for m in found[::3] if str(m.content).split()[0] == str(number)]
         assert own == [f"{number} {turn}" for turn in range(5)]
+
+
+async def test_dates_in_artifacts_come_back_as_they_were(history: Open) -> None:
+    at = datetime(2024, 1, 31, 12, 30, 0, 5, tzinfo=timezone(timedelta(hours=2)))
+    artifact = {
+        "at": at, "naive": at.replace(tzinfo=None), "days": [date(2024, 1, 31), {"x": date(1, 1, 1)}],
+        "own": {"__valkey_date__": "2024-01-31"}, "owns": {"__valkey_own__": [1, at]},
+    }  # fmt: skip
+    tool = ToolMessage("done", tool_call_id="1", artifact=artifact)
+    turn = [HumanMessage("when?"), tool, AIMessage("then", additional_kwargs={"at": at})]
+    before = tool.model_copy(deep=True)
+    history().add_messages(turn)
+    await history().aadd_messages(turn)
+    assert tool == before
+    assert history().messages == [*turn, *turn]
+    read = history().messages[1]
+    assert isinstance(read, ToolMessage)
+    assert read.artifact == artifact
+    assert read.artifact["at"].utcoffset() == timedelta(hours=2)
 
 
 @pytest.mark.parametrize(

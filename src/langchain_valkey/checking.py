@@ -1,0 +1,171 @@
+"""Checks of what is to be added, before anything is embedded: options, texts and metadata."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import Enum
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from langchain_valkey.documents import Addition
+from valkey_vector import ConfigurationError, InvalidInputError, Schema, WritePolicy
+from valkey_vector.document import check_record_size, prepare_metadata
+from valkey_vector.metadata import dump
+from valkey_vector.plain import DEEPEST, NotPlainError, plain_moment
+
+__all__ = ["OnInvalid", "WriteOptions"]
+
+OnInvalid: TypeAlias = Literal["raise", "coerce", "skip"]
+
+_LARGEST_BATCH = 10_000
+_logger = logging.getLogger("langchain_valkey")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How documents are added.
+
+    Attributes:
+        policy: for ids that are stored already.
+        ttl: seconds until they are gone; None keeps them.
+        batch_size: how many in one request; more than 10,000 count as that, for LangChain's `index` passes its own on.
+        progress: show a bar.
+        on_invalid: for metadata that cannot be stored.
+
+    Raises:
+        ConfigurationError: `policy`, `batch_size` or `on_invalid` is wrong.
+        InvalidInputError: `ttl` is wrong.
+    """
+
+    policy: WritePolicy | str
+    ttl: float | None
+    batch_size: int
+    progress: bool | None
+    on_invalid: OnInvalid
+
+    def __post_init__(self) -> None:
+        WritePolicy.parse(self.policy)
+        size, ttl = self.batch_size, self.ttl
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ConfigurationError(f"batch_size must be a whole number from 1 on, not {size!r}")
+        if ttl is not None and not (
+            isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and 0 < ttl < 10**10
+        ):
+            raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
+        if self.on_invalid not in ("raise", "coerce", "skip"):
+            raise ConfigurationError(
+                f"on_invalid must be 'raise', 'coerce' or 'skip', not {self.on_invalid!r}"
+            )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Those of the core's `upsert`."""
+        return {
+            "policy": self.policy,
+            "ttl": self.ttl,
+            "batch_size": min(self.batch_size, _LARGEST_BATCH),
+            "progress": self.progress,
+        }
+
+    def checked(self, addition: Addition, schema: Schema) -> Addition:
+        """What can be stored of an addition, with NumPy's scalars as Python's.
+
+        Raises:
+            InvalidInputError: something cannot be stored, and `on_invalid` is not ``skip``.
+        """
+        kept: list[int] = []
+        metadatas: list[dict[str, Any]] = []
+        for position, (id, text, metadata) in enumerate(
+            zip(addition.ids, addition.texts, addition.metadatas, strict=True)
+        ):
+            owner = f"record {id!r}"
+            try:
+                storable = _storable(metadata, owner, coerce=self.on_invalid == "coerce")
+                _check(text, storable, schema, owner)
+            except InvalidInputError as error:
+                if self.on_invalid != "skip":
+                    raise
+                _logger.warning("text %d is skipped: %s", position, error)
+                continue
+            kept.append(position)
+            metadatas.append(storable)
+        return replace(
+            addition,
+            texts=[addition.texts[position] for position in kept],
+            metadatas=metadatas,
+            ids=[addition.ids[position] for position in kept],
+        )
+
+
+def _storable(metadata: Any, owner: str, *, coerce: bool) -> dict[str, Any]:
+    if not isinstance(metadata, Mapping):
+        raise InvalidInputError(
+            f"the metadata of {owner} is a {type(metadata).__name__}, not a dict"
+        )
+    if not coerce:
+        return {key: _plain_scalars(value) for key, value in metadata.items()}
+    return {str(key): _coerced(value, 1) for key, value in metadata.items()}
+
+
+def _check(text: str, metadata: dict[str, Any], schema: Schema, owner: str) -> None:
+    stored = (
+        prepare_metadata(metadata, schema, owner)[0] if schema.fields else dump(metadata, owner)
+    )
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            f"the text of {owner} holds a lone surrogate, which is not valid Unicode text"
+        ) from None
+    check_record_size(size + len(stored), owner)
+
+
+def _plain_scalars(value: Any, depth: int = 1) -> Any:
+    """The value with NumPy's booleans, integers and floats as Python's, where that is exact."""
+    if isinstance(value, np.generic):
+        return _scalar(value)
+    if depth > DEEPEST:  # the core refuses it, by its path
+        return value
+    if type(value) is list:
+        return [_plain_scalars(item, depth + 1) for item in value]
+    if type(value) is dict:
+        return {key: _plain_scalars(item, depth + 1) for key, item in value.items()}
+    return value
+
+
+def _scalar(value: np.generic) -> Any:
+    if isinstance(value, (np.bool_, np.integer)):
+        return value.item()
+    if isinstance(value, np.floating):
+        exact = float(value)
+        return exact if value == exact or value != value else value  # a long double may not fit
+    return value
+
+
+def _coerced(value: Any, depth: int) -> Any:
+    """The nearest value that can be stored; what has none is its text."""
+    value = _scalar(value) if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, date):
+        try:
+            return plain_moment(value)
+        except NotPlainError:
+            return str(value)
+    if isinstance(value, Enum):
+        return _coerced(value.value, depth + 1)
+    if depth >= DEEPEST:
+        return str(value)
+    if isinstance(value, np.ndarray):
+        return _coerced(value.tolist(), depth)
+    if isinstance(value, Mapping):
+        return {str(key): _coerced(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((_coerced(item, depth + 1) for item in value), key=repr)
+    if isinstance(value, (list, tuple)):
+        return [_coerced(item, depth + 1) for item in value]
+    return str(value)
