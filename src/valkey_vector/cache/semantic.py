@@ -16,6 +16,7 @@ from valkey_vector.cache.calibration import (
 )
 from valkey_vector.cache.computing import Answers, Keeping
 from valkey_vector.cache.decorator import CachedFunction, cached
+from valkey_vector.cache.embedders import CacheEmbedder, question_embedder
 from valkey_vector.cache.entries import (
     SCOPE_ID,
     Answer,
@@ -41,7 +42,7 @@ from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.cache.storage import Storage
 from valkey_vector.closing import Closing
 from valkey_vector.connection import Connection
-from valkey_vector.embedding import Embed, TextEmbedder
+from valkey_vector.embedding import TextEmbedder
 from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.filters import F, Filter
 from valkey_vector.index import Index
@@ -65,7 +66,8 @@ class SemanticCache(Closing):
 
     Args:
         embed: makes the vectors: a function of one text (blocking or a coroutine function), or an object with
-            ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.embedding`).
+            ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.embedding`), or an embeddings object of
+            LangChain or LlamaIndex.
         name: of the cache, and of the index its entries lie in: letters, digits, ``_``, ``-`` and ``.``.
         threshold: least cosine similarity of a hit, above 0 to 1. Which one is right depends on the embedding
             model: see `calibrate`.
@@ -95,7 +97,7 @@ class SemanticCache(Closing):
 
     def __init__(
         self,
-        embed: Embed,
+        embed: CacheEmbedder,
         *,
         name: str = "semantic-cache",
         threshold: float = 0.95,
@@ -125,7 +127,7 @@ class SemanticCache(Closing):
             sliding=sliding,
             scope={} if scope is None else scope,
         )
-        self._embedder = TextEmbedder(embed)
+        self._embedder = TextEmbedder(question_embedder(embed))
         self._settings = settings
         evicting = eviction_of(max_entries, eviction)
         least = check_threshold(threshold)
