@@ -102,7 +102,10 @@ return 1
 
 _NOTE = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
-for i = 2, #ARGV do redis.call('HSETNX', KEYS[1], 'removing:' .. ARGV[i], '') end
+for i = 2, #ARGV do
+  local field = 'removing:' .. ARGV[i]
+  if redis.call('HEXISTS', KEYS[1], field) == 0 then redis.call('HSET', KEYS[1], field, '') end
+end
 return 1
 """
 

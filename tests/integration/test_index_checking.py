@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from native_indexes import share_nothing
+from round_trips import CommandLog
 from valkey_vector import (
+    AuthenticationError,
     ConfigurationError,
     F,
     FullText,
@@ -18,6 +21,7 @@ from valkey_vector import (
     NumericField,
     Record,
     Schema,
+    ServerError,
     TagField,
     TextField,
     VectorField,
@@ -66,7 +70,11 @@ def key(index: Index, id: str) -> str:
 def stored(index: Index) -> dict[bytes, Any]:
     """All keys under the index's prefix, as they are."""
     keys = sorted(key for keys in index.connection.scan(f"{index.name}:*") for key in keys)
-    return dict(zip(keys, index.connection.pipeline([["DUMP", key] for key in keys]), strict=True))
+    hashes = index.connection.pipeline([["HGETALL", key] for key in keys])
+    return {
+        key: index.connection.execute("DUMP", key) if isinstance(found, ServerError) else found
+        for key, found in zip(keys, hashes, strict=True)
+    }
 
 
 def hash_of(index: Index, id: str) -> dict[bytes, bytes]:
@@ -369,6 +377,113 @@ def test_what_an_interrupted_drop_left_is_removed_without_an_index(index: Index)
     assert not index.exists()
     assert stored(index) == {}
     assert index.verify().findings == ()
+
+
+def test_a_record_that_another_writer_overtakes_is_not_changed_by_what_it_was(
+    index: Index, open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_index(dimension=None, schema=SCHEMA)
+    for id in ("d1", "d2", "d3"):
+        index.connection.execute("HSET", key(index, id), "f_kind", "wrong")
+    engine: Any = index._lifecycle.existing()
+    replacing = engine.replace_metadata
+    fresh = Record(id="d1", content="new", metadata={"n": 100, "kind": "new"}, payload=b"new")
+
+    def overtaken(replacements: Any) -> Any:
+        monkeypatch.undo()
+        other.upsert([fresh])
+        other.delete(["d2"])
+        return replacing(replacements)
+
+    monkeypatch.setattr(engine, "replace_metadata", overtaken)
+    report = index.repair(dry_run=False)
+    assert (report.ok, report.found("wrong field")) == (True, 3)
+    assert index.get(["d1", "d2"], with_payloads=True) == [fresh, None]
+    is_whole(index, TEN - 1)
+
+
+@pytest.mark.parametrize("engine_name", ["search"])
+def test_no_script_touches_a_document_of_the_search_engine(
+    index: Index, commands: CommandLog
+) -> None:
+    orphan(index, "o1", "0badcafe")
+    index.connection.execute("HSET", key(index, "d3"), "f_kind", "wrong")
+    index.connection.execute("HSET", key(index, "d4"), "vector", b"short")
+    index.connection.execute("HSET", key(index, "d5"), "metadata", b"none")
+    commands.clear()
+    assert index.repair(dry_run=False, remove_orphans=True, remove_damaged=True).ok
+    sent = [command for trip in commands.round_trips for command in trip]
+    prefix = f"{index.name}:".encode()
+    scripts = [command for command in sent if command[0].upper().startswith((b"EVAL", b"FCALL"))]
+    assert scripts
+    assert not [each for each in scripts for part in each[3:] if part.startswith(prefix)]
+    assert b"MULTI" not in {command[0].upper() for command in sent}
+
+
+def test_many_records_are_looked_at_page_by_page(index: Index) -> None:
+    index.upsert([record(number) for number in range(20, 520)])
+    before = stored(index)
+    damaged = [f"d{number}" for number in range(20, 520, 7)]
+    for id in damaged:
+        index.connection.execute("HSET", key(index, id), "f_kind", "wrong", "n14", "1")
+    report = index.repair(dry_run=False)
+    assert [(each.kind, each.found, each.mended) for each in report.findings] == [
+        ("wrong field", len(damaged), len(damaged)),
+        ("stale field", len(damaged), len(damaged)),
+    ]
+    is_whole(index, TEN + 500)
+    after, changed = stored(index), {key(index, id).encode() for id in damaged}
+    assert {k for k in after if after[k] != before[k]} == changed
+
+
+def test_numbers_whose_slot_was_lost_get_another(index: Index, open_index: OpenIndex) -> None:
+    index.connection.execute("HDEL", f"{{{index.name}}}:index", "slot:number:n")
+    other = open_index(dimension=None, schema=SCHEMA)
+    only(other.verify(), "wrong field", "stale field")
+    assert other.repair(dry_run=False).ok
+    is_whole(other)
+    assert other.count(F("n") > 4) == 5
+
+
+def test_an_index_of_format_1_is_checked_alike(index: Index, open_index: OpenIndex) -> None:
+    catalog = f"{{{index.name}}}:index"
+    index.connection.execute("HSET", catalog, "format", "1")
+    index.connection.execute("HDEL", catalog, "lineage")
+    for number in range(TEN):
+        name = key(index, f"d{number}")
+        tags = index.connection.execute("HGET", name, "tags").split(b",")
+        index.connection.execute("HSET", name, "tags", b",".join(tags[1:]))
+        index.connection.execute("HDEL", name, "version")
+    share_nothing()
+    first = open_index(dimension=None, schema=SCHEMA)
+    is_whole(first)
+    index.connection.execute("HSET", key(index, "d1"), "f_kind", "wrong", "tags", "wrong")
+    index.connection.execute("HSET", key(index, "foreign"), "f_kind", "wrong", "tags", "wrong")
+    only(first.verify(), "wrong field")
+    assert first.repair(dry_run=False).ok
+    is_whole(first)
+    assert first.count(F("kind") == "odd") == TEN // 2
+    assert first.count(F("n") == 1) == 1
+
+
+def test_a_user_who_may_not_list_search_indexes_learns_that_they_are_not_checked(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not index.connection.capabilities.has_search:
+        assert index.verify().unchecked == ()
+        return
+    execute = index.connection.execute
+
+    def refused(*command: Any, **options: Any) -> Any:
+        if command[0] == "FT._LIST":
+            raise AuthenticationError("NOPERM", "FT._LIST")
+        return execute(*command, **options)
+
+    monkeypatch.setattr(index.connection, "execute", refused)
+    report = index.verify()
+    assert report.ok
+    assert "FT._LIST" in report.unchecked[0]
+    assert "not checked" in str(report)
 
 
 def test_writers_meanwhile_cause_no_findings_and_lose_nothing(

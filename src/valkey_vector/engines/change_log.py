@@ -318,8 +318,8 @@ class ChangeLog:
                 [
                     ["TIME"],
                     ["HGET", catalog, "generation"],
-                    ["ZRANGE", changes, "0", "-1"],
-                    ["ZRANGE", expiry, "0", "-1", "WITHSCORES"],
+                    ["ZRANGEBYSCORE", changes, "-inf", "+inf"],
+                    ["ZRANGEBYSCORE", expiry, "-inf", "+inf", "WITHSCORES"],
                 ],
                 retry=True,
             )
