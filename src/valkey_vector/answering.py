@@ -15,7 +15,7 @@ from typing import Any
 from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT, decode_record
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.steps import Steps, alone
-from valkey_vector.errors import FilterError, ServerError
+from valkey_vector.errors import FilterError, UnreadableRecordError
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, sources_of
 from valkey_vector.filters.compilation import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
@@ -193,9 +193,16 @@ def counting(engine: Engine, selection: Selection) -> Steps[int]:
 
 
 def passes(filter: Filter, row: Row, metadata: Mapping[str, Any]) -> bool:
-    """Whether a row, with the fields to decide it, matches."""
-    content = row.fields.get(CONTENT, b"").decode("utf-8")
-    parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+    """Whether a row, with the fields to decide it, matches.
+
+    Raises:
+        UnreadableRecordError: another program overwrote one of them; names the record.
+    """
+    try:
+        content = row.fields.get(CONTENT, b"").decode("utf-8")
+        parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+    except UnicodeDecodeError as error:
+        raise _unreadable(row) from error
     return matches(filter, metadata, id=row.id, content=content, parent=parent)
 
 
@@ -203,13 +210,13 @@ def metadata_of(row: Row) -> Mapping[str, Any]:
     """The metadata of a row that has it, decoded once.
 
     Raises:
-        ServerError: another program overwrote it; names the record.
+        UnreadableRecordError: another program overwrote it; names the record.
     """
     if isinstance(row, CheckedRow):
         return row.metadata
     try:
         return load(row.fields.get(METADATA) or b"{}")
-    except ValueError as error:
+    except (ValueError, UnreadableRecordError) as error:
         raise _unreadable(row) from error
 
 
@@ -217,7 +224,7 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     """The record of a row, with `only` these of its fields.
 
     Raises:
-        ServerError: another program overwrote a field of it; names the record.
+        UnreadableRecordError: another program overwrote a field of it; names the record.
     """
     try:
         if isinstance(row, CheckedRow) and METADATA in only:
@@ -228,8 +235,8 @@ def record_of(row: Row, only: Collection[str]) -> Record:
         raise _unreadable(row) from error
 
 
-def _unreadable(row: Row) -> ServerError:
-    return ServerError(
+def _unreadable(row: Row) -> UnreadableRecordError:
+    return UnreadableRecordError(
         f"record {row.id!r} cannot be read: another program overwrote fields of it; write it again, or delete it"
     )
 

@@ -112,15 +112,21 @@ def test_a_hybrid_search_without_a_word_ranks_by_nearness(store: ValkeyDocumentS
     assert ids(found) == ids(near) == ["dog", "both", "fox"]
 
 
-def test_a_search_is_two_round_trips(store: ValkeyDocumentStore, commands: CommandLog) -> None:
+def test_a_search_is_two_round_trips(
+    store: ValkeyDocumentStore, commands: CommandLog, engine_name: str
+) -> None:
     text = ValkeyTextRetriever(document_store=store)
     hybrid = ValkeyHybridRetriever(document_store=store)
     text.run("fox")
-    runs: list[Run] = [lambda: text.run("dog"), lambda: hybrid.run("dog", EAST)]
-    for run in runs:
+    # A graph that finds fewer than it looks for, as here, is checked for others in one more.
+    runs: list[tuple[Run, int]] = [
+        (lambda: text.run("dog"), 2),
+        (lambda: hybrid.run("dog", EAST), 3 if engine_name == "search" else 2),
+    ]
+    for run, trips in runs:
         commands.clear()
         run()
-        assert len(commands.round_trips) == 2
+        assert len(commands.round_trips) == trips
 
 
 # -- both retrievers ------------------------------------------------------------------------------------

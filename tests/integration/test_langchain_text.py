@@ -159,7 +159,8 @@ async def test_a_batch_has_the_round_trips_of_one_search(
     commands.clear()
     retriever.invoke("dogs", **settings)
     alone = len(commands.round_trips)
-    assert 0 < alone <= 2
+    # A graph that finds fewer than it looks for is checked for others in one more (see `engines.search_nearest`).
+    assert 0 < alone <= (3 if search_type == "hybrid" else 2)
     commands.clear()
     retriever.batch(["dogs"] * 12, **settings)
     assert len(commands.round_trips) == alone

@@ -324,7 +324,9 @@ def test_searches_for_words_are_two_round_trips(
         commands.clear()
         query = asking(mode, k=3, filters=only("n", 10, FilterOperator.LT))
         assert len(ids_of(store.query(query))) == 3
-        assert len(commands.round_trips) == 2
+        # A graph that finds fewer than it looks for, as here, is checked for others in one more.
+        checked = mode == "hybrid" and engine_name == "search"
+        assert len(commands.round_trips) == (3 if checked else 2)
     store.close()
 
 

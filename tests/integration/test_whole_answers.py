@@ -327,6 +327,7 @@ def test_a_restart_is_noticed_by_the_next_read() -> None:
         server.restart()
         counts = set()
         for _ in range(20):
+            time.sleep(0.02)  # a server's identity is asked for four times a second
             try:
                 counts.add(index.count())
             except ValkeyVectorError:

@@ -28,6 +28,7 @@ from valkey_vector.engines.judging import judged, judged_fields
 from valkey_vector.engines.native_counting import counting
 from valkey_vector.engines.native_text import TextScores, text_statistics
 from valkey_vector.engines.native_writing import NativeWriting
+from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.shared_replica import shared_replica
 from valkey_vector.engines.steps import Ask, Steps, alone
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
@@ -285,4 +286,5 @@ class NativeEngine:
         statistics = text_statistics(replica, matching, now)
         scores = TextScores(replica, Scorer(matching, statistics), plan, now)
         rows = self.fetch(scores.sequences, matching.fields)
-        return scores.best(k, {row.id: row.fields for row in rows if row is not None})
+        best = scores.best(k, {row.id: row.fields for row in rows if row is not None})
+        return Ranked(best, replica.versions(id for _, id in best))

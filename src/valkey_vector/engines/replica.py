@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import chain
 from typing import assert_never
@@ -78,6 +78,7 @@ class Replica:
 
     def _clear(self) -> None:
         self._ids: list[str] = []
+        self._versions: list[bytes | None] = []
         self._row_of: dict[str, int] = {}
         self._matrices = {vector_name(field.name): Matrix(field, _ROOM) for field in self._fields}
         self._alive: Mask = np.zeros(_ROOM, dtype=np.bool_)
@@ -124,6 +125,7 @@ class Replica:
         if row == len(self._alive):
             self._grow()
         self._ids.append(id)
+        self._versions.append(fields.get(VERSION))
         self._row_of[id] = row
         self._alive[row] = True
         self._numbered[row] = sequence
@@ -184,6 +186,7 @@ class Replica:
         moved = np.full(len(self._ids), -1, dtype=np.int64)
         moved[kept] = np.arange(len(kept))
         self._ids = [self._ids[row] for row in kept]
+        self._versions = [self._versions[row] for row in kept]
         self._row_of = {id: row for row, id in enumerate(self._ids)}
         room = max(_ROOM, len(kept))
         for matrix in self._matrices.values():
@@ -266,6 +269,11 @@ class Replica:
     def ids(self, rows: Rows) -> list[str]:
         """The ids of rows."""
         return [self._ids[row] for row in rows]
+
+    def versions(self, ids: Iterable[str]) -> dict[str, bytes | None]:
+        """The versions of records, as far as they are here."""
+        rows = ((id, self._row_of.get(id)) for id in ids)
+        return {id: self._versions[row] for id, row in rows if row is not None}
 
     @property
     def size(self) -> int:

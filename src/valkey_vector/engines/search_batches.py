@@ -12,7 +12,7 @@ from valkey_vector.engines.base import StaleIndexError
 from valkey_vector.engines.documents import Documents, checked
 from valkey_vector.engines.key_states import KeyState, look, states
 from valkey_vector.engines.locks import Locks
-from valkey_vector.errors import ServerError
+from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.record_version import VERSION
 
 __all__ = ["Batches"]
@@ -66,7 +66,7 @@ class Batches:
     ) -> Iterator[tuple[str, list[KeyState]]]:
         """Hold the locks of documents, and give their keys as they are then.
 
-        `send` releases the locks; after a failure they are released here.
+        `send` releases the locks; after a failure they are released here, after an outage they lapse by themselves.
 
         Args:
             ids: of the documents.
@@ -90,6 +90,9 @@ class Batches:
             if steady:
                 found = self._steadied(keys, found, int(seconds) * 1000, lane)
             yield token, found
+        except (ConnectionLostError, RequestTimeoutError):
+            # What was sent may still be carried out: the locks lapse after the time that this may take.
+            raise
         except BaseException:
             if token:
                 with suppress(ServerError):  # the failure itself is what is raised

@@ -11,22 +11,21 @@ covers (valkey-io/valkey-search#1260). So no script touches a document here:
 * The generation is read before and after a batch. A batch that finds the index dropped afterwards removes what it
   wrote, and is written again for the index that is there now.
 
-Round trips for a batch: two for new documents, three with a time to live, two more for documents that exist already; to
-delete or to change metadata two. In a cluster, where commands on several nodes have no order, one more for each lock and
-each write.
+Round trips for a batch: two for new documents, three for those that have a time to live or exist already; to delete or to
+change metadata two. In a cluster, where commands on several nodes have no order, one more for each lock and each write.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.document import METADATA, Prepared, document_fields
 from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
+from valkey_vector.engines.batch_values import BatchSettings, Overwrite, Tally
 from valkey_vector.engines.documents import BATCH, Documents, checked, in_batches
 from valkey_vector.engines.key_states import KeyState, look, states
 from valkey_vector.engines.search_batches import Batches
@@ -36,7 +35,6 @@ from valkey_vector.record_version import (
     CREATED,
     EXPIRES,
     VERSION,
-    Expiry,
     expiry_of,
     new_unique,
 )
@@ -45,51 +43,6 @@ __all__ = ["SearchWriting"]
 
 _REPLACED = re.compile(rb"tags|n[0-9]+|f_.*|(?:words|stems|length)_.*")
 """The hash fields that hold what is indexed of the metadata."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The outcome of a batch so far."""
-
-    written: list[str] = field(default_factory=list)
-    present: list[str] = field(default_factory=list)
-    failed: dict[str, ServerError] = field(default_factory=dict)
-    overtaken: list[Prepared] = field(default_factory=list)
-    endless: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Settings of one batch.
-
-    Attributes:
-        policy: for documents that exist.
-        milliseconds: that they live; None for ever.
-        sliding: their time to live will be prolonged, on their keys.
-        now: the server's time in microseconds.
-        stamp: time of creation of the first document, in microseconds.
-        positions: of the documents by id.
-        lane: connection to use.
-    """
-
-    policy: WritePolicy
-    milliseconds: int | None
-    sliding: bool
-    now: int
-    stamp: int
-    positions: Mapping[str, int]
-    lane: int
-
-    @property
-    def expiry(self) -> Expiry:
-        if self.milliseconds is None:
-            return ""
-        return "s" if self.sliding else "t"
-
-    @property
-    def ends(self) -> str:
-        """The millisecond at which its documents end."""
-        return str(self.now // 1000 + (self.milliseconds or 0))
 
 
 class SearchWriting:
@@ -125,7 +78,7 @@ class SearchWriting:
         self._documents.check_generation(generation)
         self._documents.words_added(words)
         now = int(seconds) * 1_000_000 + int(micros)
-        settings = _Batch(
+        settings = BatchSettings(
             policy,
             None if ttl is None else max(1, round(ttl * 1000)),
             sliding,
@@ -136,19 +89,21 @@ class SearchWriting:
         )
         there = [document for document, found in zip(batch, names, strict=True) if found]
         new = [document for document, found in zip(batch, names, strict=True) if not found]
-        tally = _Tally()
+        tally = Tally()
         if policy is WritePolicy.FAIL and there:
             tally.present += self._present(there, settings)
             if tally.present:
                 return WriteOutcome(0, tuple(tally.present))
-        if not self._create_only:
+        if ttl is not None or not self._create_only:
+            # What ends is given its end by a command of its own, which must not meet somebody else's document.
             there, new = list(batch), []
         if there:  # first, because only this finds keys that must not be written
             self._write_locked(there, settings, tally)
         if new:
             self._write_new(new, settings, tally)
-        if tally.overtaken:
-            self._write_locked(tally.overtaken, settings, tally, overtaken=True)
+        while tally.overtaken:
+            again, tally.overtaken = tally.overtaken, []
+            self._write_locked(again, settings, tally, overtaken=True)
         return WriteOutcome(len(tally.written), tuple(tally.present), tally.failed)
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
@@ -192,22 +147,11 @@ class SearchWriting:
                 removed += sum(replies[: len(chosen)])
         return removed
 
-    def _write_new(self, batch: Sequence[Prepared], settings: _Batch, tally: _Tally) -> None:
-        """Store documents that were not there a moment ago."""
-        writes: list[list[Argument]] = []
-        ends: list[list[Argument]] = []
+    def _write_new(self, batch: Sequence[Prepared], settings: BatchSettings, tally: Tally) -> None:
+        """Store documents without a time to live that were not there a moment ago."""
         versions: dict[str, bytes] = {}
-        for document in batch:
-            fields = self._fields(document, settings)
-            versions[document.id] = _version(fields)
-            fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
-            key = self._documents.key(document.id)
-            writes.append(["HSETEX", key, "FNX", "FIELDS", str(len(fields) // 2), *fields])
-            if settings.milliseconds is not None:
-                ends.append(["PEXPIREAT", key, settings.ends])
-        # Not along with the write: where that writes nothing, somebody else's document would get this time to live.
-        replies = self._batches.stored(writes, versions, settings.lane, last=not ends)
-        written: list[Prepared] = []
+        commands = [self._creating(document, settings, versions) for document in batch]
+        replies = self._batches.stored(commands, versions, settings.lane)
         for document, stored in zip(batch, replies, strict=True):
             if isinstance(stored, AuthenticationError):
                 self._create_only = False
@@ -215,92 +159,150 @@ class SearchWriting:
             elif isinstance(stored, ServerError):
                 tally.failed[document.id] = stored
             elif stored:
-                written.append(document)
+                tally.written.append(document.id)
             elif settings.policy is WritePolicy.OVERWRITE:
                 tally.overtaken.append(document)  # somebody else has just stored it, too
             else:
                 tally.present.append(document.id)
-        if ends:
-            chosen = {self._documents.key(document.id) for document in written}
-            ends = [command for command in ends if command[1] in chosen]
-            replies = self._batches.stored(ends, versions, settings.lane)
-        for position, document in enumerate(written):
-            self._note(document.id, replies[position : position + 1] if ends else (), tally)
-        self._remove_endless(tally, versions)
 
     def _write_locked(
         self,
         batch: Sequence[Prepared],
-        settings: _Batch,
-        tally: _Tally,
+        settings: BatchSettings,
+        tally: Tally,
         *,
         overtaken: bool = False,
     ) -> None:
-        """Store documents that exist, or about which that is not known, under their locks.
+        """Store documents that exist, or about which that is not known, or which will end, under their locks.
 
         Args:
             batch: the documents.
             settings: of the batch.
             tally: takes in the outcome.
-            overtaken: they were written over records that appeared meanwhile, whose time to live their keys may have.
+            overtaken: others were found in their place meanwhile, whose time to live their keys may have.
         """
         ids = [document.id for document in batch]
-        commands: list[list[Argument]] = []
-        counts: dict[str, int] = {}
         versions: dict[str, bytes] = {}
         with self._batches.locked(ids, settings.lane) as (token, found):
-            for document, state in zip(batch, found, strict=True):
-                if settings.policy is not WritePolicy.OVERWRITE and state.is_alive(settings.now):
-                    tally.present.append(document.id)
-                    continue
-                persist = settings.milliseconds is None and (overtaken or _may_end(state))
-                mine = self._overwriting(document, state, settings, versions, persist=persist)
-                counts[document.id] = len(mine)
-                commands += mine
-            sent = self._batches.stored(commands, versions, settings.lane, token, ids)
+            states = dict(zip(ids, found, strict=True))
+            if settings.policy is not WritePolicy.OVERWRITE:
+                batch = self._created(batch, states, settings, tally, versions)
+            writes = [
+                self._overwriting(document, states[document.id], settings, versions, overtaken)
+                for document in batch
+            ]
+            created = [id for id in versions if id not in {write.document.id for write in writes}]
+            ends = [] if settings.milliseconds is None else self._ends(created, settings)
+            commands = [command for write in writes for command in write.commands]
+            sent = self._batches.stored([*commands, *ends], versions, settings.lane, token, ids)
         replies = iter(sent)
-        for id, count in counts.items():
-            own = list(islice(replies, count))
-            stored = [reply for reply in own[: count - 1] if isinstance(reply, ServerError)]
-            if stored:
-                tally.failed[id] = stored[0]
-            elif settings.milliseconds is None and isinstance(own[-1], ServerError):
-                tally.failed[id] = own[-1]
-            else:
-                self._note(id, own[-1:], tally)
+        for write in writes:
+            self._take(write, list(islice(replies, len(write.commands))), tally)
+        limits = list(replies) if ends else [None] * len(created)
+        for id, limited in zip(created, limits, strict=True):
+            self._note(id, limited, tally)
         self._remove_endless(tally, versions)
+
+    def _created(
+        self,
+        batch: Sequence[Prepared],
+        states: Mapping[str, KeyState],
+        settings: BatchSettings,
+        tally: Tally,
+        versions: dict[str, bytes],
+    ) -> list[Prepared]:
+        """With SKIP and FAIL, store those that are not there; returns those that are still to be stored.
+
+        These are left behind by others, or this user or server has no command that only creates.
+        """
+        absent: list[Prepared] = []
+        left: list[Prepared] = []
+        for document in batch:
+            state = states[document.id]
+            if state.is_alive(settings.now):
+                tally.present.append(document.id)
+            elif state.names or not self._create_only:
+                left.append(document)
+            else:
+                absent.append(document)
+        if not absent:
+            return left
+        new: dict[str, bytes] = {}
+        commands = [self._creating(document, settings, new) for document in absent]
+        replies = self._batches.stored(commands, new, settings.lane, last=False)
+        for document, stored in zip(absent, replies, strict=True):
+            if isinstance(stored, AuthenticationError):
+                self._create_only = False
+                left.append(document)
+            elif isinstance(stored, ServerError):
+                tally.failed[document.id] = stored
+            elif stored:
+                versions[document.id] = new[document.id]
+            else:
+                tally.present.append(document.id)
+        return left
+
+    def _creating(
+        self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
+    ) -> list[Argument]:
+        """The command that stores a document where none of its fields is there."""
+        fields = self._fields(document, settings)
+        versions[document.id] = _version(fields)
+        fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
+        key = self._documents.key(document.id)
+        return ["HSETEX", key, "FNX", "FIELDS", str(len(fields) // 2), *fields]
+
+    def _ends(self, ids: Sequence[str], settings: BatchSettings) -> list[list[Argument]]:
+        return [["PEXPIREAT", self._documents.key(id), settings.ends] for id in ids]
+
+    def _take(self, write: Overwrite, replies: Sequence[Reply], tally: Tally) -> None:
+        """Take in the replies to the commands that store one document."""
+        id = write.document.id
+        limited = replies[-1] if write.limited else None
+        errors = [reply for reply in replies if isinstance(reply, ServerError)]
+        if errors and errors[0] is not limited:
+            tally.failed[id] = errors[0]
+        elif write.was_absent and replies[write.at] < write.size:
+            # Somebody who saw no document either has stored one meanwhile, of which fields may be left.
+            tally.overtaken.append(write.document)
+        else:
+            self._note(id, limited, tally)
 
     def _overwriting(
         self,
         document: Prepared,
         state: KeyState,
-        settings: _Batch,
+        settings: BatchSettings,
         versions: dict[str, bytes],
-        *,
-        persist: bool,
-    ) -> list[list[Argument]]:
+        overtaken: bool,
+    ) -> Overwrite:
         """The commands that store a document in place of another; the other's time of creation is kept."""
         key = self._documents.key(document.id)
         fields = self._fields(document, settings)
+        versions[document.id] = _version(fields)
         created = state.fields.get(CREATED) if state.own else None
         if created is None:
             created = str(settings.stamp + settings.positions[document.id]).encode()
-        versions[document.id] = _version(fields)
         fields += [CREATED, created]
-        commands: list[list[Argument]] = []
+        commands: list[list[Argument]] = [["HSET", key, *fields]]
+        persist = settings.milliseconds is None and (overtaken or _may_end(state))
         if persist:
             # Before it is stored: a key that ends between two commands would take the new document with it. And after,
             # because one that ends before the first command may be written anew by somebody else before the second.
-            commands.append(["PERSIST", key])
-        commands.append(["HSET", key, *fields])
-        if persist:
-            commands.append(["PERSIST", key])
+            commands = [["PERSIST", key], *commands, ["PERSIST", key]]
         named = {name.encode() for name in fields[::2] if isinstance(name, str)}
         if stale := sorted(state.names - named):
             commands.append(["HDEL", key, *stale])
         if settings.milliseconds is not None:
             commands.append(["PEXPIREAT", key, settings.ends])
-        return commands
+        return Overwrite(
+            document=document,
+            commands=commands,
+            at=1 if persist else 0,
+            size=len(fields) // 2,
+            was_absent=not state.names,
+            limited=settings.milliseconds is not None,
+        )
 
     def _replacing(self, each: MetadataReplacement, state: KeyState) -> list[list[Argument]]:
         """The commands that write the fields of a metadata update."""
@@ -315,28 +317,28 @@ class SearchWriting:
             commands.append(["HDEL", key, *sorted(stale)])
         return commands
 
-    def _fields(self, document: Prepared, settings: _Batch) -> list[Argument]:
+    def _fields(self, document: Prepared, settings: BatchSettings) -> list[Argument]:
         entry = self._documents.entry
         fields: list[Argument] = [*document_fields(document, entry, new_unique(), settings.expiry)]
         if settings.expiry == "t":
             fields += [EXPIRES, settings.ends]
         return fields
 
-    def _note(self, id: str, limited: Sequence[Reply], tally: _Tally) -> None:
+    def _note(self, id: str, limited: Reply, tally: Tally) -> None:
         """Note a document as stored, if its time to live was accepted, too."""
-        if limited and isinstance(limited[0], ServerError):
-            tally.failed[id] = limited[0]
+        if isinstance(limited, ServerError):
+            tally.failed[id] = limited
             tally.endless.append(id)
         else:
             tally.written.append(id)
 
-    def _remove_endless(self, tally: _Tally, versions: Mapping[str, bytes]) -> None:
+    def _remove_endless(self, tally: Tally, versions: Mapping[str, bytes]) -> None:
         """Remove documents whose time to live was refused: nobody else ever would."""
         endless, tally.endless = tally.endless, []
         if endless:
             self.delete(endless, [versions[id] for id in endless])
 
-    def _present(self, there: Sequence[Prepared], settings: _Batch) -> list[str]:
+    def _present(self, there: Sequence[Prepared], settings: BatchSettings) -> list[str]:
         """The ids of those whose keys hold records now, before anything is written."""
         keys = [self._documents.key(document.id) for document in there]
         replies = self._connection.pipeline(look(keys), lane=settings.lane)
