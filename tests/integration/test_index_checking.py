@@ -328,13 +328,18 @@ def test_a_record_that_ended_on_a_key_that_does_not_end_is_removed(index: Index)
 def test_documents_that_the_engine_does_not_have_are_taken_in(
     index: Index, engine_name: str
 ) -> None:
-    if engine_name == "native":
-        index.connection.execute("ZREM", f"{{{index.name}}}:changes", "d2", "d7")
-    else:  # a server that lost them cannot be had, but one that does not count them
-        index.connection.execute("HDEL", key(index, "d2"), "tags")
-        index.connection.execute("HDEL", key(index, "d7"), "tags")
+    def damage() -> None:
+        if engine_name == "native":
+            index.connection.execute("ZREM", f"{{{index.name}}}:changes", "d2", "d7")
+        else:  # a server that lost them cannot be had, but one that does not count them
+            index.connection.execute("HDEL", key(index, "d2"), "tags")
+            index.connection.execute("HDEL", key(index, "d7"), "tags")
+
+    damage()
     assert index.verify().found("missing") == 2
-    assert index.repair(dry_run=False).ok
+    damage()  # the count at the end of a check completes the log
+    report = index.repair(dry_run=False)
+    assert [(each.found, each.mended) for each in report.findings] == [(2, 2)]
     is_whole(index)
     assert len(index.search([1, 0, 0, 0], k=20)) == TEN
 
