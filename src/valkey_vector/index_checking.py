@@ -22,7 +22,7 @@ class CheckableIndex:
         self._lifecycle = lifecycle
 
     def verify(self, *, examples: int = 10, progress: bool | None = None) -> IndexReport:
-        """Look at every key under the index's prefix and compare all that is kept of the index; changes nothing.
+        """Look at every key under the index's prefix and compare all that is kept of the index; changes no record.
 
         Others may write meanwhile. `docs/servers.md` lists what can be found.
 
