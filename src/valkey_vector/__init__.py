@@ -52,6 +52,7 @@ from valkey_vector.errors import (
 from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
 from valkey_vector.full_text import FullText
 from valkey_vector.index import Index
+from valkey_vector.index_report import IndexReport
 from valkey_vector.query import (
     Answer,
     CountQuery,
@@ -117,6 +118,7 @@ __all__ = [
     "IndexMismatchError",
     "IndexNotFoundError",
     "IndexRecordLostError",
+    "IndexReport",
     "InvalidInputError",
     "ListedIndex",
     "Metric",

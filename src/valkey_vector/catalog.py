@@ -100,6 +100,15 @@ redis.call('HDEL', KEYS[1], 'removing:' .. ARGV[1])
 return 1
 """
 
+_NOTE = """
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+for i = 2, #ARGV do
+  local field = 'removing:' .. ARGV[i]
+  if redis.call('HEXISTS', KEYS[1], field) == 0 then redis.call('HSET', KEYS[1], field, '') end
+end
+return 1
+"""
+
 # A slot once given stays with its key as long as the index lives; -1 says that the pool is spent, which is noted once,
 # not for every key that has no slot.
 _CLAIM = """
@@ -353,6 +362,13 @@ class Catalog:
         """Note lineages whose documents are to be removed."""
         for lineage in lineages:
             self._connection.execute("HSET", self.key, f"{_REMOVING}{lineage}", "")
+
+    def note_orphans(self, entry: CatalogEntry, lineages: Iterable[str]) -> bool:
+        """Note lineages of which no index is left, as to be removed; False, and nothing is noted, if `entry`'s index is
+        not the one that is there: a lineage that it does not know may be of the next one.
+        """
+        command = ["EVAL", _NOTE, "1", self.key, entry.generation, *lineages]
+        return bool(self._connection.execute(*command))
 
     def _parse(self, fields: Mapping[str, str]) -> CatalogEntry:
         found = fields.get("format")

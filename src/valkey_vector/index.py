@@ -15,6 +15,7 @@ from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.full_text import FullText
 from valkey_vector.index_aggregating import AggregatingIndex
+from valkey_vector.index_checking import CheckableIndex
 from valkey_vector.index_reading import ReadableIndex
 from valkey_vector.index_text import TextSearchableIndex
 from valkey_vector.index_writing import WritableIndex
@@ -26,7 +27,14 @@ from valkey_vector.waiting import wait_until_indexed
 __all__ = ["Index"]
 
 
-class Index(ReadableIndex, TextSearchableIndex, WritableIndex, AggregatingIndex, Closing):
+class Index(
+    ReadableIndex,
+    TextSearchableIndex,
+    WritableIndex,
+    AggregatingIndex,
+    CheckableIndex,
+    Closing,
+):
     """A named collection of records with vectors, text and metadata.
 
     Open one with `Index.open`. It may be used from any number of threads and event loops, and by forked

@@ -33,6 +33,7 @@ __all__ = [
     "expiry_of",
     "has_vector",
     "identifying_fields",
+    "listed_fields",
     "new_unique",
     "own_fields",
     "renewed_version",
@@ -90,6 +91,14 @@ def expiry_of(version: bytes) -> Expiry:
 def identifying_fields(entry: CatalogEntry) -> Sequence[str]:
     """The hash fields that `own_fields` needs."""
     return (VERSION,) if entry.lineage is not None else (VERSION, CREATED)
+
+
+def listed_fields(version: bytes) -> frozenset[str]:
+    """The optional fields that a version lists, but for the time at which the record expires."""
+    letters, _, named = version.rpartition(b":")[2].partition(b";")
+    listed = {name for name, letter in _OPTIONAL.items() if letter in letters and name != EXPIRES}
+    further = named.decode("ascii").split(",") if named else []
+    return frozenset(listed | {VECTOR_PREFIX + name for name in further})
 
 
 def has_vector(version: bytes | None, field: str) -> bool:

@@ -117,12 +117,14 @@ class MetadataReplacement:
         expected: the metadata that was read; compared where the document has no version.
         version: the document's version that was read; None for one that an earlier version of this library wrote.
         fields: names and values in turn.
+        removed: names of fields to remove beside those of indexed metadata, all of which are replaced.
     """
 
     id: str
     expected: bytes
     version: bytes | None
     fields: Sequence[str | bytes]
+    removed: Sequence[str] = ()
 
 
 Keep: TypeAlias = Callable[[list[Row]], list[Row]]
@@ -258,6 +260,14 @@ class Engine(Protocol):
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         """All documents a plan selects, in pages, oldest first."""
+        ...
+
+    def held(self) -> Mapping[str, bool]:
+        """The ids that the engine's own structures have, and whether each one's document may have ended in its time."""
+        ...
+
+    def reconcile(self, ids: Sequence[str]) -> None:
+        """Take documents into the engine's own structures that are there, and out of them those that are not."""
         ...
 
     def indexed_share(self) -> float:

@@ -306,6 +306,39 @@ class ChangeLog:
                 self.run(scripts.REGISTER, *(key[skip:] for key in batch))
         self.run(scripts.SEAL)
 
+    def held(self) -> dict[str, bool]:
+        """The ids in the log, and whether the time that it noted for each one's end is over.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        catalog, changes, _, expiry = self._keys
+        (seconds, micros), generation, ids, ends = checked(
+            self._connection.pipeline(
+                [
+                    ["TIME"],
+                    ["HGET", catalog, "generation"],
+                    ["ZRANGEBYSCORE", changes, "-inf", "+inf"],
+                    ["ZRANGEBYSCORE", expiry, "-inf", "+inf", "WITHSCORES"],
+                ],
+                retry=True,
+            )
+        )
+        self._documents.check_generation(generation)
+        now = int(seconds) * 1000 + int(micros) // 1000
+        ended = {id for id, end in _scored(ends) if end <= now}
+        return {id: id in ended for id in (name.decode() for name in ids)}
+
+    def reconcile(self, ids: Sequence[str]) -> None:
+        """Take documents into the log that are there, and out of it those that are not.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        for batch in in_batches(ids, _MOST):
+            self.run(scripts.REGISTER, *batch)
+        self.remove(ids)
+
     def removing(self, ids: Sequence[str]) -> list[list[Argument]]:
         """The commands that remove from the log those ids that are not documents."""
         return [self.command(scripts.FORGET, *batch) for batch in in_batches(ids, _MOST)]

@@ -7,7 +7,7 @@ documents, without an error. So where there is no record, traces of an index are
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from valkey_vector.catalog import CatalogEntry, document_prefix, own_keys
@@ -17,7 +17,7 @@ from valkey_vector.engines.documents import checked
 from valkey_vector.errors import ServerError
 from valkey_vector.record_version import VERSION
 
-__all__ = ["Traces", "lineages_of", "traces_of"]
+__all__ = ["Traces", "generations_in", "lineages_of", "traces_of"]
 
 _LINEAGE = re.compile(rb"([0-9a-f]{8}):[\w-]+:")
 
@@ -59,14 +59,19 @@ def traces_of(connection: Connection, name: str) -> Traces:
     there, *replies = connection.pipeline(commands, retry=True)
     checked([there])
     listed = replies[2] if len(replies) > 2 and not isinstance(replies[2], ServerError) else []
-    wanted = re.compile(re.escape(name.encode()) + rb"-([0-9a-f]{8})")
-    found = [wanted.fullmatch(each) for each in listed]
-    generations = frozenset(match[1].decode() for match in found if match is not None)
+    generations = generations_in(listed, name)
     memory = ServerMemory.of(replies[:2])
     documents = False
     if not generations and not there and (memory.evicts_any_key or memory.evicted > 0):
         documents = bool(lineages_of(connection, name, first=True))
     return Traces(generations, bool(there), documents)
+
+
+def generations_in(listed: Iterable[bytes], name: str) -> frozenset[str]:
+    """The generations of an index whose search indexes are among those of a server, by the reply of FT._LIST."""
+    wanted = re.compile(re.escape(name.encode()) + rb"-([0-9a-f]{8})")
+    found = [wanted.fullmatch(each) for each in listed]
+    return frozenset(match[1].decode() for match in found if match is not None)
 
 
 def lineages_of(connection: Connection, name: str, *, first: bool = False) -> frozenset[str]:

@@ -269,6 +269,14 @@ class NativeEngine:
         self._shared.forget(self._log, ids)
         self._shared.look_through(self._log)
 
+    def held(self) -> dict[str, bool]:
+        """The ids that the change log has. Those that ended stay in it for a while."""
+        return self._log.held()
+
+    def reconcile(self, ids: Sequence[str]) -> None:
+        """Bring the change log up to date for some ids."""
+        self._log.reconcile(ids)
+
     def _selected(self, plan: Plan) -> list[str]:
         with self._shared.lock:
             return self._shared.replica.select(plan, self._shared.now)

@@ -80,7 +80,8 @@ class NativeWriting:
             commands = [
                 self._log.command(
                     scripts.UPDATE_METADATA,
-                    each.version or b"", each.expected, *each.fields,
+                    each.version or b"", each.expected,
+                    str(len(each.removed)), *each.removed, *each.fields,
                     ids=[each.id],
                 )
                 for each in batch

@@ -291,13 +291,16 @@ for _, field in ipairs(call('HKEYS', key)) do
     call('HDEL', key, field)
   end
 end
-call('HSET', key, unpack(ARGV, 6))
+local removed = tonumber(ARGV[6])
+for i = 7, 6 + removed do call('HDEL', key, ARGV[i]) end
+call('HSET', key, unpack(ARGV, 7 + removed))
 changed(string.sub(key, #prefix + 1))
 finish()
 return 1
 """
 )
-"""ARGV: the version that was read ('': none), the metadata that was read, new fields and values. Returns 1, 0 if the
+"""ARGV: the version that was read ('': none), the metadata that was read, how many other fields to remove, their names,
+new fields and values. Returns 1, 0 if the
 document changed meanwhile, -1 if it is gone."""
 
 REGISTER = compact(

@@ -81,6 +81,14 @@ class SearchEngine(SearchReading):
     def forget(self, ids: Sequence[str]) -> None:
         """Nothing to do: the server takes notice itself."""
 
+    def held(self) -> dict[str, bool]:
+        """The ids that the server's index has. The server itself takes out what ended."""
+        pages = self.select(Everything(), ())
+        return {row.id: False for page in pages for row in page}
+
+    def reconcile(self, ids: Sequence[str]) -> None:
+        """Nothing to do: the server indexes a document when its fields are written."""
+
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
         """What hash fields hold among the documents a plan selects, in one round trip."""
         if isinstance(plan, NoDocument):

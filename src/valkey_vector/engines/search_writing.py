@@ -309,7 +309,10 @@ class SearchWriting:
         key = self._documents.key(each.id)
         named = {name.encode() for name in each.fields[::2] if isinstance(name, str)}
         commands: list[list[Argument]] = [["HSET", key, *each.fields]]
-        stale = [name for name in state.names - named if _REPLACED.fullmatch(name)]
+        removed = {name.encode() for name in each.removed}
+        stale = [
+            name for name in state.names - named if name in removed or _REPLACED.fullmatch(name)
+        ]
         if stale:
             commands.append(["HDEL", key, *sorted(stale)])
         return commands
