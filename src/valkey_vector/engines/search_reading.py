@@ -34,7 +34,12 @@ from valkey_vector.engines.search_query import QueryLimits, fit, query_text, spl
 from valkey_vector.engines.search_query import within as within_limits
 from valkey_vector.engines.search_support import ServerSupport
 from valkey_vector.engines.steps import Ask, Steps, alone, asking, send
-from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
+from valkey_vector.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    RequestTimeoutError,
+    ServerError,
+)
 from valkey_vector.filters.plan import (
     NoDocument,
     Plan,
@@ -298,8 +303,26 @@ class SearchReading:
             support.learn(signs, self._connection.pipeline(signs, retry=True))
         if support.run is not self._complete_run:
             run = support.run
+            self._have_nodes_learn_their_slots()
             self._await_backfill()
             self._complete_run = run
+
+    def _have_nodes_learn_their_slots(self) -> None:
+        """In a cluster, have each primary look up its own slots before it is sent a search with CONSISTENT.
+
+        A node that has just got its first slots and has not looked them up (it does so about once a second, and for
+        FT.INFO) aborts at such a search: Valkey-Search 1.2.1, ``PerformSlotConsistencyCheck`` in
+        ``src/coordinator/server.cc``.
+        """
+        if not (self.capabilities.cluster and self.is_valkey_search):
+            return
+        for address in self.support.primaries:
+            try:
+                self._connection.execute_on(address, "FT.INFO", self.entry.search_index, "PRIMARY")
+            except (ConnectionLostError, RequestTimeoutError, AuthenticationError):
+                raise
+            except ServerError:
+                continue  # it does not know the index yet, but its slots by now
 
     def _await_backfill(self) -> None:
         """While the server indexes what was there before the index, it finds only a part.
