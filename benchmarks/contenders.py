@@ -187,7 +187,7 @@ class RawGlide:
                 f"bench_raw:{item.id}",
                 "created",
                 str(number),
-                *document_fields(item, self._entry),
+                *document_fields(item, self._entry, "raw"),
             ]
             for number, item in enumerate(prepared)
         ]
