@@ -84,11 +84,11 @@ class Batches:
         reads: list[list[Argument]] = [["TIME"], self.generation, *look(keys)]
         token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
         try:
-            (seconds, _), generation = checked(replies[:2])
+            (seconds, micros), generation = checked(replies[:2])
             self._documents.check_generation(generation)
             found = states(self._documents.entry, keys, replies[2:], refuse_foreign=refuse_foreign)
             if steady:
-                found = self._steadied(keys, found, int(seconds) * 1000, lane)
+                found = self._steadied(keys, found, int(seconds) * 1000 + int(micros) // 1000, lane)
             yield token, found
         except (ConnectionLostError, RequestTimeoutError):
             # What was sent may still be carried out: the locks lapse after the time that this may take.
