@@ -127,11 +127,16 @@ class SearchWriting:
 
     def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
         """Remove documents (see `valkey_vector.engines.base.Engine.delete`)."""
+        return self._delete(ids, versions, steady=versions is not None)
+
+    def _delete(
+        self, ids: Sequence[str], versions: Sequence[bytes | None] | None, *, steady: bool
+    ) -> int:
+        """Remove documents; `steady`: see to it that none of them expires meanwhile."""
         expected = None if versions is None else dict(zip(ids, versions, strict=True))
         removed = 0
         for batch in in_batches(ids, BATCH):
             # A full server lets nobody change a document, and room is made by deleting.
-            steady = expected is not None
             with self._batches.locked(batch, 0, although_full=True, steady=steady) as (
                 token,
                 found,
@@ -336,7 +341,8 @@ class SearchWriting:
         """Remove documents whose time to live was refused: nobody else ever would."""
         endless, tally.endless = tally.endless, []
         if endless:
-            self.delete(endless, [versions[id] for id in endless])
+            # Their keys have no end, and this user cannot give them one.
+            self._delete(endless, [versions[id] for id in endless], steady=False)
 
     def _present(self, there: Sequence[Prepared], settings: BatchSettings) -> list[str]:
         """The ids of those whose keys hold records now, before anything is written."""
