@@ -32,10 +32,10 @@ from valkey_vector.engines.search_outage import (
 from valkey_vector.engines.search_pages import Pages, Part, parts
 from valkey_vector.engines.search_query import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search_query import within as within_limits
+from valkey_vector.engines.search_readiness import await_nodes
 from valkey_vector.engines.search_support import ServerSupport
 from valkey_vector.engines.steps import Ask, Steps, alone, asking, send
 from valkey_vector.errors import (
-    AuthenticationError,
     ConnectionLostError,
     RequestTimeoutError,
     ServerError,
@@ -76,6 +76,7 @@ class SearchReading:
         self._connection = connection
         self._complete_run: object = None
         self._down = False
+        self._was_down = False
         self._documents = Documents(connection, entry)
         self._limits = QueryLimits(
             # Room for the records' token and for ranges of the times of creation and end.
@@ -294,35 +295,23 @@ class SearchReading:
                 f"{' and '.join(silent)} of the cluster does not answer", "FT.SEARCH"
             )
         self._down = False
+        self._was_down = True
 
     def _make_ready(self) -> None:
         """Before the first search, and after a restart of the server: wait until its index is complete."""
         support = self.support
-        if support.run is None:
+        if support.run is None or self._was_down:
             signs = support.vital_signs()
             support.learn(signs, self._connection.pipeline(signs, retry=True))
-        if support.run is not self._complete_run:
+            self._was_down = False
+            self._complete_run = None
+        if support.run is not self._complete_run or self._complete_run is None:
             run = support.run
-            self._have_nodes_learn_their_slots()
-            self._await_backfill()
+            if self.capabilities.cluster and self.is_valkey_search and support.primaries:
+                await_nodes(self._connection, self.entry, support.primaries)
+            else:
+                self._await_backfill()
             self._complete_run = run
-
-    def _have_nodes_learn_their_slots(self) -> None:
-        """In a cluster, have each primary look up its own slots before it is sent a search with CONSISTENT.
-
-        A node that has just got its first slots and has not looked them up (it does so about once a second, and for
-        FT.INFO) aborts at such a search: Valkey-Search 1.2.1, ``PerformSlotConsistencyCheck`` in
-        ``src/coordinator/server.cc``.
-        """
-        if not (self.capabilities.cluster and self.is_valkey_search):
-            return
-        for address in self.support.primaries:
-            try:
-                self._connection.execute_on(address, "FT.INFO", self.entry.search_index, "PRIMARY")
-            except (ConnectionLostError, RequestTimeoutError, AuthenticationError):
-                raise
-            except ServerError:
-                continue  # it does not know the index yet, but its slots by now
 
     def _await_backfill(self) -> None:
         """While the server indexes what was there before the index, it finds only a part.
