@@ -446,3 +446,22 @@ def test_what_expires_while_it_is_updated_or_compared_is_not_mixed_with_what_com
     index.update_metadata(["b"], {"x": 1})
     assert engine.delete(["b"], [row.version]) == 0  # it is another version by now
     assert 20_000 < index.connection.execute("PTTL", f"{index.name}:b") <= 30_000
+
+
+def test_nodes_that_do_not_reach_each_other_yet_are_waited_for(
+    open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_index()
+    executing, refusals = Connection.execute, 2
+
+    def refused(self: Connection, *arguments: Any, **settings: Any) -> Any:
+        nonlocal refusals
+        if arguments[0] == "FT.CREATE" and refusals:
+            refusals -= 1
+            raise ServerError("Unable to contact all cluster members", "FT.CREATE")
+        return executing(self, *arguments, **settings)
+
+    monkeypatch.setattr(Connection, "execute", refused)
+    index.upsert([record("a")])
+    assert refusals == 0
+    assert index.count() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import chain
 
@@ -20,6 +21,12 @@ from valkey_vector.text.bm25 import Matching, Scored
 __all__ = ["SearchEngine"]
 
 
+_UNREACHED = "unable to contact all cluster members"
+"""FT.CREATE of Valkey-Search 1.2 where a node does not reach another; some nodes may have the index by then."""
+
+_PAUSE = 0.2
+
+
 class SearchEngine(SearchReading):
     """One index kept by a search module. Implements `valkey_vector.engines.base.Engine`."""
 
@@ -35,14 +42,26 @@ class SearchEngine(SearchReading):
         self.text_best = self._text.best
 
     def create(self) -> None:
-        """Make the server's index if it is not there; harmless when many processes do so at once."""
+        """Make the server's index if it is not there; harmless when many processes do so at once.
+
+        Nodes of a cluster that do not reach each other, as for a moment after its start, are given the time of a request.
+        """
         if self.exists():
             return
-        try:
-            self._connection.execute(*commands.create_command(self.entry, self.capabilities))
-        except ServerError as error:
-            if "already exists" not in error.message.lower():
-                raise
+        command = commands.create_command(self.entry, self.capabilities)
+        deadline = time.monotonic() + self._connection.settings.request_timeout
+        while True:
+            try:
+                self._connection.execute(*command)
+            except ServerError as error:
+                message = error.message.lower()
+                if "already exists" in message:
+                    return
+                if _UNREACHED not in message or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def exists(self) -> bool:
         """Whether the server has this index."""
