@@ -8,6 +8,7 @@ is checked against the whole filter by the very fields that are returned.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from valkey_vector.document import CONTENT, CREATED, METADATA, PARENT, decode_record
 from valkey_vector.engines.base import Engine, Row
 from valkey_vector.engines.steps import Steps, alone
-from valkey_vector.errors import FilterError, UnreadableRecordError
+from valkey_vector.errors import FilterError, RequestTimeoutError, UnreadableRecordError
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, sources_of
 from valkey_vector.filters.compilation import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
@@ -38,6 +39,9 @@ __all__ = [
     "selecting",
 ]
 
+_CHANGING_SECONDS = 30.0
+"""How long a removal tries again with records that others change meanwhile."""
+
 _FEW = 5_000
 """Ids that a filter may name to be fetched directly."""
 
@@ -46,9 +50,6 @@ _MOST_CHECKS = 20_000_000
 
 _MANY_CONDITIONS = 100
 """Conditions of a filter of which it is found out first on how many records they would be checked."""
-
-_DELETIONS = 5
-"""How often a removal looks again for records that were changed while they were being removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +161,30 @@ def selecting(
 def delete(engine: Engine, selection: Selection) -> int:
     """Remove the records that match; returns how many that were.
 
-    A record that was changed since it was found is not removed unless it still matches when it is looked for again.
+    A record that was changed since it was found is not removed unless it still matches when it is looked at again.
+
+    Raises:
+        RequestTimeoutError: some were changed again and again; names them.
     """
+    return sum(_delete(engine, selection, page) for page in select(engine, selection, []))
+
+
+def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
+    """Remove records that matched when they were read, as long as they still do."""
+    deadline = time.monotonic() + _CHANGING_SECONDS
     removed = 0
-    for _ in range(_DELETIONS):
-        changed = 0
-        for page in select(engine, selection, []):
-            gone = engine.delete([row.id for row in page], [row.version for row in page])
-            removed += gone
-            changed += len(page) - gone
-        if not changed:
+    while rows:
+        gone = engine.delete([row.id for row in rows], [row.version for row in rows])
+        removed += gone
+        if gone == len(rows):
             break
+        found = alone(engine, engine.fetching([row.id for row in rows], selection.with_own([])))
+        rows = selection.kept([row for row in found if row is not None])
+        if rows and time.monotonic() > deadline:
+            raise RequestTimeoutError(
+                f"{len(rows)} records that match are being changed by others all the time, {rows[0].id!r} among them, and "
+                f"were not removed; {removed} of their page were"
+            )
     return removed
 
 

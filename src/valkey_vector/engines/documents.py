@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from valkey_vector.catalog import Catalog, CatalogEntry, vocabulary_key
 from valkey_vector.connection import Argument, Connection, Reply
-from valkey_vector.document import CREATED
+from valkey_vector.document import CREATED, EXPIRES
 from valkey_vector.engines import scripts
 from valkey_vector.engines.base import Row, StaleIndexError
 from valkey_vector.engines.steps import Ask, Steps, alone, send
@@ -74,14 +74,20 @@ class Documents:
     def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
         """`fetch`, in steps.
 
+        A document whose time is over is not there, although its key may be: a writer may have put off the key's end, or
+        have been killed before it set one. So the server's time comes along.
+
         Raises:
             StaleIndexError: the index was dropped or created anew.
         """
-        wanted = self.read_fields(fields)
+        wanted = list(dict.fromkeys([*self.read_fields(fields), EXPIRES]))
         nothing = [None] * len(wanted)
         found: list[Row | None] = []
         for batch in in_batches(ids, BATCH):
-            replies = yield Ask(self._reads(batch, wanted), errors=True)
+            commands: list[list[Argument]] = [["TIME"], *self._reads(batch, wanted)]
+            time, *replies = yield Ask(commands, errors=True)
+            ((seconds, micros),) = checked([time])
+            now = int(seconds) * 1000 + int(micros) // 1000
             # A key of another type is another program's: not a document.
             replies = [nothing if _is_of_another_type(each) else each for each in replies]
             checked(replies)
@@ -94,7 +100,7 @@ class Documents:
                 # Of another lineage: of an index that was dropped, or this process knows a dropped one.
                 (generation,) = yield Ask([["HGET", self.catalog_key, "generation"]])
                 self.check_generation(generation)
-            found += rows
+            found += [None if row is None or _is_over(row, now) else row for row in rows]
         return found
 
     def _reads(self, ids: Sequence[str], fields: Sequence[str]) -> list[list[Argument]]:
@@ -161,6 +167,12 @@ def checked(replies: Sequence[Reply | ServerError]) -> list[Any]:
         if isinstance(reply, ServerError):
             raise stale_or(reply)
     return list(replies)
+
+
+def _is_over(row: Row, now: int) -> bool:
+    """Whether the time of a document is over; `now` in milliseconds."""
+    ends = row.fields.get(EXPIRES, b"")
+    return ends.isdigit() and int(ends) <= now
 
 
 def _is_of_another_type(reply: Reply | ServerError) -> bool:
