@@ -465,3 +465,36 @@ def test_nodes_that_do_not_reach_each_other_yet_are_waited_for(
     index.upsert([record("a")])
     assert refusals == 0
     assert index.count() == 1
+
+
+def test_a_removal_goes_on_while_others_change_what_it_removes(
+    open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, other = open_index(), open_index()
+    index.upsert([record("a"), record("b", metadata={"n": 2})])
+    engine: Any = index._lifecycle.existing()
+    removing, turns = engine.delete, 0
+
+    def overtaken(ids: Any, versions: Any = None) -> int:
+        nonlocal turns
+        turns += 1
+        if turns <= 8:
+            other.update_metadata(["a"], {"turn": turns})
+        removed: int = removing(ids, versions)
+        return removed
+
+    monkeypatch.setattr(engine, "delete", overtaken)
+    assert index.delete_by_filter(F("n") == 1) == 1
+    assert turns == 9
+    assert [found and found.id for found in index.get(["a", "b"])] == [None, "b"]
+
+
+def test_a_record_whose_time_is_over_is_not_read_although_its_key_is_there(index: Index) -> None:
+    index.upsert([record("a")], ttl=0.2)
+    index.upsert([record("b")], ttl=60)
+    index.connection.execute("PERSIST", f"{index.name}:a")
+    time.sleep(0.4)
+    assert [found and found.id for found in index.get(["a", "b"])] == [None, "b"]
+    assert [each.id for each in index.select(F.id.in_(["a", "b"]))] == ["b"]
+    assert [hit.record.id for hit in index.search([1, 0, 0, 0], k=5)] == ["b"]
+    assert index.count() == 1
