@@ -14,8 +14,9 @@ from child_processes import in_child
 from native_indexes import HERE, found, record, records, selected, share_nothing
 from servers import Server
 from valkey_vector import Connection, F, ForeignKeyError, Index, Record
-from valkey_vector.engines.base import Engine, MetadataReplacement
+from valkey_vector.engines.base import Engine
 from valkey_vector.engines.native.engine import NativeEngine
+from valkey_vector.storage.rows import MetadataReplacement
 
 Key = Callable[[Server, str], object]
 

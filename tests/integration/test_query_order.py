@@ -22,9 +22,9 @@ from valkey_vector import (
     Record,
     VectorQuery,
 )
-from valkey_vector.engines.base import Row
 from valkey_vector.execution.ordering import sort_rows
 from valkey_vector.records.metadata import dump
+from valkey_vector.storage.rows import Row
 
 ROWS: list[dict[str, Any]] = [
     {"kind": "b", "price": 3},

@@ -9,8 +9,8 @@ import pytest
 
 from valkey_vector.connection import pipelines as steps
 from valkey_vector.connection.pipelines import Ask, Steps, alone, together
-from valkey_vector.engines.base import StaleIndexError
 from valkey_vector.errors import ConnectionLostError, InvalidInputError, ServerError
+from valkey_vector.storage.rows import StaleIndexError
 
 
 class Echo:

@@ -30,8 +30,9 @@ from valkey_vector.errors import (
     InvalidInputError,
     UnsupportedFeatureError,
 )
+from valkey_vector.filters.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Vector
-from valkey_vector.records.validation import FilterLike, as_filter, check_ids, check_k, check_limit
+from valkey_vector.records.validation import check_ids, check_k, check_limit
 from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.schema import Metric
 from valkey_vector.schema.similarity import similarity

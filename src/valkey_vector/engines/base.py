@@ -1,10 +1,9 @@
-"""The seam between an index and what keeps it: the engine protocol and its values."""
+"""The engine protocol: what both engines provide to the layers above, and its values."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from valkey_vector.connection import Reply
@@ -16,35 +15,11 @@ from valkey_vector.records.vectors import Float32Array
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import CatalogEntry, EngineName
 from valkey_vector.storage.layout import Prepared
-from valkey_vector.storage.record_version import VERSION
+from valkey_vector.storage.rows import MetadataReplacement, Row, WriteOutcome
 from valkey_vector.text.bm25 import Matching, Scored, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 
-__all__ = ["Engine", "IndexInfo", "Keep", "Near", "Row", "StaleIndexError", "WriteOutcome"]
-
-
-class StaleIndexError(Exception):
-    """The index was dropped or created anew since it was opened. Handled by the index, never shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One document as an engine found it.
-
-    Attributes:
-        id: the record's id.
-        fields: those of the asked-for hash fields that it has.
-        distance: from the query vector; NaN where no vector was asked with.
-    """
-
-    id: str
-    fields: Mapping[str, bytes]
-    distance: float = math.nan
-
-    @property
-    def version(self) -> bytes | None:
-        """Differs after every write of the document; None for one that an earlier version of this library wrote."""
-        return self.fields.get(VERSION)
+__all__ = ["Engine", "IndexInfo", "Keep", "Near"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +35,6 @@ class Near:
     field: VectorField
     vector: Float32Array
     ef_runtime: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOutcome:
-    """What became of one batch.
-
-    Attributes:
-        written: how many documents were stored.
-        present: ids that were there already, with FAIL and SKIP.
-        failed: ids that the server refused, each with its error.
-    """
-
-    written: int
-    present: tuple[str, ...] = ()
-    failed: Mapping[str, ServerError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,25 +66,6 @@ class IndexInfo:
     failures: int
     embedding_model: str | None
     slots: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataReplacement:
-    """New fields for one document.
-
-    Attributes:
-        id: of the document.
-        expected: the metadata that was read; compared where the document has no version.
-        version: the document's version that was read; None for one that an earlier version of this library wrote.
-        fields: names and values in turn.
-        removed: names of fields to remove beside those of indexed metadata, all of which are replaced.
-    """
-
-    id: str
-    expected: bytes
-    version: bytes | None
-    fields: Sequence[str | bytes]
-    removed: Sequence[str] = ()
 
 
 Keep: TypeAlias = Callable[[list[Row]], list[Row]]

@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from valkey_vector.connection.pipelines import Steps
-from valkey_vector.engines.base import Near, Row
+from valkey_vector.engines.base import Near
 from valkey_vector.records.vectors import unpack_vector
 from valkey_vector.schema.similarity import distances
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.record_version import VERSION
+from valkey_vector.storage.rows import Row
 
 __all__ = ["Fetching", "RangeUnavailableError", "compared", "has_what_was_compared", "measured"]
 

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from valkey_vector.connection.pipelines import together
-from valkey_vector.engines.base import Engine, Row
+from valkey_vector.engines.base import Engine
 from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.execution import selection as answering
 from valkey_vector.execution.aggregation.rows import Line, group_key, place, shown, simplest
@@ -29,6 +29,7 @@ from valkey_vector.records.tokens import presence_tokens, value_token
 from valkey_vector.schema.schema import TagField
 from valkey_vector.storage.catalog import CatalogEntry, declared_name
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
+from valkey_vector.storage.rows import Row
 
 __all__ = ["Facet", "FacetValue", "aggregate", "facets"]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from valkey_vector.connection.pipelines import Steps
-from valkey_vector.engines.base import Engine, Near, Row
+from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.execution.selection import Selection, record_of, select, selecting
 from valkey_vector.query import Threshold
@@ -15,6 +15,7 @@ from valkey_vector.records.record import Hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import vector_name
+from valkey_vector.storage.rows import Row
 
 __all__ = ["hit", "nearest", "within"]
 

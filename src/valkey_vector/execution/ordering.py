@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from valkey_vector.connection.pipelines import Steps, alone
-from valkey_vector.engines.base import Engine, Row
+from valkey_vector.engines.base import Engine
 from valkey_vector.engines.paging import PageSize
 from valkey_vector.execution.selection import Selection, metadata_of, select, selecting
 from valkey_vector.filters.ast import Field
@@ -17,6 +17,7 @@ from valkey_vector.records.metadata import MISSING, lookup
 from valkey_vector.records.ordering import sort_key
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
 from valkey_vector.storage.record_version import VERSION
+from valkey_vector.storage.rows import Row
 
 __all__ = ["Window", "pages", "sort_rows", "windowed"]
 

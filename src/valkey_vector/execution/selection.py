@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from valkey_vector.connection.pipelines import Steps, alone
-from valkey_vector.engines.base import Engine, Row
+from valkey_vector.engines.base import Engine
 from valkey_vector.errors import FilterError, RequestTimeoutError, UnreadableRecordError
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, sources_of
 from valkey_vector.filters.compiler import SlotKind, compile_filter
@@ -25,6 +25,7 @@ from valkey_vector.records.metadata import load
 from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
 from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT, decode_record
+from valkey_vector.storage.rows import Row
 
 __all__ = [
     "CheckedRow",

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 
 from valkey_vector.connection import Feature
 from valkey_vector.connection.pipelines import Steps
-from valkey_vector.engines.base import Engine, Near, Row
+from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.execution import knn as nearness
 from valkey_vector.execution import selection as answering
@@ -22,6 +22,7 @@ from valkey_vector.records.record import Hit
 from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.layout import record_fields
+from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored, Scorer
 from valkey_vector.text.compiler import compile_text
 

@@ -10,9 +10,10 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution import aggregates as aggregating
 from valkey_vector.execution.aggregates import Facet
 from valkey_vector.filters.ast import Field
+from valkey_vector.filters.filter_like import FilterLike, as_filter
 from valkey_vector.index.handle import Lifecycle
 from valkey_vector.query.aggregate import AggregateQuery
-from valkey_vector.records.validation import FilterLike, as_filter, check_limit
+from valkey_vector.records.validation import check_limit
 
 __all__ = ["AggregatingIndex"]
 

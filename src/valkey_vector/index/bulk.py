@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection.batches import in_batches
-from valkey_vector.engines.base import Engine, Row, WriteOutcome
+from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     ConfigurationError,
     DuplicateIdError,
@@ -29,6 +29,7 @@ from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.vectors import unpack_vector
 from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw
 from valkey_vector.storage.layout import Prepared, prepare
+from valkey_vector.storage.rows import Row, WriteOutcome
 from valkey_vector.storage.sizes import estimated_size, prepared_size
 
 __all__ = ["BulkWriter"]

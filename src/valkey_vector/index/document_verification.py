@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from valkey_vector.connection import Argument, Reply
-from valkey_vector.engines.base import MetadataReplacement
 from valkey_vector.errors import InvalidInputError, ServerError, UnreadableRecordError
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.index.report import ProblemKind
@@ -42,6 +41,7 @@ from valkey_vector.storage.record_version import (
     own_fields,
     version_of,
 )
+from valkey_vector.storage.rows import MetadataReplacement
 from valkey_vector.text.fields import indexed_texts, text_values
 
 __all__ = ["DocumentCheck", "Looked", "Nature"]

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
-from valkey_vector.engines.base import Engine, StaleIndexError
+from valkey_vector.engines.base import Engine
 from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.native.engine import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
@@ -34,6 +34,7 @@ from valkey_vector.storage.catalog import (
     check_index_name,
 )
 from valkey_vector.storage.layout import Prepared, wanted_slots
+from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
 

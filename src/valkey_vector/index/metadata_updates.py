@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from valkey_vector.engines.base import Engine, MetadataReplacement, Row
+from valkey_vector.engines.base import Engine
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution import selection as answering
 from valkey_vector.filters.ast import Filter
@@ -29,6 +29,7 @@ from valkey_vector.storage.layout import (
     prepare_metadata,
 )
 from valkey_vector.storage.record_version import new_unique, renewed_version
+from valkey_vector.storage.rows import MetadataReplacement, Row
 from valkey_vector.text.fields import text_values
 
 __all__ = ["MetadataUpdate"]

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection.pipelines import alone, together
-from valkey_vector.engines.base import Engine, StaleIndexError
+from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     IndexNotFoundError,
     InvalidInputError,
@@ -30,6 +30,7 @@ from valkey_vector.query import (
 )
 from valkey_vector.query.base import check_filter
 from valkey_vector.records.record import Hit, Record
+from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["QueryableIndex"]
 

@@ -10,11 +10,12 @@ import numpy as np
 from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.engines.base import Engine
 from valkey_vector.execution.selection import record_of
+from valkey_vector.filters.filter_like import FilterLike
 from valkey_vector.index.queries import QueryableIndex
 from valkey_vector.query import CountQuery, FilterQuery, VectorQuery
 from valkey_vector.query.order import OrderLike
 from valkey_vector.records.record import Hit, Record, Vector
-from valkey_vector.records.validation import FilterLike, check_ids, check_k
+from valkey_vector.records.validation import check_ids, check_k
 from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import maximal_marginal_relevance

@@ -7,11 +7,11 @@ from typing import Literal
 from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection.pipelines import alone
 from valkey_vector.execution.text import answer_hybrid, answer_text
+from valkey_vector.filters.filter_like import FilterLike, as_filter
 from valkey_vector.index.handle import Lifecycle
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank
 from valkey_vector.query.text import Clause, TextQuery
 from valkey_vector.records.record import Hit, Vector
-from valkey_vector.records.validation import FilterLike, as_filter
 from valkey_vector.records.vectors import check_vector
 
 __all__ = ["TextSearchableIndex"]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from valkey_vector.connection import Argument
 from valkey_vector.connection.batches import in_batches
-from valkey_vector.engines.base import Engine, StaleIndexError
+from valkey_vector.engines.base import Engine
 from valkey_vector.engines.lost_records import generations_in
 from valkey_vector.engines.removal import complete_removals, drop_search_index
 from valkey_vector.errors import AuthenticationError, ServerError
@@ -24,6 +24,7 @@ from valkey_vector.index.document_verification import DocumentCheck, Looked
 from valkey_vector.index.handle import Lifecycle
 from valkey_vector.index.report import Findings, IndexReport, ProblemKind
 from valkey_vector.storage.catalog import Catalog, document_prefix
+from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["Options", "check_index"]
 

@@ -8,11 +8,12 @@ from typing import Any
 from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.engines.base import Engine
 from valkey_vector.execution import selection as answering
+from valkey_vector.filters.filter_like import FilterLike, as_filter
 from valkey_vector.index.bulk import BulkWriter
 from valkey_vector.index.handle import Lifecycle
 from valkey_vector.index.metadata_updates import MetadataUpdate
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
-from valkey_vector.records.validation import FilterLike, as_filter, check_ids
+from valkey_vector.records.validation import check_ids
 
 __all__ = ["WritableIndex"]
 

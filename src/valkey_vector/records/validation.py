@@ -1,29 +1,15 @@
-"""What callers give: filters in either form, counts and ids, checked before anything is asked or written."""
+"""Validation of arguments and settings: counts, ids, names and ranges, before anything is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.ast import Filter
-from valkey_vector.filters.dict_dialect import from_dict
+from valkey_vector.errors import ConfigurationError, InvalidInputError
 from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.tokens import is_unicode
 
-__all__ = ["FilterLike", "as_filter", "check_ids", "check_k", "check_limit"]
-
-FilterLike: TypeAlias = Filter | Mapping[str, Any]
-"""A filter expression (``F("year") > 2000``) or the dict dialect (``{"year": {"$gt": 2000}}``)."""
-
-
-def as_filter(filter: FilterLike) -> Filter:
-    """The filter a dict stands for; an expression as it is.
-
-    Raises:
-        FilterError: it is neither, or not understood.
-    """
-    return from_dict(filter) if not isinstance(filter, Filter) else filter
+__all__ = ["check_ids", "check_k", "check_known", "check_limit", "check_range"]
 
 
 def check_k(value: int, name: str) -> int:
@@ -65,3 +51,28 @@ def check_limit(value: int, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InvalidInputError(f"{name} must be a whole number from 0 on, not {value!r}")
     return value
+
+
+def check_known(owner: str, settings: Mapping[str, Any], known: set[str]) -> None:
+    """Check that all settings are known ones.
+
+    Raises:
+        ConfigurationError: names those that are not, and those that would be.
+    """
+    unknown = sorted(str(name) for name in settings if name not in known)
+    if unknown:
+        raise ConfigurationError(
+            f"{owner} has no setting {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}"
+        )
+
+
+def check_range(name: str, value: Any, low: int, high: int) -> None:
+    """Check that a setting is a whole number in a range, ends included.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigurationError(
+            f"{name} must be a whole number from {low} to {high}, not {value!r}"
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from valkey_vector.errors import ConfigurationError
-from valkey_vector.records.setting_validation import check_known
+from valkey_vector.records.validation import check_known
 
 __all__ = [
     "TAG_LIST_SEPARATOR",

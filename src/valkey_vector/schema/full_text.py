@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from valkey_vector.errors import ConfigurationError
-from valkey_vector.records.setting_validation import check_known, check_range
+from valkey_vector.records.validation import check_known, check_range
 
 __all__ = ["ENGLISH_STOP_WORDS", "LANGUAGES", "FullText"]
 

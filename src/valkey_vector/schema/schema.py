@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
 
 from valkey_vector.errors import ConfigurationError, InvalidInputError
-from valkey_vector.records.setting_validation import check_known, check_range
 from valkey_vector.records.tokens import is_unicode
+from valkey_vector.records.validation import check_known, check_range
 from valkey_vector.schema.fields import (
     DeclaredField,
     NumericField,

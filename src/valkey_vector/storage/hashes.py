@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.connection.pipelines import Ask, Steps, alone, send
-from valkey_vector.engines.base import Row, StaleIndexError
 from valkey_vector.errors import ServerError
 from valkey_vector.storage import scripts
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
 from valkey_vector.storage.layout import CREATED, EXPIRES
 from valkey_vector.storage.record_version import VERSION, identifying_fields, own_fields
+from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = ["Documents", "checked", "in_batches", "row_of", "stale_or"]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from valkey_vector.connection import Argument, Reply
-from valkey_vector.engines.base import StaleIndexError
 from valkey_vector.engines.native import read_scripts
 from valkey_vector.errors import ForeignKeyError, ServerError
 from valkey_vector.filters.plan import TAGS
@@ -20,6 +19,7 @@ from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.hashes import Documents, checked, in_batches, row_of, stale_or
 from valkey_vector.storage.layout import CREATED, EXPIRES
 from valkey_vector.storage.record_version import VERSION
+from valkey_vector.storage.rows import StaleIndexError
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = [

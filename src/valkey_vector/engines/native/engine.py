@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from valkey_vector.connection import Connection, Reply
 from valkey_vector.connection.pipelines import Ask, Steps, alone
-from valkey_vector.engines.base import IndexInfo, Keep, Near, Row, StaleIndexError
+from valkey_vector.engines.base import IndexInfo, Keep, Near
 from valkey_vector.engines.exact import has_what_was_compared
 from valkey_vector.engines.native.change_log import ChangeLog
 from valkey_vector.engines.native.counting import counting
@@ -33,6 +33,7 @@ from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.hashes import Documents, in_batches, row_of
+from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from valkey_vector.engines.base import Near, Row
+from valkey_vector.engines.base import Near
 from valkey_vector.filters.plan import Plan, plan_fields, selects
 from valkey_vector.records.vectors import unpack_vector
 from valkey_vector.schema.similarity import distances
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import EXPIRES
+from valkey_vector.storage.rows import Row
 
 __all__ = ["judged", "judged_fields"]
 

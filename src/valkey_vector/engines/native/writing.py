@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
 from valkey_vector.engines.native import read_scripts
 from valkey_vector.engines.native.change_log import ChangeLog, refuse_foreign
 from valkey_vector.engines.native.shared_replica import SharedReplica
@@ -13,6 +12,7 @@ from valkey_vector.storage import scripts
 from valkey_vector.storage.hashes import BATCH, Documents, checked, in_batches
 from valkey_vector.storage.layout import Prepared, document_fields
 from valkey_vector.storage.record_version import Expiry, new_unique
+from valkey_vector.storage.rows import MetadataReplacement, WriteOutcome
 
 __all__ = ["NativeWriting"]
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from valkey_vector.connection import Argument
-from valkey_vector.engines.base import StaleIndexError
 from valkey_vector.engines.search.key_states import KeyState, look, states
 from valkey_vector.engines.search.locks import Locks
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.storage.hashes import Documents, checked
 from valkey_vector.storage.record_version import VERSION
+from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["Batches"]
 

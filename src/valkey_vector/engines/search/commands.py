@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from valkey_vector.connection import Argument, Capabilities
-from valkey_vector.engines.base import Near, Row
+from valkey_vector.engines.base import Near
 from valkey_vector.schema.schema import (
     DeclaredField,
     Metric,
@@ -25,6 +25,7 @@ from valkey_vector.schema.schema import (
 from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
 from valkey_vector.storage.layout import CREATED, EXPIRES, TAGS
 from valkey_vector.storage.record_version import identifying_fields, own_fields
+from valkey_vector.storage.rows import Row
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = [

@@ -8,7 +8,7 @@ from itertools import chain
 
 from valkey_vector.connection import Connection
 from valkey_vector.connection.pipelines import Steps, alone, asking
-from valkey_vector.engines.base import IndexInfo, Near, Row
+from valkey_vector.engines.base import IndexInfo, Near
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
 from valkey_vector.engines.search.text import TextSearch
@@ -16,6 +16,7 @@ from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
 __all__ = ["SearchEngine"]

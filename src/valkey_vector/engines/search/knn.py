@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
 from valkey_vector.connection.pipelines import Ask, Steps
-from valkey_vector.engines.base import Near, Row
+from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
@@ -33,6 +33,7 @@ from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import field_token
 from valkey_vector.storage.record_version import has_vector
+from valkey_vector.storage.rows import Row
 
 if TYPE_CHECKING:
     from valkey_vector.engines.search.reading import SearchReading

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from valkey_vector.connection.pipelines import Ask, Command, Steps
-from valkey_vector.engines.base import Row
 from valkey_vector.engines.paging import PageSize, age
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.support import ServerSupport
@@ -19,6 +18,7 @@ from valkey_vector.filters.plan import Plan, Range, all_of
 from valkey_vector.schema.schema import Metric
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.layout import CREATED
+from valkey_vector.storage.rows import Row
 
 __all__ = ["Pages", "Part", "parts"]
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable
 
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.engines.base import StaleIndexError
 from valkey_vector.engines.search import commands
 from valkey_vector.errors import (
     AuthenticationError,
@@ -22,6 +21,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.layout import CREATED
+from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["await_nodes"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Ask, Steps, alone, asking, send
-from valkey_vector.engines.base import Keep, Row, StaleIndexError
+from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.knn import Nearest
@@ -53,6 +53,7 @@ from valkey_vector.schema.schema import Metric
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.hashes import Documents
 from valkey_vector.storage.layout import EXPIRES
+from valkey_vector.storage.rows import Row, StaleIndexError
 
 __all__ = ["SearchReading", "indexed_share"]
 

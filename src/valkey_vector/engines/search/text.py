@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Ask, Steps
-from valkey_vector.engines.base import Row, StaleIndexError
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.search import commands
 from valkey_vector.errors import ServerError
@@ -32,6 +31,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.storage.catalog import Catalog, vocabulary_key
 from valkey_vector.storage.layout import EXPIRES
+from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.text.bm25 import Clause, Matching, Place, Scored, Scorer, Statistics
 from valkey_vector.text.fields import IndexedText
 from valkey_vector.text.vocabulary import Vocabulary

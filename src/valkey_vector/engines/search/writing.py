@@ -23,7 +23,6 @@ from itertools import islice
 from typing import Any
 
 from valkey_vector.connection import Argument, Reply
-from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
 from valkey_vector.engines.search.batch_values import BatchSettings, Overwrite, Tally
 from valkey_vector.engines.search.batches import Batches
 from valkey_vector.engines.search.key_states import KeyState, look, states
@@ -38,6 +37,7 @@ from valkey_vector.storage.record_version import (
     expiry_of,
     new_unique,
 )
+from valkey_vector.storage.rows import MetadataReplacement, WriteOutcome
 
 __all__ = ["SearchWriting"]
 

@@ -1,0 +1,23 @@
+"""`FilterLike`: a filter in either form that the public methods accept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from valkey_vector.filters.ast import Filter
+from valkey_vector.filters.dict_dialect import from_dict
+
+__all__ = ["FilterLike", "as_filter"]
+
+FilterLike: TypeAlias = Filter | Mapping[str, Any]
+"""A filter expression (``F("year") > 2000``) or the dict dialect (``{"year": {"$gt": 2000}}``)."""
+
+
+def as_filter(filter: FilterLike) -> Filter:
+    """The filter a dict stands for; an expression as it is.
+
+    Raises:
+        FilterError: it is neither, or not understood.
+    """
+    return from_dict(filter) if not isinstance(filter, Filter) else filter
