@@ -32,7 +32,7 @@ from valkey_vector import (
     Weighted,
 )
 from valkey_vector.concurrency.threads import offload
-from valkey_vector.filters.filter_like import FilterLike, as_filter
+from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import least_similarity
 

@@ -18,7 +18,7 @@ from langchain_core.vectorstores import VectorStore
 from langchain_valkey.documents import scored_documents, to_document
 from valkey_vector import Index
 from valkey_vector.concurrency.threads import offload
-from valkey_vector.filters.filter_like import FilterLike
+from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.schema.similarity import relevance
 
 __all__ = ["SearchableStore", "refuse_filters"]

@@ -282,11 +282,11 @@ def test_a_removal_that_was_interrupted_is_completed(index: Index) -> None:
 
 
 def test_orphans_are_not_noted_for_an_index_that_is_there_no_more(index: Index) -> None:
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     stale = engine.entry
     index.drop()
     index.upsert([record(1)])
-    catalog = index._lifecycle._catalog
+    catalog = index._handle._catalog
     new = catalog.read()
     assert new is not None
     assert not catalog.note_orphans(stale, [new.lineage or ""])
@@ -377,8 +377,8 @@ def test_an_index_that_does_not_exist_has_nothing_wrong(open_index: OpenIndex) -
 
 
 def test_what_an_interrupted_drop_left_is_removed_without_an_index(index: Index) -> None:
-    index._lifecycle._catalog.forget(keep_documents=False)
-    index._lifecycle.forget()
+    index._handle._catalog.forget(keep_documents=False)
+    index._handle.forget()
     assert index.verify().found("unfinished removal") == 1
     assert index.repair(dry_run=False).ok
     assert not index.exists()
@@ -392,7 +392,7 @@ def test_a_record_that_another_writer_overtakes_is_not_changed_by_what_it_was(
     other = open_index(dimension=None, schema=SCHEMA)
     for id in ("d1", "d2", "d3"):
         index.connection.execute("HSET", key(index, id), "f_kind", "wrong")
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     replacing = engine.replace_metadata
     fresh = Record(id="d1", content="new", metadata={"n": 100, "kind": "new"}, payload=b"new")
 

@@ -352,9 +352,9 @@ def test_full_text_is_written_down_with_the_store(index_name: str, full_text: An
         ValkeyVectorStore.from_json(store.to_json()),
     ):
         assert again.to_dict() == described
-        asked = again.index._lifecycle.request
+        asked = again.index._handle.settings
         assert asked.schema.full_text == wanted
-        assert ("full_text" in asked.asked) == (full_text is not None)
+        assert ("full_text" in asked.explicit) == (full_text is not None)
 
 
 def test_full_text_is_an_existing_indexs_unless_told(

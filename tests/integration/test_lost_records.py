@@ -194,7 +194,7 @@ def test_a_slot_is_not_undone_by_a_catalog_that_was_read_before(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.upsert([record(1)])
-    lifecycle = index._lifecycle
+    handle = index._handle
     reading = Catalog.read
 
     def overtaken(self: Catalog) -> Any:
@@ -204,9 +204,9 @@ def test_a_slot_is_not_undone_by_a_catalog_that_was_read_before(
         return old
 
     monkeypatch.setattr(Catalog, "read", overtaken)
-    engine = lifecycle.existing()
+    engine = handle.existing()
     assert engine is not None
-    lifecycle.refresh(engine)
+    engine.slots.refresh()
     assert ("number", "price") in engine.entry.slots
     index.upsert([record(3, price=8)])
     assert ids(index, filter=F("price") > 5) == {"r2", "r3"}

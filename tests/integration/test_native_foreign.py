@@ -54,7 +54,7 @@ def new_process(index: Index) -> Index:
 
 
 def engine_of(index: Index) -> Engine:
-    engine = index._lifecycle.existing()
+    engine = index._handle.existing()
     assert engine is not None
     return engine
 
@@ -194,17 +194,17 @@ def test_indexes_of_a_process_share_one_replica_until_the_last_is_gone(
 ) -> None:
     with Connection.open(native_server.url) as other_connection:
         other = Index.open(index.name, connection=other_connection)
-        copy = pickle.loads(pickle.dumps(index._lifecycle))  # noqa: S301
+        copy = pickle.loads(pickle.dumps(index._handle))  # noqa: S301
         assert replica_of(other) is replica_of(index)
         assert copy.existing()._shared is replica_of(index)
         other.upsert([record(70)])
         assert "d70" in found(index)
         kept = weakref.ref(replica_of(index))
         copy.forget()
-        other._lifecycle.forget()
+        other._handle.forget()
         gc.collect()
         assert kept() is not None
-        index._lifecycle.forget()
+        index._handle.forget()
         gc.collect()
         assert kept() is None
 

@@ -226,9 +226,9 @@ def test_a_log_of_an_index_that_was_dropped_is_not_taken_for_the_new_one(
     index: Index, server: TestServer
 ) -> None:
     """The log's removal is late: another process has created the index again and written to it."""
-    engine = index._lifecycle.existing()
+    engine = index._handle.existing()
     assert engine is not None
-    index._lifecycle._catalog.forget(keep_documents=True)
+    index._handle._catalog.forget(keep_documents=True)
     share_nothing()
     other = Index.open(
         index.name, dimension=4, connection=index.connection, engine="native", full_text=True

@@ -210,12 +210,12 @@ def test_a_search_returns_only_records_that_match_now_and_k_of_them(
 
 
 def test_slots_that_are_known_stay_known_when_an_older_state_is_learned(writer: Index) -> None:
-    engine = writer._lifecycle.existing()
+    engine = writer._handle.existing()
     assert engine is not None
     old = engine.entry
     writer.upsert([Record(id="new", vector=HERE, metadata={"price": 7})])
     assert engine.entry.slot("price", "number") is not None
-    engine.learn(old)
+    engine.slots.learn(old)
     assert engine.entry.slot("price", "number") is not None
     writer.upsert([Record(id="newer", vector=HERE, metadata={"price": 8})])
     assert writer.count(F("price") > 6) == 2

@@ -80,7 +80,7 @@ def test_ids_parents_and_names_are_the_text_they_hold(
 
 
 def _engine(open_index: Callable[..., Index]) -> Any:
-    return open_index()._lifecycle.request.engine
+    return open_index()._handle.settings.engine
 
 
 def test_a_scope_of_members_is_that_of_their_texts(

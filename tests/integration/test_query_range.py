@@ -189,7 +189,7 @@ def test_a_range_is_one_round_trip_while_the_nearest_hundred_pass_it(
 def test_a_server_that_searches_by_distance_is_asked_so(
     filled: Index, name: str, commands: CommandLog
 ) -> None:
-    engine: Any = filled._lifecycle.existing()
+    engine: Any = filled._handle.existing()
     newer = replace(
         engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
     )
@@ -220,7 +220,7 @@ def test_a_server_that_searches_by_distance_is_asked_so(
 def _creation(index: Index) -> list[Any]:
     from valkey_vector.engines.search.commands import create_command
 
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     return create_command(engine.entry, engine.capabilities)
 
 
@@ -232,7 +232,7 @@ def test_pages_of_a_range_lose_nothing(
     monkeypatch.setattr("valkey_vector.engines.search.knn.PAGE", 40)
     index = open_index(metric="L2", algorithm="FLAT", dimension=DIMENSION)
     index.upsert([record(n) for n in range(300)])
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     index.count()
     engine.capabilities = replace(
         engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
@@ -249,7 +249,7 @@ def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
     """Whatever calls itself 1.3 need not know VECTOR_RANGE: the newest server did not."""
     index = open_index(metric="L2", dimension=DIMENSION)
     index.upsert([record(n) for n in range(100)])
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     index.count()
     engine.capabilities = replace(
         engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)

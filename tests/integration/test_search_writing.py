@@ -125,7 +125,7 @@ def test_an_update_that_another_writer_overtakes_is_made_on_what_that_one_wrote(
 ) -> None:
     index, other = open_index(), open_index()
     index.upsert([record("a", parent="old", content="old")])
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     replacing = engine.replace_metadata
     fresh = record("a", parent="new", content="new", vector=[0, 1, 0, 0], payload=b"new")
 
@@ -163,7 +163,7 @@ def test_concurrent_updates_of_one_record_are_all_made(index: Index) -> None:
 
 def test_a_record_that_changed_is_not_removed_for_what_it_was(index: Index) -> None:
     index.upsert([record("a"), record("b")])
-    engine = index._lifecycle.existing()
+    engine = index._handle.existing()
     assert engine is not None
     rows = engine.fetch(["a", "b"], [])
     versions = [None if row is None else row.version for row in rows]
@@ -343,7 +343,7 @@ def test_a_time_to_live_never_meets_the_record_of_another_writer(
     """A record with an end is given it under its lock: who replaces the record waits until it has it."""
     index, other = open_index(), open_index()
     index.create()
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     batches = engine._writing._batches
     storing, replaced = batches.stored, threading.Event()
 
@@ -370,7 +370,7 @@ def test_a_record_with_an_end_that_meets_a_new_one_leaves_nothing_of_it(
 ) -> None:
     index, other = open_index(), open_index()
     index.create()
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     batches = engine._writing._batches
     storing = batches.stored
 
@@ -428,7 +428,7 @@ def test_what_expires_while_it_is_updated_or_compared_is_not_mixed_with_what_com
     index = open_index()
     key = f"{index.name}:a"
     index.upsert([record("a")], ttl=0.4, sliding=sliding)
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     batches = engine._writing._batches
     sending = batches.send
 
@@ -472,7 +472,7 @@ def test_a_removal_goes_on_while_others_change_what_it_removes(
 ) -> None:
     index, other = open_index(), open_index()
     index.upsert([record("a"), record("b", metadata={"n": 2})])
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     removing, turns = engine.delete, 0
 
     def overtaken(ids: Any, versions: Any = None) -> int:

@@ -200,7 +200,7 @@ def test_delete_by_filter_spares_a_record_that_no_longer_matches(
 ) -> None:
     index.upsert(records(10))
     writer = Index.open(index.name, connection=index.connection)
-    engine = index._lifecycle.existing()
+    engine = index._handle.existing()
     assert engine is not None
     deleting, done = engine.delete, False
 
@@ -305,7 +305,7 @@ def test_a_restarted_server_is_waited_for_until_its_index_is_complete(
     assert index.count() == 30
     if engine_name == "native":
         return
-    engine: Any = index._lifecycle.existing()
+    engine: Any = index._handle.existing()
     shares = iter([0.2, 0.9, 1.0])
     monkeypatch.setattr(engine, "indexed_share", lambda: next(shares))
     monkeypatch.setattr(search_support, "_PERIOD", 0.0)

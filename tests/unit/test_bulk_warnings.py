@@ -20,7 +20,7 @@ def test_many_equal_vectors_are_warned_of_where_a_cluster_may_hide_others(
     with Connection.open(cluster_url) as connection, caplog.at_level("WARNING", "valkey_vector"):
         index = Index.open("equals", dimension=4, connection=connection)
         writer = BulkWriter(
-            index._lifecycle,
+            index._handle,
             policy=WritePolicy.OVERWRITE,
             ttl=None,
             sliding=False,

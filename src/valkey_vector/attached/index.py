@@ -30,7 +30,7 @@ from valkey_vector.errors import (
     InvalidInputError,
     UnsupportedFeatureError,
 )
-from valkey_vector.filters.filter_like import FilterLike, as_filter
+from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Vector
 from valkey_vector.records.validation import check_ids, check_k, check_limit
 from valkey_vector.records.vectors import check_vector

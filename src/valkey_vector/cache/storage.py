@@ -150,7 +150,7 @@ class Storage:
         found = replies[len(others) :] if before else replies[: len(ids)]
         pairs = list(zip(ids, found, strict=True))
         if any(_is_of_another(entry, reply) for _, reply in pairs):
-            self.index._lifecycle.forget()
+            self.index._handle.forget()
             current = self._entry()
             if current is not None and current.generation != entry.generation:
                 return self._read(ids)[0], told
@@ -158,7 +158,7 @@ class Storage:
 
     def _entry(self) -> CatalogEntry | None:
         """The index as the server knows it; None if there is none."""
-        engine = self.index._lifecycle.existing()
+        engine = self.index._handle.existing()
         return None if engine is None else engine.entry
 
     def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:

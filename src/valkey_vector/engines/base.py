@@ -16,6 +16,7 @@ from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import CatalogEntry, EngineName
 from valkey_vector.storage.layout import Prepared
 from valkey_vector.storage.rows import MetadataReplacement, Row, WriteOutcome
+from valkey_vector.storage.slot_bindings import SlotBindings
 from valkey_vector.text.bm25 import Matching, Scored, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 
@@ -80,14 +81,23 @@ class Engine(Protocol):
     `steps.together` carry it out.
     """
 
-    entry: CatalogEntry
+    slots: SlotBindings
+
+    @property
+    def entry(self) -> CatalogEntry:
+        """The index, with the numeric slots bound so far."""
+        ...
 
     def create(self) -> None:
         """Make the index's own structures over whatever documents are there; harmless if they are."""
         ...
 
-    def learn(self, entry: CatalogEntry) -> None:
-        """Take over a newer state of the index's record: more numeric slots are bound."""
+    def require_text(self) -> None:
+        """Raise unless this engine can search texts here.
+
+        Raises:
+            UnsupportedFeatureError: the server's search module cannot; names the version that can.
+        """
         ...
 
     def fit(self, plan: Plan) -> Plan:

@@ -22,7 +22,6 @@ from valkey_vector.execution.aggregation.rows import Line, group_key, place, sho
 from valkey_vector.execution.aggregation.stages import run
 from valkey_vector.filters.ast import And, Filter
 from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
-from valkey_vector.index.handle import Lifecycle
 from valkey_vector.query.aggregate import AggregateQuery, Count, GroupBy, Step, Where, reads
 from valkey_vector.records.metadata import MISSING, lookup
 from valkey_vector.records.tokens import presence_tokens, value_token
@@ -90,10 +89,10 @@ class _Tally:
         return Facet(path, tuple(counted[:limit]), len(counted), self.missing)
 
 
-def aggregate(lifecycle: Lifecycle, engine: Engine, query: AggregateQuery) -> list[dict[str, Any]]:
+def aggregate(engine: Engine, query: AggregateQuery) -> list[dict[str, Any]]:
     """The rows that an aggregate comes to."""
     filter, steps = _pushed_down(query)
-    selection = answering.prepare_selection(lifecycle, engine, filter)
+    selection = answering.prepare_selection(engine, filter)
     rows = _grouped_by_server(engine, selection, steps)
     if rows is None:
         fields = _fields(steps)
@@ -103,14 +102,13 @@ def aggregate(lifecycle: Lifecycle, engine: Engine, query: AggregateQuery) -> li
 
 
 def facets(
-    lifecycle: Lifecycle,
     engine: Engine,
     paths: Sequence[str],
     filter: Filter | None,
     limit: int | None,
 ) -> dict[str, Facet]:
     """The values of several keys with their counts."""
-    selection = answering.prepare_selection(lifecycle, engine, filter)
+    selection = answering.prepare_selection(engine, filter)
     tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
     if selection.exact:
         tallies.update(zip(paths, _tallied_by_server(engine, selection.plan, paths), strict=True))

@@ -11,7 +11,6 @@ from valkey_vector.execution import knn as nearness
 from valkey_vector.execution import ordering as windows
 from valkey_vector.execution import selection as answering
 from valkey_vector.execution import text as text_answering
-from valkey_vector.index.handle import Lifecycle
 from valkey_vector.query import (
     Answer,
     CountQuery,
@@ -31,19 +30,19 @@ from valkey_vector.storage.layout import record_fields
 __all__ = ["absent", "answer", "check_query", "wanted_fields", "window_of"]
 
 
-def answer(lifecycle: Lifecycle, engine: Engine, query: Query) -> Steps[Answer]:
+def answer(engine: Engine, query: Query) -> Steps[Answer]:
     """The answer to a query, in steps."""
     match query:
         case VectorQuery():
-            return _hits(lifecycle, engine, query)
+            return _hits(engine, query)
         case TextQuery():
-            return text_answering.answer_text(lifecycle, engine, query)
+            return text_answering.answer_text(engine, query)
         case HybridQuery():
-            return text_answering.answer_hybrid(lifecycle, engine, query)
+            return text_answering.answer_hybrid(engine, query)
         case FilterQuery():
-            return _records(lifecycle, engine, query)
+            return _records(engine, query)
         case CountQuery():
-            return _number(lifecycle, engine, query)
+            return _number(engine, query)
         case _:
             assert_never(query)
 
@@ -93,12 +92,12 @@ def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]
     )
 
 
-def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[list[Hit]]:
+def _hits(engine: Engine, query: VectorQuery) -> Steps[list[Hit]]:
     schema = engine.entry.schema
     field = schema.vector_field(query.field)
     owner = "the query" if query.field is None else f"the query ({query.field})"
     near = Near(field, check_vector(query.vector, field.dimension, owner), query.ef_runtime)
-    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields, threshold = wanted_fields(query, schema), query.threshold
     if query.k is not None:
         rows = yield from nearness.nearest(engine, selection, near, query.k, fields)
@@ -110,13 +109,13 @@ def _hits(lifecycle: Lifecycle, engine: Engine, query: VectorQuery) -> Steps[lis
     return [nearness.hit(row, field.metric, fields) for row in rows]
 
 
-def _records(lifecycle: Lifecycle, engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
-    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+def _records(engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
+    selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
     rows = yield from windows.windowed(engine, selection, window_of(query), fields)
     return [answering.record_of(row, fields) for row in rows]
 
 
-def _number(lifecycle: Lifecycle, engine: Engine, query: CountQuery) -> Steps[int]:
-    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+def _number(engine: Engine, query: CountQuery) -> Steps[int]:
+    selection = answering.prepare_selection(engine, check_filter(query.filter))
     return (yield from answering.counting(engine, selection))

@@ -20,7 +20,6 @@ from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, source
 from valkey_vector.filters.compiler import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Everything, Plan
-from valkey_vector.index.handle import Lifecycle
 from valkey_vector.records.metadata import load
 from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
@@ -107,7 +106,7 @@ class Selection:
         return kept
 
 
-def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | None) -> Selection:
+def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter, with the slot bindings read again if it uses one that this process does not know."""
     if filter is None:
         return Selection(Everything(), None)
@@ -116,7 +115,7 @@ def prepare_selection(lifecycle: Lifecycle, engine: Engine, filter: Filter | Non
         return Selection(Everything(), filter, exact=False, ids=ids)
     slots = _Watched(engine)
     compiled = compile_filter(filter, slots)
-    if slots.missed and lifecycle.refresh(engine):
+    if slots.missed and engine.slots.refresh():
         compiled = compile_filter(filter, engine.entry)
     plan = engine.fit(compiled.plan)
     exact = compiled.residual is None and plan is compiled.plan

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 
-from valkey_vector.connection import Feature
 from valkey_vector.connection.pipelines import Steps
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.paging import Ranked
@@ -14,7 +13,6 @@ from valkey_vector.execution import knn as nearness
 from valkey_vector.execution import selection as answering
 from valkey_vector.execution.fusion import by_reciprocal_rank, by_weight
 from valkey_vector.execution.selection import Selection, record_of
-from valkey_vector.index.handle import Lifecycle
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.text import TextQuery
@@ -38,7 +36,7 @@ _Versions: TypeAlias = dict[str, bytes | None]
 _Ranking: TypeAlias = Callable[[], Steps[tuple[Sequence[Scored], _Versions]]]
 
 
-def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
+def answer_text(engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
     """The records that answer a text best.
 
     Raises:
@@ -46,8 +44,8 @@ def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps
         ConfigurationError: the index was made without text.
         InvalidInputError: a field is not a text of the index.
     """
-    matching = _compiled(lifecycle, engine, query)
-    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    matching = _compiled(engine, query)
+    selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields = _fields(engine, query)
 
     def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
@@ -58,7 +56,7 @@ def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps
     return [Hit(record=record_of(row, fields), score=score) for score, row in found]
 
 
-def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
+def answer_hybrid(engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
     """The records that are best by nearness and by text together.
 
     Raises:
@@ -69,8 +67,8 @@ def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> S
     field = engine.entry.schema.vector_field(None)
     vector = check_vector(query.vector, field.dimension, "the query")
     near = Near(field, vector, query.ef_runtime)
-    matching = _compiled(lifecycle, engine, query)
-    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    matching = _compiled(engine, query)
+    selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields = _fields(engine, query)
     distances: dict[str, float] = {}
 
@@ -101,9 +99,8 @@ def _fields(engine: Engine, query: TextQuery | HybridQuery) -> list[str]:
     )
 
 
-def _compiled(lifecycle: Lifecycle, engine: Engine, query: TextQuery | HybridQuery) -> Matching:
-    if engine.entry.engine == "search":
-        lifecycle.connection.capabilities.require(Feature.TEXT)
+def _compiled(engine: Engine, query: TextQuery | HybridQuery) -> Matching:
+    engine.require_text()
     schema = engine.entry.schema
     return compile_text(
         query.text,

@@ -27,8 +27,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
 
 from valkey_vector.errors import FilterError
-from valkey_vector.filters.nesting import DEEPEST
 from valkey_vector.filters.operands import check_text, checked, plain_key
+from valkey_vector.records.nesting import DEEPEST
 from valkey_vector.records.plain_values import plain_text
 
 __all__ = [

@@ -23,7 +23,7 @@ from valkey_vector.errors import (
     PartialWriteError,
     ValkeyVectorError,
 )
-from valkey_vector.index.handle import Lifecycle
+from valkey_vector.index.handle import IndexHandle
 from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.vectors import unpack_vector
@@ -60,7 +60,7 @@ class BulkWriter:
     """Writes records to one index.
 
     Args:
-        lifecycle: of the index.
+        handle: of the index.
         policy: what to do with ids that are there already.
         ttl: seconds until the records are gone; None keeps them.
         sliding: their time to live will be prolonged, on their keys.
@@ -70,7 +70,7 @@ class BulkWriter:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        handle: IndexHandle,
         *,
         policy: WritePolicy,
         ttl: float | None,
@@ -84,16 +84,16 @@ class BulkWriter:
             )
         if ttl is not None and not (_is_number(ttl, (int, float)) and 0 < ttl < 10**10):
             raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
-        self._lifecycle = lifecycle
+        self._handle = handle
         self._policy = policy
         self._ttl = ttl
         self._sliding = sliding
         self._batch_size = batch_size
         self._progress = progress
-        self._schema = lifecycle.known_schema()
-        self._directed = lifecycle.directed_vectors()
+        self._schema = handle.known_schema()
+        self._directed = handle.directed_vectors()
         # On one server such searches are noticed and answered exactly (see `valkey_vector.engines.search.knn`).
-        self._hides_equals = lifecycle.connection.capabilities.cluster and isinstance(
+        self._hides_equals = handle.connection.capabilities.cluster and isinstance(
             self._schema.algorithm, Hnsw
         )
 
@@ -173,7 +173,7 @@ class BulkWriter:
             total: how many records there are, for the progress bar.
             unsent: the ids of what `batches` still holds when a failure has ended the sending, as far as known.
         """
-        lanes = self._lifecycle.connection.settings.write_connections
+        lanes = self._handle.connection.settings.write_connections
         free: SimpleQueue[int] = SimpleQueue()
         for lane in range(1, lanes + 1):
             free.put(lane)
@@ -234,14 +234,14 @@ class BulkWriter:
     def _send(self, batch: list[Prepared], stamp: int | None, lane: int) -> WriteOutcome:
         def write(engine: Engine) -> WriteOutcome:
             self._check_dimension(batch, engine)
-            self._lifecycle.bind_slots(engine, batch)
+            engine.slots.bind(batch)
             return engine.write(batch, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
 
-        return self._lifecycle.write(write, self._schema.dimension)
+        return self._handle.write(write, self._schema.dimension)
 
     def _server_time(self) -> int:
         """Microseconds: batches overtake each other, their records are in the order given all the same."""
-        seconds, micros = self._lifecycle.connection.execute("TIME", retry=True)
+        seconds, micros = self._handle.connection.execute("TIME", retry=True)
         return int(seconds) * 1_000_000 + int(micros)
 
     def _check_dimension(self, batch: Sequence[Prepared], engine: Engine) -> None:
@@ -268,7 +268,7 @@ class BulkWriter:
                 "records of their node from HNSW searches: leave out what says nothing (empty pages, boilerplate), or use "
                 "algorithm='FLAT'",
                 equal,
-                self._lifecycle.name,
+                self._handle.name,
             )
         return prepared
 
@@ -281,7 +281,7 @@ class BulkWriter:
     def _refuse_present(self, ids: Sequence[str]) -> None:
         """Look before a write of several batches, so that normally nothing is written if it must fail."""
         nothing: list[Row | None] = []
-        found = self._lifecycle.read(lambda engine: engine.fetch(ids, []), nothing)
+        found = self._handle.read(lambda engine: engine.fetch(ids, []), nothing)
         present = [row.id for row in found if row is not None]
         if present:
             raise DuplicateIdError(present)

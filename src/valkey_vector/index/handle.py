@@ -8,13 +8,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
-from valkey_vector.engines.base import Engine
+from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.native.engine import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
@@ -26,17 +27,17 @@ from valkey_vector.errors import (
     IndexRecordLostError,
     ServerError,
 )
-from valkey_vector.schema.schema import MAIN_VECTOR, Metric, Schema
+from valkey_vector.schema.full_text import FullText
+from valkey_vector.schema.schema import MAIN_VECTOR, Algorithm, Metric, Schema
 from valkey_vector.storage.catalog import (
     Catalog,
     CatalogEntry,
     EngineName,
     check_index_name,
 )
-from valkey_vector.storage.layout import Prepared, wanted_slots
 from valkey_vector.storage.rows import StaleIndexError
 
-__all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
+__all__ = ["EngineChoice", "IndexHandle", "IndexSettings", "not_found"]
 
 EngineChoice: TypeAlias = Literal["auto", "search", "native"]
 
@@ -51,35 +52,72 @@ _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked an index to be.
+class IndexSettings:
+    """The settings that a caller passes for an index.
 
     Attributes:
-        schema: used if the index is made.
-        engine: ``auto`` takes the search engine where the server has a search module.
-        embedding_model: name of the model, if told.
-        asked: those settings that were asked for, not defaulted: an existing index must have them.
+        schema: used if the index is created.
+        engine: ``auto`` selects the search engine if the server has a search module.
+        embedding_model: name of the model, or None.
+        explicit: names of the settings that were passed, not defaulted. An existing index must have the same values.
     """
 
     schema: Schema
     engine: EngineChoice
     embedding_model: str | None
-    asked: frozenset[str]
+    explicit: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        dimension: int | None,
+        metric: Metric | str | None,
+        algorithm: Algorithm | str | None,
+        schema: Schema | Mapping[str, Any] | str | Path | None,
+        engine: EngineChoice,
+        full_text: FullText | bool | None,
+        embedding_model: str | None,
+    ) -> IndexSettings:
+        """The settings from the arguments of `Index.open`.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+        """
+        if engine not in ("auto", "search", "native"):
+            raise ConfigurationError(f"engine must be 'auto', 'search' or 'native', not {engine!r}")
+        full = Schema.of(
+            schema, dimension=dimension, metric=metric, algorithm=algorithm, full_text=full_text
+        )
+        passed = {
+            "dimension": full.dimension is not None,
+            "metric": metric is not None or schema is not None,
+            "algorithm": algorithm is not None or schema is not None,
+            "algorithm settings": schema is not None or not isinstance(algorithm, str | None),
+            "fields": schema is not None,
+            "numeric_slots": schema is not None,
+            "vectors": schema is not None,
+            "full_text": full_text is not None or schema is not None,
+            "engine": engine != "auto",
+            "embedding_model": embedding_model is not None,
+        }
+        explicit = frozenset(name for name, is_passed in passed.items() if is_passed)
+        return cls(full, engine, embedding_model, explicit)
 
 
-_lifecycles: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+_handles: weakref.WeakSet[IndexHandle] = weakref.WeakSet()
 
 
-class Lifecycle:
+class IndexHandle:
     """Holds the engine of one index for all who use it in this process. Thread-safe; a forked child opens it anew."""
 
-    def __init__(self, connection: Connection, name: str, request: Request) -> None:
+    def __init__(self, connection: Connection, name: str, settings: IndexSettings) -> None:
         self.connection = connection
         self.name = check_index_name(name)
-        self.request = request
+        self.settings = settings
         self._catalog = Catalog(connection, name)
         self._begin()
-        _lifecycles.add(self)
+        _handles.add(self)
 
     def _begin(self) -> None:
         """Open the index at its next use: at first, and in a forked child.
@@ -92,9 +130,9 @@ class Lifecycle:
         self._untraced = -math.inf
         self._lock = threading.RLock()
 
-    def __reduce__(self) -> tuple[type[Lifecycle], tuple[Connection, str, Request]]:
+    def __reduce__(self) -> tuple[type[IndexHandle], tuple[Connection, str, IndexSettings]]:
         """A copy, here or in another process, opens the index anew."""
-        return type(self), (self.connection, self.name, self.request)
+        return type(self), (self.connection, self.name, self.settings)
 
     def read(self, operation: Callable[[Engine], _T], absent: _T) -> _T:
         """Run an operation on the index; `absent` if there is no such index.
@@ -117,7 +155,7 @@ class Lifecycle:
             IndexMismatchError: the index exists with other settings than asked for.
             ConfigurationError: the index must be made and the dimension is not known.
         """
-        schema = self.request.schema
+        schema = self.settings.schema
         if schema.dimension is None:
             schema = replace(schema, dimension=dimension)
         return self._attempt(lambda: self._opened(create=schema), operation, None)
@@ -129,12 +167,12 @@ class Lifecycle:
     def known_schema(self) -> Schema:
         """The schema of the index if it exists, else the one it would be made with."""
         engine = self._opened(create=None)
-        return self.request.schema if engine is None else engine.entry.schema
+        return self.settings.schema if engine is None else engine.entry.schema
 
     def directed_vectors(self) -> frozenset[str]:
         """The names of vectors that must have a direction: RediSearch (2.10) ranks all others last by cosine."""
         engine = self._opened(create=None)
-        native = (self.request if engine is None else engine.entry).engine == "native"
+        native = (self.settings if engine is None else engine.entry).engine == "native"
         schema = self.known_schema()
         metrics = {MAIN_VECTOR: schema.metric, **{v.name: v.metric for v in schema.vectors}}
         by_cosine = [name for name, metric in metrics.items() if metric is Metric.COSINE]
@@ -142,52 +180,27 @@ class Lifecycle:
             return frozenset()
         return frozenset(by_cosine)
 
+    def info(self) -> IndexInfo:
+        """Describe the index.
+
+        Raises:
+            IndexNotFoundError: it does not exist.
+        """
+        described = self.read(lambda engine: engine.info(), None)
+        if described is None:
+            raise not_found(self.name)
+        return described
+
+    def indexed_share(self) -> float:
+        """The share of the documents that is searchable, 0 to 1; 1 for an index that does not exist."""
+        return self.read(lambda engine: engine.indexed_share(), 1.0)
+
     def forget(self) -> None:
         """Open the index anew at its next use."""
         with self._lock:
             if self._engine is not None:
                 self._known = self._engine.entry
             self._engine = None
-
-    def refresh(self, engine: Engine) -> bool:
-        """Read the slot bindings again; whether there are new ones.
-
-        Raises:
-            StaleIndexError: the index is not what it was.
-        """
-        entry = self._catalog.read()
-        if entry is None or entry.generation != engine.entry.generation:
-            raise StaleIndexError
-        with self._lock:
-            known = engine.entry
-            # Another thread may have learned of more meanwhile; a slot once bound stays bound.
-            slots = {**known.slots, **entry.slots}
-            spent = known.slots_spent or entry.slots_spent
-            changed = slots != known.slots or spent != known.slots_spent
-            if changed:
-                engine.learn(replace(known, slots=slots, slots_spent=spent))
-        return changed
-
-    def bind_slots(self, engine: Engine, documents: Iterable[Prepared]) -> None:
-        """Make sure that every number and date in these documents has its slot, or is known to have none.
-
-        Raises:
-            StaleIndexError: the index is not what it was.
-        """
-        wanted = wanted_slots(documents, engine.entry)
-        if not wanted:
-            return
-        try:
-            claimed = self._catalog.claim_slots(engine.entry, wanted)
-        except ServerError as error:
-            if "STALE" in error.message:
-                raise StaleIndexError from error
-            raise
-        with self._lock:
-            bound = {pair: slot for pair, slot in claimed.items() if slot >= 0}
-            slots = {**engine.entry.slots, **bound}
-            spent = engine.entry.slots_spent or len(bound) < len(claimed)
-            engine.learn(replace(engine.entry, slots=slots, slots_spent=spent))
 
     def drop(self, *, documents: bool) -> int:
         """Remove the index and its record, and its documents if told so; returns how many those were.
@@ -296,20 +309,20 @@ class Lifecycle:
         complete_removals(self.connection, self._catalog)
         capabilities = self.connection.capabilities
         engine: EngineName
-        match self.request.engine:
+        match self.settings.engine:
             case "auto":
                 engine = "search" if capabilities.has_search or capabilities.cluster else "native"
             case "search" | "native":
-                engine = self.request.engine
+                engine = self.settings.engine
         if engine == "search":
             capabilities.require(Feature.SEARCH)
             if schema.full_text is not None:
                 capabilities.require(Feature.TEXT)
-        return self._catalog.create(schema, engine, self.request.embedding_model)
+        return self._catalog.create(schema, engine, self.settings.embedding_model)
 
     def _compare(self, entry: CatalogEntry) -> None:
         """Refuse an index that is not what was asked for: it would find nothing, or the wrong things."""
-        asked, found = self.request.schema, entry.schema
+        asked, found = self.settings.schema, entry.schema
         pairs: dict[str, tuple[object, object]] = {
             "dimension": (found.dimension, asked.dimension),
             "metric": (found.metric.value, asked.metric.value),
@@ -319,13 +332,13 @@ class Lifecycle:
             "numeric_slots": (found.numeric_slots, asked.numeric_slots),
             "vectors": (found.vectors, asked.vectors),
             "full_text": (found.full_text, asked.full_text),
-            "engine": (entry.engine, self.request.engine),
-            "embedding_model": (entry.embedding_model, self.request.embedding_model),
+            "engine": (entry.engine, self.settings.engine),
+            "embedding_model": (entry.embedding_model, self.settings.embedding_model),
         }
         differences = {
             name: pair
             for name, pair in pairs.items()
-            if name in self.request.asked and pair[0] != pair[1]
+            if name in self.settings.explicit and pair[0] != pair[1]
         }
         if differences:
             raise IndexMismatchError(self.name, differences)
@@ -352,8 +365,8 @@ def not_found(name: str) -> IndexNotFoundError:
 
 
 def _begin_in_child() -> None:
-    for lifecycle in list(_lifecycles):
-        lifecycle._begin()
+    for handle in list(_handles):
+        handle._begin()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

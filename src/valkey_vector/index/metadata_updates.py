@@ -10,7 +10,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution import selection as answering
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
-from valkey_vector.index.handle import Lifecycle
+from valkey_vector.index.handle import IndexHandle
 from valkey_vector.records import metadata as metadata_codec
 from valkey_vector.records.tokens import SLIDING, parent_tokens
 from valkey_vector.storage.catalog import vector_name
@@ -43,18 +43,18 @@ class MetadataUpdate:
     """Sets keys of the metadata of any records of an index.
 
     Args:
-        lifecycle: of the index.
+        handle: of the index.
         changes: keys and their new values.
 
     Raises:
         InvalidInputError: a value cannot be stored.
     """
 
-    def __init__(self, lifecycle: Lifecycle, changes: Mapping[str, Any]) -> None:
+    def __init__(self, handle: IndexHandle, changes: Mapping[str, Any]) -> None:
         if not isinstance(changes, Mapping):
             raise InvalidInputError(f"changes must be a dict, not {type(changes).__name__}")
-        prepare_metadata(changes, lifecycle.known_schema(), "the changes")
-        self._lifecycle = lifecycle
+        prepare_metadata(changes, handle.known_schema(), "the changes")
+        self._handle = handle
         self._changes = dict(changes)
 
     def of_ids(self, engine: Engine, ids: Sequence[str]) -> int:
@@ -63,7 +63,7 @@ class MetadataUpdate:
 
     def of_matching(self, engine: Engine, filter: Filter) -> int:
         """Change the records that match when they are first looked at; returns how many."""
-        selection = answering.prepare_selection(self._lifecycle, engine, filter)
+        selection = answering.prepare_selection(engine, filter)
         # All are selected before the first is changed: the changes can decide whether one matches.
         pages = list(answering.select(engine, selection, _FIELDS))
         return sum(self._change(engine, page) for page in pages)
@@ -92,7 +92,7 @@ class MetadataUpdate:
         stored, items, declared = prepare_metadata(merged, engine.entry.schema, owner)
         self._check_size(engine, row, len(stored))
         document = Prepared(row.id, b"", stored, None, items, declared)
-        self._lifecycle.bind_slots(engine, [document])
+        engine.slots.bind([document])
         had = row.fields.get(TAGS, b"").decode("ascii").split(",")
         possible = [SLIDING, *map(field_token, engine.entry.schema.vector_fields)]
         vectors = [token for token in possible if token in had]

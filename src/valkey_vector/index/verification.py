@@ -18,10 +18,10 @@ from valkey_vector.connection.batches import in_batches
 from valkey_vector.engines.base import Engine
 from valkey_vector.engines.lost_records import generations_in
 from valkey_vector.engines.removal import complete_removals, drop_search_index
-from valkey_vector.errors import AuthenticationError, ServerError
+from valkey_vector.errors import AuthenticationError, ConfigurationError, ServerError
 from valkey_vector.filters.plan import Everything
 from valkey_vector.index.document_verification import DocumentCheck, Looked
-from valkey_vector.index.handle import Lifecycle
+from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.report import Findings, IndexReport, ProblemKind
 from valkey_vector.storage.catalog import Catalog, document_prefix
 from valkey_vector.storage.rows import StaleIndexError
@@ -56,11 +56,15 @@ class Options:
     examples: int
     progress: bool | None
 
+    def __post_init__(self) -> None:
+        if self.examples < 0:
+            raise ConfigurationError(f"examples must not be negative, not {self.examples}")
 
-def check_index(lifecycle: Lifecycle, options: Options) -> IndexReport:
+
+def check_index(handle: IndexHandle, options: Options) -> IndexReport:
     """Check an index; of one that does not exist only what was left of it is looked at."""
-    missing = _Remains(lifecycle, options)
-    report = lifecycle.read(lambda engine: _IndexCheck(lifecycle, engine, options).run(), None)
+    missing = _Remains(handle, options)
+    report = handle.read(lambda engine: _IndexCheck(handle, engine, options).run(), None)
     return missing.run() if report is None else report
 
 
@@ -68,15 +72,15 @@ class _Remains:
     """What dropped indexes of a name left behind.
 
     Args:
-        lifecycle: of the index.
+        handle: of the index.
         options: of the check.
     """
 
-    def __init__(self, lifecycle: Lifecycle, options: Options) -> None:
-        self._connection = lifecycle.connection
-        self._name = lifecycle.name
+    def __init__(self, handle: IndexHandle, options: Options) -> None:
+        self._connection = handle.connection
+        self._name = handle.name
         self._options = options
-        self._catalog = Catalog(lifecycle.connection, lifecycle.name)
+        self._catalog = Catalog(handle.connection, handle.name)
         self._findings = Findings(options.examples)
         self._unchecked: list[str] = []
 
@@ -143,14 +147,14 @@ class _IndexCheck(_Remains):
     """One check of an index.
 
     Args:
-        lifecycle: of the index.
+        handle: of the index.
         engine: that keeps it.
         options: of the check.
     """
 
-    def __init__(self, lifecycle: Lifecycle, engine: Engine, options: Options) -> None:
-        super().__init__(lifecycle, options)
-        self._lifecycle = lifecycle
+    def __init__(self, handle: IndexHandle, engine: Engine, options: Options) -> None:
+        super().__init__(handle, options)
+        self._handle = handle
         self._engine = engine
         self._check = DocumentCheck(engine.entry)
         self._now = 0
@@ -243,7 +247,7 @@ class _IndexCheck(_Remains):
         if not ids:
             return []
         time.sleep(_AGAIN)
-        self._lifecycle.refresh(self._engine)
+        self._engine.slots.refresh()
         self._check = DocumentCheck(self._engine.entry)
         return [
             looked for looked in self._look(ids) if looked.nature == "record" and looked.problems
@@ -298,7 +302,7 @@ class _IndexCheck(_Remains):
         ]
         if not contents:
             return set()
-        self._lifecycle.bind_slots(self._engine, [content.prepared for _, content in contents])
+        self._engine.slots.bind([content.prepared for _, content in contents])
         self._check = DocumentCheck(self._engine.entry)
         dropping = self._options.remove_damaged
         outcomes = self._engine.replace_metadata(

@@ -23,8 +23,8 @@ from typing import Any, Self, TypeAlias
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field, Filter, Source, sources_of
-from valkey_vector.filters.filter_like import FilterLike, as_filter
 from valkey_vector.query.expressions import Expression, as_expression, items_of
+from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.validation import check_limit
 
 __all__ = [

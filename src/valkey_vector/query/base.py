@@ -8,7 +8,7 @@ from typing import Any
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
-from valkey_vector.filters.filter_like import FilterLike, as_filter
+from valkey_vector.query.filter_like import FilterLike, as_filter
 
 __all__ = ["Brought", "check_brought", "check_count", "check_filter", "check_flags", "check_number"]
 

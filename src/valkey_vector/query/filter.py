@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.filter_like import FilterLike
 from valkey_vector.query.base import check_brought, check_count, check_filter
+from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.order import OrderLike, as_orders
 
 __all__ = ["CountQuery", "FilterQuery"]

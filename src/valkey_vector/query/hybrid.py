@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.filter_like import FilterLike
 from valkey_vector.query.base import check_filter, check_flags
+from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.text import Clause, check_words
 from valkey_vector.records.record import Vector
 from valkey_vector.records.validation import check_k

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.filter_like import FilterLike
 from valkey_vector.query.base import check_filter, check_flags
+from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.records.validation import check_k
 
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]

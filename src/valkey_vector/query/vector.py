@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.filter_like import FilterLike
 from valkey_vector.query.base import check_brought, check_count, check_filter, check_number
+from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.records.record import Vector
 from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.schema import Metric

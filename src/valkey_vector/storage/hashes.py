@@ -14,6 +14,7 @@ from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
 from valkey_vector.storage.layout import CREATED, EXPIRES
 from valkey_vector.storage.record_version import VERSION, identifying_fields, own_fields
 from valkey_vector.storage.rows import Row, StaleIndexError
+from valkey_vector.storage.slot_bindings import SlotBindings
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = ["Documents", "checked", "in_batches", "row_of", "stale_or"]
@@ -46,10 +47,15 @@ class Documents:
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.connection = connection
-        self.entry = entry
+        self.slots = SlotBindings(connection, entry)
         self.catalog_key = Catalog(connection, entry.name).key
         self._word_fields = {text.words for text in indexed_texts(entry.schema)}
         self._known_words: set[str] = set()
+
+    @property
+    def entry(self) -> CatalogEntry:
+        """The index, with the numeric slots bound so far."""
+        return self.slots.entry
 
     def key(self, id: str) -> str:
         """The key of a document."""

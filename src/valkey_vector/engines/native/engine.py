@@ -13,10 +13,8 @@ memory. On a cluster the scripts would reach across slots, so there the search e
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from valkey_vector.connection import Connection, Reply
 from valkey_vector.connection.pipelines import Ask, Steps, alone
@@ -53,10 +51,9 @@ class NativeEngine:
             raise UnsupportedFeatureError(
                 "the native engine", "a cluster", "a single server, or a cluster with Valkey-Search"
             )
-        self.entry = entry
         self._connection = connection
-        self._learning = threading.Lock()
         self._documents = Documents(connection, entry)
+        self.slots = self._documents.slots
         own = f"{{{entry.name}}}"
         keys = [f"{own}:changes", f"{own}:deletions", f"{own}:expiry"]
         self._log = ChangeLog(self._documents, keys)
@@ -75,13 +72,13 @@ class NativeEngine:
         ):  # whoever uses the engine then learns that the index was dropped
             self._log.complete()
 
-    def learn(self, entry: CatalogEntry) -> None:
-        """Take over a state of the index's record; bindings of slots that are known already stay, so it may be an older one."""
-        with self._learning:
-            known = self.entry
-            slots = {**entry.slots, **known.slots}
-            spent = entry.slots_spent or known.slots_spent
-            self.entry = self._documents.entry = replace(entry, slots=slots, slots_spent=spent)
+    @property
+    def entry(self) -> CatalogEntry:
+        """The index, with the numeric slots bound so far."""
+        return self.slots.entry
+
+    def require_text(self) -> None:
+        """Nothing to check: this engine searches texts on any server."""
 
     def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations; the replica is synchronised once for all that want it."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from itertools import chain
 
-from valkey_vector.connection import Connection
+from valkey_vector.connection import Connection, Feature
 from valkey_vector.connection.pipelines import Steps, alone, asking
 from valkey_vector.engines.base import IndexInfo, Near
 from valkey_vector.engines.search import commands
@@ -81,9 +81,13 @@ class SearchEngine(SearchReading):
             raise
         return True
 
-    def learn(self, entry: CatalogEntry) -> None:
-        """Take over a newer state of the index's record."""
-        self.entry = self._documents.entry = entry
+    def require_text(self) -> None:
+        """Raise unless the search module can search texts.
+
+        Raises:
+            UnsupportedFeatureError: it cannot; names the version that can.
+        """
+        self.capabilities.require(Feature.TEXT)
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int

@@ -37,8 +37,12 @@ Part = tuple[Plan, int | None]
 class Queried(Protocol):
     """What sends the queries: the search engine."""
 
-    entry: CatalogEntry
     support: ServerSupport
+
+    @property
+    def entry(self) -> CatalogEntry:
+        """The index, with the numeric slots bound so far."""
+        ...
 
     def query_for(self, plan: Plan) -> str:
         """The query for the records that a plan selects."""

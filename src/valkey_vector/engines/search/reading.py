@@ -71,7 +71,6 @@ class SearchReading:
     """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
-        self.entry = entry
         self.capabilities = connection.capabilities
         self.support = ServerSupport.of(connection)
         self._connection = connection
@@ -79,6 +78,7 @@ class SearchReading:
         self._down = False
         self._was_down = False
         self._documents = Documents(connection, entry)
+        self.slots = self._documents.slots
         self._limits = QueryLimits(
             # Room for the records' token and for ranges of the times of creation and end.
             self.capabilities.max_query_bytes - 256,
@@ -89,6 +89,11 @@ class SearchReading:
         self.nearest = Nearest(self)
         self.knn = self.nearest.knn
         self.within = self.nearest.within
+
+    @property
+    def entry(self) -> CatalogEntry:
+        """The index, with the numeric slots bound so far."""
+        return self.slots.entry
 
     @property
     def is_valkey_search(self) -> bool:

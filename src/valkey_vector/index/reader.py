@@ -1,0 +1,169 @@
+"""Reads of an index: query objects, records by id, pages, and diverse results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from valkey_vector.connection.pipelines import alone, together
+from valkey_vector.engines.base import Engine
+from valkey_vector.errors import (
+    IndexNotFoundError,
+    InvalidInputError,
+    QueryBatchError,
+    ValkeyVectorError,
+)
+from valkey_vector.execution import aggregates, dispatch, ordering
+from valkey_vector.execution.aggregates import Facet
+from valkey_vector.execution.selection import prepare_selection, record_of
+from valkey_vector.filters.ast import Field
+from valkey_vector.index.handle import IndexHandle
+from valkey_vector.query import Answer, FilterQuery, Query, VectorQuery
+from valkey_vector.query.aggregate import AggregateQuery
+from valkey_vector.query.base import check_filter
+from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.records.record import Hit, Record
+from valkey_vector.records.validation import check_ids, check_limit
+from valkey_vector.schema.schema import MAIN_VECTOR
+from valkey_vector.schema.similarity import maximal_marginal_relevance
+from valkey_vector.storage.layout import record_fields
+from valkey_vector.storage.rows import StaleIndexError
+
+__all__ = ["IndexReader"]
+
+
+class IndexReader:
+    """Answers every kind of query of one index.
+
+    Args:
+        handle: of the index.
+    """
+
+    def __init__(self, handle: IndexHandle) -> None:
+        self._handle = handle
+
+    def answer(self, query: Query) -> Answer:
+        """The answer to one query; empty if there is no such index."""
+        checked = dispatch.check_query(query)
+
+        def answer(engine: Engine) -> Answer:
+            return alone(engine, dispatch.answer(engine, checked))
+
+        return self._handle.read(answer, dispatch.absent(checked))
+
+    def answer_many(
+        self, queries: Sequence[Query], *, return_errors: bool
+    ) -> list[Answer | ValkeyVectorError]:
+        """The answers to queries, in their order; see `Index.search_many`."""
+        if isinstance(queries, str | bytes) or not isinstance(queries, Sequence):
+            raise InvalidInputError(f"queries must be a list, not a {type(queries).__name__}")
+        outcomes: dict[int, Answer | ValkeyVectorError] = {}
+        good: dict[int, Query] = {}
+        for position, query in enumerate(queries):
+            try:
+                good[position] = dispatch.check_query(query)
+            except InvalidInputError as error:
+                outcomes[position] = error
+
+        def answer(engine: Engine) -> list[Answer | ValkeyVectorError]:
+            return together(engine, [dispatch.answer(engine, query) for query in good.values()])
+
+        nothing: list[Answer | ValkeyVectorError] = [dispatch.absent(q) for q in good.values()]
+        outcomes.update(zip(good, self._handle.read(answer, nothing), strict=True))
+        ordered = [outcomes[position] for position in range(len(outcomes))]
+        if not return_errors and any(isinstance(one, ValkeyVectorError) for one in ordered):
+            raise QueryBatchError(ordered)
+        return ordered
+
+    def diverse(
+        self, query: VectorQuery, k: int, lambda_mult: float, *, with_vectors: bool
+    ) -> list[Hit]:
+        """`k` of the hits of a query with vectors, chosen by maximal marginal relevance."""
+        hits = self._hits(query)
+        main = query.field is None or query.field == MAIN_VECTOR
+        found = [
+            hit.record.vector if main else hit.record.vectors[str(query.field)] for hit in hits
+        ]
+        vectors = [np.asarray(one, dtype=np.float32) for one in found]
+        wanted = np.asarray(query.vector, dtype=np.float32)
+        chosen = [hits[i] for i in maximal_marginal_relevance(wanted, vectors, k, lambda_mult)]
+        if with_vectors:
+            return chosen
+        return [replace(hit, record=replace(hit.record, vector=None, vectors={})) for hit in chosen]
+
+    def _hits(self, query: VectorQuery) -> list[Hit]:
+        """The hits of a query by vector."""
+        answer = self.answer(query)
+        assert isinstance(answer, list)  # noqa: S101 - for the type checker
+        return [hit for hit in answer if isinstance(hit, Hit)]
+
+    def get(
+        self, ids: Sequence[str], *, with_vectors: bool, with_payloads: bool
+    ) -> list[Record | None]:
+        """Records by id, in that order; see `Index.get`."""
+        wanted = check_ids(ids)
+
+        def fetch(engine: Engine) -> list[Record | None]:
+            schema = engine.entry.schema
+            fields = record_fields(schema, vectors=with_vectors, payloads=with_payloads)
+            rows = engine.fetch(wanted, fields)
+            return [None if row is None else record_of(row, fields) for row in rows]
+
+        nothing: list[Record | None] = [None] * len(wanted)
+        return self._handle.read(fetch, nothing)
+
+    def pages(self, query: FilterQuery | None) -> Iterator[list[Record]]:
+        """The records a query selects, page by page; see `Index.iterate`. The query is checked at once."""
+        if query is not None and not isinstance(query, FilterQuery):
+            raise InvalidInputError(
+                f"only a FilterQuery can be iterated over, not a {type(query).__name__}"
+            )
+        return self._pages(FilterQuery() if query is None else query)
+
+    def _pages(self, query: FilterQuery) -> Iterator[list[Record]]:
+        window = dispatch.window_of(query)
+        begun = False
+        while (engine := self._handle.existing()) is not None:
+            try:
+                selection = prepare_selection(engine, check_filter(query.filter))
+                fields = dispatch.wanted_fields(query, engine.entry.schema)
+                for rows in ordering.pages(engine, selection, window, fields):
+                    begun = True
+                    yield [record_of(row, fields) for row in rows]
+            except StaleIndexError:
+                self._handle.forget()
+                if begun:
+                    raise IndexNotFoundError(
+                        f"index {self._handle.name!r} was dropped or recreated during the iteration; start it again"
+                    ) from None
+            else:
+                return
+
+    def aggregate(self, query: AggregateQuery) -> list[dict[str, object]]:
+        """The rows of an aggregate; see `Index.aggregate`."""
+        if not isinstance(query, AggregateQuery):
+            raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
+        return self._handle.read(
+            lambda engine: aggregates.aggregate(engine, query), aggregates.absent(query)
+        )
+
+    def facets(
+        self, keys: Sequence[str], filter: FilterLike | None, limit: int | None
+    ) -> dict[str, Facet]:
+        """A facet for each key; see `Index.facets`."""
+        if isinstance(keys, str):
+            raise InvalidInputError(
+                f"keys must be a list of metadata keys, not the one text {keys!r}"
+            )
+        paths = list(dict.fromkeys(keys))
+        for path in paths:
+            Field(path)
+        if limit is not None:
+            check_limit(limit, "limit")
+        chosen = None if filter is None else as_filter(filter)
+        return self._handle.read(
+            lambda engine: aggregates.facets(engine, paths, chosen, limit),
+            {path: Facet(path, (), 0, 0) for path in paths},
+        )

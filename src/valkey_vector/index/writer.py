@@ -1,0 +1,79 @@
+"""Writes to an index: records to store, to change and to remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from valkey_vector.engines.base import Engine
+from valkey_vector.execution.selection import delete, prepare_selection
+from valkey_vector.filters.ast import Filter
+from valkey_vector.index.bulk import BulkWriter
+from valkey_vector.index.handle import IndexHandle
+from valkey_vector.index.metadata_updates import MetadataUpdate
+from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.records.record import Record, WritePolicy, WriteResult
+from valkey_vector.records.validation import check_ids
+
+__all__ = ["IndexWriter"]
+
+
+class IndexWriter:
+    """Writes to one index.
+
+    Args:
+        handle: of the index.
+    """
+
+    def __init__(self, handle: IndexHandle) -> None:
+        self._handle = handle
+
+    def upsert(
+        self,
+        records: Iterable[Record],
+        *,
+        policy: WritePolicy | str,
+        ttl: float | None,
+        sliding: bool,
+        batch_size: int,
+        progress: bool | None,
+        total: int | None,
+    ) -> WriteResult:
+        """Store records; see `Index.upsert`."""
+        writer = BulkWriter(
+            self._handle,
+            policy=WritePolicy.parse(policy),
+            ttl=ttl,
+            sliding=sliding,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        return writer.write(records, total)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove records by id; returns how many there were."""
+        wanted = list(dict.fromkeys(check_ids(ids)))
+        return self._handle.read(lambda engine: engine.delete(wanted), 0) if wanted else 0
+
+    def delete_by_filter(self, filter: FilterLike) -> int:
+        """Remove the records that match; returns how many there were."""
+        return self._delete_matching(as_filter(filter))
+
+    def delete_all(self) -> int:
+        """Remove every record; returns how many there were."""
+        return self._delete_matching(None)
+
+    def _delete_matching(self, chosen: Filter | None) -> int:
+        def remove(engine: Engine) -> int:
+            return delete(engine, prepare_selection(engine, chosen))
+
+        return self._handle.read(remove, 0)
+
+    def update_metadata(self, which: FilterLike | Sequence[str], changes: Mapping[str, Any]) -> int:
+        """Set metadata keys of records; see `Index.update_metadata`."""
+        update = MetadataUpdate(self._handle, changes)
+        if isinstance(which, Sequence):
+            wanted = check_ids(which)
+            return self._handle.read(lambda engine: update.of_ids(engine, wanted), 0)
+        chosen = as_filter(which)
+        return self._handle.read(lambda engine: update.of_matching(engine, chosen), 0)
