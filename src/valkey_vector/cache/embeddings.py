@@ -157,6 +157,8 @@ class EmbeddingsCache(Connected):
     def _looked_up(self, texts: Sequence[str]) -> _Plan:
         listed = check_texts(texts, "text")
         found: dict[str, list[float]] = {}
+        if self._failures.resting():
+            return _Plan(listed, {}, reachable=False)
         try:
             for part in in_parts(dict.fromkeys(listed)):
                 commands: list[list[Argument]] = [["GET", self._key(text)] for text in part]

@@ -29,6 +29,8 @@ __all__ = ["ExactCache"]
 
 _T = TypeVar("_T")
 
+_FIELDS = ("answer", "stored", "sliding")
+
 # The entry, its time to live and the time of its storing are there at once or not at all.
 _STORE = """
 local time = redis.call('TIME')
@@ -108,7 +110,7 @@ class ExactCache(Connected):
         key = self._key(prompt, whole)
 
         def found() -> CacheHit | None:
-            answer, stored, _ = self._connection.execute("EVAL", _LOOKUP, "1", key, retry=True)
+            answer, stored = self._entry(key)
             return None if answer is None else _hit(prompt, whole, answer, stored)
 
         return self._tried(found, None)
@@ -179,7 +181,22 @@ class ExactCache(Connected):
     def _key(self, prompt: str, scope: Scope) -> bytes:
         return self._keys.key(f"{scope_id(scope)}:{entry_id(check_prompt(prompt), scope)}")
 
+    def _entry(self, key: bytes) -> tuple[bytes | None, bytes | None]:
+        """The answer and the time of storing; begins the life of a sliding entry again.
+
+        A cache that does not slide only reads, so it works on a server whose writes are paused.
+        """
+        if self._sliding:
+            answer, stored, _ = self._connection.execute("EVAL", _LOOKUP, "1", key, retry=True)
+            return answer, stored
+        answer, stored, lasting = self._connection.execute("HMGET", key, *_FIELDS, retry=True)
+        if answer is not None and lasting is not None:
+            self._connection.execute("PEXPIRE", key, lasting, retry=True)
+        return answer, stored
+
     def _tried(self, request: Callable[[], _T], otherwise: _T) -> _T:
+        if self._failures.resting():
+            return otherwise
         try:
             result = request()
         except ServerError as error:

@@ -118,6 +118,8 @@ class Answers:
 
     def keep(self, payload: bytes, keeping: Keeping, vector: Vector | None = None) -> Flow[bool]:
         """Store an answer; whether it was stored."""
+        if self._failures.resting():
+            return False
         if vector is None:
             vectors = yield from self.lookups.embed([keeping.prompt])
             if vectors is None:

@@ -107,6 +107,8 @@ class Lookups:
 
     def _exactly(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
         ids = [entry_id(prompt, scope) for prompt in prompts]
+        if self._failures.resting():
+            return [Looked(failed=True)] * len(ids)
         try:
             records, refusal = yield from ask(lambda: self._storage.read(ids))
         except UnreadableRecordError as error:
@@ -153,8 +155,9 @@ class Lookups:
                 decided |= yield from self._compared([one], scope)
             return decided
         except ServerError as error:
-            self._failures.note(error)
+            self._failures.note(error, "searching")
             return {prompt: Looked(vector=vector, failed=True) for prompt, vector in embedded}
+        self._failures.works("searching")
         for (prompt, vector), hits in zip(embedded, found, strict=True):
             near = self._near(hits)
             accepted = yield from self._accepted(prompt, near)

@@ -10,11 +10,12 @@ error it is follows from its first word alone: what comes after can quote a user
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from glide_shared import exceptions as glide
 
+from valkey_vector.connection.refusals import explained
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -56,7 +57,10 @@ _BAD_DATABASE = "refused to switch database"
 
 
 def translated(
-    error: glide.GlideError, command: str = "", secrets: Iterable[str] = ()
+    error: glide.GlideError,
+    command: str = "",
+    secrets: Iterable[str] = (),
+    sent: Sequence[str | bytes] = (),
 ) -> ServerError | ConfigurationError:
     """The error of ours that says what this one of GLIDE's says.
 
@@ -64,6 +68,7 @@ def translated(
         error: what GLIDE raised, or returned in place of a reply.
         command: the command's name, without its arguments.
         secrets: texts that must not appear in the message.
+        sent: the command with its arguments, to name the key or command that the server refused.
     """
     text = scrubbed(str(error).strip(), secrets)
     match error:
@@ -78,7 +83,7 @@ def translated(
         case glide.ExecAbortError() | glide.RdmaError():
             return ServerError(text, command)
         case _:
-            return _replied(text, command)
+            return _replied(text, command, sent)
 
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
@@ -92,9 +97,13 @@ def scrubbed(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _replied(text: str, command: str) -> ServerError | ConfigurationError:
+def _replied(
+    text: str, command: str, sent: Sequence[str | bytes] = ()
+) -> ServerError | ConfigurationError:
     code, message = _server_words(text)
-    if code in _REFUSED_CODES or message.startswith(_REFUSED_IN_SCRIPT):
+    refused = code in _REFUSED_CODES or message.startswith(_REFUSED_IN_SCRIPT)
+    message = explained(message, sent)
+    if refused:
         return AuthenticationError(message, command)
     if code in _DOWN_CODES:
         return ConnectionLostError(message, command)

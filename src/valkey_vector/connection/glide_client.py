@@ -16,6 +16,7 @@ from glide_shared.exceptions import GlideError
 
 from valkey_vector.connection.error_mapping import translated
 from valkey_vector.connection.reachability import check_reachable, reachable_address
+from valkey_vector.connection.refusals import withholds_info
 from valkey_vector.connection.settings import (
     ConnectionSettings,
     IamSettings,
@@ -23,7 +24,6 @@ from valkey_vector.connection.settings import (
     TlsSettings,
 )
 from valkey_vector.errors import (
-    AuthenticationError,
     ConfigurationError,
     ConnectionLostError,
     RequestTimeoutError,
@@ -94,7 +94,9 @@ class Lane:
 
     def execute(self, command: Sequence[str | bytes]) -> Any:
         """Send one command and return its reply."""
-        return self._answered(_name(command), lambda: self._client.custom_command(list(command)))
+        return self._answered(
+            _name(command), lambda: self._client.custom_command(list(command)), command
+        )
 
     def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
         """Send commands in one go; a command's own error stands in its place."""
@@ -102,7 +104,9 @@ class Lane:
         timeout = _milliseconds(seconds)
         replies = self._answered("pipeline", lambda: self._sent(commands, timeout))
         return [
-            self._translated(reply, _name(command)) if isinstance(reply, GlideError) else reply
+            self._translated(reply, _name(command), command)
+            if isinstance(reply, GlideError)
+            else reply
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
@@ -131,7 +135,9 @@ class Lane:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("this lane is no cluster client")
-        return self._answered(_name(command), lambda: client.custom_command(list(command), route))
+        return self._answered(
+            _name(command), lambda: client.custom_command(list(command), route), command
+        )
 
     def close(self) -> None:
         """Close the client as soon as no request is under way; may be called twice."""
@@ -142,14 +148,16 @@ class Lane:
         if idle:
             self._client.close()
 
-    def _answered(self, command: str, ask: Callable[[], _T]) -> _T:
+    def _answered(
+        self, command: str, ask: Callable[[], _T], sent: Sequence[str | bytes] = ()
+    ) -> _T:
         """Holds one place in flight, and turns GLIDE's errors into ours."""
         self._enter(command)
         try:
             seen = self._notice_outage()
             reply = ask()
         except GlideError as error:
-            ours = self._translated(error, command)
+            ours = self._translated(error, command, sent)
             if isinstance(ours, ConnectionLostError):
                 self._seen = None  # the next command looks whether the server is back
             if isinstance(ours, RequestTimeoutError):
@@ -218,9 +226,9 @@ class Lane:
             return self._made(glide.NodeDiscoveryMode.STANDARD)
         except GlideError as error:
             ours = self._translated(error, "")
-        if isinstance(ours, AuthenticationError) and "'info'" in ours.message and not self.cluster:
-            # GLIDE asks every standalone server for its role, which this user may not do. That it
-            # was asked shows that the connection itself works.
+        if isinstance(ours, ServerError) and withholds_info(ours.message) and not self.cluster:
+            # GLIDE asks every standalone server for its role by INFO. That it was asked shows that the
+            # connection itself works.
             try:
                 return self._made(glide.NodeDiscoveryMode.STATIC)
             except GlideError as error:
@@ -278,8 +286,10 @@ class Lane:
             config.lazy_connect = True
         return client
 
-    def _translated(self, error: GlideError, command: str) -> ServerError | ConfigurationError:
-        return translated(error, command, self._secrets)
+    def _translated(
+        self, error: GlideError, command: str, sent: Sequence[str | bytes] = ()
+    ) -> ServerError | ConfigurationError:
+        return translated(error, command, self._secrets, sent)
 
 
 def single_node(settings: ConnectionSettings) -> ConnectionSettings:

@@ -19,14 +19,19 @@ from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.native.engine import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
-from valkey_vector.engines.search.engine import SearchEngine
+from valkey_vector.engines.search.engine import SearchEngine, is_unfinished
 from valkey_vector.errors import (
     ConfigurationError,
+    ConnectionLostError,
     IndexMismatchError,
     IndexNotFoundError,
     IndexRecordLostError,
+    RequestTimeoutError,
     ServerError,
+    UnreadableRecordError,
+    UnsupportedFeatureError,
 )
+from valkey_vector.index.withdrawal import withdraw
 from valkey_vector.schema.full_text import FullText
 from valkey_vector.schema.schema import MAIN_VECTOR, Algorithm, Metric, Schema
 from valkey_vector.storage.catalog import (
@@ -242,6 +247,10 @@ class IndexHandle:
                 return operation(engine)
             except StaleIndexError:
                 self.forget()
+            except UnreadableRecordError as error:
+                if repr(self.name) in error.message:
+                    raise
+                raise UnreadableRecordError(f"index {self.name!r}: {error.message}") from error
         raise ServerError(
             f"index {self.name!r} is being dropped and made over and over by someone else"
         )
@@ -270,13 +279,28 @@ class IndexHandle:
         _warn_of_eviction(self.connection)
         if entry.engine == "search":
             self.connection.capabilities.require(Feature.SEARCH)
-            search = SearchEngine(self.connection, entry)
-            search.create()
-            return search
+            return self._search_engine(entry, new=new)
         native = NativeEngine(self.connection, entry)
         if new:
             native.create()
         return native
+
+    def _search_engine(self, entry: CatalogEntry, *, new: bool) -> Engine:
+        """The engine of an index, which is created on the server if it is not there.
+
+        Raises:
+            ServerError: the server refused. Nothing is left of a new index.
+        """
+        engine = SearchEngine(self.connection, entry)
+        try:
+            engine.create()
+        except (ConnectionLostError, RequestTimeoutError):
+            raise  # it may be there
+        except ServerError as error:
+            if new and not is_unfinished(error):
+                withdraw(self.connection, self._catalog, entry)
+            raise
+        return engine
 
     def _lost(self) -> CatalogEntry | None:
         """The index again if only its record was lost and this process knows it; None if there is no index.
@@ -311,14 +335,26 @@ class IndexHandle:
         engine: EngineName
         match self.settings.engine:
             case "auto":
-                engine = "search" if capabilities.has_search or capabilities.cluster else "native"
+                searches = capabilities.has_search and self._module_works_here()
+                engine = "search" if searches or capabilities.cluster else "native"
             case "search" | "native":
                 engine = self.settings.engine
         if engine == "search":
             capabilities.require(Feature.SEARCH)
+            if not self._module_works_here():
+                raise UnsupportedFeatureError(
+                    f"a search index in database {self.connection.settings.database}",
+                    capabilities.description,
+                    'database 0, or engine="native"',
+                )
             if schema.full_text is not None:
                 capabilities.require(Feature.TEXT)
         return self._catalog.create(schema, engine, self.settings.embedding_model)
+
+    def _module_works_here(self) -> bool:
+        """Whether the search module creates indexes in this connection's database: RediSearch only does in database 0."""
+        redisearch = self.connection.capabilities.module is SearchModule.REDISEARCH
+        return not redisearch or not self.connection.settings.database
 
     def _compare(self, entry: CatalogEntry) -> None:
         """Refuse an index that is not what was asked for: it would find nothing, or the wrong things."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from valkey_vector.connection import Connection
-from valkey_vector.errors import ConfigurationError
+from valkey_vector.errors import ConfigurationError, UnreadableRecordError
 from valkey_vector.filters.compiler import SlotKind
 from valkey_vector.filters.plan import Plan, Range, Tokens
 from valkey_vector.records.tokens import escape, record_token
@@ -267,6 +267,7 @@ class Catalog:
         self._connection = connection
         self.name = name
         self.key = f"{{{name}}}:index"
+        self.new_lineage = ""  # of the index that `create` recorded last, if no documents were kept
 
     def read(self) -> CatalogEntry | None:
         """The index's record, or None if there is no such index."""
@@ -292,11 +293,12 @@ class Catalog:
         Raises:
             ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
         """
+        self.new_lineage = secrets.token_hex(4)
         fields = [
             *_described(schema, engine, embedding_model)[1:],
             "format", str(FORMAT),
             "generation", secrets.token_hex(4),
-            "lineage", secrets.token_hex(4),
+            "lineage", self.new_lineage,
             "seq", "0",
         ]  # fmt: skip
         created, stored = self._connection.execute("EVAL", _CREATE, "1", self.key, *fields)
@@ -386,12 +388,20 @@ class Catalog:
             name=self.name,
             generation=fields["generation"],
             engine="native" if fields["engine"] == "native" else "search",
-            schema=Schema.from_dict(json.loads(fields["schema"])),
+            schema=self._schema(fields.get("schema", "")),
             embedding_model=fields.get("embedding_model"),
             slots=slots,
             lineage=fields.get("lineage") or None,
             slots_spent="slots_spent" in fields or -1 in slots.values(),
         )
+
+    def _schema(self, stored: str) -> Schema:
+        try:
+            return Schema.from_dict(json.loads(stored))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UnreadableRecordError(
+                f"the record of index {self.name!r}, the key {self.key!r}, cannot be read: {error}. Restore it from a backup"
+            ) from error
 
 
 def own_keys(name: str) -> list[str]:

@@ -47,9 +47,11 @@ _DATA, _INDEX = b"}:d", b"}:i"
 
 _PUT = Script.load("checkpoints_common", "checkpoints_put")
 _WRITE = Script.load("checkpoints_common", "checkpoints_write")
-_READ = Script.load("checkpoints_common", "checkpoints_read")
-_HISTORY = Script.load("checkpoints_common", "checkpoints_history")
+_READ = Script.load("checkpoints_common", "checkpoints_read", only_reads=True)
+_READ_AND_KEEP = Script.load("checkpoints_common", "checkpoints_read")
+_HISTORY = Script.load("checkpoints_common", "checkpoints_history", only_reads=True)
 _REMOVE = Script.load("checkpoints_common", "checkpoints_remove")
+_DUMP = Script.load("checkpoints_common", "checkpoints_copy", only_reads=True)
 _COPY = Script.load("checkpoints_common", "checkpoints_copy")
 
 
@@ -252,7 +254,7 @@ class CheckpointStore(Connected):
         Raises:
             InvalidInputError: the target exists. Nothing was changed.
         """
-        dumped = _COPY.run(self._connection, self._keys(source), [], retry=True)
+        dumped = _DUMP.run(self._connection, self._keys(source), [], retry=True)
         if dumped[1] is None:
             return
         if not _COPY.run(self._connection, self._keys(target), [self._ttl, *dumped]):
@@ -285,7 +287,8 @@ class CheckpointStore(Connected):
     def _reply(self, thread: str, what: Sequence[Argument]) -> Any:
         kind, most, *rest = what
         arguments = [kind, self._read_ttl, most, str(PAGE_BYTES), *rest]
-        return _READ.run(self._connection, self._keys(thread), arguments, retry=True)
+        script = _READ if self._read_ttl == "0" else _READ_AND_KEEP
+        return script.run(self._connection, self._keys(thread), arguments, retry=True)
 
     def _read(self, thread: str, what: Sequence[Argument]) -> tuple[list[StoredCheckpoint], bool]:
         checkpoints, values, more = self._reply(thread, what)

@@ -77,7 +77,7 @@ for _, key in ipairs(ARGV) do forget(key) end
 )
 
 # ARGV: the earliest and the latest time, how many keys (-1: all), groups.
-_LIST_GROUPS = """
+_LIST_GROUPS = """#!lua flags=no-writes
 local earliest, latest = tonumber(ARGV[1]), tonumber(ARGV[2])
 local rest, found = tonumber(ARGV[3]), {}
 for i = 4, #ARGV do

@@ -47,6 +47,8 @@ _OPERATIONS = 1000
 """Operations in one call of the script."""
 
 _SCRIPT = Script.load("items")
+_READ = Script.load("items", only_reads=True)
+_EXPIRED, _TOUCHES = 2, 3
 _KEYS = ("items", "order", "names", "numbers", "expiry")
 
 Result: TypeAlias = Item | list[Item] | list[Item | None] | list[Namespace] | None
@@ -82,6 +84,7 @@ class ItemStore(Connected):
         keyspace = Keyspace("items", name)
         self._keys = [keyspace.together(key) for key in _KEYS]
         self._vanished = vanished
+        self._reads_touch = False  # reads begin the time to live of items again
         super().__init__(url=url, connection=connection)
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
@@ -99,7 +102,7 @@ class ItemStore(Connected):
         gone: list[Vanished] = []
         while (commands := batch.due()) is not None:
             arguments = [part for command in commands for part in command]
-            results, expired = self._call(arguments, retry=not batch.writing)
+            results, expired = self._call(arguments, reading=not batch.writing)
             gone += zip(map(bytes.decode, expired[::2]), expired[1::2], strict=True)
             batch.take(results)
         gone += batch.replaced
@@ -114,12 +117,18 @@ class ItemStore(Connected):
     arun = twin(run)
     aclear = twin(clear)
 
-    def _call(self, arguments: Sequence[Argument], *, retry: bool) -> tuple[list[Any], list[Any]]:
+    def _call(self, arguments: Sequence[Argument], *, reading: bool) -> tuple[list[Any], list[Any]]:
         gone: list[Any] = []
         while True:
-            results, expired, again = _SCRIPT.run(
-                self._connection, self._keys, arguments, retry=retry
+            script = _READ if reading and not self._reads_touch else _SCRIPT
+            results, expired, again = script.run(
+                self._connection, self._keys, arguments, retry=reading
             )
+            if again in (_EXPIRED, _TOUCHES):
+                self._reads_touch = self._reads_touch or again == _TOUCHES
+                results, expired, again = _SCRIPT.run(
+                    self._connection, self._keys, arguments, retry=True
+                )
             gone += expired
             if not again:
                 return results, gone

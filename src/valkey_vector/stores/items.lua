@@ -79,8 +79,11 @@ local function remove(member)
   return known
 end
 
+local must_write = false
+
 local function touch(member, ttl)
-  if ttl > 0 then redis.call('ZADD', expiry, string.format('%.0f', now_ms + ttl), member) end
+  if READ_ONLY then must_write = must_write or ttl > 0
+  elseif ttl > 0 then redis.call('ZADD', expiry, string.format('%.0f', now_ms + ttl), member) end
 end
 
 -- An item's record, with its time to live begun again if it is to be.
@@ -249,6 +252,7 @@ end
 
 local expired = {}
 local due = redis.call('ZRANGEBYSCORE', expiry, '-inf', now_ms, 'LIMIT', 0, 1001)
+if READ_ONLY and #due > 0 then return {{}, {}, 2} end
 for i = 1, math.min(#due, 1000) do
   local old = remove(due[i])
   if old and old.vectors > 0 then
@@ -262,4 +266,4 @@ local operations = {
 }
 local results = {}
 while at < #ARGV do results[#results + 1] = operations[argument()]() end
-return {results, expired, 0}
+return {results, expired, must_write and 3 or 0}

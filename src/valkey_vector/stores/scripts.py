@@ -40,15 +40,18 @@ class Script:
     digest: str
 
     @classmethod
-    def load(cls, *names: str) -> Script:
+    def load(cls, *names: str, only_reads: bool = False) -> Script:
         """Join files of this package to one script.
 
         Args:
             names: of the files, without ``.lua``; what a later one calls, an earlier one defines.
+            only_reads: the script writes nothing: it also runs on a server that is full or whose writes are paused.
+                It finds this in the local variable ``READ_ONLY``.
         """
         folder = files(__package__)
         parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
-        source = "\n".join(parts)
+        begin = ["#!lua flags=no-writes", "local READ_ONLY = true"]
+        source = "\n".join([*(begin if only_reads else ["local READ_ONLY = false"]), *parts])
         digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         return cls(source, digest)
 

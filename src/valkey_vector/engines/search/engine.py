@@ -19,13 +19,18 @@ from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
-__all__ = ["SearchEngine"]
+__all__ = ["SearchEngine", "is_unfinished"]
 
 
 _UNREACHED = "unable to contact all cluster members"
 """FT.CREATE of Valkey-Search 1.2 where a node does not reach another; some nodes may have the index by then."""
 
 _PAUSE = 0.2
+
+
+def is_unfinished(error: ServerError) -> bool:
+    """Whether some nodes of a cluster may have an index although its creation failed."""
+    return _UNREACHED in error.message.lower()
 
 
 class SearchEngine(SearchReading):
@@ -55,10 +60,9 @@ class SearchEngine(SearchReading):
             try:
                 self._connection.execute(*command)
             except ServerError as error:
-                message = error.message.lower()
-                if "already exists" in message:
+                if "already exists" in error.message.lower():
                     return
-                if _UNREACHED not in message or time.monotonic() > deadline:
+                if not is_unfinished(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE)
             else:

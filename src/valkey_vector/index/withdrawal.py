@@ -1,0 +1,34 @@
+"""Takes back the record of a new index whose search index the server refused to create.
+
+Otherwise the record would block the name: every later user would meet an index that nobody can search or, without the
+rights that were missing, drop.
+"""
+
+from __future__ import annotations
+
+from valkey_vector.connection import Connection
+from valkey_vector.storage.catalog import Catalog, CatalogEntry
+
+__all__ = ["withdraw"]
+
+_WITHDRAW = """
+local key = KEYS[1]
+if redis.call('HGET', key, 'generation') ~= ARGV[1] then return 0 end
+for _, field in ipairs(redis.call('HKEYS', key)) do
+  local kept = field == 'layout' or field == 'lineage' or string.sub(field, 1, 4) == 'slot'
+  if not (kept and ARGV[2] == 'keep') and string.sub(field, 1, 9) ~= 'removing:' then
+    redis.call('HDEL', key, field)
+  end
+end
+return 1
+"""
+"""KEYS: catalogue. ARGV: generation, 'keep' for an index whose documents were there before it."""
+
+
+def withdraw(connection: Connection, catalog: Catalog, entry: CatalogEntry) -> None:
+    """Remove the record of an index that was just created, unless it was dropped or created again meanwhile.
+
+    What the documents of an earlier index, dropped without them, are read by stays.
+    """
+    keep = "" if entry.lineage == catalog.new_lineage else "keep"
+    connection.execute("EVAL", _WITHDRAW, "1", catalog.key, entry.generation, keep)
