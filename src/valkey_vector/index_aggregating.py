@@ -40,6 +40,7 @@ class AggregatingIndex:
         return self._lifecycle.read(
             lambda engine: aggregating.aggregate(self._lifecycle, engine, query),
             aggregating.absent(query),
+            notice=True,
         )
 
     def facets(
@@ -68,6 +69,7 @@ class AggregatingIndex:
         return self._lifecycle.read(
             lambda engine: aggregating.facets(self._lifecycle, engine, paths, chosen, limit),
             {path: Facet(path, (), 0, 0) for path in paths},
+            notice=True,
         )
 
     aaggregate = twin(aggregate)

@@ -28,6 +28,7 @@ from valkey_vector.query import (
 )
 from valkey_vector.query.parts import check_filter
 from valkey_vector.record import Hit, Record
+from valkey_vector.unmatched import explained
 
 __all__ = ["QueryableIndex"]
 
@@ -57,9 +58,10 @@ class QueryableIndex:
         asked = querying.check_query(query)
 
         def answer(engine: Engine) -> Answer:
-            return alone(engine, querying.answer(self._lifecycle, engine, asked))
+            found = alone(engine, querying.answer(self._lifecycle, engine, asked))
+            return explained(self._lifecycle, engine, asked.filter, found)
 
-        return self._lifecycle.read(answer, querying.absent(asked))
+        return self._lifecycle.read(answer, querying.absent(asked), notice=True)
 
     @overload
     async def aquery(self, query: VectorQuery | TextQuery | HybridQuery) -> list[Hit]: ...
@@ -110,10 +112,13 @@ class QueryableIndex:
 
         def answer(engine: Engine) -> list[Answer | ValkeyVectorError]:
             steps = [querying.answer(self._lifecycle, engine, query) for query in good.values()]
-            return together(engine, steps)
+            found = together(engine, steps)
+            for query, one in zip(good.values(), found, strict=True):
+                explained(self._lifecycle, engine, query.filter, one)
+            return found
 
         nothing: list[Answer | ValkeyVectorError] = [querying.absent(q) for q in good.values()]
-        outcomes.update(zip(good, self._lifecycle.read(answer, nothing), strict=True))
+        outcomes.update(zip(good, self._lifecycle.read(answer, nothing, notice=True), strict=True))
         ordered = [outcomes[position] for position in range(len(outcomes))]
         if not return_errors and any(isinstance(one, ValkeyVectorError) for one in ordered):
             raise QueryBatchError(ordered)
@@ -167,6 +172,7 @@ class QueryableIndex:
                 for rows in windows.pages(engine, selection, window, fields):
                     begun = True
                     yield [record_of(row, fields) for row in rows]
+                explained(self._lifecycle, engine, query.filter, begun)
             except StaleIndexError:
                 self._lifecycle.forget()
                 if begun:
@@ -175,6 +181,8 @@ class QueryableIndex:
                     ) from None
             else:
                 return
+        if not begun:
+            self._lifecycle.notice_absence()
 
 
 def _checked(query: FilterQuery | None) -> FilterQuery:

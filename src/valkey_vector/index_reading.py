@@ -39,7 +39,7 @@ class ReadableIndex(QueryableIndex):
             return [None if row is None else record_of(row, fields) for row in rows]
 
         nothing: list[Record | None] = [None] * len(wanted)
-        return self._lifecycle.read(fetch, nothing)
+        return self._lifecycle.read(fetch, nothing, notice=True)
 
     def count(self, filter: FilterLike | None = None) -> int:
         """How many records match; without a filter, how many there are."""

@@ -6,12 +6,14 @@ from typing import Literal
 
 from valkey_vector.arguments import FilterLike, as_filter
 from valkey_vector.asynchrony import twin
+from valkey_vector.engines.base import Engine
 from valkey_vector.engines.steps import alone
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank
 from valkey_vector.query.text import Clause, TextQuery
 from valkey_vector.record import Hit, Vector
 from valkey_vector.text_answering import answer_hybrid, answer_text
+from valkey_vector.unmatched import explained
 from valkey_vector.vectors import check_vector
 
 __all__ = ["TextSearchableIndex"]
@@ -58,9 +60,12 @@ class TextSearchableIndex:
         )
         if filter is not None:
             as_filter(filter)  # what is wrong with it is said also where there is nothing to search
-        return self._lifecycle.read(
-            lambda engine: alone(engine, answer_text(self._lifecycle, engine, query)), list[Hit]()
-        )
+
+        def answer(engine: Engine) -> list[Hit]:
+            found = alone(engine, answer_text(self._lifecycle, engine, query))
+            return explained(self._lifecycle, engine, filter, found)
+
+        return self._lifecycle.read(answer, [], notice=True)
 
     def search_hybrid(
         self,
@@ -104,9 +109,12 @@ class TextSearchableIndex:
         check_vector(vector, None, "the query")
         if filter is not None:
             as_filter(filter)
-        return self._lifecycle.read(
-            lambda engine: alone(engine, answer_hybrid(self._lifecycle, engine, query)), list[Hit]()
-        )
+
+        def answer(engine: Engine) -> list[Hit]:
+            found = alone(engine, answer_hybrid(self._lifecycle, engine, query))
+            return explained(self._lifecycle, engine, filter, found)
+
+        return self._lifecycle.read(answer, [], notice=True)
 
     asearch_text = twin(search_text)
     asearch_hybrid = twin(search_hybrid)

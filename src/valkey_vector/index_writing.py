@@ -13,6 +13,7 @@ from valkey_vector.engines.base import Engine
 from valkey_vector.lifecycle import Lifecycle
 from valkey_vector.metadata_update import MetadataUpdate
 from valkey_vector.record import Record, WritePolicy, WriteResult
+from valkey_vector.unmatched import explained
 
 __all__ = ["WritableIndex"]
 
@@ -75,7 +76,8 @@ class WritableIndex:
 
         def delete(engine: Engine) -> int:
             selection = answering.prepare_selection(self._lifecycle, engine, chosen)
-            return answering.delete(engine, selection)
+            removed = answering.delete(engine, selection)
+            return explained(self._lifecycle, engine, chosen, removed)
 
         return self._lifecycle.read(delete, 0)
 
@@ -109,7 +111,12 @@ class WritableIndex:
             wanted = check_ids(which)
             return self._lifecycle.read(lambda engine: update.of_ids(engine, wanted), 0)
         chosen = as_filter(which)
-        return self._lifecycle.read(lambda engine: update.of_matching(engine, chosen), 0)
+
+        def change(engine: Engine) -> int:
+            changed = update.of_matching(engine, chosen)
+            return explained(self._lifecycle, engine, chosen, changed)
+
+        return self._lifecycle.read(change, 0)
 
     aupsert = twin(upsert)
     adelete = twin(delete)

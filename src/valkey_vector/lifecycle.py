@@ -46,6 +46,8 @@ _TRACED = 5.0
 """Seconds for which an index of which nothing was found is not looked for again."""
 
 _log = logging.getLogger("valkey_vector")
+_noticed: set[tuple[str, str]] = set()
+_MOST_NOTICED = 1_000
 _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
@@ -58,12 +60,14 @@ class Request:
         engine: ``auto`` takes the search engine where the server has a search module.
         embedding_model: name of the model, if told.
         asked: those settings that were asked for, not defaulted: an existing index must have them.
+        hints: log a warning for what is likely a mistake of the caller. Not where a program chooses names and filters.
     """
 
     schema: Schema
     engine: EngineChoice
     embedding_model: str | None
     asked: frozenset[str]
+    hints: bool = True
 
 
 _lifecycles: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
@@ -88,6 +92,7 @@ class Lifecycle:
         """
         self._engine: Engine | None = None
         self._known: CatalogEntry | None = None
+        self._met = False
         self._untraced = -math.inf
         self._lock = threading.RLock()
 
@@ -95,15 +100,49 @@ class Lifecycle:
         """A copy, here or in another process, opens the index anew."""
         return type(self), (self.connection, self.name, self.request)
 
-    def read(self, operation: Callable[[Engine], _T], absent: _T) -> _T:
+    def read(self, operation: Callable[[Engine], _T], absent: _T, *, notice: bool = False) -> _T:
         """Run an operation on the index; `absent` if there is no such index.
 
         An index that another process dropped or made anew meanwhile is opened again.
 
+        Args:
+            operation: what to do.
+            absent: the result if there is no such index.
+            notice: say so in the log then.
+
         Raises:
             IndexMismatchError: the index exists with other settings than asked for.
         """
-        return self._attempt(lambda: self._opened(create=None), operation, absent)
+
+        def opened() -> Engine | None:
+            engine = self._opened(create=None)
+            if engine is None and notice:
+                self.notice_absence()
+            return engine
+
+        return self._attempt(opened, operation, absent)
+
+    def without_hints(self) -> None:
+        """Log no warnings about names and filters: a program chose them, such as a cache."""
+        self.request = replace(self.request, hints=False)
+
+    def notice_absence(self) -> None:
+        """Log, once in a process, that an index is read which does not exist, unless it was used here before."""
+        name = (repr(self.connection), self.name)
+        if (
+            self._met
+            or not self.request.hints
+            or name in _noticed
+            or len(_noticed) >= _MOST_NOTICED
+        ):
+            return
+        _noticed.add(name)
+        _log.warning(
+            "there is no index %r on %r: reads find nothing until the first write makes it. Check the name and the "
+            "server; with must_exist=True, opening an index that does not exist is an error",
+            self.name,
+            self.connection,
+        )
 
     def write(self, operation: Callable[[Engine], _T], dimension: int | None) -> _T:
         """Run an operation on the index, which is made if it does not exist.
@@ -119,6 +158,7 @@ class Lifecycle:
         schema = self.request.schema
         if schema.dimension is None:
             schema = replace(schema, dimension=dimension)
+        self._met = True
         return self._attempt(lambda: self._opened(create=schema), operation, None)
 
     def existing(self) -> Engine | None:
@@ -252,6 +292,7 @@ class Lifecycle:
             entry, new = self._create(create)
         self._compare(entry)
         self._known = entry
+        self._met = True
         self._untraced = -math.inf
         _warn_of_eviction(self.connection)
         if entry.engine == "search":

@@ -66,7 +66,7 @@ LAYERS = [
     {"bulk", "metadata_update", "nearness", "windows", "aggregating", "checking"},
     {"document_checking"},
     {"index_report"},
-    {"sizes", "answering"},
+    {"sizes", "answering", "unmatched"},
     {"aggregation"},
     {"lifecycle"},
     {"engines.search", "engines.native"},
