@@ -42,7 +42,13 @@ class Index(
     the command. An index that does not exist reads as empty and is made by the first write; an outage always raises.
     """
 
-    def __init__(self, lifecycle: Lifecycle, *, owns_connection: bool) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle | None = None, *, owns_connection: bool = False, **settings: Any
+    ) -> None:
+        if not isinstance(lifecycle, Lifecycle) or settings:
+            raise TypeError(
+                "an index is opened with Index.open(name, …), such as Index.open('documents', url='valkey://host:6379')"
+            )
         super().__init__(lifecycle)
         self._owns_connection = owns_connection
 
