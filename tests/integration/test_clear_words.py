@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from valkey_vector import Index, InvalidInputError, QueryBatchError, Record, VectorQuery
+from servers import Server
+from valkey_vector import (
+    ConfigurationError,
+    Connection,
+    ConnectionLostError,
+    Index,
+    InvalidInputError,
+    QueryBatchError,
+    Record,
+    VectorQuery,
+)
 
 
 def test_a_vector_of_another_model_is_refused_with_index_cause_and_cure(
@@ -71,3 +81,14 @@ def test_upsert_takes_a_list_of_records(
     with pytest.raises(InvalidInputError, match=cure):
         index.upsert(records)
     assert not index.exists()
+
+
+def test_a_database_that_the_server_does_not_have_is_named(native_server: Server) -> None:
+    with pytest.raises(ConfigurationError, match=r"no database 99.*`databases`"):
+        Connection.open(native_server.url, database=99).execute("PING")
+
+
+def test_tls_on_a_port_without_it_names_the_likely_cure(native_server: Server) -> None:
+    url = native_server.url.replace("valkey://", "valkeys://")
+    with pytest.raises(ConnectionLostError, match="does not speak TLS, write valkey://"):
+        Connection.open(url, connection_timeout=1).execute("PING")
