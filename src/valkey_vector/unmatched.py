@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, TypeVar
 
-from valkey_vector.arguments import FilterLike, as_filter
+from valkey_vector.connection.pipelines import together
 from valkey_vector.engines.base import Engine
-from valkey_vector.engines.steps import together
 from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.filters.ast import (
     Always,
@@ -33,9 +32,10 @@ from valkey_vector.filters.ast import (
     Satisfies,
 )
 from valkey_vector.filters.plan import EVERYTHING, Plan, Tokens
-from valkey_vector.lifecycle import Lifecycle
-from valkey_vector.temporal import parse_iso
-from valkey_vector.tokens import KINDS, kind_token
+from valkey_vector.index.handle import Lifecycle
+from valkey_vector.records.temporal import parse_iso
+from valkey_vector.records.tokens import KINDS, kind_token
+from valkey_vector.records.validation import FilterLike, as_filter
 
 __all__ = ["explained"]
 

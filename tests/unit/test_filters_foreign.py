@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from valkey_vector import F, FilterError
-from valkey_vector.arguments import as_filter
 from valkey_vector.filters import matches
+from valkey_vector.records.validation import as_filter
 
 CONDITION = {"key": "tenant", "match": {"value": "a"}}
 

@@ -33,7 +33,7 @@ from valkey_vector.filters.foreign import (
     refuse_foreign,
     unknown_operator,
 )
-from valkey_vector.nesting import check_depth, unchained
+from valkey_vector.filters.nesting import check_depth, unchained
 
 __all__ = ["OPERATORS", "from_dict"]
 
