@@ -59,6 +59,8 @@ TEXTS = [
 ]  # fmt: skip
 """Texts, among them every character with a meaning in a query, look-alikes of tokens, and points in time."""
 
+MOMENT_TEXTS = [text for text in TEXTS if parse_iso(text) is not None]
+
 NUMBERS: list[int | float] = [
     0, 1, 1.0, -1, 2, 3, 0.5, -0.0, 0.1, 0.1 + 0.2, 0.3, 1e-7, 5e-324, -2.5, 1e22, 10**22, 10**23, 1e23, 2**53 - 1,
     2**53, 2**53 + 1, 2.0**53, -(2**53) - 1, 2**63, 10**30, -(10**30), 10**400, -(10**400), 1e308,
@@ -211,7 +213,7 @@ _PREDICATES: dict[type, SearchStrategy[Filter]] = {
     Always: st.just(Always()),
     Never: st.just(Never()),
     Equal: st.builds(Equal, fields, literals),
-    OneOf: st.builds(OneOf, fields, st.lists(literals, max_size=8).map(tuple)),
+    OneOf: st.builds(OneOf, fields, st.lists(literals, max_size=8).map(tuple), st.booleans()),
     Compare: st.builds(Compare, fields, st.sampled_from(Operator), comparable),
     Contains: st.builds(Contains, fields, literals),
     Exists: st.builds(Exists, fields),
@@ -262,10 +264,13 @@ def pointed_filters(draw: DrawFn, records: list[Record]) -> Filter:
     makers: list[Callable[[], Filter]] = [
         lambda: field == value,
         lambda: field.in_([value, *draw(st.lists(literals, max_size=40))]),
+        lambda: field.equals_one_of([value, *draw(st.lists(literals, max_size=40))]),
         field.exists,
     ]
     if isinstance(value, list) and value and value[0] is not None:
-        makers.append(lambda: field.contains(value[0]))
+        makers += [lambda: field.contains(value[0]), lambda: field.in_(["x", value[0]])]
+    if isinstance(value, date):
+        makers.append(lambda: field == draw(st.sampled_from(MOMENT_TEXTS)))
     if not isinstance(value, (list, dict)):
         makers += [
             lambda: field >= value,

@@ -30,7 +30,7 @@ class ValkeyTranslator(Visitor):
     structured_query_translator=ValkeyTranslator())``.
 
     ``eq ne gt gte lt lte`` compare numbers, texts, booleans and dates; ``ne`` and ``nin`` also match documents without
-    the attribute. ``in`` and ``nin`` take a list. ``contain`` is a list that holds the value, or a text that it
+    the attribute. ``in`` and ``nin`` take a list; of an attribute that is a list, one element decides. ``contain`` is a list that holds the value, or a text that it
     occurs in. ``like`` is a pattern, ``%`` for any text and ``_`` for any character; without a ``%`` it is text that
     may occur anywhere. Case counts everywhere.
     """

@@ -196,6 +196,7 @@ def test_a_server_that_searches_by_distance_is_asked_so(
     engine.capabilities = (
         newer  # RediSearch has the same syntax; only the name it goes by is another
     )
+    filled._handle.without_hints()  # what is looked up after an empty answer is not at issue here
     filled.count()
     wanted, selected = FILTERS[name]
     everything = measured(filled.metric)

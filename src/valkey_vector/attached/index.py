@@ -133,7 +133,7 @@ class AttachedIndex(Closing):
         check_k(k, "k")
         if ef_runtime is not None:
             check_k(ef_runtime, "ef_runtime")
-        asked = check_vector(vector, chosen.dimension, "the query")
+        asked = check_vector(vector, chosen.dimension, "the query", self.name)
         return [
             _hit(document, distance, chosen.metric)
             for distance, document in self._searching.nearest(

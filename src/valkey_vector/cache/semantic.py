@@ -140,6 +140,7 @@ class SemanticCache(Closing):
             engine=engine,
             embedding_model=embedding_model,
         )
+        self._index._handle.without_hints()
         # What was not told in time would let an entry die that was used.
         told = min(report_every, ttl / 4) if sliding and ttl is not None else report_every
         self._storage = Storage(self._index, evicting, prolongs=sliding, report_every=told)

@@ -54,6 +54,7 @@ _REFUSED = re.compile(
 )
 _REFUSED_IN_SCRIPT = "ACL failure in script"
 _BAD_DATABASE = "refused to switch database"
+_NO_DATABASE = "the server refused the database number of the connection"
 
 
 def translated(
@@ -130,5 +131,10 @@ def _not_connected(text: str, command: str) -> ServerError | ConfigurationError:
     if _REFUSED.search(text):
         return AuthenticationError(text, command)
     if _BAD_DATABASE in text:
-        return ConfigurationError("the server refused the database number of the connection")
+        return ConfigurationError(_NO_DATABASE)
     return ConnectionLostError(text, command)
+
+
+def is_bad_database(error: Exception) -> bool:
+    """Whether the server refused the number of the database."""
+    return isinstance(error, ConfigurationError) and str(error) == _NO_DATABASE

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
 
-from valkey_vector.connection.error_mapping import translated
+from valkey_vector.connection.error_mapping import is_bad_database, translated
 from valkey_vector.connection.reachability import check_reachable, reachable_address
 from valkey_vector.connection.refusals import withholds_info
 from valkey_vector.connection.settings import (
@@ -233,8 +233,16 @@ class Lane:
                 return self._made(glide.NodeDiscoveryMode.STATIC)
             except GlideError as error:
                 ours = self._translated(error, "")
+        location = self.settings.location
         if isinstance(ours, ServerError):
-            ours = type(ours)(f"cannot connect to {self.settings.location}: {ours.message}")
+            no_tls = self.settings.tls is not None and "timed out" in ours.message
+            cure = "; if this port does not speak TLS, write valkey://" if no_tls else ""
+            ours = type(ours)(f"cannot connect to {location}: {ours.message}{cure}")
+        elif is_bad_database(ours):
+            ours = ConfigurationError(
+                f"cannot connect to {location}: the server has no database {self.settings.database}. Its setting "
+                "`databases` says how many there are (16 unless it was changed), counted from 0"
+            )
         raise ours
 
     def _made(self, discovery: glide.NodeDiscoveryMode) -> glide.TGlideClient:

@@ -96,7 +96,11 @@ def _hits(engine: Engine, query: VectorQuery) -> Steps[list[Hit]]:
     schema = engine.entry.schema
     field = schema.vector_field(query.field)
     owner = "the query" if query.field is None else f"the query ({query.field})"
-    near = Near(field, check_vector(query.vector, field.dimension, owner), query.ef_runtime)
+    near = Near(
+        field,
+        check_vector(query.vector, field.dimension, owner, engine.entry.name),
+        query.ef_runtime,
+    )
     selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields, threshold = wanted_fields(query, schema), query.threshold
     if query.k is not None:

@@ -65,7 +65,7 @@ def answer_hybrid(engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
         InvalidInputError: the vector is not of the index's dimension, or a field is not a text of the index.
     """
     field = engine.entry.schema.vector_field(None)
-    vector = check_vector(query.vector, field.dimension, "the query")
+    vector = check_vector(query.vector, field.dimension, "the query", engine.entry.name)
     near = Near(field, vector, query.ef_runtime)
     matching = _compiled(engine, query)
     selection = answering.prepare_selection(engine, check_filter(query.filter))

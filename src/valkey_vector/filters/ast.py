@@ -7,11 +7,12 @@ Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
   matches records without the item.
 * Numbers compare as numbers (1 == 1.0) and exactly, however large. Booleans are not numbers. NaN equals and orders
   with nothing.
-* Dates, datetimes and ISO-8601 texts with dashes are points in time when compared with a date or datetime,
+* Dates, datetimes and ISO-8601 texts with dashes are points in time when one of the two is a date or datetime,
   and when ordered against an ISO-8601 text. A date is its midnight, what has no zone is UTC.
-  Equality with a text is equality of texts.
+  Equality of two texts is equality of texts. Inside of lists and dicts a text equals no date.
 * Other texts order by code point, booleans False before True.
-* Equality with a list or dict is equality of the whole; `Contains` is membership in a list.
+* Equality with a list or dict is equality of the whole; `Contains` is membership in a list. `OneOf` is equality, or
+  with `members` also membership.
 * Values of different kinds are never equal and never ordered.
 * What none of the nodes says, a function in Python can decide on the item itself: `Satisfies`.
 """
@@ -30,6 +31,7 @@ from valkey_vector.errors import FilterError
 from valkey_vector.filters.operands import check_text, checked, plain_key
 from valkey_vector.records.nesting import DEEPEST
 from valkey_vector.records.plain_values import plain_text
+from valkey_vector.records.temporal import instant, parse_iso
 
 __all__ = [
     "ITEM_TYPES",
@@ -153,17 +155,21 @@ class OneOf(_Expression):
     Attributes:
         field: what is looked at.
         values: none of them is None.
+        members: a list that holds one of the values passes, too.
         plain: the texts, numbers and booleans among them, each with whether it is text or a boolean: so
             that one of thousands is found at once. NaN, which equals nothing, is left out.
         others: the rest.
+        instants: of the texts that are points in time.
     """
 
     field: Field
     values: tuple[Any, ...]
+    members: bool = False
     plain: frozenset[tuple[bool, bool, Any]] = dataclasses.field(
         init=False, repr=False, compare=False
     )
     others: tuple[Any, ...] = dataclasses.field(init=False, repr=False, compare=False)
+    instants: frozenset[int] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         plain: list[Any] = []
@@ -175,6 +181,8 @@ class OneOf(_Expression):
         keys = frozenset(plain_key(value) for value in plain if value == value)
         object.__setattr__(self, "plain", keys)
         object.__setattr__(self, "others", tuple(others))
+        moments = (parse_iso(value) for value in plain if isinstance(value, str))
+        object.__setattr__(self, "instants", frozenset(instant(one) for one in moments if one))
 
 
 @dataclass(frozen=True, slots=True)

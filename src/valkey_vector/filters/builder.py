@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from valkey_vector.errors import FilterError
@@ -74,7 +74,11 @@ class FieldExpression:
         return And((self >= low, self <= high))
 
     def in_(self, values: Iterable[Any]) -> Filter:
-        """Equal to one of the values; no values match nothing. A None among them is "missing"."""
+        """Equal to one of the values, or a list that holds one of them; no values match nothing. None is "missing"."""
+        return one_of(self._field, values, members=True)
+
+    def equals_one_of(self, values: Iterable[Any]) -> Filter:
+        """Equal to one of the values, a list only as a whole; no values match nothing. None is "missing"."""
         return one_of(self._field, values)
 
     def not_in(self, values: Iterable[Any]) -> Filter:
@@ -87,11 +91,13 @@ class FieldExpression:
 
     def contains_any(self, values: Iterable[Any]) -> Filter:
         """A list that holds at least one of the values."""
-        return Or(tuple(Contains(self._field, value) for value in values))
+        listed = _listed(self._field, values)
+        return Or(tuple(Contains(self._field, value) for value in listed))
 
     def contains_all(self, values: Iterable[Any]) -> Filter:
         """A list that holds every one of the values."""
-        parts = tuple(Contains(self._field, value) for value in values)
+        listed = _listed(self._field, values)
+        parts = tuple(Contains(self._field, value) for value in listed)
         return And((Exists(self._field), *parts))
 
     def exists(self) -> Filter:
@@ -143,6 +149,15 @@ class _Builder:
     def __call__(self, path: str) -> FieldExpression:
         return FieldExpression(Field(path))
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"F has no attribute {name!r}: a key of the metadata is F({name!r}); F.id, F.content and F.parent are the "
+            "record's own"
+        )
+
+    def __getitem__(self, key: object) -> NoReturn:
+        raise TypeError(f"F is called, not indexed: write F({key!r})")
+
     @property
     def id(self) -> FieldExpression:
         """The record's id."""
@@ -173,12 +188,16 @@ def any_of(parts: Iterable[Filter]) -> Filter:
     return combined(Or, parts)
 
 
-def one_of(field: Field, values: Iterable[Any]) -> Filter:
+def one_of(field: Field, values: Iterable[Any], *, members: bool = False) -> Filter:
     """`OneOf`, with None among the values read as "missing"."""
-    if isinstance(values, (str, bytes)):
-        raise FilterError(
-            f"a list of values is needed for {field.path!r}, not one {type(values).__name__}"
-        )
-    listed = tuple(values)
-    present = OneOf(field, tuple(value for value in listed if value is not None))
+    listed = _listed(field, values)
+    present = OneOf(field, tuple(value for value in listed if value is not None), members)
     return present if len(present.values) == len(listed) else Or((Not(Exists(field)), present))
+
+
+def _listed(field: Field, values: Iterable[Any]) -> tuple[Any, ...]:
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise FilterError(
+            f"a list of values is needed for {field.path!r}, not {values!r}: write [{values!r}]"
+        )
+    return tuple(values)

@@ -138,9 +138,13 @@ def _item_bounds(predicate: Predicate, slots: Slots) -> _Bounds:
     """Of a predicate on an item of the metadata."""
     match predicate:
         case Equal(field, value):
-            return _exactly(_tokens([value_token(field.path, value)]))
-        case OneOf(field, values):
-            return _exactly(_tokens(value_token(field.path, value) for value in values))
+            return _exactly(_equal(field.path, [value]))
+        case OneOf(field, values, members):
+            equal = _equal(field.path, values)
+            if not members:
+                return _exactly(equal)
+            held = _tokens(element_token(field.path, value) for value in values)
+            return _exactly(any_of([equal, held]))
         case Contains(field, value):
             return _exactly(_tokens([element_token(field.path, value)]))
         case Exists(field):
@@ -154,6 +158,16 @@ def _item_bounds(predicate: Predicate, slots: Slots) -> _Bounds:
             return _compare(field.path, operator, value, slots)
         case _:
             assert_never(predicate)
+
+
+def _equal(path: str, values: Sequence[Any]) -> Plan:
+    """Items that equal one of the values. A text in ISO 8601 also equals dates and datetimes, but no other text."""
+    same = _tokens(value_token(path, value) for value in values)
+    moments = [parse_iso(value) for value in values if isinstance(value, str)]
+    if not any(moments):
+        return same
+    at_once = _tokens(value_token(path, moment) for moment in moments if moment is not None)
+    return any_of([same, all_of([at_once, complement(Tokens((kind_token(path, "s"),)))])])
 
 
 def _parent_bounds(predicate: Predicate) -> _Bounds:

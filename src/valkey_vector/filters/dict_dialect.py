@@ -1,7 +1,7 @@
 """Filters as dicts, the dialect LangChain's users know: ``{"year": {"$gte": 2020}, "lang": "en"}``.
 
-Operators: ``$eq $ne $gt $gte $lt $lte $in $nin $between $exists $like $ilike $contains``, combined with ``$and
-$or $not``. Several keys, and several operators under one key, must all match. ``$ne`` and ``$nin`` are exact
+Operators: ``$eq $ne $gt $gte $lt $lte $in $nin $between $exists $like $ilike $contains $any $all``, combined
+with ``$and $or $not``. Several keys, and several operators under one key, must all match. ``$ne`` and ``$nin`` are exact
 complements, so they match records without the key; ``{"key": None}`` asks for just those. Anything that
 is not understood raises: no clause is ever skipped.
 """
@@ -26,7 +26,13 @@ from valkey_vector.filters.ast import (
     Operator,
     Or,
 )
-from valkey_vector.filters.builder import one_of
+from valkey_vector.filters.builder import FieldExpression, one_of
+from valkey_vector.filters.foreign import (
+    no_filter,
+    no_operator,
+    refuse_foreign,
+    unknown_operator,
+)
 from valkey_vector.records.nesting import check_depth, unchained
 
 __all__ = ["OPERATORS", "from_dict"]
@@ -40,7 +46,7 @@ _ORDERINGS = {
 
 OPERATORS = (
     "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$between", "$exists", "$like",
-    "$ilike", "$contains", "$and", "$or", "$not",
+    "$ilike", "$contains", "$any", "$all", "$and", "$or", "$not",
 )  # fmt: skip
 """Every operator of the dialect."""
 
@@ -58,11 +64,14 @@ def from_dict(clauses: Mapping[str, Any]) -> Filter:
     return _all(clauses, 0)
 
 
-def _all(clauses: Any, depth: int) -> Filter:
-    """`from_dict` for a dict that lies in so many others."""
+def _all(clauses: Any, depth: int, where: str = "a filter") -> Filter:
+    """`from_dict` for a dict that lies in so many others, or an expression."""
     check_depth(depth)
+    if isinstance(clauses, Filter):
+        return clauses
     if not isinstance(clauses, Mapping):
-        raise FilterError(f"a filter is a dict or an expression, not {type(clauses).__name__}")
+        raise no_filter(clauses, where)
+    refuse_foreign(clauses)
     parts = [_clause(key, operand, depth) for key, operand in clauses.items()]
     match parts:
         case []:
@@ -82,9 +91,9 @@ def _clause(key: Any, operand: Any, depth: int) -> Filter:
         case "$or":
             return Or(tuple(_alternatives(key, operand, depth)))
         case "$not":
-            return Not(_all(operand, depth + 1))
+            return Not(_all(operand, depth + 1, "the filter under $not"))
     if key.startswith("$"):
-        raise _unknown(key)
+        raise unknown_operator(key, operand, OPERATORS, keyed=False)
     field = Field(key)
     if not isinstance(operand, Mapping):
         return _predicate(field, "$eq", operand)
@@ -98,10 +107,7 @@ def _clause(key: Any, operand: Any, depth: int) -> Filter:
 
 def _operator(field: Field, name: Any, operand: Any, depth: int) -> Filter:
     if not isinstance(name, str) or not name.startswith("$"):
-        raise FilterError(
-            f"{name!r} under {field.path!r} is no operator (they begin with $). For a nested item "
-            f"write {field.path + '.' + str(name)!r}; for equality with a dict use $eq"
-        )
+        raise no_operator(field.path, name)
     if name == "$not":
         check_depth(depth + 1)
         return Not(_clause(field.path, operand, depth + 1))
@@ -117,9 +123,9 @@ def _predicate(field: Field, name: str, operand: Any) -> Filter:
         case "$gt" | "$gte" | "$lt" | "$lte":
             return Compare(field, _ORDERINGS[name], operand)
         case "$in":
-            return one_of(field, _listed(field, name, operand))
+            return one_of(field, _listed(field, name, operand), members=True)
         case "$nin":
-            return Not(one_of(field, _listed(field, name, operand)))
+            return Not(one_of(field, _listed(field, name, operand), members=True))
         case "$between":
             bounds = _listed(field, name, operand)
             if len(bounds) != 2:
@@ -136,8 +142,12 @@ def _predicate(field: Field, name: str, operand: Any) -> Filter:
             return Like(field, operand, ignore_case=name == "$ilike")
         case "$contains":
             return Contains(field, operand)
+        case "$any":
+            return FieldExpression(field).contains_any(_listed(field, name, operand))
+        case "$all":
+            return FieldExpression(field).contains_all(_listed(field, name, operand))
         case _:
-            raise _unknown(name)
+            raise unknown_operator(name, operand, OPERATORS, keyed=True)
 
 
 def _alternatives(name: str, operand: Any, depth: int) -> Iterator[Filter]:
@@ -146,12 +156,12 @@ def _alternatives(name: str, operand: Any, depth: int) -> Iterator[Filter]:
         return _branches(name, clauses[name]) if chained else None
 
     for clauses in unchained(_branches(name, operand), inner):
-        yield _all(clauses, depth + 1)
+        yield _all(clauses, depth + 1, f"each filter under {name}")
 
 
 def _branches(name: str, operand: Any) -> Sequence[Any]:
     if not isinstance(operand, Sequence) or isinstance(operand, (str, bytes)) or not operand:
-        raise FilterError(f"{name} takes a non-empty list of filters")
+        raise FilterError(f"{name} takes a non-empty list of filters, not {operand!r}")
     return operand
 
 
@@ -159,7 +169,3 @@ def _listed(field: Field, name: str, operand: Any) -> list[Any]:
     if isinstance(operand, (str, bytes, Mapping)) or not hasattr(operand, "__iter__"):
         raise FilterError(f"{name} on {field.path!r} takes a list, not {type(operand).__name__}")
     return list(operand)
-
-
-def _unknown(name: str) -> FilterError:
-    return FilterError(f"unknown operator {name!r}; known are {', '.join(OPERATORS)}")

@@ -75,10 +75,7 @@ def _matches(filter: Filter, record: _Record) -> bool:
         case Equal(field, value):
             return equal(_item(field, record), value)
         case OneOf(field):
-            item = _item(field, record)
-            if isinstance(item, (str, int, float)) and plain_key(item) in filter.plain:
-                return True
-            return any(equal(item, value) for value in filter.others)
+            return _is_one_of(_item(field, record), filter)
         case Compare(field, ordering, value):
             return _ordered(_item(field, record), ordering, value)
         case Contains(field, value):
@@ -106,6 +103,9 @@ def equal(item: Any, value: Any) -> bool:
         case int() | float():
             return isinstance(item, (int, float)) and not isinstance(item, bool) and item == value
         case str():
+            if is_temporal(item):
+                moment = parse_iso(value)
+                return moment is not None and instant(moment) == instant(item)
             return isinstance(item, str) and item == value
         case date():
             moment = _moment(item)
@@ -126,6 +126,26 @@ def equal(item: Any, value: Any) -> bool:
             return False
 
 
+def _is_one_of(item: Any, filter: OneOf) -> bool:
+    match item:
+        case str() | int() | float():
+            found = plain_key(item) in filter.plain
+        case date():
+            found = instant(item) in filter.instants
+        case list():
+            found = filter.members and any(_is_among(part, filter) for part in item)
+        case _:
+            found = False
+    return found or any(equal(item, value) for value in filter.others)
+
+
+def _is_among(part: Any, filter: OneOf) -> bool:
+    """Whether a part of a list equals one of the values."""
+    if isinstance(part, (str, int, float)):
+        return plain_key(part) in filter.plain
+    return any(_equal_inside(part, value) for value in filter.others)
+
+
 def _item(field: Field, record: _Record) -> Any:
     match field.source:
         case "metadata":
@@ -144,8 +164,9 @@ def _equal_inside(item: Any, value: Any) -> bool:
     """Equality of parts of lists and dicts, where None equals None and texts are just texts."""
     if value is None or item is None:
         return value is item
-    if is_temporal(value):
-        return is_temporal(item) and instant(item) == instant(value)
+    if is_temporal(value) or is_temporal(item):
+        both = is_temporal(item) and is_temporal(value)
+        return both and instant(item) == instant(value)
     return equal(item, value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -26,7 +26,7 @@ from valkey_vector.errors import (
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
-from valkey_vector.records.vectors import unpack_vector
+from valkey_vector.records.vectors import unpack_vector, wrong_dimension
 from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw
 from valkey_vector.storage.layout import Prepared, prepare
 from valkey_vector.storage.rows import Row, WriteOutcome
@@ -113,6 +113,14 @@ class BulkWriter:
             DuplicateIdError: the policy is FAIL and ids are stored already; nothing was written.
             PartialWriteError: some were written; says which were not.
         """
+        if isinstance(records, Record):
+            raise InvalidInputError(
+                "upsert takes a list of records, not one Record: write [record]"
+            )
+        if isinstance(records, (str, bytes, Mapping)) or not isinstance(records, Iterable):
+            raise InvalidInputError(
+                f"upsert takes a list of records, not a {type(records).__name__}"
+            )
         if isinstance(records, Sequence):
             return self._write_sequence(records)
         return self._write_stream(iter(records), total)
@@ -249,14 +257,13 @@ class BulkWriter:
         expected = engine.entry.schema.dimension
         for item in batch:
             if item.vector is not None and len(item.vector) // 4 != expected:
-                raise InvalidInputError(
-                    f"the vector of record {item.id!r} has {len(item.vector) // 4} dimensions, "
-                    f"the index has {expected}"
-                )
+                found, owner = len(item.vector) // 4, f"record {item.id!r}"
+                raise wrong_dimension(found, expected or 0, owner, engine.entry.name)
 
     def _prepared(self, batch: Sequence[Record], first: int = 0) -> list[Prepared]:
         """Check records, the first of which has a position in the whole input, and encode them."""
-        prepared = prepare(batch, self._schema, first)
+        known = "" if self._schema.dimension is None else self._handle.name
+        prepared = prepare(batch, self._schema, first, known)
         if self._directed:
             _refuse_zero_vectors(prepared, self._directed)
         if self._schema.dimension is None:

@@ -53,6 +53,8 @@ _TRACED = 5.0
 """Seconds for which an index of which nothing was found is not looked for again."""
 
 _log = logging.getLogger("valkey_vector")
+_noticed: set[tuple[str, str]] = set()
+_MOST_NOTICED = 1_000
 _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
@@ -65,12 +67,14 @@ class IndexSettings:
         engine: ``auto`` selects the search engine if the server has a search module.
         embedding_model: name of the model, or None.
         explicit: names of the settings that were passed, not defaulted. An existing index must have the same values.
+        hints: log a warning for a likely mistake of the caller. False where a program chooses names and filters.
     """
 
     schema: Schema
     engine: EngineChoice
     embedding_model: str | None
     explicit: frozenset[str]
+    hints: bool = True
 
     @classmethod
     def of(
@@ -132,6 +136,7 @@ class IndexHandle:
         """
         self._engine: Engine | None = None
         self._known: CatalogEntry | None = None
+        self._met = False
         self._untraced = -math.inf
         self._lock = threading.RLock()
 
@@ -139,15 +144,49 @@ class IndexHandle:
         """A copy, here or in another process, opens the index anew."""
         return type(self), (self.connection, self.name, self.settings)
 
-    def read(self, operation: Callable[[Engine], _T], absent: _T) -> _T:
+    def read(self, operation: Callable[[Engine], _T], absent: _T, *, notice: bool = False) -> _T:
         """Run an operation on the index; `absent` if there is no such index.
 
         An index that another process dropped or made anew meanwhile is opened again.
 
+        Args:
+            operation: what to do.
+            absent: the result if there is no such index.
+            notice: say so in the log then.
+
         Raises:
             IndexMismatchError: the index exists with other settings than asked for.
         """
-        return self._attempt(lambda: self._opened(create=None), operation, absent)
+
+        def opened() -> Engine | None:
+            engine = self._opened(create=None)
+            if engine is None and notice:
+                self.notice_absence()
+            return engine
+
+        return self._attempt(opened, operation, absent)
+
+    def without_hints(self) -> None:
+        """Log no warnings about names and filters: a program chose them, such as a cache."""
+        self.settings = replace(self.settings, hints=False)
+
+    def notice_absence(self) -> None:
+        """Log, once in a process, that an index is read which does not exist, unless it was used here before."""
+        name = (repr(self.connection), self.name)
+        if (
+            self._met
+            or not self.settings.hints
+            or name in _noticed
+            or len(_noticed) >= _MOST_NOTICED
+        ):
+            return
+        _noticed.add(name)
+        _log.warning(
+            "there is no index %r on %r: reads find nothing until the first write makes it. Check the name and the "
+            "server; with must_exist=True, opening an index that does not exist is an error",
+            self.name,
+            self.connection,
+        )
 
     def write(self, operation: Callable[[Engine], _T], dimension: int | None) -> _T:
         """Run an operation on the index, which is made if it does not exist.
@@ -163,6 +202,7 @@ class IndexHandle:
         schema = self.settings.schema
         if schema.dimension is None:
             schema = replace(schema, dimension=dimension)
+        self._met = True
         return self._attempt(lambda: self._opened(create=schema), operation, None)
 
     def existing(self) -> Engine | None:
@@ -275,6 +315,7 @@ class IndexHandle:
             entry, new = self._create(create)
         self._compare(entry)
         self._known = entry
+        self._met = True
         self._untraced = -math.inf
         _warn_of_eviction(self.connection)
         if entry.engine == "search":

@@ -58,7 +58,13 @@ class Index(Closing):
     unreachable, every method raises `ConnectionLostError`.
     """
 
-    def __init__(self, handle: IndexHandle, *, owns_connection: bool) -> None:
+    def __init__(
+        self, handle: IndexHandle | None = None, *, owns_connection: bool = False, **settings: Any
+    ) -> None:
+        if not isinstance(handle, IndexHandle) or settings:
+            raise TypeError(
+                "an index is opened with Index.open(name, …), such as Index.open('documents', url='valkey://host:6379')"
+            )
         self._handle = handle
         self._reader = IndexReader(handle)
         self._writer = IndexWriter(handle)

@@ -20,6 +20,7 @@ from valkey_vector.execution.aggregates import Facet
 from valkey_vector.execution.selection import prepare_selection, record_of
 from valkey_vector.filters.ast import Field
 from valkey_vector.index.handle import IndexHandle
+from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query import Answer, FilterQuery, Query, VectorQuery
 from valkey_vector.query.aggregate import AggregateQuery
 from valkey_vector.query.base import check_filter
@@ -49,9 +50,10 @@ class IndexReader:
         checked = dispatch.check_query(query)
 
         def answer(engine: Engine) -> Answer:
-            return alone(engine, dispatch.answer(engine, checked))
+            found = alone(engine, dispatch.answer(engine, checked))
+            return explained(self._handle, engine, checked.filter, found)
 
-        return self._handle.read(answer, dispatch.absent(checked))
+        return self._handle.read(answer, dispatch.absent(checked), notice=True)
 
     def answer_many(
         self, queries: Sequence[Query], *, return_errors: bool
@@ -68,10 +70,13 @@ class IndexReader:
                 outcomes[position] = error
 
         def answer(engine: Engine) -> list[Answer | ValkeyVectorError]:
-            return together(engine, [dispatch.answer(engine, query) for query in good.values()])
+            found = together(engine, [dispatch.answer(engine, query) for query in good.values()])
+            for query, one in zip(good.values(), found, strict=True):
+                explained(self._handle, engine, query.filter, one)
+            return found
 
         nothing: list[Answer | ValkeyVectorError] = [dispatch.absent(q) for q in good.values()]
-        outcomes.update(zip(good, self._handle.read(answer, nothing), strict=True))
+        outcomes.update(zip(good, self._handle.read(answer, nothing, notice=True), strict=True))
         ordered = [outcomes[position] for position in range(len(outcomes))]
         if not return_errors and any(isinstance(one, ValkeyVectorError) for one in ordered):
             raise QueryBatchError(ordered)
@@ -112,7 +117,7 @@ class IndexReader:
             return [None if row is None else record_of(row, fields) for row in rows]
 
         nothing: list[Record | None] = [None] * len(wanted)
-        return self._handle.read(fetch, nothing)
+        return self._handle.read(fetch, nothing, notice=True)
 
     def pages(self, query: FilterQuery | None) -> Iterator[list[Record]]:
         """The records a query selects, page by page; see `Index.iterate`. The query is checked at once."""
@@ -132,6 +137,7 @@ class IndexReader:
                 for rows in ordering.pages(engine, selection, window, fields):
                     begun = True
                     yield [record_of(row, fields) for row in rows]
+                explained(self._handle, engine, query.filter, begun)
             except StaleIndexError:
                 self._handle.forget()
                 if begun:
@@ -140,13 +146,17 @@ class IndexReader:
                     ) from None
             else:
                 return
+        if not begun:
+            self._handle.notice_absence()
 
     def aggregate(self, query: AggregateQuery) -> list[dict[str, object]]:
         """The rows of an aggregate; see `Index.aggregate`."""
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
         return self._handle.read(
-            lambda engine: aggregates.aggregate(engine, query), aggregates.absent(query)
+            lambda engine: aggregates.aggregate(engine, query),
+            aggregates.absent(query),
+            notice=True,
         )
 
     def facets(
@@ -166,4 +176,5 @@ class IndexReader:
         return self._handle.read(
             lambda engine: aggregates.facets(engine, paths, chosen, limit),
             {path: Facet(path, (), 0, 0) for path in paths},
+            notice=True,
         )

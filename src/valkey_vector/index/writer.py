@@ -11,6 +11,7 @@ from valkey_vector.filters.ast import Filter
 from valkey_vector.index.bulk import BulkWriter
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.metadata_updates import MetadataUpdate
+from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.validation import check_ids
@@ -65,7 +66,8 @@ class IndexWriter:
 
     def _delete_matching(self, chosen: Filter | None) -> int:
         def remove(engine: Engine) -> int:
-            return delete(engine, prepare_selection(engine, chosen))
+            removed = delete(engine, prepare_selection(engine, chosen))
+            return explained(self._handle, engine, chosen, removed)
 
         return self._handle.read(remove, 0)
 
@@ -76,4 +78,9 @@ class IndexWriter:
             wanted = check_ids(which)
             return self._handle.read(lambda engine: update.of_ids(engine, wanted), 0)
         chosen = as_filter(which)
-        return self._handle.read(lambda engine: update.of_matching(engine, chosen), 0)
+
+        def change(engine: Engine) -> int:
+            changed = update.of_matching(engine, chosen)
+            return explained(self._handle, engine, chosen, changed)
+
+        return self._handle.read(change, 0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Vector
 
-__all__ = ["Float32Array", "check_vector", "check_vectors", "unpack_vector"]
+__all__ = ["Float32Array", "check_vector", "check_vectors", "unpack_vector", "wrong_dimension"]
 
 Float32Array = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ _WIRE = np.dtype("<f4")
 
 
 def check_vectors(
-    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str]
+    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str = ""
 ) -> Float32Array:
     """Turn embeddings into one float32 array, or say which one is wrong.
 
@@ -27,6 +27,7 @@ def check_vectors(
         vectors: embeddings, all of the same length.
         dimension: the length they must have; None takes the first one's.
         owners: for each vector, how an error names it (``record 'a'``).
+        index: the name of the index; empty where there is none yet.
 
     Returns:
         An array of shape (len(vectors), dimension), little-endian float32.
@@ -36,7 +37,7 @@ def check_vectors(
             or a value beyond float32. Valkey-Search stores such a vector and never finds it.
     """
     for vector, owner in zip(vectors, owners, strict=True):
-        _check_shape(vector, dimension, owner)
+        _check_shape(vector, dimension, owner, index)
         dimension = len(vector)
     try:
         with np.errstate(over="ignore"):
@@ -61,9 +62,11 @@ def check_vectors(
     return array
 
 
-def check_vector(vector: Vector, dimension: int | None, owner: str) -> Float32Array:
+def check_vector(
+    vector: Vector, dimension: int | None, owner: str, index: str = ""
+) -> Float32Array:
     """`check_vectors` for one: shape (dimension,)."""
-    _check_shape(vector, dimension, owner)
+    _check_shape(vector, dimension, owner, index)
     try:
         with np.errstate(over="ignore"):
             row: Float32Array = np.asarray(vector, dtype=_WIRE)
@@ -75,12 +78,30 @@ def check_vector(vector: Vector, dimension: int | None, owner: str) -> Float32Ar
     return row
 
 
+def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:
+    """The error for a vector of another length than those of the index.
+
+    Args:
+        found: the vector's length.
+        dimension: the length it must have.
+        owner: how the error names the vector's owner (``record 'a'``).
+        index: the name of the index; empty where the other vectors of a call decide.
+    """
+    wrong = f"the vector of {owner} has {found} dimensions, the index has {dimension}"
+    if not index:
+        return InvalidInputError(wrong)
+    return InvalidInputError(
+        f"{wrong}. Index {index!r} was most likely filled with another embedding model: embed with that one, or give "
+        "an index of its own to this one"
+    )
+
+
 def unpack_vector(data: bytes) -> Float32Array:
     """The vector stored in a hash field: little-endian float32."""
     return np.frombuffer(data, dtype=_WIRE)
 
 
-def _check_shape(vector: Vector, dimension: int | None, owner: str) -> None:
+def _check_shape(vector: Vector, dimension: int | None, owner: str, index: str) -> None:
     if isinstance(vector, (str, bytes)) or not hasattr(vector, "__len__"):
         raise InvalidInputError(
             f"the vector of {owner} is a {type(vector).__name__}, not a sequence of floats"
@@ -91,9 +112,7 @@ def _check_shape(vector: Vector, dimension: int | None, owner: str) -> None:
     if len(vector) == 0:
         raise InvalidInputError(f"the vector of {owner} is empty")
     if dimension is not None and len(vector) != dimension:
-        raise InvalidInputError(
-            f"the vector of {owner} has {len(vector)} dimensions, the index has {dimension}"
-        )
+        raise wrong_dimension(len(vector), dimension, owner, index)
 
 
 def _check_numeric(vector: Vector, owner: str) -> None:

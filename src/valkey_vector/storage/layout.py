@@ -112,13 +112,16 @@ def field_token(field: VectorField) -> str:
     return HAS_VECTOR if field.name == MAIN_VECTOR else vector_token(field.name)
 
 
-def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[Prepared]:
+def prepare(
+    records: Sequence[Record], schema: Schema, first: int = 0, index: str = ""
+) -> list[Prepared]:
     """Check records and encode what does not depend on the index's slots.
 
     Args:
         records: what to store.
         schema: of the index.
         first: the position of the first one in the whole input, for errors.
+        index: its name, for errors; empty while its dimension is not known.
 
     Raises:
         InvalidInputError: an id, text, vector or metadata is not acceptable; names the record.
@@ -130,6 +133,7 @@ def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[P
         [record.vector for record in with_vector if record.vector is not None],
         schema.dimension,
         [f"record {record.id!r}" for record in with_vector],
+        index,
     )
     packed = iter(row.tobytes() for row in array)
     further = _further_vectors(records, schema)

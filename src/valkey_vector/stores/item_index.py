@@ -84,6 +84,7 @@ class ItemIndex:
         if mode not in ("vector", "text", "hybrid"):
             raise ConfigurationError(f"search must be 'vector', 'text' or 'hybrid', not {mode!r}")
         self._index = index
+        self._index._handle.without_hints()
         self._mode = mode
 
     @property

@@ -168,7 +168,7 @@ def _one_of(key: str, values: Sequence[Any]) -> Filter:
     for value in values:
         number = isinstance(value, (int, float)) and value in (0, 1)
         plain += [bool(value), int(value)] if number else [value]
-    return _looked_up(key, lambda field: field.in_(plain))
+    return _looked_up(key, lambda field: field.equals_one_of(plain))
 
 
 def _ordered(key: str, ordering: str, value: Any) -> Filter:
