@@ -6,6 +6,7 @@ Nothing else in the library imports GLIDE's clients; this module itself is impor
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from glide_shared.exceptions import GlideError
 
 from valkey_vector.connection.error_mapping import translated
 from valkey_vector.connection.reachability import check_reachable, reachable_address
+from valkey_vector.connection.refusals import LaneClosedError, NotSentError, from_replica
 from valkey_vector.connection.settings import (
     ConnectionSettings,
     IamSettings,
@@ -36,6 +38,23 @@ _T = TypeVar("_T")
 _RECONNECT = (4, 50, 2)
 # What a pipeline's timeout grows by for each command: inserting into a big HNSW graph is slow.
 _SECONDS_PER_COMMAND = 0.02
+# Commands that wait on the server as long as they say; in a batch they would have the batch's timeout.
+_BLOCKING = frozenset(
+    [
+        "BLPOP",
+        "BRPOP",
+        "BLMOVE",
+        "BLMPOP",
+        "BRPOPLPUSH",
+        "BZPOPMIN",
+        "BZPOPMAX",
+        "BZMPOP",
+        "WAIT",
+        "WAITAOF",
+        "XREAD",
+        "XREADGROUP",
+    ]
+)
 # A user without a password (``nopass``) is let in with any; GLIDE sends no AUTH without one, and
 # would silently be the default user instead.
 _ANYTHING = "none"
@@ -53,6 +72,10 @@ class Lane:
         settings: where to connect; never embedded.
         cluster: whether to connect as a cluster client.
 
+    Attributes:
+        made: when, on the monotonic clock.
+        demoted: whether the server answered as a replica: another one may be the primary now.
+
     Raises:
         ConnectionLostError, AuthenticationError, ConfigurationError: it cannot connect.
     """
@@ -60,6 +83,8 @@ class Lane:
     def __init__(self, settings: ConnectionSettings, *, cluster: bool) -> None:
         self.settings = settings
         self.cluster = cluster
+        self.made = time.monotonic()
+        self.demoted = False
         self._secrets = (settings.password,) if settings.password else ()
         self.forget_requests()
         check_reachable(settings)
@@ -94,7 +119,16 @@ class Lane:
 
     def execute(self, command: Sequence[str | bytes]) -> Any:
         """Send one command and return its reply."""
-        return self._answered(_name(command), lambda: self._client.custom_command(list(command)))
+        name = _name(command)
+        if self.cluster or name.upper() in _BLOCKING:
+            return self._answered(name, lambda: self._client.custom_command(list(command)))
+        # As a batch: GLIDE prints the errors of what is sent alone on standard error.
+        timeout = _milliseconds(self.settings.request_timeout)
+        replies = self._answered(name, lambda: self._sent([command], timeout))
+        (reply,) = replies or (None,)
+        if isinstance(reply, GlideError):
+            raise self._after_error(reply, name) from None
+        return reply
 
     def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
         """Send commands in one go; a command's own error stands in its place."""
@@ -102,7 +136,7 @@ class Lane:
         timeout = _milliseconds(seconds)
         replies = self._answered("pipeline", lambda: self._sent(commands, timeout))
         return [
-            self._translated(reply, _name(command)) if isinstance(reply, GlideError) else reply
+            self._after_error(reply, _name(command)) if isinstance(reply, GlideError) else reply
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
@@ -146,22 +180,31 @@ class Lane:
         """Holds one place in flight, and turns GLIDE's errors into ours."""
         self._enter(command)
         try:
-            seen = self._notice_outage()
+            seen = self._notice_outage(command)
             reply = ask()
         except GlideError as error:
-            ours = self._translated(error, command)
-            if isinstance(ours, ConnectionLostError):
-                self._seen = None  # the next command looks whether the server is back
-            if isinstance(ours, RequestTimeoutError):
-                check_reachable(self.settings)
             # Not chained: the original may quote what ours hides.
-            raise ours from None
+            raise self._after_error(error, command) from None
         finally:
             self._leave()
         self._seen = seen
         return reply
 
-    def _notice_outage(self) -> tuple[int, int] | None:
+    def _after_error(self, error: GlideError, command: str) -> ServerError | ConfigurationError:
+        """Our error for one of GLIDE's, after noting what follows from it for the next commands."""
+        ours = self._translated(error, command)
+        if isinstance(ours, ConnectionLostError):
+            self._seen = None  # the next command looks whether the server is back
+        if isinstance(ours, RequestTimeoutError):
+            check_reachable(self.settings)
+        if isinstance(ours, ServerError) and from_replica(ours) and not self.cluster:
+            self.demoted = True
+            place = self.settings.location
+            hint = f"{place} leads to a replica: connect to the primary"
+            return ServerError(f"{ours.message.rstrip('.')} ({hint})", command)
+        return ours
+
+    def _notice_outage(self, command: str) -> tuple[int, int] | None:
         """Fail now if the server is down, instead of when the command's timeout is over.
 
         GLIDE counts the live connections and clients of this process. Is that other than when this
@@ -172,7 +215,10 @@ class Lane:
         statistics = self._client.get_statistics()
         seen = (int(statistics["total_connections"]), int(statistics["total_clients"]))
         if seen != self._seen:
-            check_reachable(self.settings)
+            try:
+                check_reachable(self.settings)
+            except ConnectionLostError as error:
+                raise NotSentError(error.message, command) from None
         return seen
 
     def _enter(self, command: str) -> None:
@@ -199,7 +245,7 @@ class Lane:
         finally:
             self._waiting -= 1
         if self._closing:
-            raise ConfigurationError("the connection is closed; open a new one")
+            raise LaneClosedError("the connection is closed; open a new one")
 
     def _leave(self) -> None:
         with self._lock:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
+import socket
 import sys
 import threading
 from dataclasses import dataclass
@@ -21,8 +23,29 @@ class Lease:
 
     def alive(self) -> bool:
         """Whether the supervisor has not ended, as far as is known."""
-        # A supervisor says nothing after "ready": something to read can only be the end.
+        # After "ready" a supervisor says nothing but how its server ended.
         return self.descriptor is not None and not readable(self.descriptor, 0)
+
+    def await_end(self, seconds: float) -> bool:
+        """Whether the supervisor has ended, or does within so many seconds."""
+        descriptor = self.descriptor
+        return descriptor is None or readable(descriptor, seconds)
+
+    def how_it_ended(self) -> str:
+        """What the supervisor last said, or that it said nothing."""
+        if self.descriptor is None:
+            return "was closed"
+        with socket.socket(fileno=os.dup(self.descriptor)) as supervisor:
+            supervisor.setblocking(False)
+            try:
+                # Forked processes share the lease: leave what is said to them as well.
+                said = supervisor.recv(65_536, socket.MSG_PEEK)
+            except OSError:
+                said = b""
+        try:
+            return str(json.loads(said.splitlines()[0])["reason"])
+        except (LookupError, ValueError):
+            return "ended, because its supervisor process was killed"
 
     def drop(self) -> None:
         """Let go of the server."""
