@@ -58,6 +58,7 @@ class Connection(Closing):
         self.settings = settings
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
+        self._admitted = False
         self._clients: Clients | None = join(self, settings)
 
     @classmethod
@@ -224,11 +225,17 @@ class Connection(Closing):
         for _ in range(self.settings.retries if retry else 0):
             clients = self._ready()
             try:
-                return clients.ask(lane, send)
+                return self._ask(clients, lane, send)
             except ConnectionLostError:
                 time.sleep(delay)
                 delay *= self.settings.retry_factor
-        return self._ready().ask(lane, send)
+        return self._ask(self._ready(), lane, send)
+
+    def _ask(self, clients: Clients, lane: int, send: Callable[[Lane], T]) -> T:
+        if not self._admitted:
+            clients.admit()
+            self._admitted = True
+        return clients.ask(lane, send)
 
     def _ready(self) -> Clients:
         """The clients, with the embedded server running.

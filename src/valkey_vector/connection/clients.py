@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.capabilities import PROBES, is_cluster
 from valkey_vector.connection.embedding import EmbeddedLink
 from valkey_vector.connection.glide_version import check_glide
@@ -122,6 +123,17 @@ class Clients:
                 continue
             return reply
         raise AssertionError("the last attempt returns or raises")
+
+    def admit(self) -> None:
+        """Make sure that the server still lets in whoever has these settings.
+
+        For a connection that finds clients in use: they may be older than the current password.
+
+        Raises:
+            ConnectionLostError, AuthenticationError: it does not.
+        """
+        if self._resources.lanes:
+            check_admitted(self.address())
 
     def lane(self, number: int) -> Lane:
         """The lane of a number."""

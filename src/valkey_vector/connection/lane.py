@@ -1,6 +1,6 @@
-"""One GLIDE client: made, bounded, kept honest about outages, and closed when nobody uses it.
+"""One GLIDE client: bounded, kept honest about outages, and closed when nobody uses it.
 
-Nothing else in the library imports GLIDE's clients; this module itself is imported on first use.
+Nothing but this and `glide_configuration` imports GLIDE's clients; this module is imported on first use.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
 
+from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.error_mapping import translated
+from valkey_vector.connection.glide_configuration import made, milliseconds
 from valkey_vector.connection.reachability import check_reachable, reachable_address
-from valkey_vector.connection.refusals import LaneClosedError, NotSentError, from_replica
+from valkey_vector.connection.refusals import (
+    LaneClosedError,
+    NotSentError,
+    from_replica,
+    never_read,
+)
 from valkey_vector.connection.settings import (
     ConnectionSettings,
-    IamSettings,
-    Pem,
-    TlsSettings,
 )
 from valkey_vector.errors import (
     AuthenticationError,
@@ -33,9 +36,8 @@ from valkey_vector.errors import (
 )
 
 _T = TypeVar("_T")
+Commands = Sequence[Sequence[str | bytes]]
 
-# Reconnecting waits at most 50 ms × 2⁴, so that a server which is back is noticed within a second.
-_RECONNECT = (4, 50, 2)
 # What a pipeline's timeout grows by for each command: inserting into a big HNSW graph is slow.
 _SECONDS_PER_COMMAND = 0.02
 # Commands that wait on the server as long as they say; in a batch they would have the batch's timeout.
@@ -55,9 +57,8 @@ _BLOCKING = frozenset(
         "XREADGROUP",
     ]
 )
-# A user without a password (``nopass``) is let in with any; GLIDE sends no AUTH without one, and
-# would silently be the default user instead.
-_ANYTHING = "none"
+# How long a client may take to show that its connection is alive, where a new one is refused.
+_ALIVE_SECONDS = 0.5
 
 # GLIDE writes its log to standard output, where programs that speak a protocol there (MCP servers,
 # for one) cannot bear it. This leaves alone a logger that the application set up before; one that
@@ -99,6 +100,7 @@ class Lane:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._in_flight = 0
+        self._entered = 0
         self._paused = False
         self._closing = False
         self._seen: tuple[int, int] | None = None
@@ -123,24 +125,24 @@ class Lane:
         if self.cluster or name.upper() in _BLOCKING:
             return self._answered(name, lambda: self._client.custom_command(list(command)))
         # As a batch: GLIDE prints the errors of what is sent alone on standard error.
-        timeout = _milliseconds(self.settings.request_timeout)
-        replies = self._answered(name, lambda: self._sent([command], timeout))
+        timeout = milliseconds(self.settings.request_timeout)
+        replies = self._answered(name, lambda: self._sent([command], timeout), [command])
         (reply,) = replies or (None,)
         if isinstance(reply, GlideError):
             raise self._after_error(reply, name) from None
         return reply
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
+    def pipeline(self, commands: Commands) -> list[Any]:
         """Send commands in one go; a command's own error stands in its place."""
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
-        timeout = _milliseconds(seconds)
-        replies = self._answered("pipeline", lambda: self._sent(commands, timeout))
+        timeout = milliseconds(seconds)
+        replies = self._answered("pipeline", lambda: self._sent(commands, timeout), commands)
         return [
             self._after_error(reply, _name(command)) if isinstance(reply, GlideError) else reply
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
-    def _sent(self, commands: Sequence[Sequence[str | bytes]], timeout: int) -> list[Any] | None:
+    def _sent(self, commands: Commands, timeout: int) -> list[Any] | None:
         client = self._client
         if isinstance(client, glide.GlideClusterClient):
             cluster_batch = glide.ClusterBatch(is_atomic=False)
@@ -176,15 +178,20 @@ class Lane:
         if idle:
             self._client.close()
 
-    def _answered(self, command: str, ask: Callable[[], _T]) -> _T:
+    def _answered(self, command: str, ask: Callable[[], _T], sent: Commands = ()) -> _T:
         """Holds one place in flight, and turns GLIDE's errors into ours."""
-        self._enter(command)
+        ticket = self._enter(command)
         try:
             seen = self._notice_outage(command)
             reply = ask()
         except GlideError as error:
+            ours = self._after_error(error, command)
+            if isinstance(ours, ConnectionLostError) and self.settings.unix_socket is not None:
+                alone = ticket is not None and ticket == self._entered
+                if never_read(ours, sent, alone=alone):
+                    ours = NotSentError(ours.message, command)
             # Not chained: the original may quote what ours hides.
-            raise self._after_error(error, command) from None
+            raise ours from None
         finally:
             self._leave()
         self._seen = seen
@@ -196,7 +203,7 @@ class Lane:
         if isinstance(ours, ConnectionLostError):
             self._seen = None  # the next command looks whether the server is back
         if isinstance(ours, RequestTimeoutError):
-            check_reachable(self.settings)
+            check_admitted(self.settings)
         if isinstance(ours, ServerError) and from_replica(ours) and not self.cluster:
             self.demoted = True
             place = self.settings.location
@@ -208,7 +215,7 @@ class Lane:
         """Fail now if the server is down, instead of when the command's timeout is over.
 
         GLIDE counts the live connections and clients of this process. Is that other than when this
-        lane last got a reply, then the missing connection may be ours: try to reach the server.
+        lane last got a reply, then the missing connection may be ours: try to reach the server, and to be let in.
         """
         if self.cluster:
             return None  # a cluster client fails at once by itself
@@ -216,16 +223,31 @@ class Lane:
         seen = (int(statistics["total_connections"]), int(statistics["total_clients"]))
         if seen != self._seen:
             try:
-                check_reachable(self.settings)
+                check_admitted(self.settings)
             except ConnectionLostError as error:
                 raise NotSentError(error.message, command) from None
+            except AuthenticationError as error:
+                # A connection from before the password was changed goes on.
+                if not self._alive():
+                    raise AuthenticationError(error.message, command) from None
         return seen
 
-    def _enter(self, command: str) -> None:
+    def _alive(self) -> bool:
+        """Whether the client still has a connection that is let in."""
+        try:
+            self._sent([["PING"]], milliseconds(_ALIVE_SECONDS))
+        except GlideError:
+            return False
+        return True
+
+    def _enter(self, command: str) -> int | None:
+        """Take a place; returns its number if no other request is under way."""
         with self._lock:
             if self._closing or not self._has_a_place():
                 self._wait_for_a_place(command)
             self._in_flight += 1
+            self._entered += 1
+            return self._entered if self._in_flight == 1 else None
 
     def _has_a_place(self) -> bool:
         return not self._paused and self._in_flight < self.settings.max_in_flight
@@ -261,68 +283,19 @@ class Lane:
 
     def _connected(self) -> glide.TGlideClient:
         try:
-            return self._made(glide.NodeDiscoveryMode.STANDARD)
+            return made(self.settings, self.cluster, glide.NodeDiscoveryMode.STANDARD)
         except GlideError as error:
             ours = self._translated(error, "")
         if isinstance(ours, AuthenticationError) and "'info'" in ours.message and not self.cluster:
             # GLIDE asks every standalone server for its role, which this user may not do. That it
             # was asked shows that the connection itself works.
             try:
-                return self._made(glide.NodeDiscoveryMode.STATIC)
+                return made(self.settings, self.cluster, glide.NodeDiscoveryMode.STATIC)
             except GlideError as error:
                 ours = self._translated(error, "")
         if isinstance(ours, ServerError):
             ours = type(ours)(f"cannot connect to {self.settings.location}: {ours.message}")
         raise ours
-
-    def _made(self, discovery: glide.NodeDiscoveryMode) -> glide.TGlideClient:
-        settings = self.settings
-        common: dict[str, Any] = {
-            "addresses": _addresses(settings),
-            "use_tls": settings.tls is not None,
-            "credentials": _credentials(settings),
-            "read_from": glide.ReadFrom[settings.read_from.upper()],
-            "client_az": settings.client_az,
-            "request_timeout": _milliseconds(settings.request_timeout),
-            "reconnect_strategy": glide.BackoffStrategy(*_RECONNECT),
-            "database_id": settings.database,
-            "client_name": settings.client_name,
-            "client_info_tag": "valkey-vector",
-            # Both search modules answer alike in RESP2 only.
-            "protocol": glide.ProtocolVersion.RESP2,
-        }
-        timeout = _milliseconds(settings.connection_timeout)
-        tls = _tls(settings.tls) if settings.tls else None
-        client: glide.TGlideClient
-        if self.cluster:
-            cluster_config = glide.GlideClusterClientConfiguration(
-                **common,
-                advanced_config=glide.AdvancedGlideClusterClientConfiguration(
-                    connection_timeout=timeout, tls_config=tls
-                ),
-            )
-            try:
-                client = glide.GlideClusterClient.create(cluster_config)
-            finally:
-                cluster_config.lazy_connect = True
-            return client
-        if settings.read_from != "primary" and len(settings.addresses) == 1:
-            discovery = glide.NodeDiscoveryMode.DISCOVER_ALL
-        config = glide.GlideClientConfiguration(
-            **common,
-            node_discovery_mode=discovery,
-            advanced_config=glide.AdvancedGlideClientConfiguration(
-                connection_timeout=timeout, tls_config=tls
-            ),
-        )
-        try:
-            client = glide.GlideClient.create(config)
-        finally:
-            # GLIDE makes the client anew, from this configuration, in every forked child, also one
-            # that failed to connect. Connecting there and then would slow down children that never
-            # use it, and break them in an outage.
-            config.lazy_connect = True
-        return client
 
     def _translated(self, error: GlideError, command: str) -> ServerError | ConfigurationError:
         return translated(error, command, self._secrets)
@@ -338,52 +311,3 @@ def single_node(settings: ConnectionSettings) -> ConnectionSettings:
 def _name(command: Sequence[str | bytes]) -> str:
     first = command[0] if command else ""
     return first if isinstance(first, str) else first.decode(errors="replace")
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
-
-
-def _addresses(settings: ConnectionSettings) -> list[glide.NodeAddress]:
-    if settings.unix_socket is not None:
-        return [glide.NodeAddress(unix_socket_path=settings.unix_socket)]
-    return [glide.NodeAddress(host, port) for host, port in settings.addresses]
-
-
-def _credentials(settings: ConnectionSettings) -> glide.ServerCredentials | None:
-    if settings.iam is not None:
-        return glide.ServerCredentials(username=settings.username, iam_config=_iam(settings.iam))
-    if settings.username is None and settings.password is None:
-        return None
-    return glide.ServerCredentials(settings.password or _ANYTHING, settings.username)
-
-
-def _iam(iam: IamSettings) -> glide.IamAuthConfig:
-    return glide.IamAuthConfig(
-        iam.cluster_name,
-        glide.ServiceType[iam.service.upper()],
-        iam.region,
-        iam.refresh_interval,
-    )
-
-
-def _tls(tls: TlsSettings) -> glide.TlsAdvancedConfiguration:
-    ca = _pem("ca", tls.ca)
-    certificate, key = _pem("certificate", tls.certificate), _pem("key", tls.key)
-    if isinstance(tls.certificate, bytes) or isinstance(tls.key, bytes):
-        return glide.TlsAdvancedConfiguration(tls.insecure, ca, certificate, key)
-    return glide.TlsAdvancedConfiguration(
-        tls.insecure, ca, client_cert_path=tls.certificate, client_key_path=tls.key
-    )
-
-
-def _pem(name: str, source: Pem | None) -> bytes | None:
-    if source is None or isinstance(source, bytes):
-        return source
-    try:
-        content = Path(source).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read tls {name}: {error}") from None
-    if not content:
-        raise ConfigurationError(f"the tls {name} file is empty: {source!s}")
-    return content

@@ -145,6 +145,7 @@ def _share(key: str | None, timeout: float) -> Lease:
         fresh = start(None, None, deadline) if key is None else _start_or_join(key, deadline)
         with process.guard:
             if lease is not None:
+                lease.how_it_ended()  # other handles may have to tell
                 lease.drop()
             fresh.handles = 1
             process.leases[key] = fresh

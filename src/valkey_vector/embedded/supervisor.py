@@ -290,7 +290,8 @@ class Supervisor:
         lease.setblocking(False)
         self._leases.add(lease)
         self._selector.register(lease, selectors.EVENT_READ, self._read_lease)
-        self._send(lease)
+        if self._server is None or self._server.poll() is None:
+            self._send(lease)
 
     def _read_lease(self, lease: socket.socket) -> None:
         try:
