@@ -122,7 +122,7 @@ class Lane:
     def execute(self, command: Sequence[str | bytes]) -> Any:
         """Send one command and return its reply."""
         name = _name(command)
-        if self.cluster or name.upper() in _BLOCKING:
+        if name.upper() in _BLOCKING:
             return self._answered(name, lambda: self._client.custom_command(list(command)))
         # As a batch: GLIDE prints the errors of what is sent alone on standard error.
         timeout = milliseconds(self.settings.request_timeout)
@@ -148,7 +148,10 @@ class Lane:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
                 cluster_batch.custom_command(list(command))
-            return client.exec(cluster_batch, False, glide.ClusterBatchOptions(timeout=timeout))
+            # One command alone may be tried again while slots move: no order is lost.
+            retries = glide.BatchRetryStrategy(retry_server_error=len(commands) == 1)
+            options = glide.ClusterBatchOptions(timeout=timeout, retry_strategy=retries)
+            return client.exec(cluster_batch, False, options)
         batch = glide.Batch(is_atomic=False)
         for command in commands:
             batch.custom_command(list(command))
