@@ -16,9 +16,9 @@ from valkey_vector.errors import AuthenticationError, ValkeyVectorError
 PROMPT_SECONDS = 3.0
 
 
-@pytest.fixture
-def server() -> Iterator[TestServer]:
-    with start_server() as server:
+@pytest.fixture(params=[False, True], ids=["standalone", "cluster"])
+def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
+    with start_server(cluster=request.param) as server:
         server.command("ACL", "SETUSER", "app", "on", ">old-secret-1", "~*", "&*", "+@all")
         yield server
 
@@ -57,7 +57,9 @@ def test_a_connection_that_is_cut_off_after_a_rotation_is_refused_promptly_until
         server.command("CLIENT", "KILL", "USER", "app")
         for _ in range(3):
             is_refused_promptly(lambda: connection.execute("GET", "k"))
-            is_refused_promptly(lambda: connection.pipeline([["GET", "k"]], retry=True))
+            is_refused_promptly(
+                lambda: connection.pipeline([["GET", "k"], ["GET", "l"]], retry=True)
+            )
         server.command("ACL", "SETUSER", "app", ">old-secret-1")
         deadline = time.monotonic() + 10
         while True:

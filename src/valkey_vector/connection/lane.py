@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -59,6 +60,8 @@ _BLOCKING = frozenset(
 )
 # How long a client may take to show that its connection is alive, where a new one is refused.
 _ALIVE_SECONDS = 0.5
+# How long each node of a cluster that fails may take to accept a connection.
+_SEEK_SECONDS = 0.5
 
 # GLIDE writes its log to standard output, where programs that speak a protocol there (MCP servers,
 # for one) cannot bear it. This leaves alone a logger that the application set up before; one that
@@ -189,6 +192,10 @@ class Lane:
             reply = ask()
         except GlideError as error:
             ours = self._after_error(error, command)
+            if isinstance(ours, ConnectionLostError) and self.cluster:
+                # A cluster client reports refused credentials as a connection that is not there.
+                with suppress(ConnectionLostError):
+                    check_admitted(replace(self.settings, connection_timeout=_SEEK_SECONDS))
             if isinstance(ours, ConnectionLostError) and self.settings.unix_socket is not None:
                 alone = ticket is not None and ticket == self._entered
                 if never_read(ours, sent, alone=alone):
