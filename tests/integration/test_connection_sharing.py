@@ -15,7 +15,7 @@ from child_processes import in_child
 from servers import TestServer, start_server
 from valkey_vector.connection import Connection
 from valkey_vector.errors import AuthenticationError, ConfigurationError
-from valkey_vector.index import Index
+from valkey_vector.index.index import Index
 from valkey_vector.stores import MessageLog
 
 # From Python 3.12 on a fork with threads warns; that it works all the same is what is tested here.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from valkey_vector.closing import Closing
+from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.settings import ConnectionSettings
@@ -20,7 +20,7 @@ from valkey_vector.errors import (
 )
 
 if TYPE_CHECKING:
-    from valkey_vector.connection.lane import Lane
+    from valkey_vector.connection.glide_client import Lane
 
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"

@@ -18,7 +18,7 @@ from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.errors import ConfigurationError, ConnectionLostError, ValkeyVectorError
 
 if TYPE_CHECKING:
-    from valkey_vector.connection.lane import Lane
+    from valkey_vector.connection.glide_client import Lane
 
 __all__ = ["Clients"]
 
@@ -194,7 +194,7 @@ class Clients:
     def _connect(self) -> Lane:
         """A new lane, after finding out whether the server is a cluster."""
         check_glide()
-        from valkey_vector.connection.lane import Lane, single_node
+        from valkey_vector.connection.glide_client import Lane, single_node
 
         settings = self.address()
         if self._cluster is None:
