@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from glide_shared import exceptions as glide
 
-from valkey_vector.connection.refusals import explained
+from valkey_vector.connection.refusal_details import explained
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -1,29 +1,36 @@
-"""One GLIDE client: made, bounded, kept honest about outages, and closed when nobody uses it.
+"""One GLIDE client: bounded, kept honest about outages, and closed when nobody uses it.
 
-Nothing else in the library imports GLIDE's clients; this module itself is imported on first use.
+Nothing but this and `glide_configuration` imports GLIDE's clients; this module is imported on first use.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
 
+from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.error_mapping import is_bad_database, translated
+from valkey_vector.connection.glide_configuration import made, milliseconds
 from valkey_vector.connection.reachability import check_reachable, reachable_address
-from valkey_vector.connection.refusals import withholds_info
+from valkey_vector.connection.refusal_details import withholds_info
+from valkey_vector.connection.refusals import (
+    LaneClosedError,
+    NotSentError,
+    from_replica,
+    never_read,
+)
 from valkey_vector.connection.settings import (
     ConnectionSettings,
-    IamSettings,
-    Pem,
-    TlsSettings,
 )
 from valkey_vector.errors import (
+    AuthenticationError,
     ConfigurationError,
     ConnectionLostError,
     RequestTimeoutError,
@@ -31,14 +38,31 @@ from valkey_vector.errors import (
 )
 
 _T = TypeVar("_T")
+Commands = Sequence[Sequence[str | bytes]]
 
-# Reconnecting waits at most 50 ms × 2⁴, so that a server which is back is noticed within a second.
-_RECONNECT = (4, 50, 2)
 # What a pipeline's timeout grows by for each command: inserting into a big HNSW graph is slow.
 _SECONDS_PER_COMMAND = 0.02
-# A user without a password (``nopass``) is let in with any; GLIDE sends no AUTH without one, and
-# would silently be the default user instead.
-_ANYTHING = "none"
+# Commands that wait on the server as long as they say; in a batch they would have the batch's timeout.
+_BLOCKING = frozenset(
+    [
+        "BLPOP",
+        "BRPOP",
+        "BLMOVE",
+        "BLMPOP",
+        "BRPOPLPUSH",
+        "BZPOPMIN",
+        "BZPOPMAX",
+        "BZMPOP",
+        "WAIT",
+        "WAITAOF",
+        "XREAD",
+        "XREADGROUP",
+    ]
+)
+# How long a client may take to show that its connection is alive, where a new one is refused.
+_ALIVE_SECONDS = 0.5
+# How long each node of a cluster that fails may take to accept a connection.
+_SEEK_SECONDS = 0.5
 
 # GLIDE writes its log to standard output, where programs that speak a protocol there (MCP servers,
 # for one) cannot bear it. This leaves alone a logger that the application set up before; one that
@@ -53,6 +77,10 @@ class Lane:
         settings: where to connect; never embedded.
         cluster: whether to connect as a cluster client.
 
+    Attributes:
+        made: when, on the monotonic clock.
+        demoted: whether the server answered as a replica: another one may be the primary now.
+
     Raises:
         ConnectionLostError, AuthenticationError, ConfigurationError: it cannot connect.
     """
@@ -60,6 +88,8 @@ class Lane:
     def __init__(self, settings: ConnectionSettings, *, cluster: bool) -> None:
         self.settings = settings
         self.cluster = cluster
+        self.made = time.monotonic()
+        self.demoted = False
         self._secrets = (settings.password,) if settings.password else ()
         self.forget_requests()
         check_reachable(settings)
@@ -74,6 +104,7 @@ class Lane:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._in_flight = 0
+        self._entered = 0
         self._paused = False
         self._closing = False
         self._seen: tuple[int, int] | None = None
@@ -94,29 +125,39 @@ class Lane:
 
     def execute(self, command: Sequence[str | bytes]) -> Any:
         """Send one command and return its reply."""
-        return self._answered(
-            _name(command), lambda: self._client.custom_command(list(command)), command
-        )
+        name = _name(command)
+        if name.upper() in _BLOCKING:
+            return self._answered(name, lambda: self._client.custom_command(list(command)))
+        # As a batch: GLIDE prints the errors of what is sent alone on standard error.
+        timeout = milliseconds(self.settings.request_timeout)
+        replies = self._answered(name, lambda: self._sent([command], timeout), [command])
+        (reply,) = replies or (None,)
+        if isinstance(reply, GlideError):
+            raise self._after_error(reply, name, command) from None
+        return reply
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
+    def pipeline(self, commands: Commands) -> list[Any]:
         """Send commands in one go; a command's own error stands in its place."""
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
-        timeout = _milliseconds(seconds)
-        replies = self._answered("pipeline", lambda: self._sent(commands, timeout))
+        timeout = milliseconds(seconds)
+        replies = self._answered("pipeline", lambda: self._sent(commands, timeout), commands)
         return [
-            self._translated(reply, _name(command), command)
+            self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
             else reply
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
-    def _sent(self, commands: Sequence[Sequence[str | bytes]], timeout: int) -> list[Any] | None:
+    def _sent(self, commands: Commands, timeout: int) -> list[Any] | None:
         client = self._client
         if isinstance(client, glide.GlideClusterClient):
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
                 cluster_batch.custom_command(list(command))
-            return client.exec(cluster_batch, False, glide.ClusterBatchOptions(timeout=timeout))
+            # One command alone may be tried again while slots move: no order is lost.
+            retries = glide.BatchRetryStrategy(retry_server_error=len(commands) == 1)
+            options = glide.ClusterBatchOptions(timeout=timeout, retry_strategy=retries)
+            return client.exec(cluster_batch, False, options)
         batch = glide.Batch(is_atomic=False)
         for command in commands:
             batch.custom_command(list(command))
@@ -136,7 +177,7 @@ class Lane:
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("this lane is no cluster client")
         return self._answered(
-            _name(command), lambda: client.custom_command(list(command), route), command
+            _name(command), lambda: client.custom_command(list(command), route), [command]
         )
 
     def close(self) -> None:
@@ -148,20 +189,22 @@ class Lane:
         if idle:
             self._client.close()
 
-    def _answered(
-        self, command: str, ask: Callable[[], _T], sent: Sequence[str | bytes] = ()
-    ) -> _T:
+    def _answered(self, command: str, ask: Callable[[], _T], sent: Commands = ()) -> _T:
         """Holds one place in flight, and turns GLIDE's errors into ours."""
-        self._enter(command)
+        ticket = self._enter(command)
         try:
-            seen = self._notice_outage()
+            seen = self._notice_outage(command)
             reply = ask()
         except GlideError as error:
-            ours = self._translated(error, command, sent)
-            if isinstance(ours, ConnectionLostError):
-                self._seen = None  # the next command looks whether the server is back
-            if isinstance(ours, RequestTimeoutError):
-                check_reachable(self.settings)
+            ours = self._after_error(error, command, sent[0] if len(sent) == 1 else ())
+            if isinstance(ours, ConnectionLostError) and self.cluster:
+                # A cluster client reports refused credentials as a connection that is not there.
+                with suppress(ConnectionLostError):
+                    check_admitted(replace(self.settings, connection_timeout=_SEEK_SECONDS))
+            if isinstance(ours, ConnectionLostError) and self.settings.unix_socket is not None:
+                alone = ticket is not None and ticket == self._entered
+                if never_read(ours, sent, alone=alone):
+                    ours = NotSentError(ours.message, command)
             # Not chained: the original may quote what ours hides.
             raise ours from None
         finally:
@@ -169,25 +212,59 @@ class Lane:
         self._seen = seen
         return reply
 
-    def _notice_outage(self) -> tuple[int, int] | None:
+    def _after_error(
+        self, error: GlideError, command: str, sent: Sequence[str | bytes] = ()
+    ) -> ServerError | ConfigurationError:
+        """Our error for one of GLIDE's, after noting what follows from it for the next commands."""
+        ours = self._translated(error, command, sent)
+        if isinstance(ours, ConnectionLostError):
+            self._seen = None  # the next command looks whether the server is back
+        if isinstance(ours, RequestTimeoutError):
+            check_admitted(self.settings)
+        if isinstance(ours, ServerError) and from_replica(ours) and not self.cluster:
+            self.demoted = True
+            place = self.settings.location
+            hint = f"{place} leads to a replica: connect to the primary"
+            return ServerError(f"{ours.message.rstrip('.')} ({hint})", command)
+        return ours
+
+    def _notice_outage(self, command: str) -> tuple[int, int] | None:
         """Fail now if the server is down, instead of when the command's timeout is over.
 
         GLIDE counts the live connections and clients of this process. Is that other than when this
-        lane last got a reply, then the missing connection may be ours: try to reach the server.
+        lane last got a reply, then the missing connection may be ours: try to reach the server, and to be let in.
         """
         if self.cluster:
             return None  # a cluster client fails at once by itself
         statistics = self._client.get_statistics()
         seen = (int(statistics["total_connections"]), int(statistics["total_clients"]))
         if seen != self._seen:
-            check_reachable(self.settings)
+            try:
+                check_admitted(self.settings)
+            except ConnectionLostError as error:
+                raise NotSentError(error.message, command) from None
+            except AuthenticationError as error:
+                # A connection from before the password was changed goes on.
+                if not self._alive():
+                    raise AuthenticationError(error.message, command) from None
         return seen
 
-    def _enter(self, command: str) -> None:
+    def _alive(self) -> bool:
+        """Whether the client still has a connection that is let in."""
+        try:
+            self._sent([["PING"]], milliseconds(_ALIVE_SECONDS))
+        except GlideError:
+            return False
+        return True
+
+    def _enter(self, command: str) -> int | None:
+        """Take a place; returns its number if no other request is under way."""
         with self._lock:
             if self._closing or not self._has_a_place():
                 self._wait_for_a_place(command)
             self._in_flight += 1
+            self._entered += 1
+            return self._entered if self._in_flight == 1 else None
 
     def _has_a_place(self) -> bool:
         return not self._paused and self._in_flight < self.settings.max_in_flight
@@ -207,7 +284,7 @@ class Lane:
         finally:
             self._waiting -= 1
         if self._closing:
-            raise ConfigurationError("the connection is closed; open a new one")
+            raise LaneClosedError("the connection is closed; open a new one")
 
     def _leave(self) -> None:
         with self._lock:
@@ -223,14 +300,14 @@ class Lane:
 
     def _connected(self) -> glide.TGlideClient:
         try:
-            return self._made(glide.NodeDiscoveryMode.STANDARD)
+            return made(self.settings, self.cluster, glide.NodeDiscoveryMode.STANDARD)
         except GlideError as error:
             ours = self._translated(error, "")
         if isinstance(ours, ServerError) and withholds_info(ours.message) and not self.cluster:
             # GLIDE asks every standalone server for its role by INFO. That it was asked shows that the
             # connection itself works.
             try:
-                return self._made(glide.NodeDiscoveryMode.STATIC)
+                return made(self.settings, self.cluster, glide.NodeDiscoveryMode.STATIC)
             except GlideError as error:
                 ours = self._translated(error, "")
         location = self.settings.location
@@ -244,55 +321,6 @@ class Lane:
                 "`databases` says how many there are (16 unless it was changed), counted from 0"
             )
         raise ours
-
-    def _made(self, discovery: glide.NodeDiscoveryMode) -> glide.TGlideClient:
-        settings = self.settings
-        common: dict[str, Any] = {
-            "addresses": _addresses(settings),
-            "use_tls": settings.tls is not None,
-            "credentials": _credentials(settings),
-            "read_from": glide.ReadFrom[settings.read_from.upper()],
-            "client_az": settings.client_az,
-            "request_timeout": _milliseconds(settings.request_timeout),
-            "reconnect_strategy": glide.BackoffStrategy(*_RECONNECT),
-            "database_id": settings.database,
-            "client_name": settings.client_name,
-            "client_info_tag": "valkey-vector",
-            # Both search modules answer alike in RESP2 only.
-            "protocol": glide.ProtocolVersion.RESP2,
-        }
-        timeout = _milliseconds(settings.connection_timeout)
-        tls = _tls(settings.tls) if settings.tls else None
-        client: glide.TGlideClient
-        if self.cluster:
-            cluster_config = glide.GlideClusterClientConfiguration(
-                **common,
-                advanced_config=glide.AdvancedGlideClusterClientConfiguration(
-                    connection_timeout=timeout, tls_config=tls
-                ),
-            )
-            try:
-                client = glide.GlideClusterClient.create(cluster_config)
-            finally:
-                cluster_config.lazy_connect = True
-            return client
-        if settings.read_from != "primary" and len(settings.addresses) == 1:
-            discovery = glide.NodeDiscoveryMode.DISCOVER_ALL
-        config = glide.GlideClientConfiguration(
-            **common,
-            node_discovery_mode=discovery,
-            advanced_config=glide.AdvancedGlideClientConfiguration(
-                connection_timeout=timeout, tls_config=tls
-            ),
-        )
-        try:
-            client = glide.GlideClient.create(config)
-        finally:
-            # GLIDE makes the client anew, from this configuration, in every forked child, also one
-            # that failed to connect. Connecting there and then would slow down children that never
-            # use it, and break them in an outage.
-            config.lazy_connect = True
-        return client
 
     def _translated(
         self, error: GlideError, command: str, sent: Sequence[str | bytes] = ()
@@ -310,52 +338,3 @@ def single_node(settings: ConnectionSettings) -> ConnectionSettings:
 def _name(command: Sequence[str | bytes]) -> str:
     first = command[0] if command else ""
     return first if isinstance(first, str) else first.decode(errors="replace")
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
-
-
-def _addresses(settings: ConnectionSettings) -> list[glide.NodeAddress]:
-    if settings.unix_socket is not None:
-        return [glide.NodeAddress(unix_socket_path=settings.unix_socket)]
-    return [glide.NodeAddress(host, port) for host, port in settings.addresses]
-
-
-def _credentials(settings: ConnectionSettings) -> glide.ServerCredentials | None:
-    if settings.iam is not None:
-        return glide.ServerCredentials(username=settings.username, iam_config=_iam(settings.iam))
-    if settings.username is None and settings.password is None:
-        return None
-    return glide.ServerCredentials(settings.password or _ANYTHING, settings.username)
-
-
-def _iam(iam: IamSettings) -> glide.IamAuthConfig:
-    return glide.IamAuthConfig(
-        iam.cluster_name,
-        glide.ServiceType[iam.service.upper()],
-        iam.region,
-        iam.refresh_interval,
-    )
-
-
-def _tls(tls: TlsSettings) -> glide.TlsAdvancedConfiguration:
-    ca = _pem("ca", tls.ca)
-    certificate, key = _pem("certificate", tls.certificate), _pem("key", tls.key)
-    if isinstance(tls.certificate, bytes) or isinstance(tls.key, bytes):
-        return glide.TlsAdvancedConfiguration(tls.insecure, ca, certificate, key)
-    return glide.TlsAdvancedConfiguration(
-        tls.insecure, ca, client_cert_path=tls.certificate, client_key_path=tls.key
-    )
-
-
-def _pem(name: str, source: Pem | None) -> bytes | None:
-    if source is None or isinstance(source, bytes):
-        return source
-    try:
-        content = Path(source).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read tls {name}: {error}") from None
-    if not content:
-        raise ConfigurationError(f"the tls {name} file is empty: {source!s}")
-    return content

@@ -12,6 +12,8 @@ import socket
 from valkey_vector.connection.settings import Address, ConnectionSettings
 from valkey_vector.errors import ConnectionLostError
 
+__all__ = ["check_reachable", "plainly_connected", "reachable_address"]
+
 
 def reachable_address(settings: ConnectionSettings) -> Address:
     """The first address that accepts a connection.
@@ -19,15 +21,9 @@ def reachable_address(settings: ConnectionSettings) -> Address:
     Raises:
         ConnectionLostError: none does; the message says why.
     """
-    reasons = []
-    for address in settings.addresses:
-        try:
-            socket.create_connection(address, settings.connection_timeout).close()
-        except OSError as error:
-            reasons.append(f"{address}: {_reason(error)}")
-        else:
-            return address
-    raise ConnectionLostError(f"cannot reach {settings.location} ({'; '.join(reasons)})")
+    connection, address = _connected_by_tcp(settings)
+    connection.close()
+    return address
 
 
 def check_reachable(settings: ConnectionSettings) -> None:
@@ -36,17 +32,36 @@ def check_reachable(settings: ConnectionSettings) -> None:
     Raises:
         ConnectionLostError: it does not; the message says why.
     """
+    plainly_connected(settings)[0].close()
+
+
+def plainly_connected(settings: ConnectionSettings) -> tuple[socket.socket, str]:
+    """A connection without encryption to the server, or one of its nodes, and the host's name.
+
+    Raises:
+        ConnectionLostError: it does not accept connections; the message says why.
+    """
     if settings.unix_socket is None:
-        reachable_address(settings)
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(settings.connection_timeout)
+        connection, address = _connected_by_tcp(settings)
+        return connection, address.host
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(settings.connection_timeout)
+        connection.connect(settings.unix_socket)
+    except OSError as error:
+        connection.close()
+        raise ConnectionLostError(f"cannot reach {settings.location} ({_reason(error)})") from None
+    return connection, ""
+
+
+def _connected_by_tcp(settings: ConnectionSettings) -> tuple[socket.socket, Address]:
+    reasons = []
+    for address in settings.addresses:
         try:
-            probe.connect(settings.unix_socket)
+            return socket.create_connection(address, settings.connection_timeout), address
         except OSError as error:
-            raise ConnectionLostError(
-                f"cannot reach {settings.location} ({_reason(error)})"
-            ) from None
+            reasons.append(f"{address}: {_reason(error)}")
+    raise ConnectionLostError(f"cannot reach {settings.location} ({'; '.join(reasons)})")
 
 
 def _reason(error: OSError) -> str:

@@ -1,67 +1,46 @@
-"""Names the key or the command that a server's refusal leaves out.
-
-The server says "No permissions to access a key" without the key, and "Unknown command called from script" with a line
-number instead of the command. The command that was sent has both.
-"""
+"""Tells replies and errors after which a command may be sent again: it certainly was not carried out."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-__all__ = ["explained", "withholds_info"]
+from valkey_vector.errors import ConfigurationError, ConnectionLostError, ServerError
 
-_SHOWN = 3
+__all__ = ["LaneClosedError", "NotSentError", "from_replica", "never_read", "refused"]
 
-_NO_KEY = "No permissions to access a key"
-_SCRIPTS = ("EVAL", "EVALSHA")
-_IN_SCRIPT = re.compile(r"Unknown .*command called from script.*@user_script:(\d+)", re.DOTALL)
-_CALLED = re.compile(r"\(\s*'([A-Za-z.]+)'")
-_WITHHELD_INFO = re.compile(r"'info'|unknown command ['`]?info\b", re.IGNORECASE)
+# What a client surely writes at once and a server reads at once.
+_AT_ONCE_BYTES = 8192
 
 
-def explained(message: str, sent: Sequence[str | bytes]) -> str:
-    """The server's message, with the keys or the command that it means.
+class LaneClosedError(ConfigurationError):
+    """The lane was closed before the command was sent."""
 
-    Args:
-        message: in the server's words.
-        sent: the command with its arguments; empty if it is not known.
+
+class NotSentError(ConnectionLostError):
+    """The server was found to be down before it read the command."""
+
+
+def from_replica(error: object) -> bool:
+    """Whether a replica has refused a write."""
+    return isinstance(error, ServerError) and error.message.startswith("READONLY ")
+
+
+def never_read(error: ServerError, sent: Sequence[Sequence[str | bytes]], *, alone: bool) -> bool:
+    """Whether an error shows that a server on a unix socket ended before it read what was sent.
+
+    A broken pipe means that at least the end could not be written. A unix socket is reset only if
+    its other end was closed with something unread, which is the end of this if it was sent alone.
+    One command without its end is not carried out; several neither, if they are read at once.
     """
-    if not sent:
-        return message
-    if _NO_KEY in message:
-        return f"{message}: {_named(_keys(sent))}. Grant the user the key patterns of the index"
-    unknown = _IN_SCRIPT.search(message)
-    command = _called(sent, int(unknown[1])) if unknown else None
-    if command is not None:
-        return f"the server does not know the command {command}, which a script calls ({message})"
-    return message
+    size = sum(len(part) * 4 + 16 for command in sent for part in command)
+    if len(sent) != 1 and size > _AT_ONCE_BYTES:
+        return False
+    reset = alone and "Connection reset by peer" in error.message
+    return bool(sent) and (reset or "Broken pipe" in error.message)
 
 
-def withholds_info(message: str) -> bool:
-    """Whether a server refused to connect a client because the user may not run INFO, or the server does not know it."""
-    return _WITHHELD_INFO.search(message) is not None
-
-
-def _keys(sent: Sequence[str | bytes]) -> Sequence[str | bytes]:
-    if _text(sent[0]).upper() in _SCRIPTS:
-        return sent[3 : 3 + int(sent[2])]
-    return sent[1:2]
-
-
-def _named(keys: Sequence[str | bytes]) -> str:
-    shown = ", ".join(repr(_text(key)) for key in keys[:_SHOWN])
-    return shown if len(keys) <= _SHOWN else f"{shown} or one of {len(keys) - _SHOWN} more"
-
-
-def _called(sent: Sequence[str | bytes], number: int) -> str | None:
-    """The command that a line of a script calls; None if the script is not known or the line does not name one."""
-    if _text(sent[0]).upper() != "EVAL":
-        return None
-    lines = _text(sent[1]).splitlines()
-    found = _CALLED.search(lines[number - 1]) if 0 < number <= len(lines) else None
-    return found[1].upper() if found else None
-
-
-def _text(argument: str | bytes) -> str:
-    return argument if isinstance(argument, str) else argument.decode(errors="replace")
+def refused(reply: object) -> bool:
+    """Whether a replica has refused all that was sent: an error, or the replies of a pipeline."""
+    if isinstance(reply, list):
+        return bool(reply) and all(map(from_replica, reply))
+    return from_replica(reply)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
+import socket
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 __all__ = ["Lease", "Process", "description", "process", "readable"]
+
+# How long a supervisor may take to say how its server ended.
+_LAST_WORDS_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -17,18 +23,51 @@ class Lease:
 
     descriptor: int | None
     socket_path: str
+    server: int | None = None  # a descriptor of the server's process, where the system has such
     handles: int = 0
+    ended: str = ""
 
     def alive(self) -> bool:
-        """Whether the supervisor has not ended, as far as is known."""
-        # A supervisor says nothing after "ready": something to read can only be the end.
-        return self.descriptor is not None and not readable(self.descriptor, 0)
+        """Whether neither the server nor its supervisor has ended, as far as is known."""
+        return not self.await_end(0)
+
+    def await_end(self, seconds: float) -> bool:
+        """Whether the server has ended, or does within so many seconds."""
+        # After "ready" a supervisor says nothing but how its server ended. A process can be seen to
+        # have ended before that.
+        descriptors = [each for each in (self.descriptor, self.server) if each is not None]
+        return self.descriptor is None or readable(descriptors, seconds)
+
+    def how_it_ended(self) -> str:
+        """What the supervisor last said, or that it said nothing; only after the server has ended."""
+        if not self.ended:
+            self.ended = self._last_words()
+        return self.ended
+
+    def _last_words(self) -> str:
+        if self.descriptor is None:
+            return "was closed"
+        readable([self.descriptor], _LAST_WORDS_SECONDS)
+        with socket.socket(fileno=os.dup(self.descriptor)) as supervisor:
+            supervisor.setblocking(False)
+            try:
+                # Forked processes share the lease: leave what is said to them as well.
+                said = supervisor.recv(65_536, socket.MSG_PEEK)
+            except OSError:
+                said = b""
+        try:
+            return str(json.loads(said.splitlines()[0])["reason"])
+        except (LookupError, ValueError):
+            return "ended, because its supervisor process was killed"
 
     def drop(self) -> None:
         """Let go of the server."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
+        if self.server is not None:
+            os.close(self.server)
+            self.server = None
 
 
 class Process:
@@ -72,10 +111,11 @@ if sys.platform != "win32":
     )
 
 
-def readable(descriptor: int, seconds: float) -> bool:
-    """Whether there is something to read, or the other end is gone, within so many seconds."""
+def readable(descriptors: Iterable[int], seconds: float) -> bool:
+    """Whether one has something to read, or its other end is gone, within so many seconds."""
     waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
+    for descriptor in descriptors:
+        waiting.register(descriptor, select.POLLIN)
     return bool(waiting.poll(seconds * 1000))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -24,10 +25,23 @@ def await_ready(
     """The lease, once its server is ready; on any error the descriptor is closed."""
     try:
         report, text = _read_reports(descriptor, deadline)
-        return Lease(descriptor, _ready_socket(directory, report, text, held_by))
+        path = _ready_socket(directory, report, text, held_by)
+        return Lease(descriptor, path, _process_descriptor(report["server"]))
     except BaseException:
         process.close_unfinished(descriptor)
         raise
+
+
+def _process_descriptor(server: int) -> int | None:
+    """A descriptor that becomes readable when the server's process ends; None where there is no such thing."""
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(server)
+    except ProcessLookupError:
+        raise EndedError("") from None
+    except OSError:  # an old kernel, or one that is told not to
+        return None
 
 
 def _ready_socket(
@@ -55,7 +69,7 @@ def _read_reports(descriptor: int, deadline: float) -> tuple[Mapping[str, Any], 
     received = b""
     text: list[str] = []
     while report.get("state") not in ("ready", "failed"):
-        if not readable(descriptor, max(0.0, deadline - time.monotonic())):
+        if not readable([descriptor], max(0.0, deadline - time.monotonic())):
             break
         try:
             chunk = os.read(descriptor, 65_536)

@@ -76,6 +76,16 @@ class EmbeddedServer:
         with process.guard:
             return not self._closed and self._lease.alive()
 
+    def await_end(self, seconds: float) -> bool:
+        """Whether the server has ended, or does within so many seconds."""
+        return self._lease.await_end(seconds)
+
+    def how_it_ended(self) -> str:
+        """Which server it was and how it ended, in words; only after it has."""
+        with process.guard:
+            kept = None if self.directory is None else str(self.directory)
+            return f"{description(kept)} {self._lease.how_it_ended()}"
+
     def close(self) -> None:
         """Let go of the server; closing twice is harmless.
 
@@ -135,6 +145,7 @@ def _share(key: str | None, timeout: float) -> Lease:
         fresh = start(None, None, deadline) if key is None else _start_or_join(key, deadline)
         with process.guard:
             if lease is not None:
+                lease.how_it_ended()  # other handles may have to tell
                 lease.drop()
             fresh.handles = 1
             process.leases[key] = fresh

@@ -9,8 +9,8 @@ packages, so it uses the standard library alone::
 A lease is an open connection: the kernel closes it however its holder ends, and a forked child
 shares it, so nobody has to be trusted to say goodbye. Descriptor 0 is the starter's lease; others
 connect to the control socket of a persistent server. On every lease the supervisor reports what
-it is doing, one JSON object a line, the last being "ready" or "failed"; nothing is said after that,
-so a readable lease is one whose supervisor has gone.
+it is doing, one JSON object a line, until it is "ready" or "failed". After "ready" it says nothing
+but how the server ended, so a readable lease is one whose server has gone.
 
 LOCK is a descriptor with an exclusive ``flock`` on the directory. The server inherits it: should
 an orphaned server ever outlive its supervisor, the directory stays locked, and two servers never
@@ -175,6 +175,7 @@ class Supervisor:
                 self._wait()
             if self._server is not None and self._server.poll() is not None:
                 self._announce("failed", reason=self._last_log_lines())
+            self._announce_end()
         except OSError as error:
             self._announce("failed", reason=str(error))
         finally:
@@ -289,7 +290,8 @@ class Supervisor:
         lease.setblocking(False)
         self._leases.add(lease)
         self._selector.register(lease, selectors.EVENT_READ, self._read_lease)
-        self._send(lease)
+        if self._server is None or self._server.poll() is None:
+            self._send(lease)
 
     def _read_lease(self, lease: socket.socket) -> None:
         try:
@@ -310,6 +312,25 @@ class Supervisor:
         self._report.update(state=state, **facts)
         for lease in self._leases:
             self._send(lease)
+
+    def _announce_end(self) -> None:
+        """Say how a server that was ready ended, to those who still use it."""
+        if self._report["state"] == "ready":
+            self._report.update(state="ended", reason=self._ending())
+            for lease in self._leases:
+                self._send(lease)
+
+    def _ending(self) -> str:
+        status = None if self._server is None else self._server.poll()
+        match status:
+            case None:
+                return "ended, because its supervisor process was told to end"
+            case -9:
+                return "was killed (SIGKILL: the kernel does that when memory is exhausted)"
+            case _ if status < 0:
+                return f"was ended by signal {-status}"
+            case _:
+                return f"exited with status {status}"
 
     def _send(self, lease: socket.socket) -> None:
         with contextlib.suppress(OSError):  # its holder has gone; reading will tell

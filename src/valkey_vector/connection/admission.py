@@ -1,0 +1,92 @@
+"""Asks over a connection of its own whether the server lets a user in.
+
+GLIDE keeps trying to reconnect with credentials that the server no longer accepts, and lets
+commands wait for that until their timeout. This tells at once that the credentials are refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from valkey_vector.connection.reachability import plainly_connected
+from valkey_vector.connection.settings import ConnectionSettings, TlsSettings
+from valkey_vector.errors import AuthenticationError
+
+__all__ = ["ANY_PASSWORD", "check_admitted"]
+
+ANY_PASSWORD = "none"  # noqa: S105 - not a password
+"""Sent for users without a password (``nopass``), who are let in with any; without one, GLIDE sends no
+AUTH, and would silently be the default user instead."""
+
+# A server that is busy for longer is left to GLIDE.
+_REPLY_SECONDS = 1.0
+_REFUSALS = (b"-NOAUTH", b"-WRONGPASS")
+_MOST_BYTES = 4096
+
+
+def check_admitted(settings: ConnectionSettings) -> None:
+    """Make sure that the server is there and does not refuse the credentials.
+
+    What is unclear passes: IAM, a slow server, a TLS handshake that Python cannot make.
+
+    Raises:
+        ConnectionLostError: no address accepts connections; the message says why.
+        AuthenticationError: the server refuses the credentials.
+    """
+    connection, host = plainly_connected(settings)
+    with connection:
+        if settings.iam is not None:
+            return
+        try:
+            connection.settimeout(_REPLY_SECONDS)
+            if settings.tls is None:
+                replies = _replies(connection, settings)
+            else:
+                with _context(settings.tls).wrap_socket(connection, server_hostname=host) as secure:
+                    replies = _replies(secure, settings)
+        except (OSError, ValueError):
+            return
+    for reply in replies:
+        if reply.startswith(_REFUSALS):
+            words = reply[1:].decode(errors="replace")
+            raise AuthenticationError(f"{settings.location} refuses the credentials: {words}")
+
+
+def _replies(connection: socket.socket, settings: ConnectionSettings) -> list[bytes]:
+    """What the server says to AUTH, if there are credentials, and to PING."""
+    commands = [["PING"]]
+    if settings.username is not None or settings.password is not None:
+        names = [] if settings.username is None else [settings.username]
+        commands.insert(0, ["AUTH", *names, settings.password or ANY_PASSWORD])
+    connection.sendall(b"".join(map(_encoded, commands)))
+    received = b""
+    while received.count(b"\r\n") < len(commands) and len(received) < _MOST_BYTES:
+        chunk = connection.recv(_MOST_BYTES)
+        if not chunk:
+            break
+        received += chunk
+    return received.split(b"\r\n")
+
+
+def _encoded(command: list[str]) -> bytes:
+    parts = [part.encode() for part in command]
+    bulks = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+    return b"*%d\r\n%s" % (len(parts), bulks)
+
+
+def _context(tls: TlsSettings) -> ssl.SSLContext:
+    """A context with the same trust as GLIDE's; ssl.SSLError where Python cannot make it."""
+    context = ssl.create_default_context()
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if isinstance(tls.ca, bytes):
+        context.load_verify_locations(cadata=tls.ca.decode("ascii"))
+    elif tls.ca is not None:
+        context.load_verify_locations(cafile=tls.ca)
+    if isinstance(tls.certificate, bytes) or isinstance(tls.key, bytes):
+        raise ssl.SSLError("Python reads client certificates from files only")
+    if tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context

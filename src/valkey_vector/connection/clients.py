@@ -1,0 +1,229 @@
+"""The GLIDE clients of one server, for all connections of this process that have equal settings."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from valkey_vector.connection.admission import check_admitted
+from valkey_vector.connection.capabilities import PROBES, is_cluster
+from valkey_vector.connection.embedding import EmbeddedLink
+from valkey_vector.connection.glide_version import check_glide
+from valkey_vector.connection.refusals import LaneClosedError, NotSentError, refused
+from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.errors import ConfigurationError, ConnectionLostError, ValkeyVectorError
+
+if TYPE_CHECKING:
+    from valkey_vector.connection.glide_client import Lane
+
+__all__ = ["Clients"]
+
+# How long a fork is put off for commands under way in other threads.
+_QUIET_SECONDS = 0.5
+# How long a client is kept, at least, before it is replaced because a replica answered it.
+_KEPT_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class _Resources:
+    """What the clients hold open; apart from them, so that it can be closed after they are gone."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.lanes: dict[int, Lane] = {}
+        self.embedded = EmbeddedLink(settings) if settings.embedded else None
+
+    def close_lanes(self) -> None:
+        lanes, self.lanes = self.lanes, {}
+        for lane in lanes.values():
+            lane.close()
+
+    def close(self) -> None:
+        self.close_lanes()
+        if self.embedded is not None:
+            self.embedded.close()
+
+
+class Clients:
+    """A client for each lane in use, made on first use and replaced when it leads nowhere any more.
+
+    Attributes:
+        settings: where the server is, and everything else.
+        users: the connections that use these clients.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
+        self.users: weakref.WeakSet[object] = weakref.WeakSet()
+        self._cluster: bool | None = settings.cluster
+        self._probed: list[Any] = []
+        self._closed = False
+        self._failure: tuple[float, ValkeyVectorError] | None = None
+        self._lock = threading.RLock()
+        self._resources = _Resources(settings)
+        # Not at exit: the end of the process closes everything, and other threads may still run.
+        weakref.finalize(self, self._resources.close).atexit = False
+
+    def revive(self) -> int:
+        """Start or join the embedded server again if it has ended.
+
+        Returns:
+            How many times a temporary server was lost with its data.
+
+        Raises:
+            ConnectionLostError: it cannot be started again; says why it ended and why it cannot.
+        """
+        embedded = self._resources.embedded
+        if embedded is None:
+            return 0
+        if not embedded.running:
+            with self._lock:
+                if not embedded.running and not self._closed:
+                    self._resources.close_lanes()
+                    embedded.renew()
+        return embedded.losses
+
+    @property
+    def loss(self) -> str:
+        """How the temporary embedded server was lost, for messages."""
+        return self._resources.embedded.ended if self._resources.embedded is not None else ""
+
+    def ask(self, number: int, send: Callable[[Lane], T]) -> T:
+        """Send through a lane; once more where the server certainly did not carry it out.
+
+        Raises:
+            ValkeyVectorError: as `Connection.execute`.
+        """
+        for last in (False, True):
+            lane = self.lane(number)
+            try:
+                reply = send(lane)
+            except LaneClosedError:
+                # Another thread has replaced the lane, or the last user has closed it.
+                if last or self._closed:
+                    raise
+                continue
+            except NotSentError as error:
+                if last or not self._await_end():
+                    raise ConnectionLostError(error.message, error.command) from None
+                self.revive()
+                continue
+            except ConnectionLostError:
+                self._await_end()
+                raise
+            except ValkeyVectorError as error:
+                if not lane.demoted or not self._replace(lane) or last or not refused(error):
+                    raise
+                continue
+            if lane.demoted and self._replace(lane) and not last and refused(reply):
+                continue
+            return reply
+        raise AssertionError("the last attempt returns or raises")
+
+    def admit(self) -> None:
+        """Make sure that the server still lets in whoever has these settings.
+
+        For a connection that finds clients in use: they may be older than the current password.
+
+        Raises:
+            ConnectionLostError, AuthenticationError: it does not.
+        """
+        if self._resources.lanes:
+            check_admitted(self.address())
+
+    def lane(self, number: int) -> Lane:
+        """The lane of a number."""
+        lane = self._resources.lanes.get(number)
+        return lane if lane is not None else self._new_lane(number)
+
+    def take_probed(self) -> list[Any]:
+        """The replies to `PROBES` if connecting asked them and nobody has taken them yet."""
+        probed, self._probed = self._probed, []
+        return probed
+
+    def address(self) -> ConnectionSettings:
+        """The settings with a real address: starts or joins the embedded server."""
+        with self._lock:
+            embedded = self._resources.embedded
+            return self.settings if embedded is None else embedded.address()
+
+    def close(self) -> None:
+        """Close the clients, after commands under way have ended."""
+        with self._lock:
+            self._closed = True
+            self._resources.close()
+
+    def _await_end(self) -> bool:
+        """Whether the embedded server has ended, which its supervisor may be about to report."""
+        embedded = self._resources.embedded
+        return embedded is not None and embedded.await_end()
+
+    def _replace(self, lane: Lane) -> bool:
+        """Drop all lanes, so that the next commands connect anew; not if that was done just now."""
+        with self._lock:
+            if time.monotonic() - lane.made < _KEPT_SECONDS:
+                return False
+            if lane in self._resources.lanes.values():
+                self._resources.close_lanes()
+            return True
+
+    def _new_lane(self, number: int) -> Lane:
+        if not 0 <= number <= self.settings.write_connections:
+            raise ConfigurationError(
+                f"lane {number} is not one of 0 to {self.settings.write_connections}"
+            )
+        asked = time.monotonic()
+        with self._lock:
+            if self._closed:
+                raise ConfigurationError("the connection is closed; open a new one")
+            if number not in self._resources.lanes:
+                if self._failure is not None and self._failure[0] > asked:
+                    # Another thread failed while this one waited for it: do not wait once more.
+                    raise copy.copy(self._failure[1])
+                try:
+                    self._resources.lanes[number] = self._connect()
+                except ValkeyVectorError as error:
+                    self._failure = (time.monotonic(), error)
+                    raise
+            return self._resources.lanes[number]
+
+    def _connect(self) -> Lane:
+        """A new lane, after finding out whether the server is a cluster."""
+        check_glide()
+        from valkey_vector.connection.glide_client import Lane, single_node
+
+        settings = self.address()
+        if self._cluster is None:
+            node = single_node(settings)
+            lane = Lane(node, cluster=False)
+            try:
+                self._probed = lane.pipeline(PROBES)
+            except ValkeyVectorError:
+                lane.close()
+                raise
+            # GLIDE has no cluster clients on unix sockets; a lone node works without.
+            self._cluster = settings.unix_socket is None and is_cluster(self._probed)
+            if not self._cluster and node == settings:
+                return lane
+            lane.close()
+        return Lane(settings, cluster=self._cluster)
+
+    def before_fork(self) -> None:
+        """Wait for the commands under way in other threads, but not for long."""
+        for lane in list(self._resources.lanes.values()):
+            lane.pause(_QUIET_SECONDS)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        for lane in list(self._resources.lanes.values()):
+            lane.resume()
+
+    def after_fork_in_child(self) -> None:
+        """Renew the locks: what the parent's other threads held at the fork would stay held for ever."""
+        self._lock = threading.RLock()
+        for lane in self._resources.lanes.values():
+            lane.forget_requests()

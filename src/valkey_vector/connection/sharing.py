@@ -1,0 +1,82 @@
+"""Shares clients among the connections of a process: equal settings, equal clients."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+from valkey_vector.connection.clients import Clients
+from valkey_vector.connection.settings import ConnectionSettings
+
+__all__ = ["join", "leave"]
+
+
+class _Shared:
+    """The clients in use, by their settings.
+
+    Nothing here keeps clients alive. They are closed when the last connection leaves them or, if
+    none ever does, when the last one is garbage-collected.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.clients: weakref.WeakValueDictionary[ConnectionSettings, Clients] = (
+            weakref.WeakValueDictionary()
+        )
+        # Apart from the above: clients that everybody left may still have commands under way.
+        self.all: weakref.WeakSet[Clients] = weakref.WeakSet()
+
+
+_shared = _Shared()
+
+
+def join(user: object, settings: ConnectionSettings) -> Clients:
+    """The clients for these settings, which the user now holds together with others."""
+    with _shared.lock:
+        clients = _shared.clients.get(settings)
+        if clients is None:
+            clients = Clients(settings)
+            _shared.clients[settings] = clients
+            _shared.all.add(clients)
+        clients.users.add(user)
+        return clients
+
+
+def leave(user: object, clients: Clients) -> None:
+    """Give the clients back; the last one who does closes them."""
+    with _shared.lock:
+        clients.users.discard(user)
+        last = not clients.users
+        if last and _shared.clients.get(clients.settings) is clients:
+            del _shared.clients[clients.settings]
+    if last:
+        clients.close()
+
+
+def _before_fork() -> None:
+    for clients in list(_shared.all):
+        clients.before_fork()
+    _shared.lock.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _shared.lock.release()
+    for clients in list(_shared.all):
+        clients.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    _shared.lock = threading.RLock()
+    for clients in list(_shared.all):
+        clients.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # What GLIDE was in the midst of at a fork stays half done in the child, whose own commands may then wait
+    # for it until their timeout (seen with GLIDE 2.6, three forks in a hundred on a busy machine).
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
