@@ -26,6 +26,7 @@ from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.native import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
 from valkey_vector.engines.search import SearchEngine, is_unfinished
+from valkey_vector.engines.withdrawal import withdraw
 from valkey_vector.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -38,7 +39,6 @@ from valkey_vector.errors import (
     UnsupportedFeatureError,
 )
 from valkey_vector.schema import MAIN_VECTOR, Metric, Schema
-from valkey_vector.withdrawal import withdraw
 
 __all__ = ["EngineChoice", "Lifecycle", "Request", "not_found"]
 
