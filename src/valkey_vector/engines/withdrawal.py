@@ -6,8 +6,8 @@ rights that were missing, drop.
 
 from __future__ import annotations
 
-from valkey_vector.catalog import Catalog, CatalogEntry
 from valkey_vector.connection import Connection
+from valkey_vector.storage.catalog import Catalog, CatalogEntry
 
 __all__ = ["withdraw"]
 
