@@ -20,6 +20,7 @@ from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.native.engine import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
 from valkey_vector.engines.search.engine import SearchEngine, is_unfinished
+from valkey_vector.engines.withdrawal import withdraw
 from valkey_vector.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -31,7 +32,6 @@ from valkey_vector.errors import (
     UnreadableRecordError,
     UnsupportedFeatureError,
 )
-from valkey_vector.index.withdrawal import withdraw
 from valkey_vector.schema.full_text import FullText
 from valkey_vector.schema.schema import MAIN_VECTOR, Algorithm, Metric, Schema
 from valkey_vector.storage.catalog import (

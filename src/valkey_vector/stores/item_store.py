@@ -48,7 +48,7 @@ _OPERATIONS = 1000
 
 _SCRIPT = Script.load("items")
 _READ = Script.load("items", only_reads=True)
-_EXPIRED, _TOUCHES = 2, 3
+_MUST_WRITE = (2, 3)
 _KEYS = ("items", "order", "names", "numbers", "expiry")
 
 Result: TypeAlias = Item | list[Item] | list[Item | None] | list[Namespace] | None
@@ -84,7 +84,7 @@ class ItemStore(Connected):
         keyspace = Keyspace("items", name)
         self._keys = [keyspace.together(key) for key in _KEYS]
         self._vanished = vanished
-        self._reads_touch = False  # reads begin the time to live of items again
+        self._expiring = False  # items have a time to live, so reads remove and renew items
         super().__init__(url=url, connection=connection)
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
@@ -99,6 +99,8 @@ class ItemStore(Connected):
             ServerError: the server cannot be reached.
         """
         batch = _Batch(operations)
+        if any(isinstance(one, PutItem) and one.ttl for one in operations):
+            self._expiring = True
         gone: list[Vanished] = []
         while (commands := batch.due()) is not None:
             arguments = [part for command in commands for part in command]
@@ -120,12 +122,12 @@ class ItemStore(Connected):
     def _call(self, arguments: Sequence[Argument], *, reading: bool) -> tuple[list[Any], list[Any]]:
         gone: list[Any] = []
         while True:
-            script = _READ if reading and not self._reads_touch else _SCRIPT
+            script = _READ if reading and not self._expiring else _SCRIPT
             results, expired, again = script.run(
                 self._connection, self._keys, arguments, retry=reading
             )
-            if again in (_EXPIRED, _TOUCHES):
-                self._reads_touch = self._reads_touch or again == _TOUCHES
+            if again in _MUST_WRITE:
+                self._expiring = True
                 results, expired, again = _SCRIPT.run(
                     self._connection, self._keys, arguments, retry=True
                 )
