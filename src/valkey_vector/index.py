@@ -218,7 +218,7 @@ class Index(
             self.connection.close()
 
     def __repr__(self) -> str:
-        return f"Index({self.name!r}, {self.connection!r})"
+        return f"Index({self.name!r}, {self.connection!r}, engine={self._lifecycle.shown_engine!r})"
 
     aexists = twin(exists)
     acreate = twin(create)

@@ -33,6 +33,7 @@ from valkey_vector.engines.shared_replica import shared_replica
 from valkey_vector.engines.steps import Ask, Steps, alone
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
+from valkey_vector.schema import Flat
 from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 
@@ -252,7 +253,7 @@ class NativeEngine:
             server=self._connection.capabilities.description,
             dimension=schema.dimension or 0,
             metric=schema.metric.value,
-            algorithm=schema.algorithm.name,
+            algorithm=Flat.name,
             documents=self.count(Everything()),
             indexed=1.0,
             failures=0,

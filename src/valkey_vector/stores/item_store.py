@@ -82,7 +82,7 @@ class ItemStore(Connected):
         keyspace = Keyspace("items", name)
         self._keys = [keyspace.together(key) for key in _KEYS]
         self._vanished = vanished
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
         """Carry out operations; returns their results in the same order.

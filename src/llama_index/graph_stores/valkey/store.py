@@ -30,6 +30,7 @@ from valkey_vector.arguments import check_k, check_limit
 from valkey_vector.asynchrony import twin
 from valkey_vector.closing import Closing
 from valkey_vector.lifecycle import EngineChoice
+from valkey_vector.representation import shown_as
 from valkey_vector.secondary import PropertyGraph, Report, Triple
 from valkey_vector.secondary import Relation as Edge
 
@@ -82,6 +83,9 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
             engine=engine,
         )
         self._graph = PropertyGraph(index_name, connection=self._index.connection)
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._index)
 
     @property
     def client(self) -> Connection:

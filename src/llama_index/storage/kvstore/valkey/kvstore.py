@@ -13,6 +13,7 @@ from valkey_vector import ConfigurationError, Connection, InvalidInputError
 from valkey_vector.asynchrony import twin
 from valkey_vector.collections import Collections
 from valkey_vector.plain import NotPlainError, check_moments
+from valkey_vector.representation import shown_as
 
 __all__ = ["DEFAULT_BATCH_SIZE", "ValkeyKVStore", "storable"]
 
@@ -59,6 +60,9 @@ class ValkeyKVStore(BaseKVStore):
         if url is not None or connection is not None:
             raise ConfigurationError("give kvstore, or url or connection, not both")
         return given
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._collections)
 
     @property
     def client(self) -> Connection:
