@@ -80,7 +80,7 @@ LAYERS = [
     {"setting_checks"},
     {"arguments"},
     {"filters"},
-    {"connected", "keyspace"},
+    {"connected", "keyspace", "representation"},
     {"connection"},
     {"embedded"},
     {

@@ -21,8 +21,8 @@ from langchain_valkey import (
     ValkeySemanticCache,
     ValkeyVectorStore,
 )
-from langgraph_valkey import ValkeySaver, ValkeyStore
 from langgraph_valkey import ValkeyCache as NodeCache
+from langgraph_valkey import ValkeySaver, ValkeyStore
 from langgraph_valkey.middleware import ToolCacheMiddleware
 from llama_index.graph_stores.valkey import ValkeyPropertyGraphStore
 from llama_index.storage.chat_store.valkey import ValkeyChatStore
