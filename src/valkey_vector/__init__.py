@@ -1,6 +1,5 @@
 """A vector index on Valkey for LLM applications: the core, which knows no framework."""
 
-from valkey_vector.aggregating import Facet, FacetValue
 from valkey_vector.attached.definition import (
     IndexDefinition,
     NumericAttribute,
@@ -49,10 +48,10 @@ from valkey_vector.errors import (
     UnsupportedFeatureError,
     ValkeyVectorError,
 )
+from valkey_vector.execution.aggregates import Facet, FacetValue
 from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
-from valkey_vector.full_text import FullText
-from valkey_vector.index import Index
-from valkey_vector.index_report import IndexReport
+from valkey_vector.index.index import Index
+from valkey_vector.index.report import IndexReport
 from valkey_vector.query import (
     Answer,
     CountQuery,
@@ -69,8 +68,9 @@ from valkey_vector.query import (
     VectorQuery,
     Weighted,
 )
-from valkey_vector.record import Hit, Record, WritePolicy, WriteResult
-from valkey_vector.schema import (
+from valkey_vector.records.record import Hit, Record, WritePolicy, WriteResult
+from valkey_vector.schema.full_text import FullText
+from valkey_vector.schema.schema import (
     Flat,
     Hnsw,
     Metric,

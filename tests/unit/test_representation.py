@@ -32,9 +32,7 @@ from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from llama_index.vector_stores.valkey import ValkeyVectorStore as LlamaIndexStore
 from valkey_vector import Index
 from valkey_vector.cache import EmbeddingsCache, ExactCache, SemanticCache
-from valkey_vector.collections import Collections
 from valkey_vector.secondary import RandomSet
-from valkey_vector.sequences import Sequences
 from valkey_vector.stores import (
     ByteStore,
     CheckpointStore,
@@ -43,6 +41,8 @@ from valkey_vector.stores import (
     ItemStore,
     MessageLog,
 )
+from valkey_vector.stores.collections import Collections
+from valkey_vector.stores.sequences import Sequences
 
 # Nothing is connected before the first operation.
 URL = "valkey://someone:hunter2@nowhere.example:1234/5"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar, overload
 
 from valkey_vector.cache.entries import Scope
-from valkey_vector.record import Metadata
+from valkey_vector.records.record import Metadata
 
 __all__ = ["AwaitedComputing", "AwaitedMethod"]
 
