@@ -142,7 +142,7 @@ def main() -> None:
     if arguments.part:
         {"first": first, "second": second, "clean": clean}[arguments.part](arguments.url)
         return
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         url = arguments.url or f"embedded://{directory}"
         # What lies in the temporary directory goes with it.
         for part in ("first", "second", "clean") if arguments.url else ("first", "second"):

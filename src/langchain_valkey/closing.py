@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from valkey_vector.concurrency import closing
+from valkey_vector.records.representation import shown_as
 
 __all__ = ["Closing"]
 
@@ -31,3 +32,6 @@ class Closing(closing.Closing):
     async def aclose(self) -> None:
         """`close`, awaited."""
         await self._core.aclose()
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._core)

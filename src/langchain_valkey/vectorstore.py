@@ -34,6 +34,7 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.index.handle import EngineChoice
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.records.representation import shown_as
 from valkey_vector.schema.schema import Algorithm
 
 __all__ = ["ValkeyVectorStore"]
@@ -302,6 +303,9 @@ class ValkeyVectorStore(AddingStore, Closing):
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """`get_by_ids`, awaited."""
         return [to_document(record) for record in await self._index.aget(ids) if record is not None]
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._index)
 
     def close(self) -> None:
         """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""

@@ -15,6 +15,7 @@ from langgraph_valkey.serialisation import AllowListSerializer, dump, load
 from valkey_vector import ConfigurationError, Connection, ServerError
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
+from valkey_vector.records.representation import shown_as
 from valkey_vector.stores import EntryStore
 
 __all__ = ["ValkeyCache"]
@@ -55,6 +56,9 @@ class ValkeyCache(Closing, BaseCache[ValueT]):
         super().__init__(serde=AllowListSerializer() if serde is None else serde)
         self._raises = on_error == "raise"
         self._core: EntryStore = EntryStore(namespace, url=url, connection=connection)
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._core)
 
     def close(self) -> None:
         """Release the connection, unless it was given."""

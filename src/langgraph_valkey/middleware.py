@@ -28,6 +28,7 @@ from langchain_valkey.serialisation import dump_message, load_message
 from valkey_vector import ConfigurationError, Connection, InvalidInputError, ServerError
 from valkey_vector.cache import CacheHit, ExactCache
 from valkey_vector.concurrency.closing import Closing
+from valkey_vector.records.representation import shown_as
 
 __all__ = ["SemanticCacheMiddleware", "ThreadPolicy", "ToolCacheMiddleware"]
 
@@ -170,6 +171,9 @@ class ToolCacheMiddleware(Closing, AgentMiddleware[Any, Any, Any]):
     def cache(self) -> ExactCache:
         """The core's cache, for what middleware has no words for: `clear`, `failures`."""
         return self._core
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._core)
 
     def close(self) -> None:
         """Release the connection, unless it was given."""

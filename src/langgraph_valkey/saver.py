@@ -28,6 +28,7 @@ from langgraph_valkey.translation import channels_of, history_of, tuple_of
 from valkey_vector import Connection, InvalidInputError
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
+from valkey_vector.records.representation import shown_as
 from valkey_vector.stores import (
     Checkpoint,
     CheckpointStore,
@@ -81,6 +82,9 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
     def from_conn_string(cls, conn_string: str, **options: Any) -> Self:
         """A saver for the server at a URL, to be used in a ``with`` or ``async with`` block, as other savers have it."""
         return cls(conn_string, **options)
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._core)
 
     def close(self) -> None:
         """Release the connection, unless it was given."""

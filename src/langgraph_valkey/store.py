@@ -28,6 +28,7 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.index.handle import EngineChoice
 from valkey_vector.records.metadata import dump
+from valkey_vector.records.representation import shown_as
 from valkey_vector.storage.keyspace import lifetime
 from valkey_vector.stores import (
     FindItems,
@@ -119,6 +120,9 @@ class ValkeyStore(Closing, BaseStore):
     def from_conn_string(cls, conn_string: str, **options: Any) -> ValkeyStore:
         """A store for the server at a URL, to be used in a ``with`` or ``async with`` block, as other stores have it."""
         return cls(conn_string, **options)
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._core)
 
     def close(self) -> None:
         """Release the connection, unless it was given."""

@@ -338,7 +338,7 @@ def test_an_asynchronous_function_needs_the_asynchronous_method(cache: SemanticC
         return "made"
 
     with pytest.raises(ConfigurationError, match="asynchronous"):
-        cache.get_or_compute("prompt", compute)
+        _ = cache.get_or_compute("prompt", compute)
     assert cache.get_or_compute("prompt", Counted()) == "made"
 
 

@@ -144,7 +144,8 @@ def test_info_describes_the_index(open_index: Callable[..., Index], engine_name:
     index.upsert([Record(id="a", vector=HERE, metadata={"n": 1}), Record(id="b")])
     info = index.info()
     assert (info.name, info.engine, info.dimension) == (index.name, engine_name, 4)
-    assert (info.metric, info.algorithm, info.embedding_model) == ("L2", "HNSW", "model")
+    algorithm = "FLAT" if engine_name == "native" else "HNSW"
+    assert (info.metric, info.algorithm, info.embedding_model) == ("L2", algorithm, "model")
     assert (info.documents, info.indexed, info.failures, info.slots) == (2, 1.0, 0, ("n",))
     assert "Valkey" in info.server
 

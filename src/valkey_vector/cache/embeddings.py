@@ -92,7 +92,7 @@ class EmbeddingsCache(Connected):
         self._milliseconds = lifetime(ttl)
         self._count = FailureCount()
         self._failures = Failures(name, on_error, self._count)
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     @property
     def failures(self) -> int:

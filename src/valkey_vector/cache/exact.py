@@ -89,7 +89,7 @@ class ExactCache(Connected):
         self._scope = merged_scope({}, scope)
         self._count = FailureCount()
         self._failures = Failures(name, on_error, self._count)
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     @property
     def failures(self) -> int:

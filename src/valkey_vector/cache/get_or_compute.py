@@ -154,7 +154,7 @@ class Answers:
         keeping: Keeping,
         fn: Callable[[str], Any],
         tokens: Callable[[Any], int] | None,
-    ) -> Flow[Answer]:
+    ) -> Flow[Any]:
         """The answer that is there, else the one that the function makes."""
         made = yield from self._flights.fly(_Wanted(self, keeping, fn, tokens))
         return made.answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from valkey_vector.cache.calibration import (
     Calibration,
@@ -12,6 +12,7 @@ from valkey_vector.cache.calibration import (
     calibrate_similarities,
     labelled_pairs,
 )
+from valkey_vector.cache.computed_types import AwaitedMethod
 from valkey_vector.cache.decorator import CachedFunction, cached
 from valkey_vector.cache.embedder import TextEmbedder
 from valkey_vector.cache.entries import (
@@ -53,6 +54,8 @@ from valkey_vector.schema.schema import Metric
 from valkey_vector.schema.similarity import distances
 
 __all__ = ["SemanticCache"]
+
+_T = TypeVar("_T")
 
 
 class SemanticCache(Closing):
@@ -237,13 +240,13 @@ class SemanticCache(Closing):
     def _get_or_compute(
         self,
         prompt: str,
-        fn: Callable[[str], Any],
+        fn: Callable[[str], _T],
         scope: Scope | None = None,
         *,
         ttl: float | None = None,
         metadata: Metadata | None = None,
-        tokens: Callable[[Any], int] | None = None,
-    ) -> Flow[Answer]:
+        tokens: Callable[[_T], int] | None = None,
+    ) -> Flow[_T]:
         """The stored answer for a prompt, else ``fn(prompt)``, which is stored.
 
         When many threads and processes ask the same prompt at once, one computes and the others wait for it. The twin
@@ -263,9 +266,11 @@ class SemanticCache(Closing):
                 computed. Or the answer cannot be stored, with ``on_error="raise"``.
         """
         keeping = self._keeping(prompt, scope, ttl, metadata)
-        return (yield from self._answers.found_or_made(keeping, fn, tokens))
+        answer: _T = yield from self._answers.found_or_made(keeping, fn, tokens)
+        return answer
 
-    get_or_compute, aget_or_compute = blocking(_get_or_compute), awaited(_get_or_compute)
+    get_or_compute = blocking(_get_or_compute)
+    aget_or_compute: AwaitedMethod = awaited(_get_or_compute)
 
     def cached(
         self,

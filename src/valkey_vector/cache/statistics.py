@@ -100,5 +100,10 @@ class CacheStatistics:
             failures=whole(Count.FAILURES),
             saved_seconds=counts.get(Count.SECONDS, 0.0),
             saved_tokens=whole(Count.TOKENS),
-            mean_similarity=total / semantic if semantic else float("nan"),
+            mean_similarity=_mean(total, semantic),
         )
+
+
+def _mean(total: float, count: int) -> float:
+    """The mean of so many similarities; their sum is rounded, and a similarity is at most 1."""
+    return max(-1.0, min(1.0, total / count)) if count else math.nan

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from valkey_vector.errors import RequestTimeoutError
 

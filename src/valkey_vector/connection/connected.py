@@ -13,6 +13,7 @@ class Connected(Closing):
     """Keeps a connection to one server.
 
     Args:
+        label: its name, by which `repr` tells it from others.
         url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
         connection: an open connection to use instead; it is not closed with this.
 
@@ -20,11 +21,14 @@ class Connected(Closing):
         ConfigurationError: both are given.
     """
 
-    def __init__(self, *, url: str | None = None, connection: Connection | None = None) -> None:
+    def __init__(
+        self, label: str, *, url: str | None = None, connection: Connection | None = None
+    ) -> None:
         if connection is not None and url is not None:
             raise ConfigurationError("give url or connection, not both")
         self._connection = connection if connection is not None else Connection.open(url)
         self._owns_connection = connection is None
+        self._label = label
 
     @property
     def connection(self) -> Connection:
@@ -35,3 +39,6 @@ class Connected(Closing):
         """Let go of the connection, unless it was given."""
         if self._owns_connection:
             self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._label!r}, {self._connection!r})"

@@ -48,7 +48,7 @@ class IndexInfo:
         server: what it lives on, in words.
         dimension: length of the vectors.
         metric: COSINE, L2 or IP.
-        algorithm: HNSW or FLAT; the native engine is always exact.
+        algorithm: HNSW or FLAT, as searches work: always FLAT for the native engine, which is exact.
         documents: records stored.
         indexed: share of the documents that are searchable, 0 to 1.
         failures: documents the server could not index in full.

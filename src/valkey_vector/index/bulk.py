@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection.batches import in_batches

@@ -264,7 +264,7 @@ class Index(Closing):
             self.connection.close()
 
     def __repr__(self) -> str:
-        return f"Index({self.name!r}, {self.connection!r})"
+        return f"Index({self.name!r}, {self.connection!r}, engine={self._lifecycle.shown_engine!r})"
 
     # Searching
 

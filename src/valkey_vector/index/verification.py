@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from valkey_vector.connection import Argument
 from valkey_vector.connection.batches import in_batches

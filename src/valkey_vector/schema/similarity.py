@@ -61,7 +61,10 @@ def similarity(distance: float, metric: Metric) -> float:
         product, unbounded.
     """
     match metric:
-        case Metric.COSINE | Metric.IP:
+        case Metric.COSINE:
+            # A server computes in single precision: two equal vectors can be at -1e-7 from each other.
+            return max(-1.0, min(1.0, 1.0 - distance))
+        case Metric.IP:
             return 1.0 - distance
         case Metric.L2:
             return 1.0 / (1.0 + math.sqrt(max(distance, 0.0)))

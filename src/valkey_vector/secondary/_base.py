@@ -64,16 +64,13 @@ class SecondaryIndex(Connected):
             raise ConfigurationError(f"an index name must be non-empty text, not {name!r}")
         if scope is not None and (not isinstance(scope, str) or not is_unicode(scope)):
             raise ConfigurationError(f"a scope must be text, not {scope!r}")
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
         self.name = name
         tag = Keyspace(self.kind, name).prefix
         if scope is not None:
             tag += escape(scope).encode() + b":"
         self._prefix = b"{" + tag + b"}"
         self._settings = json.dumps({"layout": _LAYOUT, **settings}, sort_keys=True)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self.connection!r})"
 
     def clear(self) -> None:
         """Remove every entry and the recorded settings. One round trip."""

@@ -40,7 +40,7 @@ class ByteStore(Connected):
     ) -> None:
         self._keys = Keyspace("bytes", namespace)
         self._milliseconds = lifetime(ttl)
-        super().__init__(url=url, connection=connection)
+        super().__init__(namespace, url=url, connection=connection)
 
     def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         """The values of keys, in that order; None for one that is not stored. One round trip for each 1000."""

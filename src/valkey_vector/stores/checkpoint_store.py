@@ -86,7 +86,7 @@ class CheckpointStore(Connected):
         milliseconds = lifetime(ttl)
         self._ttl = str(milliseconds or 0)
         self._read_ttl = self._ttl if refresh_on_read else "0"
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     def put(self, thread: str, namespace: str, checkpoint: Checkpoint) -> None:
         """Store a checkpoint, in place of one with the same id. Stored whole or not at all.

@@ -58,7 +58,7 @@ class Namespaced(Connected):
         url: str | None = None,
         connection: Connection | None = None,
     ) -> None:
-        super().__init__(url=url, connection=connection)
+        super().__init__(namespace, url=url, connection=connection)
         self._keyspace = Keyspace(self.kind, namespace)
 
     def drop(self) -> None:

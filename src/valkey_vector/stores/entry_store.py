@@ -35,7 +35,7 @@ class EntryStore(Connected):
         connection: Connection | None = None,
     ) -> None:
         self._keyspace = Keyspace("entry", name)
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     def get(self, names: Sequence[ItemName]) -> dict[ItemName, bytes]:
         """The entries that exist, by name. One round trip for each 1000."""

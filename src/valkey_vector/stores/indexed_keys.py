@@ -117,7 +117,7 @@ class IndexedKeys(Connected):
         keyspace = Keyspace("indexed", namespace)
         self._clock, self._records = keyspace.together("clock"), keyspace.together("records")
         self._times, self._groups = keyspace.together("times"), keyspace.together("groups")
-        super().__init__(url=url, connection=connection)
+        super().__init__(namespace, url=url, connection=connection)
 
     def time(self) -> float:
         """The server's time now, in seconds; later than that of any call before."""

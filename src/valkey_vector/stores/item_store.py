@@ -85,7 +85,7 @@ class ItemStore(Connected):
         self._keys = [keyspace.together(key) for key in _KEYS]
         self._vanished = vanished
         self._expiring = False  # items have a time to live, so reads remove and renew items
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
         """Carry out operations; returns their results in the same order.

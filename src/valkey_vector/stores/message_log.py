@@ -58,11 +58,12 @@ class MessageLog(Connected):
         (self.name,) = check_texts([name], "name")
         if not name:
             raise InvalidInputError("a log's name must not be empty")
+        self.namespace = namespace
         self._key = Keyspace("log", namespace).key(name)
         self._milliseconds = lifetime(ttl)
         self._sliding = sliding
         self._longest = 0 if max_messages is None else check_k(max_messages, "max_messages")
-        super().__init__(url=url, connection=connection)
+        super().__init__(name, url=url, connection=connection)
 
     def append(self, messages: Sequence[bytes]) -> int:
         """Add messages at the end, all or none; returns how many the log then holds.
@@ -117,6 +118,9 @@ class MessageLog(Connected):
     def clear(self) -> None:
         """Remove all messages."""
         self._connection.execute("UNLINK", self._key)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, namespace={self.namespace!r}, {self.connection!r})"
 
     aappend = twin(append)
     aread = twin(read)

@@ -354,6 +354,10 @@ class ValkeyDocumentStore(SearchableStore):
         if index is not None:
             index.connection.close()
 
+    def __repr__(self) -> str:
+        server = self._settings.shown_server
+        return f"{type(self).__name__}({self._index_name!r}, {server}, engine={self._engine!r})"
+
     def __getstate__(self) -> dict[str, Any]:
         """The settings; a copy, also in another process, opens a connection of its own."""
         return {**self.__dict__, "_index": None, "_lock": None}

@@ -10,6 +10,7 @@ from typing import Any
 from haystack.utils import Secret
 
 from valkey_vector import Address, Connection, ConnectionSettings, TlsSettings
+from valkey_vector.records.representation import location_of
 from valkey_vector.records.validation import check_range
 
 __all__ = ["StoreSettings", "checked_nodes", "named_fields", "typed_fields"]
@@ -80,6 +81,13 @@ class StoreSettings:
             raise ValueError(
                 "use_tls and cluster_mode go with nodes_list; a url says valkeys://, and ?cluster=true"
             )
+
+    @property
+    def shown_server(self) -> str:
+        """The server as it was given, without any credential: for `repr`."""
+        if self.nodes_list is not None:
+            return f"nodes_list={self.nodes_list!r}"
+        return f"url={location_of(self.url)!r}"
 
     def connect(self) -> Connection:
         """A connection, with ``VALKEY_URL`` and the secrets read now; connects at first use.

@@ -29,6 +29,7 @@ from valkey_vector import Connection, Index, Metric
 from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.representation import shown_as
 from valkey_vector.records.validation import check_k, check_limit
 from valkey_vector.secondary import PropertyGraph, Report, Triple
 from valkey_vector.secondary import Relation as Edge
@@ -82,6 +83,9 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
             engine=engine,
         )
         self._graph = PropertyGraph(index_name, connection=self._index.connection)
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._index)
 
     @property
     def client(self) -> Connection:

@@ -29,6 +29,7 @@ from valkey_vector.engines.native.writing import NativeWriting
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
+from valkey_vector.schema.schema import Flat
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.hashes import Documents, in_batches, row_of
 from valkey_vector.storage.rows import Row, StaleIndexError
@@ -250,7 +251,7 @@ class NativeEngine:
             server=self._connection.capabilities.description,
             dimension=schema.dimension or 0,
             metric=schema.metric.value,
-            algorithm=schema.algorithm.name,
+            algorithm=Flat.name,
             documents=self.count(Everything()),
             indexed=1.0,
             failures=0,

@@ -354,7 +354,8 @@ class SearchReading:
 def indexed_share(described: dict[str, Any]) -> float:
     """Valkey-Search reports its backfill, per cluster as the slowest node's, RediSearch a percentage."""
     if "percent_indexed" in described:
-        return float(described["percent_indexed"])
+        # RediSearch divides by the documents it knows, and counts documents twice that change meanwhile.
+        return min(1.0, float(described["percent_indexed"]))
     if described.get("backfill_in_progress", "0") == "0":
         return 1.0
     share = described.get(

@@ -15,6 +15,7 @@ from valkey_vector.cache import SemanticCache
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.index.handle import EngineChoice
 from valkey_vector.records.record import Vector
+from valkey_vector.records.representation import location_of
 
 __all__ = ["ValkeySemanticCache"]
 
@@ -114,6 +115,10 @@ class ValkeySemanticCache:
     async def close_async(self) -> None:
         """`close`, awaited."""
         await offload(self.close)
+
+    def __repr__(self) -> str:
+        name, engine = self._settings["name"], self._settings["engine"]
+        return f"{type(self).__name__}({name!r}, url={location_of(self._url)!r}, engine={engine!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         """The settings; a copy, also in another process, opens a connection of its own."""

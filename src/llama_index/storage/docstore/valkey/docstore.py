@@ -44,6 +44,9 @@ class ValkeyDocumentStore(KVDocumentStore):
         store = ValkeyKVStore.chosen(kvstore, url=url, connection=connection)
         super().__init__(store, namespace=namespace, batch_size=batch_size)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._kvstore!r}, namespace={self._namespace!r})"
+
     @property
     def docs(self) -> dict[str, BaseNode]:
         """All documents by id. One that LlamaIndex cannot make of what is stored is left out, with a warning in the log."""

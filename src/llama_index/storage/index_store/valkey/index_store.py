@@ -48,6 +48,9 @@ class ValkeyIndexStore(KVIndexStore):
         super().__init__(store, namespace=namespace, collection_suffix=_SUFFIX)
         self._moved = False
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._kvstore!r}, namespace={self._namespace!r})"
+
     def delete_index_struct(self, key: str) -> None:
         """Remove a structure."""
         self._move()

@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from valkey_vector import ConfigurationError, Connection, InvalidInputError
 from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.records.plain_values import NotPlainError, check_moments
+from valkey_vector.records.representation import shown_as
 from valkey_vector.stores.collections import Collections
 
 __all__ = ["DEFAULT_BATCH_SIZE", "ValkeyKVStore", "storable"]
@@ -59,6 +60,9 @@ class ValkeyKVStore(BaseKVStore):
         if url is not None or connection is not None:
             raise ConfigurationError("give kvstore, or url or connection, not both")
         return given
+
+    def __repr__(self) -> str:
+        return shown_as(self, self._collections)
 
     @property
     def client(self) -> Connection:
