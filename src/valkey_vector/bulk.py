@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from tqdm import tqdm
-
 from valkey_vector.batches import in_batches
 from valkey_vector.concurrency import writers
 from valkey_vector.document import Prepared, prepare
@@ -186,6 +184,8 @@ class BulkWriter:
 
         tally = _Tally()
         stamp = self._server_time()
+        from tqdm import tqdm
+
         with tqdm(
             total=total, unit=" records", disable=not self._shows_progress(total), file=sys.stderr
         ) as bar:

@@ -11,8 +11,6 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from tqdm import tqdm
-
 from valkey_vector.batches import in_batches
 from valkey_vector.catalog import Catalog, document_prefix
 from valkey_vector.connection import Argument
@@ -179,6 +177,8 @@ class _IndexCheck(_Remains):
         shown = self._options.progress
         if shown is None:
             shown = total > _PAGE and sys.stderr.isatty()
+        from tqdm import tqdm
+
         with tqdm(
             total=total, unit=" records", desc=f"checking {self._name}",
             disable=not shown, file=sys.stderr,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valkey_vector.asynchrony import twin
-from valkey_vector.attached.index import AttachedIndex
 from valkey_vector.closing import Closing
 from valkey_vector.concurrency import offload
 from valkey_vector.connection import Connection
@@ -23,6 +22,9 @@ from valkey_vector.lifecycle import EngineChoice, Lifecycle, Request, not_found
 from valkey_vector.plain import plain_text
 from valkey_vector.schema import Algorithm, Metric, Schema
 from valkey_vector.waiting import wait_until_indexed
+
+if TYPE_CHECKING:
+    from valkey_vector.attached.index import AttachedIndex
 
 __all__ = ["Index"]
 
@@ -128,6 +130,8 @@ class Index(
             IndexNotFoundError: the search module has no such index.
             UnsupportedFeatureError: the server has no search module.
         """
+        from valkey_vector.attached.index import AttachedIndex
+
         return AttachedIndex.open(name, url=url, connection=connection)
 
     @staticmethod
@@ -135,7 +139,7 @@ class Index(
         name: str, *, url: str | None = None, connection: Connection | None = None
     ) -> AttachedIndex:
         """`attach`, awaited."""
-        return await offload(AttachedIndex.open, name, url=url, connection=connection)
+        return await offload(Index.attach, name, url=url, connection=connection)
 
     @property
     def name(self) -> str:
