@@ -75,7 +75,7 @@ def test_every_public_class_and_function_is_documented_where_it_is_defined(name:
         if inspect.isclass(value) and value.__module__.startswith(tuple(PACKAGES)):
             documented = value.__dict__.get("__doc__")
         else:
-            documented = inspect.getdoc(value) if callable(value) else "a value"
+            documented = inspect.getdoc(value) if inspect.isroutine(value) else "a value or type"
         if not documented or documented.startswith(f"{item}("):  # a dataclass without a docstring
             undocumented.append(item)
     assert undocumented == []
