@@ -90,6 +90,12 @@ def pytest_report_header() -> list[str]:
     return lines
 
 
+def _engines() -> list[str]:
+    """The engines that the run tests; ``VALKEY_VECTOR_ENGINES=native`` leaves out the others."""
+    both = os.environ.get("VALKEY_VECTOR_ENGINES", "native,search").split(",")
+    return [*both, *(["cluster"] if os.environ.get(CLUSTER_URL) else [])]
+
+
 def _stands_in() -> bool:
     return os.environ.get("VALKEY_VECTOR_STAND_IN") == "1"
 
@@ -225,9 +231,7 @@ def open_search_index(
         yield _opener(connection, index_name, "search")
 
 
-@pytest.fixture(
-    params=["native", "search", *(["cluster"] if os.environ.get(CLUSTER_URL) else [])],
-)
+@pytest.fixture(params=_engines())
 def engine_name(request: pytest.FixtureRequest) -> str:
     """The engine under test; every test that requests it runs on both, and on the cluster if there is one."""
     name: str = request.param

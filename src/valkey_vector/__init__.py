@@ -1,85 +1,176 @@
 """A vector index on Valkey for LLM applications: the core, which knows no framework."""
 
-from valkey_vector.attached.definition import (
-    IndexDefinition,
-    NumericAttribute,
-    TagAttribute,
-    TextAttribute,
-    TextOptions,
-    VectorAttribute,
-)
-from valkey_vector.attached.documents import AttachedDocument, AttachedHit
-from valkey_vector.attached.index import AttachedIndex
-from valkey_vector.attached.server import (
-    ListedIndex,
-    acreate_index,
-    adescribe_index,
-    alist_indexes,
-    create_index,
-    describe_index,
-    list_indexes,
-)
-from valkey_vector.connection import (
-    Address,
-    Capabilities,
-    Connection,
-    ConnectionSettings,
-    IamSettings,
-    SearchModule,
-    TlsSettings,
-)
-from valkey_vector.engines.base import IndexInfo
-from valkey_vector.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    ConnectionLostError,
-    DuplicateIdError,
-    FilterError,
-    ForeignKeyError,
-    IndexMismatchError,
-    IndexNotFoundError,
-    IndexRecordLostError,
-    InvalidInputError,
-    PartialWriteError,
-    QueryBatchError,
-    RequestTimeoutError,
-    ServerError,
-    UnreadableRecordError,
-    UnsupportedFeatureError,
-    ValkeyVectorError,
-)
-from valkey_vector.execution.aggregates import Facet, FacetValue
-from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
-from valkey_vector.index.index import Index
-from valkey_vector.index.report import IndexReport
-from valkey_vector.query import (
-    Answer,
-    CountQuery,
-    FilterQuery,
-    Fuzzy,
-    HybridQuery,
-    OrderBy,
-    Phrase,
-    Prefix,
-    Query,
-    ReciprocalRank,
-    Term,
-    TextQuery,
-    VectorQuery,
-    Weighted,
-)
-from valkey_vector.records.record import Hit, Record, WritePolicy, WriteResult
-from valkey_vector.schema.full_text import FullText
-from valkey_vector.schema.schema import (
-    Flat,
-    Hnsw,
-    Metric,
-    NumericField,
-    Schema,
-    TagField,
-    TextField,
-    VectorField,
-)
+from typing import TYPE_CHECKING
+
+from valkey_vector.concurrency.deferred_imports import deferred
+
+if TYPE_CHECKING:
+    from valkey_vector.attached.definition import (
+        IndexDefinition,
+        NumericAttribute,
+        TagAttribute,
+        TextAttribute,
+        TextOptions,
+        VectorAttribute,
+    )
+    from valkey_vector.attached.documents import AttachedDocument, AttachedHit
+    from valkey_vector.attached.index import AttachedIndex
+    from valkey_vector.attached.server import (
+        ListedIndex,
+        acreate_index,
+        adescribe_index,
+        alist_indexes,
+        create_index,
+        describe_index,
+        list_indexes,
+    )
+    from valkey_vector.connection import (
+        Address,
+        Capabilities,
+        Connection,
+        ConnectionSettings,
+        IamSettings,
+        SearchModule,
+        TlsSettings,
+    )
+    from valkey_vector.engines.base import IndexInfo
+    from valkey_vector.errors import (
+        AuthenticationError,
+        ConfigurationError,
+        ConnectionLostError,
+        DuplicateIdError,
+        FilterError,
+        ForeignKeyError,
+        IndexMismatchError,
+        IndexNotFoundError,
+        IndexRecordLostError,
+        InvalidInputError,
+        PartialWriteError,
+        QueryBatchError,
+        RequestTimeoutError,
+        ServerError,
+        UnreadableRecordError,
+        UnsupportedFeatureError,
+        ValkeyVectorError,
+    )
+    from valkey_vector.execution.aggregates import Facet, FacetValue
+    from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
+    from valkey_vector.index.index import Index
+    from valkey_vector.index.report import IndexReport
+    from valkey_vector.query import (
+        Answer,
+        CountQuery,
+        FilterQuery,
+        Fuzzy,
+        HybridQuery,
+        OrderBy,
+        Phrase,
+        Prefix,
+        Query,
+        ReciprocalRank,
+        Term,
+        TextQuery,
+        VectorQuery,
+        Weighted,
+    )
+    from valkey_vector.records.record import Hit, Record, WritePolicy, WriteResult
+    from valkey_vector.schema.full_text import FullText
+    from valkey_vector.schema.schema import (
+        Flat,
+        Hnsw,
+        Metric,
+        NumericField,
+        Schema,
+        TagField,
+        TextField,
+        VectorField,
+    )
+else:
+    __getattr__, __dir__ = deferred(
+        __name__,
+        {
+            "valkey_vector.execution.aggregates": ["Facet", "FacetValue"],
+            "valkey_vector.attached.definition": [
+                "IndexDefinition",
+                "NumericAttribute",
+                "TagAttribute",
+                "TextAttribute",
+                "TextOptions",
+                "VectorAttribute",
+            ],
+            "valkey_vector.attached.documents": ["AttachedDocument", "AttachedHit"],
+            "valkey_vector.attached.index": ["AttachedIndex"],
+            "valkey_vector.attached.server": [
+                "ListedIndex",
+                "acreate_index",
+                "adescribe_index",
+                "alist_indexes",
+                "create_index",
+                "describe_index",
+                "list_indexes",
+            ],
+            "valkey_vector.connection": [
+                "Address",
+                "Capabilities",
+                "Connection",
+                "ConnectionSettings",
+                "IamSettings",
+                "SearchModule",
+                "TlsSettings",
+            ],
+            "valkey_vector.engines.base": ["IndexInfo"],
+            "valkey_vector.errors": [
+                "AuthenticationError",
+                "ConfigurationError",
+                "ConnectionLostError",
+                "DuplicateIdError",
+                "FilterError",
+                "ForeignKeyError",
+                "IndexMismatchError",
+                "IndexNotFoundError",
+                "IndexRecordLostError",
+                "InvalidInputError",
+                "PartialWriteError",
+                "QueryBatchError",
+                "RequestTimeoutError",
+                "ServerError",
+                "UnreadableRecordError",
+                "UnsupportedFeatureError",
+                "ValkeyVectorError",
+            ],
+            "valkey_vector.filters": ["F", "FieldExpression", "Filter", "all_of", "any_of"],
+            "valkey_vector.schema.full_text": ["FullText"],
+            "valkey_vector.index.index": ["Index"],
+            "valkey_vector.index.report": ["IndexReport"],
+            "valkey_vector.query": [
+                "Answer",
+                "CountQuery",
+                "FilterQuery",
+                "Fuzzy",
+                "HybridQuery",
+                "OrderBy",
+                "Phrase",
+                "Prefix",
+                "Query",
+                "ReciprocalRank",
+                "Term",
+                "TextQuery",
+                "VectorQuery",
+                "Weighted",
+            ],
+            "valkey_vector.records.record": ["Hit", "Record", "WritePolicy", "WriteResult"],
+            "valkey_vector.schema.schema": [
+                "Flat",
+                "Hnsw",
+                "Metric",
+                "NumericField",
+                "Schema",
+                "TagField",
+                "TextField",
+                "VectorField",
+            ],
+        },
+    )
 
 __version__ = "0.1.0.dev0"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,11 @@ def warm(cache: SemanticCache, embedder: Degrees, commands: CommandLog) -> Seman
     embedder.asked.clear()
     commands.clear()
     return cache
+
+
+def _shown(value: object) -> str:
+    """Return a name for a parameter that is the same in every process, as pytest-xdist requires."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def test_the_same_prompt_is_one_round_trip_and_no_embedding(
@@ -145,7 +151,7 @@ def test_an_answer_comes_back_as_it_was(cache: SemanticCache, answer: object) ->
     assert type(hit.answer) is type(answer)
 
 
-@pytest.mark.parametrize("answer", [(1, 2), {1: 2}, {"a": {1}}, object(), [b"x"]], ids=repr)
+@pytest.mark.parametrize("answer", [(1, 2), {1: 2}, {"a": {1}}, object(), [b"x"]], ids=_shown)
 def test_an_answer_that_would_come_back_otherwise_is_refused(
     cache: SemanticCache, answer: object
 ) -> None:
@@ -402,7 +408,7 @@ def test_a_vector_without_direction_is_found_word_for_word_only(open_cache: Open
         ({"name": "a:b"}, "index name"),
         ({"embed": 3}, "embed"),
     ],
-    ids=lambda value: "" if isinstance(value, str) else repr(value),
+    ids=lambda value: "" if isinstance(value, str) else _shown(value),
 )
 def test_wrong_settings_are_named(
     open_cache: OpenCache, settings: dict[str, Any], message: str

@@ -1,1 +1,1 @@
-"""Threads, async versions of blocking methods, and closing."""
+"""Support for blocking and async code: threads, async versions, closing, and imports on first use."""

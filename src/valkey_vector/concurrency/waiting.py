@@ -6,8 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 
-from tqdm.auto import tqdm
-
 from valkey_vector.errors import RequestTimeoutError
 
 __all__ = ["wait_until_indexed"]
@@ -34,6 +32,8 @@ def wait_until_indexed(
     pause = _FIRST_PAUSE
     done = share()
     shown = progress if progress is not None else done < 1.0 and sys.stderr.isatty()
+    from tqdm.auto import tqdm
+
     with tqdm(
         total=100, desc=f"indexing {name}", unit="%", disable=not shown, file=sys.stderr
     ) as bar:

@@ -8,7 +8,6 @@ one, pip does not notice, and the earlier breaks in ways that name neither.
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 
 from valkey_vector.errors import ConfigurationError
 
@@ -46,6 +45,8 @@ def _check_versions(ours: str | None, other: str | None) -> None:
 
 
 def _installed(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from tqdm.auto import tqdm
-
 from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection.batches import in_batches
 from valkey_vector.engines.base import Engine
@@ -195,6 +193,8 @@ class BulkWriter:
 
         tally = _Tally()
         stamp = self._server_time()
+        from tqdm.auto import tqdm
+
         with tqdm(
             total=total, unit=" records", disable=not self._shows_progress(total), file=sys.stderr
         ) as bar:

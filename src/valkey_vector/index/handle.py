@@ -213,7 +213,7 @@ class IndexHandle:
     def shown_engine(self) -> EngineChoice:
         """The engine if it is known, else the one that was asked for. Sends nothing."""
         engine = self._engine
-        return self.request.engine if engine is None else engine.entry.engine
+        return self.settings.engine if engine is None else engine.entry.engine
 
     def known_schema(self) -> Schema:
         """The schema of the index if it exists, else the one it would be made with."""

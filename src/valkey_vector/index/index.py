@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from valkey_vector.attached.index import AttachedIndex
 from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
@@ -43,6 +42,9 @@ from valkey_vector.records.record import Hit, Record, Vector, WritePolicy, Write
 from valkey_vector.records.validation import check_k
 from valkey_vector.schema.full_text import FullText
 from valkey_vector.schema.schema import Algorithm, Metric, Schema
+
+if TYPE_CHECKING:
+    from valkey_vector.attached.index import AttachedIndex
 
 __all__ = ["Index"]
 
@@ -143,6 +145,8 @@ class Index(Closing):
             IndexNotFoundError: the search module has no such index.
             UnsupportedFeatureError: the server has no search module.
         """
+        from valkey_vector.attached.index import AttachedIndex
+
         return AttachedIndex.open(name, url=url, connection=connection)
 
     @staticmethod
@@ -150,7 +154,7 @@ class Index(Closing):
         name: str, *, url: str | None = None, connection: Connection | None = None
     ) -> AttachedIndex:
         """Async version of `attach`."""
-        return await offload(AttachedIndex.open, name, url=url, connection=connection)
+        return await offload(Index.attach, name, url=url, connection=connection)
 
     @property
     def name(self) -> str:
@@ -264,7 +268,7 @@ class Index(Closing):
             self.connection.close()
 
     def __repr__(self) -> str:
-        return f"Index({self.name!r}, {self.connection!r}, engine={self._lifecycle.shown_engine!r})"
+        return f"Index({self.name!r}, {self.connection!r}, engine={self._handle.shown_engine!r})"
 
     # Searching
 

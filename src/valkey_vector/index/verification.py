@@ -11,8 +11,6 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from tqdm.auto import tqdm
-
 from valkey_vector.connection import Argument
 from valkey_vector.connection.batches import in_batches
 from valkey_vector.engines.base import Engine
@@ -184,6 +182,8 @@ class _IndexCheck(_Remains):
         shown = self._options.progress
         if shown is None:
             shown = total > _PAGE and sys.stderr.isatty()
+        from tqdm.auto import tqdm
+
         with tqdm(
             total=total, unit=" records", desc=f"checking {self._name}",
             disable=not shown, file=sys.stderr,
