@@ -14,7 +14,7 @@ from langchain_valkey.checking import OnInvalid, WriteOptions
 from langchain_valkey.documents import Addition, columns, prepare_addition
 from langchain_valkey.searching import SearchableStore
 from valkey_vector import PartialWriteError, WritePolicy
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 
 __all__ = ["AddingStore"]
@@ -155,7 +155,7 @@ class AddingStore(SearchableStore):
         kept = self._checked(options, addition)
         return self._stored(options, kept, [of_ids[id] for id in kept.ids]) if kept.ids else []
 
-    aadd_embeddings = twin(add_embeddings)
+    aadd_embeddings = async_version(add_embeddings)
 
     def _checked(self, options: WriteOptions, addition: Addition) -> Addition:
         return options.checked(addition, self._index.schema)

@@ -46,7 +46,7 @@ class ValkeyVectorStore(AddingStore, Closing):
     """Documents on Valkey, found by similarity and metadata.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Every method has an asynchronous twin, which awaits the embedding's own
+    and gone with the process. Every method has an async version, which awaits the embedding's own
     asynchronous methods. `filter` is a dict (``{"year": {"$gte": 2020}}``) or an expression (``F("year")
     >= 2020``); every metadata key can be filtered on and none needs a declaration. An unknown keyword is a TypeError.
     `as_retriever` has the search types of LangChain's vector stores; `ValkeyRetriever` has ``text`` and ``hybrid``, too.

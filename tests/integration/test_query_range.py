@@ -258,7 +258,7 @@ def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
     monkeypatch.setattr(engine, "support", copy.copy(engine.support))
     sending, asked = steps.send, 0
 
-    def refusing(connection: Connection, asks: Sequence[steps.Ask]) -> list[list[Any]]:
+    def refusing(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
         nonlocal asked
         if any("VECTOR_RANGE" in str(command[2:3]) for ask in asks for command in ask.commands):
             asked += 1

@@ -63,7 +63,7 @@ def small_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         return
     sending = steps.send
 
-    def cutting(connection: Connection, asks: Sequence[steps.Ask]) -> list[list[Any]]:
+    def cutting(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
         answered = sending(connection, asks)
         for ask, replies in zip(asks, answered, strict=True):
             for place, command in enumerate(ask.commands):
@@ -134,7 +134,7 @@ def forged(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
     sending = steps.send
     left = set(ids)
 
-    def forging(connection: Connection, asks: Sequence[steps.Ask]) -> list[list[Any]]:
+    def forging(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
         answered = sending(connection, asks)
         for reply in (reply for replies in answered for reply in replies):
             found = reply[1] if isinstance(reply, list) and len(reply) > 1 else {}
@@ -362,7 +362,7 @@ def test_what_a_search_for_more_than_there_is_missed_is_found_by_its_id(
         return
     sending = steps.send
 
-    def losing(connection: Connection, asks: Sequence[steps.Ask]) -> list[list[Any]]:
+    def losing(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
         answered: list[list[Any]] = sending(connection, asks)
         for ask, replies in zip(asks, answered, strict=True):
             for command, reply in zip(ask.commands, replies, strict=True):

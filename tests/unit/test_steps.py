@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valkey_vector.connection import pipelines as steps
-from valkey_vector.connection.pipelines import Ask, Steps, alone, together
+from valkey_vector.connection.pipelines import Pipelined, Request, run, run_all
 from valkey_vector.errors import ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.storage.rows import StaleIndexError
 
@@ -17,9 +17,9 @@ class Echo:
     """Replies with each command's second word; an exception in its place is the reply."""
 
     def __init__(self) -> None:
-        self.rounds: list[list[Ask]] = []
+        self.rounds: list[list[Request]] = []
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[Any]]:
+    def ask(self, asks: Sequence[Request]) -> list[list[Any]]:
         self.rounds.append(list(asks))
         replies: list[list[Any]] = []
         for one in asks:
@@ -30,22 +30,28 @@ class Echo:
         return replies
 
 
-def asking(*rounds: Sequence[str]) -> Steps[list[str]]:
+def requesting(*rounds: Sequence[str]) -> Pipelined[list[str]]:
     heard: list[str] = []
     for words in rounds:
-        heard += yield Ask([["ECHO", word] for word in words])
+        heard += yield Request([["ECHO", word] for word in words])
     return heard
 
 
-def failing(error: Exception) -> Steps[list[str]]:
-    yield Ask([["ECHO", "a"]])
+def failing(error: Exception) -> Pipelined[list[str]]:
+    yield Request([["ECHO", "a"]])
     raise error
 
 
 def test_operations_share_their_rounds_until_each_is_done() -> None:
     echo = Echo()
-    found = together(
-        echo, [asking(["a"], ["b"]), asking(["c", "d"]), asking(), asking(["e"], ["f"], ["g"])]
+    found = run_all(
+        echo,
+        [
+            requesting(["a"], ["b"]),
+            requesting(["c", "d"]),
+            requesting(),
+            requesting(["e"], ["f"], ["g"]),
+        ],
     )
     assert found == [["a", "b"], ["c", "d"], [], ["e", "f", "g"]]
     assert [len(one) for one in echo.rounds] == [3, 2, 1]
@@ -54,35 +60,40 @@ def test_operations_share_their_rounds_until_each_is_done() -> None:
 def test_a_round_carries_no_more_commands_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "_MOST", 5)
     echo = Echo()
-    many = [asking(["a", "b"]) for _ in range(6)] + [asking(["x"] * 9)]
-    assert together(echo, many) == [["a", "b"]] * 6 + [["x"] * 9]
+    many = [requesting(["a", "b"]) for _ in range(6)] + [requesting(["x"] * 9)]
+    assert run_all(echo, many) == [["a", "b"]] * 6 + [["x"] * 9]
     sizes = [sum(len(one.commands) for one in asked) for asked in echo.rounds]
     assert sizes == [4, 4, 4, 9]  # one operation's own are not divided
 
 
 def test_an_error_is_that_of_its_operation_alone() -> None:
-    outcomes = together(
+    outcomes = run_all(
         Echo(),
-        [asking(["a"]), asking(["b", "bad"]), failing(InvalidInputError("no")), asking(["c"])],
+        [
+            requesting(["a"]),
+            requesting(["b", "bad"]),
+            failing(InvalidInputError("no")),
+            requesting(["c"]),
+        ],
     )
     assert outcomes[0] == ["a"]
     assert isinstance(outcomes[1], ServerError)
     assert isinstance(outcomes[2], InvalidInputError)
     assert outcomes[3] == ["c"]
     with pytest.raises(ServerError, match="bad"):
-        alone(Echo(), asking(["bad"]))
+        run(Echo(), requesting(["bad"]))
 
 
 def test_an_operation_may_make_up_for_an_error() -> None:
-    def careful() -> Steps[str]:
+    def careful() -> Pipelined[str]:
         try:
-            yield Ask([["ECHO", "bad"]])
+            yield Request([["ECHO", "bad"]])
         except ServerError:
-            (word,) = yield Ask([["ECHO", "better"]])
+            (word,) = yield Request([["ECHO", "better"]])
             return str(word)
         return "?"
 
-    assert alone(Echo(), careful()) == "better"
+    assert run(Echo(), careful()) == "better"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +101,6 @@ def test_an_operation_may_make_up_for_an_error() -> None:
 )
 def test_an_outage_or_a_stale_index_is_nobodys_own(error: Exception) -> None:
     with pytest.raises(type(error)):
-        together(Echo(), [asking(["a"]), failing(error)])
+        run_all(Echo(), [requesting(["a"]), failing(error)])
     with pytest.raises(ConnectionLostError):
-        together(Echo(), [asking(["a"]), asking(["gone"])])
+        run_all(Echo(), [requesting(["a"]), requesting(["gone"])])

@@ -20,7 +20,7 @@ from valkey_vector.attached.documents import (
 )
 from valkey_vector.attached.searching import AttachedSearch, Choice
 from valkey_vector.attached.server import describe_index
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
@@ -199,12 +199,12 @@ class AttachedIndex(Closing):
     def __reduce__(self) -> tuple[Any, tuple[Connection, str]]:
         return _reopened, (self._connection, self._name)
 
-    adescribe = twin(describe)
-    asearch = twin(search)
-    aselect = twin(select)
-    acount = twin(count)
-    aget = twin(get)
-    await_until_indexed = twin(wait_until_indexed)
+    adescribe = async_version(describe)
+    asearch = async_version(search)
+    aselect = async_version(select)
+    acount = async_version(count)
+    aget = async_version(get)
+    await_until_indexed = async_version(wait_until_indexed)
 
     def _vector_attribute(self, name: str | None) -> VectorAttribute:
         vectors = self._definition.vectors

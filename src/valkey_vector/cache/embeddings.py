@@ -13,7 +13,7 @@ import numpy as np
 from valkey_vector.cache.embedder import Embed, TextEmbedder
 from valkey_vector.cache.failure_count import FailureCount
 from valkey_vector.cache.failures import Failures, OnError
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
@@ -146,10 +146,10 @@ class EmbeddingsCache(Connected):
         """Forget every vector of this model and version; returns how many there were. A failing server raises."""
         return self._keys.remove(self._connection, f"{self._mark}:")
 
-    amget = twin(mget)
-    amset = twin(mset)
-    adelete = twin(delete)
-    aclear = twin(clear)
+    amget = async_version(mget)
+    amset = async_version(mset)
+    adelete = async_version(delete)
+    aclear = async_version(clear)
 
     def _key(self, text: str) -> bytes:
         return self._keys.key(f"{self._mark}:{_digest(text)}")

@@ -19,7 +19,7 @@ from valkey_vector.cache.entries import (
 )
 from valkey_vector.cache.failure_count import FailureCount
 from valkey_vector.cache.failures import Failures, OnError
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import ConfigurationError, ServerError
@@ -50,7 +50,7 @@ return entry
 class ExactCache(Connected):
     """Answers of a slow or costly function of a prompt, kept for the same prompt in the same scope, word for word.
 
-    Every method has an asynchronous twin. A lookup and a store are one round trip each. An entry is one key, so that
+    Every method has an async version. A lookup and a store are one round trip each. An entry is one key, so that
     entries of different scopes never evict each other and lie anywhere in a cluster.
 
     Args:
@@ -173,10 +173,10 @@ class ExactCache(Connected):
         prefix = "" if scope is None else f"{scope_id(merged_scope(self._scope, scope))}:"
         return self._keys.remove(self._connection, prefix)
 
-    alookup = twin(lookup)
-    astore = twin(store)
-    adelete = twin(delete)
-    aclear = twin(clear)
+    alookup = async_version(lookup)
+    astore = async_version(store)
+    adelete = async_version(delete)
+    aclear = async_version(clear)
 
     def _key(self, prompt: str, scope: Scope) -> bytes:
         return self._keys.key(f"{scope_id(scope)}:{entry_id(check_prompt(prompt), scope)}")

@@ -40,7 +40,7 @@ from valkey_vector.cache.settings import (
 from valkey_vector.cache.single_flight import Flights
 from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.cache.storage import Storage
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection import Connection
 from valkey_vector.errors import InvalidInputError, ServerError
@@ -64,7 +64,7 @@ class SemanticCache(Closing):
     A prompt is looked up word for word first, which needs no embedding, then by the similarity of its embedding.
     Only entries of the very same scope are considered, by either.
 
-    Every method has an asynchronous twin named with a leading ``a``. It may be used from any number
+    Every method has an async version named with a leading ``a``. It may be used from any number
     of threads, event loops and processes.
 
     Args:
@@ -384,12 +384,12 @@ class SemanticCache(Closing):
             self._storage.ledger.flush()
         self._index.close()
 
-    ainvalidate = twin(invalidate)
-    aclear = twin(clear)
-    adrop = twin(drop)
-    acount = twin(count)
-    astats = twin(stats)
-    areset_stats = twin(reset_stats)
+    ainvalidate = async_version(invalidate)
+    aclear = async_version(clear)
+    adrop = async_version(drop)
+    acount = async_version(count)
+    astats = async_version(stats)
+    areset_stats = async_version(reset_stats)
 
     def __repr__(self) -> str:
         return f"SemanticCache({self.name!r}, threshold={self.threshold:g}, {self._index.connection!r})"

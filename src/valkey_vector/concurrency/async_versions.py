@@ -8,14 +8,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from valkey_vector.concurrency.threads import offload
 
-__all__ = ["twin"]
+__all__ = ["async_version"]
 
 _Self = TypeVar("_Self")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def twin(
+def async_version(
     method: Callable[Concatenate[_Self, _P], _T], name: str | None = None
 ) -> Callable[Concatenate[_Self, _P], Coroutine[Any, Any, _T]]:
     """The asynchronous method that runs a blocking one in this library's own threads.

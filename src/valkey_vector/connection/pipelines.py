@@ -19,7 +19,7 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 
-__all__ = ["Ask", "Asked", "Command", "Steps", "alone", "asking", "send", "together"]
+__all__ = ["Asked", "Command", "Pipelined", "Request", "requesting", "run", "run_all", "send"]
 
 _T = TypeVar("_T")
 
@@ -30,7 +30,7 @@ _MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Request:
     """What an operation asks in one step.
 
     Attributes:
@@ -44,13 +44,13 @@ class Ask:
     errors: bool = False
 
 
-Steps: TypeAlias = Generator[Ask, list[Any], _T]
+Pipelined: TypeAlias = Generator[Request, list[Any], _T]
 
 
 class Asked(Protocol):
     """Who is asked: an engine."""
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to each, in one round trip for all commands.
 
         Raises:
@@ -59,7 +59,7 @@ class Asked(Protocol):
         ...
 
 
-def send(connection: Connection, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+def send(connection: Connection, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
     """Send the commands of several steps, all of them reads, in one round trip; an error in its command's place.
 
     Raises:
@@ -82,24 +82,24 @@ def _executed(connection: Connection, command: Command) -> Reply | ServerError:
         return error
 
 
-def asking(commands: Sequence[Command]) -> Steps[list[Any]]:
+def requesting(commands: Sequence[Command]) -> Pipelined[list[Any]]:
     """The operation of one step: commands, and their replies."""
-    return (yield Ask(commands))
+    return (yield Request(commands))
 
 
-def alone(asked: Asked, steps: Steps[_T]) -> _T:
+def run(asked: Asked, steps: Pipelined[_T]) -> _T:
     """The result of one operation.
 
     Raises:
         ServerError: the server refused a command, or could not be asked.
     """
-    (outcome,) = together(asked, [steps])
+    (outcome,) = run_all(asked, [steps])
     if isinstance(outcome, ValkeyVectorError):
         raise outcome
     return outcome
 
 
-def together(asked: Asked, many: Sequence[Steps[_T]]) -> list[_T | ValkeyVectorError]:
+def run_all(asked: Asked, many: Sequence[Pipelined[_T]]) -> list[_T | ValkeyVectorError]:
     """The results of several operations that share their round trips; in place of one that fails, its error.
 
     Raises:
@@ -107,9 +107,9 @@ def together(asked: Asked, many: Sequence[Steps[_T]]) -> list[_T | ValkeyVectorE
         StaleIndexError: the index is not what it was.
     """
     outcomes: dict[int, _T | ValkeyVectorError] = {}
-    waiting: dict[int, Ask] = {}
+    waiting: dict[int, Request] = {}
 
-    def advance(position: int, step: Callable[[], Ask]) -> None:
+    def advance(position: int, step: Callable[[], Request]) -> None:
         try:
             waiting[position] = step()
         except StopIteration as end:
@@ -129,7 +129,7 @@ def together(asked: Asked, many: Sequence[Steps[_T]]) -> list[_T | ValkeyVectorE
     return [outcomes[position] for position in range(len(many))]
 
 
-def _continued(steps: Steps[_T], replies: list[Any], *, errors: bool) -> Callable[[], Ask]:
+def _continued(steps: Pipelined[_T], replies: list[Any], *, errors: bool) -> Callable[[], Request]:
     """The next step: with the replies, or with the error that one of them is unless `errors` are taken as they are."""
     error = (
         None
@@ -139,7 +139,7 @@ def _continued(steps: Steps[_T], replies: list[Any], *, errors: bool) -> Callabl
     return (lambda: steps.send(replies)) if error is None else (lambda: steps.throw(error))
 
 
-def _portions(waiting: Mapping[int, Ask]) -> Iterator[list[int]]:
+def _portions(waiting: Mapping[int, Request]) -> Iterator[list[int]]:
     """Who is asked together, in their order."""
     portion: list[int] = []
     commands = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from valkey_vector.connection import Reply
-from valkey_vector.connection.pipelines import Ask, Steps
+from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan
 from valkey_vector.records.record import WritePolicy
@@ -77,8 +77,8 @@ class Engine(Protocol):
     """Keeps one existing index on one server. Thread-safe. Every method raises `ServerError` on an outage.
 
     ``plan`` selects documents (see `valkey_vector.filters.plan`); ``fields`` names the hash fields to bring. Any
-    method may raise `StaleIndexError`. Methods that give `Steps` only describe what is asked: `steps.alone` and
-    `steps.together` carry it out.
+    method may raise `StaleIndexError`. Methods that return `Pipelined` only describe the requests: `pipelines.run` and
+    `pipelines.run_all` carry it out.
     """
 
     slots: SlotBindings
@@ -141,11 +141,11 @@ class Engine(Protocol):
         """
         ...
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations, in one round trip; a command's own error in its place."""
         ...
 
-    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
+    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Pipelined[list[Row | None]]:
         """`fetch`, in steps."""
         ...
 
@@ -153,7 +153,7 @@ class Engine(Protocol):
         """How many documents a plan selects."""
         ...
 
-    def counting(self, plan: Plan) -> Steps[int]:
+    def counting(self, plan: Plan) -> Pipelined[int]:
         """`count`, in steps."""
         ...
 
@@ -164,7 +164,7 @@ class Engine(Protocol):
         """
         ...
 
-    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
+    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
         fewer.
         """
@@ -172,7 +172,7 @@ class Engine(Protocol):
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]] | None:
+    ) -> Pipelined[list[Row]] | None:
         """All of the documents a plan selects up to a distance, nearest first, ties by id.
 
         None if the engine has no such search of its own.
@@ -183,11 +183,11 @@ class Engine(Protocol):
         """The words that occur in the index's texts, possibly with some that no longer do."""
         ...
 
-    def text_statistics(self, matching: Matching) -> Steps[Statistics]:
+    def text_statistics(self, matching: Matching) -> Pipelined[Statistics]:
         """What BM25 has to know of the index for a text query."""
         ...
 
-    def text_best(self, matching: Matching, plan: Plan, k: int) -> Steps[list[Scored]]:
+    def text_best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
         """The k best answers to a text query among the documents a plan selects, best first, ties by id;
         fewer only if there are fewer.
         """
@@ -195,7 +195,7 @@ class Engine(Protocol):
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
-    ) -> Steps[tuple[list[Scored], list[Row]]]:
+    ) -> Pipelined[tuple[list[Scored], list[Row]]]:
         """`text_best` and `knn` together, in one round trip if that suffices; the rows without fields."""
         ...
 
@@ -205,7 +205,7 @@ class Engine(Protocol):
 
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """The oldest of the documents a plan selects, all or the first `limit` of those kept, oldest first."""
         ...
 

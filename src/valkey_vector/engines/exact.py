@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from valkey_vector.connection.pipelines import Steps
+from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Near
 from valkey_vector.records.vectors import unpack_vector
 from valkey_vector.schema.similarity import distances
@@ -31,7 +31,7 @@ class RangeUnavailableError(Exception):
 class Fetching(Protocol):
     """What fetches documents: an engine."""
 
-    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
+    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Pipelined[list[Row | None]]:
         """Documents by id, in that order; None for one that is not there."""
         ...
 
@@ -44,7 +44,7 @@ def compared(
     *,
     k: int | None,
     radius: float = math.inf,
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """Measure every row that has the vector, and return the k nearest, or all, up to a radius; nearest first, ties by id.
 
     The rows are fetched after they were measured. One that changed in between is measured again, and as a document that is
@@ -94,7 +94,7 @@ def has_what_was_compared(row: Row, near: Near, fields: Sequence[str]) -> bool:
 
 def _measured_now(
     engine: Fetching, ids: Sequence[str], near: Near, fields: Sequence[str], radius: float
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """Documents by id, measured by the vector that is fetched with their other fields."""
     name = vector_name(near.field.name)
     found = yield from engine.fetching(ids, list(dict.fromkeys([*fields, name])))

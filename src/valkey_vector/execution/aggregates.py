@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from valkey_vector.connection.pipelines import together
+from valkey_vector.connection.pipelines import run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.execution import selection as answering
@@ -210,7 +210,7 @@ def _counts(engine: Engine, plans: Sequence[Plan]) -> list[int]:
     """How many records each plan selects, in as few round trips as that takes; what occurs again is asked once."""
     different = list(dict.fromkeys(plans))
     counted: dict[Plan, int] = {}
-    outcomes = together(engine, [engine.counting(plan) for plan in different])
+    outcomes = run_all(engine, [engine.counting(plan) for plan in different])
     for plan, outcome in zip(different, outcomes, strict=True):
         if isinstance(outcome, ValkeyVectorError):
             raise outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from valkey_vector.connection.pipelines import Steps
+from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution import knn as nearness
@@ -30,7 +30,7 @@ from valkey_vector.storage.layout import record_fields
 __all__ = ["absent", "answer", "check_query", "wanted_fields", "window_of"]
 
 
-def answer(engine: Engine, query: Query) -> Steps[Answer]:
+def answer(engine: Engine, query: Query) -> Pipelined[Answer]:
     """The answer to a query, in steps."""
     match query:
         case VectorQuery():
@@ -92,7 +92,7 @@ def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]
     )
 
 
-def _hits(engine: Engine, query: VectorQuery) -> Steps[list[Hit]]:
+def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     schema = engine.entry.schema
     field = schema.vector_field(query.field)
     owner = "the query" if query.field is None else f"the query ({query.field})"
@@ -113,13 +113,13 @@ def _hits(engine: Engine, query: VectorQuery) -> Steps[list[Hit]]:
     return [nearness.hit(row, field.metric, fields) for row in rows]
 
 
-def _records(engine: Engine, query: FilterQuery) -> Steps[list[Record]]:
+def _records(engine: Engine, query: FilterQuery) -> Pipelined[list[Record]]:
     selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
     rows = yield from windows.windowed(engine, selection, window_of(query), fields)
     return [answering.record_of(row, fields) for row in rows]
 
 
-def _number(engine: Engine, query: CountQuery) -> Steps[int]:
+def _number(engine: Engine, query: CountQuery) -> Pipelined[int]:
     selection = answering.prepare_selection(engine, check_filter(query.filter))
     return (yield from answering.counting(engine, selection))

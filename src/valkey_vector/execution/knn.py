@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from valkey_vector.connection.pipelines import Steps
+from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.execution.selection import Selection, record_of, select, selecting
@@ -26,7 +26,7 @@ _MOST = 10_000
 
 def nearest(
     engine: Engine, selection: Selection, near: Near, k: int, fields: Sequence[str]
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer.
 
     What the engine found is checked. While too few of it match, because the index only narrows the filter down or because
@@ -45,7 +45,7 @@ def nearest(
 
 def within(
     engine: Engine, selection: Selection, near: Near, threshold: Threshold, fields: Sequence[str]
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """All records that match and are within the threshold, nearest first, ties by id.
 
     Where the engine cannot search by distance it is asked for ever more of the nearest, until one is too far; a graph
@@ -107,7 +107,7 @@ def _named(
     *,
     k: int | None,
     radius: float = math.inf,
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """Out of the records whose ids the filter names: they are fetched and measured in one go."""
     name = vector_name(near.field.name)
     rows = yield from selecting(engine, selection, list(dict.fromkeys([*fields, name])), None)
@@ -122,7 +122,7 @@ def _compared(
     *,
     k: int | None,
     radius: float = math.inf,
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """Out of all records that match, compared one by one, and checked again once their fields are there."""
 
     def pages() -> Iterator[list[Row]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valkey_vector.connection.pipelines import Steps, alone
+from valkey_vector.connection.pipelines import Pipelined, run
 from valkey_vector.engines.base import Engine
 from valkey_vector.engines.paging import PageSize
 from valkey_vector.execution.selection import Selection, metadata_of, select, selecting
@@ -55,7 +55,7 @@ class Window:
 
 def windowed(
     engine: Engine, selection: Selection, window: Window, fields: Sequence[str]
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """The records of a window. In another order than oldest first, all that match are ordered here."""
     if window.limit == 0:
         return []
@@ -86,7 +86,7 @@ def pages(
     if window.as_stored:
         yield from _cut(select(engine, selection, fields), window)
         return
-    ordered = alone(engine, _ordered(engine, selection, window))
+    ordered = run(engine, _ordered(engine, selection, window))
     ids = [row.id for row in ordered[window.offset : window.end]]
     size = PageSize(_FIRST_PAGE, _PAGE)
     while ids:
@@ -129,7 +129,7 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
     return [row for _, row in ordered]
 
 
-def _ordered(engine: Engine, selection: Selection, window: Window) -> Steps[list[Row]]:
+def _ordered(engine: Engine, selection: Selection, window: Window) -> Pipelined[list[Row]]:
     """All records that match in the order of a window, with no more fields than their versions."""
     rows = yield from selecting(engine, selection, _keys(window), None)
     ordered = sort_rows(rows, window.orders) if window.orders else rows[::-1]

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from valkey_vector.connection.pipelines import Steps, alone
+from valkey_vector.connection.pipelines import Pipelined, run
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import FilterError, RequestTimeoutError, UnreadableRecordError
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, sources_of
@@ -131,7 +131,7 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
     """
     _check_work(engine, selection)
     if selection.ids is not None:
-        if rows := alone(engine, _named(engine, selection, fields)):
+        if rows := run(engine, _named(engine, selection, fields)):
             yield rows
         return
     for page in engine.select(selection.plan, selection.with_own(fields)):
@@ -141,7 +141,7 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
 
 def selecting(
     engine: Engine, selection: Selection, fields: Sequence[str], limit: int | None
-) -> Steps[list[Row]]:
+) -> Pipelined[list[Row]]:
     """The records that match, all or the first `limit`, oldest first; raises as `select`."""
     _check_work(engine, selection)
     if selection.ids is not None:
@@ -178,7 +178,7 @@ def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
         removed += gone
         if gone == len(rows):
             break
-        found = alone(engine, engine.fetching([row.id for row in rows], selection.with_own([])))
+        found = run(engine, engine.fetching([row.id for row in rows], selection.with_own([])))
         rows = selection.kept([row for row in found if row is not None])
         if rows and time.monotonic() > deadline:
             raise RequestTimeoutError(
@@ -188,7 +188,7 @@ def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
     return removed
 
 
-def counting(engine: Engine, selection: Selection) -> Steps[int]:
+def counting(engine: Engine, selection: Selection) -> Pipelined[int]:
     """How many records match; raises as `select`."""
     _check_work(engine, selection)
     if selection.ids is not None:
@@ -272,7 +272,7 @@ class _Watched:
         return self._entry.complete(path, kind)
 
 
-def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Steps[list[Row]]:
+def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Pipelined[list[Row]]:
     """The records that match out of those whose ids the filter names, oldest first."""
     wanted = selection.with_own([CREATED, *fields])
     found = yield from engine.fetching(selection.ids or (), wanted)

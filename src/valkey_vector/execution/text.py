@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 
-from valkey_vector.connection.pipelines import Steps
+from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.execution import knn as nearness
@@ -33,10 +33,10 @@ _TRIES = 5
 """How often a search is done that found documents which are gone or changed when they are fetched."""
 
 _Versions: TypeAlias = dict[str, bytes | None]
-_Ranking: TypeAlias = Callable[[], Steps[tuple[Sequence[Scored], _Versions]]]
+_Ranking: TypeAlias = Callable[[], Pipelined[tuple[Sequence[Scored], _Versions]]]
 
 
-def answer_text(engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
+def answer_text(engine: Engine, query: TextQuery) -> Pipelined[list[Hit]]:
     """The records that answer a text best.
 
     Raises:
@@ -48,7 +48,7 @@ def answer_text(engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
     selection = answering.prepare_selection(engine, check_filter(query.filter))
     fields = _fields(engine, query)
 
-    def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
+    def ranked() -> Pipelined[tuple[Sequence[Scored], _Versions]]:
         best = yield from _best_by_text(engine, selection, matching, query.k)
         return best, _versions_of(best)
 
@@ -56,7 +56,7 @@ def answer_text(engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
     return [Hit(record=record_of(row, fields), score=score) for score, row in found]
 
 
-def answer_hybrid(engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
+def answer_hybrid(engine: Engine, query: HybridQuery) -> Pipelined[list[Hit]]:
     """The records that are best by nearness and by text together.
 
     Raises:
@@ -72,7 +72,7 @@ def answer_hybrid(engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
     fields = _fields(engine, query)
     distances: dict[str, float] = {}
 
-    def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
+    def ranked() -> Pipelined[tuple[Sequence[Scored], _Versions]]:
         deepest = max(query.depth, query.text_depth)
         scored, nearest = yield from _both(engine, selection, matching, near, deepest)
         versions = _versions_of(scored)
@@ -114,7 +114,7 @@ def _compiled(engine: Engine, query: TextQuery | HybridQuery) -> Matching:
 
 def _best_by_text(
     engine: Engine, selection: Selection, matching: Matching, k: int
-) -> Steps[Sequence[Scored]]:
+) -> Pipelined[Sequence[Scored]]:
     """The k best of the records that match."""
     if not matching.clauses:
         return []
@@ -132,7 +132,9 @@ def _best_by_text(
         asked *= 4
 
 
-def _best_of_named(engine: Engine, selection: Selection, matching: Matching) -> Steps[list[Scored]]:
+def _best_of_named(
+    engine: Engine, selection: Selection, matching: Matching
+) -> Pipelined[list[Scored]]:
     """Of records named by their ids, those that match, best first."""
     scorer = Scorer(matching, (yield from engine.text_statistics(matching)))
     rows = yield from answering.selecting(engine, selection, matching.fields, None)
@@ -140,7 +142,7 @@ def _best_of_named(engine: Engine, selection: Selection, matching: Matching) -> 
     return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
 
-def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Steps[set[str]]:
+def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Pipelined[set[str]]:
     """Those ids whose records pass the residual."""
     rows = yield from engine.fetching(ids, selection.fields)
     return {row.id for row in selection.kept([row for row in rows if row is not None])}
@@ -148,7 +150,7 @@ def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Steps[
 
 def _both(
     engine: Engine, selection: Selection, matching: Matching, near: Near, depth: int
-) -> Steps[tuple[Sequence[Scored], Sequence[Row]]]:
+) -> Pipelined[tuple[Sequence[Scored], Sequence[Row]]]:
     """The best by text and the nearest; asked for together where the server decides the filter alone."""
     if matching.clauses and selection.exact:
         return (yield from engine.text_and_nearest(matching, near, selection.plan, depth))
@@ -173,7 +175,7 @@ def _versions_of(scored: Sequence[Scored]) -> _Versions:
 
 def _fetched(
     engine: Engine, selection: Selection, ranking: _Ranking, k: int, fields: Sequence[str]
-) -> Steps[list[tuple[float, Row]]]:
+) -> Pipelined[list[tuple[float, Row]]]:
     """The k best with their fields. If one is gone, changed, or does not match any more, the search is repeated."""
     wanted = selection.with_own(fields)
     for attempt in range(1, _TRIES + 1):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.concurrency.waiting import wait_until_indexed
@@ -670,24 +670,24 @@ class Index(Closing):
         """
         return self._writer.update_metadata(which, changes)
 
-    aexists = twin(exists)
-    acreate = twin(create)
-    await_until_indexed = twin(wait_until_indexed)
-    ainfo = twin(info)
-    averify = twin(verify)
-    arepair = twin(repair)
-    adrop = twin(drop)
-    asearch = twin(search)
-    asearch_mmr = twin(search_mmr)
-    asearch_text = twin(search_text)
-    asearch_hybrid = twin(search_hybrid)
-    aget = twin(get)
-    acount = twin(count)
-    aselect = twin(select)
-    aaggregate = twin(aggregate)
-    afacets = twin(facets)
-    aupsert = twin(upsert)
-    adelete = twin(delete)
-    adelete_by_filter = twin(delete_by_filter)
-    adelete_all = twin(delete_all)
-    aupdate_metadata = twin(update_metadata)
+    aexists = async_version(exists)
+    acreate = async_version(create)
+    await_until_indexed = async_version(wait_until_indexed)
+    ainfo = async_version(info)
+    averify = async_version(verify)
+    arepair = async_version(repair)
+    adrop = async_version(drop)
+    asearch = async_version(search)
+    asearch_mmr = async_version(search_mmr)
+    asearch_text = async_version(search_text)
+    asearch_hybrid = async_version(search_hybrid)
+    aget = async_version(get)
+    acount = async_version(count)
+    aselect = async_version(select)
+    aaggregate = async_version(aggregate)
+    afacets = async_version(facets)
+    aupsert = async_version(upsert)
+    adelete = async_version(delete)
+    adelete_by_filter = async_version(delete_by_filter)
+    adelete_all = async_version(delete_all)
+    aupdate_metadata = async_version(update_metadata)

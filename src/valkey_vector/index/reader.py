@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from valkey_vector.connection.pipelines import alone, together
+from valkey_vector.connection.pipelines import run, run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     IndexNotFoundError,
@@ -50,7 +50,7 @@ class IndexReader:
         checked = dispatch.check_query(query)
 
         def answer(engine: Engine) -> Answer:
-            found = alone(engine, dispatch.answer(engine, checked))
+            found = run(engine, dispatch.answer(engine, checked))
             return explained(self._handle, engine, checked.filter, found)
 
         return self._handle.read(answer, dispatch.absent(checked), notice=True)
@@ -70,7 +70,7 @@ class IndexReader:
                 outcomes[position] = error
 
         def answer(engine: Engine) -> list[Answer | ValkeyVectorError]:
-            found = together(engine, [dispatch.answer(engine, query) for query in good.values()])
+            found = run_all(engine, [dispatch.answer(engine, query) for query in good.values()])
             for query, one in zip(good.values(), found, strict=True):
                 explained(self._handle, engine, query.filter, one)
             return found

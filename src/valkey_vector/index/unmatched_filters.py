@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, TypeVar
 
-from valkey_vector.connection.pipelines import together
+from valkey_vector.connection.pipelines import run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.filters.ast import (
@@ -98,7 +98,7 @@ def _look_up(engine: Engine, paths: Sequence[str]) -> bool:
         return False
     pairs = [(path, kind) for path in paths for kind in KINDS]
     plans: list[Plan] = [EVERYTHING, *(Tokens((kind_token(*pair),)) for pair in pairs)]
-    total, *counts = together(engine, [engine.counting(plan) for plan in plans])
+    total, *counts = run_all(engine, [engine.counting(plan) for plan in plans])
     if any(isinstance(number, ValkeyVectorError) for number in (total, *counts)):
         return (
             False  # an outage is raised; a warning is no reason to fail a query that was answered

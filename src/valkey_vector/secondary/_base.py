@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import ConfigurationError, IndexMismatchError
@@ -101,9 +101,9 @@ class SecondaryIndex(Connected):
         """
         return self._audit(True, progress)
 
-    aclear = twin(clear)
-    averify = twin(verify)
-    arepair = twin(repair)
+    aclear = async_version(clear)
+    averify = async_version(verify)
+    arepair = async_version(repair)
 
     def _key(self, part: str) -> bytes:
         return self._prefix + part.encode()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
 from valkey_vector.records.validation import check_k
@@ -167,12 +167,12 @@ class Completion(SecondaryIndex):
         """How many texts there are. One round trip."""
         return int(self._read("entries_count", ("terms",), b"-", b"+"))
 
-    arecord = twin(record)
-    arecord_many = twin(record_many)
-    asuggest = twin(suggest)
-    afrequencies = twin(frequencies)
-    aremove = twin(remove)
-    acount = twin(count)
+    arecord = async_version(record)
+    arecord_many = async_version(record_many)
+    asuggest = async_version(suggest)
+    afrequencies = async_version(frequencies)
+    aremove = async_version(remove)
+    acount = async_version(count)
 
     def _normal(self, text: str) -> bytes:
         """What the entry of a text begins with: its normal form and the end mark."""

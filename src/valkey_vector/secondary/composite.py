@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, TypeAlias, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
@@ -248,14 +248,14 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         """How many members a range has; without arguments, all. One round trip, O(log n)."""
         return self._count(self._lex(equal, Bounds.of(ge, gt, le, lt)))
 
-    aput = twin(put)
-    aput_many = twin(put_many)
-    aremove = twin(remove)
-    aget = twin(get)
-    arange = twin(range)  # noqa: A003 - the method above
-    aitems = twin(items)
-    apage = twin(page)
-    acount = twin(count)
+    aput = async_version(put)
+    aput_many = async_version(put_many)
+    aremove = async_version(remove)
+    aget = async_version(get)
+    arange = async_version(range)  # noqa: A003 - the method above
+    aitems = async_version(items)
+    apage = async_version(page)
+    acount = async_version(count)
 
     def _row(self, values: Values) -> bytes:
         """The encoding that a row's entry begins with."""

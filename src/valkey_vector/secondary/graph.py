@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.secondary._base import BATCH
@@ -153,11 +153,11 @@ class PropertyGraph(TripleStore[str]):
             found += self._read("graph_get", ("relations",), *part)
         return found
 
-    aput_nodes = twin(put_nodes)
-    anodes = twin(nodes)
-    aremove_nodes = twin(remove_nodes)
-    arelate = twin(relate)
-    arelation_data = twin(relation_data)
+    aput_nodes = async_version(put_nodes)
+    anodes = async_version(nodes)
+    aremove_nodes = async_version(remove_nodes)
+    arelate = async_version(relate)
+    arelation_data = async_version(relation_data)
 
     def _added(self, triples: Iterable[Triple[str]]) -> int:
         return self.relate(Relation(*triple) for triple in triples)

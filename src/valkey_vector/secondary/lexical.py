@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
@@ -217,13 +217,13 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         """How many texts a range has; without bounds, all. One round trip, O(log n). Arguments as for `range`."""
         return self._count(self._lex(prefix, Bounds.of(ge, gt, le, lt)))
 
-    aadd = twin(add)
-    aadd_many = twin(add_many)
-    aremove = twin(remove)
-    acontains = twin(contains)
-    arange = twin(range)  # noqa: A003 - the method above
-    apage = twin(page)
-    acount = twin(count)
+    aadd = async_version(add)
+    aadd_many = async_version(add_many)
+    aremove = async_version(remove)
+    acontains = async_version(contains)
+    arange = async_version(range)  # noqa: A003 - the method above
+    apage = async_version(page)
+    acount = async_version(count)
 
     def _entry(self, member: bytes) -> bytes:
         """The entry of an encoded member."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, TypeAlias, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
@@ -267,15 +267,15 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         )
         return int(reply)
 
-    aadd = twin(add)
-    aadd_many = twin(add_many)
-    aremove = twin(remove)
-    avalue = twin(value)
-    avalues = twin(values)
-    arange = twin(range)  # noqa: A003 - the method above
-    aitems = twin(items)
-    apage = twin(page)
-    acount = twin(count)
+    aadd = async_version(add)
+    aadd_many = async_version(add_many)
+    aremove = async_version(remove)
+    avalue = async_version(value)
+    avalues = async_version(values)
+    arange = async_version(range)  # noqa: A003 - the method above
+    aitems = async_version(items)
+    apage = async_version(page)
+    acount = async_version(count)
 
     def _items(
         self, bounds: Bounds[Number], reverse: bool, limit: int, after: _Position | None

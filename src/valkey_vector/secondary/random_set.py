@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.records.validation import check_k
@@ -136,13 +136,13 @@ class RandomSet(SecondaryIndex, Generic[M]):
             for member in batch:
                 yield member
 
-    aadd = twin(add)
-    aadd_many = twin(add_many)
-    aremove = twin(remove)
-    acontains = twin(contains)
-    asample = twin(sample)
-    atake = twin(take)
-    acount = twin(count)
+    aadd = async_version(add)
+    aadd_many = async_version(add_many)
+    aremove = async_version(remove)
+    acontains = async_version(contains)
+    asample = async_version(sample)
+    atake = async_version(take)
+    acount = async_version(count)
 
     def _decoded(self, members: Sequence[bytes]) -> list[M]:
         return [self._members.decode(member) for member in members]

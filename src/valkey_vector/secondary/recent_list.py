@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.records.validation import check_k, check_limit
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
@@ -114,11 +114,11 @@ class RecentList(SecondaryIndex, Generic[M]):
         """How many items there are. One round trip."""
         return int(self._read("recent_count", ("items",)))
 
-    apush = twin(push)
-    apush_many = twin(push_many)
-    alatest = twin(latest)
-    aremove = twin(remove)
-    acount = twin(count)
+    apush = async_version(push)
+    apush_many = async_version(push_many)
+    alatest = async_version(latest)
+    aremove = async_version(remove)
+    acount = async_version(count)
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
         first = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
@@ -175,16 +175,16 @@ class Rotation(SecondaryIndex, Generic[M]):
         """How many items are leased now. One round trip."""
         return int(self._read("rotation_counts", ("order", "leases"))[1])
 
-    aadd = twin(add)
-    aadd_many = twin(add_many)
-    aremove = twin(remove)
-    atake = twin(take)
-    adone = twin(done)
-    arelease = twin(release)
-    aextend = twin(extend)
-    aitems = twin(items)
-    acount = twin(count)
-    aleased = twin(leased)
+    aadd = async_version(add)
+    aadd_many = async_version(add_many)
+    aremove = async_version(remove)
+    atake = async_version(take)
+    adone = async_version(done)
+    arelease = async_version(release)
+    aextend = async_version(extend)
+    aitems = async_version(items)
+    acount = async_version(count)
+    aleased = async_version(leased)
 
     def _finish(self, lease: Lease[M], what: str) -> list[bytes]:
         if not isinstance(lease, Lease):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeAlias, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
@@ -261,13 +261,13 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
             # With k candidates the k-th distance bounds the answer: one more box is enough.
             radius = found[k - 1].distance if len(found) >= k else radius * 2
 
-    aput = twin(put)
-    aput_many = twin(put_many)
-    aremove = twin(remove)
-    aget = twin(get)
-    acount = twin(count)
-    abox = twin(box)
-    anearest = twin(nearest)
+    aput = async_version(put)
+    aput_many = async_version(put_many)
+    aremove = async_version(remove)
+    aget = async_version(get)
+    acount = async_version(count)
+    abox = async_version(box)
+    anearest = async_version(nearest)
 
     def _checked(self, point: Point) -> tuple[Coordinate, ...]:
         self._check_length(point)

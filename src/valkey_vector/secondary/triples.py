@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, TypeVar, overload
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
@@ -264,14 +264,14 @@ class TripleStore(OrderedEntries, Generic[M]):
             for path in batch:
                 yield path
 
-    aadd = twin(add)
-    aadd_many = twin(add_many)
-    aremove = twin(remove)
-    acontains = twin(contains)
-    amatch = twin(match)
-    amatch_any = twin(match_any)
-    apage = twin(page)
-    acount = twin(count)
+    aadd = async_version(add)
+    aadd_many = async_version(add_many)
+    aremove = async_version(remove)
+    acontains = async_version(contains)
+    amatch = async_version(match)
+    amatch_any = async_version(match_any)
+    apage = async_version(page)
+    acount = async_version(count)
 
     def _added(self, triples: Iterable[Triple[M]]) -> int:
         return sum(self._write("triples_add", ("entries",), *part) for part in self._parts(triples))

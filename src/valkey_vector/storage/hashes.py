@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from valkey_vector.connection import Argument, Connection, Reply
-from valkey_vector.connection.pipelines import Ask, Steps, alone, send
+from valkey_vector.connection.pipelines import Pipelined, Request, run, send
 from valkey_vector.errors import ServerError
 from valkey_vector.storage import scripts
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
@@ -61,7 +61,7 @@ class Documents:
         """The key of a document."""
         return self.entry.prefix + id
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations, in one round trip.
 
         Raises:
@@ -75,9 +75,9 @@ class Documents:
 
     def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
         """Documents by id, in that order; None for one that is not there."""
-        return alone(self, self.fetching(ids, fields))
+        return run(self, self.fetching(ids, fields))
 
-    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
+    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Pipelined[list[Row | None]]:
         """`fetch`, in steps.
 
         A document whose time is over is not there, although its key may be: a writer may have put off the key's end, or
@@ -91,7 +91,7 @@ class Documents:
         found: list[Row | None] = []
         for batch in in_batches(ids, BATCH):
             commands: list[list[Argument]] = [["TIME"], *self._reads(batch, wanted)]
-            time, *replies = yield Ask(commands, errors=True)
+            time, *replies = yield Request(commands, errors=True)
             ((seconds, micros),) = checked([time])
             now = int(seconds) * 1000 + int(micros) // 1000
             # A key of another type is another program's: not a document.
@@ -104,7 +104,7 @@ class Documents:
             strange = (reply for row, reply in zip(rows, replies, strict=True) if row is None)
             if any(reply[wanted.index(VERSION)] is not None for reply in strange):
                 # Of another lineage: of an index that was dropped, or this process knows a dropped one.
-                (generation,) = yield Ask([["HGET", self.catalog_key, "generation"]])
+                (generation,) = yield Request([["HGET", self.catalog_key, "generation"]])
                 self.check_generation(generation)
             found += [None if row is None or _is_over(row, now) else row for row in rows]
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
@@ -17,7 +17,7 @@ __all__ = ["ByteStore"]
 class ByteStore(Connected):
     """Bytes under the keys of one namespace. Any text is a key, any text but the empty one a namespace.
 
-    Every method has an asynchronous twin. Keys are spread over a cluster's nodes.
+    Every method has an async version. Keys are spread over a cluster's nodes.
 
     Args:
         namespace: stores of different namespaces never see each other's keys.
@@ -103,10 +103,10 @@ class ByteStore(Connected):
         """Remove every key of this namespace, and no other; returns how many there were."""
         return self._keys.remove(self._connection)
 
-    amget = twin(mget)
-    amset = twin(mset)
-    amdelete = twin(mdelete)
-    aclear = twin(clear)
+    amget = async_version(mget)
+    amset = async_version(mset)
+    amdelete = async_version(mdelete)
+    aclear = async_version(clear)
 
     def _scan(self, prefix: str | None) -> Iterator[list[bytes]]:
         (checked,) = check_texts(["" if prefix is None else prefix], "prefix")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
@@ -266,18 +266,18 @@ class CheckpointStore(Connected):
         """Remove every thread of this store. Looks through all keys of the server with SCAN."""
         self._keyspace.remove(self._connection)
 
-    aput = twin(put)
-    aput_writes = twin(put_writes)
-    aget = twin(get)
-    apage = twin(page)
-    ametadata_page = twin(metadata_page)
-    ahistory = twin(history)
-    adelete_thread = twin(delete_thread)
-    adelete_runs = twin(delete_runs)
-    aprune = twin(prune)
-    adelete_threads = twin(delete_threads)
-    acopy_thread = twin(copy_thread)
-    aclear = twin(clear)
+    aput = async_version(put)
+    aput_writes = async_version(put_writes)
+    aget = async_version(get)
+    apage = async_version(page)
+    ametadata_page = async_version(metadata_page)
+    ahistory = async_version(history)
+    adelete_thread = async_version(delete_thread)
+    adelete_runs = async_version(delete_runs)
+    aprune = async_version(prune)
+    adelete_threads = async_version(delete_threads)
+    acopy_thread = async_version(copy_thread)
+    aclear = async_version(clear)
 
     def _keys(self, thread: str) -> list[Argument]:
         (checked,) = check_texts([thread], "thread id")

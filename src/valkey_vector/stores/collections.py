@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError, ServerError
@@ -65,11 +65,11 @@ class Namespaced(Connected):
         """Remove everything in the namespace. Looks through all keys of the server for its own."""
         self._keyspace.remove(self.connection)
 
-    adrop = twin(drop)
+    adrop = async_version(drop)
 
 
 class Collections(Namespaced):
-    """JSON objects by collection and key. Every method has an asynchronous twin named with a leading ``a``."""
+    """JSON objects by collection and key. Every method has an async version named with a leading ``a``."""
 
     kind = "collection"
 
@@ -146,11 +146,11 @@ class Collections(Namespaced):
         """Remove an object; whether it was there. One round trip."""
         return bool(self.connection.execute("HDEL", self._hash(collection, key), key))
 
-    aput = twin(put)
-    aput_many = twin(put_many)
-    aget = twin(get)
-    aget_all = twin(get_all)
-    adelete = twin(delete)
+    aput = async_version(put)
+    aput_many = async_version(put_many)
+    aget = async_version(get)
+    aget_all = async_version(get_all)
+    adelete = async_version(delete)
 
     def _hash(self, collection: str, key: str) -> bytes:
         """The server's key of the hash that a key belongs to."""

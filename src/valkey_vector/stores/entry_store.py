@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
@@ -73,9 +73,9 @@ class EntryStore(Connected):
         for namespace in namespaces:
             self._keyspace.remove(self._connection, _prefix(namespace))
 
-    aget = twin(get)
-    aput = twin(put)
-    aclear = twin(clear)
+    aget = async_version(get)
+    aput = async_version(put)
+    aclear = async_version(clear)
 
     def _key(self, name: ItemName) -> bytes:
         namespace, key = name

@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
@@ -96,7 +96,7 @@ class IndexedKeys(Connected):
     """Keys with the time of their last update, which the server's clock gives, and the group they belong to.
 
     Times are seconds since 1970, exact to the microsecond, and each call gets a later one than all before it: what
-    was updated before `time` was called is listed as before it. Every method has an asynchronous twin.
+    was updated before `time` was called is listed as before it. Every method has an async version.
 
     Args:
         namespace: keys of different namespaces never meet.
@@ -214,12 +214,12 @@ class IndexedKeys(Connected):
         """Forget every key of this namespace, and nothing else."""
         self._connection.execute("UNLINK", self._records, self._times, self._groups)
 
-    atime = twin(time)
-    aupdate = twin(update)
-    aexists = twin(exists)
-    aselect = twin(select)
-    adelete = twin(delete)
-    aclear = twin(clear)
+    atime = async_version(time)
+    aupdate = async_version(update)
+    aexists = async_version(exists)
+    aselect = async_version(select)
+    adelete = async_version(delete)
+    aclear = async_version(clear)
 
     @property
     def _all_keys(self) -> tuple[bytes, bytes, bytes, bytes]:

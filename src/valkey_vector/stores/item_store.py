@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
@@ -116,8 +116,8 @@ class ItemStore(Connected):
         """Remove every item of this store. One round trip."""
         self._connection.execute("UNLINK", *self._keys)
 
-    arun = twin(run)
-    aclear = twin(clear)
+    arun = async_version(run)
+    aclear = async_version(clear)
 
     def _call(self, arguments: Sequence[Argument], *, reading: bool) -> tuple[list[Any], list[Any]]:
         gone: list[Any] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
 from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
@@ -28,7 +28,7 @@ class MessageLog(Connected):
     """One log of a namespace: messages of bytes, in the order in which they were appended.
 
     Any number of threads and processes may append: what one call appends stands together. Every method has
-    an asynchronous twin. A log that is not there reads as empty.
+    an async version. A log that is not there reads as empty.
 
     Args:
         name: of the log, such as a session's id; any non-empty text.
@@ -122,11 +122,11 @@ class MessageLog(Connected):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, namespace={self.namespace!r}, {self.connection!r})"
 
-    aappend = twin(append)
-    aread = twin(read)
-    atail = twin(tail)
-    acount = twin(count)
-    aclear = twin(clear)
+    aappend = async_version(append)
+    aread = async_version(read)
+    atail = async_version(tail)
+    acount = async_version(count)
+    aclear = async_version(clear)
 
     def _range(self, start: int, stop: int) -> list[bytes]:
         found: list[bytes] = self._connection.execute(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.metadata import dump, load
@@ -70,7 +70,7 @@ return {redis.call('ZREM', KEYS[1], ARGV[1]), items}
 
 
 class Sequences(Namespaced):
-    """Sequences of JSON objects by name. Every method has an asynchronous twin named with a leading ``a``.
+    """Sequences of JSON objects by name. Every method has an async version named with a leading ``a``.
 
     Each call but `drop` is one round trip, and one edit as far as anybody else can see.
     """
@@ -132,13 +132,13 @@ class Sequences(Namespaced):
         made = [pair for reply in replies for pair in _scored(reply)]
         return [name.decode() for _, name in sorted(made)]
 
-    aappend = twin(append)
-    areplace = twin(replace)
-    ainsert = twin(insert)
-    aread = twin(read)
-    apop = twin(pop)
-    aremove = twin(remove)
-    anames = twin(names)
+    aappend = async_version(append)
+    areplace = async_version(replace)
+    ainsert = async_version(insert)
+    aread = async_version(read)
+    apop = async_version(pop)
+    aremove = async_version(remove)
+    anames = async_version(names)
 
     def _edit(self, script: str, name: str, *arguments: Argument) -> Reply:
         return self.connection.execute("EVAL", script, "2", *self._keys(name), name, *arguments)

@@ -26,7 +26,7 @@ from haystack_integrations.document_stores.valkey.settings import (
     typed_fields,
 )
 from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.handle import EngineChoice
 from valkey_vector.records.validation import check_range
 
@@ -53,7 +53,7 @@ class ValkeyDocumentStoreError(DocumentStoreError):
 class ValkeyDocumentStore(SearchableStore):
     """Documents on Valkey, found by embedding, text and metadata.
 
-    Nothing is connected or asked before the first operation. Every operation has an asynchronous twin
+    Nothing is connected or asked before the first operation. Every operation has an async version
     (``…_async``). Every metadata key can be filtered on, and none needs a declaration.
 
     Args:
@@ -379,29 +379,29 @@ class ValkeyDocumentStore(SearchableStore):
                 f"cannot {what} in index {self._index_name!r}: {error}"
             ) from error
 
-    count_documents_async = twin(count_documents, "count_documents_async")
-    filter_documents_async = twin(filter_documents, "filter_documents_async")
-    write_documents_async = twin(write_documents, "write_documents_async")
-    delete_documents_async = twin(delete_documents, "delete_documents_async")
-    delete_all_documents_async = twin(delete_all_documents, "delete_all_documents_async")
-    delete_by_filter_async = twin(delete_by_filter, "delete_by_filter_async")
-    update_by_filter_async = twin(update_by_filter, "update_by_filter_async")
-    count_documents_by_filter_async = twin(
+    count_documents_async = async_version(count_documents, "count_documents_async")
+    filter_documents_async = async_version(filter_documents, "filter_documents_async")
+    write_documents_async = async_version(write_documents, "write_documents_async")
+    delete_documents_async = async_version(delete_documents, "delete_documents_async")
+    delete_all_documents_async = async_version(delete_all_documents, "delete_all_documents_async")
+    delete_by_filter_async = async_version(delete_by_filter, "delete_by_filter_async")
+    update_by_filter_async = async_version(update_by_filter, "update_by_filter_async")
+    count_documents_by_filter_async = async_version(
         count_documents_by_filter, "count_documents_by_filter_async"
     )
-    count_unique_metadata_by_filter_async = twin(
+    count_unique_metadata_by_filter_async = async_version(
         count_unique_metadata_by_filter, "count_unique_metadata_by_filter_async"
     )
-    get_metadata_fields_info_async = twin(
+    get_metadata_fields_info_async = async_version(
         get_metadata_fields_info, "get_metadata_fields_info_async"
     )
-    get_metadata_field_min_max_async = twin(
+    get_metadata_field_min_max_async = async_version(
         get_metadata_field_min_max, "get_metadata_field_min_max_async"
     )
-    get_metadata_field_unique_values_async = twin(
+    get_metadata_field_unique_values_async = async_version(
         get_metadata_field_unique_values, "get_metadata_field_unique_values_async"
     )
-    close_async = twin(close, "close_async")
+    close_async = async_version(close, "close_async")
 
 
 def _check_documents(documents: Any) -> None:

@@ -11,7 +11,7 @@ from haystack import Document
 from haystack_integrations.document_stores.valkey.documents import from_hit
 from haystack_integrations.document_stores.valkey.filters import to_filter
 from valkey_vector import Filter, Hit, Index, ReciprocalRank, Weighted
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 
 __all__ = ["SearchableStore"]
 
@@ -114,7 +114,7 @@ class SearchableStore(ABC):
     # Documented examples spell it so.
     _embedding_retrival = _embedding_retrieval
 
-    _embedding_retrieval_async = twin(_embedding_retrieval, "_embedding_retrieval_async")
+    _embedding_retrieval_async = async_version(_embedding_retrieval, "_embedding_retrieval_async")
     _embedding_retrival_async = _embedding_retrieval_async
-    _text_retrieval_async = twin(_text_retrieval, "_text_retrieval_async")
-    _hybrid_retrieval_async = twin(_hybrid_retrieval, "_hybrid_retrieval_async")
+    _text_retrieval_async = async_version(_text_retrieval, "_text_retrieval_async")
+    _hybrid_retrieval_async = async_version(_hybrid_retrieval, "_hybrid_retrieval_async")

@@ -26,7 +26,7 @@ from llama_index.graph_stores.valkey.selecting import Wanted, is_given
 from llama_index.graph_stores.valkey.vectors import check_vectors
 from llama_index.vector_stores.valkey.queries import restriction
 from valkey_vector import Connection, Index, Metric
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.index.handle import EngineChoice
 from valkey_vector.records.representation import shown_as
@@ -332,20 +332,20 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         return [self._graph.repair(), check_vectors(self._graph, self._index, mend=True)]
 
     # The checker takes the base class's methods for what these are made of.
-    aget = twin(get)  # type: ignore[arg-type]
-    aget_triplets = twin(get_triplets)  # type: ignore[arg-type]
-    aget_rel_map = twin(get_rel_map)  # type: ignore[arg-type]
-    aupsert_nodes = twin(upsert_nodes)  # type: ignore[arg-type]
-    aupsert_relations = twin(upsert_relations)  # type: ignore[arg-type]
-    adelete = twin(delete)  # type: ignore[arg-type]
-    adelete_llama_nodes = twin(PropertyGraphStore.delete_llama_nodes)
-    aupsert_llama_nodes = twin(PropertyGraphStore.upsert_llama_nodes)
-    astructured_query = twin(structured_query)  # type: ignore[arg-type]
-    avector_query = twin(vector_query)  # type: ignore[arg-type]
-    aget_schema = twin(get_schema)  # type: ignore[arg-type]
-    aclear = twin(clear)
-    averify = twin(verify)
-    arepair = twin(repair)
+    aget = async_version(get)  # type: ignore[arg-type]
+    aget_triplets = async_version(get_triplets)  # type: ignore[arg-type]
+    aget_rel_map = async_version(get_rel_map)  # type: ignore[arg-type]
+    aupsert_nodes = async_version(upsert_nodes)  # type: ignore[arg-type]
+    aupsert_relations = async_version(upsert_relations)  # type: ignore[arg-type]
+    adelete = async_version(delete)  # type: ignore[arg-type]
+    adelete_llama_nodes = async_version(PropertyGraphStore.delete_llama_nodes)
+    aupsert_llama_nodes = async_version(PropertyGraphStore.upsert_llama_nodes)
+    astructured_query = async_version(structured_query)  # type: ignore[arg-type]
+    avector_query = async_version(vector_query)  # type: ignore[arg-type]
+    aget_schema = async_version(get_schema)  # type: ignore[arg-type]
+    aclear = async_version(clear)
+    averify = async_version(verify)
+    arepair = async_version(repair)
 
     def _nodes(self, ids: Sequence[str] | None) -> Iterator[LabelledNode]:
         """Nodes with these ids; all, each once, if none are given."""

@@ -50,7 +50,7 @@ from valkey_vector import (
     Record,
     Schema,
 )
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.handle import EngineChoice
 from valkey_vector.records.validation import check_k
 
@@ -68,7 +68,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
     and gone with the process. Nothing is asked of a server before the first operation, and the index is made by the first
-    write. Every method has an asynchronous twin, which does not block the event loop. Every metadata key can be
+    write. Every method has an async version, which does not block the event loop. Every metadata key can be
     filtered on, with every operator, and none needs a declaration.
 
     Args:
@@ -310,12 +310,12 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         return self._result(query, [hit.record for hit in hits], [hit.score for hit in hits])
 
     # The checker takes the base class's methods for what these are made of.
-    async_add = twin(add, "async_add")  # type: ignore[arg-type]
-    adelete = twin(delete)  # type: ignore[arg-type]
-    adelete_nodes = twin(delete_nodes)  # type: ignore[arg-type]
-    aclear = twin(clear)  # type: ignore[arg-type]
-    aget_nodes = twin(get_nodes)  # type: ignore[arg-type]
-    aquery = twin(query)  # type: ignore[arg-type]
+    async_add = async_version(add, "async_add")  # type: ignore[arg-type]
+    adelete = async_version(delete)  # type: ignore[arg-type]
+    adelete_nodes = async_version(delete_nodes)  # type: ignore[arg-type]
+    aclear = async_version(clear)  # type: ignore[arg-type]
+    aget_nodes = async_version(get_nodes)  # type: ignore[arg-type]
+    aquery = async_version(query)  # type: ignore[arg-type]
 
     def _diverse(
         self, query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]

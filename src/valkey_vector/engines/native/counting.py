@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument
-from valkey_vector.connection.pipelines import Ask, Steps
+from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.native.change_log import ChangeLog, Checked
 from valkey_vector.engines.native.shared_replica import SharedReplica
 from valkey_vector.filters.plan import Plan
@@ -24,10 +24,10 @@ _FEW = 500
 _PAGE = 1_000
 
 
-def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Steps[int]:
+def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int]:
     """How many documents a plan selects; one round trip where the replica is current and nothing suspicious happened."""
     if shared.replica.sequence < 0:
-        yield Ask(current=True)
+        yield Request(current=True)
     current = True
     while True:
         with shared.lock:
@@ -36,10 +36,10 @@ def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Steps[int]:
             sequence = shared.replica.sequence if current else None
             looked_up = _Lookup(shared, log, ids, sequence, by_id=not current)
         commands = looked_up.commands or [log.checking(sequence=sequence, activity=True)]
-        checked = looked_up.checked((yield Ask(commands)))
+        checked = looked_up.checked((yield Request(commands)))
         if checked is not None:
             break
-        yield Ask(current=True)
+        yield Request(current=True)
         current = False
     shared.now = checked[0].now
     lost = [id for each in checked for id in each.lost]
@@ -53,7 +53,7 @@ def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Steps[int]:
 
 def _unverified(
     shared: SharedReplica, log: ChangeLog, plan: Plan, activity: str
-) -> Steps[list[str]]:
+) -> Pipelined[list[str]]:
     """The ids of documents that are gone, out of those that a plan selects and that may be gone."""
     checked = None
     by_id = False
@@ -63,7 +63,7 @@ def _unverified(
             looked_up = _Lookup(shared, log, ids, None, by_id=by_id)
         if not looked_up.commands:
             return []
-        checked = looked_up.checked((yield Ask(looked_up.commands)))
+        checked = looked_up.checked((yield Request(looked_up.commands)))
         by_id = True
     lost = {id for each in checked for id in each.lost}
     with shared.lock:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from valkey_vector.connection import Connection, Reply
-from valkey_vector.connection.pipelines import Ask, Steps, alone
+from valkey_vector.connection.pipelines import Pipelined, Request, run
 from valkey_vector.engines.base import IndexInfo, Keep, Near
 from valkey_vector.engines.exact import has_what_was_compared
 from valkey_vector.engines.native.change_log import ChangeLog
@@ -81,7 +81,7 @@ class NativeEngine:
     def require_text(self) -> None:
         """Nothing to check: this engine searches texts on any server."""
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations; the replica is synchronised once for all that want it."""
         if any(ask.current for ask in asks):
             self._shared.synchronise(self._log)
@@ -89,9 +89,9 @@ class NativeEngine:
 
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
-        return alone(self, self.counting(plan))
+        return run(self, self.counting(plan))
 
-    def counting(self, plan: Plan) -> Steps[int]:
+    def counting(self, plan: Plan) -> Pipelined[int]:
         """`count`, in steps."""
         if isinstance(plan, NoDocument):
             return 0
@@ -106,19 +106,19 @@ class NativeEngine:
         """Nothing: no index on the server groups by a field."""
         return [None] * len(fields)
 
-    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
+    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """The k nearest of the documents a plan selects; exact, so `ef_runtime` is ignored."""
         return self._measured(near, plan, fields, k, math.inf)
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """All of the documents a plan selects up to a distance; exact."""
         return self._measured(near, plan, fields, None, radius)
 
     def _measured(
         self, near: Near, plan: Plan, fields: Sequence[str], k: int | None, radius: float
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """The k nearest documents of a plan, or all up to a distance, as they are on the server.
 
         Ends after a bounded number of steps: a replica that is behind is synchronised once, documents that are gone are
@@ -128,7 +128,7 @@ class NativeEngine:
             return []
         shared = self._shared
         if shared.replica.sequence < 0:
-            yield Ask(current=True)
+            yield Request(current=True)
         wanted = self._documents.read_fields(fields)
         current, most = True, k
         while True:
@@ -141,11 +141,11 @@ class NativeEngine:
                 self._log.fetching(batch, names, sequence if current else None)
                 for batch in list(in_batches(ids, _PAGE)) or [()]
             ]
-            replies = yield Ask(commands)
+            replies = yield Request(commands)
             if any(reply[0] == 0 for reply in replies):
                 # What synchronisation applies is as of a moment after this search began: that is new enough.
                 if shared.replica.sequence == sequence:
-                    yield Ask(current=True)
+                    yield Request(current=True)
                 current, most = False, None if k is None else 2 * k + _SPARE
                 continue
             shared.now = float(replies[-1][1])
@@ -182,25 +182,25 @@ class NativeEngine:
         with self._shared.lock:
             return self._shared.replica.vocabulary()
 
-    def text_statistics(self, matching: Matching) -> Steps[Statistics]:
+    def text_statistics(self, matching: Matching) -> Pipelined[Statistics]:
         """The index's statistics that BM25 needs for a text query."""
-        yield Ask(current=True)
+        yield Request(current=True)
         with self._shared.lock:
             return text_statistics(self._shared.replica, matching, self._shared.now)
 
-    def text_best(self, matching: Matching, plan: Plan, k: int) -> Steps[list[Scored]]:
+    def text_best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
         """The k best answers to a text query. One round trip synchronises the replica, and if the order of words counts
         others fetch the words of the documents in question.
         """
-        yield Ask(current=True)
+        yield Request(current=True)
         with self._shared.lock:
             return self._text_best(matching, plan, k)
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
-    ) -> Steps[tuple[list[Scored], list[Row]]]:
+    ) -> Pipelined[tuple[list[Scored], list[Row]]]:
         """The k best by text and the k nearest, as of the same moment."""
-        yield Ask(current=True)
+        yield Request(current=True)
         with self._shared.lock:
             scored = self._text_best(matching, plan, k)
             nearest = self._candidates(near, plan, k, math.inf)
@@ -208,11 +208,11 @@ class NativeEngine:
 
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """The oldest of the documents a plan selects."""
         if isinstance(plan, NoDocument):
             return []
-        yield Ask(current=True)
+        yield Request(current=True)
         ids = self._selected(plan)
         few = limit is not None and keep is None
         chosen: list[Row] = []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from valkey_vector.connection import Connection, Feature
-from valkey_vector.connection.pipelines import Steps, alone, asking
+from valkey_vector.connection.pipelines import Pipelined, requesting, run
 from valkey_vector.engines.base import IndexInfo, Near
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
@@ -95,7 +95,7 @@ class SearchEngine(SearchReading):
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
-    ) -> Steps[tuple[list[Scored], list[Row]]]:
+    ) -> Pipelined[tuple[list[Scored], list[Row]]]:
         """The k best by text and the k nearest, asked for in one round trip."""
         if isinstance(plan, NoDocument):
             return [], []
@@ -123,7 +123,7 @@ class SearchEngine(SearchReading):
             return [[] for _ in fields]
         if not self.capabilities.filter_queries or not self.fits_one(plan):
             return [None] * len(fields)
-        pieces = alone(self, self.parts_of(plan))
+        pieces = run(self, self.parts_of(plan))
         if any(number is None for _, number in pieces):
             return [None] * len(fields)
         queries = [self.query_for(part) for part, _ in pieces]
@@ -132,7 +132,7 @@ class SearchEngine(SearchReading):
             for field in fields
             for query in queries
         ]
-        replies = iter(alone(self, asking(asked)))
+        replies = iter(run(self, requesting(asked)))
         values: list[list[str] | None] = []
         for field in fields:
             groups = (commands.groups(next(replies), field) for _ in queries)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
-from valkey_vector.connection.pipelines import Ask, Steps
+from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.engines.paging import PAGE, PageSize, age
@@ -64,18 +64,18 @@ class Nearest:
         self._engine = engine
         self._most = engine.capabilities.max_knn
 
-    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
+    def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """The k nearest of the records that a plan selects, in one round trip unless their number or distance raises doubt."""
         if isinstance(plan, NoDocument):
             return []
         if k > self._most:
             return (yield from self._exact(near, k, plan, fields))
-        replies = yield Ask(self.commands(near, k, plan, fields))
+        replies = yield Request(self.commands(near, k, plan, fields))
         return (yield from self.completed(replies, near, k, plan, fields))
 
     def completed(
         self, replies: Sequence[Any], near: Near, k: int, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """What `commands` found, completed where fewer than k were found, or hits are suspiciously alike."""
         asked = self._asked(near, k)
         found, dropped = self._rows(replies, near, asked)
@@ -105,7 +105,7 @@ class Nearest:
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]] | None:
+    ) -> Pipelined[list[Row]] | None:
         """All of the records that a plan selects up to a distance, where the module has VECTOR_RANGE.
 
         RediSearch has it, too, but is not asked so: what holds for it is what Valkey-Search 1.2 can do.
@@ -133,9 +133,9 @@ class Nearest:
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
-    ) -> Steps[tuple[list[Row], int]]:
+    ) -> Pipelined[tuple[list[Row], int]]:
         """What the server finds, nearest first, and how many of it it left out of its reply."""
-        replies = yield Ask(self.commands(near, k, plan, fields))
+        replies = yield Request(self.commands(near, k, plan, fields))
         return self._rows(replies, near, k)
 
     def _rows(self, replies: Sequence[Any], near: Near, k: int) -> tuple[list[Row], int]:
@@ -150,7 +150,7 @@ class Nearest:
 
     def _with_missing(
         self, found: list[Row], near: Near, k: int, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """What was found, and the records that have the vector and were not found.
 
         They are told apart by their ids: numbers that agree prove nothing while others write and delete.
@@ -166,7 +166,9 @@ class Nearest:
         others = yield from self._measured(missing, near, fields)
         return sorted([*found, *others], key=_nearness)[:k]
 
-    def _measured(self, ids: Sequence[str], near: Near, fields: Sequence[str]) -> Steps[list[Row]]:
+    def _measured(
+        self, ids: Sequence[str], near: Near, fields: Sequence[str]
+    ) -> Pipelined[list[Row]]:
         """Records by id, measured by the vector that is fetched with their other fields; nearest first."""
         wanted = list(dict.fromkeys([*fields, vector_name(near.field.name)]))
         rows = yield from self._engine.fetching(ids, wanted)
@@ -174,7 +176,7 @@ class Nearest:
 
     def _beyond_alike(
         self, found: list[Row], near: Near, k: int, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """The k nearest where a search ended among hits that are all equally far away."""
         if not self._engine.capabilities.filter_queries:
             return found[:k]
@@ -191,7 +193,7 @@ class Nearest:
                 break
         return (yield from self._measured([row.id for row in wider[:k]], near, fields))
 
-    def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Steps[list[Row]]:
+    def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """The k nearest by comparing every selected vector here: complete for any k."""
 
         def pages() -> Iterator[list[Row]]:
@@ -202,7 +204,7 @@ class Nearest:
 
     def _circle(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """All rows of a plan within a distance, nearest first."""
         engine, found = self._engine, dict[str, Row]()
         size, low, limit = PageSize(PAGE), 0.0, PAGE
@@ -210,7 +212,7 @@ class Nearest:
             query = engine.query_for(all_of([plan, Range("created", low)]) if low else plan)
             command = commands.range_command(engine.entry, query, near, radius, fields, limit=limit)
             try:
-                (reply,) = yield Ask([command])
+                (reply,) = yield Request([command])
             except (ConnectionLostError, RequestTimeoutError, AuthenticationError):
                 raise
             except ServerError as error:

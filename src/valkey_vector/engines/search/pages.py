@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from valkey_vector.connection.pipelines import Ask, Command, Steps
+from valkey_vector.connection.pipelines import Command, Pipelined, Request
 from valkey_vector.engines.paging import PageSize, age
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.support import ServerSupport
@@ -177,14 +177,14 @@ class Pages:
         return fresh
 
 
-def parts(engine: Queried, plan: Plan) -> Steps[list[Part]]:
+def parts(engine: Queried, plan: Plan) -> Pipelined[list[Part]]:
     """Plans that together select what a plan does and none of it twice, each few enough to be answered whole."""
     found: list[Part] = []
     waiting = [_ALWAYS]
     while waiting:
         plans = [plan if window is _ALWAYS else all_of([plan, window]) for window in waiting]
         queries = [engine.query_for(part) for part in plans]
-        replies = yield Ask([commands.count_command(engine.entry, query) for query in queries])
+        replies = yield Request([commands.count_command(engine.entry, query) for query in queries])
         large: list[tuple[Range, str]] = []
         for part, window, query, reply in zip(plans, waiting, queries, replies, strict=True):
             count = commands.total(reply)
@@ -198,7 +198,7 @@ def parts(engine: Queried, plan: Plan) -> Steps[list[Part]]:
             commands.page_command(engine.entry, query, (), _SAMPLE, sort=False)
             for _, query in large
         ]
-        samples = (yield Ask(asked)) if asked else []
+        samples = (yield Request(asked)) if asked else []
         waiting = [
             smaller
             for (window, _), reply in zip(large, samples, strict=True)

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
-from valkey_vector.connection.pipelines import Ask, Steps, alone, asking, send
+from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run, send
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search import commands
@@ -118,7 +118,7 @@ class SearchReading:
         """How much of the index is searchable already, 0 to 1."""
         return indexed_share(self._described())
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations, in one round trip.
 
         Raises:
@@ -144,9 +144,9 @@ class SearchReading:
 
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""
-        return alone(self, self.counting(plan))
+        return run(self, self.counting(plan))
 
-    def counting(self, plan: Plan) -> Steps[int]:
+    def counting(self, plan: Plan) -> Pipelined[int]:
         """`count`, in steps.
 
         Keys past their time to live stay in the server's index until it reclaims them, so they are counted in the same
@@ -171,7 +171,7 @@ class SearchReading:
         listed = sum(1 for _ in chain.from_iterable(scanned))
         return max(0, sum(number or 0 for _, number in pieces) - expired) + listed
 
-    def parts_of(self, plan: Plan) -> Steps[list[Part]]:
+    def parts_of(self, plan: Plan) -> Pipelined[list[Part]]:
         """Plans that together select what a plan does, each few enough for one query (see `search_pages.parts`)."""
         if self.support.cap is None:
             return [(plan, 0)]
@@ -179,7 +179,7 @@ class SearchReading:
 
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
-    ) -> Steps[list[Row]]:
+    ) -> Pipelined[list[Row]]:
         """The oldest of the documents a plan selects."""
         if isinstance(plan, NoDocument):
             return []
@@ -191,7 +191,7 @@ class SearchReading:
         pages = Pages(self, plan, fields, PageSize(limit if few and limit else PAGE))
         kept: list[Row] = []
         while pages.more and (limit is None or len(kept) < limit):
-            fresh = pages.take((yield Ask(pages.commands)))
+            fresh = pages.take((yield Request(pages.commands)))
             kept += fresh if keep is None else keep(fresh)
         return kept[:limit]
 
@@ -242,10 +242,10 @@ class SearchReading:
         """The query for a plan that fits into one; restricted to records where it could select other hashes."""
         return query_text(plan if are_records(plan) else self.of_records(plan))
 
-    def _counts(self, plans: Sequence[Plan]) -> Steps[list[int]]:
+    def _counts(self, plans: Sequence[Plan]) -> Pipelined[list[int]]:
         """How many keys plans select, as the server tells."""
         asked = [commands.count_command(self.entry, self.query_for(plan)) for plan in plans]
-        return [commands.total(reply) for reply in (yield Ask(asked))] if asked else []
+        return [commands.total(reply) for reply in (yield Request(asked))] if asked else []
 
     def _expired(self, plan: Plan) -> Plan:
         return all_of([plan, Range(EXPIRES, high=self.now())])
@@ -254,18 +254,20 @@ class SearchReading:
         heavy = any(name in _HEAVY or name.startswith("v") for name in fields)
         pages = Pages(self, plan, fields, PageSize(_FIRST_PAGE if heavy else PAGE))
         while pages.more:
-            if rows := pages.take(alone(self, asking(pages.commands))):
+            if rows := pages.take(run(self, requesting(pages.commands))):
                 yield rows
 
-    def _sent(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]] | None:
+    def _sent(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]] | None:
         """The replies, or None if they must be asked for again.
 
         Vital signs of the server ride along from time to time: a server that was restarted may have answered with a part.
         """
         support = self.support
         signs = support.vital_signs() if support.is_due else []
-        equipped = [Ask(tuple(map(support.equipped, ask.commands)), ask.current) for ask in asks]
-        learned, *answered = send(self._connection, [Ask(signs), *equipped])
+        equipped = [
+            Request(tuple(map(support.equipped, ask.commands)), ask.current) for ask in asks
+        ]
+        learned, *answered = send(self._connection, [Request(signs), *equipped])
         if signs:
             support.learn(signs, learned)
         if support.run is not self._complete_run:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.connection.pipelines import Ask, Steps
+from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.search import commands
 from valkey_vector.errors import ServerError
@@ -94,20 +94,20 @@ class TextSearch:
             self._vocabulary = vocabulary
         return vocabulary
 
-    def statistics(self, matching: Matching) -> Steps[Statistics]:
+    def statistics(self, matching: Matching) -> Pipelined[Statistics]:
         """What BM25 has to know for one query."""
         asked = _Asked(self._engine, self._connection, matching)
-        replies = yield Ask(asked.commands)
+        replies = yield Request(asked.commands)
         return (yield from self._statistics(asked, replies))
 
-    def best(self, matching: Matching, plan: Plan, k: int) -> Steps[list[Scored]]:
+    def best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
         """The k best answers among the documents a plan selects, best first, ties by id."""
         best, _ = yield from self.best_beside(matching, plan, k, ())
         return best
 
     def best_beside(
         self, matching: Matching, plan: Plan, k: int, beside: Sequence[Sequence[Argument]]
-    ) -> Steps[tuple[list[Scored], list[Any]]]:
+    ) -> Pipelined[tuple[list[Scored], list[Any]]]:
         """The k best answers, and the replies to other commands in the same round trip.
 
         Args:
@@ -122,14 +122,14 @@ class TextSearch:
         engine = self._engine
         candidates = self._fitting(plan, matching)
         if isinstance(candidates, NoDocument):
-            return [], (yield Ask(beside))
+            return [], (yield Request(beside))
         asked = _Asked(engine, self._connection, matching)
         pages = []
         if len(queries := engine.queries(candidates)) == 1 and self._at_once:
             pages = [
                 commands.page_command(engine.entry, queries[0], matching.fields, _FIRST, sort=False)
             ]
-        replies = yield Ask([*asked.commands, *pages, *beside])
+        replies = yield Request([*asked.commands, *pages, *beside])
         counted, replies = replies[: len(asked.commands)], replies[len(asked.commands) :]
         page, replies = replies[: len(pages)], replies[len(pages) :]
         scorer = Scorer(matching, (yield from self._statistics(asked, counted)))
@@ -149,7 +149,7 @@ class TextSearch:
         cap = self._engine.support.cap
         return _AT_ONCE if cap is None or cap > 4 * _AT_ONCE else 0
 
-    def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> Steps[None]:
+    def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> Pipelined[None]:
         """Score documents with the weightiest parts of the query first, and stop when the others cannot matter."""
         bounds = sorted(collected.scorer.bounds(), key=lambda pair: pair[0])
         remaining = [(bound, clause) for bound, clause in bounds if asked.expected(clause)]
@@ -167,13 +167,15 @@ class TextSearch:
             if collected.least() > sum(bound for bound, _ in remaining):
                 return
 
-    def _collecting(self, candidates: Plan, collected: _Collected, expected: int) -> Steps[None]:
+    def _collecting(
+        self, candidates: Plan, collected: _Collected, expected: int
+    ) -> Pipelined[None]:
         """Score all documents that a plan selects: brought at once, or if they may be too many, in pages."""
         engine, fields = self._engine, collected.scorer.matching.fields
         queries = engine.queries(candidates)
         if len(queries) == 1 and expected <= self._at_once:
             command = commands.page_command(engine.entry, queries[0], fields, _AT_ONCE, sort=False)
-            (reply,) = yield Ask([command])
+            (reply,) = yield Request([command])
             if commands.total(reply) <= _AT_ONCE:
                 collected.take(engine.rows(reply))
                 return
@@ -199,13 +201,13 @@ class TextSearch:
         joined = all_of([plan, matching.plan()])
         return joined if self._engine.fits(joined) else None
 
-    def _statistics(self, asked: _Asked, replies: Sequence[Any]) -> Steps[Statistics]:
+    def _statistics(self, asked: _Asked, replies: Sequence[Any]) -> Pipelined[Statistics]:
         counts = [commands.total(reply) for reply in replies[: len(asked.plans) + 1]]
         expired = counts.pop()
         safe = self._engine.support.safe_total
         cut = [count >= safe for count in counts]
         if expired:
-            gone = yield Ask(asked.expired_commands)
+            gone = yield Request(asked.expired_commands)
             counts = [
                 max(0, count - commands.total(reply))
                 for count, reply in zip(counts, gone, strict=True)
@@ -228,7 +230,7 @@ class TextSearch:
             lengths[text.name] = yield from self._length(text, stamp)
         return Statistics(documents, lengths, frequencies)
 
-    def _frequency(self, place: Place) -> Steps[int]:
+    def _frequency(self, place: Place) -> Pipelined[int]:
         """How many documents have one of very many words."""
         plan = Words(place.field, place.words)
         if self._engine.fits(plan):
@@ -238,7 +240,7 @@ class TextSearch:
         texts = (row.fields.get(place.field, b"") for page in pages for row in page)
         return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
 
-    def _length(self, text: IndexedText, stamp: object) -> Steps[float]:
+    def _length(self, text: IndexedText, stamp: object) -> Pipelined[float]:
         """How many words a text has in all documents together."""
         kept = self._lengths.get(text.length)
         if stamp is not None and kept is not None and kept[0] == stamp:
@@ -248,7 +250,7 @@ class TextSearch:
         self._lengths[text.length] = (stamp, length)
         return length
 
-    def _summed(self, plan: Plan, field: str) -> Steps[float]:
+    def _summed(self, plan: Plan, field: str) -> Pipelined[float]:
         """The sum of a numeric field over the documents of a plan.
 
         By the server, if it had as many documents as a count of them tells; otherwise here.
@@ -259,7 +261,7 @@ class TextSearch:
             query = engine.query_for(part)
             asked = [commands.sum_command(engine.entry, query, field)]
             asked.append(commands.count_command(engine.entry, query))
-            replies = yield Ask(asked)
+            replies = yield Request(asked)
             value, documents = commands.summed(replies[0])
             if documents != commands.total(replies[1]):
                 rows = yield from engine.selecting(part, [field], None, None)

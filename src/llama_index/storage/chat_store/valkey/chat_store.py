@@ -11,7 +11,7 @@ from llama_index.core.storage.chat_store.base import BaseChatStore
 from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.storage.kvstore.valkey.kvstore import storable
 from valkey_vector import Connection, InvalidInputError, ServerError
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.stores.sequences import Sequences
 
 __all__ = ["ValkeyChatStore"]
@@ -23,7 +23,7 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
     """Conversations on Valkey: messages in order, by key. Each edit is atomic, so many may write at once.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Every method has an asynchronous twin, which does not block the event loop.
+    and gone with the process. Every method has an async version, which does not block the event loop.
 
     Args:
         url: the server, such as ``valkey://user:password@host:6379``.
@@ -110,14 +110,14 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
         self._sequences.drop()
 
     # The checker takes the base class's methods for what these are made of.
-    aset_messages = twin(set_messages)  # type: ignore[arg-type]
-    aget_messages = twin(get_messages)  # type: ignore[arg-type]
-    async_add_message = twin(add_message, "async_add_message")  # type: ignore[arg-type]
-    adelete_messages = twin(delete_messages)  # type: ignore[arg-type]
-    adelete_message = twin(delete_message)  # type: ignore[arg-type]
-    adelete_last_message = twin(delete_last_message)  # type: ignore[arg-type]
-    aget_keys = twin(get_keys)  # type: ignore[arg-type]
-    adrop = twin(drop)
+    aset_messages = async_version(set_messages)  # type: ignore[arg-type]
+    aget_messages = async_version(get_messages)  # type: ignore[arg-type]
+    async_add_message = async_version(add_message, "async_add_message")  # type: ignore[arg-type]
+    adelete_messages = async_version(delete_messages)  # type: ignore[arg-type]
+    adelete_message = async_version(delete_message)  # type: ignore[arg-type]
+    adelete_last_message = async_version(delete_last_message)  # type: ignore[arg-type]
+    aget_keys = async_version(get_keys)  # type: ignore[arg-type]
+    adrop = async_version(drop)
 
 
 def _stored(message: ChatMessage, owner: str) -> dict[str, Any]:

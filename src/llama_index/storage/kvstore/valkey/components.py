@@ -8,7 +8,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr, field_serializer
 from llama_index.core.schema import BaseComponent
 
 from valkey_vector import Connection, ConnectionSettings
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 
 __all__ = ["Held", "ServerComponent"]
 
@@ -54,7 +54,7 @@ class ServerComponent(BaseComponent):
         """Let go of the connection, unless it was given."""
         self._held.close()
 
-    aclose = twin(close)
+    aclose = async_version(close)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseComponent would make the copy from its fields, which have no password.

@@ -10,7 +10,7 @@ from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVSto
 from pydantic_core import to_jsonable_python
 
 from valkey_vector import ConfigurationError, Connection, InvalidInputError
-from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.records.plain_values import NotPlainError, check_moments
 from valkey_vector.records.representation import shown_as
 from valkey_vector.stores.collections import Collections
@@ -25,7 +25,7 @@ class ValkeyKVStore(BaseKVStore):
     """Dicts by collection and key: below document and index stores, or as the cache of an ingestion pipeline.
 
     With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Every method has an asynchronous twin, which does not block the event loop. What is in a
+    and gone with the process. Every method has an async version, which does not block the event loop. What is in a
     dict comes back as it was, dates included; what JSON cannot hold becomes what pydantic serialises it to.
 
     Args:
@@ -108,13 +108,13 @@ class ValkeyKVStore(BaseKVStore):
         self._collections.close()
 
     # The checker takes the base class's methods for what these are made of.
-    aput = twin(put)  # type: ignore[arg-type]
-    aput_all = twin(put_all)  # type: ignore[arg-type]
-    aget = twin(get)  # type: ignore[arg-type]
-    aget_all = twin(get_all)  # type: ignore[arg-type]
-    adelete = twin(delete)  # type: ignore[arg-type]
-    adrop = twin(drop)
-    aclose = twin(close)
+    aput = async_version(put)  # type: ignore[arg-type]
+    aput_all = async_version(put_all)  # type: ignore[arg-type]
+    aget = async_version(get)  # type: ignore[arg-type]
+    aget_all = async_version(get_all)  # type: ignore[arg-type]
+    adelete = async_version(delete)  # type: ignore[arg-type]
+    adrop = async_version(drop)
+    aclose = async_version(close)
 
 
 def storable(value: Any, owner: str) -> Any:
