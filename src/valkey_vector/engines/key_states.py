@@ -15,6 +15,7 @@ from valkey_vector.record_version import CREATED, EXPIRES, VERSION, expiry_of, o
 __all__ = ["KeyState", "look", "states"]
 
 _FIELDS = (VERSION, CREATED, EXPIRES, METADATA)
+_NAMES = frozenset(name.encode() for name in _FIELDS)
 _VERSION = re.compile(rb"[0-9a-f]*:[\w-]+:[a-z]*(?:;.*)?")
 
 
@@ -102,12 +103,16 @@ def _state(
             if refuse_foreign:
                 raise ForeignKeyError.of(key, "a value that is no hash")
             return KeyState(frozenset(), {}, own=False)
+    names = frozenset(names)
     pairs = zip(_FIELDS, values, strict=True)
     fields = {name: value for name, value in pairs if value is not None}
+    if not fields and not names.isdisjoint(_NAMES):
+        # The key was a hash with such fields for the first command, and is gone for the second: it expired in between.
+        names = frozenset()
     if names and refuse_foreign and not _is_record(entry, fields):
         raise ForeignKeyError.of(key, "another program's hash")
     own = METADATA in fields and own_fields(entry, fields) is not None
-    return KeyState(frozenset(names), fields, own)
+    return KeyState(names, fields, own)
 
 
 def _is_record(entry: CatalogEntry, fields: Mapping[str, bytes]) -> bool:

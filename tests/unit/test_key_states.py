@@ -1,0 +1,39 @@
+"""A key that is read by two commands may change between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from valkey_vector.catalog import CatalogEntry
+from valkey_vector.engines.key_states import look, states
+from valkey_vector.errors import ForeignKeyError
+from valkey_vector.schema import Schema
+
+ENTRY = CatalogEntry(
+    name="articles",
+    generation="1",
+    engine="search",
+    schema=Schema(dimension=2),
+    embedding_model=None,
+    slots={},
+    lineage="abc",
+)
+NAMES = [b"version", b"created", b"expires", b"metadata", b"vector"]
+
+
+@pytest.mark.parametrize("names", [NAMES, set(NAMES)])
+@pytest.mark.parametrize("refuse_foreign", [True, False])
+def test_a_record_that_expires_between_the_two_reads_is_absent(
+    names: list[bytes] | set[bytes], *, refuse_foreign: bool
+) -> None:
+    assert len(look(["articles:1"])) == 2
+    (state,) = states(ENTRY, ["articles:1"], [names, [None] * 4], refuse_foreign=refuse_foreign)
+    assert not state.names
+    assert not state.own
+
+
+def test_a_hash_with_other_fields_is_foreign() -> None:
+    with pytest.raises(ForeignKeyError, match="articles:1"):
+        states(ENTRY, ["articles:1"], [[b"price"], [None] * 4], refuse_foreign=True)
+    with pytest.raises(ForeignKeyError, match="articles:1"):
+        states(ENTRY, ["articles:1"], [[b"created"], [None, b"5", None, None]], refuse_foreign=True)
