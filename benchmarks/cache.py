@@ -33,12 +33,12 @@ from servers import start_server
 from valkey_vector import F, Hnsw
 from valkey_vector.cache import CacheHit, SemanticCache
 from valkey_vector.cache.entries import scope_id
-from valkey_vector.document import record_fields
 from valkey_vector.engines.base import Near
-from valkey_vector.engines.search_commands import knn_command
-from valkey_vector.engines.search_query import query_text
-from valkey_vector.filters.compilation import compile_filter
-from valkey_vector.record import Vector
+from valkey_vector.engines.search.commands import knn_command
+from valkey_vector.engines.search.query_syntax import query_text
+from valkey_vector.filters.compiler import compile_filter
+from valkey_vector.records.record import Vector
+from valkey_vector.storage.layout import record_fields
 
 THRESHOLDS = [0.70, 0.75, 0.80, 0.85, 0.90, 0.95]
 SCOPE = {"tenant": "bench", "model": "none"}

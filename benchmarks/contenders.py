@@ -19,12 +19,12 @@ from langchain_core.embeddings import Embeddings
 from benchmarks.corpus import Corpus
 from langchain_valkey import ValkeyVectorStore
 from valkey_vector import F, Flat, Hnsw, Index, Record, Schema
-from valkey_vector.catalog import CatalogEntry
-from valkey_vector.document import CONTENT, METADATA, document_fields, prepare
 from valkey_vector.engines.base import Near
-from valkey_vector.engines.search_commands import create_command, knn_command
-from valkey_vector.engines.search_query import query_text
-from valkey_vector.filters.compilation import compile_filter
+from valkey_vector.engines.search.commands import create_command, knn_command
+from valkey_vector.engines.search.query_syntax import query_text
+from valkey_vector.filters.compiler import compile_filter
+from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.layout import CONTENT, METADATA, document_fields, prepare
 
 __all__ = ["EF_RUNTIME", "Contender", "CoreIndex", "LangChainStore", "RawGlide"]
 

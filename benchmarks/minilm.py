@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.record import Vector
+from valkey_vector.records.record import Vector
 
 __all__ = ["MiniLm"]
 

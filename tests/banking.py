@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.record import Vector
+from valkey_vector.records.record import Vector
 
 FOLDER = Path(
     os.environ.get("VALKEY_VECTOR_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Sequence
 
-from valkey_vector.record import Vector
+from valkey_vector.records.record import Vector
 
 DIMENSION = 4
 

@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 
-from valkey_vector.metadata import MISSING, lookup
+from valkey_vector.records.metadata import MISSING, lookup
 
 SOURCE_KEYS = ("doc_id", "document_id", "ref_doc_id")
 

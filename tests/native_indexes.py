@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from valkey_vector import Index, Record, ServerError
-from valkey_vector.engines import shared_replica
+from valkey_vector.engines.native import shared_replica
 
 HERE = [1.0, 0.0, 0.0, 0.0]
 

@@ -42,7 +42,7 @@ from valkey_vector.filters.ast import (
     Or,
     Satisfies,
 )
-from valkey_vector.temporal import parse_iso
+from valkey_vector.records.temporal import parse_iso
 
 DIMENSION = 4
 

@@ -14,8 +14,8 @@ from langchain_valkey.checking import OnInvalid, WriteOptions
 from langchain_valkey.documents import Addition, columns, prepare_addition
 from langchain_valkey.searching import SearchableStore
 from valkey_vector import PartialWriteError, WritePolicy
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 
 __all__ = ["AddingStore"]
 

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_valkey.closing import Closing
 from langchain_valkey.serialisation import dump_message, load_message
 from valkey_vector import Connection, InvalidInputError, ServerError
-from valkey_vector.arguments import check_k
+from valkey_vector.records.validation import check_k
 from valkey_vector.stores import MessageLog
 
 __all__ = ["ValkeyChatMessageHistory"]

@@ -13,9 +13,9 @@ import numpy as np
 
 from langchain_valkey.documents import Addition
 from valkey_vector import ConfigurationError, InvalidInputError, Schema, WritePolicy
-from valkey_vector.document import check_record_size, prepare_metadata
-from valkey_vector.metadata import dump
-from valkey_vector.plain import DEEPEST, NotPlainError, plain_moment
+from valkey_vector.records.metadata import dump
+from valkey_vector.records.plain_values import DEEPEST, NotPlainError, plain_moment
+from valkey_vector.storage.layout import check_record_size, prepare_metadata
 
 __all__ = ["OnInvalid", "WriteOptions"]
 

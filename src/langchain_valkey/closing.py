@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from valkey_vector import closing
+from valkey_vector.concurrency import closing
 
 __all__ = ["Closing"]
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from langchain_core.documents import Document
 
 from valkey_vector import Hit, InvalidInputError, PartialWriteError, Record
-from valkey_vector.arguments import check_ids
+from valkey_vector.records.validation import check_ids
 
 __all__ = [
     "Addition",

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from valkey_vector.tokens import is_unicode
+from valkey_vector.records.tokens import is_unicode
 
 __all__ = ["Question", "digest", "question"]
 

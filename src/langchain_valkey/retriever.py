@@ -31,10 +31,10 @@ from valkey_vector import (
     VectorQuery,
     Weighted,
 )
-from valkey_vector.arguments import FilterLike, as_filter
-from valkey_vector.concurrency import offload
-from valkey_vector.ranking import least_similarity
-from valkey_vector.schema import MAIN_VECTOR
+from valkey_vector.concurrency.threads import offload
+from valkey_vector.records.validation import FilterLike, as_filter
+from valkey_vector.schema.schema import MAIN_VECTOR
+from valkey_vector.schema.similarity import least_similarity
 
 __all__ = ["ValkeyRetriever"]
 
@@ -71,7 +71,7 @@ class ValkeyRetriever(BaseRetriever):
     """Only documents that match: a dict or an expression, as for the store; None for all."""
     score_threshold: float | None = Field(default=None, ge=0, le=1)
     """The least relevance, 0 to 1: COSINE the cosine, L2 1 / (1 + Euclidean distance), IP a function of the inner product
-    (`valkey_vector.ranking.relevance`) that is 0.5 at right angles and nears 0 and 1."""
+    (`valkey_vector.schema.similarity.relevance`) that is 0.5 at right angles and nears 0 and 1."""
     fetch_k: int = Field(default=20, ge=1)
     """For ``mmr``: among how many of the nearest is chosen."""
     lambda_mult: float = Field(default=0.5, ge=0, le=1)

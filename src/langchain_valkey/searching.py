@@ -17,9 +17,9 @@ from langchain_core.vectorstores import VectorStore
 
 from langchain_valkey.documents import scored_documents, to_document
 from valkey_vector import Index
-from valkey_vector.arguments import FilterLike
-from valkey_vector.concurrency import offload
-from valkey_vector.ranking import relevance
+from valkey_vector.concurrency.threads import offload
+from valkey_vector.records.validation import FilterLike
+from valkey_vector.schema.similarity import relevance
 
 __all__ = ["SearchableStore", "refuse_filters"]
 

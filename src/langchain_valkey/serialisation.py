@@ -41,7 +41,7 @@ from langchain_core.outputs import (
 from pydantic import BaseModel
 
 from valkey_vector import InvalidInputError, ServerError
-from valkey_vector.plain import plain_moment
+from valkey_vector.records.plain_values import plain_moment
 
 __all__ = ["dump_generations", "dump_message", "load_generations", "load_message"]
 

@@ -18,7 +18,7 @@ from langchain_core.structured_query import (
 )
 
 from valkey_vector import F, FieldExpression, Filter, FilterError, all_of, any_of
-from valkey_vector.nesting import check_depth, unchained
+from valkey_vector.filters.nesting import check_depth, unchained
 
 __all__ = ["ValkeyTranslator"]
 

@@ -30,11 +30,11 @@ from valkey_vector import (
     Schema,
     WritePolicy,
 )
-from valkey_vector.arguments import FilterLike
-from valkey_vector.closing import Closing
-from valkey_vector.concurrency import offload
-from valkey_vector.lifecycle import EngineChoice
-from valkey_vector.schema import Algorithm
+from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.threads import offload
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.validation import FilterLike
+from valkey_vector.schema.schema import Algorithm
 
 __all__ = ["ValkeyVectorStore"]
 

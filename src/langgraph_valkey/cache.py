@@ -13,8 +13,8 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from langgraph_valkey.serialisation import AllowListSerializer, dump, load
 from valkey_vector import ConfigurationError, Connection, ServerError
-from valkey_vector.closing import Closing
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.stores import EntryStore
 
 __all__ = ["ValkeyCache"]

@@ -27,7 +27,7 @@ from langchain_valkey import ValkeyCache, ValkeySemanticCache
 from langchain_valkey.serialisation import dump_message, load_message
 from valkey_vector import ConfigurationError, Connection, InvalidInputError, ServerError
 from valkey_vector.cache import CacheHit, ExactCache
-from valkey_vector.closing import Closing
+from valkey_vector.concurrency.closing import Closing
 
 __all__ = ["SemanticCacheMiddleware", "ThreadPolicy", "ToolCacheMiddleware"]
 

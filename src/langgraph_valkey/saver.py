@@ -26,8 +26,8 @@ from langgraph_valkey.configuration import made_config, target_of, thread_of
 from langgraph_valkey.serialisation import AllowListSerializer, dump, load
 from langgraph_valkey.translation import channels_of, history_of, tuple_of
 from valkey_vector import Connection, InvalidInputError
-from valkey_vector.closing import Closing
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.stores import (
     Checkpoint,
     CheckpointStore,

@@ -24,11 +24,11 @@ from langgraph.store.base import (
 from langgraph.store.base import Item as GraphItem
 
 from valkey_vector import ConfigurationError, Connection, Index, InvalidInputError
-from valkey_vector.closing import Closing
-from valkey_vector.concurrency import offload
-from valkey_vector.keyspace import lifetime
-from valkey_vector.lifecycle import EngineChoice
-from valkey_vector.metadata import dump
+from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.threads import offload
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.metadata import dump
+from valkey_vector.storage.keyspace import lifetime
 from valkey_vector.stores import (
     FindItems,
     GetItem,

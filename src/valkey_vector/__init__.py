@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from valkey_vector.deferred import deferred
 
 if TYPE_CHECKING:
-    from valkey_vector.aggregating import Facet, FacetValue
     from valkey_vector.attached.definition import (
         IndexDefinition,
         NumericAttribute,
@@ -54,10 +53,10 @@ if TYPE_CHECKING:
         UnsupportedFeatureError,
         ValkeyVectorError,
     )
+    from valkey_vector.execution.aggregates import Facet, FacetValue
     from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
-    from valkey_vector.full_text import FullText
-    from valkey_vector.index import Index
-    from valkey_vector.index_report import IndexReport
+    from valkey_vector.index.index import Index
+    from valkey_vector.index.report import IndexReport
     from valkey_vector.query import (
         Answer,
         CountQuery,
@@ -74,8 +73,9 @@ if TYPE_CHECKING:
         VectorQuery,
         Weighted,
     )
-    from valkey_vector.record import Hit, Record, WritePolicy, WriteResult
-    from valkey_vector.schema import (
+    from valkey_vector.records.record import Hit, Record, WritePolicy, WriteResult
+    from valkey_vector.schema.full_text import FullText
+    from valkey_vector.schema.schema import (
         Flat,
         Hnsw,
         Metric,
@@ -89,7 +89,7 @@ else:
     __getattr__, __dir__ = deferred(
         __name__,
         {
-            "valkey_vector.aggregating": ["Facet", "FacetValue"],
+            "valkey_vector.execution.aggregates": ["Facet", "FacetValue"],
             "valkey_vector.attached.definition": [
                 "IndexDefinition",
                 "NumericAttribute",
@@ -139,9 +139,9 @@ else:
                 "ValkeyVectorError",
             ],
             "valkey_vector.filters": ["F", "FieldExpression", "Filter", "all_of", "any_of"],
-            "valkey_vector.full_text": ["FullText"],
-            "valkey_vector.index": ["Index"],
-            "valkey_vector.index_report": ["IndexReport"],
+            "valkey_vector.schema.full_text": ["FullText"],
+            "valkey_vector.index.index": ["Index"],
+            "valkey_vector.index.report": ["IndexReport"],
             "valkey_vector.query": [
                 "Answer",
                 "CountQuery",
@@ -158,8 +158,8 @@ else:
                 "VectorQuery",
                 "Weighted",
             ],
-            "valkey_vector.record": ["Hit", "Record", "WritePolicy", "WriteResult"],
-            "valkey_vector.schema": [
+            "valkey_vector.records.record": ["Hit", "Record", "WritePolicy", "WriteResult"],
+            "valkey_vector.schema.schema": [
                 "Flat",
                 "Hnsw",
                 "Metric",

@@ -11,8 +11,8 @@ import pytest
 
 from round_trips import CommandLog
 from valkey_vector import FullText, Index, InvalidInputError, Record, Schema
-from valkey_vector.batches import REQUEST_BYTES, in_batches
-from valkey_vector.sizes import estimated_size, prepared_size
+from valkey_vector.connection.batches import REQUEST_BYTES, in_batches
+from valkey_vector.storage.sizes import estimated_size, prepared_size
 from valkey_vector.stores import ByteStore
 
 MEBIBYTE = 1024 * 1024
@@ -106,7 +106,7 @@ def test_a_request_has_bounded_bytes(index: Index, commands: CommandLog) -> None
 
 def test_sizes_are_about_right() -> None:
     schema = Schema(dimension=4, full_text=FullText())
-    from valkey_vector.document import prepare
+    from valkey_vector.storage.layout import prepare
 
     record = Record(
         id="a", content="word " * 1000, vector=[1.0] * 4, metadata={"a": ["b" * 500] * 3}

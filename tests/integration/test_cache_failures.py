@@ -14,7 +14,7 @@ from caches import DIMENSION, Degrees
 from servers import TestServer, free_port, start_server
 from valkey_vector import ConfigurationError, ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.cache import SemanticCache
-from valkey_vector.record import Vector
+from valkey_vector.records.record import Vector
 
 Open = Callable[..., SemanticCache]
 

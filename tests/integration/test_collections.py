@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import ConfigurationError, Connection, InvalidInputError, ServerError
-from valkey_vector.collections import Collections
-from valkey_vector.sequences import Sequences
+from valkey_vector.stores.collections import Collections
+from valkey_vector.stores.sequences import Sequences
 
 NASTY = ["", " ", "a", "a:b", "{a}", "{}", "*", "é", "\n", "\x00", "0", "k" * 1000]
 

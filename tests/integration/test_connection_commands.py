@@ -16,7 +16,7 @@ import pytest
 
 from round_trips import CommandLog
 from servers import TestServer, start_server
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection, SearchModule
 from valkey_vector.errors import ConfigurationError, RequestTimeoutError, ServerError
 

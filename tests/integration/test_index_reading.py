@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from strategies import KEYS, MOMENTS, NUMBERS, TEXTS
 from valkey_vector import F, Index, Metric, Record
-from valkey_vector.engines import comparison
-from valkey_vector.temporal import instant
+from valkey_vector.engines import exact as comparison
+from valkey_vector.records.temporal import instant
 
 MANY = 15_000
 
@@ -290,8 +290,8 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
     wanted = F("s").has_text(
         "x"
     )  # so few are requested that all are compared, and fetched after that
-    monkeypatch.setattr("valkey_vector.nearness._MOST", 1)
-    monkeypatch.setattr("valkey_vector.nearness._FIRST", 1)
+    monkeypatch.setattr("valkey_vector.execution.knn._MOST", 1)
+    monkeypatch.setattr("valkey_vector.execution.knn._FIRST", 1)
     sizes: dict[str, dict[str, Any]] = {
         "search": {"k": 2},
         "search_mmr": {"k": 2, "fetch_k": 2},
@@ -314,7 +314,7 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
 
             return fetching(engine, changing, *rest, **options)  # noqa: B023 - called in this turn
 
-        monkeypatch.setattr("valkey_vector.nearness.compared", overtaken)
+        monkeypatch.setattr("valkey_vector.execution.knn.compared", overtaken)
         hits = search([1, 0, 0, 0], filter=wanted, with_vectors=True, **sizes[search.__name__])
-        monkeypatch.setattr("valkey_vector.nearness.compared", fetching)
+        monkeypatch.setattr("valkey_vector.execution.knn.compared", fetching)
         assert [hit.record.id for hit in hits] == ["b"]

@@ -23,7 +23,7 @@ from valkey_vector import (
     VectorField,
     VectorQuery,
 )
-from valkey_vector.ranking import distances
+from valkey_vector.schema.similarity import distances
 
 TITLE = VectorField("title", 3, Metric.L2, Flat())
 IMAGE = VectorField("bild/großes", 6, Metric.IP, Flat())

@@ -18,7 +18,7 @@ from langchain_core.indexing import index
 from langchain_stores import TableEmbeddings, opened
 from langchain_valkey import ValkeyRecordManager, ValkeyRetriever, ValkeyVectorStore
 from valkey_vector import ConfigurationError, FullText, InvalidInputError
-from valkey_vector.schema import NumericField, Schema
+from valkey_vector.schema.schema import NumericField, Schema
 
 ID = UUID("12345678-1234-5678-1234-567812345678")
 

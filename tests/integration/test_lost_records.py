@@ -12,9 +12,9 @@ import pytest
 
 from servers import start_server
 from valkey_vector import F, Index, IndexRecordLostError, NumericField, Record, Schema
-from valkey_vector.catalog import Catalog
 from valkey_vector.connection import Connection
 from valkey_vector.engines import removal
+from valkey_vector.storage.catalog import Catalog
 
 OpenIndex = Callable[..., Index]
 

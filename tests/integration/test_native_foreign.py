@@ -15,7 +15,7 @@ from native_indexes import HERE, found, record, records, selected, share_nothing
 from servers import Server
 from valkey_vector import Connection, F, ForeignKeyError, Index, Record
 from valkey_vector.engines.base import Engine, MetadataReplacement
-from valkey_vector.engines.native import NativeEngine
+from valkey_vector.engines.native.engine import NativeEngine
 
 Key = Callable[[Server, str], object]
 

@@ -23,8 +23,8 @@ from native_indexes import (
 from round_trips import CommandLog
 from servers import TestServer, start_server
 from valkey_vector import Connection, F, ForeignKeyError, Index, Schema, ServerError
-from valkey_vector.engines import scripts
-from valkey_vector.engines.change_log import ChangeLog
+from valkey_vector.engines.native.change_log import ChangeLog
+from valkey_vector.storage import scripts
 
 
 @pytest.fixture(scope="module")

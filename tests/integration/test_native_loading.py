@@ -22,8 +22,8 @@ from native_indexes import (
 )
 from servers import Server
 from valkey_vector import Connection, F, Index, Record
-from valkey_vector.engines import change_log
-from valkey_vector.engines.change_log import Change, ChangeLog, Since
+from valkey_vector.engines.native import change_log
+from valkey_vector.engines.native.change_log import Change, ChangeLog, Since
 
 
 @pytest.fixture

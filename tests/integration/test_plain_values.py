@@ -21,9 +21,9 @@ from llamaindex_stores import only
 from subclasses import Kind, Level, Tenant, Text
 from valkey_vector import F, Index, InvalidInputError, Record, Schema, TagField
 from valkey_vector.cache import ExactCache, SemanticCache
-from valkey_vector.collections import Collections
-from valkey_vector.sequences import Sequences
 from valkey_vector.stores import ByteStore, IndexedKeys, MessageLog
+from valkey_vector.stores.collections import Collections
+from valkey_vector.stores.sequences import Sequences
 
 
 def record(id: str, kind: str, **more: Any) -> Record:

@@ -189,7 +189,7 @@ def test_one_bad_query_fails_alone(filled: Index) -> None:
 def test_a_command_that_the_server_refuses_fails_alone(
     filled: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from valkey_vector.engines import search_commands
+    from valkey_vector.engines.search import commands as search_commands
 
     real = search_commands.count_command
 

@@ -23,8 +23,8 @@ from valkey_vector import (
     VectorQuery,
 )
 from valkey_vector.engines.base import Row
-from valkey_vector.metadata import dump
-from valkey_vector.windows import sort_rows
+from valkey_vector.execution.ordering import sort_rows
+from valkey_vector.records.metadata import dump
 
 ROWS: list[dict[str, Any]] = [
     {"kind": "b", "price": 3},
@@ -166,7 +166,7 @@ def test_an_index_dropped_meanwhile_ends_iterating_with_an_error(
     monkeypatch: pytest.MonkeyPatch,
     engine_name: str,
 ) -> None:
-    monkeypatch.setattr("valkey_vector.engines.search_reading._FIRST_PAGE", 10)
+    monkeypatch.setattr("valkey_vector.engines.search.reading._FIRST_PAGE", 10)
     index.upsert(Record(id=f"r{n}") for n in range(100))
     records = index.iterate()
     next(records)

@@ -27,9 +27,9 @@ from valkey_vector import (
     VectorQuery,
 )
 from valkey_vector.connection import Connection
-from valkey_vector.engines import steps
+from valkey_vector.connection import pipelines as steps
 from valkey_vector.errors import ServerError
-from valkey_vector.ranking import distances, similarity
+from valkey_vector.schema.similarity import distances, similarity
 
 SIZE = 700
 DIMENSION = 4
@@ -218,7 +218,7 @@ def test_a_server_that_searches_by_distance_is_asked_so(
 
 
 def _creation(index: Index) -> list[Any]:
-    from valkey_vector.engines.search_commands import create_command
+    from valkey_vector.engines.search.commands import create_command
 
     engine: Any = index._lifecycle.existing()
     return create_command(engine.entry, engine.capabilities)
@@ -229,7 +229,7 @@ def _creation(index: Index) -> list[Any]:
 def test_pages_of_a_range_lose_nothing(
     open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("valkey_vector.engines.search_nearest.PAGE", 40)
+    monkeypatch.setattr("valkey_vector.engines.search.knn.PAGE", 40)
     index = open_index(metric="L2", algorithm="FLAT", dimension=DIMENSION)
     index.upsert([record(n) for n in range(300)])
     engine: Any = index._lifecycle.existing()
@@ -265,7 +265,7 @@ def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
             return [[refusal for _ in ask.commands] for ask in asks]
         return sending(connection, asks)
 
-    monkeypatch.setattr("valkey_vector.engines.search_reading.send", refusing)
+    monkeypatch.setattr("valkey_vector.engines.search.reading.send", refusing)
     for count in (1, 30, 100):
         expected = sorted(
             (float(distance), f"r{n}")

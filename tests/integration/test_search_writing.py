@@ -22,7 +22,7 @@ from valkey_vector import (
     ServerError,
 )
 from valkey_vector.connection import Connection
-from valkey_vector.engines.search_writing import SearchWriting
+from valkey_vector.engines.search.writing import SearchWriting
 
 OpenIndex = Callable[..., Index]
 

@@ -22,7 +22,7 @@ from valkey_vector import (
     PartialWriteError,
     Record,
 )
-from valkey_vector.keyspace import Keyspace
+from valkey_vector.storage.keyspace import Keyspace
 from valkey_vector.stores import ByteStore, IndexedKeys, MessageLog
 
 THREADS = 32

@@ -39,7 +39,8 @@ from valkey_vector import (
     UnsupportedFeatureError,
     Weighted,
 )
-from valkey_vector.engines import search_reading, search_text
+from valkey_vector.engines.search import reading as search_reading
+from valkey_vector.engines.search import text as search_text
 
 DOCUMENTS = {
     "1": "The quick brown fox jumps over the lazy dog",

@@ -20,8 +20,8 @@ from llama_index.storage.index_store.valkey import ValkeyIndexStore
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from llama_index.vector_stores.valkey import ValkeyVectorStore
 from valkey_vector import Index, InvalidInputError, Record, ServerError
-from valkey_vector.collections import BUCKETS, Collections, bucket_of
-from valkey_vector.sequences import Sequences
+from valkey_vector.stores.collections import BUCKETS, Collections, bucket_of
+from valkey_vector.stores.sequences import Sequences
 
 DAMAGED = [b"\xff\xfe", b"{", b"[1]", b'{"a":{"$datetime":"soon"}}', b"{" + b'"a":{' * 100_000]
 

@@ -13,12 +13,13 @@ from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import F, Filter, Index, Record, SearchModule, ValkeyVectorError
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.document import CREATED
-from valkey_vector.engines import search_support, steps
-from valkey_vector.engines.documents import Documents
-from valkey_vector.engines.search_support import ServerSupport
+from valkey_vector.connection import pipelines as steps
+from valkey_vector.engines.search import support as search_support
+from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import FilterError, RequestTimeoutError, ServerError
 from valkey_vector.query import FilterQuery
+from valkey_vector.storage.hashes import Documents
+from valkey_vector.storage.layout import CREATED
 
 CAP_SETTING = "search.max-nonvector-search-results-fetched"
 HERE = [1.0, 0.0, 0.0, 0.0]
@@ -70,7 +71,7 @@ def small_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
                     replies[place] = capped(replies[place], cap)
         return answered
 
-    monkeypatch.setattr("valkey_vector.engines.search_reading.send", cutting)
+    monkeypatch.setattr("valkey_vector.engines.search.reading.send", cutting)
     support.cap = cap
     yield cap
     support.cap = before
@@ -144,7 +145,7 @@ def forged(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
                     fields[b"metadata"] = b'{"n": 1000}'
         return answered
 
-    monkeypatch.setattr("valkey_vector.engines.search_reading.send", forging)
+    monkeypatch.setattr("valkey_vector.engines.search.reading.send", forging)
 
 
 READS: dict[str, Callable[[Index, Filter], list[Record]]] = {
@@ -277,7 +278,7 @@ def test_a_search_that_the_server_gives_up_is_a_timeout(
         return
     refusal = ServerError("Search operation cancelled due to timeout", "FT.SEARCH")
     monkeypatch.setattr(
-        "valkey_vector.engines.search_reading.send",
+        "valkey_vector.engines.search.reading.send",
         lambda connection, asks: [[refusal for _ in ask.commands] for ask in asks],
     )
     with pytest.raises(RequestTimeoutError, match="gave up"):
@@ -370,7 +371,7 @@ def test_what_a_search_for_more_than_there_is_missed_is_found_by_its_id(
                     reply[0] = len(reply[1])
         return answered
 
-    monkeypatch.setattr("valkey_vector.engines.search_reading.send", losing)
+    monkeypatch.setattr("valkey_vector.engines.search.reading.send", losing)
     assert {hit.record.id for hit in index.search(HERE, k=50)} == {f"r{n}" for n in range(12)}
 
 
@@ -417,7 +418,7 @@ def test_a_filter_that_would_be_checked_on_too_many_records_is_refused_at_once(
 ) -> None:
     index.upsert(records(100))
     wanted = {"$not": ors([{"n": {"$gte": 4 * i, "$lt": 4 * i + 2}} for i in range(1000)])}
-    monkeypatch.setattr("valkey_vector.answering._MOST_CHECKS", 50_000)
+    monkeypatch.setattr("valkey_vector.execution.selection._MOST_CHECKS", 50_000)
     if engine_name == "search":
         with pytest.raises(FilterError, match=r"conditions .* each of 100 records"):
             index.count(wanted)

@@ -16,9 +16,9 @@ from servers import Server
 from strategies import KEYS, NUMBER_KEY, TAG_KEY, collections, pointed_filters, schemas
 from valkey_vector import Connection, F, Filter, Index, Record, Schema
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.metadata import MISSING, lookup
 from valkey_vector.query import AggregateQuery, Average, Count, Item, Maximum, Minimum, Sum
-from valkey_vector.temporal import instant
+from valkey_vector.records.metadata import MISSING, lookup
+from valkey_vector.records.temporal import instant
 
 EXAMPLES = 60
 RECORDS = 30

@@ -25,7 +25,7 @@ from strategies import (
 )
 from valkey_vector import Connection, F, Filter, Hit, Index, Metric, Record, Schema
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.ranking import distances
+from valkey_vector.schema.similarity import distances
 
 EXAMPLES = 130
 FILTERS = 20

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from strategies import filters, pointed_filters, schemas, stored_metadata
 from valkey_vector import Filter, Record, Schema
-from valkey_vector.catalog import CatalogEntry
-from valkey_vector.document import Prepared, document_fields, prepare, wanted_slots
-from valkey_vector.engines.search_query import QueryLimits, fit, split
-from valkey_vector.filters.compilation import compile_filter
+from valkey_vector.engines.search.query_syntax import QueryLimits, fit, split
+from valkey_vector.filters.compiler import compile_filter
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import selects
+from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.layout import Prepared, document_fields, prepare, wanted_slots
 
 
 def entry_with_slots(schema: Schema, prepared: list[Prepared]) -> CatalogEntry:

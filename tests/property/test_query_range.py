@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from valkey_vector import F, Filter, Index, Metric, Record, VectorQuery
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.ranking import distances
+from valkey_vector.schema.similarity import distances
 
 SIZE = 400
 ROUNDING = 1e-4

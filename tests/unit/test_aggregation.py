@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valkey_vector import F
-from valkey_vector.aggregation.expressions import value_of
-from valkey_vector.aggregation.rows import Line
-from valkey_vector.aggregation.steps import run
 from valkey_vector.errors import FilterError, InvalidInputError
+from valkey_vector.execution.aggregation.expressions import value_of
+from valkey_vector.execution.aggregation.rows import Line
+from valkey_vector.execution.aggregation.stages import run
 from valkey_vector.query import (
     AggregateQuery,
     Average,

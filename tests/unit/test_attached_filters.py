@@ -26,7 +26,7 @@ from valkey_vector import (
 from valkey_vector.attached.definition import Attribute, VectorAttribute
 from valkey_vector.attached.documents import document_of, key_pattern
 from valkey_vector.attached.filters import AttributeFilter, everything
-from valkey_vector.attached.words import words_query
+from valkey_vector.attached.text import words_query
 
 DEFINITION = IndexDefinition(
     name="idx",

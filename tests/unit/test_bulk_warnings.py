@@ -13,8 +13,8 @@ from valkey_vector import Connection, Index, Record
 def test_many_equal_vectors_are_warned_of_where_a_cluster_may_hide_others(
     caplog: pytest.LogCaptureFixture, cluster_url: str
 ) -> None:
-    from valkey_vector.bulk import BulkWriter
-    from valkey_vector.record import WritePolicy
+    from valkey_vector.index.bulk import BulkWriter
+    from valkey_vector.records.record import WritePolicy
 
     same = np.ones(4, dtype=np.float32)
     with Connection.open(cluster_url) as connection, caplog.at_level("WARNING", "valkey_vector"):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from valkey_vector.concurrency import offload, writers
+from valkey_vector.concurrency.threads import offload, writers
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from valkey_vector import ConfigurationError
-from valkey_vector.embedding import TextEmbedder
-from valkey_vector.record import Vector
+from valkey_vector.cache.embedder import TextEmbedder
+from valkey_vector.records.record import Vector
 
 
 def of_text(text: str) -> Vector:

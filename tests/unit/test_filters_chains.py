@@ -31,8 +31,8 @@ from valkey_vector import F, Filter, FilterError, all_of, any_of
 from valkey_vector.filters import from_dict
 from valkey_vector.filters.ast import And, Not, Or
 from valkey_vector.filters.evaluate import matches
+from valkey_vector.filters.nesting import DEEPEST
 from valkey_vector.filters.patterns import like_pattern
-from valkey_vector.nesting import DEEPEST
 
 LONG = 2000
 LEAVES = st.sampled_from([F("a") == n for n in range(4)] + [F("b").exists(), F("a") > 1])

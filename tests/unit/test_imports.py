@@ -34,12 +34,12 @@ def loaded_after(statement: str, modules: list[str]) -> list[str]:
 
 
 def test_importing_the_core_imports_nothing_but_the_package_itself() -> None:
-    modules = ["numpy", "asyncio", "valkey_vector.index", *RARELY_NEEDED, *PARTS]
+    modules = ["numpy", "asyncio", "valkey_vector.index.index", *RARELY_NEEDED, *PARTS]
     assert loaded_after("import valkey_vector", modules) == []
 
 
 def test_filters_need_no_index() -> None:
-    modules = ["numpy", "valkey_vector.index", "valkey_vector.engines"]
+    modules = ["numpy", "valkey_vector.index.index", "valkey_vector.engines"]
     assert loaded_after("from valkey_vector import F", modules) == []
 
 

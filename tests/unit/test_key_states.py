@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from valkey_vector.catalog import CatalogEntry
-from valkey_vector.engines.key_states import look, states
+from valkey_vector.engines.search.key_states import look, states
 from valkey_vector.errors import ForeignKeyError
-from valkey_vector.schema import Schema
+from valkey_vector.schema.schema import Schema
+from valkey_vector.storage.catalog import CatalogEntry
 
 ENTRY = CatalogEntry(
     name="articles",

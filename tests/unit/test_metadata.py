@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from strategies import TEXTS, scalars, stored_metadata, values
 from valkey_vector import InvalidInputError
 from valkey_vector.filters.evaluate import equal
-from valkey_vector.metadata import MISSING, dump, indexed_items, load, lookup
-from valkey_vector.temporal import instant, parse_iso
-from valkey_vector.tokens import LONGEST, element_token, escape, kind_token, value_token
+from valkey_vector.records.metadata import MISSING, dump, indexed_items, load, lookup
+from valkey_vector.records.temporal import instant, parse_iso
+from valkey_vector.records.tokens import LONGEST, element_token, escape, kind_token, value_token
 
 SAFE = re.compile(r"[A-Za-z0-9_]+")
 anything = values(scalars | st.sampled_from(TEXTS))

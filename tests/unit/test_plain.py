@@ -15,9 +15,9 @@ from subclasses import Kind, Level, Text, dressed
 from valkey_vector import F, FilterError, InvalidInputError
 from valkey_vector.filters.ast import Compare, Contains, Equal, Field, Like, OneOf, Operator
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.metadata import dump, indexed_items, load, plain_metadata
-from valkey_vector.plain import NotPlainError, plain_moment, plain_text, plain_value
-from valkey_vector.tokens import escape, kind_token, parent_token, value_token
+from valkey_vector.records.metadata import dump, indexed_items, load, plain_metadata
+from valkey_vector.records.plain_values import NotPlainError, plain_moment, plain_text, plain_value
+from valkey_vector.records.tokens import escape, kind_token, parent_token, value_token
 
 
 def is_plain(value: Any) -> bool:

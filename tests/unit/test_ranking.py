@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from langchain_core.vectorstores.utils import maximal_marginal_relevance as of_langchain
 
 from valkey_vector import InvalidInputError, Metric
-from valkey_vector.ranking import (
+from valkey_vector.records.vectors import Float32Array, check_vector, check_vectors, unpack_vector
+from valkey_vector.schema.similarity import (
     distances,
     least_similarity,
     maximal_marginal_relevance,
     relevance,
     similarity,
 )
-from valkey_vector.vectors import Float32Array, check_vector, check_vectors, unpack_vector
 
 numbers = st.floats(-100, 100, width=32)
 vectors = st.lists(numbers, min_size=3, max_size=3)

@@ -13,8 +13,8 @@ from valkey_vector.connection import SearchModule
 from valkey_vector.connection.capabilities import Capabilities
 from valkey_vector.engines.base import Row
 from valkey_vector.engines.paging import PageSize
-from valkey_vector.engines.search_outage import explained, gave_up, given_up, silent_primaries
-from valkey_vector.engines.search_support import ServerSupport
+from valkey_vector.engines.search.outage import explained, gave_up, given_up, silent_primaries
+from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 
 LINE = "{id} {address}@{bus} {flags} - {ping} 1795916224838 3 connected 0-5460"

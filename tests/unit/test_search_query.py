@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dialect_guard import check
-from valkey_vector.engines.search_query import QueryLimits, fit, query_text, split, within
+from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split, within
 from valkey_vector.filters.plan import (
     AllOf,
     AnyOf,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from valkey_vector.engines import steps
+from valkey_vector.connection import pipelines as steps
+from valkey_vector.connection.pipelines import Ask, Steps, alone, together
 from valkey_vector.engines.base import StaleIndexError
-from valkey_vector.engines.steps import Ask, Steps, alone, together
 from valkey_vector.errors import ConnectionLostError, InvalidInputError, ServerError
 
 

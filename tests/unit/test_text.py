@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from text_oracle import distance, kept, stem, times, words_of
 from valkey_vector import ConfigurationError, FullText, InvalidInputError, Schema, TextField
-from valkey_vector.full_text import LANGUAGES
 from valkey_vector.query import Fuzzy, HybridQuery, Phrase, Prefix, ReciprocalRank, Term, TextQuery
 from valkey_vector.query.hybrid import Weighted
+from valkey_vector.schema.full_text import LANGUAGES
 from valkey_vector.text.analysis import LONGEST_WORD, MOST_BYTES, analyzer
 from valkey_vector.text.fields import indexed_texts, text_values
-from valkey_vector.text.sequences import occurrences
+from valkey_vector.text.phrases import occurrences
 from valkey_vector.text.vocabulary import Vocabulary
 
 ENGLISH = analyzer(FullText())

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, assert_never
 
 from valkey_vector.connection import Argument
 from valkey_vector.errors import ConfigurationError
-from valkey_vector.schema import LARGEST_DIMENSION, Metric
+from valkey_vector.schema.schema import LARGEST_DIMENSION, Metric
 
 __all__ = [
     "Attribute",

@@ -21,7 +21,7 @@ from valkey_vector.attached.definition import (
     VectorAttribute,
 )
 from valkey_vector.attached.encoding import text_of
-from valkey_vector.schema import Metric
+from valkey_vector.schema.schema import Metric
 
 __all__ = [
     "AttributeStatistics",

@@ -24,10 +24,10 @@ from valkey_vector.attached.definition import (
     attribute_name,
 )
 from valkey_vector.attached.encoding import encoded, text_of
-from valkey_vector.attached.meaning import WHITE_SPACE, normalised_tag
+from valkey_vector.attached.semantics import WHITE_SPACE, normalised_tag
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ServerError
-from valkey_vector.vectors import Float32Array
+from valkey_vector.records.vectors import Float32Array
 
 __all__ = [
     "AttachedDocument",

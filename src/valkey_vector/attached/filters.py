@@ -3,7 +3,7 @@
 An attached index has raw tags, which no query can ask for in every case (a tag that ends in ``*`` is a prefix
 wildcard on Valkey-Search, escaped or not). So a query selects at least everything that matches, and every document
 that is brought is checked by `AttributeFilter.matches` before anybody sees it: no value of one tenant ever matches
-another's. What matches is stated in `valkey_vector.attached.meaning`.
+another's. What matches is stated in `valkey_vector.attached.semantics`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from valkey_vector.attached.definition import (
     VectorAttribute,
     attribute_name,
 )
-from valkey_vector.attached.meaning import translated
-from valkey_vector.engines.search_query import query_text
+from valkey_vector.attached.semantics import translated
+from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.filters.ast import (
     Always,
     And,

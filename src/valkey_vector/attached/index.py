@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Self
 
-from valkey_vector.arguments import FilterLike, as_filter, check_ids, check_k, check_limit
-from valkey_vector.asynchrony import twin
 from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
 from valkey_vector.attached.description import (
     ClusterDescription,
@@ -22,8 +20,9 @@ from valkey_vector.attached.documents import (
 )
 from valkey_vector.attached.searching import AttachedSearch, Choice
 from valkey_vector.attached.server import describe_index
-from valkey_vector.catalog import Catalog, check_index_name
-from valkey_vector.closing import Closing
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
 from valkey_vector.errors import (
     ConfigurationError,
@@ -31,11 +30,12 @@ from valkey_vector.errors import (
     InvalidInputError,
     UnsupportedFeatureError,
 )
-from valkey_vector.ranking import similarity
-from valkey_vector.record import Vector
-from valkey_vector.schema import Metric
-from valkey_vector.vectors import check_vector
-from valkey_vector.waiting import wait_until_indexed
+from valkey_vector.records.record import Vector
+from valkey_vector.records.validation import FilterLike, as_filter, check_ids, check_k, check_limit
+from valkey_vector.records.vectors import check_vector
+from valkey_vector.schema.schema import Metric
+from valkey_vector.schema.similarity import similarity
+from valkey_vector.storage.catalog import Catalog, check_index_name
 
 __all__ = ["AttachedIndex"]
 
@@ -44,7 +44,7 @@ class AttachedIndex(Closing):
     """An index of the server's search module, by its own attributes: for search, and for nothing else.
 
     Open one with `Index.attach`. Filters are on the index's attributes (``F("category") == "red"``) and on the key
-    (``F.id``); what they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.meaning`. Every
+    (``F.id``); what they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.semantics`. Every
     document is brought by its key and checked before it is returned. Thread-safe; every method has an asynchronous
     twin.
 

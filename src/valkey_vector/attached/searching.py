@@ -16,11 +16,12 @@ from valkey_vector.attached.documents import AttachedDocument, Brought, bring, s
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.server import describe_index
-from valkey_vector.attached.words import words_query
+from valkey_vector.attached.text import words_query
+from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Argument, Connection, Feature, SearchModule
-from valkey_vector.engines.search_commands import distance_of, index_is_missing
-from valkey_vector.engines.search_outage import explained, gave_up, given_up
-from valkey_vector.engines.search_support import ServerSupport
+from valkey_vector.engines.search.commands import distance_of, index_is_missing
+from valkey_vector.engines.search.outage import explained, gave_up, given_up
+from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
     ConnectionLostError,
     IndexNotFoundError,
@@ -29,9 +30,8 @@ from valkey_vector.errors import (
     UnsupportedFeatureError,
 )
 from valkey_vector.filters.ast import Always, Filter
-from valkey_vector.ranking import distances
-from valkey_vector.vectors import Float32Array
-from valkey_vector.waiting import wait_until_indexed
+from valkey_vector.records.vectors import Float32Array
+from valkey_vector.schema.similarity import distances
 
 __all__ = ["AttachedSearch", "Choice"]
 

@@ -17,10 +17,9 @@ from valkey_vector.attached.description import (
     parse_primary,
 )
 from valkey_vector.attached.encoding import text_of
-from valkey_vector.catalog import Catalog, EngineName
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection, Feature, SearchModule
-from valkey_vector.engines.search_commands import index_is_missing
+from valkey_vector.engines.search.commands import index_is_missing
 from valkey_vector.errors import (
     ConfigurationError,
     IndexMismatchError,
@@ -28,6 +27,7 @@ from valkey_vector.errors import (
     ServerError,
     UnsupportedFeatureError,
 )
+from valkey_vector.storage.catalog import Catalog, EngineName
 
 __all__ = [
     "ListedIndex",

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar
 
 from valkey_vector.cache.entries import Answer, Scope
-from valkey_vector.cache.flow import is_coroutine_function
+from valkey_vector.cache.sansio import is_coroutine_function
 from valkey_vector.errors import ConfigurationError
 
 __all__ = ["CachedFunction", "Computing", "cached"]

@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from valkey_vector.asynchrony import twin
+from valkey_vector.cache.embedder import Embed, TextEmbedder
 from valkey_vector.cache.failure_count import FailureCount
 from valkey_vector.cache.failures import Failures, OnError
-from valkey_vector.concurrency import offload
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.embedding import Embed, TextEmbedder
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import ConfigurationError, InvalidInputError, ServerError
-from valkey_vector.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
-from valkey_vector.record import Vector
+from valkey_vector.records.record import Vector
+from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
 
 __all__ = ["EmbeddingsCache"]
 
@@ -51,7 +51,7 @@ class EmbeddingsCache(Connected):
 
     Args:
         embed: makes the vectors: a function of one text (blocking or a coroutine function), or an object with
-            ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.embedding`).
+            ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.cache.embedder`).
         model: the model's name, part of every key: no model ever gets another's vectors.
         version: of the model, or of whatever else its vectors depend on (prefix, normalisation, dimensions).
         dtype: ``float64`` or ``float32``, how the numbers are kept.

@@ -13,8 +13,8 @@ from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 from valkey_vector.errors import InvalidInputError, UnreadableRecordError
-from valkey_vector.plain import plain_text
-from valkey_vector.record import Metadata, Record, Vector
+from valkey_vector.records.plain_values import plain_text
+from valkey_vector.records.record import Metadata, Record, Vector
 
 __all__ = [
     "SCOPE",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from valkey_vector.asynchrony import twin
 from valkey_vector.cache.entries import (
     Answer,
     CacheHit,
@@ -20,10 +19,11 @@ from valkey_vector.cache.entries import (
 )
 from valkey_vector.cache.failure_count import FailureCount
 from valkey_vector.cache.failures import Failures, OnError
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import ConfigurationError, ServerError
-from valkey_vector.keyspace import Keyspace, lifetime
+from valkey_vector.storage.keyspace import Keyspace, lifetime
 
 __all__ = ["ExactCache"]
 

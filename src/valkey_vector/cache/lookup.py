@@ -8,7 +8,7 @@ from typing import Any
 
 from valkey_vector.cache.entries import CacheHit, entry_id, hit_of, lifetime, scope_id
 from valkey_vector.cache.failures import Failures
-from valkey_vector.cache.flow import Call, Embedding, Flow, ask
+from valkey_vector.cache.sansio import Call, Embedding, Flow, ask
 from valkey_vector.cache.settings import Settings
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
@@ -18,8 +18,8 @@ from valkey_vector.errors import (
     ServerError,
     UnreadableRecordError,
 )
-from valkey_vector.record import Hit, Record, Vector
-from valkey_vector.vectors import check_vector
+from valkey_vector.records.record import Hit, Record, Vector
+from valkey_vector.records.vectors import check_vector
 
 __all__ = ["Looked", "Lookups"]
 

@@ -6,17 +6,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from valkey_vector.arguments import FilterLike, as_filter
-from valkey_vector.asynchrony import twin
 from valkey_vector.cache.calibration import (
     Calibration,
     Pairs,
     calibrate_similarities,
     labelled_pairs,
 )
-from valkey_vector.cache.computing import Answers, Keeping
 from valkey_vector.cache.decorator import CachedFunction, cached
-from valkey_vector.cache.embedders import CacheEmbedder, question_embedder
+from valkey_vector.cache.embedder import TextEmbedder
 from valkey_vector.cache.entries import (
     SCOPE_ID,
     Answer,
@@ -28,9 +25,10 @@ from valkey_vector.cache.entries import (
     scope_id,
 )
 from valkey_vector.cache.failures import Failures
-from valkey_vector.cache.flight import Flights
-from valkey_vector.cache.flow import Embedding, Flow, awaited, blocking
+from valkey_vector.cache.framework_embedders import CacheEmbedder, question_embedder
+from valkey_vector.cache.get_or_compute import Answers, Keeping
 from valkey_vector.cache.lookup import Lookups
+from valkey_vector.cache.sansio import Embedding, Flow, awaited, blocking
 from valkey_vector.cache.settings import (
     Settings,
     Verify,
@@ -38,19 +36,21 @@ from valkey_vector.cache.settings import (
     check_threshold,
     eviction_of,
 )
+from valkey_vector.cache.single_flight import Flights
 from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.cache.storage import Storage
-from valkey_vector.closing import Closing
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection import Connection
-from valkey_vector.embedding import TextEmbedder
 from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.filters import F, Filter
-from valkey_vector.index import Index
-from valkey_vector.lifecycle import EngineChoice
-from valkey_vector.ranking import distances
-from valkey_vector.record import Metadata, Vector
-from valkey_vector.schema import Metric
-from valkey_vector.vectors import check_vectors
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.index import Index
+from valkey_vector.records.record import Metadata, Vector
+from valkey_vector.records.validation import FilterLike, as_filter
+from valkey_vector.records.vectors import check_vectors
+from valkey_vector.schema.schema import Metric
+from valkey_vector.schema.similarity import distances
 
 __all__ = ["SemanticCache"]
 
@@ -66,7 +66,7 @@ class SemanticCache(Closing):
 
     Args:
         embed: makes the vectors: a function of one text (blocking or a coroutine function), or an object with
-            ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.embedding`), or an embeddings object of
+            ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.cache.embedder`), or an embeddings object of
             LangChain or LlamaIndex.
         name: of the cache, and of the index its entries lie in: letters, digits, ``_``, ``-`` and ``.``.
         threshold: least cosine similarity of a hit, above 0 to 1. Which one is right depends on the embedding

@@ -9,19 +9,19 @@ import numpy as np
 
 from valkey_vector.cache.entries import SCOPE_ID, STORED_AT
 from valkey_vector.cache.eviction import Eviction, Place
-from valkey_vector.cache.ledger import Ledger
 from valkey_vector.cache.statistics import Count
-from valkey_vector.catalog import CatalogEntry, document_prefix
+from valkey_vector.cache.usage import Ledger
 from valkey_vector.connection import Argument, Connection, Reply
-from valkey_vector.document import decode_record, record_fields
-from valkey_vector.engines.documents import row_of
 from valkey_vector.errors import ServerError, UnreadableRecordError
 from valkey_vector.filters import F, Filter, all_of
-from valkey_vector.index import Index
+from valkey_vector.index.index import Index
 from valkey_vector.query import VectorQuery
-from valkey_vector.record import Hit, Record, Vector
-from valkey_vector.record_version import identifying_fields
-from valkey_vector.vectors import check_vector
+from valkey_vector.records.record import Hit, Record, Vector
+from valkey_vector.records.vectors import check_vector
+from valkey_vector.storage.catalog import CatalogEntry, document_prefix
+from valkey_vector.storage.hashes import row_of
+from valkey_vector.storage.layout import decode_record, record_fields
+from valkey_vector.storage.record_version import identifying_fields
 
 __all__ = ["Claim", "Draft", "Storage"]
 

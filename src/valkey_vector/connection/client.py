@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from valkey_vector.closing import Closing
+from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import (
     PROBES,
     Capabilities,
@@ -28,7 +28,7 @@ from valkey_vector.errors import (
 )
 
 if TYPE_CHECKING:
-    from valkey_vector.connection.lane import Lane
+    from valkey_vector.connection.glide_client import Lane
     from valkey_vector.embedded import EmbeddedServer
 
 URL_VARIABLE = "VALKEY_URL"
@@ -285,7 +285,7 @@ class Connection(Closing):
     def _connect(self) -> Lane:
         """A new lane, after finding out whether the server is a cluster."""
         check_glide()
-        from valkey_vector.connection.lane import Lane, single_node
+        from valkey_vector.connection.glide_client import Lane, single_node
 
         settings = self._resolve()
         if self._cluster is None:

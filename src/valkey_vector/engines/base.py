@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from valkey_vector.catalog import CatalogEntry, EngineName
 from valkey_vector.connection import Reply
-from valkey_vector.document import Prepared
-from valkey_vector.engines.steps import Ask, Steps
+from valkey_vector.connection.pipelines import Ask, Steps
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan
-from valkey_vector.record import WritePolicy
-from valkey_vector.record_version import VERSION
-from valkey_vector.schema import VectorField
+from valkey_vector.records.record import WritePolicy
+from valkey_vector.records.vectors import Float32Array
+from valkey_vector.schema.schema import VectorField
+from valkey_vector.storage.catalog import CatalogEntry, EngineName
+from valkey_vector.storage.layout import Prepared
+from valkey_vector.storage.record_version import VERSION
 from valkey_vector.text.bm25 import Matching, Scored, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
-from valkey_vector.vectors import Float32Array
 
 __all__ = ["Engine", "IndexInfo", "Keep", "Near", "Row", "StaleIndexError", "WriteOutcome"]
 

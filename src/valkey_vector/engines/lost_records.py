@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from valkey_vector.catalog import CatalogEntry, document_prefix, own_keys
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.memory import MEMORY_COMMANDS, ServerMemory
-from valkey_vector.engines.documents import checked
 from valkey_vector.errors import ServerError
-from valkey_vector.record_version import VERSION
+from valkey_vector.storage.catalog import CatalogEntry, document_prefix, own_keys
+from valkey_vector.storage.hashes import checked
+from valkey_vector.storage.record_version import VERSION
 
 __all__ = ["Traces", "generations_in", "lineages_of", "traces_of"]
 

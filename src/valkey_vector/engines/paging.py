@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from valkey_vector.document import CREATED
 from valkey_vector.engines.base import Row
+from valkey_vector.storage.layout import CREATED
 from valkey_vector.text.bm25 import Scored
 
 __all__ = ["PAGE", "PageSize", "Ranked", "age", "paged", "rows_of", "without_repeats"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkey_vector.catalog import Catalog, document_prefix
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.document import CREATED, METADATA
-from valkey_vector.engines.documents import BATCH, checked, in_batches
-from valkey_vector.engines.locks import Locks
+from valkey_vector.engines.search.locks import Locks
 from valkey_vector.errors import ServerError
-from valkey_vector.record_version import VERSION
+from valkey_vector.storage.catalog import Catalog, document_prefix
+from valkey_vector.storage.hashes import BATCH, checked, in_batches
+from valkey_vector.storage.layout import CREATED, METADATA
+from valkey_vector.storage.record_version import VERSION
 
 __all__ = ["complete_removals", "drop_search_index"]
 
@@ -51,7 +51,7 @@ def complete_removals(connection: Connection, catalog: Catalog) -> int:
 
 def drop_search_index(connection: Connection, name: str, generation: str) -> None:
     """Remove the server's index of a generation, if an interrupted drop left it behind."""
-    from valkey_vector.engines.search_commands import index_is_missing
+    from valkey_vector.engines.search.commands import index_is_missing
 
     try:
         connection.execute("FT.DROPINDEX", f"{name}-{generation}")

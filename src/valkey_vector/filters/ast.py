@@ -2,7 +2,7 @@
 
 Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
 
-* A path names a metadata item (`valkey_vector.metadata.lookup`); ``None`` is the same as missing.
+* A path names a metadata item (`valkey_vector.records.metadata.lookup`); ``None`` is the same as missing.
 * A missing item fails every positive predicate. `Not` is the exact complement: ``Not(Equal(…))``
   matches records without the item.
 * Numbers compare as numbers (1 == 1.0) and exactly, however large. Booleans are not numbers. NaN equals and orders
@@ -27,9 +27,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
 
 from valkey_vector.errors import FilterError
+from valkey_vector.filters.nesting import DEEPEST
 from valkey_vector.filters.operands import check_text, checked, plain_key
-from valkey_vector.nesting import DEEPEST
-from valkey_vector.plain import plain_text
+from valkey_vector.records.plain_values import plain_text
 
 __all__ = [
     "ITEM_TYPES",

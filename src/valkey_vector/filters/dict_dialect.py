@@ -27,7 +27,7 @@ from valkey_vector.filters.ast import (
     Or,
 )
 from valkey_vector.filters.builder import one_of
-from valkey_vector.nesting import check_depth, unchained
+from valkey_vector.filters.nesting import check_depth, unchained
 
 __all__ = ["OPERATORS", "from_dict"]
 

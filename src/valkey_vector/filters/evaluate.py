@@ -26,8 +26,8 @@ from valkey_vector.filters.ast import (
 )
 from valkey_vector.filters.operands import plain_key
 from valkey_vector.filters.patterns import like_pattern
-from valkey_vector.metadata import MISSING, lookup
-from valkey_vector.temporal import Temporal, instant, is_temporal, parse_iso
+from valkey_vector.records.metadata import MISSING, lookup
+from valkey_vector.records.temporal import Temporal, instant, is_temporal, parse_iso
 
 __all__ = ["equal", "matches"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from valkey_vector.errors import FilterError
-from valkey_vector.plain import NotPlainError, plain_value
-from valkey_vector.tokens import is_unicode
+from valkey_vector.records.plain_values import NotPlainError, plain_value
+from valkey_vector.records.tokens import is_unicode
 
 __all__ = ["check_text", "checked", "plain_key"]
 

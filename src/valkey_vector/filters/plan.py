@@ -1,7 +1,7 @@
 """Plans: which records a query selects, in terms of what every engine indexes.
 
 A plan is set algebra over tokens, numeric slots and the words of texts. The search engine writes it as an FT.* query,
-the native engine evaluates it on arrays. Filters are compiled to plans in `valkey_vector.filters.compilation`.
+the native engine evaluates it on arrays. Filters are compiled to plans in `valkey_vector.filters.compiler`.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ from valkey_vector.query.expressions import (
     Function,
     Item,
 )
+from valkey_vector.query.filter import CountQuery, FilterQuery
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.order import OrderBy
-from valkey_vector.query.selection import CountQuery, FilterQuery
 from valkey_vector.query.text import Clause, Fuzzy, Phrase, Prefix, Term, TextQuery
 from valkey_vector.query.vector import Threshold, VectorQuery
-from valkey_vector.record import Hit, Record
+from valkey_vector.records.record import Hit, Record
 
 __all__ = [
     "AggregateQuery",
@@ -86,7 +86,7 @@ __all__ = [
 ]
 
 Query: TypeAlias = VectorQuery | TextQuery | HybridQuery | FilterQuery | CountQuery
-"""Every kind of query. The union is closed: `valkey_vector.querying` answers each of its members."""
+"""Every kind of query. The union is closed: `valkey_vector.execution.dispatch` answers each of its members."""
 
 Answer: TypeAlias = list[Hit] | list[Record] | int
 """What queries are answered with: hits by vector or text, records by filter, a count."""

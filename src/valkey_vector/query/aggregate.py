@@ -1,6 +1,6 @@
 """`AggregateQuery`: what is to be counted, summed and grouped, as data.
 
-Semantics, stated once and held by `valkey_vector.aggregation` on every engine:
+Semantics, stated once and held by `valkey_vector.execution.aggregation` on every engine:
 
 * The rows that come in are the records that pass `filter`, oldest first; each row is its metadata. Steps are done in
   their order, each on the rows that the one before gave.
@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
-from valkey_vector.arguments import FilterLike, as_filter, check_limit
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field, Filter, Source, sources_of
 from valkey_vector.query.expressions import Expression, as_expression, items_of
+from valkey_vector.records.validation import FilterLike, as_filter, check_limit
 
 __all__ = [
     "AggregateQuery",

@@ -1,6 +1,6 @@
 """Expressions: what a row's items are computed to, as data. No text is ever read as syntax.
 
-Semantics, stated once and held by `valkey_vector.aggregation.expressions.value_of`:
+Semantics, stated once and held by `valkey_vector.execution.aggregation.expressions.value_of`:
 
 * An operand that is missing, or of a kind its operation does not take, leaves the result missing. So do a division by
   zero, the logarithm of 0, and anything else without a result: no error hangs on one record among many.
@@ -19,7 +19,7 @@ from typing import Any, NoReturn, Self, TypeAlias
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field, Source
-from valkey_vector.tokens import is_unicode
+from valkey_vector.records.tokens import is_unicode
 
 __all__ = [
     "Arithmetic",

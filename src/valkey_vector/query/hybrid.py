@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from valkey_vector.arguments import FilterLike, check_k
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.parts import check_filter, check_flags
+from valkey_vector.query.base import check_filter, check_flags
 from valkey_vector.query.text import Clause, check_words
-from valkey_vector.record import Vector
-from valkey_vector.vectors import check_vector
+from valkey_vector.records.record import Vector
+from valkey_vector.records.validation import FilterLike, check_k
+from valkey_vector.records.vectors import check_vector
 
 __all__ = ["Fusion", "HybridQuery", "ReciprocalRank", "Weighted"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from valkey_vector.arguments import FilterLike, check_k
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.parts import check_filter, check_flags
+from valkey_vector.query.base import check_filter, check_flags
+from valkey_vector.records.validation import FilterLike, check_k
 
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]
 

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import assert_never
 
-from valkey_vector.arguments import FilterLike
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.parts import check_brought, check_count, check_filter, check_number
-from valkey_vector.ranking import similarity
-from valkey_vector.record import Vector
-from valkey_vector.schema import Metric
-from valkey_vector.vectors import check_vector
+from valkey_vector.query.base import check_brought, check_count, check_filter, check_number
+from valkey_vector.records.record import Vector
+from valkey_vector.records.validation import FilterLike
+from valkey_vector.records.vectors import check_vector
+from valkey_vector.schema.schema import Metric
+from valkey_vector.schema.similarity import similarity
 
 __all__ = ["Threshold", "VectorQuery"]
 

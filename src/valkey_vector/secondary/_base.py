@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import ConfigurationError, IndexMismatchError
-from valkey_vector.keyspace import Keyspace, succeeded
+from valkey_vector.records.tokens import escape, is_unicode
 from valkey_vector.secondary._report import Findings, Report
 from valkey_vector.secondary._scripts import reading, removing, writing
-from valkey_vector.tokens import escape, is_unicode
+from valkey_vector.storage.keyspace import Keyspace, succeeded
 
 __all__ = ["BATCH", "Progress", "SecondaryIndex"]
 

@@ -7,8 +7,8 @@ import binascii
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from valkey_vector.arguments import check_k
 from valkey_vector.errors import InvalidInputError
+from valkey_vector.records.validation import check_k
 
 __all__ = [
     "Bounds",

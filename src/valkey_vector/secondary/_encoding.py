@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import Any
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.temporal import instant
+from valkey_vector.records.temporal import instant
 
 __all__ = [
     "LONGEST_INT",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar, cast
 
 from valkey_vector.errors import ConfigurationError, InvalidInputError
-from valkey_vector.tokens import is_unicode
+from valkey_vector.records.tokens import is_unicode
 
 __all__ = ["M", "MemberType", "pairs_of", "shown", "text_bytes"]
 

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from valkey_vector.arguments import check_k
-from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
-from valkey_vector.keyspace import in_parts
+from valkey_vector.records.validation import check_k
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import after_prefix
 from valkey_vector.secondary._encoding import decode_bytes, encode_bytes
 from valkey_vector.secondary._entries import MALFORMED
 from valkey_vector.secondary._members import pairs_of, text_bytes
 from valkey_vector.secondary._normal import normal_form
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["Completion", "Suggestion"]
 

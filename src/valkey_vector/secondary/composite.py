@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, TypeAlias, overload
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
-from valkey_vector.keyspace import in_parts
 from valkey_vector.secondary._base import BATCH
 from valkey_vector.secondary._bounds import (
     Bounds,
@@ -22,6 +21,7 @@ from valkey_vector.secondary._columns import Column, ColumnValue
 from valkey_vector.secondary._entries import audit_arguments
 from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._ranges import LexRange, OrderedEntries
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["CompositeIndex"]
 

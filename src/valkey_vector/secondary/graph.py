@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import in_parts
 from valkey_vector.secondary._base import BATCH
 from valkey_vector.secondary._encoding import decode_bytes, encode_bytes
 from valkey_vector.secondary._patterns import Triple, triple_of
 from valkey_vector.secondary.triples import TripleStore
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["PropertyGraph", "Relation"]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
-from valkey_vector.keyspace import in_parts
 from valkey_vector.secondary._base import BATCH
 from valkey_vector.secondary._bounds import (
     Bounds,
@@ -23,6 +22,7 @@ from valkey_vector.secondary._entries import MALFORMED
 from valkey_vector.secondary._members import M, MemberType
 from valkey_vector.secondary._normal import normal_form
 from valkey_vector.secondary._ranges import LexRange, OrderedEntries
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["LexicalIndex"]
 

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, TypeAlias, overload
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import in_parts
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import (
     PAGE,
@@ -34,6 +33,7 @@ from valkey_vector.secondary._numbers import (
     score_text,
     whole_if_it_is,
 )
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["NumericIndex"]
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.arguments import check_k
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.keyspace import in_parts
+from valkey_vector.records.validation import check_k
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["RandomSet"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.arguments import check_k, check_limit
-from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.keyspace import in_parts
+from valkey_vector.records.validation import check_k, check_limit
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["RecentList"]
 

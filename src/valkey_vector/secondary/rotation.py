@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, overload
 
-from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import in_parts, lifetime
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._members import M, MemberType
+from valkey_vector.storage.keyspace import in_parts, lifetime
 
 __all__ = ["Lease", "Rotation"]
 

@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeAlias, overload
 
-from valkey_vector.arguments import check_k
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ConfigurationError, InvalidInputError
-from valkey_vector.keyspace import in_parts
+from valkey_vector.records.validation import check_k
 from valkey_vector.secondary._base import BATCH, SecondaryIndex
 from valkey_vector.secondary._bounds import after_prefix, check_page_limit
 from valkey_vector.secondary._entries import audit_arguments
 from valkey_vector.secondary._members import M, MemberType, pairs_of
 from valkey_vector.secondary._zorder import Coordinate, Dimension, Grid
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["BoxResult", "Neighbor", "SpatialIndex"]
 

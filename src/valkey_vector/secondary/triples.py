@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, TypeVar, overload
 
-from valkey_vector.arguments import check_k
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import in_parts
+from valkey_vector.records.validation import check_k
 from valkey_vector.secondary._base import BATCH
 from valkey_vector.secondary._bounds import Page, check_page_limit
 from valkey_vector.secondary._encoding import encode_bytes
@@ -27,6 +26,7 @@ from valkey_vector.secondary._patterns import (
     triple_of,
 )
 from valkey_vector.secondary._ranges import LexRange, OrderedEntries
+from valkey_vector.storage.keyspace import in_parts
 
 __all__ = ["TripleStore"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.concurrency import offload
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError, PartialWriteError, ServerError
-from valkey_vector.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
+from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
 
 __all__ = ["ByteStore"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from valkey_vector.errors import InvalidInputError, ServerError
-from valkey_vector.tokens import is_unicode
+from valkey_vector.records.tokens import is_unicode
 
 __all__ = [
     "Ancestor",

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
+from valkey_vector.records.tokens import escape, unescape
+from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
 from valkey_vector.stores.checkpoint_records import (
     Ancestor,
     Channel,
@@ -26,7 +27,6 @@ from valkey_vector.stores.checkpoint_records import (
     encode_part,
 )
 from valkey_vector.stores.scripts import Call, Script
-from valkey_vector.tokens import escape, unescape
 
 __all__ = ["CheckpointStore"]
 

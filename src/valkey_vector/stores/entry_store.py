@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from valkey_vector.asynchrony import twin
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
+from valkey_vector.connection.connected import Connected
+from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts, lifetime, succeeded
 from valkey_vector.stores.item_records import ItemName, Namespace, encode_namespace
 
 __all__ = ["EntryStore"]

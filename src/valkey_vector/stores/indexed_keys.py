@@ -11,12 +11,12 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 
-from valkey_vector.arguments import check_k
-from valkey_vector.asynchrony import twin
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import Keyspace, check_texts, in_parts
+from valkey_vector.records.validation import check_k
+from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts
 
 __all__ = ["IndexedKeys"]
 

@@ -16,9 +16,9 @@ from uuid import uuid4
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.builder import F
-from valkey_vector.index import Index
+from valkey_vector.index.index import Index
 from valkey_vector.query import HybridQuery, TextQuery, VectorQuery
-from valkey_vector.record import Hit, Record
+from valkey_vector.records.record import Hit, Record
 from valkey_vector.stores.item_records import (
     ItemName,
     Namespace,

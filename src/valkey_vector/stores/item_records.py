@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.metadata import load
-from valkey_vector.tokens import is_unicode
+from valkey_vector.records.metadata import load
+from valkey_vector.records.tokens import is_unicode
 
 __all__ = [
     "FindItems",

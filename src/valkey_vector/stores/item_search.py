@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from valkey_vector.arguments import check_limit
+from valkey_vector.records.validation import check_limit
 from valkey_vector.stores.item_index import Candidate, ItemIndex, Question
 from valkey_vector.stores.item_records import FindItems, GetItems, Item, ItemName, TouchItems
 from valkey_vector.stores.item_store import ItemStore

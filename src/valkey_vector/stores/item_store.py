@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
-from valkey_vector.arguments import check_limit
-from valkey_vector.asynchrony import twin
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import Keyspace, check_texts
+from valkey_vector.records.validation import check_limit
+from valkey_vector.storage.keyspace import Keyspace, check_texts
 from valkey_vector.stores.item_records import (
     FindItems,
     GetItem,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkey_vector.arguments import check_k, check_limit
-from valkey_vector.asynchrony import twin
-from valkey_vector.connected import Connected
+from valkey_vector.concurrency.async_versions import twin
 from valkey_vector.connection import Connection
+from valkey_vector.connection.connected import Connected
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.keyspace import Keyspace, check_texts, lifetime
+from valkey_vector.records.validation import check_k, check_limit
+from valkey_vector.storage.keyspace import Keyspace, check_texts, lifetime
 
 __all__ = ["MessageLog"]
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from valkey_vector.full_text import FullText
+from valkey_vector.schema.full_text import FullText
 
 __all__ = ["LONGEST_WORD", "MOST_BYTES", "Analyzer", "analyzer"]
 

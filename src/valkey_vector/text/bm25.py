@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from valkey_vector.filters.plan import Plan, Words, all_of, any_of
 from valkey_vector.text.fields import IndexedText
-from valkey_vector.text.sequences import occurrences
+from valkey_vector.text.phrases import occurrences
 
 __all__ = [
     "K1",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from valkey_vector.declared_fields import CONTENT, TextField
-from valkey_vector.schema import Schema
+from valkey_vector.records.tokens import escape
+from valkey_vector.schema.fields import CONTENT, TextField
+from valkey_vector.schema.schema import Schema
 from valkey_vector.text.analysis import Analyzer, analyzer
-from valkey_vector.tokens import escape
 
 __all__ = ["IndexedText", "indexed_texts", "text_values"]
 

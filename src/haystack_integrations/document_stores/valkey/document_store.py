@@ -26,9 +26,9 @@ from haystack_integrations.document_stores.valkey.settings import (
     typed_fields,
 )
 from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
-from valkey_vector.asynchrony import twin
-from valkey_vector.lifecycle import EngineChoice
-from valkey_vector.setting_checks import check_range
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.setting_validation import check_range
 
 __all__ = ["ValkeyDocumentStore", "ValkeyDocumentStoreError"]
 

@@ -16,7 +16,7 @@ from haystack import Document
 from haystack.dataclasses import ByteStream, SparseEmbedding
 
 from valkey_vector import Hit, InvalidInputError, Record
-from valkey_vector.plain import DEEPEST
+from valkey_vector.records.plain_values import DEEPEST
 
 __all__ = ["from_hit", "from_record", "listed_tuples", "to_record"]
 

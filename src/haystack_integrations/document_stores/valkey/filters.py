@@ -17,7 +17,7 @@ from haystack.errors import FilterError as HaystackFilterError
 
 from valkey_vector import F, FieldExpression, Filter, all_of, any_of
 from valkey_vector import FilterError as CoreFilterError
-from valkey_vector.nesting import check_depth, unchained
+from valkey_vector.filters.nesting import check_depth, unchained
 
 __all__ = ["FilterError", "metadata_key", "to_filter"]
 

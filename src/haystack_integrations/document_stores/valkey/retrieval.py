@@ -11,7 +11,7 @@ from haystack import Document
 from haystack_integrations.document_stores.valkey.documents import from_hit
 from haystack_integrations.document_stores.valkey.filters import to_filter
 from valkey_vector import Filter, Hit, Index, ReciprocalRank, Weighted
-from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency.async_versions import twin
 
 __all__ = ["SearchableStore"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from haystack.utils import Secret
 
 from valkey_vector import Address, Connection, ConnectionSettings, TlsSettings
-from valkey_vector.setting_checks import check_range
+from valkey_vector.records.setting_validation import check_range
 
 __all__ = ["StoreSettings", "checked_nodes", "named_fields", "typed_fields"]
 

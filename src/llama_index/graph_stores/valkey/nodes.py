@@ -10,7 +10,7 @@ import numpy as np
 from llama_index.core.graph_stores.types import ChunkNode, EntityNode, LabelledNode, Relation
 
 from valkey_vector import InvalidInputError, Record
-from valkey_vector.metadata import dump, load
+from valkey_vector.records.metadata import dump, load
 
 __all__ = [
     "has_embedding",

@@ -26,10 +26,10 @@ from llama_index.graph_stores.valkey.selecting import Wanted, is_given
 from llama_index.graph_stores.valkey.vectors import check_vectors
 from llama_index.vector_stores.valkey.queries import restriction
 from valkey_vector import Connection, Index, Metric
-from valkey_vector.arguments import check_k, check_limit
-from valkey_vector.asynchrony import twin
-from valkey_vector.closing import Closing
-from valkey_vector.lifecycle import EngineChoice
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.concurrency.closing import Closing
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.validation import check_k, check_limit
 from valkey_vector.secondary import PropertyGraph, Report, Triple
 from valkey_vector.secondary import Relation as Edge
 

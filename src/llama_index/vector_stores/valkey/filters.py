@@ -24,7 +24,7 @@ from llama_index.core.vector_stores.types import (
 )
 
 from valkey_vector import F, FieldExpression, Filter, FilterError, all_of, any_of
-from valkey_vector.nesting import check_depth, unchained
+from valkey_vector.filters.nesting import check_depth, unchained
 
 __all__ = ["SOURCE_KEYS", "to_filter"]
 

@@ -31,8 +31,8 @@ from llama_index.core.schema import (
 from pydantic_core import to_jsonable_python
 
 from valkey_vector import InvalidInputError, Record
-from valkey_vector.metadata import dump, load
-from valkey_vector.plain import NotPlainError, check_moments
+from valkey_vector.records.metadata import dump, load
+from valkey_vector.records.plain_values import NotPlainError, check_moments
 
 __all__ = ["to_node", "to_record"]
 

@@ -25,7 +25,7 @@ from valkey_vector import (
     Weighted,
     all_of,
 )
-from valkey_vector.arguments import check_k
+from valkey_vector.records.validation import check_k
 
 __all__ = [
     "MMR_KEYWORDS",

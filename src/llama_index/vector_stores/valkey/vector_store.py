@@ -50,9 +50,9 @@ from valkey_vector import (
     Record,
     Schema,
 )
-from valkey_vector.arguments import check_k
-from valkey_vector.asynchrony import twin
-from valkey_vector.lifecycle import EngineChoice
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.validation import check_k
 
 __all__ = ["ValkeyVectorStore"]
 

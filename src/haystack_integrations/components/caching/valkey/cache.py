@@ -12,9 +12,9 @@ from haystack.utils import Secret
 
 from valkey_vector import Connection, ConnectionSettings
 from valkey_vector.cache import SemanticCache
-from valkey_vector.concurrency import offload
-from valkey_vector.lifecycle import EngineChoice
-from valkey_vector.record import Vector
+from valkey_vector.concurrency.threads import offload
+from valkey_vector.index.handle import EngineChoice
+from valkey_vector.records.record import Vector
 
 __all__ = ["ValkeySemanticCache"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from valkey_vector.record import Vector
+from valkey_vector.records.record import Vector
 
 __all__ = ["QueryEmbedder"]
 

@@ -19,7 +19,7 @@ from llama_index.core.storage.docstore.utils import doc_to_json, json_to_doc
 from llama_index.storage.cache.valkey.answers import Answers
 from valkey_vector import InvalidInputError
 from valkey_vector.cache import SemanticCache
-from valkey_vector.metadata import dump, load
+from valkey_vector.records.metadata import dump, load
 
 __all__ = ["CachedQueryEngine"]
 

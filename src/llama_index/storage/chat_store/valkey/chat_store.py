@@ -11,8 +11,8 @@ from llama_index.core.storage.chat_store.base import BaseChatStore
 from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.storage.kvstore.valkey.kvstore import storable
 from valkey_vector import Connection, InvalidInputError, ServerError
-from valkey_vector.asynchrony import twin
-from valkey_vector.sequences import Sequences
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.stores.sequences import Sequences
 
 __all__ = ["ValkeyChatStore"]
 

@@ -11,7 +11,7 @@ from llama_index.core.storage.index_store.keyval_index_store import (
 
 from llama_index.storage.kvstore.valkey import ValkeyKVStore
 from valkey_vector import Connection
-from valkey_vector.concurrency import offload
+from valkey_vector.concurrency.threads import offload
 
 __all__ = ["ValkeyIndexStore"]
 

@@ -8,7 +8,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr, field_serializer
 from llama_index.core.schema import BaseComponent
 
 from valkey_vector import Connection, ConnectionSettings
-from valkey_vector.asynchrony import twin
+from valkey_vector.concurrency.async_versions import twin
 
 __all__ = ["Held", "ServerComponent"]
 

@@ -10,9 +10,9 @@ from llama_index.core.storage.kvstore.types import DEFAULT_COLLECTION, BaseKVSto
 from pydantic_core import to_jsonable_python
 
 from valkey_vector import ConfigurationError, Connection, InvalidInputError
-from valkey_vector.asynchrony import twin
-from valkey_vector.collections import Collections
-from valkey_vector.plain import NotPlainError, check_moments
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.records.plain_values import NotPlainError, check_moments
+from valkey_vector.stores.collections import Collections
 
 __all__ = ["DEFAULT_BATCH_SIZE", "ValkeyKVStore", "storable"]
 

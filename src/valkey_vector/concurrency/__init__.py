@@ -1,0 +1,1 @@
+"""Threads, async versions of blocking methods, and closing."""

@@ -1,0 +1,44 @@
+"""What is closed at the end of a ``with`` block, blocking or awaited."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from valkey_vector.concurrency.threads import offload
+
+__all__ = ["Closing"]
+
+
+class Closing:
+    """Calls `close`, or awaits `aclose`, at the end of the block."""
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        await offload(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,1 @@
+"""The native engine: an index kept on plain Valkey data types."""

@@ -1,0 +1,393 @@
+"""The native engine's change log as its client sees it: what changed since a sequence number, what a document holds now.
+
+The log and its scripts are described in `valkey_vector.storage.scripts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from valkey_vector.connection import Argument, Reply
+from valkey_vector.engines.base import StaleIndexError
+from valkey_vector.engines.native import read_scripts
+from valkey_vector.errors import ForeignKeyError, ServerError
+from valkey_vector.filters.plan import TAGS
+from valkey_vector.schema.schema import Schema
+from valkey_vector.storage import scripts
+from valkey_vector.storage.catalog import vector_name
+from valkey_vector.storage.hashes import Documents, checked, in_batches, row_of, stale_or
+from valkey_vector.storage.layout import CREATED, EXPIRES
+from valkey_vector.storage.record_version import VERSION
+from valkey_vector.text.fields import indexed_texts
+
+__all__ = [
+    "Change",
+    "ChangeLog",
+    "Changes",
+    "Checked",
+    "Incomplete",
+    "Many",
+    "Reload",
+    "Since",
+    "refuse_foreign",
+    "word_fields",
+]
+
+_MOST = 1_000
+"""Documents in one script, so that none holds the server for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document that was written.
+
+    Attributes:
+        id: of the document.
+        sequence: number of its last write.
+        fields: what an index reads of it; None if there is no document of the index under its key.
+        left: milliseconds until it expires, where only its key tells; less than 0: it does not.
+    """
+
+    id: str
+    sequence: int
+    fields: dict[str, bytes] | None
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All changes since a sequence number.
+
+    Attributes:
+        sequence: up to where.
+        now: the server's time in milliseconds.
+        digest: of all sequence numbers in the log; None if the log has none.
+        deleted: ids of documents that were deleted.
+        changed: documents that were written.
+        size: how many documents the log has.
+    """
+
+    sequence: int
+    now: float
+    digest: int | None
+    deleted: Sequence[str]
+    changed: Sequence[Change]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """There are more changes than one reply holds; `ChangeLog.listing` has them."""
+
+    sequence: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What changed is not known: everything must be loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """The log lacks documents (see `ChangeLog.complete`)."""
+
+
+Since: TypeAlias = Changes | Many | Reload | Incomplete
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of documents found.
+
+    Attributes:
+        now: the server's time in milliseconds.
+        activity: as long as it is the same, no document was removed past the log; '' if the server does not tell.
+        lost: ids that are no longer documents.
+        logged: how many documents the log has in the range that was looked up.
+    """
+
+    now: float
+    activity: str
+    lost: Sequence[str]
+    logged: int
+
+
+def word_fields(schema: Schema) -> list[str]:
+    """The hash fields of words and stems."""
+    texts = indexed_texts(schema)
+    return list(dict.fromkeys(name for each in texts for name in (each.words, each.stems)))
+
+
+class ChangeLog:
+    """The change log of one index.
+
+    Args:
+        documents: of the index.
+        keys: those of the log: changes, deletions, expiry.
+    """
+
+    def __init__(self, documents: Documents, keys: Sequence[str]) -> None:
+        self._documents = documents
+        self._connection = documents.connection
+        self._keys = [documents.catalog_key, *keys]
+        entry = documents.entry
+        schema = entry.schema
+        fields = [VERSION, CREATED, EXPIRES]  # the version first: the scripts look at it
+        fields += [vector_name(field.name) for field in schema.vector_fields]
+        fields += [TAGS, *(f"n{number}" for number in range(schema.numeric_slots))]
+        self._fields = [*fields, *entry.declared_numeric_fields, *word_fields(schema)]
+
+    def command(self, body: str, *arguments: Argument, ids: Sequence[str] = ()) -> list[Argument]:
+        """The command that runs a script on the log, and on some documents."""
+        entry = self._documents.entry
+        keys = [*self._keys, *map(self._documents.key, ids)]
+        head = [entry.generation, entry.lineage or "", entry.prefix]
+        return ["EVAL", body, str(len(keys)), *keys, *head, *arguments]
+
+    def run(self, body: str, *arguments: Argument, ids: Sequence[str] = ()) -> Reply:
+        """Run a script that writes.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        return self._sent(self.command(body, *arguments, ids=ids), retry=False)
+
+    def since(self, sequence: int, *, anyway: bool = False) -> Since:
+        """What changed after a sequence number (-1: from the beginning), as of one moment.
+
+        Args:
+            sequence: as far as the caller knows.
+            anyway: read the log although it lacks documents.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        reply = self._sent(
+            self.command(
+                read_scripts.SYNC, str(sequence), str(_MOST), "anyway" if anyway else "",
+                str(len(self._fields)), *self._fields,
+            ),
+            retry=True,
+        )  # fmt: skip
+        match reply[0]:
+            case b"incomplete":
+                return Incomplete()
+            case b"reload":
+                return Reload()
+            case b"many":
+                return Many(int(reply[1]), float(reply[2]))
+        _, upto, now, digest, deleted, rows, size = reply
+        return Changes(
+            int(upto),
+            float(now),
+            None if digest is None else int(digest),
+            [id.decode() for id in deleted],
+            [self._change(id, number, values, left) for id, number, values, left in rows],
+            size,
+        )
+
+    def listing(self, sequence: int) -> tuple[list[str], list[tuple[str, int]]] | None:
+        """The ids deleted and those written after a sequence number, these with their numbers.
+
+        Both are lists of one moment, so a writer that goes on writing does not make them longer. None if deletions may
+        be missing.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        catalog, changes, deletions, _ = self._keys
+        # Deletions first: an id that is deleted and written again in between is in both, and was written.
+        deleted, changed, state = checked(
+            self._connection.pipeline(
+                [
+                    [
+                        "ZRANGEBYSCORE",
+                        deletions,
+                        "(+inf" if sequence < 0 else f"({sequence}",
+                        "+inf",
+                    ],
+                    ["ZRANGEBYSCORE", changes, f"({sequence}", "+inf", "WITHSCORES"],
+                    ["HMGET", catalog, "generation", "floor"],
+                ],
+                retry=True,
+            )
+        )
+        self._documents.check_generation(state[0])
+        if 0 <= sequence < int(state[1] or 0):
+            return None
+        return [id.decode() for id in deleted], _scored(changed)
+
+    def load(self, changed: Sequence[tuple[str, int]]) -> Iterator[list[Change]]:
+        """What documents hold now, page by page.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        for batch in in_batches(changed, _MOST):
+            ids = [id for id, _ in batch]
+            command = self.command(read_scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
+            rows = self._sent(command, retry=True)
+            yield [
+                self._change(id.encode(), number, values, left)
+                for (id, number), (values, left) in zip(batch, rows, strict=True)
+            ]
+
+    def fetching(
+        self, ids: Sequence[str], fields: Sequence[str], sequence: int | None
+    ) -> list[Argument]:
+        """The command for fields of documents; its reply begins with 0 if the index is not at `sequence`."""
+        known = "" if sequence is None else str(sequence)
+        return self.command(read_scripts.FETCH, known, str(len(fields)), *fields, *ids)
+
+    def checking(
+        self,
+        ids: Sequence[str] = (),
+        sequence: int | None = None,
+        *,
+        numbers: tuple[int, int] | None = None,
+        activity: bool = False,
+    ) -> list[Argument]:
+        """The command that looks documents up; see `checked` for its reply.
+
+        Args:
+            ids: of documents.
+            sequence: up to which the caller knows the log; None for any.
+            numbers: also look up all that the log has with sequence numbers from the first to the second.
+            activity: report the server's activity.
+        """
+        known = "" if sequence is None else str(sequence)
+        low, high = ("", "") if numbers is None else map(str, numbers)
+        return self.command(
+            read_scripts.CHECK, known, "activity" if activity else "", low, high, *ids
+        )
+
+    @staticmethod
+    def checked(reply: Any) -> Checked | None:
+        """What a check found; None if the index is not at the sequence number that was given."""
+        if reply[0] == 0:
+            return None
+        lost = [id.decode() for id in reply[3]]
+        return Checked(float(reply[1]), reply[2].decode(), lost, reply[4])
+
+    def lost(self, ids: Sequence[str]) -> list[str]:
+        """Those ids that are not documents now.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        found: list[str] = []
+        for batch in in_batches(ids, _MOST):
+            reply = self.checked(self._sent(self.checking(batch), retry=True))
+            found += [] if reply is None else reply.lost
+        return found
+
+    def lost_in(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
+        """Those ids with sequence numbers in these ranges that are not documents now.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        commands = [self.checking(numbers=each) for each in ranges]
+        replies = checked(self._connection.pipeline(commands, retry=True)) if commands else []
+        return [id.decode() for reply in replies for id in reply[3]]
+
+    def complete(self) -> None:
+        """Take all documents into the log that it lacks; harmless if it lacks none.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+            ServerError: the server refuses writes, or SCAN.
+        """
+        skip = len(self._documents.entry.prefix.encode())
+        for keys in self._connection.scan(f"{self._documents.entry.prefix}*"):
+            for batch in in_batches(keys, _MOST):
+                self.run(scripts.REGISTER, *(key[skip:] for key in batch))
+        self.run(scripts.SEAL)
+
+    def held(self) -> dict[str, bool]:
+        """The ids in the log, and whether the time that it noted for each one's end is over.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        catalog, changes, _, expiry = self._keys
+        (seconds, micros), generation, ids, ends = checked(
+            self._connection.pipeline(
+                [
+                    ["TIME"],
+                    ["HGET", catalog, "generation"],
+                    ["ZRANGEBYSCORE", changes, "-inf", "+inf"],
+                    ["ZRANGEBYSCORE", expiry, "-inf", "+inf", "WITHSCORES"],
+                ],
+                retry=True,
+            )
+        )
+        self._documents.check_generation(generation)
+        now = int(seconds) * 1000 + int(micros) // 1000
+        ended = {id for id, end in _scored(ends) if end <= now}
+        return {id: id in ended for id in (name.decode() for name in ids)}
+
+    def reconcile(self, ids: Sequence[str]) -> None:
+        """Take documents into the log that are there, and out of it those that are not.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        for batch in in_batches(ids, _MOST):
+            self.run(scripts.REGISTER, *batch)
+        self.remove(ids)
+
+    def removing(self, ids: Sequence[str]) -> list[list[Argument]]:
+        """The commands that remove from the log those ids that are not documents."""
+        return [self.command(scripts.FORGET, *batch) for batch in in_batches(ids, _MOST)]
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove from the log those ids that are not documents.
+
+        Raises:
+            StaleIndexError: the index was dropped or created again.
+        """
+        checked(self._connection.pipeline(self.removing(ids)))
+
+    def drop(self) -> None:
+        """Remove the log, unless the index was created again."""
+        self._connection.execute("EVAL", scripts.DROP, str(len(self._keys)), *self._keys)
+
+    def _change(self, id: bytes, number: bytes | int, values: Any, left: int) -> Change:
+        name = id.decode()
+        row = None
+        if values is not None:
+            row = row_of(self._documents.entry, name, self._fields, values)
+        return Change(name, int(number), None if row is None else dict(row.fields), left)
+
+    def _sent(self, command: Sequence[Argument], *, retry: bool) -> Reply:
+        try:
+            return self._connection.execute(*command, retry=retry)
+        except ServerError as error:
+            stale = stale_or(error)
+            if isinstance(stale, StaleIndexError):
+                raise stale from error
+            raise
+
+
+def refuse_foreign(reply: Any) -> None:
+    """Raise if the reply of a script that writes names a key that is not a document.
+
+    Raises:
+        ForeignKeyError: it does.
+    """
+    if reply[0] == b"foreign":
+        kind = reply[2].decode()
+        found = "another program's hash" if kind == "hash" else f"a value of type {kind}"
+        raise ForeignKeyError.of(reply[1].decode(errors="replace"), found)
+
+
+def _scored(reply: Any) -> list[tuple[str, int]]:
+    """Ids with their numbers, as the client decodes a sorted set: a dict, or a flat list."""
+    if isinstance(reply, dict):
+        return [(id.decode(), int(number)) for id, number in reply.items()]
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return [(id.decode(), int(float(number))) for id, number in pairs]

@@ -1,0 +1,108 @@
+"""Counts of the native engine: what its replica selects, less the documents that vanished without a word in the change log.
+
+A document can be evicted, or deleted by another program. So the documents that are counted are looked up: few always, many
+only if the server reports that anything was written past the log, expired or was evicted since they were last looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from valkey_vector.connection import Argument
+from valkey_vector.connection.pipelines import Ask, Steps
+from valkey_vector.engines.native.change_log import ChangeLog, Checked
+from valkey_vector.engines.native.shared_replica import SharedReplica
+from valkey_vector.filters.plan import Plan
+from valkey_vector.storage.hashes import in_batches
+
+__all__ = ["counting"]
+
+_FEW = 500
+"""Documents that are looked up in the first round trip, whatever happened since the last."""
+
+_PAGE = 1_000
+
+
+def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Steps[int]:
+    """How many documents a plan selects; one round trip where the replica is current and nothing suspicious happened."""
+    if shared.replica.sequence < 0:
+        yield Ask(current=True)
+    current = True
+    while True:
+        with shared.lock:
+            few = shared.replica.count(plan, shared.now) <= _FEW
+            ids = shared.replica.select(plan, shared.now) if few else []
+            sequence = shared.replica.sequence if current else None
+            looked_up = _Lookup(shared, log, ids, sequence, by_id=not current)
+        commands = looked_up.commands or [log.checking(sequence=sequence, activity=True)]
+        checked = looked_up.checked((yield Ask(commands)))
+        if checked is not None:
+            break
+        yield Ask(current=True)
+        current = False
+    shared.now = checked[0].now
+    lost = [id for each in checked for id in each.lost]
+    if not few:
+        lost = yield from _unverified(shared, log, plan, checked[0].activity)
+    if lost:
+        shared.forget(log, lost)
+    with shared.lock:
+        return shared.replica.count(plan, shared.now)
+
+
+def _unverified(
+    shared: SharedReplica, log: ChangeLog, plan: Plan, activity: str
+) -> Steps[list[str]]:
+    """The ids of documents that are gone, out of those that a plan selects and that may be gone."""
+    checked = None
+    by_id = False
+    while checked is None:
+        with shared.lock:
+            ids = shared.replica.unverified(plan, shared.now, activity)
+            looked_up = _Lookup(shared, log, ids, None, by_id=by_id)
+        if not looked_up.commands:
+            return []
+        checked = looked_up.checked((yield Ask(looked_up.commands)))
+        by_id = True
+    lost = {id for each in checked for id in each.lost}
+    with shared.lock:
+        shared.replica.verify([id for id in ids if id not in lost], activity)
+    return sorted(lost)
+
+
+class _Lookup:
+    """The commands that look documents up: all of the replica by their numbers in the log, others by their ids.
+
+    Args:
+        shared: the replica; its lock is held.
+        log: the change log.
+        ids: of the documents.
+        sequence: up to which the log is known; None for any.
+        by_id: by their ids in any case: the log may have lost some.
+    """
+
+    def __init__(
+        self,
+        shared: SharedReplica,
+        log: ChangeLog,
+        ids: Sequence[str],
+        sequence: int | None,
+        *,
+        by_id: bool,
+    ) -> None:
+        self.commands: list[list[Argument]]
+        self._least = 0
+        if len(ids) == len(shared.replica) and not by_id:
+            ranges = shared.replica.ranges(_PAGE)
+            self.commands = [log.checking(sequence=sequence, numbers=each) for each in ranges]
+            self._least = len(ids)
+        else:
+            self.commands = [log.checking(batch, sequence) for batch in in_batches(ids, _PAGE)]
+
+    def checked(self, replies: Sequence[Any]) -> list[Checked] | None:
+        """What was found; None if the log has moved on, or lacks documents."""
+        found = [ChangeLog.checked(reply) for reply in replies]
+        checked = [each for each in found if each is not None]
+        complete = sum(each.logged for each in checked) >= self._least
+        return checked if complete and len(checked) == len(found) else None

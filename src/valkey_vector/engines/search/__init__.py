@@ -1,0 +1,1 @@
+"""The search engine: an index kept by a search module (FT.* commands)."""

@@ -1,0 +1,239 @@
+"""The FT.* commands of the search engine, as lists of arguments, and what their replies mean.
+
+Source of every rule here: the recorded behaviour of Valkey-Search 1.2.1, and RediSearch 2.10 where it
+is stricter. LIMIT and RETURN are always sent: without LIMIT every search is cut at ten. VERBATIM goes with every query that
+may hold words: RediSearch (2.10) stems those of a query even where the field is not stemmed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, assert_never
+
+from valkey_vector.connection import Argument, Capabilities
+from valkey_vector.engines.base import Near, Row
+from valkey_vector.schema.schema import (
+    DeclaredField,
+    Metric,
+    NumericField,
+    TagField,
+    TextField,
+    VectorField,
+    algorithm_settings,
+)
+from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
+from valkey_vector.storage.layout import CREATED, EXPIRES, TAGS
+from valkey_vector.storage.record_version import identifying_fields, own_fields
+from valkey_vector.text.fields import indexed_texts
+
+__all__ = [
+    "count_command",
+    "create_command",
+    "described",
+    "distance_of",
+    "group_command",
+    "groups",
+    "index_is_missing",
+    "knn_command",
+    "page_command",
+    "range_command",
+    "rows",
+    "sum_command",
+    "summed",
+    "total",
+]
+
+DISTANCE = "distance"
+"""The name under which a search returns the distance; no document has such a field."""
+
+_ABSENT = ("no such index", "unknown index name", "not found in database")
+
+
+def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argument]:
+    """FT.CREATE for an index over the prefix of its documents."""
+    schema = entry.schema
+    command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
+    command += ["PREFIX", "1", entry.prefix]
+    texts = indexed_texts(schema)
+    if schema.full_text is not None:
+        command += ["STOPWORDS", "0", "NOOFFSETS"]
+    command += ["SCHEMA"]
+    for vector in schema.vector_fields:
+        command += _vector(vector)
+    command += [TAGS, "TAG", "SEPARATOR", ",", "CASESENSITIVE"]
+    command += [CREATED, "NUMERIC", *(["SORTABLE"] if capabilities.sort_by else [])]
+    command += [EXPIRES, "NUMERIC"]
+    for number in range(schema.numeric_slots):
+        command += [f"n{number}", "NUMERIC"]
+    for field in schema.fields:
+        command += _declared(field)
+    for text in texts:
+        for name in dict.fromkeys((text.words, text.stems)):
+            command += [name, "TEXT", "NOSTEM"]
+        command += [text.length, "NUMERIC"]
+    return command
+
+
+def knn_command(
+    entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str]
+) -> list[Argument]:
+    """FT.SEARCH for the k nearest among those a query selects (``*`` for all)."""
+    ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
+    text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
+    command += ["PARAMS", "2", "vector", near.vector.tobytes()]
+    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), EXPIRES, *fields]))
+    command += ["RETURN", str(len(returned)), *returned]
+    command += ["LIMIT", "0", str(k), "DIALECT", "2"]
+    return command
+
+
+def page_command(
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool = True
+) -> list[Argument]:
+    """FT.SEARCH for the first documents a query selects: the oldest ones first, or any."""
+    returned = list(dict.fromkeys([CREATED, *identifying_fields(entry), EXPIRES, *fields]))
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
+    command += ["RETURN", str(len(returned)), *returned]
+    command += ["SORTBY", CREATED, "ASC"] if sort else []
+    command += ["VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
+    return command
+
+
+def range_command(
+    entry: CatalogEntry,
+    query: str,
+    near: Near,
+    radius: float,
+    fields: Sequence[str],
+    *,
+    limit: int,
+) -> list[Argument]:
+    """`page_command` for those within a distance, which is returned, too.
+
+    From Valkey-Search 1.3 on (``docs/topics/search-query.md`` there), and RediSearch.
+    """
+    name = vector_name(near.field.name)
+    within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
+    parameters: list[Argument] = ["PARAMS", "4", "radius", repr(radius)]
+    parameters += ["vector", near.vector.tobytes()]
+    page = page_command(entry, f"{query} {within}", [DISTANCE, *fields], limit)
+    return [*page, *parameters]
+
+
+def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
+    """FT.SEARCH for the number of documents a query selects."""
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
+    return [*command, "VERBATIM", "LIMIT", "0", "0", "DIALECT", "2"]
+
+
+def group_command(entry: CatalogEntry, query: str, field: str, most: int) -> list[Argument]:
+    """FT.AGGREGATE for what a field holds among the documents a query selects.
+
+    LOAD is needed: a field that is grouped by and not loaded is empty in every row (Valkey-Search 1.2.1).
+    """
+    command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["GROUPBY", "1", f"@{field}", "REDUCE", "COUNT", "0", "AS", "count"]
+    command += ["LIMIT", "0", str(most), "DIALECT", "2"]
+    return command
+
+
+def groups(reply: Any, field: str) -> list[str]:
+    """The values in a reply to FT.AGGREGATE; documents without one are a group without the field."""
+    found = (row.get(field.encode()) for row in reply)
+    return [value.decode(errors="replace") for value in found if value is not None]
+
+
+def sum_command(entry: CatalogEntry, query: str, field: str) -> list[Argument]:
+    """FT.AGGREGATE for the sum of a numeric field over the documents a query selects.
+
+    All in one group, which has to be by something that is the same in all: Valkey-Search (1.2.1) groups by
+    no fewer than one.
+    """
+    command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["APPLY", f"@{field}*0", "AS", "all", "GROUPBY", "1", "@all"]
+    command += ["REDUCE", "SUM", "1", f"@{field}", "AS", "sum"]
+    return [*command, "REDUCE", "COUNT", "0", "AS", "count", "DIALECT", "2"]
+
+
+def summed(reply: Any) -> tuple[float, int]:
+    """The sum in the reply to `sum_command`, and over how many documents: compare it with a count of them.
+
+    FT.AGGREGATE has no option that makes it fail where a node of a cluster does.
+    """
+    groups = [described(group) for group in reply]
+    total = sum(float(group["sum"]) for group in groups)
+    return total, sum(int(float(group["count"])) for group in groups)
+
+
+def total(reply: Any) -> int:
+    """The number at the head of a search's reply."""
+    return int(reply[0])
+
+
+def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
+    """The documents of a search's reply, in its order; hashes that are not documents of the index are left out."""
+    found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
+    skip = len(entry.prefix.encode())
+    for key, pairs in found.items():
+        if pairs is None:
+            continue
+        fields = own_fields(entry, {name.decode(): value for name, value in pairs.items()})
+        if fields is None:
+            continue
+        measured = fields.pop(DISTANCE, None)
+        distance = math.nan if measured is None else distance_of(measured, metric)
+        yield Row(key[skip:].decode(), fields, distance)
+
+
+def described(reply: Any) -> dict[str, Any]:
+    """An FT.INFO reply by name, whichever shape the client gives it; nested lists stay as they are."""
+    items = (
+        reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
+    )
+    return {name.decode(): _text(value) for name, value in items}
+
+
+def index_is_missing(message: str) -> bool:
+    """Whether a server's error says that there is no such index.
+
+    Valkey-Search and RediSearch word it differently, and the client rewrites the beginning of both.
+    """
+    lowered = message.lower()
+    return any(words in lowered for words in _ABSENT)
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def distance_of(text: bytes, metric: Metric) -> float:
+    """A zero vector has no direction: Valkey-Search reports the cosine distance 1, RediSearch NaN."""
+    value = float(text)
+    if math.isnan(value):
+        return 1.0 if metric is Metric.COSINE else math.inf
+    return value
+
+
+def _vector(field: VectorField) -> list[str]:
+    settings = ["TYPE", "FLOAT32", "DIM", str(field.dimension)]
+    settings += ["DISTANCE_METRIC", field.metric.value]
+    for name, value in algorithm_settings(field.algorithm).items():
+        settings += [name, str(value)]
+    name = vector_name(field.name)
+    return [name, "VECTOR", field.algorithm.name, str(len(settings)), *settings]
+
+
+def _declared(field: DeclaredField) -> list[str]:
+    name = declared_name(field.path)
+    match field:
+        case NumericField():
+            return [name, "NUMERIC"]
+        case TextField():
+            return [name, "TEXT"]
+        case TagField():
+            sensitive = ["CASESENSITIVE"] if field.case_sensitive else []
+            return [name, "TAG", "SEPARATOR", field.separator, *sensitive]
+        case _:
+            assert_never(field)

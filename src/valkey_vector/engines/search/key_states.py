@@ -1,0 +1,125 @@
+"""The keys of documents as they are: absent, a record of the index, left behind by a dropped one, or another program's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from valkey_vector.connection import Argument, Reply
+from valkey_vector.errors import ForeignKeyError, ServerError
+from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.layout import METADATA
+from valkey_vector.storage.record_version import CREATED, EXPIRES, VERSION, expiry_of, own_fields
+
+__all__ = ["KeyState", "look", "states"]
+
+_FIELDS = (VERSION, CREATED, EXPIRES, METADATA)
+_NAMES = frozenset(name.encode() for name in _FIELDS)
+_VERSION = re.compile(rb"[0-9a-f]*:[\w-]+:[a-z]*(?:;.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """A key as it was found.
+
+    Attributes:
+        names: of all its hash fields; none if there is no such key.
+        fields: version, times and metadata, as far as it has them.
+        own: it is a record of the index, not one that a dropped index left behind.
+        ends: the millisecond at which its key ended before that was put off; None if it was not.
+    """
+
+    names: frozenset[bytes]
+    fields: Mapping[str, bytes]
+    own: bool
+    ends: int | None = None
+
+    @property
+    def version(self) -> bytes | None:
+        """Its version, if it has one."""
+        return self.fields.get(VERSION)
+
+    def ends_before(self, moment: int) -> bool:
+        """Whether it may expire before a moment in milliseconds; of one whose end only its key knows that is not known."""
+        match expiry_of(self.version) if self.version is not None else "t":
+            case "":
+                return False
+            case "t":
+                return (
+                    int(self.fields.get(EXPIRES, b"0")) < moment
+                    if EXPIRES in self.fields
+                    else False
+                )
+            case "s":
+                return True
+
+    def is_alive(self, now: int) -> bool:
+        """Whether it is a record of the index whose time is not over. `now`: the server's time in microseconds."""
+        ends = self.fields.get(EXPIRES)
+        return self.own and (ends is None or int(ends) > now // 1000)
+
+
+def look(keys: Sequence[str]) -> list[list[Argument]]:
+    """The commands whose replies `states` reads."""
+    commands: list[list[Argument]] = []
+    for key in keys:
+        commands += [["HKEYS", key], ["HMGET", key, *_FIELDS]]
+    return commands
+
+
+def states(
+    entry: CatalogEntry,
+    keys: Sequence[str],
+    replies: Sequence[Reply | ServerError],
+    *,
+    refuse_foreign: bool,
+) -> list[KeyState]:
+    """Keys as they are.
+
+    Args:
+        entry: of the index.
+        keys: of documents.
+        replies: to the commands of `look`.
+        refuse_foreign: raise for keys that are not records of any index; otherwise they count as absent.
+
+    Raises:
+        ForeignKeyError: see `refuse_foreign`.
+    """
+    pairs = zip(keys, replies[::2], replies[1::2], strict=True)
+    return [
+        _state(entry, key, names, values, refuse_foreign=refuse_foreign)
+        for key, names, values in pairs
+    ]
+
+
+def _state(
+    entry: CatalogEntry, key: str, names: Reply, values: Reply, *, refuse_foreign: bool
+) -> KeyState:
+    for reply in (names, values):
+        if isinstance(reply, ServerError):
+            if not reply.message.startswith("WRONGTYPE"):
+                raise reply
+            if refuse_foreign:
+                raise ForeignKeyError.of(key, "a value that is no hash")
+            return KeyState(frozenset(), {}, own=False)
+    names = frozenset(names)
+    pairs = zip(_FIELDS, values, strict=True)
+    fields = {name: value for name, value in pairs if value is not None}
+    if not fields and not names.isdisjoint(_NAMES):
+        # The key was a hash with such fields for the first command, and is gone for the second: it expired in between.
+        names = frozenset()
+    if names and refuse_foreign and not _is_record(entry, fields):
+        raise ForeignKeyError.of(key, "another program's hash")
+    own = METADATA in fields and own_fields(entry, fields) is not None
+    return KeyState(names, fields, own)
+
+
+def _is_record(entry: CatalogEntry, fields: Mapping[str, bytes]) -> bool:
+    """Whether a hash was written by this library, for whichever index of this name."""
+    if METADATA not in fields:
+        return False
+    version = fields.get(VERSION)
+    if version is None:
+        return CREATED in fields and entry.lineage is None
+    return _VERSION.fullmatch(version) is not None

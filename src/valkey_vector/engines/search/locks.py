@@ -1,0 +1,128 @@
+"""Locks on records: whoever changes an existing record of the search engine holds its lock.
+
+No script and no transaction may touch a key that a search index covers (see `valkey_vector.engines.search.writing`), so
+what must not be interleaved (compare and write, write and remove stale fields) is done by plain commands under a lock. The
+locks of an index lie in one hash, ``{name}:locks``, which no search index covers: a field for each id, its value the
+holder's token and the millisecond at which it lapses if the holder died. A batch takes all its locks or none, so
+nobody waits while holding one.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.errors import RequestTimeoutError, ServerError
+from valkey_vector.storage.catalog import locks_key
+
+__all__ = ["Locks"]
+
+_ACQUIRE = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+for i = 3, #ARGV do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held and tonumber(string.match(held, '[0-9]+$')) > now then return ARGV[i] end
+end
+local lapses = string.format('%.0f', now + tonumber(ARGV[2]))
+for i = 3, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. lapses) end
+return false
+"""
+"""KEYS: locks. ARGV: token, milliseconds, ids. Returns an id that somebody else holds, or nothing: all are held now."""
+
+_RELEASE = """
+local token = ARGV[1] .. ' '
+for i = 2, #ARGV do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held and string.sub(held, 1, #token) == token then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+return 1
+"""
+"""KEYS: locks. ARGV: token, ids."""
+
+_SHORTEST, _LONGEST = 0.001, 0.05
+"""Seconds between two attempts to take a lock."""
+
+
+class Locks:
+    """The locks on the records of one index.
+
+    Args:
+        connection: to the server.
+        name: of the index.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self.key = locks_key(name)
+
+    @contextmanager
+    def held(self, ids: Sequence[str]) -> Iterator[None]:
+        """Hold the locks of some ids; waits for other holders, with at least two round trips.
+
+        Raises:
+            RequestTimeoutError: somebody else held one for longer than a request may take.
+        """
+        token, _ = self.acquire(ids)
+        try:
+            yield
+        finally:
+            self._connection.execute(*self.releasing(token, ids))
+
+    def acquire(
+        self,
+        ids: Sequence[str],
+        beside: Sequence[Sequence[Argument]] = (),
+        *,
+        lane: int = 0,
+        although_full: bool = False,
+    ) -> tuple[str, list[Reply | ServerError]]:
+        """Take the locks of some ids, all at once, and send reads that are answered when they are held.
+
+        On a single server one round trip does both; in a cluster order holds on one node only, so there it takes two.
+
+        Args:
+            ids: of the records.
+            beside: the commands of the reads.
+            lane: connection to use.
+            although_full: go on without locks where the server has no memory for them.
+
+        Returns:
+            The token to release the locks with, empty if there are none, and the replies to the reads.
+
+        Raises:
+            RequestTimeoutError: somebody else held one for longer than a request may take.
+        """
+        # A holder has done its work, or failed, within the time that a request may take.
+        lapses = self._connection.settings.request_timeout
+        deadline = time.monotonic() + 1.5 * lapses
+        token = secrets.token_urlsafe(9)
+        pause = _SHORTEST
+        command: list[Argument] = ["EVAL", _ACQUIRE, "1", self.key, token]
+        command += [str(round(lapses * 1000)), *ids]
+        together = [] if self._connection.capabilities.cluster else beside
+        while True:
+            busy, *replies = self._connection.pipeline([command, *together], lane=lane)
+            if isinstance(busy, ServerError):
+                if not (although_full and busy.message.startswith("OOM ")):
+                    raise busy
+                token, busy = "", None
+            if busy is None:
+                if beside and not together:
+                    replies = self._connection.pipeline(beside, lane=lane)
+                return token, replies
+            if time.monotonic() > deadline:
+                raise RequestTimeoutError(
+                    f"record {busy.decode(errors='replace')!r} is being changed by another client, for too long",
+                    "EVAL",
+                )
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(_LONGEST, 2 * pause)
+
+    def releasing(self, token: str, ids: Sequence[str]) -> list[Argument]:
+        """The command that releases locks."""
+        return ["EVAL", _RELEASE, "1", self.key, token, *ids]

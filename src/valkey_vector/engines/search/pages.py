@@ -1,0 +1,232 @@
+"""All that a plan selects, in pages by the time of creation, however many records that are.
+
+Valkey-Search since 1.2 looks at no more than a number of keys for a query without a vector (100,000 on each node, unless
+configured otherwise), and the total that it reports ends there, too. So every such query is counted: where the count
+comes near the limit, less is requested at a time, by ranges of the time of creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from valkey_vector.connection.pipelines import Ask, Command, Steps
+from valkey_vector.engines.base import Row
+from valkey_vector.engines.paging import PageSize, age
+from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.support import ServerSupport
+from valkey_vector.filters.plan import Plan, Range, all_of
+from valkey_vector.schema.schema import Metric
+from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.layout import CREATED
+
+__all__ = ["Pages", "Part", "parts"]
+
+_LATEST = float(2**53)
+"""Microseconds beyond every time of creation."""
+
+_ALWAYS = Range(CREATED, 0.0, _LATEST)
+
+_SAMPLE = 100
+"""Records by whose times of creation a range is cut in two."""
+
+Part = tuple[Plan, int | None]
+"""A plan, and how many keys it selects; None where all are of one time of creation, and too many to be queried."""
+
+
+class Queried(Protocol):
+    """What sends the queries: the search engine."""
+
+    entry: CatalogEntry
+    support: ServerSupport
+
+    def query_for(self, plan: Plan) -> str:
+        """The query for the records that a plan selects."""
+        ...
+
+    def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
+        """The records in a reply to FT.SEARCH."""
+        ...
+
+    def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
+        """The records that a plan selects, found by looking at every key."""
+        ...
+
+
+class Pages:
+    """Reads what a plan selects, oldest first; no page depends on how many came before.
+
+    Ask `commands`, give the replies to `take`, as long as there is `more`.
+
+    Args:
+        engine: of the index.
+        plan: that fits into one query.
+        fields: to fetch.
+        size: of the pages, unless more records were created at the same time.
+    """
+
+    def __init__(self, engine: Queried, plan: Plan, fields: Sequence[str], size: PageSize) -> None:
+        self.more = True
+        self._engine = engine
+        self._plan = plan
+        self._fields = fields
+        self._size = size
+        self._factor = 1
+        self._low, self._open = 0.0, False
+        self._high: float | None = None
+        self._width = 1.0
+        self._seen = frozenset[str]()
+
+    @property
+    def commands(self) -> list[Command]:
+        """What to ask next: a page and, where the server has a limit, counts that tell whether it was met."""
+        engine = self._engine
+        query = engine.query_for(self._window())
+        limit = self._limit
+        page = commands.page_command(engine.entry, query, self._fields, limit)
+        if engine.support.cap is None:
+            return [page]
+        counted = [commands.count_command(engine.entry, query)]
+        if self._high is not None:
+            rest = all_of([self._plan, Range(CREATED, low=self._high, low_open=True)])
+            counted.append(commands.count_command(engine.entry, engine.query_for(rest)))
+        return [page, *counted]
+
+    def take(self, replies: Sequence[Any]) -> list[Row]:
+        """The rows of the page that are new; none if less has to be requested at a time."""
+        limit = self._limit
+        rows = sorted(self._engine.rows(replies[0]), key=age)
+        counts = [commands.total(reply) for reply in replies[1:]]
+        if counts and counts[0] >= self._engine.support.safe_total:
+            return self._narrow(rows)
+        fresh = [row for row in rows if row.id not in self._seen]
+        self._size.learn(rows)
+        if commands.total(replies[0]) > limit:
+            self._proceed(rows)
+            if counts and counts[0] > 4 * limit:
+                # To sort them the server reads every document of the window, however few are requested.
+                first = age(rows[0])[0] if rows else self._low
+                self._end_at(self._low + max(1.0, 2 * (self._low - first)))
+        elif self._high is None or counts[1] == 0:
+            self.more = False
+        else:
+            self._pass(self._high, counts[1])
+        return fresh
+
+    @property
+    def _limit(self) -> int:
+        return self._size.rows * self._factor
+
+    def _window(self) -> Plan:
+        if self._high is None and not self._low and not self._open:
+            return self._plan
+        high = float("inf") if self._high is None else self._high
+        return all_of([self._plan, Range(CREATED, self._low, high, low_open=self._open)])
+
+    def _proceed(self, rows: Sequence[Row]) -> None:
+        """On to the next page of the window; it begins with the last time of creation again."""
+        last = age(rows[-1])[0] if rows else self._low
+        same = last == self._low and not self._open
+        newest = frozenset(row.id for row in rows if age(row)[0] == last)
+        if same or not rows:
+            self._factor *= 2
+            newest |= self._seen
+        else:
+            self._factor = 1
+        self._low, self._open, self._seen = last, False, newest
+
+    def _end_at(self, high: float) -> None:
+        if self._high is None or high < self._high:
+            self._high = high
+            self._width = max(1.0, high - self._low)
+
+    def _pass(self, low: float, rest: int) -> None:
+        """On to the next window: what is left if that is few enough, else twice as long a time as the last."""
+        self._low, self._open, self._seen, self._factor = low, True, frozenset(), 1
+        self._width *= 2
+        few = rest < min(self._engine.support.safe_total, 4 * self._limit)
+        self._high = None if few or low + self._width > _LATEST else low + self._width
+
+    def _narrow(self, rows: Sequence[Row]) -> list[Row]:
+        """Request less at a time: what was created up to the last of these rows, which are any of the window's."""
+        first = self._low + 1 if self._open else self._low
+        high = _LATEST if self._high is None else self._high
+        if high <= first:
+            return self._scan(first)
+        middle = float(int((first + high) // 2))
+        # They may be the oldest of the window: with half as many as the limit, the next answer is whole.
+        half = (self._engine.support.cap or 0) // 2
+        last = age(rows[min(len(rows) - 1, half)])[0] if rows else middle
+        self._high = max(first, last if first < last < high else middle)
+        if rows and last <= first:
+            self._high = first
+        self._width = max(1.0, self._high - first)
+        return []
+
+    def _scan(self, created: float) -> list[Row]:
+        """So many records were created at one time that no query can tell them apart: look at every key."""
+        one_time = all_of([self._plan, Range(CREATED, created, created)])
+        found = sorted(self._engine.scanned(one_time, self._fields), key=age)
+        fresh = [row for row in found if row.id not in self._seen]
+        self._low, self._open, self._seen, self._factor = created, True, frozenset(), 1
+        self._high = None
+        return fresh
+
+
+def parts(engine: Queried, plan: Plan) -> Steps[list[Part]]:
+    """Plans that together select what a plan does and none of it twice, each few enough to be answered whole."""
+    found: list[Part] = []
+    waiting = [_ALWAYS]
+    while waiting:
+        plans = [plan if window is _ALWAYS else all_of([plan, window]) for window in waiting]
+        queries = [engine.query_for(part) for part in plans]
+        replies = yield Ask([commands.count_command(engine.entry, query) for query in queries])
+        large: list[tuple[Range, str]] = []
+        for part, window, query, reply in zip(plans, waiting, queries, replies, strict=True):
+            count = commands.total(reply)
+            if count < engine.support.safe_total:
+                found += [(part, count)] if count else []
+            elif window.low == window.high:
+                found.append((part, None))
+            else:
+                large.append((window, query))
+        asked = [
+            commands.page_command(engine.entry, query, (), _SAMPLE, sort=False)
+            for _, query in large
+        ]
+        samples = (yield Ask(asked)) if asked else []
+        waiting = [
+            smaller
+            for (window, _), reply in zip(large, samples, strict=True)
+            for smaller in _cut(window, engine.rows(reply))
+        ]
+    return found
+
+
+def _cut(window: Range, sample: Sequence[Row]) -> list[Range]:
+    """A range of whole numbers in pieces: small ones where records are known to be, larger ones away from there.
+
+    The sample may be of the oldest, the newest or any of the range's records.
+    """
+    low, high = int(window.low), int(window.high)
+    times = sorted(min(max(int(age(row)[0]), low), high) for row in sample)
+    if not times:
+        times = [(low + high) // 2]
+    first, middle, last = times[0], times[len(times) // 2], times[-1]
+    ends = {middle, last, high}
+    if first == last:
+        ends.add(first - 1)  # one time of creation may have them all: keep it apart
+    step, at = max(1, last - first), last
+    while at + step < high:
+        at, step = at + step, 2 * step
+        ends.add(at)
+    step, at = max(1, last - first), first
+    while at - step > low:
+        at, step = at - step, 2 * step
+        ends.add(at)
+    pieces: list[Range] = []
+    for end in sorted(ends):
+        if end >= low:
+            pieces.append(Range(CREATED, float(low), float(end)))
+            low = end + 1
+    return pieces

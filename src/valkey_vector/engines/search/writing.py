@@ -1,0 +1,394 @@
+"""Writes of the search engine: plain commands only, on one server and in a cluster alike.
+
+Every released Valkey-Search (up to 1.2.1) can hang for good after scripts or transactions wrote keys that a search index
+covers (valkey-io/valkey-search#1260). So no script touches a document here:
+
+* A document is written by one command with all its fields, which is atomic. Where it replaces another, an HDEL of fields
+  that only the other had follows; ``version`` tells readers which fields are valid in between.
+* Whoever changes a document that exists holds its lock (see `valkey_vector.engines.search.locks`). New documents take none: they
+  are written by ``HSETEX … FNX`` (Valkey 9), which writes nothing where a field is there, and if so the write is
+  repeated under the lock. On a server without it, or for a user who may not run it, all ids of a batch are locked.
+* The generation is read before and after a batch. A batch that finds the index dropped afterwards removes what it
+  wrote, and is written again for the index that is there now.
+
+Round trips for a batch: two for new documents, three for those that have a time to live or exist already; to delete or to
+change metadata two. In a cluster, where commands on several nodes have no order, one more for each lock and each write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from valkey_vector.connection import Argument, Reply
+from valkey_vector.engines.base import MetadataReplacement, WriteOutcome
+from valkey_vector.engines.search.batch_values import BatchSettings, Overwrite, Tally
+from valkey_vector.engines.search.batches import Batches
+from valkey_vector.engines.search.key_states import KeyState, look, states
+from valkey_vector.errors import AuthenticationError, ForeignKeyError, ServerError
+from valkey_vector.records.record import WritePolicy
+from valkey_vector.storage.hashes import BATCH, Documents, checked, in_batches
+from valkey_vector.storage.layout import METADATA, Prepared, document_fields
+from valkey_vector.storage.record_version import (
+    CREATED,
+    EXPIRES,
+    VERSION,
+    expiry_of,
+    new_unique,
+)
+
+__all__ = ["SearchWriting"]
+
+_REPLACED = re.compile(rb"tags|n[0-9]+|f_.*|(?:words|stems|length)_.*")
+"""The hash fields that hold what is indexed of the metadata."""
+
+
+class SearchWriting:
+    """Writes the documents of one index.
+
+    Args:
+        documents: of the index.
+    """
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._connection = documents.connection
+        self._batches = Batches(documents)
+        self._create_only = documents.connection.capabilities.create_only
+
+    def write(
+        self,
+        batch: Sequence[Prepared],
+        policy: WritePolicy,
+        ttl: float | None,
+        stamp: int | None,
+        lane: int,
+        *,
+        sliding: bool,
+    ) -> WriteOutcome:
+        """Store a batch (see `valkey_vector.engines.base.Engine.write`)."""
+        words = self._documents.unknown_words([document.text for document in batch])
+        look: list[list[Argument]] = [["TIME"], self._batches.generation]
+        look += [["HKEYS", self._documents.key(document.id)] for document in batch]
+        (seconds, micros), generation, *names = self._looked(
+            [*self._documents.adding_words(words), *look], len(words), batch, lane
+        )
+        self._documents.check_generation(generation)
+        self._documents.words_added(words)
+        now = int(seconds) * 1_000_000 + int(micros)
+        settings = BatchSettings(
+            policy,
+            None if ttl is None else max(1, round(ttl * 1000)),
+            sliding,
+            now,
+            now if stamp is None else stamp,
+            {document.id: position for position, document in enumerate(batch)},
+            lane,
+        )
+        there = [document for document, found in zip(batch, names, strict=True) if found]
+        new = [document for document, found in zip(batch, names, strict=True) if not found]
+        tally = Tally()
+        if policy is WritePolicy.FAIL and there:
+            tally.present += self._present(there, settings)
+            if tally.present:
+                return WriteOutcome(0, tuple(tally.present))
+        if ttl is not None or not self._create_only:
+            # What ends is given its end by a command of its own, which must not meet somebody else's document.
+            there, new = list(batch), []
+        if there:  # first, because only this finds keys that must not be written
+            self._write_locked(there, settings, tally)
+        if new:
+            self._write_new(new, settings, tally)
+        while tally.overtaken:
+            again, tally.overtaken = tally.overtaken, []
+            self._write_locked(again, settings, tally, overtaken=True)
+        return WriteOutcome(len(tally.written), tuple(tally.present), tally.failed)
+
+    def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
+        """Write fields where the document still is as expected."""
+        words = self._documents.unknown_words([each.fields for each in replacements])
+        checked(self._connection.pipeline(self._documents.adding_words(words)))
+        self._documents.words_added(words)
+        replaced: list[bool | None] = []
+        for batch in in_batches(replacements, BATCH):
+            ids = [each.id for each in batch]
+            with self._batches.locked(ids, 0, refuse_foreign=False, steady=True) as (token, found):
+                outcomes = [_fits(each, state) for each, state in zip(batch, found, strict=True)]
+                commands: list[list[Argument]] = []
+                for each, state, fits in zip(batch, found, outcomes, strict=True):
+                    if fits:
+                        commands += self._replacing(each, state)
+                commands += self._batches.restored(map(self._documents.key, ids), found)
+                self._batches.send(commands, outcomes.count(True), token, ids, lane=0)
+            replaced += outcomes
+        return replaced
+
+    def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
+        """Remove documents (see `valkey_vector.engines.base.Engine.delete`)."""
+        return self._delete(ids, versions, steady=versions is not None)
+
+    def _delete(
+        self, ids: Sequence[str], versions: Sequence[bytes | None] | None, *, steady: bool
+    ) -> int:
+        """Remove documents; `steady`: see to it that none of them expires meanwhile."""
+        expected = None if versions is None else dict(zip(ids, versions, strict=True))
+        removed = 0
+        for batch in in_batches(ids, BATCH):
+            # A full server lets nobody change a document, and room is made by deleting.
+            with self._batches.locked(batch, 0, although_full=True, steady=steady) as (
+                token,
+                found,
+            ):
+                chosen = [
+                    self._documents.key(id)
+                    for id, state in zip(batch, found, strict=True)
+                    if state.own and (expected is None or state.version == expected[id])
+                ]
+                commands: list[list[Argument]] = [["UNLINK", key] for key in chosen]
+                commands += self._batches.restored(map(self._documents.key, batch), found)
+                replies = self._batches.send(commands, len(chosen), token, batch, lane=0)
+                removed += sum(replies[: len(chosen)])
+        return removed
+
+    def _write_new(self, batch: Sequence[Prepared], settings: BatchSettings, tally: Tally) -> None:
+        """Store documents without a time to live that were not there a moment ago."""
+        versions: dict[str, bytes] = {}
+        commands = [self._creating(document, settings, versions) for document in batch]
+        replies = self._batches.stored(commands, versions, settings.lane)
+        for document, stored in zip(batch, replies, strict=True):
+            if isinstance(stored, AuthenticationError):
+                self._create_only = False
+                tally.overtaken.append(document)
+            elif isinstance(stored, ServerError):
+                tally.failed[document.id] = stored
+            elif stored:
+                tally.written.append(document.id)
+            elif settings.policy is WritePolicy.OVERWRITE:
+                tally.overtaken.append(document)  # somebody else has just stored it, too
+            else:
+                tally.present.append(document.id)
+
+    def _write_locked(
+        self,
+        batch: Sequence[Prepared],
+        settings: BatchSettings,
+        tally: Tally,
+        *,
+        overtaken: bool = False,
+    ) -> None:
+        """Store documents that exist, or about which that is not known, or which will end, under their locks.
+
+        Args:
+            batch: the documents.
+            settings: of the batch.
+            tally: takes in the outcome.
+            overtaken: others were found in their place meanwhile, whose time to live their keys may have.
+        """
+        ids = [document.id for document in batch]
+        versions: dict[str, bytes] = {}
+        with self._batches.locked(ids, settings.lane) as (token, found):
+            states = dict(zip(ids, found, strict=True))
+            if settings.policy is not WritePolicy.OVERWRITE:
+                batch = self._created(batch, states, settings, tally, versions)
+            writes = [
+                self._overwriting(document, states[document.id], settings, versions, overtaken)
+                for document in batch
+            ]
+            created = [id for id in versions if id not in {write.document.id for write in writes}]
+            ends = [] if settings.milliseconds is None else self._ends(created, settings)
+            commands = [command for write in writes for command in write.commands]
+            sent = self._batches.stored([*commands, *ends], versions, settings.lane, token, ids)
+        replies = iter(sent)
+        for write in writes:
+            self._take(write, list(islice(replies, len(write.commands))), tally)
+        limits = list(replies) if ends else [None] * len(created)
+        for id, limited in zip(created, limits, strict=True):
+            self._note(id, limited, tally)
+        self._remove_endless(tally, versions)
+
+    def _created(
+        self,
+        batch: Sequence[Prepared],
+        states: Mapping[str, KeyState],
+        settings: BatchSettings,
+        tally: Tally,
+        versions: dict[str, bytes],
+    ) -> list[Prepared]:
+        """With SKIP and FAIL, store those that are not there; returns those that are still to be stored.
+
+        These are left behind by others, or this user or server has no command that only creates.
+        """
+        absent: list[Prepared] = []
+        left: list[Prepared] = []
+        for document in batch:
+            state = states[document.id]
+            if state.is_alive(settings.now):
+                tally.present.append(document.id)
+            elif state.names or not self._create_only:
+                left.append(document)
+            else:
+                absent.append(document)
+        if not absent:
+            return left
+        new: dict[str, bytes] = {}
+        commands = [self._creating(document, settings, new) for document in absent]
+        replies = self._batches.stored(commands, new, settings.lane, last=False)
+        for document, stored in zip(absent, replies, strict=True):
+            if isinstance(stored, AuthenticationError):
+                self._create_only = False
+                left.append(document)
+            elif isinstance(stored, ServerError):
+                tally.failed[document.id] = stored
+            elif stored:
+                versions[document.id] = new[document.id]
+            else:
+                tally.present.append(document.id)
+        return left
+
+    def _creating(
+        self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
+    ) -> list[Argument]:
+        """The command that stores a document where none of its fields is there."""
+        fields = self._fields(document, settings)
+        versions[document.id] = _version(fields)
+        fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
+        key = self._documents.key(document.id)
+        return ["HSETEX", key, "FNX", "FIELDS", str(len(fields) // 2), *fields]
+
+    def _ends(self, ids: Sequence[str], settings: BatchSettings) -> list[list[Argument]]:
+        return [["PEXPIREAT", self._documents.key(id), settings.ends] for id in ids]
+
+    def _take(self, write: Overwrite, replies: Sequence[Reply], tally: Tally) -> None:
+        """Take in the replies to the commands that store one document."""
+        id = write.document.id
+        limited = replies[-1] if write.limited else None
+        errors = [reply for reply in replies if isinstance(reply, ServerError)]
+        if errors and errors[0] is not limited:
+            tally.failed[id] = errors[0]
+        elif write.was_absent and replies[write.at] < write.size:
+            # Somebody who saw no document either has stored one meanwhile, of which fields may be left.
+            tally.overtaken.append(write.document)
+        else:
+            self._note(id, limited, tally)
+
+    def _overwriting(
+        self,
+        document: Prepared,
+        state: KeyState,
+        settings: BatchSettings,
+        versions: dict[str, bytes],
+        overtaken: bool,
+    ) -> Overwrite:
+        """The commands that store a document in place of another; the other's time of creation is kept."""
+        key = self._documents.key(document.id)
+        fields = self._fields(document, settings)
+        versions[document.id] = _version(fields)
+        created = state.fields.get(CREATED) if state.own else None
+        if created is None:
+            created = str(settings.stamp + settings.positions[document.id]).encode()
+        fields += [CREATED, created]
+        commands: list[list[Argument]] = [["HSET", key, *fields]]
+        persist = settings.milliseconds is None and (overtaken or _may_end(state))
+        if persist:
+            # Before it is stored: a key that ends between two commands would take the new document with it. And after,
+            # because one that ends before the first command may be written anew by somebody else before the second.
+            commands = [["PERSIST", key], *commands, ["PERSIST", key]]
+        named = {name.encode() for name in fields[::2] if isinstance(name, str)}
+        if stale := sorted(state.names - named):
+            commands.append(["HDEL", key, *stale])
+        if settings.milliseconds is not None:
+            commands.append(["PEXPIREAT", key, settings.ends])
+        return Overwrite(
+            document=document,
+            commands=commands,
+            at=1 if persist else 0,
+            size=len(fields) // 2,
+            was_absent=not state.names,
+            limited=settings.milliseconds is not None,
+        )
+
+    def _replacing(self, each: MetadataReplacement, state: KeyState) -> list[list[Argument]]:
+        """The commands that write the fields of a metadata update."""
+        key = self._documents.key(each.id)
+        named = {name.encode() for name in each.fields[::2] if isinstance(name, str)}
+        commands: list[list[Argument]] = [["HSET", key, *each.fields]]
+        removed = {name.encode() for name in each.removed}
+        stale = [
+            name for name in state.names - named if name in removed or _REPLACED.fullmatch(name)
+        ]
+        if stale:
+            commands.append(["HDEL", key, *sorted(stale)])
+        return commands
+
+    def _fields(self, document: Prepared, settings: BatchSettings) -> list[Argument]:
+        entry = self._documents.entry
+        fields: list[Argument] = [*document_fields(document, entry, new_unique(), settings.expiry)]
+        if settings.expiry == "t":
+            fields += [EXPIRES, settings.ends]
+        return fields
+
+    def _note(self, id: str, limited: Reply, tally: Tally) -> None:
+        """Note a document as stored, if its time to live was accepted, too."""
+        if isinstance(limited, ServerError):
+            tally.failed[id] = limited
+            tally.endless.append(id)
+        else:
+            tally.written.append(id)
+
+    def _remove_endless(self, tally: Tally, versions: Mapping[str, bytes]) -> None:
+        """Remove documents whose time to live was refused: nobody else ever would."""
+        endless, tally.endless = tally.endless, []
+        if endless:
+            # Their keys have no end, and this user cannot give them one.
+            self._delete(endless, [versions[id] for id in endless], steady=False)
+
+    def _present(self, there: Sequence[Prepared], settings: BatchSettings) -> list[str]:
+        """The ids of those whose keys hold records now, before anything is written."""
+        keys = [self._documents.key(document.id) for document in there]
+        replies = self._connection.pipeline(look(keys), lane=settings.lane)
+        found = states(self._documents.entry, keys, replies, refuse_foreign=True)
+        pairs = zip(there, found, strict=True)
+        return [document.id for document, state in pairs if state.is_alive(settings.now)]
+
+    def _looked(
+        self,
+        commands: Sequence[Sequence[Argument]],
+        skipped: int,
+        batch: Sequence[Prepared],
+        lane: int,
+    ) -> list[Any]:
+        """The replies to the look before a batch, without those to what adds words to the vocabulary.
+
+        Raises:
+            ForeignKeyError: a key is not a hash.
+        """
+        replies = self._connection.pipeline(commands, lane=lane)
+        names = replies[-len(batch) :]
+        for document, reply in zip(batch, names, strict=True):
+            if isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE"):
+                raise ForeignKeyError.of(
+                    self._documents.key(document.id), "a value that is no hash"
+                )
+        return checked(replies)[-len(batch) - 2 :] if skipped else checked(replies)
+
+
+def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:
+    """Whether a document is as an update read it; None if it is gone."""
+    if not state.own:
+        return None
+    if each.version is None:
+        return state.version is None and state.fields.get(METADATA) == each.expected
+    return state.version == each.version
+
+
+def _may_end(state: KeyState) -> bool:
+    """Whether a key that exists may have a time to live."""
+    return bool(state.names) and (state.version is None or expiry_of(state.version) != "")
+
+
+def _version(fields: Sequence[Argument]) -> bytes:
+    """The version among the fields of a document."""
+    value = fields[fields.index(VERSION) + 1]
+    return value.encode() if isinstance(value, str) else value

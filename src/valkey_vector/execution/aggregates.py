@@ -1,0 +1,234 @@
+"""Answer aggregates on an engine: what the server can tell exactly it is asked, the rest is worked out on the records.
+
+A search module groups by fields of the index, not by metadata, and shows numbers with ten digits. So it is asked only
+which values a field holds (FT.AGGREGATE); how many records have each of them is then counted by the tokens of the
+values, which are exact. Where these counts and that of the records without a value do not add up to all records
+(there are lists, dates, or numbers that a double cannot tell apart; or somebody wrote meanwhile), every record is
+looked at instead, page by page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from valkey_vector.connection.pipelines import together
+from valkey_vector.engines.base import Engine, Row
+from valkey_vector.errors import ValkeyVectorError
+from valkey_vector.execution import selection as answering
+from valkey_vector.execution.aggregation.rows import Line, group_key, place, shown, simplest
+from valkey_vector.execution.aggregation.stages import run
+from valkey_vector.filters.ast import And, Filter
+from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
+from valkey_vector.index.handle import Lifecycle
+from valkey_vector.query.aggregate import AggregateQuery, Count, GroupBy, Step, Where, reads
+from valkey_vector.records.metadata import MISSING, lookup
+from valkey_vector.records.tokens import presence_tokens, value_token
+from valkey_vector.schema.schema import TagField
+from valkey_vector.storage.catalog import CatalogEntry, declared_name
+from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
+
+__all__ = ["Facet", "FacetValue", "aggregate", "facets"]
+
+_MOST = 500
+"""Different values of a field to count on the server; with more, going through the records is no slower."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """One value of a key, and how many records have it."""
+
+    value: Any
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The values of one metadata key among the records that were asked for.
+
+    Attributes:
+        key: the key.
+        values: the most frequent first, equally frequent ones in the order of groups. A list counts for each different
+            element of it.
+        distinct: how many different values there are, also where `values` was limited.
+        missing: how many records lack the key, or have None there.
+    """
+
+    key: str
+    values: tuple[FacetValue, ...]
+    distinct: int
+    missing: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts of the values of one key."""
+
+    values: dict[Any, tuple[Any, int]]
+    missing: int
+
+    def add(self, metadata: Mapping[str, Any], path: str) -> None:
+        """Count one more record."""
+        value = lookup(metadata, path)
+        if value is None or value is MISSING:
+            self.missing += 1
+            return
+        elements = value if isinstance(value, list) else [value]
+        for key, element in {
+            group_key(item): item for item in elements if item is not None
+        }.items():
+            spelled = shown(element)
+            known, count = self.values.get(key, (spelled, 0))
+            self.values[key] = simplest(known, spelled), count + 1
+
+    def facet(self, path: str, limit: int | None) -> Facet:
+        counted = [FacetValue(value, count) for value, count in self.values.values()]
+        counted.sort(key=lambda each: (-each.count, place(each.value)))
+        return Facet(path, tuple(counted[:limit]), len(counted), self.missing)
+
+
+def aggregate(lifecycle: Lifecycle, engine: Engine, query: AggregateQuery) -> list[dict[str, Any]]:
+    """The rows that an aggregate comes to."""
+    filter, steps = _pushed_down(query)
+    selection = answering.prepare_selection(lifecycle, engine, filter)
+    rows = _grouped_by_server(engine, selection, steps)
+    if rows is None:
+        fields = _fields(steps)
+        found = chain.from_iterable(answering.select(engine, selection, fields))
+        return _results(run(map(_line, found), steps))
+    return _results(run(rows, steps[1:]))
+
+
+def facets(
+    lifecycle: Lifecycle,
+    engine: Engine,
+    paths: Sequence[str],
+    filter: Filter | None,
+    limit: int | None,
+) -> dict[str, Facet]:
+    """The values of several keys with their counts."""
+    selection = answering.prepare_selection(lifecycle, engine, filter)
+    tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
+    if selection.exact:
+        tallies.update(zip(paths, _tallied_by_server(engine, selection.plan, paths), strict=True))
+    counted = {path: _Tally({}, 0) for path, tally in tallies.items() if tally is None}
+    if counted:
+        for row in chain.from_iterable(answering.select(engine, selection, [METADATA])):
+            metadata = answering.metadata_of(row)
+            for path, tally in counted.items():
+                tally.add(metadata, path)
+    return {path: (tallies[path] or counted[path]).facet(path, limit) for path in paths}
+
+
+def absent(query: AggregateQuery) -> list[dict[str, Any]]:
+    """What an aggregate comes to where there is no index."""
+    return _results(run((), query.steps))
+
+
+def _pushed_down(query: AggregateQuery) -> tuple[Filter | None, tuple[Step, ...]]:
+    """The filter with the first steps in it that are filters, too, and the other steps."""
+    parts = [] if query.filter is None else [query.filter]
+    steps = list(query.steps)
+    while steps and isinstance(steps[0], Where):
+        parts.append(steps[0].filter)
+        del steps[0]
+    filter = And(tuple(parts)) if len(parts) > 1 else next(iter(parts), None)
+    return filter, tuple(steps)
+
+
+def _fields(steps: Iterable[Step]) -> list[str]:
+    read = {source for step in steps for source in reads(step)}
+    own = [(CONTENT, "content"), (PARENT, "parent")]
+    return [METADATA, *(field for field, source in own if source in read)]
+
+
+def _line(row: Row) -> Line:
+    parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+    content = row.fields.get(CONTENT, b"").decode("utf-8")
+    return Line(answering.metadata_of(row), row.id, content, parent)
+
+
+def _results(rows: Iterable[Line]) -> list[dict[str, Any]]:
+    return [dict(row.items) for row in rows]
+
+
+def _grouped_by_server(
+    engine: Engine, selection: answering.Selection, steps: Sequence[Step]
+) -> Iterator[Line] | None:
+    """The rows of a first step that only counts, or None where the records are needed."""
+    if not steps or not isinstance(steps[0], GroupBy) or not selection.exact:
+        return None
+    step = steps[0]
+    if len(step.keys) > 1 or not all(isinstance(each, Count) for _, each in step.reducers):
+        return None
+    if not step.keys:
+        return iter([_counted(step, (), engine.count(selection.plan))])
+    (tally,) = _tallied_by_server(engine, selection.plan, step.keys)
+    if tally is None:
+        return None
+    groups = [*tally.values.values(), *([(None, tally.missing)] if tally.missing else [])]
+    groups.sort(key=lambda group: place(group[0]))
+    return iter([_counted(step, (value,), count) for value, count in groups])
+
+
+def _counted(step: GroupBy, keys: Sequence[Any], count: int) -> Line:
+    counts = ((name, count) for name, _ in step.reducers)
+    return Line({**dict(zip(step.keys, keys, strict=True)), **dict(counts)})
+
+
+def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[_Tally | None]:
+    """For each path the counts of its values if they can be told without the records, in two round trips."""
+    fields = {path: _field(engine.entry, path) for path in paths}
+    asked = list(dict.fromkeys(field for field in fields.values() if field is not None))
+    held = dict(zip(asked, engine.values(plan, asked, _MOST), strict=True)) if asked else {}
+    candidates: dict[str, list[Any]] = {}
+    plans: list[Plan] = [plan]
+    for path, field in fields.items():
+        values = None if field is None else held[field]
+        if values is not None:
+            candidates[path] = _candidates(engine.entry, path, values)
+            plans.append(all_of([plan, complement(Tokens(presence_tokens(path)))]))
+            plans += [
+                all_of([plan, Tokens((str(value_token(path, value)),))])
+                for value in candidates[path]
+            ]
+    counts = iter(_counts(engine, plans) if candidates else ())
+    everything = next(counts, 0)
+    for path in paths:
+        if path not in candidates:
+            yield None
+            continue
+        missing = next(counts)
+        counted = [(value, next(counts)) for value in candidates[path]]
+        complete = missing + sum(count for _, count in counted) == everything
+        there = {group_key(value): (value, count) for value, count in counted if count}
+        yield _Tally(there, missing) if complete else None
+
+
+def _counts(engine: Engine, plans: Sequence[Plan]) -> list[int]:
+    """How many records each plan selects, in as few round trips as that takes; what occurs again is asked once."""
+    different = list(dict.fromkeys(plans))
+    counted: dict[Plan, int] = {}
+    outcomes = together(engine, [engine.counting(plan) for plan in different])
+    for plan, outcome in zip(different, outcomes, strict=True):
+        if isinstance(outcome, ValkeyVectorError):
+            raise outcome
+        counted[plan] = outcome
+    return [counted[plan] for plan in plans]
+
+
+def _field(entry: CatalogEntry, path: str) -> str | None:
+    """The field of the index that holds a path's values, as far as one does."""
+    if any(isinstance(field, TagField) and field.path == path for field in entry.schema.fields):
+        return declared_name(path)
+    return entry.slot(path, "number")
+
+
+def _candidates(entry: CatalogEntry, path: str, values: Iterable[str]) -> list[Any]:
+    """What a path may hold, by what its field does; booleans have no field, and are but two."""
+    if any(isinstance(field, TagField) and field.path == path for field in entry.schema.fields):
+        return list(dict.fromkeys(values))
+    numbers = dict.fromkeys(map(float, values))
+    return [False, True, *(shown(number) for number in numbers if number == number)]

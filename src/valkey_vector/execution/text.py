@@ -1,0 +1,191 @@
+"""Answer text and hybrid queries on an engine: compile the words, rank, check the residual, bring the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, assert_never
+
+from valkey_vector.connection import Feature
+from valkey_vector.connection.pipelines import Steps
+from valkey_vector.engines.base import Engine, Near, Row
+from valkey_vector.engines.paging import Ranked
+from valkey_vector.execution import knn as nearness
+from valkey_vector.execution import selection as answering
+from valkey_vector.execution.fusion import by_reciprocal_rank, by_weight
+from valkey_vector.execution.selection import Selection, record_of
+from valkey_vector.index.handle import Lifecycle
+from valkey_vector.query.base import check_filter
+from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
+from valkey_vector.query.text import TextQuery
+from valkey_vector.records.record import Hit
+from valkey_vector.records.vectors import check_vector
+from valkey_vector.schema.similarity import similarity
+from valkey_vector.storage.layout import record_fields
+from valkey_vector.text.bm25 import Matching, Scored, Scorer
+from valkey_vector.text.compiler import compile_text
+
+__all__ = ["answer_hybrid", "answer_text"]
+
+_FIRST = 100
+"""Candidates to check a residual on at first."""
+
+_TRIES = 5
+"""How often a search is done that found documents which are gone or changed when they are fetched."""
+
+_Versions: TypeAlias = dict[str, bytes | None]
+_Ranking: TypeAlias = Callable[[], Steps[tuple[Sequence[Scored], _Versions]]]
+
+
+def answer_text(lifecycle: Lifecycle, engine: Engine, query: TextQuery) -> Steps[list[Hit]]:
+    """The records that answer a text best.
+
+    Raises:
+        UnsupportedFeatureError: the server has no text search; names the version that has.
+        ConfigurationError: the index was made without text.
+        InvalidInputError: a field is not a text of the index.
+    """
+    matching = _compiled(lifecycle, engine, query)
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    fields = _fields(engine, query)
+
+    def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
+        best = yield from _best_by_text(engine, selection, matching, query.k)
+        return best, _versions_of(best)
+
+    found = yield from _fetched(engine, selection, ranked, query.k, fields)
+    return [Hit(record=record_of(row, fields), score=score) for score, row in found]
+
+
+def answer_hybrid(lifecycle: Lifecycle, engine: Engine, query: HybridQuery) -> Steps[list[Hit]]:
+    """The records that are best by nearness and by text together.
+
+    Raises:
+        UnsupportedFeatureError: the server has no text search; names the version that has.
+        ConfigurationError: the index was made without text.
+        InvalidInputError: the vector is not of the index's dimension, or a field is not a text of the index.
+    """
+    field = engine.entry.schema.vector_field(None)
+    vector = check_vector(query.vector, field.dimension, "the query")
+    near = Near(field, vector, query.ef_runtime)
+    matching = _compiled(lifecycle, engine, query)
+    selection = answering.prepare_selection(lifecycle, engine, check_filter(query.filter))
+    fields = _fields(engine, query)
+    distances: dict[str, float] = {}
+
+    def ranked() -> Steps[tuple[Sequence[Scored], _Versions]]:
+        deepest = max(query.depth, query.text_depth)
+        scored, nearest = yield from _both(engine, selection, matching, near, deepest)
+        versions = _versions_of(scored)
+        versions.update((row.id, row.version) for row in nearest if row.version is not None)
+        scored, nearest = scored[: query.text_depth], nearest[: query.depth]
+        distances.clear()
+        distances.update((row.id, row.distance) for row in nearest)
+        alike = [(similarity(row.distance, field.metric), row.id) for row in nearest]
+        return _fused(query.fusion, alike, scored), versions
+
+    hits = []
+    for score, row in (yield from _fetched(engine, selection, ranked, query.k, fields)):
+        distance = distances.get(row.id, math.nan)
+        alike = math.nan if math.isnan(distance) else similarity(distance, field.metric)
+        hits.append(
+            Hit(record=record_of(row, fields), score=score, distance=distance, similarity=alike)
+        )
+    return hits
+
+
+def _fields(engine: Engine, query: TextQuery | HybridQuery) -> list[str]:
+    return record_fields(
+        engine.entry.schema, vectors=query.with_vectors, payloads=query.with_payloads
+    )
+
+
+def _compiled(lifecycle: Lifecycle, engine: Engine, query: TextQuery | HybridQuery) -> Matching:
+    if engine.entry.engine == "search":
+        lifecycle.connection.capabilities.require(Feature.TEXT)
+    schema = engine.entry.schema
+    return compile_text(
+        query.text,
+        every=query.match == "all",
+        fields=query.fields,
+        schema=schema,
+        index=engine.entry.name,
+        vocabulary=engine.vocabulary,
+    )
+
+
+def _best_by_text(
+    engine: Engine, selection: Selection, matching: Matching, k: int
+) -> Steps[Sequence[Scored]]:
+    """The k best of the records that match."""
+    if not matching.clauses:
+        return []
+    if selection.ids is not None:
+        return (yield from _best_of_named(engine, selection, matching))[:k]
+    if selection.exact:
+        return (yield from engine.text_best(matching, selection.plan, k))
+    asked = max(4 * k, _FIRST)
+    while True:
+        scored = yield from engine.text_best(matching, selection.plan, asked)
+        passing = yield from _passing(engine, selection, [id for _, id in scored])
+        kept = Ranked([pair for pair in scored if pair[1] in passing], _versions_of(scored))
+        if len(kept) >= k or len(scored) < asked:
+            return Ranked(kept[:k], kept.versions)
+        asked *= 4
+
+
+def _best_of_named(engine: Engine, selection: Selection, matching: Matching) -> Steps[list[Scored]]:
+    """Of records named by their ids, those that match, best first."""
+    scorer = Scorer(matching, (yield from engine.text_statistics(matching)))
+    rows = yield from answering.selecting(engine, selection, matching.fields, None)
+    scored = [(score, row.id) for row in rows if (score := scorer.score(row.fields)) is not None]
+    return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
+
+
+def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Steps[set[str]]:
+    """Those ids whose records pass the residual."""
+    rows = yield from engine.fetching(ids, selection.fields)
+    return {row.id for row in selection.kept([row for row in rows if row is not None])}
+
+
+def _both(
+    engine: Engine, selection: Selection, matching: Matching, near: Near, depth: int
+) -> Steps[tuple[Sequence[Scored], Sequence[Row]]]:
+    """The best by text and the nearest; asked for together where the server decides the filter alone."""
+    if matching.clauses and selection.exact:
+        return (yield from engine.text_and_nearest(matching, near, selection.plan, depth))
+    nearest = yield from nearness.nearest(engine, selection, near, depth, ())
+    return (yield from _best_by_text(engine, selection, matching, depth)), nearest
+
+
+def _fused(fusion: Fusion, near: Sequence[Scored], scored: Sequence[Scored]) -> list[Scored]:
+    match fusion:
+        case ReciprocalRank(constant):
+            return by_reciprocal_rank([near, scored], constant)
+        case Weighted(alpha):
+            return by_weight([near, scored], [alpha, 1.0 - alpha])
+        case _:
+            assert_never(fusion)
+
+
+def _versions_of(scored: Sequence[Scored]) -> _Versions:
+    """The versions of documents that were scored, as far as the engine told them."""
+    return dict(scored.versions) if isinstance(scored, Ranked) else {}
+
+
+def _fetched(
+    engine: Engine, selection: Selection, ranking: _Ranking, k: int, fields: Sequence[str]
+) -> Steps[list[tuple[float, Row]]]:
+    """The k best with their fields. If one is gone, changed, or does not match any more, the search is repeated."""
+    wanted = selection.with_own(fields)
+    for attempt in range(1, _TRIES + 1):
+        scored, versions = yield from ranking()
+        best = scored[:k]
+        rows = yield from engine.fetching([id for _, id in best], wanted)
+        same = [row for row in rows if row and versions.get(row.id, row.version) == row.version]
+        kept = {row.id: row for row in selection.kept(same)}
+        found = [(score, kept[id]) for score, id in best if id in kept]
+        if len(found) == len(best) or attempt == _TRIES:
+            break
+        engine.forget([id for (_, id), row in zip(best, rows, strict=True) if row is None])
+    return found

@@ -1,0 +1,1 @@
+"""The public face of an index: `Index`, its handle on the server, bulk writes, updates, and verification."""

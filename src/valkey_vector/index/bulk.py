@@ -1,0 +1,345 @@
+"""Bulk writes: any number of records, in bounded concurrent batches, with progress and honest failures."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from typing import TypeAlias
+
+from valkey_vector.concurrency.threads import writers
+from valkey_vector.connection.batches import in_batches
+from valkey_vector.engines.base import Engine, Row, WriteOutcome
+from valkey_vector.errors import (
+    ConfigurationError,
+    DuplicateIdError,
+    InvalidInputError,
+    PartialWriteError,
+    ValkeyVectorError,
+)
+from valkey_vector.index.handle import Lifecycle
+from valkey_vector.records.plain_values import plain_text
+from valkey_vector.records.record import Record, WritePolicy, WriteResult
+from valkey_vector.records.vectors import unpack_vector
+from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw
+from valkey_vector.storage.layout import Prepared, prepare
+from valkey_vector.storage.sizes import estimated_size, prepared_size
+
+__all__ = ["BulkWriter"]
+
+_LARGEST_BATCH = 10_000
+
+_HELD_BYTES = 64 * 1024 * 1024
+"""Bytes of a list that stay encoded between the check of the whole list and the writing; the rest is encoded again."""
+
+_EQUAL = 30
+"""Records of a batch with the same vector that are worth a warning in a cluster."""
+
+_log = logging.getLogger("valkey_vector")
+
+_Pending: TypeAlias = dict[Future[WriteOutcome], list[Prepared]]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has come back so far."""
+
+    written: int = 0
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+
+class BulkWriter:
+    """Writes records to one index.
+
+    Args:
+        lifecycle: of the index.
+        policy: what to do with ids that are there already.
+        ttl: seconds until the records are gone; None keeps them.
+        sliding: their time to live will be prolonged, on their keys.
+        batch_size: records in one request.
+        progress: show a bar; None shows one on a terminal if there is more than one batch.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        *,
+        policy: WritePolicy,
+        ttl: float | None,
+        sliding: bool,
+        batch_size: int,
+        progress: bool | None,
+    ) -> None:
+        if not _is_number(batch_size, int) or not 1 <= batch_size <= _LARGEST_BATCH:
+            raise ConfigurationError(
+                f"batch_size must be a whole number from 1 to {_LARGEST_BATCH}, not {batch_size!r}"
+            )
+        if ttl is not None and not (_is_number(ttl, (int, float)) and 0 < ttl < 10**10):
+            raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
+        self._lifecycle = lifecycle
+        self._policy = policy
+        self._ttl = ttl
+        self._sliding = sliding
+        self._batch_size = batch_size
+        self._progress = progress
+        self._schema = lifecycle.known_schema()
+        self._directed = lifecycle.directed_vectors()
+        # On one server such searches are noticed and answered exactly (see `valkey_vector.engines.search.knn`).
+        self._hides_equals = lifecycle.connection.capabilities.cluster and isinstance(
+            self._schema.algorithm, Hnsw
+        )
+
+    def write(self, records: Iterable[Record], total: int | None) -> WriteResult:
+        """Write them all, or raise with what is missing.
+
+        A list is checked as a whole before anything is written. Of any other iterable no more than a few batches
+        are held at a time, so there a bad record is found when its turn comes. A batch has at most `batch_size` records and
+        about `valkey_vector.connection.batches.REQUEST_BYTES`.
+
+        Args:
+            records: what to write.
+            total: how many there are, for the progress bar, if `records` cannot tell.
+
+        Raises:
+            InvalidInputError: a record is not acceptable or an id occurs twice; nothing was written.
+            DuplicateIdError: the policy is FAIL and ids are stored already; nothing was written.
+            PartialWriteError: some were written; says which were not.
+        """
+        if isinstance(records, Sequence):
+            return self._write_sequence(records)
+        return self._write_stream(iter(records), total)
+
+    def _write_sequence(self, records: Sequence[Record]) -> WriteResult:
+        if not records:
+            return WriteResult(written=0)
+        batches = self._checked(records)
+        if len(batches) == 1 and not isinstance(batches[0], range):
+            outcome = self._send(batches[0], None, lane=0)
+            if self._policy is WritePolicy.FAIL and outcome.present:
+                raise DuplicateIdError(outcome.present)
+            _raise_refused(outcome)
+            return WriteResult(written=outcome.written, skipped=self._skipped(outcome))
+        if self._policy is WritePolicy.FAIL:
+            self._refuse_present([id for batch in batches for id in _ids(batch, records)])
+        rest = iter(batches)
+        prepared = (
+            self._prepared([records[n] for n in batch]) if isinstance(batch, range) else batch
+            for batch in rest
+        )
+        pending = (id for batch in rest for id in _ids(batch, records))
+        return self._write_batches(prepared, len(records), pending)
+
+    def _checked(self, records: Sequence[Record]) -> list[list[Prepared] | range]:
+        """Check a whole list: its batches, prepared as far as they fit into `_HELD_BYTES`, else by their positions."""
+        batches: list[list[Prepared] | range] = []
+        seen: set[str] = set()
+        held = 0
+        for batch in self._batches(records, seen):
+            held += sum(map(prepared_size, batch))
+            first = len(seen) - len(batch)
+            batches.append(batch if held <= _HELD_BYTES else range(first, len(seen)))
+        return batches
+
+    def _batches(self, records: Iterable[Record], seen: set[str]) -> Iterator[list[Prepared]]:
+        """The records in requests of bounded number and bytes, checked as they are taken."""
+        texts = 3 if self._schema.full_text is not None else 1
+        for part in in_batches(
+            records, self._batch_size, lambda record: estimated_size(record, texts)
+        ):
+            for batch in in_batches(
+                self._prepared(part, len(seen)), self._batch_size, prepared_size
+            ):
+                self._note_ids(batch, seen)
+                yield batch
+
+    def _write_stream(self, records: Iterator[Record], total: int | None) -> WriteResult:
+        return self._write_batches(self._batches(records, set()), total, ())
+
+    def _write_batches(
+        self, batches: Iterator[list[Prepared]], total: int | None, unsent: Iterable[str]
+    ) -> WriteResult:
+        """Send batches over several connections, each of which carries one at a time.
+
+        Args:
+            batches: to send; so many are prepared ahead as are under way.
+            total: how many records there are, for the progress bar.
+            unsent: the ids of what `batches` still holds when a failure has ended the sending, as far as known.
+        """
+        lanes = self._lifecycle.connection.settings.write_connections
+        free: SimpleQueue[int] = SimpleQueue()
+        for lane in range(1, lanes + 1):
+            free.put(lane)
+
+        def send(batch: list[Prepared], stamp: int) -> WriteOutcome:
+            lane = free.get()
+            try:
+                return self._send(batch, stamp, lane)
+            finally:
+                free.put(lane)
+
+        tally = _Tally()
+        stamp = self._server_time()
+        from tqdm import tqdm
+
+        with tqdm(
+            total=total, unit=" records", disable=not self._shows_progress(total), file=sys.stderr
+        ) as bar:
+            pending: _Pending = {}
+            try:
+                for batch in batches:
+                    pending[writers().submit(send, batch, stamp)] = batch
+                    stamp += len(batch)
+                    if len(pending) >= 2 * lanes:
+                        bar.update(self._collect(pending, tally, FIRST_COMPLETED))
+                    if tally.failed:
+                        break
+            except InvalidInputError as error:
+                self._collect(pending, tally, ALL_COMPLETED)
+                error.add_note(f"{tally.written} records before it were written")
+                raise
+            finally:
+                bar.update(self._collect(pending, tally, ALL_COMPLETED))
+        if tally.failed:
+            raise PartialWriteError(tally.written, tally.failed, list(unsent))
+        return WriteResult(written=tally.written, skipped=tuple(tally.skipped))
+
+    def _collect(self, pending: _Pending, tally: _Tally, until: str) -> int:
+        """Take in batches that are done; returns how many records they were."""
+        if not pending:
+            return 0
+        finished, _ = wait(pending, return_when=until)
+        records = 0
+        for future in finished:
+            batch = pending.pop(future)
+            records += len(batch)
+            try:
+                outcome = future.result()
+            except ValkeyVectorError as error:
+                tally.failed.update((document.id, error) for document in batch)
+                continue
+            tally.written += outcome.written
+            tally.failed.update(outcome.failed)
+            if self._policy is WritePolicy.FAIL and outcome.present:
+                duplicates = DuplicateIdError(outcome.present)
+                tally.failed.update((document.id, duplicates) for document in batch)
+            tally.skipped.extend(self._skipped(outcome))
+        return records
+
+    def _send(self, batch: list[Prepared], stamp: int | None, lane: int) -> WriteOutcome:
+        def write(engine: Engine) -> WriteOutcome:
+            self._check_dimension(batch, engine)
+            self._lifecycle.bind_slots(engine, batch)
+            return engine.write(batch, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
+
+        return self._lifecycle.write(write, self._schema.dimension)
+
+    def _server_time(self) -> int:
+        """Microseconds: batches overtake each other, their records are in the order given all the same."""
+        seconds, micros = self._lifecycle.connection.execute("TIME", retry=True)
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def _check_dimension(self, batch: Sequence[Prepared], engine: Engine) -> None:
+        """Against the index itself: when the batch was prepared its dimension may not have been known."""
+        expected = engine.entry.schema.dimension
+        for item in batch:
+            if item.vector is not None and len(item.vector) // 4 != expected:
+                raise InvalidInputError(
+                    f"the vector of record {item.id!r} has {len(item.vector) // 4} dimensions, "
+                    f"the index has {expected}"
+                )
+
+    def _prepared(self, batch: Sequence[Record], first: int = 0) -> list[Prepared]:
+        """Check records, the first of which has a position in the whole input, and encode them."""
+        prepared = prepare(batch, self._schema, first)
+        if self._directed:
+            _refuse_zero_vectors(prepared, self._directed)
+        if self._schema.dimension is None:
+            self._schema = replace(self._schema, dimension=_dimension(prepared))
+        if self._hides_equals and (equal := _most_equal(prepared)) >= _EQUAL:
+            self._hides_equals = False
+            _log.warning(
+                "%d records of one batch for index %r have the same vector. In a cluster hundreds of these can hide other "
+                "records of their node from HNSW searches: leave out what says nothing (empty pages, boilerplate), or use "
+                "algorithm='FLAT'",
+                equal,
+                self._lifecycle.name,
+            )
+        return prepared
+
+    def _note_ids(self, batch: Iterable[Prepared], seen: set[str]) -> None:
+        for document in batch:
+            if document.id in seen:
+                raise InvalidInputError(f"the id {document.id!r} occurs more than once in one call")
+            seen.add(document.id)
+
+    def _refuse_present(self, ids: Sequence[str]) -> None:
+        """Look before a write of several batches, so that normally nothing is written if it must fail."""
+        nothing: list[Row | None] = []
+        found = self._lifecycle.read(lambda engine: engine.fetch(ids, []), nothing)
+        present = [row.id for row in found if row is not None]
+        if present:
+            raise DuplicateIdError(present)
+
+    def _skipped(self, outcome: WriteOutcome) -> tuple[str, ...]:
+        return outcome.present if self._policy is WritePolicy.SKIP else ()
+
+    def _shows_progress(self, total: int | None) -> bool:
+        if self._progress is not None:
+            return self._progress
+        return sys.stderr.isatty() and (total is None or total > self._batch_size)
+
+
+def _raise_refused(outcome: WriteOutcome) -> None:
+    """Report the records of a single batch that the server refused.
+
+    Raises:
+        ServerError: it refused all for one reason; nothing was written.
+        PartialWriteError: it refused some; names them.
+    """
+    if not outcome.failed:
+        return
+    first = next(iter(outcome.failed.values()))
+    if not outcome.written and all(
+        each.message == first.message for each in outcome.failed.values()
+    ):
+        raise first
+    raise PartialWriteError(outcome.written, outcome.failed)
+
+
+def _is_number(value: object, kinds: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _refuse_zero_vectors(batch: Iterable[Prepared], directed: frozenset[str]) -> None:
+    for document in batch:
+        main = [] if document.vector is None else [(MAIN_VECTOR, document.vector)]
+        for name, vector in [*main, *document.vectors]:
+            if name in directed and not unpack_vector(vector).any():
+                raise InvalidInputError(
+                    f"the vector of record {document.id!r} ({name}) is all zeros: it has no direction, and "
+                    "RediSearch cannot rank it by cosine; store the record without it, or use the native engine "
+                    "or Valkey-Search"
+                )
+
+
+def _most_equal(batch: Iterable[Prepared]) -> int:
+    """How many records of a batch have the same vector, at the most."""
+    counts = Counter(document.vector for document in batch if document.vector is not None)
+    return max(counts.values(), default=0)
+
+
+def _dimension(batch: Iterable[Prepared]) -> int | None:
+    """The dimension of the first vector there is."""
+    return next((len(item.vector) // 4 for item in batch if item.vector is not None), None)
+
+
+def _ids(batch: list[Prepared] | range, records: Sequence[Record]) -> list[str]:
+    """The ids of a batch of a list that was checked."""
+    if isinstance(batch, range):
+        return [plain_text(records[n].id) for n in batch]
+    return [document.id for document in batch]

@@ -1,0 +1,1 @@
+"""Records and their values: metadata, tokens, vectors, time. No I/O."""

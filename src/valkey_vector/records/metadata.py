@@ -1,0 +1,263 @@
+"""Metadata: what it may hold, how it is stored, and what of it is indexed.
+
+Stored as JSON, with the exact types coming back. Dates and datetimes, which JSON lacks, are
+written as ``{"$date": "2024-01-31"}`` and ``{"$datetime": "2024-01-31T12:00:00+00:00"}``; a user's own
+dict of that shape gets one more ``$`` on the way in and loses it on the way out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.records.plain_values import NotPlainError, plain_value
+from valkey_vector.records.temporal import instant, parse_iso
+from valkey_vector.records.tokens import element_token, kind_token, value_token
+
+__all__ = [
+    "MISSING",
+    "IndexedItems",
+    "dump",
+    "encode",
+    "indexed_items",
+    "load",
+    "lookup",
+    "plain_metadata",
+]
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
+"""What `lookup` gives where there is nothing."""
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+_PLAIN = frozenset({str, bool, float, type(None)})
+_LONGEST_INTEGER = 10**1000
+_TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedItems:
+    """What the index keeps of one record's metadata.
+
+    Attributes:
+        tokens: for the generic TAG field; see `valkey_vector.records.tokens`.
+        numbers: path -> number, for range queries.
+        instants: path -> microseconds since 1970 UTC, for range queries.
+    """
+
+    tokens: list[str]
+    numbers: dict[str, float]
+    instants: dict[str, int]
+
+
+def lookup(metadata: Mapping[str, Any], path: str) -> Any:
+    """The value under a path; `MISSING` where there is none.
+
+    ``"a.b"`` is the key ``a.b`` if there is one, else key ``b`` of the dict under ``a``.
+    """
+    if path in metadata:
+        return metadata[path]
+    dot = path.find(".")
+    while dot != -1:
+        inner = metadata.get(path[:dot])
+        if isinstance(inner, Mapping):
+            found = lookup(inner, path[dot + 1 :])
+            if found is not MISSING:
+                return found
+        dot = path.find(".", dot + 1)
+    return MISSING
+
+
+def plain_metadata(metadata: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Metadata as Python's own types, which is what is stored, indexed and returned.
+
+    Args:
+        metadata: what a caller passed.
+        owner: how an error names the record (``record 'a'``).
+
+    Raises:
+        InvalidInputError: something in it would not come back as it is; names the path and the cure.
+    """
+    try:
+        plain: dict[str, Any] = plain_value(metadata)
+    except NotPlainError as error:
+        raise _unacceptable(owner, error.path, error.what, error.cure) from None
+    return plain
+
+
+def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
+    """Metadata as JSON, UTF-8.
+
+    Args:
+        metadata: what to store.
+        owner: how an error names the record (``record 'a'``).
+
+    Raises:
+        InvalidInputError: something would not come back as it is; names the path and the cure.
+    """
+    return encode(plain_metadata(metadata, owner), owner)
+
+
+def encode(plain: dict[str, Any], owner: str) -> bytes:
+    """`dump` for what `plain_metadata` returned."""
+    text = _ENCODER.encode(_storable_dict(plain, owner, ""))
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            f"the metadata of {owner} holds a lone surrogate, which is not valid Unicode text"
+        ) from None
+
+
+def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
+    """The metadata that `dump` stored.
+
+    Args:
+        data: what is stored.
+        owner: how an error names the record.
+
+    Raises:
+        UnreadableRecordError: it is something else.
+    """
+    try:
+        text = data.decode("utf-8")
+        decoder = _TAGGED_DECODER if '"$' in text else _DECODER
+        loaded = decoder.decode(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UnreadableRecordError(f"what is stored of {owner} cannot be read: {error}") from error
+    if not isinstance(loaded, dict):
+        raise UnreadableRecordError(
+            f"what is stored of {owner} cannot be read: a {type(loaded).__name__} instead of a JSON object"
+        )
+    return loaded
+
+
+def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
+    """Tokens and numbers for the index, from metadata that `plain_metadata` returned."""
+    tokens: list[str] = []
+    numbers: dict[str, float] = {}
+    instants: dict[str, int] = {}
+    for path, value in _reachable(metadata):
+        moment = None
+        match value:
+            case None:
+                continue
+            case bool():
+                tokens.append(kind_token(path, "y"))
+            case int() | float():
+                tokens.append(kind_token(path, "n"))
+                if value == value:
+                    numbers[path] = _as_float(value)
+            case str():
+                tokens.append(kind_token(path, "s"))
+                moment = parse_iso(value)
+            case list():
+                tokens.append(kind_token(path, "q"))
+                elements = (element_token(path, item) for item in value)
+                tokens.extend(dict.fromkeys(token for token in elements if token is not None))
+            case dict():
+                tokens.append(kind_token(path, "d"))
+            case _:
+                moment = value
+        if moment is not None:
+            tokens.append(kind_token(path, "t"))
+            instants[path] = instant(moment)
+        if moment is not value and (token := value_token(path, value)) is not None:
+            tokens.append(token)
+        if moment is not None and (token := value_token(path, moment)) is not None:
+            tokens.append(token)
+    return IndexedItems(tokens, numbers, instants)
+
+
+def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every path that `lookup` resolves, with its value, once."""
+    for value in metadata.values():
+        if isinstance(value, dict):
+            break
+    else:
+        yield from metadata.items()
+        return
+    for path in dict.fromkeys(_paths(metadata, "")):
+        yield path, lookup(metadata, path)
+
+
+def _paths(metadata: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in metadata.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _as_float(value: float) -> float:
+    """The nearest double; infinity becomes the largest, so that every stored number is finite."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    largest = 1.7976931348623157e308
+    return max(-largest, min(largest, number)) + 0.0
+
+
+def _storable(value: Any, owner: str, path: str) -> Any:
+    """A plain value as JSON can hold it."""
+    match value:
+        case bool():
+            return value
+        case int():
+            if abs(value) >= _LONGEST_INTEGER:
+                raise _unacceptable(owner, path, "an integer of over 1,000 digits", "a string")
+            return value
+        case datetime():
+            return {"$datetime": value.isoformat()}
+        case date():
+            return {"$date": value.isoformat()}
+        case list():
+            return [
+                item if type(item) in _PLAIN else _storable(item, owner, f"{path}[]")
+                for item in value
+            ]
+        case dict():
+            return _storable_dict(value, owner, path)
+        case _:
+            return value
+
+
+def _storable_dict(value: dict[str, Any], owner: str, path: str) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        if type(item) in _PLAIN:
+            result[key] = item
+        else:
+            result[key] = _storable(item, owner, f"{path}.{key}" if path else key)
+    if len(result) == 1 and _TAGGED.fullmatch(next(iter(result))):
+        return {f"${key}": item for key, item in result.items()}
+    return result
+
+
+def _restore(value: dict[str, Any]) -> Any:
+    if len(value) == 1:
+        ((key, item),) = value.items()
+        if key in ("$date", "$datetime") and item == "NaT":
+            return None  # written by versions that took pandas.NaT for a point in time
+        if key == "$date":
+            return date.fromisoformat(item)
+        if key == "$datetime":
+            return datetime.fromisoformat(item)
+        if _TAGGED.fullmatch(key):
+            return {key[1:]: item}
+    return value
+
+
+_DECODER = json.JSONDecoder()
+_TAGGED_DECODER = json.JSONDecoder(object_hook=_restore)
+
+
+def _unacceptable(owner: str, path: str, what: str, cure: str) -> InvalidInputError:
+    subject = f"metadata {path!r}" if path else "the metadata"
+    return InvalidInputError(f"{subject} of {owner} is {what}; store {cure} instead")

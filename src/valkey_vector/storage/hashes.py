@@ -1,0 +1,184 @@
+"""Documents as hashes on the server, read by id: what both engines share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
+
+from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.connection.pipelines import Ask, Steps, alone, send
+from valkey_vector.engines.base import Row, StaleIndexError
+from valkey_vector.errors import ServerError
+from valkey_vector.storage import scripts
+from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
+from valkey_vector.storage.layout import CREATED, EXPIRES
+from valkey_vector.storage.record_version import VERSION, identifying_fields, own_fields
+from valkey_vector.text.fields import indexed_texts
+
+__all__ = ["Documents", "checked", "in_batches", "row_of", "stale_or"]
+
+_T = TypeVar("_T")
+
+BATCH = 500
+"""Ids in one script or pipeline, so that no single request holds the server for long."""
+
+_WORDS = 5_000
+"""New words in one script."""
+
+_KNOWN_WORDS = 200_000
+"""Words remembered as known to the server; when there are more, they are sent again."""
+
+
+def in_batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """The items in slices of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+class Documents:
+    """The hashes of one index.
+
+    Args:
+        connection: where they are.
+        entry: the index.
+    """
+
+    def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
+        self.connection = connection
+        self.entry = entry
+        self.catalog_key = Catalog(connection, entry.name).key
+        self._word_fields = {text.words for text in indexed_texts(entry.schema)}
+        self._known_words: set[str] = set()
+
+    def key(self, id: str) -> str:
+        """The key of a document."""
+        return self.entry.prefix + id
+
+    def ask(self, asks: Sequence[Ask]) -> list[list[Reply | ServerError]]:
+        """The replies to the steps of several operations, in one round trip.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+        """
+        answered = send(self.connection, asks)
+        for reply in chain.from_iterable(answered):
+            if isinstance(reply, ServerError) and isinstance(stale_or(reply), StaleIndexError):
+                raise StaleIndexError from reply
+        return answered
+
+    def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
+        """Documents by id, in that order; None for one that is not there."""
+        return alone(self, self.fetching(ids, fields))
+
+    def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Steps[list[Row | None]]:
+        """`fetch`, in steps.
+
+        A document whose time is over is not there, although its key may be: a writer may have put off the key's end, or
+        have been killed before it set one. So the server's time comes along.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+        """
+        wanted = list(dict.fromkeys([*self.read_fields(fields), EXPIRES]))
+        nothing = [None] * len(wanted)
+        found: list[Row | None] = []
+        for batch in in_batches(ids, BATCH):
+            commands: list[list[Argument]] = [["TIME"], *self._reads(batch, wanted)]
+            time, *replies = yield Ask(commands, errors=True)
+            ((seconds, micros),) = checked([time])
+            now = int(seconds) * 1000 + int(micros) // 1000
+            # A key of another type is another program's: not a document.
+            replies = [nothing if _is_of_another_type(each) else each for each in replies]
+            checked(replies)
+            rows = [
+                row_of(self.entry, id, wanted, reply)
+                for id, reply in zip(batch, replies, strict=True)
+            ]
+            strange = (reply for row, reply in zip(rows, replies, strict=True) if row is None)
+            if any(reply[wanted.index(VERSION)] is not None for reply in strange):
+                # Of another lineage: of an index that was dropped, or this process knows a dropped one.
+                (generation,) = yield Ask([["HGET", self.catalog_key, "generation"]])
+                self.check_generation(generation)
+            found += [None if row is None or _is_over(row, now) else row for row in rows]
+        return found
+
+    def _reads(self, ids: Sequence[str], fields: Sequence[str]) -> list[list[Argument]]:
+        return [["HMGET", self.key(id), *fields] for id in ids]
+
+    def check_generation(self, generation: bytes | None) -> None:
+        """Compare what the catalogue says with what this process knows.
+
+        Raises:
+            StaleIndexError: the index was dropped or created anew.
+        """
+        if generation is None or generation.decode() != self.entry.generation:
+            raise StaleIndexError
+
+    def read_fields(self, fields: Sequence[str]) -> list[str]:
+        """These fields, and those that `row_of` needs."""
+        return list(dict.fromkeys([CREATED, *identifying_fields(self.entry), *fields]))
+
+    def unknown_words(self, documents: Sequence[Sequence[str | bytes]]) -> list[str]:
+        """The words of documents, fields and values in turn, that this process has not sent to the vocabulary yet.
+
+        Soon that is hardly any.
+        """
+        found: set[str] = set()
+        for fields in documents if self._word_fields else ():
+            for name, value in zip(fields[::2], fields[1::2], strict=True):
+                if name in self._word_fields and isinstance(value, str):
+                    found.update(value.split())
+        return sorted(found - self._known_words)
+
+    def adding_words(self, words: Sequence[str]) -> list[list[Argument]]:
+        """The commands that add words to the vocabulary; to be sent before the documents that have them."""
+        keys = [self.catalog_key, vocabulary_key(self.entry.name)]
+        return [
+            ["EVAL", scripts.ADD_WORDS, "2", *keys, self.entry.generation, *batch]
+            for batch in in_batches(words, _WORDS)
+        ]
+
+    def words_added(self, words: Sequence[str]) -> None:
+        """Remember that the vocabulary has these words."""
+        if words:
+            if len(self._known_words) > _KNOWN_WORDS:
+                self._known_words = set()
+            self._known_words.update(words)
+
+
+def row_of(
+    entry: CatalogEntry, id: str, names: Sequence[str], values: Sequence[bytes | None]
+) -> Row | None:
+    """The row of a document from an HMGET of fields (see `Documents.read_fields`); None if the hash is not one."""
+    pairs = zip(names, values, strict=True)
+    fields = own_fields(entry, {name: value for name, value in pairs if value is not None})
+    return None if fields is None else Row(id, fields)
+
+
+def checked(replies: Sequence[Reply | ServerError]) -> list[Any]:
+    """The replies, if none of them is an error.
+
+    Raises:
+        StaleIndexError: a script found the index dropped or created anew.
+        ServerError: the first error among them.
+    """
+    for reply in replies:
+        if isinstance(reply, ServerError):
+            raise stale_or(reply)
+    return list(replies)
+
+
+def _is_over(row: Row, now: int) -> bool:
+    """Whether the time of a document is over; `now` in milliseconds."""
+    ends = row.fields.get(EXPIRES, b"")
+    return ends.isdigit() and int(ends) <= now
+
+
+def _is_of_another_type(reply: Reply | ServerError) -> bool:
+    return isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE")
+
+
+def stale_or(error: ServerError) -> Exception:
+    """The error, or StaleIndexError if a script of ours says so."""
+    return StaleIndexError() if error.message.startswith("STALE ") else error

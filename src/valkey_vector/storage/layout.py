@@ -1,0 +1,434 @@
+"""Documents: how a record is laid out in its hash, for both engines alike.
+
+``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
+embedding), ``v_<name>`` (further vectors, likewise), ``tags`` (tokens, see `valkey_vector.records.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
+``f_<path>`` (declared fields), ``words``, ``stems`` and ``length`` (see `valkey_vector.text.fields`), ``created`` (microseconds since 1970, by
+the server's clock; kept when a record is overwritten), ``parent`` and ``payload`` if the record has them and, for a
+record with a time to live, ``expires`` (milliseconds), and ``version`` (see `valkey_vector.storage.record_version`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.filters.compiler import SlotKind
+from valkey_vector.filters.plan import TAGS
+from valkey_vector.records import metadata as metadata_codec
+from valkey_vector.records.metadata import MISSING, IndexedItems, indexed_items, lookup
+from valkey_vector.records.plain_values import plain_text
+from valkey_vector.records.record import Metadata, Record
+from valkey_vector.records.tokens import (
+    HAS_VECTOR,
+    SLIDING,
+    parent_tokens,
+    record_token,
+    unescape,
+    vector_token,
+)
+from valkey_vector.records.vectors import Float32Array, check_vectors, unpack_vector
+from valkey_vector.schema.fields import TAG_LIST_SEPARATOR
+from valkey_vector.schema.schema import (
+    MAIN_VECTOR,
+    DeclaredField,
+    NumericField,
+    Schema,
+    TagField,
+    TextField,
+    VectorField,
+)
+from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry, declared_name, vector_name
+from valkey_vector.storage.record_version import (
+    CREATED,
+    EXPIRES,
+    PARENT,
+    PAYLOAD,
+    VERSION,
+    Expiry,
+    version_of,
+)
+from valkey_vector.text.fields import text_values
+
+__all__ = [
+    "CONTENT",
+    "CREATED",
+    "EXPIRES",
+    "LARGEST_RECORD",
+    "METADATA",
+    "PARENT",
+    "PAYLOAD",
+    "TAGS",
+    "VECTOR",
+    "VERSION",
+    "Prepared",
+    "check_record_size",
+    "declared_texts",
+    "decode_record",
+    "document_fields",
+    "field_token",
+    "index_fields",
+    "prepare",
+    "prepare_metadata",
+    "record_fields",
+    "wanted_slots",
+]
+
+CONTENT, METADATA, VECTOR = "content", "metadata", MAIN_VECTOR
+
+LARGEST_RECORD = 4 * 1024 * 1024
+"""Bytes of content and metadata. Valkey-Search 1.2 silently drops what is over 5 MiB from a reply
+(``search.max-search-result-record-size``); the vector and the index's fields take their share."""
+
+_LONGEST_ID = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked record, ready to be laid out once its numeric slots are known."""
+
+    id: str
+    content: bytes
+    metadata: bytes
+    vector: bytes | None
+    items: IndexedItems
+    declared: tuple[tuple[str, bytes], ...]
+    parent: str | None = None
+    payload: bytes | None = None
+    vectors: tuple[tuple[str, bytes], ...] = ()
+    text: tuple[str, ...] = ()
+
+    @property
+    def own_tokens(self) -> list[str]:
+        """The tokens of what it has besides metadata: vectors, and a parent."""
+        tokens = [HAS_VECTOR] if self.vector is not None else []
+        tokens += [vector_token(name) for name, _ in self.vectors]
+        return tokens + parent_tokens(self.parent)
+
+
+def field_token(field: VectorField) -> str:
+    """The token of every record that has a vector."""
+    return HAS_VECTOR if field.name == MAIN_VECTOR else vector_token(field.name)
+
+
+def prepare(records: Sequence[Record], schema: Schema, first: int = 0) -> list[Prepared]:
+    """Check records and encode what does not depend on the index's slots.
+
+    Args:
+        records: what to store.
+        schema: of the index.
+        first: the position of the first one in the whole input, for errors.
+
+    Raises:
+        InvalidInputError: an id, text, vector or metadata is not acceptable; names the record.
+    """
+    for position, record in enumerate(records, first):
+        _check_record(record, position)
+    with_vector = [record for record in records if record.vector is not None]
+    array = check_vectors(
+        [record.vector for record in with_vector if record.vector is not None],
+        schema.dimension,
+        [f"record {record.id!r}" for record in with_vector],
+    )
+    packed = iter(row.tobytes() for row in array)
+    further = _further_vectors(records, schema)
+    return [
+        _prepare(record, schema, None if record.vector is None else next(packed), vectors)
+        for record, vectors in zip(records, further, strict=True)
+    ]
+
+
+def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tuple[SlotKind, str]]:
+    """The (kind, path) pairs that occur and have no slot assigned yet; none when all slots are taken."""
+    if entry.slots_spent:
+        return []
+    wanted: dict[tuple[SlotKind, str], None] = {}
+    for document in documents:
+        for path in document.items.numbers:
+            if ("number", path) not in entry.slots and not entry.declares_number(path):
+                wanted["number", path] = None
+        for path in document.items.instants:
+            if ("instant", path) not in entry.slots:
+                wanted["instant", path] = None
+    return list(wanted)
+
+
+def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogEntry) -> list[str]:
+    """The flat field-value list of what the index reads: tags, the record's own among them, and numeric slots."""
+    lineage = [] if entry.lineage is None else [record_token(entry.lineage)]
+    tokens = [*lineage, *own_tokens, *items.tokens]
+    # Valkey-Search counts an empty tag field as a failure to index.
+    fields = [TAGS, ",".join(tokens)] if tokens else []
+    for path, number in items.numbers.items():
+        slot = entry.slot(path, "number")
+        if slot is not None:
+            fields += [slot, repr(number)]
+    for path, moment in items.instants.items():
+        slot = entry.slot(path, "instant")
+        if slot is not None:
+            fields += [slot, str(moment)]
+    return fields
+
+
+def document_fields(
+    document: Prepared, entry: CatalogEntry, unique: str, expiry: Expiry = ""
+) -> list[str | bytes]:
+    """The flat field-value list of a whole document, but for the times of its creation and end.
+
+    Args:
+        document: what to store.
+        entry: of the index.
+        unique: of this write, from `valkey_vector.storage.record_version.new_unique`.
+        expiry: how the document expires.
+    """
+    fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]
+    if document.vector is not None:
+        fields += [VECTOR, document.vector]
+    if document.parent is not None:
+        fields += [PARENT, document.parent]
+    if document.payload is not None:
+        fields += [PAYLOAD, document.payload]
+    for name, vector in document.vectors:
+        fields += [vector_name(name), vector]
+    sliding = [SLIDING] if expiry == "s" else []
+    fields += index_fields(document.items, [*sliding, *document.own_tokens], entry)
+    for name, value in document.declared:
+        fields += [name, value]
+    fields += document.text
+    present = dict(zip(fields[::2], fields[1::2], strict=True))
+    names = {name: True for name in present if isinstance(name, str)}
+    fields += [VERSION, version_of(entry, unique, names, expiry)]
+    return fields
+
+
+def prepare_metadata(
+    metadata: Metadata, schema: Schema, owner: str
+) -> tuple[bytes, IndexedItems, tuple[tuple[str, bytes], ...]]:
+    """Metadata as stored, what is indexed of it, and the declared fields.
+
+    Raises:
+        InvalidInputError: it cannot be stored exactly, or does not fit the schema.
+    """
+    plain = metadata_codec.plain_metadata(metadata, owner)
+    stored = metadata_codec.encode(plain, owner)
+    return stored, indexed_items(plain), tuple(_declared(plain, schema, owner))
+
+
+def declared_texts(metadata: Metadata, schema: Schema) -> dict[str, str]:
+    """The declared texts in metadata that was checked, by their path."""
+    found = (
+        (field.path, lookup(metadata, field.path))
+        for field in schema.fields
+        if isinstance(field, TextField)
+    )
+    return {path: text for path, text in found if isinstance(text, str)}
+
+
+def record_fields(
+    schema: Schema | None = None,
+    *,
+    content: bool = True,
+    metadata: bool = True,
+    vectors: bool = False,
+    payloads: bool = False,
+) -> list[str]:
+    """The hash fields that make a record, as far as they are wanted; of its vectors the schema's, or the main one."""
+    fields = [CONTENT] if content else []
+    if metadata:
+        fields += [METADATA, PARENT]
+    if vectors:
+        further = () if schema is None else schema.vectors
+        fields += [VECTOR, *(vector_name(field.name) for field in further)]
+    if payloads:
+        fields.append(PAYLOAD)
+    return fields
+
+
+def decode_record(
+    id: str, fields: Mapping[str, bytes], only: Collection[str] | None = None
+) -> Record:
+    """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there.
+
+    Raises:
+        UnreadableRecordError: something else wrote one of them; names the record.
+    """
+    if only is not None:
+        fields = {name: value for name, value in fields.items() if name in only}
+    try:
+        return _decoded(id, fields)
+    except ValueError as error:  # text that is not UTF-8, a vector of odd length
+        raise UnreadableRecordError(f"record {id!r} cannot be read: {error}") from error
+
+
+def _decoded(id: str, fields: Mapping[str, bytes]) -> Record:
+    stored = fields.get(METADATA)
+    vector: Float32Array | None = None
+    if VECTOR in fields:
+        vector = unpack_vector(fields[VECTOR])
+    return Record(
+        id=id,
+        content=fields.get(CONTENT, b"").decode("utf-8"),
+        vector=vector,
+        metadata=metadata_codec.load(stored, f"record {id!r}") if stored else {},
+        parent=fields[PARENT].decode("utf-8") if PARENT in fields else None,
+        payload=fields.get(PAYLOAD),
+        vectors={
+            unescape(name.removeprefix(VECTOR_PREFIX)): unpack_vector(value)
+            for name, value in fields.items()
+            if name.startswith(VECTOR_PREFIX)
+        },
+    )
+
+
+def _check_record(record: Record, position: int) -> None:
+    if not isinstance(record, Record):
+        raise InvalidInputError(f"item {position} is a {type(record).__name__}, not a Record")
+    if not isinstance(record.id, str) or not record.id:
+        raise InvalidInputError(
+            f"the id of item {position} must be non-empty text, not {record.id!r}"
+        )
+    if "\0" in record.id:
+        raise InvalidInputError(
+            f"the id of item {position} holds a NUL, which search modules cut off: {record.id!r}"
+        )
+    if len(record.id) > _LONGEST_ID:
+        raise InvalidInputError(
+            f"the id of item {position} is longer than {_LONGEST_ID} characters"
+        )
+    parent = record.parent
+    if parent is not None and not (isinstance(parent, str) and 0 < len(parent) <= _LONGEST_ID):
+        raise InvalidInputError(
+            f"the parent of record {record.id!r} must be text of 1 to {_LONGEST_ID} characters, or None"
+        )
+    if not isinstance(record.content, str):
+        raise InvalidInputError(
+            f"the content of record {record.id!r} is a {type(record.content).__name__}, not text"
+        )
+    if record.payload is not None and not isinstance(record.payload, bytes):
+        raise InvalidInputError(
+            f"the payload of record {record.id!r} is a {type(record.payload).__name__}, not bytes"
+        )
+    for name, value in (("metadata", record.metadata), ("vectors", record.vectors)):
+        if not isinstance(value, Mapping):
+            raise InvalidInputError(
+                f"the {name} of record {record.id!r} is a {type(value).__name__}, not a dict"
+            )
+
+
+def _further_vectors(
+    records: Sequence[Record], schema: Schema
+) -> Iterator[tuple[tuple[str, bytes], ...]]:
+    """The packed vectors of each record beside its main one, in the schema's order."""
+    known = [field.name for field in schema.vectors]
+    for record in records:
+        for name in record.vectors:
+            if name not in known:
+                raise InvalidInputError(
+                    f"record {record.id!r} has a vector {name!r}, which the schema does not declare; "
+                    f"it declares {', '.join(map(repr, known)) or 'none beside the main one'}"
+                )
+    packed = [_packed_vectors(records, field) for field in schema.vectors]
+    for record in records:
+        yield tuple(
+            (field.name, next(column))
+            for field, column in zip(schema.vectors, packed, strict=True)
+            if field.name in record.vectors
+        )
+
+
+def _packed_vectors(records: Sequence[Record], field: VectorField) -> Iterator[bytes]:
+    having = [record for record in records if field.name in record.vectors]
+    array = check_vectors(
+        [record.vectors[field.name] for record in having],
+        field.dimension,
+        [f"record {record.id!r} ({field.name})" for record in having],
+    )
+    return iter([row.tobytes() for row in array])
+
+
+def _prepare(
+    record: Record,
+    schema: Schema,
+    vector: bytes | None,
+    vectors: tuple[tuple[str, bytes], ...],
+) -> Prepared:
+    owner = f"record {record.id!r}"
+    stored, items, declared = prepare_metadata(record.metadata, schema, owner)
+    try:
+        record.id.encode("utf-8")
+        content = record.content.encode("utf-8")
+        (record.parent or "").encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            f"the id, content or parent of {owner} holds a lone surrogate, which is not valid Unicode text"
+        ) from None
+    size = len(content) + len(stored) + len(record.payload or b"")
+    check_record_size(size + sum(len(packed) for _, packed in vectors), owner)
+    text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
+    return Prepared(
+        id=plain_text(record.id),
+        content=content,
+        metadata=stored,
+        vector=vector,
+        items=items,
+        declared=declared,
+        parent=None if record.parent is None else plain_text(record.parent),
+        payload=record.payload,
+        vectors=vectors,
+        text=text,
+    )
+
+
+def check_record_size(size: int, owner: str) -> None:
+    """Check the bytes of a record's content, metadata, payload and further vectors together.
+
+    Raises:
+        InvalidInputError: they are too many.
+    """
+    if size > LARGEST_RECORD:
+        raise InvalidInputError(
+            f"content, metadata, payload and further vectors of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
+            "Valkey-Search leaves larger records out of its results"
+        )
+
+
+def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[str, bytes]]:
+    for field in schema.fields:
+        value = lookup(metadata, field.path)
+        if value is None or value is MISSING:
+            continue
+        text = _declared_value(field, value, owner)
+        # Numbers are written as slots, by index_fields. Valkey-Search counts an empty field as a failure to index.
+        if text and not isinstance(field, NumericField):
+            yield declared_name(field.path), text.encode("utf-8")
+
+
+def _checked_tags(field: TagField, tags: list[str], owner: str) -> list[str]:
+    """The texts of a list; with a separator of the user's choice none may hold it: it would be two tags."""
+    if field.separator != TAG_LIST_SEPARATOR and any(field.separator in tag for tag in tags):
+        raise InvalidInputError(
+            f"metadata {field.path!r} of {owner} has a text with {field.separator!r} in it, at which the schema has the "
+            "server split it; choose another separator"
+        )
+    return tags
+
+
+def _declared_value(field: DeclaredField, value: Any, owner: str) -> str:
+    match field:
+        case NumericField():
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+                return repr(value)
+        case TextField():
+            if isinstance(value, str):
+                return value
+        case TagField():
+            if isinstance(value, str):
+                return value
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                return field.separator.join(_checked_tags(field, value, owner))
+        case _:
+            assert_never(field)
+    raise InvalidInputError(
+        f"metadata {field.path!r} of {owner} is {type(value).__name__}, but the schema declares it {field.kind}"
+    )

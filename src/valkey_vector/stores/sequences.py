@@ -1,0 +1,187 @@
+"""Named sequences of JSON objects, edited atomically and kept in order: what chat stores are made of.
+
+A sequence is a list, ``_sequence:<namespace>:{<number>}:<name>``. Beside it, in the same slot of a cluster, a sorted set
+``_sequence:<namespace>:{<number>}`` holds the names there are, by the time of their making: so every edit is one
+script, the names are read without looking through the server's keys, and a sequence can be there and be empty. The names
+of a namespace are spread over a fixed number of slots by their checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from valkey_vector.concurrency.async_versions import twin
+from valkey_vector.connection import Argument, Reply
+from valkey_vector.errors import InvalidInputError
+from valkey_vector.records.metadata import dump, load
+from valkey_vector.storage.keyspace import check_texts, succeeded
+from valkey_vector.stores.collections import JsonObject, Namespaced, bucket_of, readable
+
+__all__ = ["Sequences"]
+
+BUCKETS = 64
+"""Slots of a namespace. Part of the layout: what was written with another number is not found."""
+
+# KEYS: the names, the list. ARGV: the name, then what the script takes.
+_REGISTER = """
+local time = redis.call('TIME')
+local now = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
+redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1])
+"""
+
+_APPEND = _REGISTER + "for i = 2, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end"
+
+_REPLACE = f"redis.call('UNLINK', KEYS[2]) {_APPEND}"
+
+# An empty text, which no object is written as, holds the place while the list is edited.
+_INSERT = (
+    _REGISTER
+    + """
+local count, at = redis.call('LLEN', KEYS[2]), tonumber(ARGV[2])
+if at < 0 then at = count + at end
+if at <= 0 then redis.call('LPUSH', KEYS[2], ARGV[3])
+elseif at >= count then redis.call('RPUSH', KEYS[2], ARGV[3])
+else
+  local there = redis.call('LINDEX', KEYS[2], at)
+  redis.call('LSET', KEYS[2], at, '')
+  redis.call('LINSERT', KEYS[2], 'BEFORE', '', ARGV[3])
+  redis.call('LSET', KEYS[2], at + 1, there)
+end
+"""
+)
+
+_POP = """
+local count, at = redis.call('LLEN', KEYS[2]), tonumber(ARGV[2])
+if at < 0 then at = count + at end
+if at < 0 or at >= count then return false end
+if at == count - 1 then return redis.call('RPOP', KEYS[2]) end
+local there = redis.call('LINDEX', KEYS[2], at)
+redis.call('LSET', KEYS[2], at, '')
+redis.call('LREM', KEYS[2], 1, '')
+return there
+"""
+
+_REMOVE = """
+local items = redis.call('LRANGE', KEYS[2], 0, -1)
+redis.call('UNLINK', KEYS[2])
+return {redis.call('ZREM', KEYS[1], ARGV[1]), items}
+"""
+
+
+class Sequences(Namespaced):
+    """Sequences of JSON objects by name. Every method has an asynchronous twin named with a leading ``a``.
+
+    Each call but `drop` is one round trip, and one edit as far as anybody else can see.
+    """
+
+    kind = "sequence"
+
+    def append(self, name: str, items: Iterable[JsonObject]) -> None:
+        """Add objects at the end; makes the sequence if it is not there.
+
+        Raises:
+            InvalidInputError: an object would not come back as it is; nothing was added.
+        """
+        self._edit(_APPEND, name, *_encoded(name, items))
+
+    def replace(self, name: str, items: Iterable[JsonObject]) -> None:
+        """Make these objects the whole sequence, which may be an empty one.
+
+        Raises:
+            InvalidInputError: an object would not come back as it is; nothing was changed.
+        """
+        self._edit(_REPLACE, name, *_encoded(name, items))
+
+    def insert(self, name: str, position: int, item: JsonObject) -> None:
+        """Put an object in front of the one at a position, which counts from the end if negative, as `list.insert`.
+
+        Raises:
+            InvalidInputError: the object would not come back as it is; nothing was changed.
+        """
+        self._edit(_INSERT, name, _position(position), *_encoded(name, [item]))
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The objects in order; none for a sequence that is not there.
+
+        One that something else wrote is left out, with a warning in the log that names its position.
+        """
+        key = self._keys(name)[1]
+        return _readable(name, self.connection.execute("LRANGE", key, "0", "-1", retry=True))
+
+    def pop(self, name: str, position: int = -1) -> dict[str, Any] | None:
+        """Take out the object at a position, which counts from the end if negative; None if there is none.
+
+        Raises:
+            ServerError: something else wrote what was there; it is taken out all the same.
+        """
+        taken = self._edit(_POP, name, _position(position))
+        return None if taken is None else load(taken, _owner(name, position))
+
+    def remove(self, name: str) -> list[dict[str, Any]] | None:
+        """Remove a sequence; returns what was in it, as `read` does, None if it was not there."""
+        there, items = self._edit(_REMOVE, name)
+        return _readable(name, items) if there else None
+
+    def names(self) -> list[str]:
+        """The sequences there are, the oldest first."""
+        commands: list[list[Argument]] = [
+            ["ZRANGE", self._names(number), "0", "-1", "WITHSCORES"] for number in range(BUCKETS)
+        ]
+        replies = succeeded(self.connection.pipeline(commands, retry=True))
+        made = [pair for reply in replies for pair in _scored(reply)]
+        return [name.decode() for _, name in sorted(made)]
+
+    aappend = twin(append)
+    areplace = twin(replace)
+    ainsert = twin(insert)
+    aread = twin(read)
+    apop = twin(pop)
+    aremove = twin(remove)
+    anames = twin(names)
+
+    def _edit(self, script: str, name: str, *arguments: Argument) -> Reply:
+        return self.connection.execute("EVAL", script, "2", *self._keys(name), name, *arguments)
+
+    def _keys(self, name: str) -> tuple[bytes, bytes]:
+        """The server's keys of the names, and of the list of one of them."""
+        (checked,) = check_texts([name], "name")
+        names = self._names(bucket_of(checked, BUCKETS))
+        return names, names + b":" + checked.encode()
+
+    def _names(self, number: int) -> bytes:
+        return self._keyspace.key(f"{{{number}}}")
+
+
+def _encoded(name: str, items: Iterable[JsonObject]) -> list[bytes]:
+    encoded = []
+    for position, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise InvalidInputError(
+                f"item {position} for sequence {name!r} is a {type(item).__name__}, not a dict"
+            )
+        encoded.append(dump(item, f"item {position} for sequence {name!r}"))
+    return encoded
+
+
+def _readable(name: str, items: Iterable[bytes]) -> list[dict[str, Any]]:
+    loaded = [readable(item, _owner(name, n)) for n, item in enumerate(items)]
+    return [item for item in loaded if item is not None]
+
+
+def _owner(name: str, position: int) -> str:
+    return f"item {position} of sequence {name!r}"
+
+
+def _position(position: int) -> str:
+    if not isinstance(position, int) or isinstance(position, bool):
+        raise InvalidInputError(f"a position must be a whole number, not {position!r}")
+    return str(position)
+
+
+def _scored(reply: Any) -> list[tuple[float, bytes]]:
+    """Members with their scores, as the client gives them: a dict, or a flat list."""
+    pairs = (
+        reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
+    )
+    return [(float(score), member) for member, score in pairs]
