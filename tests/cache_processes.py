@@ -10,7 +10,7 @@ from typing import Any
 
 from caches import DIMENSION, Degrees
 from valkey_vector.cache import SemanticCache
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 
 def opened(url: str, name: str, engine: EngineChoice, **settings: Any) -> SemanticCache:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from langchain_valkey import ValkeyVectorStore
 from valkey_vector import F, Index, Record
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 HERE = [1.0, 0.0, 0.0, 0.0]
 

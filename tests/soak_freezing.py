@@ -13,7 +13,7 @@ from caches import Degrees
 from soak_records import GROUPS, IDS, MARK, in_group, record_of, vector_of
 from valkey_vector import Index
 from valkey_vector.cache import SemanticCache
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 WRITERS = 4
 READERS = 4

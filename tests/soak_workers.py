@@ -28,7 +28,7 @@ from soak_records import (
     vector_of,
 )
 from valkey_vector import DuplicateIdError, Index, Record, ValkeyVectorError
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 EVERYTHING = 2 * IDS + UNTOUCHED
 """More neighbors than there can be records."""

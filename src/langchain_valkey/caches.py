@@ -20,7 +20,7 @@ from langchain_valkey.serialisation import dump_generations, load_generations
 from valkey_vector import ConfigurationError, Connection, F, InvalidInputError, ServerError
 from valkey_vector.cache import CacheHit, ExactCache, SemanticCache
 from valkey_vector.concurrency.threads import offload
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 __all__ = ["ValkeyCache", "ValkeySemanticCache"]
 

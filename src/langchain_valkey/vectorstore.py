@@ -32,7 +32,7 @@ from valkey_vector import (
 )
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.records.representation import shown_as
 from valkey_vector.schema.schema import Algorithm

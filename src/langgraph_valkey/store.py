@@ -26,7 +26,7 @@ from langgraph.store.base import Item as GraphItem
 from valkey_vector import ConfigurationError, Connection, Index, InvalidInputError
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.records.metadata import dump
 from valkey_vector.records.representation import shown_as
 from valkey_vector.storage.keyspace import lifetime

@@ -11,7 +11,7 @@ from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTest
 from langchain_stores import TableEmbeddings
 from langchain_valkey import ValkeyCache, ValkeySemanticCache
 from servers import Server
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 
 class _Exact:

@@ -18,7 +18,7 @@ from round_trips import CommandLog
 from valkey_vector import ConfigurationError, InvalidInputError
 from valkey_vector.cache import SemanticCache
 from valkey_vector.cache.storage import Claim
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 OpenCache = Callable[..., SemanticCache]
 

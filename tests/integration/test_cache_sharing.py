@@ -18,7 +18,7 @@ from valkey_vector.cache import SemanticCache
 from valkey_vector.cache.eviction import Eviction, Place
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 OpenCache = Callable[..., SemanticCache]
 

@@ -9,8 +9,8 @@ import pytest
 from servers import TestServer, start_server
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ServerError
-from valkey_vector.index.handle import EngineChoice
 from valkey_vector.index.index import Index
+from valkey_vector.index.settings import EngineChoice
 
 
 @pytest.fixture(params=[False, True], ids=["standalone", "cluster"])

@@ -15,7 +15,7 @@ from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
 from haystack_integrations.document_stores.valkey.filters import to_filter
 from servers import Server
 from valkey_vector.filters import matches
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 EXAMPLES = 60
 FILTERS = 12

@@ -34,7 +34,7 @@ from llamaindex_filters import (
 )
 from servers import Server
 from valkey_vector.filters import matches
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 
 EXAMPLES = 60
 FILTERS = 12

@@ -45,8 +45,8 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection import Connection
 from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.filters import F, Filter
-from valkey_vector.index.handle import EngineChoice
 from valkey_vector.index.index import Index
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Metadata, Vector
 from valkey_vector.records.vectors import check_vectors

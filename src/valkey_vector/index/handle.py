@@ -8,10 +8,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
@@ -24,7 +23,6 @@ from valkey_vector.engines.withdrawal import withdraw
 from valkey_vector.errors import (
     ConfigurationError,
     ConnectionLostError,
-    IndexMismatchError,
     IndexNotFoundError,
     IndexRecordLostError,
     RequestTimeoutError,
@@ -32,8 +30,8 @@ from valkey_vector.errors import (
     UnreadableRecordError,
     UnsupportedFeatureError,
 )
-from valkey_vector.schema.full_text import FullText
-from valkey_vector.schema.schema import MAIN_VECTOR, Algorithm, Metric, Schema
+from valkey_vector.index.settings import EngineChoice, IndexSettings
+from valkey_vector.schema.schema import MAIN_VECTOR, Metric, Schema
 from valkey_vector.storage.catalog import (
     Catalog,
     CatalogEntry,
@@ -42,9 +40,7 @@ from valkey_vector.storage.catalog import (
 )
 from valkey_vector.storage.rows import StaleIndexError
 
-__all__ = ["EngineChoice", "IndexHandle", "IndexSettings", "not_found"]
-
-EngineChoice: TypeAlias = Literal["auto", "search", "native"]
+__all__ = ["IndexHandle", "not_found"]
 
 _T = TypeVar("_T")
 _ATTEMPTS = 10
@@ -56,62 +52,6 @@ _log = logging.getLogger("valkey_vector")
 _noticed: set[tuple[str, str]] = set()
 _MOST_NOTICED = 1_000
 _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSettings:
-    """The settings that a caller passes for an index.
-
-    Attributes:
-        schema: used if the index is created.
-        engine: ``auto`` selects the search engine if the server has a search module.
-        embedding_model: name of the model, or None.
-        explicit: names of the settings that were passed, not defaulted. An existing index must have the same values.
-        hints: log a warning for a likely mistake of the caller. False where a program chooses names and filters.
-    """
-
-    schema: Schema
-    engine: EngineChoice
-    embedding_model: str | None
-    explicit: frozenset[str]
-    hints: bool = True
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        dimension: int | None,
-        metric: Metric | str | None,
-        algorithm: Algorithm | str | None,
-        schema: Schema | Mapping[str, Any] | str | Path | None,
-        engine: EngineChoice,
-        full_text: FullText | bool | None,
-        embedding_model: str | None,
-    ) -> IndexSettings:
-        """The settings from the arguments of `Index.open`.
-
-        Raises:
-            ConfigurationError: a setting is wrong.
-        """
-        if engine not in ("auto", "search", "native"):
-            raise ConfigurationError(f"engine must be 'auto', 'search' or 'native', not {engine!r}")
-        full = Schema.of(
-            schema, dimension=dimension, metric=metric, algorithm=algorithm, full_text=full_text
-        )
-        passed = {
-            "dimension": full.dimension is not None,
-            "metric": metric is not None or schema is not None,
-            "algorithm": algorithm is not None or schema is not None,
-            "algorithm settings": schema is not None or not isinstance(algorithm, str | None),
-            "fields": schema is not None,
-            "numeric_slots": schema is not None,
-            "vectors": schema is not None,
-            "full_text": full_text is not None or schema is not None,
-            "engine": engine != "auto",
-            "embedding_model": embedding_model is not None,
-        }
-        explicit = frozenset(name for name, is_passed in passed.items() if is_passed)
-        return cls(full, engine, embedding_model, explicit)
 
 
 _handles: weakref.WeakSet[IndexHandle] = weakref.WeakSet()
@@ -319,7 +259,7 @@ class IndexHandle:
             if create is None:
                 return None
             entry, new = self._create(create)
-        self._compare(entry)
+        self.settings.check(entry)
         self._known = entry
         self._met = True
         self._untraced = -math.inf
@@ -402,29 +342,6 @@ class IndexHandle:
         """Whether the search module creates indexes in this connection's database: RediSearch only does in database 0."""
         redisearch = self.connection.capabilities.module is SearchModule.REDISEARCH
         return not redisearch or not self.connection.settings.database
-
-    def _compare(self, entry: CatalogEntry) -> None:
-        """Refuse an index that is not what was asked for: it would find nothing, or the wrong things."""
-        asked, found = self.settings.schema, entry.schema
-        pairs: dict[str, tuple[object, object]] = {
-            "dimension": (found.dimension, asked.dimension),
-            "metric": (found.metric.value, asked.metric.value),
-            "algorithm": (found.algorithm.name, asked.algorithm.name),
-            "algorithm settings": (found.algorithm, asked.algorithm),
-            "fields": (found.fields, asked.fields),
-            "numeric_slots": (found.numeric_slots, asked.numeric_slots),
-            "vectors": (found.vectors, asked.vectors),
-            "full_text": (found.full_text, asked.full_text),
-            "engine": (entry.engine, self.settings.engine),
-            "embedding_model": (entry.embedding_model, self.settings.embedding_model),
-        }
-        differences = {
-            name: pair
-            for name, pair in pairs.items()
-            if name in self.settings.explicit and pair[0] != pair[1]
-        }
-        if differences:
-            raise IndexMismatchError(self.name, differences)
 
 
 def _warn_of_eviction(connection: Connection) -> None:

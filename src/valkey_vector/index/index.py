@@ -18,9 +18,10 @@ from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
 from valkey_vector.execution.aggregates import Facet
-from valkey_vector.index.handle import EngineChoice, IndexHandle, IndexSettings, not_found
+from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
 from valkey_vector.index.report import IndexReport
+from valkey_vector.index.settings import EngineChoice, IndexSettings
 from valkey_vector.index.verification import Options, check_index
 from valkey_vector.index.writer import IndexWriter
 from valkey_vector.query import (

@@ -27,7 +27,7 @@ from haystack_integrations.document_stores.valkey.settings import (
 )
 from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
 from valkey_vector.concurrency.async_versions import async_version
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.records.validation import check_range
 
 __all__ = ["ValkeyDocumentStore", "ValkeyDocumentStoreError"]

@@ -28,7 +28,7 @@ from llama_index.vector_stores.valkey.queries import restriction
 from valkey_vector import Connection, Index, Metric
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.records.representation import shown_as
 from valkey_vector.records.validation import check_k, check_limit
 from valkey_vector.secondary import PropertyGraph, Report, Triple

@@ -51,7 +51,7 @@ from valkey_vector import (
     Schema,
 )
 from valkey_vector.concurrency.async_versions import async_version
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.records.validation import check_k
 
 __all__ = ["ValkeyVectorStore"]

@@ -13,7 +13,7 @@ from haystack.utils import Secret
 from valkey_vector import Connection, ConnectionSettings
 from valkey_vector.cache import SemanticCache
 from valkey_vector.concurrency.threads import offload
-from valkey_vector.index.handle import EngineChoice
+from valkey_vector.index.settings import EngineChoice
 from valkey_vector.records.record import Vector
 from valkey_vector.records.representation import location_of
 
