@@ -23,8 +23,8 @@ from native_indexes import (
 from round_trips import CommandLog
 from servers import TestServer, start_server
 from valkey_vector import Connection, F, ForeignKeyError, Index, Schema, ServerError
+from valkey_vector.engines.native import scripts
 from valkey_vector.engines.native.change_log import ChangeLog
-from valkey_vector.storage import scripts
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,9 @@ def test_what_is_written_after_the_last_of_many_drops_is_there(
 def test_a_reader_behind_deletions_that_the_log_no_longer_has_loads_again(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scripts, "DELETE", scripts.DELETE.replace("10000", "20"))
+    monkeypatch.setattr(
+        scripts, "DELETE", scripts.DELETE.replace("deleted > 10000", "deleted > 20")
+    )
     index.upsert(records(range(10, 60)))
     assert index.count() == 60
     other = new_process(index)

@@ -22,6 +22,7 @@ from valkey_vector.cache.failures import Failures, OnError
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
 from valkey_vector.connection.connected import Connected
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import ConfigurationError, ServerError
 from valkey_vector.storage.keyspace import Keyspace, lifetime
 
@@ -31,20 +32,9 @@ _T = TypeVar("_T")
 
 _FIELDS = ("answer", "stored", "sliding")
 
-# The entry, its time to live and the time of its storing are there at once or not at all.
-_STORE = """
-local time = redis.call('TIME')
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'answer', ARGV[1], 'stored', string.format('%s.%06d', time[1], tonumber(time[2])))
-if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'sliding', ARGV[2]) end
-"""
+_STORE = read_lua(__package__, "exact_store")
 
-_LOOKUP = """
-local entry = redis.call('HMGET', KEYS[1], 'answer', 'stored', 'sliding')
-if entry[1] and entry[3] then redis.call('PEXPIRE', KEYS[1], entry[3]) end
-return entry
-"""
+_LOOKUP = read_lua(__package__, "exact_lookup")
 
 
 class ExactCache(Connected):

@@ -12,6 +12,7 @@ from valkey_vector.cache.eviction import Eviction, Place
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.usage import Ledger
 from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import ServerError, UnreadableRecordError
 from valkey_vector.filters import F, Filter, all_of
 from valkey_vector.index.index import Index
@@ -27,16 +28,9 @@ __all__ = ["Claim", "Draft", "Storage"]
 
 _BATCH = 500
 
-_RELEASE = (
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-)
-"""KEYS: a lock. ARGV: the token of its holder."""
+_RELEASE = read_lua(__package__, "lock_release")
 
-_RENEW = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return 0
-"""
-"""KEYS: a lock. ARGV: the token of its holder, milliseconds."""
+_RENEW = read_lua(__package__, "lock_renew")
 
 
 @dataclass(frozen=True, slots=True)

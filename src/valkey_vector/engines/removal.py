@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.engines.search.locks import Locks
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.catalog import Catalog, document_prefix
@@ -16,22 +17,7 @@ __all__ = ["complete_removals", "drop_search_index"]
 
 _FIELDS = (VERSION, METADATA, CREATED)
 
-_REMOVE = """
-local removed = 0
-for _, key in ipairs(KEYS) do
-  if redis.call('TYPE', key).ok == 'hash' then
-    local version = redis.call('HGET', key, 'version')
-    local own = version and string.sub(version, 1, #ARGV[1]) == ARGV[1]
-    if ARGV[1] == ':' and not version then own = redis.call('HEXISTS', key, 'created') == 1 end
-    if own and redis.call('HEXISTS', key, 'metadata') == 1 then
-      removed = removed + redis.call('UNLINK', key)
-    end
-  end
-end
-return removed
-"""
-"""KEYS: keys under the prefix of an index that no search index covers. ARGV: what the versions of its documents begin
-with. Removes those that are such documents, and no others; returns how many."""
+_REMOVE = read_lua(__package__, "removal")
 
 
 def complete_removals(connection: Connection, catalog: Catalog) -> int:

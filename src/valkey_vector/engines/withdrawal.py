@@ -7,22 +7,12 @@ rights that were missing, drop.
 from __future__ import annotations
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.storage.catalog import Catalog, CatalogEntry
 
 __all__ = ["withdraw"]
 
-_WITHDRAW = """
-local key = KEYS[1]
-if redis.call('HGET', key, 'generation') ~= ARGV[1] then return 0 end
-for _, field in ipairs(redis.call('HKEYS', key)) do
-  local kept = field == 'layout' or field == 'lineage' or string.sub(field, 1, 4) == 'slot'
-  if not (kept and ARGV[2] == 'keep') and string.sub(field, 1, 9) ~= 'removing:' then
-    redis.call('HDEL', key, field)
-  end
-end
-return 1
-"""
-"""KEYS: catalogue. ARGV: generation, 'keep' for an index whose documents were there before it."""
+_WITHDRAW = read_lua(__package__, "withdrawal")
 
 
 def withdraw(connection: Connection, catalog: Catalog, entry: CatalogEntry) -> None:

@@ -7,8 +7,7 @@ its first command, not in the middle, when memory is short, so a script is carri
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
+from valkey_vector.connection.lua import read_lua
 
 __all__ = ["reading", "removing", "writing"]
 
@@ -47,8 +46,6 @@ def reading(name: str) -> str:
     return _script("check", name)
 
 
-@cache
 def _script(prelude: str, name: str) -> str:
-    folder = files(__package__)
-    names = [prelude, *([shared] if (shared := _SHARED.get(name.partition("_")[0])) else []), name]
-    return "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in names)
+    shared = _SHARED.get(name.partition("_")[0])
+    return read_lua(__package__, prelude, *([shared] if shared else []), name)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import ConfigurationError, UnreadableRecordError
 from valkey_vector.filters.compiler import SlotKind
 from valkey_vector.filters.plan import Plan, Range, Tokens
@@ -56,97 +57,18 @@ _REMOVING = "removing:"
 _LONGEST_NAME = 200
 _NAME = re.compile(r"[^\W_][\w.\-]*")
 
-_CREATE = """
-local key = KEYS[1]
-local created = redis.call('HEXISTS', key, 'generation') == 0
-if created then
-  local kept = redis.call('HGET', key, 'layout')
-  if kept and kept ~= ARGV[1] then return {-1, kept} end
-  local lineage = redis.call('HGET', key, 'lineage')
-  redis.call('HSET', key, 'layout', unpack(ARGV))
-  if lineage then
-    redis.call('HSET', key, 'lineage', lineage)
-  elseif kept then
-    redis.call('HDEL', key, 'lineage')
-    redis.call('HSET', key, 'format', '1')
-  end
-end
-return {created and 1 or 0, redis.call('HGETALL', key)}
-"""
+_CREATE = read_lua(__package__, "catalog_create")
 
-# Without the slots, the layout and the lineage, documents that stay could not be read.
-_FORGET = """
-local key, keep = KEYS[1], ARGV[1] == 'keep'
-local generation = redis.call('HGET', key, 'generation')
-local kept = redis.call('HGET', key, 'layout')
-local lineage = redis.call('HGET', key, 'lineage') or ''
-local engine = redis.call('HGET', key, 'engine')
-for _, field in ipairs(redis.call('HKEYS', key)) do
-  local needed = keep and (field == 'layout' or field == 'lineage' or string.sub(field, 1, 4) == 'slot')
-  if not needed and string.sub(field, 1, 9) ~= 'removing:' then redis.call('HDEL', key, field) end
-end
-if keep then return generation and 1 or 0 end
-for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
--- A native index has no index of the search module that would have to be dropped.
-if generation or kept then
-  redis.call('HSET', key, 'removing:' .. lineage, engine == 'search' and generation or '')
-end
-return (generation or kept) and 1 or 0
-"""
-"""KEYS: catalogue, other own keys. ARGV: 'keep' to keep what documents are read by. Returns 1 if there was anything."""
+_FORGET = read_lua(__package__, "catalog_forget")
 
-_REMOVED = """
-redis.call('HDEL', KEYS[1], 'removing:' .. ARGV[1])
-return 1
-"""
+_REMOVED = read_lua(__package__, "catalog_removed")
 
-_NOTE = """
-if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
-for i = 2, #ARGV do
-  local field = 'removing:' .. ARGV[i]
-  if redis.call('HEXISTS', KEYS[1], field) == 0 then redis.call('HSET', KEYS[1], field, '') end
-end
-return 1
-"""
+_NOTE = read_lua(__package__, "catalog_note_orphans")
 
-# A slot once given stays with its key as long as the index lives; -1 says that the pool is spent, which is noted once,
-# not for every key that has no slot.
-_CLAIM = """
-local key = KEYS[1]
-if redis.call('HGET', key, 'generation') ~= ARGV[1] then return redis.error_reply('STALE') end
-local pool = tonumber(ARGV[2])
-local result = {}
-for i = 3, #ARGV do
-  local field = 'slot:' .. ARGV[i]
-  local slot = redis.call('HGET', key, field)
-  if not slot then
-    local used = tonumber(redis.call('HGET', key, 'slots_used') or '0')
-    if used < pool then
-      slot = tostring(used)
-      redis.call('HSET', key, field, slot, 'slots_used', used + 1)
-    else
-      slot = '-1'
-      redis.call('HSET', key, 'slots_spent', '1')
-    end
-  end
-  result[#result + 1] = slot
-end
-return result
-"""
+_CLAIM = read_lua(__package__, "catalog_claim_slots")
 
 
-_RESTORE = """
-if redis.call('HEXISTS', KEYS[1], 'generation') == 1 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV))
-local seq = 0
-for i = 2, 3 do
-  local newest = redis.call('ZREVRANGE', KEYS[i], 0, 0, 'WITHSCORES')
-  if newest[2] then seq = math.max(seq, tonumber(newest[2])) end
-end
-redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq + 1))
-return 1
-"""
-"""KEYS: catalogue, changes, deletions. ARGV: fields and values. The number of the last write follows from the change log."""
+_RESTORE = read_lua(__package__, "catalog_restore")
 
 
 def check_index_name(name: str) -> str:

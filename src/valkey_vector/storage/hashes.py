@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.connection.pipelines import Pipelined, Request, run, send
 from valkey_vector.errors import ServerError
-from valkey_vector.storage import scripts
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
 from valkey_vector.storage.layout import CREATED, EXPIRES
 from valkey_vector.storage.record_version import VERSION, identifying_fields, own_fields
@@ -23,6 +23,8 @@ _T = TypeVar("_T")
 
 BATCH = 500
 """Ids in one script or pipeline, so that no single request holds the server for long."""
+
+_ADD_TERMS = read_lua(__package__, "vocabulary_add")
 
 _WORDS = 5_000
 """New words in one script."""
@@ -141,7 +143,7 @@ class Documents:
         """The commands that add words to the vocabulary; to be sent before the documents that have them."""
         keys = [self.catalog_key, vocabulary_key(self.entry.name)]
         return [
-            ["EVAL", scripts.ADD_WORDS, "2", *keys, self.entry.generation, *batch]
+            ["EVAL", _ADD_TERMS, "2", *keys, self.entry.generation, *batch]
             for batch in in_batches(words, _WORDS)
         ]
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
 from valkey_vector.connection.connected import Connected
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.validation import check_k
 from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts
@@ -24,72 +25,15 @@ _NO_GROUP = "-"
 _MICROSECONDS = 1_000_000
 _LATEST = 10**16  # microseconds; beyond any clock, and exact as a sorted set's score is near it
 
-# The server's time, later than at any call before, even if somebody set its clock back.
-_TICK = """
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local last = tonumber(redis.call('GET', KEYS[1]) or '0')
-if now <= last then now = last + 1 end
-"""
 
-_NOW = (
-    _TICK
-    + """
-redis.call('SET', KEYS[1], string.format('%.0f', now))
-return string.format('%.0f', now)
-"""
-)
+_NOW = read_lua(__package__, "indexed_keys_tick", "indexed_keys_now")
 
-_FORGET = """
-local function forget(key)
-  local record = redis.call('HGET', KEYS[2], key)
-  if not record then return end
-  local micros, group = string.match(record, '^(%d+):(.*)$')
-  redis.call('HDEL', KEYS[2], key)
-  redis.call('ZREM', KEYS[3], key)
-  redis.call('ZREM', KEYS[4], group .. ':' .. string.format('%020.0f', tonumber(micros)) .. ':' .. key)
-end
-"""
 
-_UPDATE = (
-    _TICK
-    + _FORGET
-    + """
-if tonumber(ARGV[1]) > now then return string.format('%.0f', now) end
-local micros = string.format('%.0f', now)
-redis.call('SET', KEYS[1], micros)
-for i = 2, #ARGV, 2 do
-  local key, group = ARGV[i], ARGV[i + 1]
-  forget(key)
-  redis.call('HSET', KEYS[2], key, micros .. ':' .. group)
-  redis.call('ZADD', KEYS[3], micros, key)
-  redis.call('ZADD', KEYS[4], 0, group .. ':' .. string.format('%020.0f', now) .. ':' .. key)
-end
-return ''
-"""
-)
+_UPDATE = read_lua(__package__, "indexed_keys_tick", "indexed_keys_forget", "indexed_keys_update")
 
-_DELETE = (
-    _FORGET
-    + """
-for _, key in ipairs(ARGV) do forget(key) end
-"""
-)
+_DELETE = read_lua(__package__, "indexed_keys_forget", "indexed_keys_delete")
 
-# ARGV: the earliest and the latest time, how many keys (-1: all), groups.
-_LIST_GROUPS = """#!lua flags=no-writes
-local earliest, latest = tonumber(ARGV[1]), tonumber(ARGV[2])
-local rest, found = tonumber(ARGV[3]), {}
-for i = 4, #ARGV do
-  if rest == 0 then break end
-  local from = '[' .. ARGV[i] .. ':' .. string.format('%020.0f', earliest) .. ':'
-  local to = '(' .. ARGV[i] .. ':' .. string.format('%020.0f', latest) .. ';'
-  local members = redis.call('ZRANGE', KEYS[1], from, to, 'BYLEX', 'LIMIT', 0, rest)
-  for _, member in ipairs(members) do found[#found + 1] = string.sub(member, #ARGV[i] + 23) end
-  if rest > 0 then rest = rest - #members end
-end
-return found
-"""
+_LIST_GROUPS = read_lua(__package__, "indexed_keys_list_groups")
 
 
 class IndexedKeys(Connected):

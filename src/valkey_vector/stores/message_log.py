@@ -7,21 +7,14 @@ from collections.abc import Sequence
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
 from valkey_vector.connection.connected import Connected
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.validation import check_k, check_limit
 from valkey_vector.storage.keyspace import Keyspace, check_texts, lifetime
 
 __all__ = ["MessageLog"]
 
-# All messages of one call stand together, in their order, and never without their time to live.
-_APPEND = """
-local key, ttl, sliding, longest = KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
-local new = redis.call('EXISTS', key) == 0
-for i = 4, #ARGV do redis.call('RPUSH', key, ARGV[i]) end
-if longest > 0 then redis.call('LTRIM', key, -longest, -1) end
-if ttl > 0 and (new or sliding) then redis.call('PEXPIRE', key, ttl) end
-return redis.call('LLEN', key)
-"""
+_APPEND = read_lua(__package__, "message_log_append")
 
 
 class MessageLog(Connected):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import ServerError
 
 __all__ = ["Call", "Script"]
@@ -48,10 +48,12 @@ class Script:
             only_reads: the script writes nothing: it also runs on a server that is full or whose writes are paused.
                 It finds this in the local variable ``READ_ONLY``.
         """
-        folder = files(__package__)
-        parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in names]
-        begin = ["#!lua flags=no-writes", "local READ_ONLY = true"]
-        source = "\n".join([*(begin if only_reads else ["local READ_ONLY = false"]), *parts])
+        begin = (
+            "#!lua flags=no-writes\nlocal READ_ONLY = true"
+            if only_reads
+            else "local READ_ONLY = false"
+        )
+        source = f"{begin}\n{read_lua(__package__, *names)}"
         digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         return cls(source, digest)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Argument, Reply
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.metadata import dump, load
 from valkey_vector.storage.keyspace import check_texts, succeeded
@@ -23,50 +24,16 @@ __all__ = ["Sequences"]
 BUCKETS = 64
 """Slots of a namespace. Part of the layout: what was written with another number is not found."""
 
-# KEYS: the names, the list. ARGV: the name, then what the script takes.
-_REGISTER = """
-local time = redis.call('TIME')
-local now = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
-redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1])
-"""
 
-_APPEND = _REGISTER + "for i = 2, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end"
+_APPEND = read_lua(__package__, "sequences_register", "sequences_append")
 
-_REPLACE = f"redis.call('UNLINK', KEYS[2]) {_APPEND}"
+_REPLACE = read_lua(__package__, "sequences_clear", "sequences_register", "sequences_append")
 
-# An empty text, which no object is written as, holds the place while the list is edited.
-_INSERT = (
-    _REGISTER
-    + """
-local count, at = redis.call('LLEN', KEYS[2]), tonumber(ARGV[2])
-if at < 0 then at = count + at end
-if at <= 0 then redis.call('LPUSH', KEYS[2], ARGV[3])
-elseif at >= count then redis.call('RPUSH', KEYS[2], ARGV[3])
-else
-  local there = redis.call('LINDEX', KEYS[2], at)
-  redis.call('LSET', KEYS[2], at, '')
-  redis.call('LINSERT', KEYS[2], 'BEFORE', '', ARGV[3])
-  redis.call('LSET', KEYS[2], at + 1, there)
-end
-"""
-)
+_INSERT = read_lua(__package__, "sequences_register", "sequences_insert")
 
-_POP = """
-local count, at = redis.call('LLEN', KEYS[2]), tonumber(ARGV[2])
-if at < 0 then at = count + at end
-if at < 0 or at >= count then return false end
-if at == count - 1 then return redis.call('RPOP', KEYS[2]) end
-local there = redis.call('LINDEX', KEYS[2], at)
-redis.call('LSET', KEYS[2], at, '')
-redis.call('LREM', KEYS[2], 1, '')
-return there
-"""
+_POP = read_lua(__package__, "sequences_pop")
 
-_REMOVE = """
-local items = redis.call('LRANGE', KEYS[2], 0, -1)
-redis.call('UNLINK', KEYS[2])
-return {redis.call('ZREM', KEYS[1], ARGV[1]), items}
-"""
+_REMOVE = read_lua(__package__, "sequences_remove")
 
 
 class Sequences(Namespaced):

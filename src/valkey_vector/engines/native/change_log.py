@@ -1,6 +1,6 @@
 """The native engine's change log as its client sees it: what changed since a sequence number, what a document holds now.
 
-The log and its scripts are described in `valkey_vector.storage.scripts`.
+The log and its scripts are described in `valkey_vector.engines.native.scripts`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from valkey_vector.connection import Argument, Reply
-from valkey_vector.engines.native import read_scripts
+from valkey_vector.engines.native import scripts
 from valkey_vector.errors import ForeignKeyError, ServerError
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.schema.schema import Schema
-from valkey_vector.storage import scripts
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.hashes import Documents, checked, in_batches, row_of, stale_or
 from valkey_vector.storage.layout import CREATED, EXPIRES
@@ -167,7 +166,7 @@ class ChangeLog:
         """
         reply = self._sent(
             self.command(
-                read_scripts.SYNC, str(sequence), str(_MOST), "anyway" if anyway else "",
+                scripts.SYNC, str(sequence), str(_MOST), "anyway" if anyway else "",
                 str(len(self._fields)), *self._fields,
             ),
             retry=True,
@@ -228,7 +227,7 @@ class ChangeLog:
         """
         for batch in in_batches(changed, _MOST):
             ids = [id for id, _ in batch]
-            command = self.command(read_scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
+            command = self.command(scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
             rows = self._sent(command, retry=True)
             yield [
                 self._change(id.encode(), number, values, left)
@@ -240,7 +239,7 @@ class ChangeLog:
     ) -> list[Argument]:
         """The command for fields of documents; its reply begins with 0 if the index is not at `sequence`."""
         known = "" if sequence is None else str(sequence)
-        return self.command(read_scripts.FETCH, known, str(len(fields)), *fields, *ids)
+        return self.command(scripts.FETCH, known, str(len(fields)), *fields, *ids)
 
     def checking(
         self,
@@ -260,9 +259,7 @@ class ChangeLog:
         """
         known = "" if sequence is None else str(sequence)
         low, high = ("", "") if numbers is None else map(str, numbers)
-        return self.command(
-            read_scripts.CHECK, known, "activity" if activity else "", low, high, *ids
-        )
+        return self.command(scripts.CHECK, known, "activity" if activity else "", low, high, *ids)
 
     @staticmethod
     def checked(reply: Any) -> Checked | None:

@@ -1,6 +1,6 @@
 """The native engine: an index on plain Valkey data types, for any Valkey or Redis from 7 on.
 
-Documents are the same hashes the search engine has, plus a change log (see `valkey_vector.storage.scripts`). Each process
+Documents are the same hashes the search engine has, plus a change log (see `valkey_vector.engines.native.scripts`). Each process
 that searches keeps a replica of vectors, tokens and words and answers from it, exactly. A search costs one round trip: the
 script that returns the documents also reports whether the replica was current. If it was not, the changes are fetched
 and the search is repeated, this time with every document judged by what it holds at that moment, so that a writer who goes

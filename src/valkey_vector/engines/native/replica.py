@@ -5,7 +5,7 @@ the arrays are packed. A token is a list of the rows that have it, a numeric fie
 one of values, so a plan is evaluated with a few array operations.
 
 The replica knows the sequence number up to which it has applied the server's change log, and the digest of the log's
-numbers (see `valkey_vector.storage.scripts`). `valkey_vector.engines.native.shared_replica` keeps it current and holds a lock: it is
+numbers (see `valkey_vector.engines.native.scripts`). `valkey_vector.engines.native.shared_replica` keeps it current and holds a lock: it is
 not thread-safe.
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.engines.base import Near
+from valkey_vector.engines.native.digest import DIGESTS, digest_of
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
 from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.filters.plan import (
@@ -39,7 +40,6 @@ from valkey_vector.filters.plan import (
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import CREATED, EXPIRES, VERSION
-from valkey_vector.storage.scripts import DIGESTS, digest_of
 from valkey_vector.text.vocabulary import Vocabulary
 
 __all__ = ["Replica"]
@@ -226,7 +226,7 @@ class Replica:
         Args:
             plan: which records.
             now: the server's time in milliseconds.
-            activity: of the server (see `valkey_vector.engines.native.read_scripts.CHECK`). Records that were looked up and found
+            activity: of the server (see `valkey_vector.engines.native.scripts.CHECK`). Records that were looked up and found
                 under the same activity, and do not expire by themselves, are still there.
         """
         rows = self._selected(plan, now)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valkey_vector.engines.native import read_scripts
+from valkey_vector.engines.native import scripts
 from valkey_vector.engines.native.change_log import ChangeLog, refuse_foreign
 from valkey_vector.engines.native.shared_replica import SharedReplica
 from valkey_vector.records.record import WritePolicy
-from valkey_vector.storage import scripts
 from valkey_vector.storage.hashes import BATCH, Documents, checked, in_batches
 from valkey_vector.storage.layout import Prepared, document_fields
 from valkey_vector.storage.record_version import Expiry, new_unique
@@ -116,7 +115,7 @@ class NativeWriting:
     def _refuse_foreign(self, ids: Sequence[str]) -> None:
         """Look for foreign keys before the first of several batches is removed."""
         commands = [
-            self._log.command(read_scripts.FOREIGN, ids=batch) for batch in in_batches(ids, BATCH)
+            self._log.command(scripts.FOREIGN, ids=batch) for batch in in_batches(ids, BATCH)
         ]
         for reply in checked(self._connection.pipeline(commands, retry=True)):
             refuse_foreign(reply)

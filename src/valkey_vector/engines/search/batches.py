@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from valkey_vector.connection import Argument
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.engines.search.key_states import KeyState, look, states
 from valkey_vector.engines.search.locks import Locks
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
@@ -17,24 +18,7 @@ from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["Batches"]
 
-_FINISH = """
-local token = ARGV[3]
-if token ~= '' then
-  for i = 4, #ARGV do
-    local held = redis.call('HGET', KEYS[2], ARGV[i])
-    if held and string.sub(held, 1, #token + 1) == token .. ' ' then redis.call('HDEL', KEYS[2], ARGV[i]) end
-  end
-end
-if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
-if ARGV[2] ~= '0' then
-  local counted = redis.pcall('HINCRBY', KEYS[1], 'seq', ARGV[2])
-  -- A full server still takes deletions, which nothing needs counted: the number of documents tells of them, too.
-  if type(counted) == 'table' and counted.err and not string.find(counted.err, 'OOM') then return counted end
-end
-return 1
-"""
-"""KEYS: catalogue, locks; no search index covers them. ARGV: generation, documents written, token of the locks ('':
-none), ids locked. Releases the locks and counts the writes. Returns 0 if the index was dropped or created anew."""
+_FINISH = read_lua(__package__, "batches_finish")
 
 
 class Batches:

@@ -16,33 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from valkey_vector.connection import Argument, Connection, Reply
+from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import RequestTimeoutError, ServerError
 from valkey_vector.storage.catalog import locks_key
 
 __all__ = ["Locks"]
 
-_ACQUIRE = """
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-for i = 3, #ARGV do
-  local held = redis.call('HGET', KEYS[1], ARGV[i])
-  if held and tonumber(string.match(held, '[0-9]+$')) > now then return ARGV[i] end
-end
-local lapses = string.format('%.0f', now + tonumber(ARGV[2]))
-for i = 3, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. lapses) end
-return false
-"""
-"""KEYS: locks. ARGV: token, milliseconds, ids. Returns an id that somebody else holds, or nothing: all are held now."""
+_ACQUIRE = read_lua(__package__, "locks_acquire")
 
-_RELEASE = """
-local token = ARGV[1] .. ' '
-for i = 2, #ARGV do
-  local held = redis.call('HGET', KEYS[1], ARGV[i])
-  if held and string.sub(held, 1, #token) == token then redis.call('HDEL', KEYS[1], ARGV[i]) end
-end
-return 1
-"""
-"""KEYS: locks. ARGV: token, ids."""
+_RELEASE = read_lua(__package__, "locks_release")
 
 _SHORTEST, _LONGEST = 0.001, 0.05
 """Seconds between two attempts to take a lock."""

@@ -1,0 +1,8 @@
+-- Stores an entry with its time to live and its time of storing, all or none.
+-- KEYS: entry. ARGV: answer, milliseconds to live ('0': no end), '1' for sliding expiration. No reply.
+
+local time = redis.call('TIME')
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'answer', ARGV[1], 'stored', string.format('%s.%06d', time[1], tonumber(time[2])))
+if ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'sliding', ARGV[2]) end
