@@ -80,7 +80,7 @@ async def test_calibration_awaits_an_asynchronous_embedder() -> None:
 def test_the_best_precision_told_is_that_of_a_threshold() -> None:
     with pytest.raises(InvalidInputError, match=r"the best is 0\.5000"):
         calibrate_similarities([0.9, 0.8, -0.1, -0.2], [False, True, True, True], 0.9)
-    with pytest.raises(InvalidInputError, match="similarity above 0"):
+    with pytest.raises(InvalidInputError, match="similarity > 0"):
         calibrate_similarities([0.0, -0.5], [True, True], 0.9)
 
 
