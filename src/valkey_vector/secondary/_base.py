@@ -34,12 +34,12 @@ class SecondaryIndex(Connected):
     no vector index has such a prefix.
 
     Args:
-        name: of the index; any non-empty text.
+        name: name of the index, any non-empty text.
         settings: what decides how entries are stored. The first write records it; opening the index with other
             settings raises at the first call.
         scope: a part of the name, such as a tenant.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
         ConfigurationError: the name is not such text, or both a URL and a connection are given.

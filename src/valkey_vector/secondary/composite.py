@@ -1,4 +1,4 @@
-"""`CompositeIndex`: members by several columns, in the order of the columns."""
+"""`CompositeIndex`: index of members by several columns, ordered by the columns."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from valkey_vector.storage.keyspace import in_parts
 __all__ = ["CompositeIndex"]
 
 Values: TypeAlias = Mapping[str, ColumnValue]
-"""A value for each column, by its name."""
+"""Value of each column, by column name."""
 
 
 class CompositeIndex(OrderedEntries, Generic[M]):
-    """Members by columns, like an index of several columns of a relational database.
+    """Index of members by several columns, like a multi-column index of a relational database.
 
-    One query gives values for some leading columns, and a range for the next one: all products of a room between two
-    prices. Entries order by the columns, then by the member's bytes. A member has one row; putting it again moves it,
-    and it is removed by its name alone. Every method has an async version named with a leading ``a``.
+    A query passes values for some leading columns and a range for the next one: all products of a room between two
+    prices. Entries are ordered by the columns, then by the bytes of the member. A member has one row. Putting a member
+    again replaces its row; removing it needs only the member. Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the index; any non-empty text.
-        columns: in their order of significance.
-        members: `str` or `bytes`, the type of all members.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        name: name of the index, any non-empty text.
+        columns: the columns, most significant first.
+        members: type of all members, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: there is no column, two have one name, or another argument is not acceptable.
+        ConfigurationError: there is no column, two have one name, or another argument is not valid.
     """
 
     kind = "composite"
@@ -93,7 +93,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         )
 
     def put(self, member: M, values: Values) -> bool:
-        """Set the row of a member; returns whether the member is new. One round trip, atomic.
+        """Set the row of a member. Returns True if the member is new. One round trip, atomic.
 
         Raises:
             InvalidInputError: a column is missing or unknown, or a value is not of its column's type.
@@ -101,12 +101,12 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         return self.put_many([(member, values)]) == 1
 
     def put_many(self, rows: Mapping[M, Values] | Iterable[tuple[M, Values]]) -> int:
-        """Set the rows of members; returns how many members are new. One round trip for each 500.
+        """Set the rows of members. Returns the number of new members. One round trip for each 500.
 
-        Each 500 are set atomically; all are checked first. Of a member that occurs twice the last row stays.
+        All are checked first. Each 500 are set atomically. If a member occurs twice, the last row is stored.
 
         Raises:
-            InvalidInputError: a row is not acceptable; nothing was set.
+            InvalidInputError: a row is not valid; nothing was set.
         """
         pairs = pairs_of(rows, "member and row")
         listed = [(self._members.encode(member), self._row(values)) for member, values in pairs]
@@ -118,7 +118,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         )
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove members; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. One round trip for each 500, each atomic."""
         return sum(
             self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
@@ -148,11 +148,11 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         Args:
             equal: values of the leading columns, of none up to all.
             ge: from this value of the next column on; in terms of its values, whatever its direction.
-            gt: above this value.
-            le: up to this value.
-            lt: below this value.
-            reverse: the last one first.
-            limit: at most so many; None for all, in one reply: for more than a few 10,000 use `iterate`.
+            gt: minimum value, exclusive.
+            le: maximum value, inclusive.
+            lt: maximum value, exclusive.
+            reverse: descending order.
+            limit: maximum number of results, ≥ 0. None: all, in one reply. For more than a few 10,000 use `iterate`.
 
         Raises:
             InvalidInputError: `equal` skips a column or names an unknown one, there is no next column for the bounds, or
@@ -194,12 +194,12 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         Args:
             equal: as for `range`, and so are `ge`, `gt`, `le`, `lt`.
             ge: from this value of the next column on.
-            gt: above this value.
-            le: up to this value.
-            lt: below this value.
-            reverse: the last one first.
+            gt: minimum value, exclusive.
+            le: maximum value, inclusive.
+            lt: maximum value, exclusive.
+            reverse: descending order.
             limit: members on a page.
-            after: the cursor of the page before; None for the first.
+            after: cursor of the previous page. None: the first page.
         """
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
         entries, cursor = self._entry_page(lex, reverse, limit, after)
@@ -230,7 +230,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         lt: ColumnValue | None = None,
         reverse: bool = False,
     ) -> AsyncIterator[tuple[M, dict[str, ColumnValue]]]:
-        """The async version of `iterate`."""
+        """Async version of `iterate`."""
         batches = self._entry_iterator(self._lex(equal, Bounds.of(ge, gt, le, lt)), reverse)
         while (entries := await offload(next, batches, None)) is not None:
             for entry in entries:
@@ -287,7 +287,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         return self._members.decode(entry[at:]), row
 
     def _split(self, entry: bytes) -> int:
-        """Where the member begins in an entry."""
+        """Return the offset of the member in an entry."""
         at = 0
         for column in self.columns:
             _, at = column.decode(entry, at)
