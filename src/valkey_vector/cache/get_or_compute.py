@@ -214,7 +214,7 @@ class _Wanted:
             return check_tokens(self._tokens(answer))
         except Exception as error:  # noqa: BLE001 - any error of the application's function
             _log.warning(
-                "the number of tokens of an answer is not known: %s: %s",
+                "the tokens of an answer are not known: %s: %s",
                 type(error).__name__,
                 error,
             )

@@ -93,10 +93,10 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         )
 
     def put(self, member: M, values: Values) -> bool:
-        """Set the row of a member. Returns True if the member is new. One round trip, atomic.
+        """Set the row of a member. Returns True if the member is new. Cost: one round trip, atomic.
 
         Raises:
-            InvalidInputError: a column is missing or unknown, or a value is not of its column's type.
+            InvalidInputError: a column is missing or unknown, or a value has another type than its column.
         """
         return self.put_many([(member, values)]) == 1
 
@@ -118,14 +118,17 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         )
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove members. Returns how many existed. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         return sum(
             self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 
     def get(self, members: Iterable[M]) -> list[dict[str, ColumnValue] | None]:
-        """The rows of members, in that order; None for one that is not there. One round trip for each 500."""
+        """Return the rows of members, in the same order. None for an unknown member.
+
+        Cost: one round trip for each 500 members.
+        """
         return [
             None if held is None else self._decoded(held + member)[1]
             for part in in_parts(self._members.encode_all(members), BATCH)
@@ -143,11 +146,13 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[M]:
-        """The members of a range in the index's order. One round trip, O(log n + members returned).
+        """Return the members of a range, in the order of the index.
+
+        Cost: one round trip, O(log n + members returned).
 
         Args:
-            equal: values of the leading columns, of none up to all.
-            ge: from this value of the next column on; in terms of its values, whatever its direction.
+            equal: values of the leading columns, from none to all.
+            ge: minimum value of the next column, inclusive. Bounds refer to values, for any direction of the column.
             gt: minimum value, exclusive.
             le: maximum value, inclusive.
             lt: maximum value, exclusive.
@@ -173,7 +178,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[tuple[M, dict[str, ColumnValue]]]:
-        """The members of a range with their rows; otherwise as `range`."""
+        """Return the members of a range with their rows. Takes the arguments of `range`."""
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
         return [*map(self._decoded, self._entries(lex, reverse, check_page_limit(limit)))]
 
@@ -189,16 +194,16 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         limit: int = 100,
         after: str | None = None,
     ) -> Page[tuple[M, dict[str, ColumnValue]]]:
-        """One page of a range. One round trip, wherever the page lies.
+        """Return one page of a range. Cost: one round trip, for any page.
 
         Args:
             equal: as for `range`, and so are `ge`, `gt`, `le`, `lt`.
-            ge: from this value of the next column on.
+            ge: minimum value of the next column, inclusive.
             gt: minimum value, exclusive.
             le: maximum value, inclusive.
             lt: maximum value, exclusive.
             reverse: descending order.
-            limit: members on a page.
+            limit: maximum number of members on a page.
             after: cursor of the previous page. None: the first page.
         """
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
@@ -215,7 +220,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         lt: ColumnValue | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[M, dict[str, ColumnValue]]]:
-        """All of a range: one round trip for each 1000. Arguments as for `range`."""
+        """Iterate over a range. Takes the arguments of `range`. Cost: one round trip for each 1000 members."""
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
         for entries in self._entry_iterator(lex, reverse):
             yield from map(self._decoded, entries)
@@ -245,7 +250,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         le: ColumnValue | None = None,
         lt: ColumnValue | None = None,
     ) -> int:
-        """How many members a range has; without arguments, all. One round trip, O(log n)."""
+        """Return the number of members in a range, or of all members. Cost: one round trip, O(log n)."""
         return self._count(self._lex(equal, Bounds.of(ge, gt, le, lt)))
 
     aput = async_version(put)
@@ -258,25 +263,25 @@ class CompositeIndex(OrderedEntries, Generic[M]):
     acount = async_version(count)
 
     def _row(self, values: Values) -> bytes:
-        """The encoding that a row's entry begins with."""
+        """Encode a row as the prefix of its entry."""
         if not isinstance(values, Mapping) or {*values} != {c.name for c in self.columns}:
             names = [column.name for column in self.columns]
             raise InvalidInputError(f"a row must have the columns {names!r}, not {values!r}")
         return b"".join(column.encode(values[column.name]) for column in self.columns)
 
     def _lex(self, equal: Values | None, bounds: Bounds[ColumnValue]) -> LexRange:
-        given = dict(equal or {})
-        leading = self.columns[: len(given)]
-        if {*given} != {column.name for column in leading}:
+        values = dict(equal or {})
+        leading = self.columns[: len(values)]
+        if {*values} != {column.name for column in leading}:
             names = [column.name for column in self.columns]
             raise InvalidInputError(
-                f"equal must name the first columns of {names!r} without a gap, not {[*given]!r}"
+                f"equal must name the first columns of {names!r} without a gap, not {[*values]!r}"
             )
-        prefix = b"".join(column.encode(given[column.name]) for column in leading)
+        prefix = b"".join(column.encode(values[column.name]) for column in leading)
         if bounds.low is None and bounds.high is None:
             return lex_bounds(prefix, after_prefix(prefix))
         if len(leading) == len(self.columns):
-            raise InvalidInputError("equal names every column; there is none left for the bounds")
+            raise InvalidInputError("equal names every column, so no column is left for the bounds")
         return _next_column(prefix, self.columns[len(leading)], bounds)
 
     def _decoded(self, entry: bytes) -> tuple[M, dict[str, ColumnValue]]:
@@ -298,7 +303,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
 
 
 def _next_column(prefix: bytes, column: Column, bounds: Bounds[ColumnValue]) -> LexRange:
-    """The range of the entries with a prefix and a bounded next column."""
+    """Return the range of the entries with a prefix and bounds on the next column."""
     if column.descending:
         bounds = Bounds(bounds.high, bounds.low, bounds.with_high, bounds.with_low)
     if bounds.low is None:
@@ -311,6 +316,6 @@ def _next_column(prefix: bytes, column: Column, bounds: Bounds[ColumnValue]) -> 
     else:
         high = prefix + column.encode(bounds.high)
         end = after_prefix(high) if bounds.with_high else high
-    if start is None:  # above everything: no entry
+    if start is None:  # above all entries
         return b"+", b"-"
     return lex_bounds(start, end)
