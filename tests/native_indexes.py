@@ -64,7 +64,7 @@ def write_and_drop(url: str, name: str, number: int) -> None:
     """Create an index, write to it and drop it, again and again, as other processes do at the same time."""
     with Index.open(name, url=url, engine="native", dimension=4) as index:
         for _ in range(5):
-            with suppress(ServerError):  # "is being dropped and made over and over by someone else"
+            with suppress(ServerError):  # "is dropped and recreated repeatedly by another client"
                 index.upsert(records(range(number, 50, 5)), progress=False)
                 index.search(HERE, k=3)
             index.drop()

@@ -313,7 +313,7 @@ def test_bad_input_is_refused_before_anything_is_written(
     log = MessageLog("s", namespace=index_name, connection=connection)
     keys = IndexedKeys(index_name, connection=connection)
     wrong: list[tuple[Callable[[], object], str]] = [
-        (lambda: store.mset([("a", b"1"), ("b", "2")]), "'b' is a str, not bytes"),  # type: ignore[list-item]
+        (lambda: store.mset([("a", b"1"), ("b", "2")]), "'b' must be bytes, not a str"),  # type: ignore[list-item]
         (lambda: store.mset([("a", b"1"), (1, b"2")]), "not 1"),  # type: ignore[list-item]
         (lambda: store.mget("abc"), "list"),
         (lambda: store.mdelete(["\ud800"]), "surrogate"),

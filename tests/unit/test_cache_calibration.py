@@ -66,7 +66,7 @@ def test_a_cache_measures_the_pairs_with_its_embedder() -> None:
     assert calibration.hit_rate == 0.5
     assert cache.threshold == 0.95
     assert embedder.asked == ["a @0", "b @10", "c @20", "d @30", "e @60"]
-    with pytest.raises(InvalidInputError, match="none"):
+    with pytest.raises(InvalidInputError, match="pairs is empty"):
         cache.calibrate([])
 
 
@@ -78,9 +78,9 @@ async def test_calibration_awaits_an_asynchronous_embedder() -> None:
 
 
 def test_the_best_precision_told_is_that_of_a_threshold() -> None:
-    with pytest.raises(InvalidInputError, match=r"the best is 0\.5000"):
+    with pytest.raises(InvalidInputError, match=r"the highest is 0\.5000"):
         calibrate_similarities([0.9, 0.8, -0.1, -0.2], [False, True, True, True], 0.9)
-    with pytest.raises(InvalidInputError, match="similarity above 0"):
+    with pytest.raises(InvalidInputError, match="similarity > 0"):
         calibrate_similarities([0.0, -0.5], [True, True], 0.9)
 
 

@@ -76,5 +76,5 @@ def test_one_vector_too_few_is_an_error() -> None:
         def embed(self, texts: Sequence[str]) -> list[Vector]:
             return [[1.0]]
 
-    with pytest.raises(ConfigurationError, match="1 vectors of 2 texts"):
+    with pytest.raises(ConfigurationError, match="1 vectors for 2 texts"):
         TextEmbedder(Short()).embed(["a", "b"])

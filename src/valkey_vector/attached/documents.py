@@ -1,4 +1,4 @@
-"""Documents as others wrote them: brought by key, raw, and what an index holds of each."""
+"""Documents of an attached index: fetches them by key, and decodes the attributes that the index holds."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class AttachedDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachedHit:
-    """A document that a search by vector found.
+    """Document found by a vector search.
 
     Attributes:
         document: what was found.
@@ -101,7 +101,7 @@ def bring(
 
 
 def document_of(definition: IndexDefinition, key: bytes, reply: Any) -> Brought | None:
-    """The document in a reply to HGETALL or JSON.GET; None where there is none."""
+    """Decode the document in a reply to HGETALL or JSON.GET. Returns None if there is none."""
     if reply is None:
         return None
     match definition.on:
@@ -138,7 +138,7 @@ def key_pattern(prefix: str) -> bytes:
 
 
 def vector_of(found: Mapping[str, Any], attribute: VectorAttribute) -> Float32Array | None:
-    """A document's vector, if it has one that the server can have indexed."""
+    """Return a document's vector if the server can have indexed it, otherwise None."""
     raw = found.get(attribute.identifier)
     if isinstance(raw, bytes):
         if len(raw) != 4 * attribute.dimension:
@@ -166,7 +166,7 @@ def _command(definition: IndexDefinition, key: bytes) -> list[Argument]:
 
 
 def _present(reply: Any) -> Any:
-    """The reply; None for a key that is now of another type."""
+    """Return the reply, or None for a key that has another type now."""
     if isinstance(reply, ServerError):
         lowered = reply.message.lower()
         if "wrong kind of value" in lowered or "wrong redis type" in lowered:

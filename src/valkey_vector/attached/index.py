@@ -1,4 +1,4 @@
-"""`AttachedIndex`: an index that somebody else made, opened for search. It never writes and never drops."""
+"""`AttachedIndex`: searches an index that another program created. It never writes."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ __all__ = ["AttachedIndex"]
 
 
 class AttachedIndex(Closing):
-    """An index of the server's search module, by its own attributes: for search, and for nothing else.
+    """An index of the server's search module that another program created. It can be searched, not written.
 
-    Open one with `Index.attach`. Filters are on the index's attributes (``F("category") == "red"``) and on the key
-    (``F.id``); what they mean on raw tags, numbers and texts is stated in `valkey_vector.attached.semantics`. Every
-    document is brought by its key and checked before it is returned. Thread-safe; every method has an asynchronous
-    twin.
+    Open one with `Index.attach`. Filter on the attributes of the index (``F("category") == "red"``) and on the key
+    (``F.id``). `valkey_vector.attached.semantics` defines the meaning of filters on raw tags, numbers and texts. Each
+    document is fetched by its key and checked before it is returned. Thread-safe. Each method has an async version
+    with the prefix ``a``.
 
-    On Valkey-Search 1.2 what a JSON path leads to is only searchable if it is one value, not a list: filters on paths
-    such as ``$.tags[*]`` are therefore checked on every candidate here, and a list under a plain path such as
-    ``$.tags`` is not found.
+    Engines: Valkey-Search 1.2 indexes a JSON path only if it selects one value, not a list. So filters on paths such as
+        ``$.tags[*]`` are checked by the client on each candidate. A list under a plain path such as ``$.tags`` never
+        matches.
     """
 
     def __init__(self, connection: Connection, name: str, *, owns_connection: bool) -> None:
@@ -67,7 +67,7 @@ class AttachedIndex(Closing):
     ) -> Self:
         """Open an index of the search module; see `Index.attach`."""
         if not isinstance(name, str) or not name:
-            raise ConfigurationError(f"the name of an index must be text, not {name!r}")
+            raise ConfigurationError(f"the name of an index must be non-empty text, not {name!r}")
         if connection is not None and url is not None:
             raise ConfigurationError("give url or connection, not both")
         opened = connection if connection is not None else Connection.open(url)
@@ -85,23 +85,23 @@ class AttachedIndex(Closing):
 
     @property
     def name(self) -> str:
-        """Its name in FT.* commands."""
+        """Name of the index in FT.* commands."""
         return self._name
 
     @property
     def connection(self) -> Connection:
-        """The connection it uses."""
+        """Connection to the server."""
         return self._connection
 
     @property
     def definition(self) -> IndexDefinition:
-        """What the index is: its document type, prefixes and attributes."""
+        """Definition of the index: document type, prefixes and attributes."""
         return self._definition
 
     def describe(
         self, scope: Scope = "local"
     ) -> IndexDescription | PrimaryDescription | ClusterDescription:
-        """What the server tells of it now; see `valkey_vector.attached.server.describe_index`."""
+        """Return the current state of the index; see `valkey_vector.attached.server.describe_index`."""
         return describe_index(self._connection, self._name, scope)
 
     def search(
@@ -114,30 +114,32 @@ class AttachedIndex(Closing):
         words: Mapping[str, str] | None = None,
         ef_runtime: int | None = None,
     ) -> list[AttachedHit]:
-        """The k documents nearest to a vector, nearest first, ties by key; fewer only if there are fewer.
+        """Return the k nearest neighbors of a vector, nearest first. Ties are ordered by key.
+
+        Returns fewer than k only if fewer documents match.
 
         Args:
-            vector: finite floats, as many as the attribute's dimension.
-            k: at least 1. Beyond 10,000 all documents are compared.
-            attribute: which vector attribute; may be left out if the index has one.
-            filter: only documents that match.
-            words: text by text attribute: only documents that have all its words there, as the server reads and stems
-                them. A text without a word (of stop words alone) matches nothing.
-            ef_runtime: of HNSW, candidates to look at; at least k and by default 100.
+            vector: finite floats, as many as the dimension of the attribute.
+            k: number of documents, ≥ 1. Above 10,000 all documents are compared.
+            attribute: name of the vector attribute. Required if the index has more than one.
+            filter: return only documents that match.
+            words: for each text attribute, a text whose words a document must all contain, as the server tokenizes
+                and stems them. A text of stop words only matches nothing.
+            ef_runtime: number of candidates that HNSW examines, ≥ k. Default: 100.
 
         Raises:
-            InvalidInputError: an argument is not acceptable.
-            IndexNotFoundError: the index is gone.
+            InvalidInputError: an argument is not valid.
+            IndexNotFoundError: the index no longer exists.
         """
         chosen = self._vector_attribute(attribute)
         check_k(k, "k")
         if ef_runtime is not None:
             check_k(ef_runtime, "ef_runtime")
-        asked = check_vector(vector, chosen.dimension, "the query", self.name)
+        query = check_vector(vector, chosen.dimension, "the query", self.name)
         return [
             _hit(document, distance, chosen.metric)
             for distance, document in self._searching.nearest(
-                chosen, asked, k, _choice(filter, words), ef_runtime
+                chosen, query, k, _choice(filter, words), ef_runtime
             )
         ]
 
@@ -148,12 +150,12 @@ class AttachedIndex(Closing):
         words: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> list[AttachedDocument]:
-        """The documents that match, in the order of their keys.
+        """Return the documents that match, ordered by key.
 
         Args:
-            filter: which; None for all.
+            filter: return only documents that match. None: all.
             words: as for `search`.
-            limit: at most so many; None for all.
+            limit: maximum number of documents, ≥ 0. None: all.
         """
         if limit is not None:
             check_limit(limit, "limit")
@@ -163,33 +165,33 @@ class AttachedIndex(Closing):
     def count(
         self, filter: FilterLike | None = None, *, words: Mapping[str, str] | None = None
     ) -> int:
-        """How many documents match.
+        """Return the number of documents that match.
 
-        Where the server can tell, keys past their time to live count until it reclaims them.
+        If the server counts them, expired keys are included until the server removes them.
         """
         return self._searching.count(_choice(filter, words))
 
     def get(self, keys: Sequence[str]) -> list[AttachedDocument | None]:
-        """Documents by their whole keys, in that order; None for a key that is not there, or of another type."""
+        """Return documents by full key, in the same order. None for a key that is missing or has another type."""
         wanted = [key.encode() for key in check_ids(keys)]
         found = chain.from_iterable(bring(self._connection, self._definition, wanted))
         by_key = {document.key: document for document, _ in found}
         return [by_key.get(key.decode()) for key in wanted]
 
     def wait_until_indexed(self, timeout: float = 60.0, *, progress: bool | None = None) -> None:
-        """Wait until documents that were there before the index are searchable.
+        """Wait until the documents that existed before the index are searchable.
 
         Args:
-            timeout: seconds.
-            progress: show a bar; None shows one on a terminal if there is something to wait for.
+            timeout: maximum time to wait in seconds.
+            progress: show a progress bar. None: show one on a terminal if the index is not complete.
 
         Raises:
-            RequestTimeoutError: it took longer.
+            RequestTimeoutError: the index was not complete in time.
         """
         wait_until_indexed(self._searching.indexed_share, self._name, timeout, progress)
 
     def close(self) -> None:
-        """Let go of the connection, if this opened it itself."""
+        """Close the connection if this index opened it."""
         if self._owns_connection:
             self._connection.close()
 
@@ -212,14 +214,14 @@ class AttachedIndex(Closing):
         if name is None:
             if len(vectors) != 1:
                 raise InvalidInputError(
-                    f"index {self._name!r} has {len(vectors)} vector attributes ({names}): say which with attribute="
+                    f"index {self._name!r} has {len(vectors)} vector attributes ({names}): choose one with attribute="
                 )
             (chosen,) = vectors
         else:
             found = self._definition.attribute(name)
             if not isinstance(found, VectorAttribute):
                 raise InvalidInputError(
-                    f"index {self._name!r} has no vector attribute {name!r}; it has {names}"
+                    f"index {self._name!r} has no vector attribute {name!r}: use one of {names}"
                 )
             chosen = found
         if chosen.data_type != "FLOAT32" or not attribute_name(chosen).isidentifier():

@@ -1,4 +1,4 @@
-"""How an attached index is searched: what the server finds is brought, checked, and completed."""
+"""Search in an attached index: fetches the documents that the server finds, checks and completes them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Choice:
 
 
 class AttachedSearch:
-    """Searches one index that somebody else made. Thread-safe.
+    """Searches one index that another program created. Thread-safe.
 
     Args:
         connection: to the server.
@@ -77,7 +77,7 @@ class AttachedSearch:
         chosen: Choice,
         ef_runtime: int | None,
     ) -> list[tuple[float, AttachedDocument]]:
-        """The k nearest documents that match with their distances, nearest first, ties by key."""
+        """Return the k nearest matching documents with distances, nearest first. Ties are ordered by key."""
         selection = self._selection(chosen)
         if selection.nothing:
             return []
@@ -94,7 +94,7 @@ class AttachedSearch:
         return self._compared(attribute, vector, k, selection)
 
     def select(self, chosen: Choice) -> Iterator[AttachedDocument]:
-        """The documents that match, in the order of their keys."""
+        """Return the documents that match, ordered by key."""
         selection = self._selection(chosen)
         keys = sorted(chain.from_iterable(self._keys(selection)))
         for document, _ in chain.from_iterable(bring(self._connection, self._definition, keys)):
@@ -102,7 +102,7 @@ class AttachedSearch:
                 yield document
 
     def count(self, chosen: Choice) -> int:
-        """How many documents match."""
+        """Return the number of documents that match."""
         selection = self._selection(chosen)
         if selection.nothing:
             return 0
@@ -114,7 +114,7 @@ class AttachedSearch:
         return sum(1 for _ in self.select(chosen))
 
     def indexed_share(self) -> float:
-        """How much of the index is searchable already, 0 to 1."""
+        """Return the share of the index that is searchable, 0 to 1."""
         name = self._definition.name
         if self._is_spread:
             return describe_index(self._connection, name, "cluster").backfill.share
@@ -122,7 +122,7 @@ class AttachedSearch:
 
     @property
     def _is_spread(self) -> bool:
-        """Whether the server tells of the index on all nodes together."""
+        """Return True if the server reports the index on all nodes together."""
         capabilities = self._capabilities
         return capabilities.cluster and capabilities.module is SearchModule.VALKEY_SEARCH
 
@@ -252,7 +252,7 @@ class AttachedSearch:
             signs = support.vital_signs()
             support.learn(signs, self._connection.pipeline(signs, retry=True))
         if support.run is not self._complete_run:
-            # While the server still indexes what was there before, also after a restart, it finds only a part.
+            # While the server indexes existing documents, also after a restart, it finds only a part.
             run, timeout = support.run, self._connection.settings.request_timeout
             wait_until_indexed(self.indexed_share, self._definition.name, timeout, progress=False)
             self._complete_run = run
@@ -262,7 +262,9 @@ class AttachedSearch:
             raise explained(self._connection, error, support.primaries) from error
         except ServerError as error:
             if index_is_missing(error.message):
-                raise IndexNotFoundError(f"the index {self._definition.name!r} is gone") from error
+                raise IndexNotFoundError(
+                    f"the index {self._definition.name!r} no longer exists"
+                ) from error
             if gave_up(error):
                 failure = given_up(error)
                 raise explained(self._connection, failure, support.primaries) from error

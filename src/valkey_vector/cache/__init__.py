@@ -1,4 +1,4 @@
-"""Caches for applications of language models, without any framework."""
+"""Caches for applications that use language models. They need no framework."""
 
 from valkey_vector.cache.calibration import Calibration, CalibrationRow
 from valkey_vector.cache.embeddings import EmbeddingsCache

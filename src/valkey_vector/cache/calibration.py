@@ -1,4 +1,4 @@
-"""Propose a similarity threshold from labelled pairs of prompts, for a wanted precision."""
+"""Propose a similarity threshold from labeled pairs of prompts for a required precision."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from valkey_vector.errors import InvalidInputError
 __all__ = ["Calibration", "CalibrationRow", "Pairs", "calibrate_similarities", "labelled_pairs"]
 
 Pairs: TypeAlias = Iterable[tuple[str, str, bool]]
-"""Two prompts, and whether one answer does for both."""
+"""Two prompts and a label, True if one answer serves both."""
 
 _TABLE = tuple(round(0.5 + 0.025 * step, 3) for step in range(21))
-"""The thresholds of the table: 0.5 to 1."""
+"""Thresholds of the table, 0.5 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationRow:
-    """What one threshold would have done with the pairs.
+    """Result of one threshold on the labeled pairs.
 
     Attributes:
-        threshold: least similarity of a hit.
-        hits: pairs at least so similar.
-        hit_rate: their share of all pairs, 0 to 1.
-        precision: share of the hits that are labelled as having the same answer; NaN without a hit.
+        threshold: minimum similarity of a hit.
+        hits: number of pairs with at least this similarity.
+        hit_rate: share of the hits among all pairs, 0 to 1.
+        precision: share of the hits with the label True, 0 to 1. NaN without hits.
     """
 
     threshold: float
@@ -39,15 +39,15 @@ class CalibrationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A proposed threshold, and what there is to choose from.
+    """Proposed threshold, with a table of alternatives.
 
     Attributes:
-        threshold: the lowest one with the wanted precision on these pairs, so the one with the most hits.
-        precision: that it has on these pairs.
-        hit_rate: that it has on these pairs.
-        wanted: the precision asked for.
-        pairs: how many pairs there were.
-        table: from 0.5 to 1, and the proposed one among them.
+        threshold: the lowest threshold with the required precision on these pairs, so the one with the most hits.
+        precision: its precision on these pairs, 0 to 1.
+        hit_rate: its hit rate on these pairs, 0 to 1.
+        wanted: the required precision.
+        pairs: number of pairs.
+        table: one row for each threshold from 0.5 to 1, and for the proposed one.
     """
 
     threshold: float
@@ -68,18 +68,20 @@ class Calibration:
 
 
 def labelled_pairs(pairs: Pairs) -> list[tuple[str, str, bool]]:
-    """The pairs, if they are some.
+    """Return the checked pairs.
 
     Raises:
-        InvalidInputError: they are no list, or one is not two texts with a label.
+        InvalidInputError: `pairs` is not a list, or a pair is not two texts and a label.
     """
     if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
-        raise InvalidInputError(f"pairs must be a list, not a {type(pairs).__name__}")
+        raise InvalidInputError(
+            f"pairs must be a list of (prompt, prompt, label), not a {type(pairs).__name__}"
+        )
     labelled: list[tuple[str, str, bool]] = []
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 3:
             raise InvalidInputError(
-                f"a labelled pair must be two prompts and whether one answer does for both, not {pair!r}"
+                f"a labeled pair must be two prompts and True or False for the same answer, not {pair!r}"
             )
         first, second, same = pair
         labelled.append((check_prompt(first), check_prompt(second), bool(same)))
@@ -89,38 +91,38 @@ def labelled_pairs(pairs: Pairs) -> list[tuple[str, str, bool]]:
 def calibrate_similarities(
     similarities: Sequence[float], same: Sequence[bool], precision: float
 ) -> Calibration:
-    """The lowest threshold with which the hits among these pairs have the wanted precision.
+    """Find the lowest threshold whose hits among these pairs have the required precision.
 
     Args:
         similarities: cosine similarity of each pair, -1 to 1.
-        same: for each pair, whether one answer does for both.
-        precision: wanted, above 0 up to 1.
+        same: label of each pair, True if one answer serves both prompts.
+        precision: required precision, > 0 and ≤ 1.
 
     Raises:
         InvalidInputError: there are no pairs, or no threshold has this precision.
     """
     if not 0 < precision <= 1:
-        raise InvalidInputError(f"precision must be above 0 and at most 1, not {precision!r}")
+        raise InvalidInputError(f"precision must be > 0 and ≤ 1, not {precision!r}")
     if not len(similarities):
-        raise InvalidInputError("calibration needs labelled pairs of prompts, and there are none")
+        raise InvalidInputError("pairs is empty: pass at least one labeled pair of prompts")
     order = np.argsort(-np.asarray(similarities, dtype=np.float64), kind="stable")
     values = np.asarray(similarities, dtype=np.float64)[order]
     right = np.cumsum(np.asarray(same, dtype=np.bool_)[order])
     hits = np.arange(1, len(values) + 1)
-    # A threshold takes all pairs of one similarity or none of them.
+    # A threshold accepts all pairs of equal similarity or none.
     last_of_equals = np.append(values[1:] != values[:-1], True)
     good = np.flatnonzero(last_of_equals & (right / hits >= precision) & (values > 0))
     if not len(good):
         possible = last_of_equals & (values > 0)
         if not possible.any():
             raise InvalidInputError(
-                f"none of these {len(values)} pairs has a similarity above 0, as a threshold must be: "
-                "take a better embedding model, or other pairs"
+                f"none of the {len(values)} pairs has a similarity > 0, which a threshold requires: "
+                "use a better embedding model or other pairs"
             )
         best = float(np.max(right[possible] / hits[possible]))
         raise InvalidInputError(
-            f"no threshold has a precision of {precision:g} on these {len(values)} pairs, the best is {best:.4f}: "
-            "take a lower precision, a better embedding model, or more pairs"
+            f"no threshold reaches a precision of {precision:g} on the {len(values)} pairs; the highest is {best:.4f}: "
+            "use a lower precision, a better embedding model, or more pairs"
         )
     threshold = _between(values, int(good[-1]))
 
@@ -143,7 +145,7 @@ def calibrate_similarities(
 
 
 def _between(values: np.ndarray[tuple[int], np.dtype[np.float64]], last: int) -> float:
-    """A threshold that the pairs up to `last` reach and no other: midway, so that rounding does not matter."""
+    """Return a threshold that exactly the pairs up to `last` reach, midway to the next pair to allow for rounding."""
     own = min(1.0, float(values[last]))
     following = float(values[last + 1]) if last + 1 < len(values) else own
     return own if following >= own else (own + max(0.0, following)) / 2

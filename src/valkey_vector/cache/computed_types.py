@@ -1,4 +1,4 @@
-"""The type of `aget_or_compute`: what it returns is what the function, awaited or not, returns."""
+"""Types of `aget_or_compute`, which returns the type that its function returns, awaited or not."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ class AwaitedMethod(Protocol):
     """`aget_or_compute` in its class."""
 
     def __get__(self, instance: object, owner: type) -> AwaitedComputing:
-        """Of one cache."""
+        """Return the method of one cache."""

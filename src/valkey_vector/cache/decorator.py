@@ -1,4 +1,4 @@
-"""The decorator form of a cache: calls of a function go through it."""
+"""Decorator that caches the calls of a function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CachedFunction = TypeVar("CachedFunction", bound=Callable[..., Any])
 
 
 class Computing(Protocol):
-    """A cache, as far as the decorator is concerned."""
+    """The methods of a cache that the decorator uses."""
 
     def get_or_compute(
         self,
@@ -28,7 +28,7 @@ class Computing(Protocol):
         ttl: float | None = None,
         tokens: Callable[[Any], int] | None = None,
     ) -> Answer:
-        """The stored answer for a prompt, else the one that the function makes."""
+        """Return the stored answer for a prompt, or compute it with the function."""
         ...
 
     async def aget_or_compute(
@@ -40,7 +40,7 @@ class Computing(Protocol):
         ttl: float | None = None,
         tokens: Callable[[Any], int] | None = None,
     ) -> Answer:
-        """The same, awaited."""
+        """Async version of `get_or_compute`."""
         ...
 
 
@@ -52,7 +52,7 @@ def cached(
     ttl: float | None,
     tokens: Callable[[Any], int] | None,
 ) -> Callable[[CachedFunction], CachedFunction]:
-    """The decorator; see `valkey_vector.cache.SemanticCache.cached`."""
+    """Return the decorator. See `valkey_vector.cache.SemanticCache.cached`."""
 
     def decorate(function: CachedFunction) -> CachedFunction:
         signature = inspect.signature(function)
@@ -73,19 +73,21 @@ def cached(
 
             @wraps(function)
             async def acall(*args: Any, **kwargs: Any) -> Any:
-                asked, make, within = prepared(args, kwargs)
+                text, compute, call_scope = prepared(args, kwargs)
 
-                async def amake(text: str) -> Any:
-                    return await make(text)
+                async def acompute(text: str) -> Any:
+                    return await compute(text)
 
-                return await cache.aget_or_compute(asked, amake, within, ttl=ttl, tokens=tokens)
+                return await cache.aget_or_compute(
+                    text, acompute, call_scope, ttl=ttl, tokens=tokens
+                )
 
-            return acall  # type: ignore[return-value]  # the same signature, by wraps
+            return acall  # type: ignore[return-value]  # `wraps` keeps the signature
 
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            asked, make, within = prepared(args, kwargs)
-            return cache.get_or_compute(asked, make, within, ttl=ttl, tokens=tokens)
+            text, compute, call_scope = prepared(args, kwargs)
+            return cache.get_or_compute(text, compute, call_scope, ttl=ttl, tokens=tokens)
 
         return call  # type: ignore[return-value]  # likewise
 
@@ -104,7 +106,7 @@ def _prompt_parameter(
     if chosen is None or chosen not in names:
         called = getattr(function, "__qualname__", repr(function))
         raise ConfigurationError(
-            f"{called} has no parameter {chosen!r} to be the prompt; it has {names}"
+            f"{called} has no parameter {chosen!r} for the prompt: set prompt= to one of {names}"
         )
     return chosen
 
@@ -112,20 +114,20 @@ def _prompt_parameter(
 _OWNERS = ("self", "cls")
 
 _FUNCTION = "def"
-"""The item of a default scope that names the function; no parameter can have this name."""
+"""Item of a default scope that names the function. No parameter can have this name."""
 
 
 def _check_nameable(signature: inspect.Signature, function: Callable[..., Any]) -> None:
-    """Refuse what its name and arguments do not tell everything about.
+    """Check that the name and arguments of a function identify its answers.
 
     Raises:
-        ConfigurationError: its answers may depend on an object that no scope would mention.
+        ConfigurationError: the answers may depend on an object that the default scope does not contain.
     """
     first = next(iter(signature.parameters), None)
     if first in _OWNERS or inspect.ismethod(function) or not hasattr(function, "__qualname__"):
         raise ConfigurationError(
-            f"{getattr(function, '__qualname__', repr(function))} needs an explicit scope=: what belongs to an object "
-            "may answer otherwise for another one"
+            f"{getattr(function, '__qualname__', repr(function))} needs an explicit scope=: the answers of a method "
+            "can depend on its object"
         )
 
 

@@ -1,4 +1,4 @@
-"""The embedding seam: how the core asks for the vectors of texts, whichever framework or model makes them."""
+"""Embedder interface: computes the vectors of texts with any framework or model."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ __all__ = ["AsyncEmbedder", "Embed", "EmbedFunction", "Embedder", "TextEmbedder"
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Makes vectors of texts."""
+    """Blocking embedder of texts."""
 
     def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """The vectors of texts, one for each, in that order."""
+        """Return one vector for each text, in the same order."""
         ...
 
 
 @runtime_checkable
 class AsyncEmbedder(Protocol):
-    """Makes vectors of texts without blocking. An object may well be both this and an `Embedder`."""
+    """Async embedder of texts. An object can be both an `Embedder` and an `AsyncEmbedder`."""
 
     async def aembed(self, texts: Sequence[str]) -> Sequence[Vector]:
-        """The vectors of texts, one for each, in that order."""
+        """Return one vector for each text, in the same order."""
         ...
 
 
 EmbedFunction: TypeAlias = Callable[[str], Vector | Awaitable[Vector]]
-"""A function of one text; a coroutine function serves the asynchronous methods only."""
+"""A function of one text. A coroutine function works with the async methods only."""
 
 Embed: TypeAlias = EmbedFunction | Embedder | AsyncEmbedder
-"""Whatever can embed: a function of one text, or an object with `embed`, `aembed` or both, of many."""
+"""An embedder: a function of one text, or an object with `embed`, `aembed` or both, which take many texts."""
 
 
 class TextEmbedder:
-    """One way to embed, blocking and not, whatever the caller gave.
+    """Blocking and async methods for any embedder.
 
     Args:
         embed: a function of one text (blocking, or a coroutine function), or an object with ``embed(texts)``,
-            ``aembed(texts)`` or both. Asynchronous methods await the asynchronous form where there is one, and
-            run a blocking one in a thread of this library.
+            ``aembed(texts)`` or both. The async methods await ``aembed`` if the embedder has it, and otherwise run
+            ``embed`` in a thread of this library.
 
     Raises:
-        ConfigurationError: it is none of these.
+        ConfigurationError: `embed` is none of these.
     """
 
     def __init__(self, embed: Embed) -> None:
@@ -61,22 +61,22 @@ class TextEmbedder:
         self._many: Callable[..., Any] | None = many if callable(many) else None
         self._amany: Callable[..., Any] | None = amany if callable(amany) else None
         if self._many is None and self._amany is None:
-            self._of_function(embed)  # type: ignore[arg-type]  # callable, as was checked
+            self._of_function(embed)  # type: ignore[arg-type]  # callable: checked above
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts.
+        """Return the vectors of texts.
 
         Raises:
-            ConfigurationError: there is only an asynchronous form.
+            ConfigurationError: the embedder is async only.
         """
         if self._many is None:
             raise ConfigurationError(
-                "this embedder is asynchronous only: use the asynchronous methods, or give an object with embed(texts)"
+                "this embedder is asynchronous only: use the async methods, or pass an object with embed(texts)"
             )
         return _complete(self._many(list(texts)), texts)
 
     async def aembed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts, awaited."""
+        """Async version of `embed`."""
         if self._amany is not None:
             return _complete(await self._amany(list(texts)), texts)
         return await offload(self.embed, texts)
@@ -98,10 +98,10 @@ def _is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 
 def _complete(vectors: Sequence[Vector], texts: Sequence[str]) -> list[Vector]:
-    """All vectors, or an error where a model returned another number of them."""
+    """Return the vectors. Raises `ConfigurationError` if their number differs from the number of texts."""
     found = list(vectors)
     if len(found) != len(texts):
         raise ConfigurationError(
-            f"the embedder made {len(found)} vectors of {len(texts)} texts; it must make one for each"
+            f"the embedder returned {len(found)} vectors for {len(texts)} texts; it must return one for each text"
         )
     return found

@@ -1,4 +1,4 @@
-"""`EmbeddingsCache`: the vectors of texts, made once for each model."""
+"""`EmbeddingsCache`: caches the vectors of texts for each model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES: dict[str, np.dtype[np.floating[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is known of the texts of one call, and what has to be embedded."""
+    """Texts of one call, with the vectors found in the cache."""
 
     texts: list[str]
     found: Mapping[str, list[float]]
@@ -43,28 +43,29 @@ class _Plan:
 
 
 class EmbeddingsCache(Connected):
-    """Embeds texts, each only once for a model and its version; it is itself an embedder, blocking and awaited.
+    """Embedder that computes the vector of a text once for each model and version, and caches it.
 
-    One round trip brings what is there, one stores what was not (each for a thousand texts). What comes from the cache is what
-    came when the text was embedded: with ``float64`` exactly the model's numbers; with ``float32``, half as big, the
-    model's numbers rounded to float32, from the first time on. (Vector stores hold float32 in any case.)
+    The first call and later calls return the same numbers. ``float64`` stores exactly the numbers of the model.
+    ``float32`` stores them in half the space, rounded from the first call on. Vector stores use float32 in any case.
 
     Args:
-        embed: makes the vectors: a function of one text (blocking or a coroutine function), or an object with
+        embed: the embedder: a function of one text (blocking or a coroutine function), or an object with
             ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.cache.embedder`).
-        model: the model's name, part of every key: no model ever gets another's vectors.
-        version: of the model, or of whatever else its vectors depend on (prefix, normalisation, dimensions).
-        dtype: ``float64`` or ``float32``, how the numbers are kept.
-        name: caches of different names never meet; any non-empty text.
-        ttl: seconds that a vector is kept; None keeps it.
-        on_error: what happens when the server fails: ``miss`` goes on without the cache, logs one warning and
-            counts the failure; ``raise`` raises. What the model raises is raised in any case.
+        model: name of the model. Part of each key, so models never share vectors.
+        version: version of the model, or of anything else its vectors depend on (prefix, normalization, dimensions).
+        dtype: type of the stored numbers, ``float64`` or ``float32``.
+        name: any non-empty text. Caches with different names do not share vectors.
+        ttl: time to live of a vector in seconds, > 0. None: vectors do not expire.
+        on_error: behavior when the server fails. ``miss`` continues without the cache, logs one warning and counts
+            the failure; ``raise`` raises the error. Errors of the model are always raised.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with the cache.
 
     Raises:
         ConfigurationError: a setting is wrong.
-        InvalidInputError: `ttl` is no positive number.
+        InvalidInputError: `ttl` is not a positive number.
+
+    Cost: for each 1000 texts, one round trip to read, and one to store the missing vectors.
     """
 
     def __init__(
@@ -96,46 +97,46 @@ class EmbeddingsCache(Connected):
 
     @property
     def failures(self) -> int:
-        """How often the server failed this process, and it went on without."""
+        """Number of operations of this process that continued without the cache because the server failed."""
         return self._count.count
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """The vectors of texts, one for each, in that order; those that are not cached are made, and kept.
+        """Return one vector for each text, in the same order. Computes and stores the missing vectors.
 
         Raises:
-            InvalidInputError: a text is none, or the model made what is no vector. Nothing was kept.
-            ConfigurationError: the model's vectors have another dimension than those cached for it.
+            InvalidInputError: a text is not text, or the model returned an invalid vector. Nothing was stored.
+            ConfigurationError: the model's vectors have another dimension than its cached vectors.
             ServerError: the server failed, with ``on_error="raise"``.
         """
         plan = self._looked_up(texts)
-        made = self._embedder.embed(plan.missing) if plan.missing else []
-        return self._completed(plan, made)
+        computed = self._embedder.embed(plan.missing) if plan.missing else []
+        return self._completed(plan, computed)
 
     async def aembed(self, texts: Sequence[str]) -> list[list[float]]:
-        """`embed`, awaited; so is the model, if it can be."""
+        """Async version of `embed`. Awaits the model if it has an async method."""
         plan = await offload(self._looked_up, texts)
-        made = await self._embedder.aembed(plan.missing) if plan.missing else []
-        return await offload(self._completed, plan, made)
+        computed = await self._embedder.aembed(plan.missing) if plan.missing else []
+        return await offload(self._completed, plan, computed)
 
     def mget(self, texts: Sequence[str]) -> list[list[float] | None]:
-        """The cached vectors of texts, in that order; None for one that is not cached. Embeds nothing."""
+        """Return the cached vectors of texts, in the same order. None for a text that is not cached."""
         plan = self._looked_up(texts)
         return [plan.found.get(text) for text in plan.texts]
 
     def mset(self, pairs: Mapping[str, Vector]) -> None:
-        """Keep vectors of texts, made elsewhere by the same model.
+        """Store vectors of texts that the same model computed elsewhere.
 
         Raises:
-            InvalidInputError: one is no vector of finite numbers, or they differ in dimension. Nothing was kept.
+            InvalidInputError: a vector is not a list of finite numbers, or the dimensions differ. Nothing was stored.
         """
         texts = check_texts(pairs, "text")
         packed = {text: self._packed(text, pairs[text]) for text in texts}
         if len({len(data) for data in packed.values()}) > 1:
-            raise InvalidInputError("the vectors differ in dimension; one model makes them of one")
+            raise InvalidInputError("the vectors differ in dimension: pass vectors of one model")
         self._keep(packed)
 
     def delete(self, texts: Sequence[str]) -> int:
-        """Forget the vectors of texts; returns how many there were. A failing server raises."""
+        """Remove the vectors of texts. Returns the number of removed vectors. Raises if the server fails."""
         removed = 0
         for part in in_parts(dict.fromkeys(check_texts(texts, "text"))):
             commands: list[list[Argument]] = [["UNLINK", self._key(text)] for text in part]
@@ -143,7 +144,7 @@ class EmbeddingsCache(Connected):
         return removed
 
     def clear(self) -> int:
-        """Forget every vector of this model and version; returns how many there were. A failing server raises."""
+        """Remove all vectors of this model and version. Returns their number. Raises if the server fails."""
         return self._keys.remove(self._connection, f"{self._mark}:")
 
     amget = async_version(mget)
@@ -173,16 +174,16 @@ class EmbeddingsCache(Connected):
         self._failures.works()
         return _Plan(listed, found, reachable=True)
 
-    def _completed(self, plan: _Plan, made: Sequence[Vector]) -> list[list[float]]:
+    def _completed(self, plan: _Plan, computed: Sequence[Vector]) -> list[list[float]]:
         packed = {
             text: self._packed(text, vector)
-            for text, vector in zip(plan.missing, made, strict=True)
+            for text, vector in zip(plan.missing, computed, strict=True)
         }
         vectors = {**plan.found, **{t: self._unpacked(t, data) for t, data in packed.items()}}
         if len({len(vector) for vector in vectors.values()}) > 1:
             raise ConfigurationError(
-                f"the vectors of model {self._model!r} differ in dimension, some of them cached: what makes them has "
-                "changed, so give it another version="
+                f"the vectors of model {self._model!r} and its cached vectors differ in dimension, so the model has "
+                "changed: pass another version="
             )
         if packed and plan.reachable:
             self._keep(packed)
@@ -200,7 +201,7 @@ class EmbeddingsCache(Connected):
             self._failures.note(error)
 
     def _readable(self, text: str, data: bytes) -> list[float] | None:
-        """The vector that was kept; None, with a failure noted, if something else lies there."""
+        """Decode a stored vector. Counts a failure and returns None if another program wrote the value."""
         try:
             return self._unpacked(text, data)
         except ServerError as error:
@@ -208,12 +209,14 @@ class EmbeddingsCache(Connected):
             return None
 
     def _packed(self, text: str, vector: Vector) -> bytes:
-        """A vector as it is kept."""
+        """Encode a vector for storage."""
         try:
             with np.errstate(over="ignore"):
                 row = np.asarray(vector, dtype=self._type)
         except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidInputError(f"the vector of text {text[:40]!r} is none: {error}") from None
+            raise InvalidInputError(
+                f"the vector of text {text[:40]!r} is not a list of numbers: {error}"
+            ) from None
         if row.ndim != 1 or not row.size or not np.isfinite(row).all():
             raise InvalidInputError(
                 f"the vector of text {text[:40]!r} must be a non-empty list of finite {self._type.name} numbers"
@@ -222,10 +225,10 @@ class EmbeddingsCache(Connected):
         return data
 
     def _unpacked(self, text: str, data: bytes) -> list[float]:
-        """The vector that was kept.
+        """Decode a stored vector.
 
         Raises:
-            ServerError: something else wrote it.
+            ServerError: another program wrote the value.
         """
         if data and len(data) % self._type.itemsize == 0:
             row = np.frombuffer(data, dtype=self._type)
@@ -233,7 +236,8 @@ class EmbeddingsCache(Connected):
                 vector: list[float] = row.tolist()
                 return vector
         raise ServerError(
-            f"what is cached for text {text[:40]!r} is no vector of {self._type.name}"
+            f"the cached value of text {text[:40]!r} is not a {self._type.name} vector: another program wrote it, "
+            "so delete the text from the cache"
         )
 
 

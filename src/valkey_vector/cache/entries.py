@@ -1,4 +1,4 @@
-"""Cache entries: their scopes, their ids, and how an answer is laid out in a record."""
+"""Cache entries: scopes, ids, and the encoding of an answer in a record."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 Answer: TypeAlias = Any
-"""What is cached: bytes, or a JSON value (None, bool, int, float, str, and lists and dicts of them)."""
+"""A cached answer: bytes, or a JSON value (None, bool, int, float, str, and lists and dicts of them)."""
 
 Scope: TypeAlias = Mapping[str, Any]
-"""What must be the same for an answer to serve again: tenant, model, parameters, system prompt, … JSON values."""
+"""JSON values that must be equal for an answer to be reused: tenant, model, parameters, system prompt, and so on."""
 
 SCOPE, SCOPE_ID, STORED_AT = "scope", "scope_id", "stored_at"
 """Metadata of an entry: the scope (``F("scope.tenant")`` filters on an item of it), its digest, and when
@@ -54,25 +54,27 @@ _BYTES, _JSON = b"b", b"j"
 _UNKNOWN = -1
 _DEEPEST = 100
 _MOST_SECONDS = 1e10
-"""More are no time that anything takes, and sums of them would not be finite."""
-_FOREIGN = "an entry of the cache was written by something else, or by a newer version"
+"""Upper limit of a duration in seconds, so that sums stay finite."""
+_FOREIGN = (
+    "an entry of the cache was written by another program, or by a newer version of this library"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheHit:
-    """A stored answer that serves a prompt.
+    """Stored answer for a prompt.
 
     Attributes:
-        id: of the entry; `SemanticCache.invalidate` takes it.
-        prompt: the one the answer was made for.
-        answer: as it was stored.
-        similarity: of the two prompts, cosine; 1 for an exact hit.
-        exact: the prompt is the same, word for word.
-        scope: in which it was found.
-        metadata: that the application stored with it.
-        stored_at: when, by the server's clock.
-        seconds: how long it took to make the answer; None where not known.
-        tokens: how many tokens it cost; None where not known.
+        id: id of the entry, for `SemanticCache.invalidate`.
+        prompt: prompt of the entry.
+        answer: the stored answer.
+        similarity: cosine similarity of the two prompts, -1 to 1. 1 for an exact hit.
+        exact: True if the prompts are equal.
+        scope: scope of the entry.
+        metadata: metadata that the application stored with the entry.
+        stored_at: time of storing, by the server's clock.
+        seconds: time it took to compute the answer. None: not known.
+        tokens: number of tokens the answer cost. None: not known.
     """
 
     id: str
@@ -88,10 +90,10 @@ class CacheHit:
 
 
 def check_prompt(prompt: object) -> str:
-    """The prompt as plain text, if it is text.
+    """Return the prompt as plain text.
 
     Raises:
-        InvalidInputError: it is not.
+        InvalidInputError: `prompt` is not text.
     """
     if not isinstance(prompt, str):
         raise InvalidInputError(f"a prompt must be text, not a {type(prompt).__name__}")
@@ -99,24 +101,26 @@ def check_prompt(prompt: object) -> str:
 
 
 def check_metadata(metadata: Metadata | None) -> None:
-    """Refuse what the cache needs for itself.
+    """Check the metadata of the application.
 
     Raises:
-        InvalidInputError: the application's metadata is no dict, or has a key of the cache's own.
+        InvalidInputError: `metadata` is not a dict, or has a key that the cache reserves.
     """
     if metadata is None:
         return
     if not isinstance(metadata, Mapping):
         raise InvalidInputError(f"metadata must be a dict, not a {type(metadata).__name__}")
     if taken := sorted(_RESERVED & metadata.keys()):
-        raise InvalidInputError(f"metadata {taken[0]!r} is the cache's own; use another key")
+        raise InvalidInputError(
+            f"metadata key {taken[0]!r} is reserved for the cache: use another key"
+        )
 
 
 def check_tokens(tokens: object) -> int:
-    """The number of tokens, if it is one.
+    """Return the checked number of tokens.
 
     Raises:
-        InvalidInputError: it is not.
+        InvalidInputError: `tokens` is not a whole number from 0 to 2**63-1.
     """
     if isinstance(tokens, Integral) and not isinstance(tokens, bool):
         count = int(tokens)
@@ -141,16 +145,16 @@ def _checked_seconds(seconds: object) -> float:
 
 
 def _shown(value: object) -> str:
-    """The value for an error, where it is short: an integer may have too many digits to be written."""
+    """Return the value for an error message, limited in length. An integer can have too many digits to print."""
     known = isinstance(value, (bool, float, str, type(None)))
     return repr(value)[:100] if known else f"this {type(value).__name__}"
 
 
 def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
-    """The scope of one call in Python's own types: the cache's own, with what the call says over it.
+    """Merge the scope of a call into the scope of the cache. The result has plain Python types.
 
     Raises:
-        InvalidInputError: it is no dict of JSON values.
+        InvalidInputError: `scope` is not a dict of JSON values.
     """
     if scope is not None and not isinstance(scope, Mapping):
         raise InvalidInputError(f"a scope must be a dict, not a {type(scope).__name__}")
@@ -161,13 +165,13 @@ def merged_scope(default: Scope, scope: Scope | None) -> dict[str, Any]:
 
 
 def scope_id(scope: Scope) -> str:
-    """The digest of a scope: equal for equal JSON, whatever the order of keys; 1, 1.0 and True differ."""
+    """Return the digest of a scope. Independent of key order; 1, 1.0 and True differ."""
     return _digest(_canonical(scope))
 
 
 def entry_id(prompt: str, scope: Scope) -> str:
-    """The id of the one entry that a prompt has in a scope."""
-    # JSON spells a lone surrogate out, which UTF-8 has no bytes for.
+    """Return the id of the entry of a prompt in a scope."""
+    # JSON escapes a lone surrogate, which UTF-8 cannot encode.
     return _digest(json.dumps([prompt, scope_id(scope)]))
 
 
@@ -179,7 +183,7 @@ def entry_record(
     vector: Vector | None,
     metadata: Metadata | None,
 ) -> Record:
-    """The record of an entry, but for the time of storing."""
+    """Create the record of an entry, without the time of storing."""
     own = {SCOPE: dict(scope), SCOPE_ID: scope_id(scope), **(metadata or {})}
     return Record(
         id=entry_id(prompt, scope), content=prompt, vector=vector, metadata=own, payload=payload
@@ -189,16 +193,16 @@ def entry_record(
 def encoded(
     answer: Answer, *, ttl: float | None, seconds: float | None, tokens: int | None
 ) -> bytes:
-    """An answer as the payload of a record, with what is known about it.
+    """Encode an answer and its costs as the payload of a record.
 
     Args:
         answer: bytes or a JSON value.
-        ttl: seconds that each use prolongs its life to; None if uses do not.
-        seconds: how long it took to make.
-        tokens: how many it cost.
+        ttl: seconds to which each use extends the time to live. None: uses do not extend it.
+        seconds: time it took to compute the answer.
+        tokens: number of tokens it cost.
 
     Raises:
-        InvalidInputError: it would not come back as it is, or `seconds` or `tokens` is no such number.
+        InvalidInputError: the answer cannot be stored without loss, or `seconds` or `tokens` is not valid.
     """
     if isinstance(answer, bytes):
         kind, body = _BYTES, answer
@@ -212,10 +216,10 @@ def encoded(
 
 
 def decoded(payload: bytes | None) -> tuple[Answer, float | None, int | None]:
-    """The answer in a payload, how long it took to make, and how many tokens it cost.
+    """Decode a payload. Returns the answer, its computing time in seconds, and its number of tokens.
 
     Raises:
-        UnreadableRecordError: something else wrote it.
+        UnreadableRecordError: another program wrote the payload.
     """
     if payload is None or len(payload) < _HEADER.size or payload[0] != _VERSION:
         raise UnreadableRecordError(_FOREIGN)
@@ -225,12 +229,12 @@ def decoded(payload: bytes | None) -> tuple[Answer, float | None, int | None]:
         answer = body if kind == _BYTES else json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableRecordError(_FOREIGN) from error
-    known = 0 <= took < _MOST_SECONDS  # another number, or NaN, must not get into the counts
+    known = 0 <= took < _MOST_SECONDS  # keeps NaN and invalid numbers out of the statistics
     return answer, took if known else None, cost if cost >= 0 else None
 
 
 def lifetime(payload: bytes | None) -> int:
-    """Milliseconds that a use prolongs an entry's life to; 0 if it does not."""
+    """Return the milliseconds to which a use extends an entry's time to live. 0: it does not."""
     if payload is None or len(payload) < _HEADER.size:
         return 0
     lease: int = _HEADER.unpack_from(payload)[2]
@@ -238,22 +242,22 @@ def lifetime(payload: bytes | None) -> int:
 
 
 def instant_of(stored: object) -> datetime:
-    """When an entry was stored, from the seconds since 1970 written with it.
+    """Convert the stored seconds since 1970 to the time at which an entry was stored.
 
     Raises:
-        UnreadableRecordError: something else wrote it.
+        UnreadableRecordError: another program wrote the value.
     """
     try:
-        return datetime.fromtimestamp(float(stored), UTC)  # type: ignore[arg-type]  # told by float()
+        return datetime.fromtimestamp(float(stored), UTC)  # type: ignore[arg-type]  # float() checks it
     except (TypeError, ValueError, OverflowError, OSError) as error:
         raise UnreadableRecordError(_FOREIGN) from error
 
 
 def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
-    """The hit that a record is.
+    """Create a hit from a record.
 
     Raises:
-        UnreadableRecordError: something else wrote it.
+        UnreadableRecordError: another program wrote the record.
     """
     answer, seconds, tokens = decoded(record.payload)
     if not isinstance(record.metadata.get(SCOPE), dict) or STORED_AT not in record.metadata:
@@ -273,7 +277,7 @@ def hit_of(record: Record, similarity: float, *, exact: bool) -> CacheHit:
 
 
 def _plain_json(value: Any) -> Any:
-    """A checked JSON value in Python's own types: an enumeration's member is the text it holds."""
+    """Convert a checked JSON value to plain Python types. A text enumeration member becomes its text."""
     match value:
         case str():
             return plain_text(value)
@@ -294,7 +298,7 @@ def _canonical(value: Any) -> str:
 
 
 def _check_json(value: Any, what: str, depth: int) -> None:
-    """Refuse what JSON would change or cannot write."""
+    """Raise for a value that JSON changes or cannot encode."""
     if depth > _DEEPEST:
         raise InvalidInputError(f"{what} is nested more than {_DEEPEST} deep")
     match value:
@@ -302,7 +306,7 @@ def _check_json(value: Any, what: str, depth: int) -> None:
             return
         case float():
             if not math.isfinite(value) and what == "the scope":
-                raise InvalidInputError(f"{what} holds {value!r}, which equals nothing")
+                raise InvalidInputError(f"{what} contains {value!r}, which is not a finite number")
             return
         case list():
             for item in value:

@@ -1,4 +1,4 @@
-"""A count of failures in this process, for caches that keep none on the server."""
+"""Failure counter of this process, for caches without statistics on the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["FailureCount"]
 
 
 class FailureCount:
-    """How often something failed and was gone on without. Thread-safe."""
+    """Number of operations that continued without the cache. Thread-safe."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -16,10 +16,10 @@ class FailureCount:
 
     @property
     def count(self) -> int:
-        """How often."""
+        """The number of failures."""
         return self._count
 
     def failed(self) -> None:
-        """Once more."""
+        """Count one failure."""
         with self._lock:
             self._count += 1

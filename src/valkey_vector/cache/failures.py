@@ -1,7 +1,7 @@
-"""What a cache does when the server or the embedder fails: raise, or go on without, warned of once and counted.
+"""Error policy of a cache: raise, or continue without the cache, log one warning and count the failure.
 
-A server that does not answer in time is not asked again for some seconds: otherwise every call of the application would wait
-as long as a request may take.
+After a request times out, the cache sends no request for a few seconds. Otherwise every call of the application would
+wait for the whole timeout.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _PARTS: dict[Part, str] = {
 }
 
 _REST = 5.0
-"""Seconds for which a server that did not answer in time is not asked."""
+"""Seconds without requests after a request timed out."""
 
 _log = logging.getLogger("valkey_vector.cache")
 
 
 class FailureCounter(Protocol):
-    """Where failures are counted, such as the ledger of a cache."""
+    """A counter of failures, such as the usage buffer of a cache."""
 
     def failed(self) -> None:
-        """Count one more."""
+        """Count one failure."""
 
 
 class Failures:
     """The failures of one cache in this process. Thread-safe.
 
     Args:
-        name: of the cache.
+        name: name of the cache.
         on_error: ``raise`` or ``miss``.
-        ledger: where they are counted; what cannot be told to the server waits there until it can.
+        ledger: counts the failures, and buffers the counts while the server is unreachable.
 
     Raises:
-        ConfigurationError: `on_error` is neither.
+        ConfigurationError: `on_error` is not ``raise`` or ``miss``.
     """
 
     def __init__(self, name: str, on_error: OnError, ledger: FailureCounter) -> None:
@@ -61,18 +61,18 @@ class Failures:
         self._rests_until = 0.0
 
     def resting(self) -> bool:
-        """Whether to go on without asking the server, because it did not answer just now. This counts as a failure."""
+        """Return True while no request should be sent, because a recent one timed out. Counts as a failure."""
         rests = time.monotonic() < self._rests_until
         if rests:
             self._ledger.failed()
         return rests
 
     def note(self, error: Exception, part: Part = "server") -> None:
-        """Raise the error, or count it and warn if it is the first since this part worked.
+        """Raise the error, or count it. Logs a warning for the first error since this part worked.
 
         Args:
-            error: what happened.
-            part: what failed. An outage is one failure, whatever met it.
+            error: the error.
+            part: the part that failed. An outage is one failure, in whichever part it was detected.
         """
         if self._on_error == "raise":
             raise error
@@ -83,7 +83,7 @@ class Failures:
                 self._rests_until = time.monotonic() + _REST
         if self._failing.setdefault(part, error) is error:
             _log.warning(
-                "cache %r: %s failed, and the application goes on without until it works again: %s: %s",
+                "cache %r: %s failed; the application continues without it until it works again: %s: %s",
                 self._name,
                 _PARTS[part],
                 type(error).__name__,
@@ -91,7 +91,7 @@ class Failures:
             )
 
     def works(self, part: Part = "server") -> None:
-        """It did what it was asked: the next failure is a new one."""
+        """Report that a part works. Its next failure logs a warning again."""
         self._failing.pop(part, None)
         if part != "embedder":
             self._failing.pop("server", None)

@@ -1,4 +1,4 @@
-"""The embeddings of LangChain and LlamaIndex as the cache's embedder, known by their methods: neither is imported."""
+"""Adapt embeddings of LangChain and LlamaIndex to the cache, recognized by their methods without an import."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ __all__ = ["CacheEmbedder", "LangChainEmbeddings", "LlamaIndexEmbedding", "quest
 
 @runtime_checkable
 class LangChainEmbeddings(Protocol):
-    """One of LangChain's `Embeddings`."""
+    """The methods of LangChain's `Embeddings` that a cache uses."""
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question."""
+        """Return the vector of a query."""
         ...
 
     async def aembed_query(self, text: str) -> list[float]:
-        """`embed_query`, awaited."""
+        """Async version of `embed_query`."""
         ...
 
 
 @runtime_checkable
 class LlamaIndexEmbedding(Protocol):
-    """One of LlamaIndex's embedding models."""
+    """The methods of LlamaIndex's embedding models that a cache uses."""
 
     def get_query_embedding(self, query: str) -> list[float]:
-        """The vector of a question."""
+        """Return the vector of a query."""
         ...
 
     async def aget_query_embedding(self, query: str) -> list[float]:
-        """`get_query_embedding`, awaited."""
+        """Async version of `get_query_embedding`."""
         ...
 
 
 CacheEmbedder: TypeAlias = Embed | LangChainEmbeddings | LlamaIndexEmbedding
-"""Whatever a cache can embed prompts with."""
+"""Embedders that a cache accepts."""
 
 
 def question_embedder(embed: CacheEmbedder) -> Embed:
-    """What the core embeds with. Both sides of a comparison are questions, so both are embedded as such.
+    """Return an embedder for prompts. Both sides of a comparison are embedded as queries.
 
     Args:
-        embed: of the core, which is returned as it is, or of LangChain or LlamaIndex.
+        embed: an embedder of the core, which is returned unchanged, or one of LangChain or LlamaIndex.
 
     Raises:
-        ConfigurationError: it is the name of a model.
+        ConfigurationError: `embed` is the name of a model.
     """
     if isinstance(embed, str):
         raise ConfigurationError(
-            f"embed must be a function of one text or an object that embeds, not the name {embed!r}: give a function "
+            f"embed must be a function of one text or an object that embeds, not the name {embed!r}: pass a function "
             "that calls the model, or an embeddings object of LangChain or LlamaIndex"
         )
     if callable(getattr(embed, "embed", None)) or callable(getattr(embed, "aembed", None)):
-        return embed  # type: ignore[return-value]  # has what the core looks for
+        return embed  # type: ignore[return-value]  # it has a method that the core accepts
     if isinstance(embed, LangChainEmbeddings):
         return _Questions(embed.embed_query, embed.aembed_query)
     if isinstance(embed, LlamaIndexEmbedding):
@@ -67,7 +67,7 @@ def question_embedder(embed: CacheEmbedder) -> Embed:
 
 
 class _Questions:
-    """Embeds texts one by one, and together where it is awaited."""
+    """Embeds texts one after another, or concurrently in the async version."""
 
     def __init__(self, one: Any, aone: Any) -> None:
         self._one = one

@@ -1,4 +1,4 @@
-"""Answers made by the application's function: made once, stored, and shared with whoever asked at the same time."""
+"""Computed answers: computed once by the application's function, stored, and shared with concurrent callers."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _log = logging.getLogger("valkey_vector.cache")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
-    """How an answer is to be kept.
+    """Prompt, scope and settings of an answer to store.
 
     Attributes:
-        prompt: what it answers.
+        prompt: the prompt.
         scope: the whole scope.
-        ttl: seconds that it lives; None for the cache's.
-        metadata: the application's.
+        ttl: time to live in seconds, > 0. None: that of the cache.
+        metadata: metadata of the application.
 
     Raises:
-        ConfigurationError: `ttl` is no positive number.
-        InvalidInputError: scope or metadata cannot be stored as they are.
+        ConfigurationError: `ttl` is not a positive number.
+        InvalidInputError: scope or metadata cannot be stored without loss.
     """
 
     prompt: str
@@ -63,31 +63,31 @@ class Keeping:
 
     @property
     def id(self) -> str:
-        """Of the entry."""
+        """Id of the entry."""
         return entry_id(self.prompt, self.scope)
 
     def record(self, payload: bytes, vector: Vector | None) -> Record:
-        """The entry's record."""
+        """Create the record of the entry."""
         return entry_record(self.prompt, self.scope, payload, vector=vector, metadata=self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """An answer: as its maker returned it, and as it is stored, for whoever else wants it; None if it cannot be."""
+    """Computed answer, and its stored form for other callers. The stored form is None if it cannot be stored."""
 
     answer: Answer
     payload: bytes | None
 
 
 class Answers:
-    """Stores answers of one cache, and makes those that are not there.
+    """Stores the answers of one cache, and computes missing answers.
 
     Args:
-        storage: of the entries.
-        lookups: for what is there.
-        failures: what to do when the server or the embedder fails.
-        flights: so that each is made once.
-        settings: of the cache.
+        storage: storage of the entries.
+        lookups: lookup of stored answers.
+        failures: error policy for the server and the embedder.
+        flights: single-flight locks, so that each answer is computed once.
+        settings: settings of the cache.
     """
 
     def __init__(
@@ -108,16 +108,16 @@ class Answers:
     def packed(
         self, answer: Answer, keeping: Keeping, seconds: float | None, tokens: int | None
     ) -> bytes:
-        """The answer as it is stored.
+        """Encode an answer for storage.
 
         Raises:
-            InvalidInputError: it would not come back as it is.
+            InvalidInputError: the answer cannot be stored without loss.
         """
         renewed = self._ttl(keeping) if self._settings.sliding else None
         return encoded(answer, ttl=renewed, seconds=seconds, tokens=tokens)
 
     def keep(self, payload: bytes, keeping: Keeping, vector: Vector | None = None) -> Flow[bool]:
-        """Store an answer; whether it was stored."""
+        """Store an answer. Returns True if it was stored."""
         if self._failures.resting():
             return False
         if vector is None:
@@ -137,7 +137,7 @@ class Answers:
         return True
 
     def keep_made(self, payload: bytes, keeping: Keeping, seen: Looked) -> Flow[None]:
-        """Store an answer that was made: the application gets it, also if the server does not take it."""
+        """Store a computed answer. The application receives it even if it cannot be stored."""
         if seen.vector is None and not seen.failed:
             return  # the embedder failed just now
         try:
@@ -146,7 +146,7 @@ class Answers:
             self._failures.note(error, "storing")
 
     def refused(self, error: InvalidInputError) -> None:
-        """An answer was made that cannot be stored: raise that, or warn and go on."""
+        """Handle a computed answer that cannot be stored: raise, or log a warning and continue."""
         self._failures.note(error, "storing")
 
     def found_or_made(
@@ -155,7 +155,7 @@ class Answers:
         fn: Callable[[str], Any],
         tokens: Callable[[Any], int] | None,
     ) -> Flow[Any]:
-        """The answer that is there, else the one that the function makes."""
+        """Return the stored answer, or compute it with the function."""
         made = yield from self._flights.fly(_Wanted(self, keeping, fn, tokens))
         return made.answer
 
@@ -164,7 +164,7 @@ class Answers:
 
 
 class _Wanted:
-    """One call's wish for an answer. Implements `valkey_vector.cache.single_flight.Wanted`."""
+    """Request of one call for an answer. Implements `valkey_vector.cache.single_flight.Wanted`."""
 
     def __init__(
         self,
@@ -182,18 +182,18 @@ class _Wanted:
 
     @property
     def reachable(self) -> bool:
-        """Whether the server can tell who makes it: it answered when it was last asked, and what is there can be read."""
+        """True if the last request to the server succeeded and the entry is readable, so the lock works."""
         return not self._seen.failed and not self._seen.unreadable
 
     def find(self) -> Flow[_Made | None]:
-        """Look whether it is there."""
+        """Look up the stored answer."""
         keeping = self._keeping
         (seen,) = yield from self._answers.lookups.look([keeping.prompt], keeping.scope)
         self._seen = seen
         return None if seen.hit is None else _Made(seen.hit.answer, b"")
 
     def make(self) -> Flow[_Made]:
-        """Make and store it; the application gets it even if the server does not take it."""
+        """Compute and store the answer. The application receives it even if it cannot be stored."""
         self._answers.note({Count.MISSES: 1})
         started = time.monotonic()
         answer = yield Call(self._fn, (self._keeping.prompt,))
@@ -207,27 +207,29 @@ class _Wanted:
         return _Made(answer, payload)
 
     def _cost(self, answer: Answer) -> int | None:
-        """How many tokens the answer cost; None where that cannot be told, which the answer must not suffer from."""
+        """Return the number of tokens of the answer. None if the application's function fails, which is only logged."""
         if self._tokens is None:
             return None
         try:
             return check_tokens(self._tokens(answer))
-        except Exception as error:  # noqa: BLE001 - whatever the application's function raises
+        except Exception as error:  # noqa: BLE001 - any error of the application's function
             _log.warning(
-                "the tokens of an answer are not known: %s: %s", type(error).__name__, error
+                "the tokens of an answer are not known: %s: %s",
+                type(error).__name__,
+                error,
             )
             return None
 
     def landed(self, record: Record) -> _Made:
-        """What another process stored while this one waited."""
+        """Return the answer that another process stored in the meantime."""
         return self._copied(record.payload or b"")
 
     def shared(self, value: _Made) -> _Made | None:
-        """What another made while this one waited, as a value of its own; None if it cannot be had twice."""
+        """Return a copy of the answer that another caller computed. None if it cannot be copied."""
         return None if value.payload is None else self._copied(value.payload)
 
     def _copied(self, payload: bytes) -> _Made:
-        """What is stored, counted as an exact hit."""
+        """Decode a stored answer and count an exact hit."""
         answer, seconds, cost = decoded(payload)
         counts: dict[str, float] = {Count.EXACT: 1}
         if seconds is not None:

@@ -1,4 +1,4 @@
-"""Looking prompts up: word for word first, then by similarity, and what is done about doubtful hits."""
+"""Lookup of prompts: first by exact text, then by similarity, with verification of doubtful hits."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ __all__ = ["Looked", "Lookups"]
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What became of one prompt.
+    """Result of the lookup of one prompt.
 
     Attributes:
-        hit: the answer that serves it, if there is one.
-        lasts: milliseconds that the hit's use prolongs its life to; 0 if it does not.
-        vector: its embedding, if it was made.
-        failed: the server could not be asked.
-        unreadable: something else wrote the prompt's own entry, or the nearest one: an answer replaces it.
+        hit: the hit, or None.
+        lasts: milliseconds to which this use extends the entry's time to live. 0: it does not.
+        vector: the embedding of the prompt, if it was computed.
+        failed: True if the server failed.
+        unreadable: True if another program wrote the entry of the prompt, or the most similar one. An answer
+            replaces it.
     """
 
     hit: CacheHit | None = None
@@ -47,10 +48,10 @@ class Lookups:
     """Looks prompts up in one cache.
 
     Args:
-        storage: of the entries.
-        failures: what to do when server or embedder fail.
-        settings: of the cache.
-        threshold: least similarity of a hit; may be changed.
+        storage: storage of the entries.
+        failures: error policy for the server and the embedder.
+        settings: settings of the cache.
+        threshold: minimum similarity of a hit. Can be changed.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Lookups:
         self._settings = settings
 
     def look(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
-        """What there is for each prompt; hits are counted, misses are not."""
+        """Look up each prompt. Counts hits, but not misses."""
         looked = yield from self._exactly(prompts, scope)
         rest = {
             prompt: one
@@ -81,21 +82,21 @@ class Lookups:
         return looked
 
     def embed(self, prompts: Sequence[str]) -> Flow[list[Vector] | None]:
-        """Their vectors; None if the embedder failed and that is no matter."""
+        """Embed prompts. Returns None if the embedder failed and `on_error` is ``miss``."""
         try:
             vectors: list[Vector] = yield Embedding(prompts)
             for vector, prompt in zip(vectors, prompts, strict=True):
                 check_vector(vector, None, f"the prompt {prompt[:50]!r}")
         except ConfigurationError:
-            raise  # it is no failure, it can never work
-        except Exception as error:  # noqa: BLE001 - whatever an embedder raises; raised or counted by `note`
+            raise  # a wrong setting, not an outage: it never works
+        except Exception as error:  # noqa: BLE001 - any error of an embedder; `note` raises or counts it
             self._failures.note(error, "embedder")
             return None
         self._failures.works("embedder")
         return vectors
 
     def used(self, hit: CacheHit, lasts: int) -> tuple[dict[str, float], list[tuple[str, int]]]:
-        """What is to be told of a hit: counts, and the use of its entry."""
+        """Return the statistics of a hit, and the use of its entry."""
         counts: dict[str, float] = {Count.EXACT if hit.exact else Count.SEMANTIC: 1}
         if not hit.exact:
             counts[Count.SIMILARITY] = hit.similarity
@@ -114,7 +115,7 @@ class Lookups:
         except UnreadableRecordError as error:
             if len(prompts) == 1:
                 return [self._unreadable(error)]
-            # One of them: it is found out which, so that the others are hits.
+            # At least one entry is unreadable. Look up each prompt alone, so that the others are hits.
             looked = []
             for prompt in prompts:
                 looked += yield from self._exactly([prompt], scope)
@@ -140,7 +141,7 @@ class Lookups:
     def _compared(
         self, embedded: Sequence[tuple[str, Vector]], scope: Mapping[str, Any]
     ) -> Flow[dict[str, Looked]]:
-        """What is similar to each prompt, by its vector."""
+        """Look up the most similar entry of each prompt by its vector."""
         vectors = [vector for _, vector in embedded]
         decided: dict[str, Looked] = {}
         try:
@@ -148,9 +149,7 @@ class Lookups:
         except UnreadableRecordError as error:
             ((prompt, vector),) = embedded
             return {prompt: replace(self._unreadable(error), vector=vector)}
-        except (
-            QueryBatchError
-        ):  # of several prompts; each by itself shows which ones failed, and why
+        except QueryBatchError:  # one of several prompts failed: look up each alone
             for one in embedded:
                 decided |= yield from self._compared([one], scope)
             return decided
@@ -166,14 +165,14 @@ class Lookups:
         return decided
 
     def _near(self, hits: Sequence[Hit]) -> Looked:
-        """The nearest entry, unless it is beyond all doubt too far."""
+        """Return the most similar entry, unless its similarity is below the threshold and the margin."""
         reach = self.threshold - self._settings.margin
         if not hits or not hits[0].similarity >= reach:
             return Looked()
         return self._readable(hits[0].record, hits[0].similarity)
 
     def _readable(self, record: Record, similarity: float | None = None) -> Looked:
-        """The hit that an entry is, an exact one without a similarity; none, and a failure, if something else wrote it."""
+        """Create the hit of an entry, exact if `similarity` is None. Counts a failure if another program wrote it."""
         exact = similarity is None
         try:
             hit = hit_of(record, 1.0 if similarity is None else similarity, exact=exact)
@@ -182,7 +181,7 @@ class Lookups:
         return Looked(hit=hit, lasts=lifetime(record.payload))
 
     def _unreadable(self, error: UnreadableRecordError) -> Looked:
-        """A miss, which is noted; each is one of its own."""
+        """Return a miss and count a failure. Each unreadable entry is a separate failure."""
         self._failures.note(error, "entry")
         self._failures.works("entry")
         return Looked(unreadable=True)

@@ -1,8 +1,8 @@
-"""One description of what a cache does, run blocking or awaited.
+"""Sans-I/O operations of a cache, which run blocking or async.
 
-What a cache does alternates between the server, the embedder and functions of the application. It is written once, as a
-generator that yields each of these as a step and is sent its result; two small loops carry the steps out. What a
-step raises is raised in the generator, so its ``try`` and ``finally`` hold for both.
+An operation alternates between the server, the embedder and functions of the application. It is written once, as a
+generator that yields each of these as a step and receives its result. Two small loops run the steps. An error of a step
+is raised in the generator, so its ``try`` and ``finally`` work in both.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask the server: blocks, so that it runs in a thread of this library where it must not."""
+    """Send a request to the server. The call blocks, so the async version runs it in a thread of this library."""
 
     call: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """Embed texts; the result is a list of vectors."""
+    """Embed texts. The result is a list of vectors."""
 
     texts: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call a function of the application, which may be a coroutine function."""
+    """Call a function or coroutine function of the application."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -67,7 +67,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait until a future is done; the result is whether it is."""
+    """Wait for a future. The result is True if it is done, False after the timeout."""
 
     future: Future[Any]
     seconds: float
@@ -75,7 +75,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let some time pass."""
+    """Sleep."""
 
     seconds: float
 
@@ -85,13 +85,13 @@ Flow: TypeAlias = Generator[Step, Any, _T]
 
 
 def ask(call: Callable[[], _T]) -> Flow[_T]:
-    """`Ask`, with the type of what comes back."""
+    """`Ask` with a typed reply."""
     reply: _T = yield Ask(call)
     return reply
 
 
 def run(flow: Flow[_T], embedder: TextEmbedder) -> _T:
-    """Carry out a flow, blocking."""
+    """Run an operation, blocking."""
     advance: Callable[[], Step] = flow.__next__
     while True:
         try:
@@ -106,7 +106,7 @@ def run(flow: Flow[_T], embedder: TextEmbedder) -> _T:
 
 
 async def arun(flow: Flow[_T], embedder: TextEmbedder) -> _T:
-    """Carry out a flow, awaiting: embedders and functions that can be awaited are, the rest runs in threads."""
+    """Run an operation, async. Awaits async embedders and functions, and runs blocking ones in threads."""
     advance: Callable[[], Step] = flow.__next__
     while True:
         try:
@@ -117,9 +117,9 @@ async def arun(flow: Flow[_T], embedder: TextEmbedder) -> _T:
         try:
             advance = _sending(flow, await _awaited(step, embedder))
         except GeneratorExit:
-            flow.close()  # the event loop is gone: nothing can be awaited any more
+            flow.close()  # the event loop is closed: nothing can be awaited
             raise
-        except BaseException as error:  # noqa: BLE001 - likewise; a cancellation, too, is told to the flow
+        except BaseException as error:  # noqa: BLE001 - likewise; a cancellation is raised in the flow, too
             advance = _throwing(flow, error)
 
 
@@ -130,7 +130,7 @@ class _Embedding(Protocol):
 def blocking(
     method: Callable[Concatenate[_Self, _P], Flow[_T]],
 ) -> Callable[Concatenate[_Self, _P], _T]:
-    """The blocking method that carries out a flow; named like it, without the underscore."""
+    """Create the blocking method of an operation. Its name is the operation's without the underscore."""
 
     @wraps(method)
     def call(self: _Self, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -142,7 +142,7 @@ def blocking(
 def awaited(
     method: Callable[Concatenate[_Self, _P], Flow[_T]],
 ) -> Callable[Concatenate[_Self, _P], Coroutine[Any, Any, _T]]:
-    """The asynchronous method that carries out a flow; named like it, with ``a`` for the underscore."""
+    """Create the async method of an operation. Its name has ``a`` in place of the underscore."""
 
     @wraps(method)
     async def call(self: _Self, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -158,7 +158,7 @@ def _renamed(function: _Function, name: str) -> _Function:
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Whether calling it makes something to await: also an object whose call is a coroutine function."""
+    """Return True for a coroutine function, or an object whose ``__call__`` is one."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - it is not asked whether it can be called
     )
@@ -184,7 +184,7 @@ def _carried_out(step: Step, embedder: TextEmbedder) -> Any:
                 if inspect.iscoroutine(result):
                     result.close()
                 raise ConfigurationError(
-                    f"{_named(function)} is asynchronous; use the asynchronous methods with it"
+                    f"{_named(function)} is asynchronous: use it with the async methods"
                 )
             return result
         case Wait(future, seconds):
@@ -204,14 +204,14 @@ async def _awaited(step: Step, embedder: TextEmbedder) -> Any:
             vectors: list[Vector] = await embedder.aembed(texts)
             return vectors
         case Call(function, arguments):
-            # Not in this library's own threads: slow functions would leave none for the server.
+            # Not in this library's threads: slow functions would block requests to the server.
             if is_coroutine_function(function):
                 result = function(*arguments)
             else:
                 result = await asyncio.to_thread(function, *arguments)
             return await result if inspect.isawaitable(result) else result
         case Wait(future, seconds):
-            # Neither a time-out nor a cancellation here cancels what others wait for, too.
+            # A timeout or cancellation here does not cancel the future, which others wait for, too.
             done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=max(0.0, seconds))
             return bool(done)
         case Pause(seconds):

@@ -1,4 +1,4 @@
-"""`SemanticCache`: answers given again to the same question, or to one that means the same."""
+"""`SemanticCache`: returns a stored answer for the same prompt, or for one with the same meaning."""
 
 from __future__ import annotations
 
@@ -59,40 +59,40 @@ _T = TypeVar("_T")
 
 
 class SemanticCache(Closing):
-    """Answers of a slow or costly function of a prompt, kept on the server for prompts that mean the same.
+    """Cache for answers to prompts, shared by all processes, with exact and semantic lookup.
 
-    A prompt is looked up word for word first, which needs no embedding, then by the similarity of its embedding.
-    Only entries of the very same scope are considered, by either.
+    A lookup first compares the text of the prompt, which needs no embedding. If no entry has the same text, the
+    lookup compares embeddings. Both consider only entries with an equal scope.
 
-    Every method has an async version named with a leading ``a``. It may be used from any number
-    of threads, event loops and processes.
+    Each method has an async version with the prefix ``a``. A cache is safe to use from any number of threads, event
+    loops and processes.
 
     Args:
-        embed: makes the vectors: a function of one text (blocking or a coroutine function), or an object with
+        embed: the embedder: a function of one text (blocking or a coroutine function), an object with
             ``embed(texts)``, ``aembed(texts)`` or both (see `valkey_vector.cache.embedder`), or an embeddings object of
             LangChain or LlamaIndex.
-        name: of the cache, and of the index its entries lie in: letters, digits, ``_``, ``-`` and ``.``.
-        threshold: least cosine similarity of a hit, above 0 to 1. Which one is right depends on the embedding
-            model: see `calibrate`.
-        margin: hits whose similarity is within so much of the threshold, to either side, are doubtful.
-        verify: decides on doubtful hits, with the prompt and the `CacheHit`; may be a coroutine function
-            if only asynchronous methods are used. Needs a margin.
-        ttl: seconds that an entry lives; None keeps it.
-        sliding: each use of an entry prolongs its life by `ttl` from then on.
-        scope: part of every call's scope: tenant, model, parameters, … JSON values.
-        max_entries: most entries kept; None for any number.
-        eviction: which entries make room: ``lru`` the longest unused, ``lfu`` the least often used.
-        on_error: what happens when the server or the embedder fails: ``miss`` goes on without the cache,
-            logs one warning and counts the failure; ``raise`` raises. `invalidate`, `clear` and what else is about the cache
-            itself always raise.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the cache.
-        engine: ``auto``, or insist on ``search`` or ``native``.
-        dimension: length of the vectors; by default the existing index's, or the first vector's.
-        embedding_model: recorded with a new cache; opening it for another model is an error.
-        lease: seconds after which the place of a process that died while computing is free again.
-        wait: seconds that `get_or_compute` waits for another's computation before it makes its own.
-        report_every: seconds after which counts and uses are sent at the latest, if no other command took them along.
+        name: name of the cache and of its index: letters, digits, ``_``, ``-`` and ``.``.
+        threshold: minimum cosine similarity of a hit, > 0 and ≤ 1. The right value depends on the embedding model:
+            see `calibrate`.
+        margin: hits are doubtful if their similarity differs from the threshold by less than this, 0 to 1.
+        verify: accepts or rejects a doubtful hit. Called with the prompt and the `CacheHit`. A coroutine function
+            works with the async methods only. Requires a margin.
+        ttl: time to live of an entry in seconds, > 0. None: entries do not expire.
+        sliding: each use of an entry sets its time to live to `ttl` again.
+        scope: part of every call's scope: tenant, model, parameters, and so on. JSON values.
+        max_entries: maximum number of entries, ≥ 1. None: no limit.
+        eviction: entries to remove first: ``lru`` least recently used, ``lfu`` least frequently used.
+        on_error: behavior when the server or the embedder fails. ``miss`` continues without the cache, logs one
+            warning and counts the failure; ``raise`` raises the error. Methods that administer the cache, such as
+            `invalidate` and `clear`, always raise.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the cache.
+        engine: ``auto``, or require ``search`` or ``native``.
+        dimension: length of the vectors. Default: that of the existing index, or of the first vector.
+        embedding_model: stored with a new cache. Opening the cache with another model raises an error.
+        lease: seconds, > 0, after which the single-flight lock of a crashed process expires.
+        wait: seconds, > 0, that `get_or_compute` waits for another caller before it computes the answer itself.
+        report_every: maximum delay in seconds, > 0, before buffered statistics and uses are sent to the server.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -144,9 +144,9 @@ class SemanticCache(Closing):
             embedding_model=embedding_model,
         )
         self._index._handle.without_hints()
-        # What was not told in time would let an entry die that was used.
-        told = min(report_every, ttl / 4) if sliding and ttl is not None else report_every
-        self._storage = Storage(self._index, evicting, prolongs=sliding, report_every=told)
+        # Uses must reach the server well before the TTL ends. Otherwise an entry in use expires.
+        interval = min(report_every, ttl / 4) if sliding and ttl is not None else report_every
+        self._storage = Storage(self._index, evicting, prolongs=sliding, report_every=interval)
         failures = Failures(name, on_error, self._storage.ledger)
         flights = Flights(self._storage, failures, lease=lease, wait=wait)
         self._lookups = Lookups(self._storage, failures, settings, least)
@@ -159,12 +159,12 @@ class SemanticCache(Closing):
 
     @property
     def index(self) -> Index:
-        """The index its entries lie in: each a record with the prompt as its content."""
+        """The index that stores the entries. Each entry is a record with the prompt as its content."""
         return self._index
 
     @property
     def threshold(self) -> float:
-        """Least cosine similarity of a hit; may be set, to what `calibrate` proposes for one."""
+        """Minimum cosine similarity of a hit, > 0 and ≤ 1. Can be set, for example to the value `calibrate` proposes."""
         return self._lookups.threshold
 
     @threshold.setter
@@ -172,13 +172,17 @@ class SemanticCache(Closing):
         self._lookups.threshold = check_threshold(value)
 
     def _lookup(self, prompt: str, scope: Scope | None = None) -> Flow[CacheHit | None]:
-        """The stored answer for a prompt, or for one that means the same; None if there is none.
-
-        One round trip if the prompt is there word for word, else two.
+        """Return the stored answer for a prompt, or for a prompt with the same meaning. Returns None on a miss.
 
         Args:
-            prompt: what is asked.
-            scope: over the cache's own scope; must be the same as when the answer was stored.
+            prompt: the text to look up.
+            scope: added to the cache's scope. The result must equal the scope the answer was stored with.
+
+        Raises:
+            InvalidInputError: the prompt is not text, or the scope is not a dict of JSON values.
+            ServerError: the server failed, with ``on_error="raise"``.
+
+        Cost: one round trip if an entry has the same prompt, otherwise two and one embedding.
         """
         (hit,) = yield from self._lookup_many([prompt], scope)
         return hit
@@ -188,13 +192,23 @@ class SemanticCache(Closing):
     def _lookup_many(
         self, prompts: Sequence[str], scope: Scope | None = None
     ) -> Flow[list[CacheHit | None]]:
-        """`lookup` of many prompts, in the round trips of one."""
+        """Look up many prompts. Takes as many round trips as `lookup` of one prompt.
+
+        Args:
+            prompts: the texts to look up.
+            scope: added to the cache's scope.
+
+        Returns:
+            One hit or None for each prompt, in the same order.
+        """
         if isinstance(prompts, str):
-            raise InvalidInputError("prompts must be a list of texts, not one text")
-        asked = [check_prompt(prompt) for prompt in prompts]
-        if not asked:
+            raise InvalidInputError(
+                f"prompts must be a list of texts, not the text {prompts[:40]!r}: pass [prompt], or call lookup(prompt)"
+            )
+        requested = [check_prompt(prompt) for prompt in prompts]
+        if not requested:
             return []
-        looked = yield from self._lookups.look(asked, self._whole(scope))
+        looked = yield from self._lookups.look(requested, self._whole(scope))
         hits = [one.hit for one in looked]
         if missed := hits.count(None):
             self._storage.ledger.note({Count.MISSES: missed})
@@ -213,22 +227,23 @@ class SemanticCache(Closing):
         seconds: float | None = None,
         tokens: int | None = None,
     ) -> Flow[str | None]:
-        """Keep an answer; what the same prompt had in the same scope is replaced.
+        """Store an answer. Replaces the entry with the same prompt and scope.
 
         Args:
-            prompt: what was asked.
+            prompt: the text that was answered.
             answer: bytes or a JSON value.
-            scope: over the cache's own scope.
-            ttl: seconds that this entry lives; by default the cache's.
-            metadata: to filter on in `invalidate`.
-            seconds: how long the answer took to make, for `stats`.
-            tokens: how many tokens it cost, for `stats`.
+            scope: added to the cache's scope.
+            ttl: time to live of this entry in seconds, > 0. Default: that of the cache.
+            metadata: values to filter on in `invalidate`.
+            seconds: time it took to compute the answer, ≥ 0, for `stats`.
+            tokens: number of tokens the answer cost, ≥ 0, for `stats`.
 
         Returns:
-            The entry's id; None if it could not be stored, with ``on_error="miss"``.
+            The id of the entry. None if it could not be stored and ``on_error`` is ``miss``.
 
         Raises:
-            InvalidInputError: the answer, scope or metadata cannot be stored as they are.
+            InvalidInputError: the answer, scope or metadata cannot be stored without loss.
+            ServerError: the server failed, with ``on_error="raise"``.
         """
         keeping = self._keeping(prompt, scope, ttl, metadata)
         payload = self._answers.packed(answer, keeping, seconds, tokens)
@@ -247,23 +262,25 @@ class SemanticCache(Closing):
         metadata: Metadata | None = None,
         tokens: Callable[[_T], int] | None = None,
     ) -> Flow[_T]:
-        """The stored answer for a prompt, else ``fn(prompt)``, which is stored.
+        """Return the stored answer for a prompt. On a miss, compute it with ``fn(prompt)`` and store it.
 
-        When many threads and processes ask the same prompt at once, one computes and the others wait for it. The twin
-        `aget_or_compute` takes a coroutine function, or a blocking one, which runs in a thread.
+        If several threads and processes request the same prompt at once, one computes and the others wait for it.
+        The async version `aget_or_compute` takes a coroutine function, or a blocking function, which runs in a thread.
 
         Args:
-            prompt: what is asked.
-            fn: makes the answer: bytes or a JSON value. What it raises is raised, and nothing is stored. What cannot
-                be stored is returned all the same, with ``on_error="miss"``; each caller makes it.
-            scope: over the cache's own scope.
-            ttl: seconds that a new entry lives; by default the cache's.
-            metadata: of a new entry.
-            tokens: of an answer, how many tokens it cost. If it fails, that is logged and the number is not known.
+            prompt: the text to look up.
+            fn: computes the answer: bytes or a JSON value. If it raises, the error is raised and nothing is stored.
+                With ``on_error="miss"`` an answer that cannot be stored is still returned; then each caller computes
+                its own.
+            scope: added to the cache's scope.
+            ttl: time to live of a new entry in seconds, > 0. Default: that of the cache.
+            metadata: metadata of a new entry.
+            tokens: returns the number of tokens an answer cost. If it fails, the error is logged and the number stays
+                unknown.
 
         Raises:
-            InvalidInputError: the prompt is no text, or scope or metadata cannot be stored as they are; nothing was
-                computed. Or the answer cannot be stored, with ``on_error="raise"``.
+            InvalidInputError: the prompt is not text, or the scope or metadata cannot be stored; nothing was computed.
+                Or the answer cannot be stored, with ``on_error="raise"``.
         """
         keeping = self._keeping(prompt, scope, ttl, metadata)
         answer: _T = yield from self._answers.found_or_made(keeping, fn, tokens)
@@ -280,15 +297,15 @@ class SemanticCache(Closing):
         ttl: float | None = None,
         tokens: Callable[[Any], int] | None = None,
     ) -> Callable[[CachedFunction], CachedFunction]:
-        """A decorator: calls of a function, blocking or a coroutine function, go through `get_or_compute`.
+        """Decorator that caches a function, blocking or a coroutine function, with `get_or_compute`.
 
         Args:
-            prompt: the name of the parameter that is the prompt; by default the first one, after ``self``.
-            scope: by default the function's module and qualified name (item ``def``) and all other arguments, by
-                name, so that functions, and calls which differ in an argument, never share an answer. Or a scope, or
-                a function of the call's arguments that gives it; a method needs one.
-            ttl: seconds that a new entry lives; by default the cache's.
-            tokens: of an answer, how many tokens it cost.
+            prompt: name of the parameter that holds the prompt. Default: the first parameter after ``self``.
+            scope: a scope, or a function that returns it from the call's arguments. A method requires one. Default:
+                the function's module and qualified name (item ``def``) and all other arguments by name. So two
+                functions, or two calls with different arguments, never share an answer.
+            ttl: time to live of a new entry in seconds, > 0. Default: that of the cache.
+            tokens: returns the number of tokens an answer cost.
         """
         return cached(self, prompt=prompt, scope=scope, ttl=ttl, tokens=tokens)
 
@@ -301,19 +318,19 @@ class SemanticCache(Closing):
         filter: FilterLike | None = None,
         older_than: float | None = None,
     ) -> int:
-        """Remove the entries that meet all the conditions given; returns how many there were.
+        """Remove the entries that meet all the conditions. Returns the number of removed entries.
 
         Args:
-            id: the one entry with this id.
-            prompt: word for word; in the scope given, or the cache's own.
-            scope: exactly this one, over the cache's own. All entries of a tenant, whatever else their scope
-                says: ``filter=F("scope.tenant") == "a"``.
-            filter: on the metadata.
-            older_than: stored so many seconds ago or longer.
+            id: the entry with this id.
+            prompt: the entry with exactly this prompt in `scope`, or in the cache's scope.
+            scope: entries whose scope equals this one added to the cache's. To match one item of the scope, such as
+                the tenant, use ``filter=F("scope.tenant") == "a"``.
+            filter: filter on the metadata.
+            older_than: entries stored at least this many seconds ago, ≥ 0.
 
         Raises:
-            InvalidInputError: no condition is given; `clear` removes everything.
-            ServerError: the server could not be asked, whatever `on_error` is.
+            InvalidInputError: there is no condition. `clear` removes all entries.
+            ServerError: the server failed, with any `on_error`.
         """
         named = [] if id is None else [id]
         if prompt is not None:
@@ -326,46 +343,51 @@ class SemanticCache(Closing):
         if older_than is not None and not (
             isinstance(older_than, (int, float)) and 0 <= older_than < 10**10
         ):
-            raise InvalidInputError(f"older_than must be seconds from 0 on, not {older_than!r}")
+            raise InvalidInputError(
+                f"older_than must be a number of seconds ≥ 0, not {older_than!r}"
+            )
         if not conditions and older_than is None:
-            raise InvalidInputError("invalidate needs a condition; clear() removes every entry")
+            raise InvalidInputError(
+                "invalidate needs a condition: pass id, prompt, scope, filter or older_than, or call clear() to remove "
+                "all entries"
+            )
         if len(conditions) == len(named) == 1 and older_than is None:
             return self._storage.remove(named)
         return self._storage.remove_matching(conditions, older_than)
 
     def clear(self) -> int:
-        """Remove all entries, and no other key on the server; returns how many there were. Counts stay."""
+        """Remove all entries and no other key. Returns their number. The statistics stay."""
         return self._storage.clear()
 
     def drop(self) -> None:
-        """Remove the cache altogether: entries, index and counts."""
+        """Remove the whole cache: entries, index and statistics."""
         self._storage.drop()
 
     def count(self) -> int:
-        """How many entries there are."""
+        """Return the number of entries."""
         return self._index.count()
 
     def stats(self) -> CacheStatistics:
-        """Counts of all processes. Other processes' latest are missing until they report (`report_every`)."""
+        """Return the statistics of all processes. Other processes report within `report_every` seconds."""
         return self._storage.ledger.statistics()
 
     def reset_stats(self) -> None:
-        """Begin counting anew."""
+        """Set the statistics to zero."""
         self._storage.ledger.reset()
 
     def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
-        """Propose a threshold from pairs of prompts labelled with whether one answer does for both.
+        """Propose a threshold from labeled pairs of prompts.
 
-        Nothing is changed: set `threshold` to what is proposed. The pairs should be like those the cache will
-        meet: a prompt, and the nearest of those asked before.
+        Does not change the cache: set `threshold` to the proposed value. Use pairs like those the cache will compare:
+        a prompt and the most similar earlier prompt.
 
         Args:
-            pairs: two prompts, and whether they may have the same answer.
-            precision: wanted share of right hits among all hits, above 0 to 1.
+            pairs: two prompts and a label, True if one answer serves both.
+            precision: required share of correct hits among all hits, > 0 and ≤ 1.
 
         Raises:
-            InvalidInputError: there are no pairs, one is not two texts with a label, or no threshold has the wanted
-                precision on them.
+            InvalidInputError: there are no pairs, a pair is not two texts and a label, or no threshold has the
+                required precision on these pairs.
         """
         labelled = labelled_pairs(pairs)
         texts = list(dict.fromkeys(text for a, b, _ in labelled for text in (a, b)))
@@ -379,7 +401,7 @@ class SemanticCache(Closing):
     calibrate, acalibrate = blocking(_calibrate), awaited(_calibrate)
 
     def close(self) -> None:
-        """Tell the server what is not told yet, and let go of the connection, if the cache opened it itself."""
+        """Send the buffered statistics, and close the connection if the cache opened it."""
         with suppress(ServerError):
             self._storage.ledger.flush()
         self._index.close()

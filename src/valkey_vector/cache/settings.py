@@ -1,4 +1,4 @@
-"""The settings of a cache, checked before any server is asked."""
+"""Settings of a cache, checked before the first request to the server."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from valkey_vector.errors import ConfigurationError, InvalidInputError
 __all__ = ["Settings", "Verify", "check_seconds", "check_threshold", "eviction_of"]
 
 Verify: TypeAlias = Callable[[str, CacheHit], bool | Awaitable[bool]]
-"""Decides on a doubtful hit: the prompt that was asked, and what was found for it."""
+"""Accepts (True) or rejects a doubtful hit. Called with the requested prompt and the hit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `SemanticCache` was told, but for where the server is.
+    """Settings of a `SemanticCache`, without those of the server.
 
     Attributes:
-        margin: hits within so much of the threshold are doubtful.
-        verify: decides on them.
-        ttl: seconds that an entry lives.
-        sliding: uses prolong that.
+        margin: hits are doubtful if their similarity differs from the threshold by less than this, 0 to 1.
+        verify: accepts or rejects doubtful hits.
+        ttl: time to live of an entry in seconds, > 0.
+        sliding: each use sets the time to live again.
         scope: part of every call's scope.
 
     Raises:
-        ConfigurationError: one of them is wrong, or two contradict each other.
+        ConfigurationError: a setting is wrong, or two contradict each other.
     """
 
     margin: float = 0.0
@@ -42,13 +42,14 @@ class Settings:
             raise ConfigurationError(f"margin must be from 0 to 1, not {self.margin!r}")
         if (self.verify is None) != (self.margin == 0):
             raise ConfigurationError(
-                "margin and verify go together: verify decides on the hits within the margin of the threshold"
+                "margin and verify require each other: pass both, or neither. verify decides on the hits within the "
+                "margin of the threshold"
             )
         if self.ttl is not None:
             check_seconds(self.ttl, "ttl")
         elif self.sliding:
             raise ConfigurationError(
-                "sliding needs a ttl, by which each use prolongs an entry's life"
+                "sliding needs a ttl: pass the seconds that an entry lives after each use"
             )
         try:
             merged_scope({}, self.scope)
@@ -57,40 +58,38 @@ class Settings:
 
 
 def eviction_of(max_entries: int | None, policy: Any) -> Eviction | None:
-    """How entries make room; None where any number may stay.
+    """Return the eviction settings. None if the number of entries is not limited.
 
     Raises:
-        ConfigurationError: the number or the policy is wrong.
+        ConfigurationError: `max_entries` or `policy` is wrong.
     """
     if policy not in ("lru", "lfu"):
         raise ConfigurationError(f"eviction must be 'lru' or 'lfu', not {policy!r}")
     if max_entries is None:
         return None
     if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
-        raise ConfigurationError(
-            f"max_entries must be a whole number from 1 on, not {max_entries!r}"
-        )
+        raise ConfigurationError(f"max_entries must be a whole number ≥ 1, not {max_entries!r}")
     return Eviction(policy, max_entries)
 
 
 def check_threshold(value: float) -> float:
-    """The threshold, if it is one.
+    """Return the checked threshold.
 
     Raises:
-        ConfigurationError: it is not above 0 and at most 1.
+        ConfigurationError: `value` is not a number > 0 and ≤ 1.
     """
     if not _is_number(value) or not 0 < value <= 1:
         raise ConfigurationError(
-            f"threshold must be a cosine similarity above 0 and at most 1, not {value!r}"
+            f"threshold must be a cosine similarity > 0 and ≤ 1, not {value!r}"
         )
     return float(value)
 
 
 def check_seconds(value: float, name: str) -> float:
-    """The number, if it is a time that can be waited for.
+    """Return the checked number of seconds.
 
     Raises:
-        ConfigurationError: it is not a positive number of seconds.
+        ConfigurationError: `value` is not a number > 0 and < 10**10.
     """
     if not _is_number(value) or not 0 < value < 10**10:
         raise ConfigurationError(f"{name} must be a positive number of seconds, not {value!r}")

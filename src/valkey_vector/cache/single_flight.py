@@ -1,8 +1,8 @@
-"""Single flight: of all who want the same answer at the same time, one makes it.
+"""Single flight: of all concurrent callers that need the same answer, one computes it.
 
-Within a process the others wait for the first one's future. Between processes the first ones compete for a lock on the
-server, which its holder keeps alive while it computes: when the holder dies, the lock is gone after the lease. Nobody
-waits longer than the time set; then one makes the answer oneself.
+In a process, the others wait for the future of the first caller. The first callers of all processes compete for a lock
+on the server. Its holder renews the lock while it computes; if the holder crashes, the lock expires after the lease. A
+caller that waited for the maximum time computes the answer itself.
 """
 
 from __future__ import annotations
@@ -27,54 +27,54 @@ __all__ = ["Flights", "Wanted"]
 
 _T = TypeVar("_T")
 _SHORTEST, _LONGEST = 0.01, 0.25
-"""Seconds between two looks at whether another process is done."""
+"""Shortest and longest seconds between two checks of another process's progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Landed(Generic[_T]):
-    """What a leader made."""
+    """Value that the first caller computed."""
 
     value: _T
 
 
 class Wanted(Protocol[_T]):
-    """Somebody's wish for the value of one entry."""
+    """Request for the value of one entry."""
 
     @property
     def id(self) -> str:
-        """Of the entry."""
+        """Id of the entry."""
         ...
 
     @property
     def reachable(self) -> bool:
-        """Whether the server answered when it was last asked."""
+        """True if the last request to the server succeeded."""
         ...
 
     def find(self) -> Flow[_T | None]:
-        """Look whether it is there."""
+        """Look up the stored value."""
         ...
 
     def make(self) -> Flow[_T]:
-        """Make and store it."""
+        """Compute and store the value."""
         ...
 
     def landed(self, record: Record) -> _T:
-        """The value of an entry that another process stored."""
+        """Return the value of an entry that another process stored."""
         ...
 
     def shared(self, value: _T) -> _T | None:
-        """The value, of one that another thread made; None if it must be made again."""
+        """Return a copy of a value that another thread computed. None if it must be computed again."""
         ...
 
 
 class Flights:
-    """The flights of one cache in this process. Thread-safe, and new in a forked child.
+    """Single-flight locks of one cache in this process. Thread-safe. A forked child starts with no locks.
 
     Args:
-        storage: of the entries.
-        failures: what to do when the server fails.
-        lease: seconds after which a dead holder's lock is free.
-        wait: seconds to wait for others at most.
+        storage: storage of the entries.
+        failures: error policy for the server.
+        lease: seconds after which the lock of a crashed holder expires.
+        wait: maximum seconds to wait for other callers.
     """
 
     def __init__(self, storage: Storage, failures: Failures, *, lease: float, wait: float) -> None:
@@ -92,7 +92,7 @@ class Flights:
         self._pid = os.getpid()
 
     def fly(self, wanted: Wanted[_T]) -> Flow[_T]:
-        """The value that is wanted: found, made here, or made by another who was first."""
+        """Return the value: stored, computed here, or computed by another caller."""
         deadline = time.monotonic() + self._wait
         while True:
             found = yield from wanted.find()
@@ -112,15 +112,15 @@ class Flights:
     def _lead(
         self, wanted: Wanted[_T], future: Future[_Landed[Any] | None], deadline: float
     ) -> Flow[_T]:
-        """Be the one of this process."""
+        """Act as the first caller of this process."""
         id = wanted.id
         try:
-            # Without a server there is nobody to compete with.
+            # Without a server there is no lock to compete for.
             competes = wanted.reachable
             record = (yield from self._claimed(id, future, deadline)) if competes else None
             value = (yield from wanted.make()) if record is None else wanted.landed(record)
         except GeneratorExit:
-            self._leave(id, future, None)  # nothing can be asked any more; the lease ends the lock
+            self._leave(id, future, None)  # no request can be sent; the lock expires with its lease
             raise
         except BaseException:
             yield from self._released(id, self._leave(id, future, None))
@@ -131,7 +131,7 @@ class Flights:
     def _claimed(
         self, id: str, future: Future[_Landed[Any] | None], deadline: float
     ) -> Flow[Record | None]:
-        """Compete with other processes; an entry that one of them stored, or None if it is ours to make."""
+        """Compete for the lock. Returns an entry that another process stored, or None if this one must compute it."""
         token = secrets.token_hex(16)
         pause = _SHORTEST
         while True:
@@ -154,7 +154,7 @@ class Flights:
         try:
             yield from ask(lambda: self._storage.release(id, token))
         except ServerError:
-            return  # an outage that was met before, or will be; the lease ends the lock
+            return  # an outage that other requests report; the lock expires with its lease
 
     def _claim(self, id: str, future: Future[_Landed[Any] | None], token: str) -> Claim:
         claim = self._storage.claim(id, token, self._lease)
@@ -166,7 +166,7 @@ class Flights:
                 self._held[id] = token
                 starts, self._renewing = not self._renewing, True
         if not flies:
-            # Cancelled while the server was asked: nobody else would let go of the lock.
+            # Cancelled during the request: nothing else releases the lock.
             self._storage.release(id, token)
         elif starts:
             name = "valkey-vector-lease"
@@ -174,7 +174,7 @@ class Flights:
         return claim
 
     def _renew(self) -> None:
-        """Runs in a thread of its own while anything is held."""
+        """Renew the held locks. Runs in a thread while any lock is held."""
         while True:
             time.sleep(self._lease / 3000)
             with self._lock:
@@ -183,11 +183,11 @@ class Flights:
                     self._renewing = False
                     return
             with suppress(ValkeyVectorError):
-                # In an outage: the next time, or somebody else makes it as well.
+                # In an outage the next round renews it, or another process computes the value, too.
                 self._storage.renew(held, self._lease)
 
     def _join(self, id: str) -> tuple[bool, Future[_Landed[Any] | None]]:
-        """Whether one is the first of this process, and the future that tells what the first one made."""
+        """Return True for the first caller of this process, and the future of the first caller's result."""
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
@@ -200,7 +200,7 @@ class Flights:
     def _leave(
         self, id: str, future: Future[_Landed[Any] | None], result: _Landed[Any] | None
     ) -> str | None:
-        """Tell the others what was made, or that nothing was; returns the token of a lock to release."""
+        """Pass the result, or None, to the waiting callers. Returns the token of a lock to release."""
         with self._lock:
             if self._flying.get(id) is future:
                 del self._flying[id]

@@ -1,4 +1,4 @@
-"""What a cache did: its counts, which all processes share on the server."""
+"""Statistics of a cache, which all processes share on the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["COUNTS", "CacheStatistics", "Count"]
 
 
 class Count(StrEnum):
-    """The names of the counts on the server."""
+    """Names of the counters on the server."""
 
     EXACT = "exact_hits"
     SEMANTIC = "semantic_hits"
@@ -26,24 +26,24 @@ class Count(StrEnum):
 
 
 COUNTS = tuple(count.value for count in Count)
-"""All of them."""
+"""All counter names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStatistics:
-    """Counts since the cache was made, or since they were last reset, of all processes together.
+    """Statistics of all processes since the cache was created or the statistics were reset.
 
     Attributes:
-        exact_hits: prompts answered because they were asked before, word for word.
-        semantic_hits: prompts answered because a similar one was asked before.
-        misses: prompts that were not answered.
-        rejected: doubtful hits that ``verify`` turned down.
-        stores: answers stored.
-        evictions: entries removed to keep to ``max_entries``.
-        failures: operations that went without the cache because it, or the embedder, failed.
-        saved_seconds: how long it took to make the answers that hits returned, as far as known.
-        saved_tokens: how many tokens they cost, as far as known.
-        mean_similarity: of the semantic hits; NaN without any.
+        exact_hits: lookups answered by an entry with the same prompt.
+        semantic_hits: lookups answered by an entry with a similar prompt.
+        misses: lookups without an answer.
+        rejected: doubtful hits that ``verify`` rejected.
+        stores: stored answers.
+        evictions: entries removed because of ``max_entries``.
+        failures: operations that continued without the cache because the server or the embedder failed.
+        saved_seconds: total time it took to compute the answers that hits returned, where known.
+        saved_tokens: total number of tokens those answers cost, where known.
+        mean_similarity: mean similarity of the semantic hits, -1 to 1. NaN without semantic hits.
     """
 
     exact_hits: int
@@ -59,22 +59,22 @@ class CacheStatistics:
 
     @property
     def hits(self) -> int:
-        """Prompts that were answered."""
+        """Number of lookups with an answer."""
         return self.exact_hits + self.semantic_hits
 
     @property
     def lookups(self) -> int:
-        """Prompts that were asked."""
+        """Number of lookups."""
         return self.hits + self.misses
 
     @property
     def hit_rate(self) -> float:
-        """Share of the prompts that were answered, 0 to 1; 0 where none was asked."""
+        """Share of the lookups with an answer, 0 to 1. 0 without lookups."""
         return self.hits / self.lookups if self.lookups else 0.0
 
     @staticmethod
     def number(stored: bytes) -> float:
-        """A count as the server has it; 0 for what is no finite number, which something else wrote."""
+        """Parse a stored counter. Returns 0 for a value that is not a finite number, which another program wrote."""
         try:
             value = float(stored)
         except ValueError:
@@ -83,7 +83,7 @@ class CacheStatistics:
 
     @classmethod
     def of(cls, counts: Mapping[str, float]) -> CacheStatistics:
-        """From the counts as they are kept."""
+        """Create the statistics from the stored counters."""
 
         def whole(name: str) -> int:
             return round(counts.get(name, 0.0))
@@ -105,5 +105,5 @@ class CacheStatistics:
 
 
 def _mean(total: float, count: int) -> float:
-    """The mean of so many similarities; their sum is rounded, and a similarity is at most 1."""
+    """Return the mean similarity, limited to -1 to 1 because the stored sum is rounded."""
     return max(-1.0, min(1.0, total / count)) if count else math.nan

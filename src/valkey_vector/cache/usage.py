@@ -1,8 +1,7 @@
-"""Counts and uses of a cache: collected in this process, and sent along with the next command.
+"""Usage buffer of a cache: collects statistics and uses in the process, and sends them with the next command.
 
-A hit must not cost a round trip more only to be counted. What there is to tell waits here and rides with the next
-pipeline that goes to the server, or goes alone after a moment; a process that dies takes at most that moment with it.
-All keys it touches lie in one slot of a cluster, that of the index's own keys.
+Counting a hit costs no extra round trip. Buffered data is sent with the next pipeline, or alone after a short delay. A
+process that crashes loses at most the data of that delay. All keys are in one cluster slot, that of the index's keys.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from valkey_vector.errors import ServerError, ValkeyVectorError
 __all__ = ["Ledger", "Reported"]
 
 _SOON = 0.1
-"""Seconds that what there is to tell waits for more at least: a hit alone is cheaper than a hit with a report."""
+"""Minimum seconds that data stays in the buffer, because a report makes a hit more expensive."""
 
 _MOST = 1_000
-"""Uses that wait; beyond, the oldest are not told: only an outage lets it come to that. And ids in one command."""
+"""Maximum number of buffered uses; the oldest are dropped, only in an outage. Also the ids in one command."""
 
 
 @dataclass(slots=True)
 class Pending:
-    """What has not been told yet.
+    """Data that has not been sent yet.
 
     Attributes:
-        counts: name -> how much it grew.
-        uses: (id, milliseconds that the use prolonged its life to, or 0), in order.
-        places: entries that were stored, to be accounted for if they are not.
-        gone: entries that were evicted.
+        counts: counter name -> increment.
+        uses: (id, milliseconds to which the use extends the time to live, or 0), in order.
+        places: stored entries, to be added to the eviction data.
+        gone: evicted entries.
     """
 
     counts: dict[str, float] = field(default_factory=dict)
@@ -49,7 +48,7 @@ class Pending:
         return bool(self.counts or self.uses or self.places or self.gone)
 
     def add(self, later: Pending) -> None:
-        """Take in what came after this."""
+        """Append later data."""
         for name, amount in later.counts.items():
             self.counts[name] = self.counts.get(name, 0.0) + amount
         self.uses = [*self.uses, *later.uses][-_MOST:]
@@ -59,11 +58,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What the server said to a report.
+    """Reply of the server to a report.
 
     Attributes:
-        time: the server's, in seconds since 1970.
-        victims: entries to remove before one is stored.
+        time: time of the server, in seconds since 1970.
+        victims: entries to remove before a new one is stored.
     """
 
     time: float
@@ -71,15 +70,15 @@ class Reported:
 
 
 class Ledger:
-    """The bookkeeping of one cache in this process. Thread-safe, and new in a forked child.
+    """Usage buffer of one cache in this process. Thread-safe. A forked child starts with an empty buffer.
 
     Args:
-        connection: to the server.
-        name: of the cache.
-        eviction: how entries make room; None where any number may stay.
-        prolongs: an entry's use prolongs its life.
-        every: seconds after which what waits is sent alone.
-        entry_prefix: what the key of an entry begins with.
+        connection: connection to the server.
+        name: name of the cache.
+        eviction: eviction settings. None: the number of entries is not limited.
+        prolongs: uses extend the time to live.
+        every: seconds after which buffered data is sent alone.
+        entry_prefix: key prefix of the entries.
     """
 
     def __init__(
@@ -117,27 +116,27 @@ class Ledger:
         place: Place | None = None,
         gone: tuple[Victim, ...] = (),
     ) -> None:
-        """Have something told with the next command, or in a moment.
+        """Buffer data for the next command.
 
         Args:
-            counts: name -> by how much it grows.
-            uses: entries that were used, and milliseconds that this prolongs their lives to (0: not).
-            place: of an entry that was stored.
-            gone: entries that were evicted.
+            counts: counter name -> increment.
+            uses: used entries, and the milliseconds to which their time to live is extended (0: not).
+            place: a stored entry.
+            gone: evicted entries.
         """
         bounded = self._eviction is not None
-        told = uses if uses is not None and (bounded or self._prolongs) else []
+        relevant = uses if uses is not None and (bounded or self._prolongs) else []
         places = [place] if place is not None and bounded else []
-        self._wait(Pending(dict(counts), list(told), places, list(gone)))
+        self._wait(Pending(dict(counts), list(relevant), places, list(gone)))
 
     def take_if_due(self) -> Pending:
-        """What there is to tell, if the oldest of it has waited for a moment; else nothing."""
+        """Take the buffered data if it has waited for the minimum time, otherwise nothing."""
         if time.monotonic() < self._since + min(_SOON, self._every):
             return Pending()
         return self.take()
 
     def take(self) -> Pending:
-        """What there is to tell; it is the caller's to send, or to give back with `restore`."""
+        """Take the buffered data. The caller must send it, or return it with `restore`."""
         self._check_process()
         with self._lock:
             taken, self._pending = self._pending, Pending()
@@ -145,15 +144,15 @@ class Ledger:
         return taken
 
     def restore(self, pending: Pending) -> None:
-        """Give back what could not be sent."""
+        """Return data to the buffer that could not be sent."""
         self._wait(pending, before=True)
 
     def commands(self, pending: Pending, place: Place | None = None) -> list[list[Argument]]:
-        """The commands that tell it, of which the first is the report; see `reported`.
+        """Return the commands that send the data. The first is the report; see `reported`.
 
         Args:
-            pending: what to tell.
-            place: ask for room for this entry, which is about to be stored.
+            pending: the data to send.
+            place: an entry about to be stored, for which the server selects entries to evict.
         """
         policy = "" if self._eviction is None else self._eviction.policy
         report: list[Argument] = ["EVAL", REPORT, str(len(self._keys)), *self._keys, policy]
@@ -177,7 +176,7 @@ class Ledger:
         return [report, *(self._prolong(id, lasts) for id, lasts in prolonged.items())]
 
     def reported(self, reply: Any) -> Reported:
-        """What the report's reply says.
+        """Decode the reply to a report.
 
         Raises:
             ServerError: the server refused the report.
@@ -192,7 +191,7 @@ class Ledger:
         )
 
     def report(self, place: Place | None = None) -> Reported:
-        """Tell everything now, and ask for room; one round trip."""
+        """Send all data now, and request eviction for an entry. Cost: one round trip."""
         pending = self.take()
         try:
             replies = self._connection.pipeline(self.commands(pending, place))
@@ -202,12 +201,12 @@ class Ledger:
             raise
 
     def flush(self) -> None:
-        """Tell what waits, if anything does."""
+        """Send the buffered data, if any."""
         if self._pending and self._pid == os.getpid():
             self.report()
 
     def statistics(self) -> CacheStatistics:
-        """The counts of all processes that have told them, and of this one."""
+        """Return the statistics of this process and of all that other processes sent."""
         self.flush()
         found = self._connection.execute("HMGET", self._stats_key, *COUNTS, retry=True)
         counts = {
@@ -218,12 +217,12 @@ class Ledger:
         return CacheStatistics.of(counts)
 
     def reset(self) -> None:
-        """Set the counts to nothing."""
+        """Set the statistics to zero."""
         self.flush()
         self._connection.execute("HDEL", self._stats_key, *COUNTS)
 
     def forget(self, ids: list[str]) -> None:
-        """Entries were removed: keep no account of them."""
+        """Remove the eviction data of removed entries."""
         self._check_process()
         if self._eviction is not None and ids:
             gone = set(ids)
@@ -239,14 +238,14 @@ class Ledger:
             )
 
     def forget_all(self, *, counts: bool) -> None:
-        """All entries were removed; the counts go only if told so."""
+        """Remove the eviction data of all entries and, with `counts`, the statistics."""
         taken = self.take()
         if not counts:
             self.note(taken.counts)
         self._connection.execute("DEL", *(self._keys if counts else self._keys[1:]))
 
     def failed(self) -> None:
-        """Count an operation that went without the cache."""
+        """Count an operation that continued without the cache."""
         self.note({Count.FAILURES: 1})
 
     def _prolong(self, id: str, lasts: int) -> list[Argument]:
@@ -267,13 +266,13 @@ class Ledger:
                 self._timer.start()
 
     def _check_process(self) -> None:
-        """A forked child has nothing to tell of what its parent did."""
+        """Clear the buffer in a forked child: the parent sends its own data."""
         if self._pid != os.getpid():
             self._begin()
 
 
 def _flush(reference: weakref.ref[Ledger]) -> None:
-    """Runs in a timer's thread; an outage is no matter: what waits is sent later."""
+    """Send the buffer from a timer thread. In an outage the data stays in the buffer and is sent later."""
     ledger = reference()
     if ledger is None:
         return

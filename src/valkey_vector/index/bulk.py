@@ -1,4 +1,4 @@
-"""Bulk writes: any number of records, in bounded concurrent batches, with progress and honest failures."""
+"""`BulkWriter`: writes any number of records in concurrent batches of bounded size, with progress and exact errors."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ __all__ = ["BulkWriter"]
 _LARGEST_BATCH = 10_000
 
 _HELD_BYTES = 64 * 1024 * 1024
-"""Bytes of a list that stay encoded between the check of the whole list and the writing; the rest is encoded again."""
+"""Maximum bytes of encoded records kept between the check of a list and its writing. The rest is encoded twice."""
 
 _EQUAL = 30
-"""Records of a batch with the same vector that are worth a warning in a cluster."""
+"""Number of records with the same vector in one batch that causes a warning in a cluster."""
 
 _log = logging.getLogger("valkey_vector")
 
@@ -47,7 +47,7 @@ _Pending: TypeAlias = dict[Future[WriteOutcome], list[Prepared]]
 
 @dataclass(slots=True)
 class _Tally:
-    """What has come back so far."""
+    """Results received so far."""
 
     written: int = 0
     skipped: list[str] = field(default_factory=list)
@@ -58,12 +58,12 @@ class BulkWriter:
     """Writes records to one index.
 
     Args:
-        handle: of the index.
-        policy: what to do with ids that are there already.
-        ttl: seconds until the records are gone; None keeps them.
-        sliding: their time to live will be prolonged, on their keys.
-        batch_size: records in one request.
-        progress: show a bar; None shows one on a terminal if there is more than one batch.
+        handle: handle of the index.
+        policy: policy for ids that exist.
+        ttl: time to live of the records in seconds, > 0. None: records do not expire.
+        sliding: the time to live will be extended, on the keys of the records.
+        batch_size: maximum number of records in one request.
+        progress: show a progress bar. None: show one on a terminal if there is more than one batch.
     """
 
     def __init__(
@@ -90,26 +90,26 @@ class BulkWriter:
         self._progress = progress
         self._schema = handle.known_schema()
         self._directed = handle.directed_vectors()
-        # On one server such searches are noticed and answered exactly (see `valkey_vector.engines.search.knn`).
+        # On a single server such searches are detected and answered exactly (see `valkey_vector.engines.search.knn`).
         self._hides_equals = handle.connection.capabilities.cluster and isinstance(
             self._schema.algorithm, Hnsw
         )
 
     def write(self, records: Iterable[Record], total: int | None) -> WriteResult:
-        """Write them all, or raise with what is missing.
+        """Write all records, or raise an error that lists the records not written.
 
-        A list is checked as a whole before anything is written. Of any other iterable no more than a few batches
-        are held at a time, so there a bad record is found when its turn comes. A batch has at most `batch_size` records and
-        about `valkey_vector.connection.batches.REQUEST_BYTES`.
+        A list is checked as a whole before the first write. Other iterables are read a few batches at a time, so an
+        invalid record is found when its batch is read. A batch has at most `batch_size` records and about
+        `valkey_vector.connection.batches.REQUEST_BYTES` bytes.
 
         Args:
-            records: what to write.
-            total: how many there are, for the progress bar, if `records` cannot tell.
+            records: the records to write.
+            total: number of records for the progress bar, if `records` has no length.
 
         Raises:
-            InvalidInputError: a record is not acceptable or an id occurs twice; nothing was written.
-            DuplicateIdError: the policy is FAIL and ids are stored already; nothing was written.
-            PartialWriteError: some were written; says which were not.
+            InvalidInputError: a record is not valid or an id occurs twice. Nothing was written.
+            DuplicateIdError: the policy is FAIL and ids exist. Nothing was written.
+            PartialWriteError: some records were written. The error lists the others.
         """
         if isinstance(records, Record):
             raise InvalidInputError(
@@ -144,7 +144,7 @@ class BulkWriter:
         return self._write_batches(prepared, len(records), pending)
 
     def _checked(self, records: Sequence[Record]) -> list[list[Prepared] | range]:
-        """Check a whole list: its batches, prepared as far as they fit into `_HELD_BYTES`, else by their positions."""
+        """Check a whole list. Returns its batches, prepared as far as they fit into `_HELD_BYTES`, or as positions."""
         batches: list[list[Prepared] | range] = []
         seen: set[str] = set()
         held = 0
@@ -155,7 +155,7 @@ class BulkWriter:
         return batches
 
     def _batches(self, records: Iterable[Record], seen: set[str]) -> Iterator[list[Prepared]]:
-        """The records in requests of bounded number and bytes, checked as they are taken."""
+        """Iterate over batches of bounded count and size. Checks each batch when it is read."""
         texts = 3 if self._schema.full_text is not None else 1
         for part in in_batches(
             records, self._batch_size, lambda record: estimated_size(record, texts)
@@ -218,7 +218,7 @@ class BulkWriter:
         return WriteResult(written=tally.written, skipped=tuple(tally.skipped))
 
     def _collect(self, pending: _Pending, tally: _Tally, until: str) -> int:
-        """Take in batches that are done; returns how many records they were."""
+        """Add the results of completed batches. Returns their number of records."""
         if not pending:
             return 0
         finished, _ = wait(pending, return_when=until)
@@ -271,9 +271,9 @@ class BulkWriter:
         if self._hides_equals and (equal := _most_equal(prepared)) >= _EQUAL:
             self._hides_equals = False
             _log.warning(
-                "%d records of one batch for index %r have the same vector. In a cluster hundreds of these can hide other "
-                "records of their node from HNSW searches: leave out what says nothing (empty pages, boilerplate), or use "
-                "algorithm='FLAT'",
+                "%d records of one batch for index %r have the same vector. In a cluster, hundreds of equal vectors can "
+                "hide other records of their node from HNSW searches: leave out records without content (empty pages, "
+                "boilerplate), or use algorithm='FLAT'",
                 equal,
                 self._handle.name,
             )
@@ -329,25 +329,24 @@ def _refuse_zero_vectors(batch: Iterable[Prepared], directed: frozenset[str]) ->
         for name, vector in [*main, *document.vectors]:
             if name in directed and not unpack_vector(vector).any():
                 raise InvalidInputError(
-                    f"the vector of record {document.id!r} ({name}) is all zeros: it has no direction, and "
-                    "RediSearch cannot rank it by cosine; store the record without it, or use the native engine "
-                    "or Valkey-Search"
+                    f"the vector of record {document.id!r} ({name}) is all zeros, and RediSearch cannot rank it by "
+                    "cosine: store the record without it, or use the native engine or Valkey-Search"
                 )
 
 
 def _most_equal(batch: Iterable[Prepared]) -> int:
-    """How many records of a batch have the same vector, at the most."""
+    """Return the largest number of records in a batch that have the same vector."""
     counts = Counter(document.vector for document in batch if document.vector is not None)
     return max(counts.values(), default=0)
 
 
 def _dimension(batch: Iterable[Prepared]) -> int | None:
-    """The dimension of the first vector there is."""
+    """Return the dimension of the first vector, or None without vectors."""
     return next((len(item.vector) // 4 for item in batch if item.vector is not None), None)
 
 
 def _ids(batch: list[Prepared] | range, records: Sequence[Record]) -> list[str]:
-    """The ids of a batch of a list that was checked."""
+    """Return the ids of a batch of a checked list."""
     if isinstance(batch, range):
         return [plain_text(records[n].id) for n in batch]
     return [document.id for document in batch]

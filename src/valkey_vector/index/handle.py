@@ -1,4 +1,4 @@
-"""The life of an index: found or made on first use, made again in this process's eyes when it changed on the server."""
+"""`IndexHandle`: opens or creates an index on first use, and reopens it after it changed on the server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 _ATTEMPTS = 10
 
 _TRACED = 5.0
-"""Seconds for which an index of which nothing was found is not looked for again."""
+"""Seconds before a missing index is looked up again."""
 
 _log = logging.getLogger("valkey_vector")
 _noticed: set[tuple[str, str]] = set()
@@ -58,7 +58,7 @@ _handles: weakref.WeakSet[IndexHandle] = weakref.WeakSet()
 
 
 class IndexHandle:
-    """Holds the engine of one index for all who use it in this process. Thread-safe; a forked child opens it anew."""
+    """Holds the opened engine of one index in this process. Thread-safe. A forked child reopens the index."""
 
     def __init__(self, connection: Connection, name: str, settings: IndexSettings) -> None:
         self.connection = connection
@@ -69,11 +69,7 @@ class IndexHandle:
         _handles.add(self)
 
     def _begin(self) -> None:
-        """Open the index at its next use: at first, and in a forked child.
-
-        There, locks that the parent's other threads held at the fork would stay held for ever, and what an engine was
-        bringing up to date may be half done.
-        """
+        """Reset the state, so that the next use opens the index. A forked child, which copies held locks, calls it."""
         self._engine: Engine | None = None
         self._known: CatalogEntry | None = None
         self._met = False
@@ -81,21 +77,19 @@ class IndexHandle:
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[type[IndexHandle], tuple[Connection, str, IndexSettings]]:
-        """A copy, here or in another process, opens the index anew."""
+        """Pickle the settings only. A copy opens the index itself."""
         return type(self), (self.connection, self.name, self.settings)
 
     def read(self, operation: Callable[[Engine], _T], absent: _T, *, notice: bool = False) -> _T:
-        """Run an operation on the index; `absent` if there is no such index.
-
-        An index that another process dropped or made anew meanwhile is opened again.
+        """Run an operation on the index. Reopens an index that another client dropped or recreated.
 
         Args:
-            operation: what to do.
-            absent: the result if there is no such index.
-            notice: say so in the log then.
+            operation: the operation to run.
+            absent: result if there is no such index.
+            notice: log a warning if there is no such index.
 
         Raises:
-            IndexMismatchError: the index exists with other settings than asked for.
+            IndexMismatchError: the index exists with other settings than those passed.
         """
 
         def opened() -> Engine | None:
@@ -107,11 +101,11 @@ class IndexHandle:
         return self._attempt(opened, operation, absent)
 
     def without_hints(self) -> None:
-        """Log no warnings about names and filters: a program chose them, such as a cache."""
+        """Log no warnings about names and filters, because a program such as a cache chooses them."""
         self.settings = replace(self.settings, hints=False)
 
     def notice_absence(self) -> None:
-        """Log, once in a process, that an index is read which does not exist, unless it was used here before."""
+        """Log once in a process that the index does not exist, unless this process used it before."""
         name = (repr(self.connection), self.name)
         if (
             self._met
@@ -122,22 +116,22 @@ class IndexHandle:
             return
         _noticed.add(name)
         _log.warning(
-            "there is no index %r on %r: reads find nothing until the first write makes it. Check the name and the "
-            "server; with must_exist=True, opening an index that does not exist is an error",
+            "there is no index %r on %r: reads return nothing until the first write creates it. Check the name and the "
+            "server, or pass must_exist=True to raise an error when a missing index is opened",
             self.name,
             self.connection,
         )
 
     def write(self, operation: Callable[[Engine], _T], dimension: int | None) -> _T:
-        """Run an operation on the index, which is made if it does not exist.
+        """Run an operation on the index. Creates the index if it does not exist.
 
         Args:
-            operation: what to do; runs again if the index was made anew under it.
-            dimension: of the vectors at hand, for an index that has none yet.
+            operation: the operation to run. Runs again if another client recreated the index.
+            dimension: dimension of the vectors to write, for a new index.
 
         Raises:
-            IndexMismatchError: the index exists with other settings than asked for.
-            ConfigurationError: the index must be made and the dimension is not known.
+            IndexMismatchError: the index exists with other settings than those passed.
+            ConfigurationError: the index does not exist and the dimension is not known.
         """
         schema = self.settings.schema
         if schema.dimension is None:
@@ -146,22 +140,22 @@ class IndexHandle:
         return self._attempt(lambda: self._opened(create=schema), operation, None)
 
     def existing(self) -> Engine | None:
-        """The engine of the index, or None if there is no such index."""
+        """Return the engine of the index, or None if there is no such index."""
         return self._opened(create=None)
 
     @property
     def shown_engine(self) -> EngineChoice:
-        """The engine if it is known, else the one that was asked for. Sends nothing."""
+        """The engine if it is known, otherwise the requested one. Sends nothing."""
         engine = self._engine
         return self.settings.engine if engine is None else engine.entry.engine
 
     def known_schema(self) -> Schema:
-        """The schema of the index if it exists, else the one it would be made with."""
+        """Return the schema of the index, or the schema of a new index if it does not exist."""
         engine = self._opened(create=None)
         return self.settings.schema if engine is None else engine.entry.schema
 
     def directed_vectors(self) -> frozenset[str]:
-        """The names of vectors that must have a direction: RediSearch (2.10) ranks all others last by cosine."""
+        """Return the names of vectors that must not be all zeros: RediSearch (2.10) ranks those last by cosine."""
         engine = self._opened(create=None)
         native = (self.settings if engine is None else engine.entry).engine == "native"
         schema = self.known_schema()
@@ -175,7 +169,7 @@ class IndexHandle:
         """Describe the index.
 
         Raises:
-            IndexNotFoundError: it does not exist.
+            IndexNotFoundError: the index does not exist.
         """
         described = self.read(lambda engine: engine.info(), None)
         if described is None:
@@ -183,21 +177,20 @@ class IndexHandle:
         return described
 
     def indexed_share(self) -> float:
-        """The share of the documents that is searchable, 0 to 1; 1 for an index that does not exist."""
+        """Return the share of searchable documents, 0 to 1. Returns 1 if the index does not exist."""
         return self.read(lambda engine: engine.indexed_share(), 1.0)
 
     def forget(self) -> None:
-        """Open the index anew at its next use."""
+        """Reopen the index at its next use."""
         with self._lock:
             if self._engine is not None:
                 self._known = self._engine.entry
             self._engine = None
 
     def drop(self, *, documents: bool) -> int:
-        """Remove the index and its record, and its documents if told so; returns how many those were.
+        """Remove the index, its record and, with `documents`, all its documents. Returns the number of documents.
 
-        Documents that an earlier drop kept are removed, too.
-        Nothing else is touched: no other index, and no key under the prefix that is no document.
+        Also removes documents that an earlier drop kept. Never removes other keys under the prefix.
         """
         with self._lock:
             try:
@@ -205,14 +198,14 @@ class IndexHandle:
             except IndexRecordLostError:
                 return self._drop_lost() if documents else 0
             self._engine = self._known = None
-        # First the record: from then on no writer that still knows this index gets anything stored.
+        # Remove the record first. Then no writer that still holds this index can store anything.
         self._catalog.forget(keep_documents=not documents)
         if engine is not None:
             engine.drop()
         return complete_removals(self.connection, self._catalog) if documents else 0
 
     def _drop_lost(self) -> int:
-        """Remove what is left of an index without a record; returns how many documents there were."""
+        """Remove the rest of an index without a record. Returns the number of removed documents."""
         for generation in traces_of(self.connection, self.name).generations:
             drop_search_index(self.connection, self.name, generation)
         self._catalog.note_removals(lineages_of(self.connection, self.name))
@@ -238,7 +231,7 @@ class IndexHandle:
                     raise
                 raise UnreadableRecordError(f"index {self.name!r}: {error.message}") from error
         raise ServerError(
-            f"index {self.name!r} is being dropped and made over and over by someone else"
+            f"index {self.name!r} is dropped and recreated repeatedly by another client: stop that client, then retry"
         )
 
     def _opened(self, create: Schema | None) -> Engine | None:
@@ -273,7 +266,7 @@ class IndexHandle:
         return native
 
     def _search_engine(self, entry: CatalogEntry, *, new: bool) -> Engine:
-        """The engine of an index, which is created on the server if it is not there.
+        """Return the engine of an index. Creates the index on the server if it does not exist.
 
         Raises:
             ServerError: the server refused. Nothing is left of a new index.
@@ -290,7 +283,7 @@ class IndexHandle:
         return engine
 
     def _lost(self) -> CatalogEntry | None:
-        """The index again if only its record was lost and this process knows it; None if there is no index.
+        """Restore the record of an index that this process knows. Returns None if there is no index.
 
         Raises:
             IndexRecordLostError: there are documents, and this process does not know what index they are of.
@@ -313,10 +306,10 @@ class IndexHandle:
     def _create(self, schema: Schema) -> tuple[CatalogEntry, bool]:
         if schema.dimension is None:
             raise ConfigurationError(
-                f"index {self.name!r} does not exist yet, and to make it the dimension of its vectors must be "
-                "known: give dimension=, or write a record with a vector first"
+                f"index {self.name!r} does not exist, and creating it requires the dimension of its vectors: "
+                "give dimension=, or write a record with a vector first"
             )
-        # What a drop that was interrupted left behind would be in the new index's way, though never in its results.
+        # Remove the rest of an interrupted drop, which would conflict with the new index.
         complete_removals(self.connection, self._catalog)
         capabilities = self.connection.capabilities
         engine: EngineName
@@ -339,28 +332,28 @@ class IndexHandle:
         return self._catalog.create(schema, engine, self.settings.embedding_model)
 
     def _module_works_here(self) -> bool:
-        """Whether the search module creates indexes in this connection's database: RediSearch only does in database 0."""
+        """Return True if the search module creates indexes in this database. RediSearch does in database 0 only."""
         redisearch = self.connection.capabilities.module is SearchModule.REDISEARCH
         return not redisearch or not self.connection.settings.database
 
 
 def _warn_of_eviction(connection: Connection) -> None:
-    """Log, once for a connection, that the server may evict keys without which documents cannot be read."""
+    """Log once for a connection that the server can evict keys of documents and indexes."""
     if connection in _memory_checked:
         return
     _memory_checked.add(connection)
     memory = server_memory(connection)
     if memory.evicts_any_key:
         _log.warning(
-            "%r evicts any key when it is full (maxmemory-policy %s): documents can vanish, and the keys in which an "
-            "index is kept. Use noeviction, or a volatile policy",
+            "%r evicts any key when it is full (maxmemory-policy %s): it can remove documents and the keys of indexes. "
+            "Use noeviction, or a volatile policy",
             connection,
             memory.policy,
         )
 
 
 def not_found(name: str) -> IndexNotFoundError:
-    """The error for an index that had to exist."""
+    """Create the error for an index that must exist."""
     return IndexNotFoundError(f"there is no index {name!r} on this server and database")
 
 

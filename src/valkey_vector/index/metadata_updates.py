@@ -1,4 +1,4 @@
-"""Change metadata in place: read, merge, and write back only if nobody else wrote meanwhile."""
+"""Update metadata in place: read, merge, and write back if no other client changed the record."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ class MetadataUpdate:
 
     def __init__(self, handle: IndexHandle, changes: Mapping[str, Any]) -> None:
         if not isinstance(changes, Mapping):
-            raise InvalidInputError(f"changes must be a dict, not {type(changes).__name__}")
+            raise InvalidInputError(f"changes must be a dict, not a {type(changes).__name__}")
         prepare_metadata(changes, handle.known_schema(), "the changes")
         self._handle = handle
         self._changes = dict(changes)
 
     def of_ids(self, engine: Engine, ids: Sequence[str]) -> int:
-        """Change records by id; returns how many were there."""
+        """Update records by id. Returns the number of records that exist."""
         return self._change(engine, engine.fetch(list(dict.fromkeys(ids)), _FIELDS))
 
     def of_matching(self, engine: Engine, filter: Filter) -> int:
-        """Change the records that match when they are first looked at; returns how many."""
+        """Update the records that match when they are first read. Returns their number."""
         selection = answering.prepare_selection(engine, filter)
-        # All are selected before the first is changed: the changes can decide whether one matches.
+        # Select all records before the first update, because an update can change whether a record matches.
         pages = list(answering.select(engine, selection, _FIELDS))
         return sum(self._change(engine, page) for page in pages)
 
     def _change(self, engine: Engine, rows: Sequence[Row | None]) -> int:
-        """Change rows, and those that somebody else changes meanwhile once more; returns how many were changed."""
+        """Update rows, and retry those that another client changes. Returns the number of updated rows."""
         changed = 0
         remaining = [row for row in rows if row is not None]
         while remaining:

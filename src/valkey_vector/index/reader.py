@@ -1,4 +1,4 @@
-"""Reads of an index: query objects, records by id, pages, and diverse results."""
+"""`IndexReader`: answers queries on an index and reads records by id or page by page."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class IndexReader:
     """Answers every kind of query of one index.
 
     Args:
-        handle: of the index.
+        handle: handle of the index.
     """
 
     def __init__(self, handle: IndexHandle) -> None:
         self._handle = handle
 
     def answer(self, query: Query) -> Answer:
-        """The answer to one query; empty if there is no such index."""
+        """Answer one query. Returns an empty answer if there is no such index."""
         checked = dispatch.check_query(query)
 
         def answer(engine: Engine) -> Answer:
@@ -58,7 +58,7 @@ class IndexReader:
     def answer_many(
         self, queries: Sequence[Query], *, return_errors: bool
     ) -> list[Answer | ValkeyVectorError]:
-        """The answers to queries, in their order; see `Index.search_many`."""
+        """Answer queries, in the same order; see `Index.search_many`."""
         if isinstance(queries, str | bytes) or not isinstance(queries, Sequence):
             raise InvalidInputError(f"queries must be a list, not a {type(queries).__name__}")
         outcomes: dict[int, Answer | ValkeyVectorError] = {}
@@ -85,7 +85,7 @@ class IndexReader:
     def diverse(
         self, query: VectorQuery, k: int, lambda_mult: float, *, with_vectors: bool
     ) -> list[Hit]:
-        """`k` of the hits of a query with vectors, chosen by maximal marginal relevance."""
+        """Return `k` hits of a query with vectors, selected by maximal marginal relevance."""
         hits = self._hits(query)
         main = query.field is None or query.field == MAIN_VECTOR
         found = [
@@ -99,7 +99,7 @@ class IndexReader:
         return [replace(hit, record=replace(hit.record, vector=None, vectors={})) for hit in chosen]
 
     def _hits(self, query: VectorQuery) -> list[Hit]:
-        """The hits of a query by vector."""
+        """Return the hits of a vector query."""
         answer = self.answer(query)
         assert isinstance(answer, list)  # noqa: S101 - for the type checker
         return [hit for hit in answer if isinstance(hit, Hit)]
@@ -107,7 +107,7 @@ class IndexReader:
     def get(
         self, ids: Sequence[str], *, with_vectors: bool, with_payloads: bool
     ) -> list[Record | None]:
-        """Records by id, in that order; see `Index.get`."""
+        """Return records by id, in the same order; see `Index.get`."""
         wanted = check_ids(ids)
 
         def fetch(engine: Engine) -> list[Record | None]:
@@ -120,7 +120,7 @@ class IndexReader:
         return self._handle.read(fetch, nothing, notice=True)
 
     def pages(self, query: FilterQuery | None) -> Iterator[list[Record]]:
-        """The records a query selects, page by page; see `Index.iterate`. The query is checked at once."""
+        """Iterate over the records a query selects, page by page; see `Index.iterate`. Checks the query first."""
         if query is not None and not isinstance(query, FilterQuery):
             raise InvalidInputError(
                 f"only a FilterQuery can be iterated over, not a {type(query).__name__}"
@@ -129,28 +129,28 @@ class IndexReader:
 
     def _pages(self, query: FilterQuery) -> Iterator[list[Record]]:
         window = dispatch.window_of(query)
-        begun = False
+        started = False
         while (engine := self._handle.existing()) is not None:
             try:
                 selection = prepare_selection(engine, check_filter(query.filter))
                 fields = dispatch.wanted_fields(query, engine.entry.schema)
                 for rows in ordering.pages(engine, selection, window, fields):
-                    begun = True
+                    started = True
                     yield [record_of(row, fields) for row in rows]
-                explained(self._handle, engine, query.filter, begun)
+                explained(self._handle, engine, query.filter, started)
             except StaleIndexError:
                 self._handle.forget()
-                if begun:
+                if started:
                     raise IndexNotFoundError(
-                        f"index {self._handle.name!r} was dropped or recreated during the iteration; start it again"
+                        f"index {self._handle.name!r} was dropped or recreated during the iteration: start the iteration again"
                     ) from None
             else:
                 return
-        if not begun:
+        if not started:
             self._handle.notice_absence()
 
     def aggregate(self, query: AggregateQuery) -> list[dict[str, object]]:
-        """The rows of an aggregate; see `Index.aggregate`."""
+        """Return the rows of an aggregate; see `Index.aggregate`."""
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
         return self._handle.read(
@@ -162,10 +162,10 @@ class IndexReader:
     def facets(
         self, keys: Sequence[str], filter: FilterLike | None, limit: int | None
     ) -> dict[str, Facet]:
-        """A facet for each key; see `Index.facets`."""
+        """Return one facet for each key; see `Index.facets`."""
         if isinstance(keys, str):
             raise InvalidInputError(
-                f"keys must be a list of metadata keys, not the one text {keys!r}"
+                f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
             )
         paths = list(dict.fromkeys(keys))
         for path in paths:

@@ -1,4 +1,4 @@
-"""What `Index.verify` and `Index.repair` report."""
+"""Reports of `Index.verify` and `Index.repair`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ ProblemKind: TypeAlias = Literal[
     "stale entry",
     "count",
 ]
-"""What can be wrong, in the order of a report; `docs/servers.md` explains each."""
+"""Kinds of problems, in the order of a report. `docs/servers.md` explains each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The problems of one kind.
+    """Problems of one kind.
 
     Attributes:
-        kind: of problem.
-        found: how many there were.
-        mendable: how many of them `Index.repair` mends with the options that were given.
-        mended: how many of them were mended.
-        examples: the first of them: an id or a name, and what is wrong.
+        kind: kind of the problem.
+        found: number of problems.
+        mendable: number of problems that `Index.repair` can repair with the passed options.
+        mended: number of repaired problems.
+        examples: the first problems: an id or a name, and the problem.
     """
 
     kind: ProblemKind
@@ -49,17 +49,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What a check of an index found.
+    """Result of a check of an index.
 
     Attributes:
-        index: the index's name.
-        records: records of the index among the keys of the server.
-        counted: records that the index's engine counts.
-        foreign: keys under the index's prefix that are another program's. Nothing ever changes them.
-        failures: what the server counts as failures to index a document, since its index was made: some may be gone.
+        index: name of the index.
+        records: number of records of the index among the keys of the server.
+        counted: number of records that the engine counts.
+        foreign: number of keys under the index's prefix that belong to other programs. They are never changed.
+        failures: number of documents that the server failed to index since the index was created. Some may no longer
+            exist.
         findings: the problems, by kind.
-        unchecked: what could not be looked at, and why.
-        dry_run: nothing was changed.
+        unchecked: parts that could not be checked, with the reason.
+        dry_run: True if nothing was changed.
     """
 
     index: str
@@ -73,11 +74,11 @@ class IndexReport:
 
     @property
     def ok(self) -> bool:
-        """Whether no problem is left: none was found, or all of them were mended."""
+        """True if no problem is left: none was found, or all were repaired."""
         return all(finding.mended == finding.found for finding in self.findings)
 
     def found(self, kind: ProblemKind) -> int:
-        """How many problems of a kind there were."""
+        """Return the number of problems of a kind."""
         return sum(finding.found for finding in self.findings if finding.kind == kind)
 
     def __str__(self) -> str:
@@ -96,32 +97,32 @@ class _Tally:
 
 
 class Findings:
-    """Collects problems while an index is checked.
+    """Collects problems during a check.
 
     Args:
-        examples: how many of each kind are kept.
+        examples: maximum number of examples of each kind.
     """
 
     def __init__(self, examples: int) -> None:
-        self._most = examples
+        self._max_examples = examples
         self._tallies: dict[ProblemKind, _Tally] = {}
 
     def add(self, kind: ProblemKind, example: str, *, mendable: bool = True) -> None:
-        """Note a problem."""
+        """Record a problem."""
         tally = self._tallies.setdefault(kind, _Tally())
         tally.found += 1
         tally.mendable += mendable
-        if len(tally.examples) < self._most:
+        if len(tally.examples) < self._max_examples:
             tally.examples.append(example)
 
     def mended(self, kinds: Iterable[ProblemKind], count: int = 1) -> None:
-        """Note that problems were mended, so many of each of these kinds."""
+        """Record repaired problems, `count` of each kind."""
         for kind in kinds:
             self._tallies[kind].mended += count
 
     @property
     def all(self) -> tuple[Finding, ...]:
-        """What was found."""
+        """The collected problems, by kind."""
         kinds: tuple[ProblemKind, ...] = get_args(ProblemKind)
         return tuple(
             Finding(kind, tally.found, tally.mendable, tally.mended, tuple(tally.examples))

@@ -53,10 +53,10 @@ _MOST_KEYS = 14
 """Keys looked up at once: seven commands each make a round trip."""
 
 _MOST_KNOWN = 10_000
-"""Keys that are remembered; of further ones nothing is said."""
+"""Maximum number of remembered keys. Further keys cause no warning."""
 
 _EMPTY_SECONDS = 60.0
-"""Seconds for which an index without records is not looked at again."""
+"""Seconds before an index without records is checked again."""
 
 _log = logging.getLogger("valkey_vector")
 _kinds: dict[tuple[str, str], frozenset[str]] = {}
@@ -66,7 +66,7 @@ _empty: dict[str, float] = {}
 
 
 def explained(handle: IndexHandle, engine: Engine, filter: FilterLike | None, answer: _T) -> _T:
-    """The answer as it is. If it is empty, log a warning for what the filter needs and no record of the index has.
+    """Return the answer unchanged. If it is empty, log a warning for a key or type that no record of the index has.
 
     Args:
         handle: of the index.
@@ -92,7 +92,7 @@ def _explain(engine: Engine, filter: Filter) -> None:
 
 
 def _look_up(engine: Engine, paths: Sequence[str]) -> bool:
-    """Find out which kinds of value the records have under each path; False where there is no record."""
+    """Look up the kinds of values that records have under each path. Returns False without records."""
     generation = engine.entry.generation
     if time.monotonic() < _empty.get(generation, 0.0):
         return False
@@ -119,14 +119,14 @@ def _warn(engine: Engine, path: str, needed: frozenset[str], found: frozenset[st
     name = engine.entry.name
     if not found:
         _log.warning(
-            "a filter found nothing: no record of index %r has the metadata key %r%s",
+            "a filter matched nothing: no record of index %r has the metadata key %r%s",
             name,
             path,
             _cure_of_key(path),
         )
         return
     _log.warning(
-        "a filter found nothing: it compares the metadata key %r with a %s, and what the records of index %r have there is "
+        "a filter matched nothing: it compares the metadata key %r with a %s, but in the records of index %r its value is "
         "a %s%s",
         path,
         _listed(needed - {"q"} or needed),
@@ -158,7 +158,7 @@ def _listed(kinds: Iterable[str]) -> str:
 
 
 def _paths(filter: Filter) -> dict[str, None]:
-    """The metadata keys that a filter needs something of, in order."""
+    """Return the metadata keys that a filter requires, in order."""
     match filter:
         case Always() | Never() | Not():
             return {}
@@ -195,7 +195,7 @@ def _merged(reasons: Sequence[dict[str, frozenset[str]]]) -> dict[str, frozenset
 
 
 def _needed(predicate: Predicate) -> frozenset[str]:
-    """The kinds one of which an item must have to pass."""
+    """Return the kinds of values that an item can have to match."""
     match predicate:
         case Equal(_, value):
             return _kinds_of(value)

@@ -1,4 +1,4 @@
-"""Writes to an index: records to store, to change and to remove."""
+"""`IndexWriter`: stores, updates and removes records of an index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class IndexWriter:
     """Writes to one index.
 
     Args:
-        handle: of the index.
+        handle: handle of the index.
     """
 
     def __init__(self, handle: IndexHandle) -> None:
@@ -52,16 +52,16 @@ class IndexWriter:
         return writer.write(records, total)
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove records by id; returns how many there were."""
+        """Remove records by id. Returns the number of removed records."""
         wanted = list(dict.fromkeys(check_ids(ids)))
         return self._handle.read(lambda engine: engine.delete(wanted), 0) if wanted else 0
 
     def delete_by_filter(self, filter: FilterLike) -> int:
-        """Remove the records that match; returns how many there were."""
+        """Remove the records that match. Returns their number."""
         return self._delete_matching(as_filter(filter))
 
     def delete_all(self) -> int:
-        """Remove every record; returns how many there were."""
+        """Remove all records. Returns their number."""
         return self._delete_matching(None)
 
     def _delete_matching(self, chosen: Filter | None) -> int:

@@ -1,7 +1,7 @@
-"""Secondary indexes on plain Valkey: small classes over sorted sets, sets, lists and hashes, for data of any kind.
+"""Secondary indexes on plain Valkey: small classes on sorted sets, sets, lists and hashes.
 
-They need no search module. Each lies in one slot of a cluster, and each change is one script, so any number of
-threads and processes may write.
+They need no search module. Each index is stored in one cluster slot, and each change is one script call. So any number of
+clients can write at the same time.
 """
 
 from valkey_vector.secondary._bounds import Page

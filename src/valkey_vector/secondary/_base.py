@@ -1,4 +1,4 @@
-"""What all secondary indexes share: keys in one slot, settings that are checked, and the check of the stored data."""
+"""`SecondaryIndex`: base of all secondary indexes, with keys in one slot, checked settings, verify and repair."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from valkey_vector.storage.keyspace import Keyspace, succeeded
 __all__ = ["BATCH", "Progress", "SecondaryIndex"]
 
 BATCH = 500
-"""Entries that one script writes or checks, so that no script holds the server up for long."""
+"""Number of entries that one script writes or checks. Limits the time that a script blocks the server."""
 
 _LAYOUT = 1
 _REFUSED = b"SETTINGS "
@@ -28,28 +28,28 @@ Progress = Callable[[int], None]
 
 
 class SecondaryIndex(Connected):
-    """An index under keys of its own, all in one slot of a cluster.
+    """Base of the secondary indexes. All keys of an index are in one cluster slot.
 
-    Its keys are ``{_<kind>:<name>:}<part>``. Names are escaped, so any text is a name and no two indexes share a key;
-    no vector index has such a prefix.
+    The keys are ``{_<kind>:<name>:}<part>``. Names are escaped, so any text is a valid name, and two indexes never share
+    a key. No vector index has such a prefix.
 
     Args:
-        name: of the index; any non-empty text.
-        settings: what decides how entries are stored. The first write records it; opening the index with other
-            settings raises at the first call.
-        scope: a part of the name, such as a tenant.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        name: name of the index, any non-empty text.
+        settings: settings that determine how entries are stored. The first write records them. With other settings,
+            the first call raises `IndexMismatchError`.
+        scope: additional part of the name, such as a tenant.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: the name is not such text, or both a URL and a connection are given.
+        ConfigurationError: the name is not non-empty text, or both `url` and `connection` are passed.
     """
 
     kind: ClassVar[str]
-    """What its keys begin with."""
+    """Prefix of the keys."""
 
     parts: ClassVar[Mapping[str, str]]
-    """The keys that hold its data, and the type of each."""
+    """Keys that hold the data, and the type of each."""
 
     def __init__(
         self,
@@ -73,14 +73,13 @@ class SecondaryIndex(Connected):
         self._settings = json.dumps({"layout": _LAYOUT, **settings}, sort_keys=True)
 
     def clear(self) -> None:
-        """Remove every entry and the recorded settings. One round trip."""
+        """Remove all entries and the recorded settings. Cost: one round trip."""
         self.connection.execute("UNLINK", self._key("settings"), *map(self._key, self.parts))
 
     def verify(self, *, progress: Progress | None = None) -> Report:
-        """Check the stored data, and change nothing.
+        """Check the stored data without changing it.
 
-        Reads everything in batches of 500; each batch is compared by one script, so writers may go on meanwhile and
-        cause no false report.
+        Reads all data in batches of 500. One script compares each batch, so concurrent writes cause no false reports.
 
         Args:
             progress: called after each batch.
@@ -91,7 +90,7 @@ class SecondaryIndex(Connected):
         return self._audit(False, progress)
 
     def repair(self, *, progress: Progress | None = None) -> Report:
-        """Mend what `verify` would report; returns what was mended. Costs as much as `verify`.
+        """Repair the problems that `verify` reports. Returns the repaired problems. Costs as much as `verify`.
 
         Args:
             progress: called after each batch.
@@ -109,7 +108,7 @@ class SecondaryIndex(Connected):
         return self._prefix + part.encode()
 
     def _read(self, script: str, parts: Sequence[str], *arguments: Argument) -> Any:
-        """Run a script that only reads; repeated after an outage."""
+        """Run a script that only reads. Sent again after a lost connection."""
         return self._run(reading(script), parts, arguments, retry=True)
 
     def _write(self, script: str, parts: Sequence[str], *arguments: Argument) -> Any:
@@ -148,13 +147,13 @@ class SecondaryIndex(Connected):
         if not isinstance(reply, bytes) or not reply.startswith(_REFUSED):
             return
         found = json.loads(reply.removeprefix(_REFUSED))
-        asked = json.loads(self._settings)
+        requested = json.loads(self._settings)
         raise IndexMismatchError(
             self.name,
             {
-                setting: (found.get(setting), asked.get(setting))
-                for setting in sorted({*found, *asked})
-                if found.get(setting) != asked.get(setting)
+                setting: (found.get(setting), requested.get(setting))
+                for setting in sorted({*found, *requested})
+                if found.get(setting) != requested.get(setting)
             },
         )
 

@@ -1,4 +1,4 @@
-"""Bounds of ranges, cursors of pages, and byte strings that bound a prefix."""
+"""Range bounds, page cursors, and the byte ranges of prefixes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Bounds(Generic[T]):
-    """The two ends of a range; None is open."""
+    """Bounds of a range. None: no bound."""
 
     low: T | None = None
     high: T | None = None
@@ -37,15 +37,15 @@ class Bounds(Generic[T]):
 
     @classmethod
     def of(cls, ge: T | None, gt: T | None, le: T | None, lt: T | None) -> Bounds[T]:
-        """The bounds that keyword arguments give.
+        """Create bounds from keyword arguments.
 
         Raises:
-            InvalidInputError: `ge` and `gt`, or `le` and `lt`, are given together.
+            InvalidInputError: `ge` and `gt`, or `le` and `lt`, are passed together.
         """
         if ge is not None and gt is not None:
-            raise InvalidInputError(f"give ge or gt, not both: {ge!r} and {gt!r}")
+            raise InvalidInputError(f"pass ge or gt, not both: {ge!r} and {gt!r}")
         if le is not None and lt is not None:
-            raise InvalidInputError(f"give le or lt, not both: {le!r} and {lt!r}")
+            raise InvalidInputError(f"pass le or lt, not both: {le!r} and {lt!r}")
         return cls(
             gt if ge is None else ge, lt if le is None else le, ge is not None, le is not None
         )
@@ -56,8 +56,8 @@ class Page(Generic[T]):
     """One page of a range.
 
     Attributes:
-        items: what is on it.
-        cursor: pass it as `after` for the next page, with the same bounds and direction; None after the last page.
+        items: items of the page.
+        cursor: pass it as `after` for the next page, with the same bounds and direction. None: this is the last page.
     """
 
     items: tuple[T, ...]
@@ -65,7 +65,7 @@ class Page(Generic[T]):
 
 
 def after_prefix(prefix: bytes) -> bytes | None:
-    """The smallest byte string above all that begin with a prefix; None if there is none."""
+    """Return the smallest byte string above all that start with a prefix, or None if there is none."""
     kept = prefix.rstrip(b"\xff")
     return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
@@ -77,7 +77,7 @@ def lex_bounds(
     with_low: bool = True,
     with_high: bool = False,
 ) -> tuple[bytes, bytes]:
-    """The arguments of a BYLEX range; None is open."""
+    """Return the arguments of a BYLEX range. None: no bound."""
     return (
         b"-" if low is None else (b"[" if with_low else b"(") + low,
         b"+" if high is None else (b"[" if with_high else b"(") + high,
@@ -85,15 +85,15 @@ def lex_bounds(
 
 
 def to_cursor(position: bytes) -> str:
-    """A cursor that fits into a URL."""
+    """Encode a position as a URL-safe cursor."""
     return base64.urlsafe_b64encode(position).decode()
 
 
 def from_cursor(cursor: str) -> bytes:
-    """The position that a cursor stands for.
+    """Decode a cursor.
 
     Raises:
-        InvalidInputError: it is not a cursor that this library made.
+        InvalidInputError: this library did not create the cursor.
     """
     try:
         return base64.urlsafe_b64decode(cursor.encode("ascii"))
@@ -102,9 +102,9 @@ def from_cursor(cursor: str) -> bytes:
 
 
 def check_page_limit(limit: int | None) -> int:
-    """A limit as the scripts take it; -1 for None.
+    """Return the checked limit for the scripts, -1 for None.
 
     Raises:
-        InvalidInputError: it is not a whole number from 1 on.
+        InvalidInputError: `limit` is not a whole number ≥ 1.
     """
     return -1 if limit is None else check_k(limit, "limit")

@@ -1,4 +1,4 @@
-"""`Completion`: suggestions for what a user has begun to type, the most frequent first."""
+"""`Completion`: suggests texts for a typed prefix, the most frequent first."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Suggestion:
     """A text that completes a prefix.
 
     Attributes:
-        text: as it was recorded last.
-        frequency: how often it was recorded, less what faded.
+        text: the text in its last recorded spelling.
+        frequency: the recorded count, minus the fading.
     """
 
     text: str
@@ -41,25 +41,25 @@ class Suggestion:
 
 
 class Completion(SecondaryIndex):
-    """Texts by prefix, ranked by how often they were recorded; ties in the order of their normal form.
+    """Index of texts by prefix, ranked by frequency. Equal frequencies are ordered by normal form.
 
-    Texts that differ only in case and accents are one, shown as it was recorded last. Memory is bounded: when there are
-    `max_entries` texts, a new one takes the place of one of the rarest. With `fade`, texts that are suggested but not
-    recorded any more disappear over time. Every method has an async version named with a leading ``a``.
+    Texts that differ only in case and accents count as one text, shown in its last recorded spelling. Memory is bounded:
+    at `max_entries` texts, a new text replaces one of the least frequent. With `fade`, texts that are suggested but not
+    recorded again disappear over time. Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the index; any non-empty text.
-        scope: texts of different scopes, such as tenants, never mix.
-        normalize: ignore case and accents; otherwise texts are compared as they are.
-        max_entries: how many texts are kept.
-        fade: the probability, from 0 to 1, that a call of `suggest` lowers the frequency of one of the texts that it
-            returns by 1; the rarer a text, the likelier it is that one. At 0 suggesting writes nothing.
-        rng: chooses what fades; by default the module `random`.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        name: name of the index, any non-empty text.
+        scope: separates texts, for example of different tenants.
+        normalize: ignore case and accents.
+        max_entries: maximum number of texts, ≥ 1.
+        fade: probability, 0 to 1, that a call of `suggest` lowers the frequency of one returned text by 1. Rare texts
+            are chosen more often. With 0, `suggest` writes nothing.
+        rng: random source for fading. Default: the module `random`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
+        ConfigurationError: an argument is not valid.
     """
 
     kind = "completion"
@@ -88,11 +88,11 @@ class Completion(SecondaryIndex):
         )
 
     def record(self, text: str, count: int = 1) -> int:
-        """Count a text; returns its new frequency. One round trip, atomic.
+        """Add to the frequency of a text. Returns the new frequency. Cost: one round trip, atomic.
 
         Args:
-            text: what was typed or chosen.
-            count: how often, at least 1.
+            text: the text that was typed or chosen.
+            count: amount to add, ≥ 1.
 
         Raises:
             InvalidInputError: the text is empty, has no letter beside accents, or holds a lone surrogate.
@@ -100,7 +100,9 @@ class Completion(SecondaryIndex):
         return self.record_many([(text, count)])[0]
 
     def record_many(self, counts: Mapping[str, int] | Iterable[tuple[str, int]]) -> list[int]:
-        """Count texts; returns their new frequencies. One round trip for each 500, each atomic; all are checked first.
+        """Add to the frequencies of texts. Returns the new frequencies.
+
+        All texts are checked first. Cost: one round trip for each 500, each atomic.
 
         Raises:
             InvalidInputError: as for `record`; nothing was counted.
@@ -116,17 +118,16 @@ class Completion(SecondaryIndex):
         return frequencies
 
     def suggest(self, prefix: str, limit: int = 10, *, fuzzy: bool = False) -> list[Suggestion]:
-        """The most frequent texts that begin with a prefix. One round trip.
-
-        Costs O(levels × log n) on the server; frequencies up to 15 have a level each, above every doubling has one.
-        A level above is read whole for the prefix: short prefixes of many texts that are all about equally frequent
-        cost most.
+        """Return the most frequent texts that start with a prefix, the most frequent first.
 
         Args:
-            prefix: what was typed so far; an empty one has every text.
-            limit: at most so many.
-            fuzzy: if there are fewer, fill up with texts that have one mistake against the first five letters of the
-                prefix: a letter too few or too many, a wrong one (among a-z and 0-9), or two in the wrong order.
+            prefix: the typed text. The empty prefix matches all texts.
+            limit: maximum number of suggestions, ≥ 1.
+            fuzzy: add texts with one typing error in the first five letters of the prefix, if there are fewer than
+                `limit`. An error is a missing, additional or wrong letter (a-z, 0-9), or two swapped letters.
+
+        Cost: one round trip, and O(levels × log n) on the server. Each frequency up to 15 is one level; above, each
+            doubling is one level and is read as a whole. Short prefixes of many about equally frequent texts cost most.
 
         Raises:
             InvalidInputError: the prefix holds a lone surrogate, or the limit is not at least 1.
@@ -147,7 +148,7 @@ class Completion(SecondaryIndex):
         ]
 
     def frequencies(self, texts: Iterable[str]) -> list[int]:
-        """How often each text was recorded, less what faded; 0 for an unknown one. One round trip for each 500."""
+        """Return the frequency of each text, 0 for an unknown text. Cost: one round trip for each 500."""
         normals = [self._normal(text) for text in _listed(texts)]
         return [
             int(frequency)
@@ -156,7 +157,7 @@ class Completion(SecondaryIndex):
         ]
 
     def remove(self, texts: Iterable[str]) -> int:
-        """Remove texts, in whatever case they are kept; returns how many were there. One round trip for each 500."""
+        """Remove texts in any spelling. Returns how many existed. Cost: one round trip for each 500."""
         normals = [self._normal(text) for text in _listed(texts)]
         return sum(
             self._remove("completion_remove", ("terms", "ranked"), *part)
@@ -164,7 +165,7 @@ class Completion(SecondaryIndex):
         )
 
     def count(self) -> int:
-        """How many texts there are. One round trip."""
+        """Return the number of texts. Cost: one round trip."""
         return int(self._read("entries_count", ("terms",), b"-", b"+"))
 
     arecord = async_version(record)
@@ -175,7 +176,7 @@ class Completion(SecondaryIndex):
     acount = async_version(count)
 
     def _normal(self, text: str) -> bytes:
-        """What the entry of a text begins with: its normal form and the end mark."""
+        """Return the key of a text's entry: its normal form and the end mark."""
         text_bytes(text)
         normal = normal_form(text) if self._normalize else text
         if not normal:
@@ -185,7 +186,7 @@ class Completion(SecondaryIndex):
         return encode_bytes(normal.encode())
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
-        # What is not readable goes first: it must not be taken for the better of two terms.
+        # Remove unreadable entries first. Otherwise one could be kept as the better of two terms.
         for readable in (False, True):
             for part, offset in (("terms", 0), ("ranked", 1)):
                 for flat in self._scan("ZSCAN", part):
@@ -200,7 +201,7 @@ class Completion(SecondaryIndex):
                     yield checked, "completion_audit", ("terms", "ranked"), arguments
 
     def _normal_of(self, term: bytes) -> bytes | None:
-        """What a term begins with, if it is one."""
+        """Return the key part of a term, or None if it is not a term."""
         try:
             _, end = decode_bytes(term)
             digits, original = term[end : end + _DIGITS], term[end + _DIGITS :].decode()
@@ -224,7 +225,7 @@ def _listed(texts: Iterable[str]) -> list[str]:
 
 
 def _variants(prefix: str) -> list[str]:
-    """The prefixes that are one mistake in the first letters away from this one."""
+    """Return the prefixes that differ from this one by one typing error in the first letters."""
     found: dict[str, None] = {}
     for at in range(min(len(prefix), _FUZZY_LETTERS)):
         head, letter, tail = prefix[:at], prefix[at], prefix[at + 1 :]
@@ -235,5 +236,5 @@ def _variants(prefix: str) -> list[str]:
             found[head + other + tail] = None
             found[head + other + letter + tail] = None
     found.pop(prefix, None)
-    found.pop("", None)  # any text would do
+    found.pop("", None)  # the empty prefix matches all texts
     return [*found]

@@ -1,4 +1,4 @@
-"""`CompositeIndex`: members by several columns, in the order of the columns."""
+"""`CompositeIndex`: index of members by several columns, ordered by the columns."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from valkey_vector.storage.keyspace import in_parts
 __all__ = ["CompositeIndex"]
 
 Values: TypeAlias = Mapping[str, ColumnValue]
-"""A value for each column, by its name."""
+"""Value of each column, by column name."""
 
 
 class CompositeIndex(OrderedEntries, Generic[M]):
-    """Members by columns, like an index of several columns of a relational database.
+    """Index of members by several columns, like a multi-column index of a relational database.
 
-    One query gives values for some leading columns, and a range for the next one: all products of a room between two
-    prices. Entries order by the columns, then by the member's bytes. A member has one row; putting it again moves it,
-    and it is removed by its name alone. Every method has an async version named with a leading ``a``.
+    A query passes values for some leading columns and a range for the next one: all products of a room between two
+    prices. Entries are ordered by the columns, then by the bytes of the member. A member has one row. Putting a member
+    again replaces its row; removing it needs only the member. Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the index; any non-empty text.
-        columns: in their order of significance.
-        members: `str` or `bytes`, the type of all members.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        name: name of the index, any non-empty text.
+        columns: the columns, most significant first.
+        members: type of all members, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: there is no column, two have one name, or another argument is not acceptable.
+        ConfigurationError: there is no column, two have one name, or another argument is not valid.
     """
 
     kind = "composite"
@@ -93,20 +93,20 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         )
 
     def put(self, member: M, values: Values) -> bool:
-        """Set the row of a member; returns whether the member is new. One round trip, atomic.
+        """Set the row of a member. Returns True if the member is new. Cost: one round trip, atomic.
 
         Raises:
-            InvalidInputError: a column is missing or unknown, or a value is not of its column's type.
+            InvalidInputError: a column is missing or unknown, or a value has another type than its column.
         """
         return self.put_many([(member, values)]) == 1
 
     def put_many(self, rows: Mapping[M, Values] | Iterable[tuple[M, Values]]) -> int:
-        """Set the rows of members; returns how many members are new. One round trip for each 500.
+        """Set the rows of members. Returns the number of new members. One round trip for each 500.
 
-        Each 500 are set atomically; all are checked first. Of a member that occurs twice the last row stays.
+        All are checked first. Each 500 are set atomically. If a member occurs twice, the last row is stored.
 
         Raises:
-            InvalidInputError: a row is not acceptable; nothing was set.
+            InvalidInputError: a row is not valid; nothing was set.
         """
         pairs = pairs_of(rows, "member and row")
         listed = [(self._members.encode(member), self._row(values)) for member, values in pairs]
@@ -118,14 +118,17 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         )
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove members; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         return sum(
             self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 
     def get(self, members: Iterable[M]) -> list[dict[str, ColumnValue] | None]:
-        """The rows of members, in that order; None for one that is not there. One round trip for each 500."""
+        """Return the rows of members, in the same order. None for an unknown member.
+
+        Cost: one round trip for each 500 members.
+        """
         return [
             None if held is None else self._decoded(held + member)[1]
             for part in in_parts(self._members.encode_all(members), BATCH)
@@ -143,16 +146,18 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[M]:
-        """The members of a range in the index's order. One round trip, O(log n + members returned).
+        """Return the members of a range, in the order of the index.
+
+        Cost: one round trip, O(log n + members returned).
 
         Args:
-            equal: values of the leading columns, of none up to all.
-            ge: from this value of the next column on; in terms of its values, whatever its direction.
-            gt: above this value.
-            le: up to this value.
-            lt: below this value.
-            reverse: the last one first.
-            limit: at most so many; None for all, in one reply: for more than a few 10,000 use `iterate`.
+            equal: values of the leading columns, from none to all.
+            ge: minimum value of the next column, inclusive. Bounds refer to values, for any direction of the column.
+            gt: minimum value, exclusive.
+            le: maximum value, inclusive.
+            lt: maximum value, exclusive.
+            reverse: descending order.
+            limit: maximum number of results, ≥ 0. None: all, in one reply. For more than a few 10,000 use `iterate`.
 
         Raises:
             InvalidInputError: `equal` skips a column or names an unknown one, there is no next column for the bounds, or
@@ -173,7 +178,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[tuple[M, dict[str, ColumnValue]]]:
-        """The members of a range with their rows; otherwise as `range`."""
+        """Return the members of a range with their rows. Takes the arguments of `range`."""
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
         return [*map(self._decoded, self._entries(lex, reverse, check_page_limit(limit)))]
 
@@ -189,17 +194,17 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         limit: int = 100,
         after: str | None = None,
     ) -> Page[tuple[M, dict[str, ColumnValue]]]:
-        """One page of a range. One round trip, wherever the page lies.
+        """Return one page of a range. Cost: one round trip, for any page.
 
         Args:
             equal: as for `range`, and so are `ge`, `gt`, `le`, `lt`.
-            ge: from this value of the next column on.
-            gt: above this value.
-            le: up to this value.
-            lt: below this value.
-            reverse: the last one first.
-            limit: members on a page.
-            after: the cursor of the page before; None for the first.
+            ge: minimum value of the next column, inclusive.
+            gt: minimum value, exclusive.
+            le: maximum value, inclusive.
+            lt: maximum value, exclusive.
+            reverse: descending order.
+            limit: maximum number of members on a page.
+            after: cursor of the previous page. None: the first page.
         """
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
         entries, cursor = self._entry_page(lex, reverse, limit, after)
@@ -215,7 +220,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         lt: ColumnValue | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[M, dict[str, ColumnValue]]]:
-        """All of a range: one round trip for each 1000. Arguments as for `range`."""
+        """Iterate over a range. Takes the arguments of `range`. Cost: one round trip for each 1000 members."""
         lex = self._lex(equal, Bounds.of(ge, gt, le, lt))
         for entries in self._entry_iterator(lex, reverse):
             yield from map(self._decoded, entries)
@@ -230,7 +235,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         lt: ColumnValue | None = None,
         reverse: bool = False,
     ) -> AsyncIterator[tuple[M, dict[str, ColumnValue]]]:
-        """The async version of `iterate`."""
+        """Async version of `iterate`."""
         batches = self._entry_iterator(self._lex(equal, Bounds.of(ge, gt, le, lt)), reverse)
         while (entries := await offload(next, batches, None)) is not None:
             for entry in entries:
@@ -245,7 +250,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         le: ColumnValue | None = None,
         lt: ColumnValue | None = None,
     ) -> int:
-        """How many members a range has; without arguments, all. One round trip, O(log n)."""
+        """Return the number of members in a range, or of all members. Cost: one round trip, O(log n)."""
         return self._count(self._lex(equal, Bounds.of(ge, gt, le, lt)))
 
     aput = async_version(put)
@@ -258,25 +263,25 @@ class CompositeIndex(OrderedEntries, Generic[M]):
     acount = async_version(count)
 
     def _row(self, values: Values) -> bytes:
-        """The encoding that a row's entry begins with."""
+        """Encode a row as the prefix of its entry."""
         if not isinstance(values, Mapping) or {*values} != {c.name for c in self.columns}:
             names = [column.name for column in self.columns]
             raise InvalidInputError(f"a row must have the columns {names!r}, not {values!r}")
         return b"".join(column.encode(values[column.name]) for column in self.columns)
 
     def _lex(self, equal: Values | None, bounds: Bounds[ColumnValue]) -> LexRange:
-        given = dict(equal or {})
-        leading = self.columns[: len(given)]
-        if {*given} != {column.name for column in leading}:
+        values = dict(equal or {})
+        leading = self.columns[: len(values)]
+        if {*values} != {column.name for column in leading}:
             names = [column.name for column in self.columns]
             raise InvalidInputError(
-                f"equal must name the first columns of {names!r} without a gap, not {[*given]!r}"
+                f"equal must name the first columns of {names!r} without a gap, not {[*values]!r}"
             )
-        prefix = b"".join(column.encode(given[column.name]) for column in leading)
+        prefix = b"".join(column.encode(values[column.name]) for column in leading)
         if bounds.low is None and bounds.high is None:
             return lex_bounds(prefix, after_prefix(prefix))
         if len(leading) == len(self.columns):
-            raise InvalidInputError("equal names every column; there is none left for the bounds")
+            raise InvalidInputError("equal names every column, so no column is left for the bounds")
         return _next_column(prefix, self.columns[len(leading)], bounds)
 
     def _decoded(self, entry: bytes) -> tuple[M, dict[str, ColumnValue]]:
@@ -287,7 +292,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
         return self._members.decode(entry[at:]), row
 
     def _split(self, entry: bytes) -> int:
-        """Where the member begins in an entry."""
+        """Return the offset of the member in an entry."""
         at = 0
         for column in self.columns:
             _, at = column.decode(entry, at)
@@ -298,7 +303,7 @@ class CompositeIndex(OrderedEntries, Generic[M]):
 
 
 def _next_column(prefix: bytes, column: Column, bounds: Bounds[ColumnValue]) -> LexRange:
-    """The range of the entries with a prefix and a bounded next column."""
+    """Return the range of the entries with a prefix and bounds on the next column."""
     if column.descending:
         bounds = Bounds(bounds.high, bounds.low, bounds.with_high, bounds.with_low)
     if bounds.low is None:
@@ -311,6 +316,6 @@ def _next_column(prefix: bytes, column: Column, bounds: Bounds[ColumnValue]) -> 
     else:
         high = prefix + column.encode(bounds.high)
         end = after_prefix(high) if bounds.with_high else high
-    if start is None:  # above everything: no entry
+    if start is None:  # above all entries
         return b"+", b"-"
     return lex_bounds(start, end)

@@ -44,12 +44,12 @@ class PropertyGraph(TripleStore[str]):
     with a leading ``a``.
 
     Args:
-        name: of the graph; any non-empty text.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the graph.
+        name: name of the graph, any non-empty text.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the graph.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
+        ConfigurationError: an argument is not valid.
     """
 
     kind = "graph"
@@ -123,7 +123,7 @@ class PropertyGraph(TripleStore[str]):
         *,
         missing: Callable[[str], bytes] = lambda _: b"",
     ) -> int:
-        """Add relations; returns how many are new. One round trip for each 500, each atomic; all are checked first.
+        """Add relations. Returns the number of new ones. Cost: one round trip for each 500, each atomic.
 
         A relation that is there is left as it is.
 
@@ -132,7 +132,7 @@ class PropertyGraph(TripleStore[str]):
             missing: the data of a node to make for an end that is not there.
 
         Raises:
-            InvalidInputError: a relation is not acceptable; nothing was added.
+            InvalidInputError: a relation is not valid; nothing was added.
         """
         rows = [(self._encoded(one[:3]), _checked(one.data)) for one in relations]
         added = 0

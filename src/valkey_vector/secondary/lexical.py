@@ -1,4 +1,4 @@
-"""`LexicalIndex`: texts in order, found by range and by prefix."""
+"""`LexicalIndex`: sorted set of texts, queried by range and prefix."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ __all__ = ["LexicalIndex"]
 
 
 class LexicalIndex(OrderedEntries, Generic[M]):
-    """A set of texts, or of byte strings, in byte order.
+    """Sorted set of texts, or of byte strings, in byte order.
 
-    Texts order by their UTF-8, which is the order of their code points. With `normalize` they order, and are found,
-    by their normal form: without case and accents. The texts come back as they were added. Several texts with one
-    normal form are all kept. Every method has an async version named with a leading ``a``.
+    Texts are ordered by UTF-8 bytes, which is code point order. With `normalize`, order and queries use the normal
+    form, without case and accents. Queries return the original texts. Different texts with the same normal form are
+    all stored. Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the index; any non-empty text.
+        name: name of the index, any non-empty text.
         members: `str` or `bytes`.
         normalize: ignore case and accents in order, ranges and prefixes.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: an argument is not acceptable; byte strings have no normal form.
+        ConfigurationError: an argument is not valid; byte strings have no normal form.
     """
 
     kind = "lexical"
@@ -79,7 +79,9 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         self._members: MemberType[M] = MemberType(members)
         self._normalize = normalize
         if normalize and members is bytes:
-            raise ConfigurationError("byte strings have no normal form; use members=str")
+            raise ConfigurationError(
+                "byte strings have no normal form: use members=str, or normalize=False"
+            )
         super().__init__(
             name,
             settings={"members": members.__name__, "normalize": normalize},
@@ -88,14 +90,14 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         )
 
     def add(self, member: M) -> bool:
-        """Add one; returns whether it is new. One round trip."""
+        """Add a member. Returns True if it is new. Cost: one round trip."""
         return self.add_many([member]) == 1
 
     def add_many(self, members: Iterable[M]) -> int:
-        """Add several; returns how many are new. One round trip for each 500, each atomic; all are checked first.
+        """Add members. Returns the number of new ones. Cost: one round trip for each 500, each atomic.
 
         Raises:
-            InvalidInputError: one is of the wrong type, or holds a lone surrogate; nothing was added.
+            InvalidInputError: one has the wrong type, or holds a lone surrogate. Nothing was added.
         """
         entries = [self._entry(member) for member in self._members.encode_all(members)]
         return sum(
@@ -103,14 +105,14 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         )
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove some; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         entries = [self._entry(member) for member in self._members.encode_all(members)]
         return sum(
             self._remove("lexical_remove", ("entries",), *part) for part in in_parts(entries, BATCH)
         )
 
     def contains(self, members: Iterable[M]) -> list[bool]:
-        """Whether each is there, exactly as it is written. One round trip for each 500."""
+        """Return True for each member that is in the index, compared exactly. Cost: one round trip for each 500."""
         entries = [self._entry(member) for member in self._members.encode_all(members)]
         return [
             found == 1
@@ -129,19 +131,19 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[M]:
-        """The texts of a range in order. One round trip, O(log n + texts returned).
+        """Return the texts of a range, in order. Cost: one round trip, O(log n + texts returned).
 
         Args:
-            prefix: those that begin with it; instead of the bounds.
-            ge: from this text on.
-            gt: after this text. With `normalize`, after all texts with its normal form.
-            le: up to this text.
-            lt: before this text.
-            reverse: the last one first.
-            limit: at most so many; None for all, in one reply: for more than a few 10,000 use `iterate`.
+            prefix: return texts that start with it. Cannot be combined with bounds.
+            ge: minimum text, inclusive.
+            gt: minimum text, exclusive. With `normalize`, after all texts with its normal form.
+            le: maximum text, inclusive.
+            lt: maximum text, exclusive.
+            reverse: descending order.
+            limit: maximum number of results, ≥ 0. None: all, in one reply. For more than a few 10,000 use `iterate`.
 
         Raises:
-            InvalidInputError: a bound or the limit is not acceptable.
+            InvalidInputError: a bound or the limit is not valid.
         """
         lex = self._lex(prefix, Bounds.of(ge, gt, le, lt))
         return self._decoded(self._entries(lex, reverse, check_page_limit(limit)))
@@ -158,17 +160,17 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         limit: int = 100,
         after: str | None = None,
     ) -> Page[M]:
-        """One page of a range. One round trip, wherever the page lies.
+        """Return one page of a range. Cost: one round trip, for any page.
 
         Args:
             prefix: as for `range`, and so are `ge`, `gt`, `le`, `lt`.
-            ge: from this text on.
-            gt: after this text.
-            le: up to this text.
-            lt: before this text.
-            reverse: the last one first.
-            limit: texts on a page.
-            after: the cursor of the page before; None for the first.
+            ge: minimum text, inclusive.
+            gt: minimum text, exclusive.
+            le: maximum text, inclusive.
+            lt: maximum text, exclusive.
+            reverse: descending order.
+            limit: maximum number of texts on a page.
+            after: cursor of the previous page. None: the first page.
         """
         lex = self._lex(prefix, Bounds.of(ge, gt, le, lt))
         entries, cursor = self._entry_page(lex, reverse, limit, after)
@@ -184,7 +186,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         lt: M | None = None,
         reverse: bool = False,
     ) -> Iterator[M]:
-        """All of a range: one round trip for each 1000. Arguments as for `range`."""
+        """Iterate over a range. Takes the arguments of `range`. Cost: one round trip for each 1000 texts."""
         lex = self._lex(prefix, Bounds.of(ge, gt, le, lt))
         for entries in self._entry_iterator(lex, reverse):
             yield from self._decoded(entries)
@@ -199,7 +201,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         lt: M | None = None,
         reverse: bool = False,
     ) -> AsyncIterator[M]:
-        """The async version of `iterate`."""
+        """Async version of `iterate`."""
         batches = self._entry_iterator(self._lex(prefix, Bounds.of(ge, gt, le, lt)), reverse)
         while (entries := await offload(next, batches, None)) is not None:
             for member in self._decoded(entries):
@@ -214,7 +216,10 @@ class LexicalIndex(OrderedEntries, Generic[M]):
         le: M | None = None,
         lt: M | None = None,
     ) -> int:
-        """How many texts a range has; without bounds, all. One round trip, O(log n). Arguments as for `range`."""
+        """Return the number of texts in a range, or of all texts. Takes the arguments of `range`.
+
+        Cost: one round trip, O(log n).
+        """
         return self._count(self._lex(prefix, Bounds.of(ge, gt, le, lt)))
 
     aadd = async_version(add)
@@ -226,17 +231,17 @@ class LexicalIndex(OrderedEntries, Generic[M]):
     acount = async_version(count)
 
     def _entry(self, member: bytes) -> bytes:
-        """The entry of an encoded member."""
+        """Return the entry of an encoded member."""
         return self._ordered(member) + member if self._normalize else member
 
     def _ordered(self, member: bytes) -> bytes:
-        """What entries with a member's normal form begin with."""
+        """Return the prefix of all entries with a member's normal form."""
         return encode_bytes(normal_form(member.decode()).encode())
 
     def _lex(self, prefix: M | None, bounds: Bounds[M]) -> LexRange:
         if prefix is not None:
             if bounds.low is not None or bounds.high is not None:
-                raise InvalidInputError("give a prefix or bounds, not both")
+                raise InvalidInputError("pass a prefix or bounds, not both")
             begin = self._members.encode(prefix, "prefix")
             if self._normalize:
                 begin = self._ordered(begin)[:-2]  # without the end mark
@@ -267,7 +272,7 @@ class LexicalIndex(OrderedEntries, Generic[M]):
             yield len(flat) // 2, "lexical_audit", ("entries",), arguments
 
     def _proper(self, entry: bytes) -> bytes | None:
-        """The entry of the member that an entry holds; None if it holds none."""
+        """Return the correct entry for the member in an entry, or None if it holds no valid member."""
         try:
             member = entry[decode_bytes(entry)[1] :] if self._normalize else entry
         except MALFORMED:

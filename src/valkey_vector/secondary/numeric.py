@@ -1,4 +1,4 @@
-"""`NumericIndex`: members in the order of a number."""
+"""`NumericIndex`: index of members ordered by a number."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ _Position: TypeAlias = tuple[Number, bytes]
 
 
 class NumericIndex(SecondaryIndex, Generic[M]):
-    """Members by number: ranges, counts and pages in the order of the numbers, ties in byte order of the members.
+    """Index of members by number, for ranges, counts and pages. Equal numbers are ordered by the member's bytes.
 
-    Numbers are exact. One that a double holds is the score of a sorted set; any other, such as 2^53 + 1 or
-    ``Decimal("0.1")``, goes to a second sorted set, in an encoding of any precision. Queries join the two. Every
-    member has one number; setting it again moves it. Every method has an async version named with a leading ``a``.
+    Numbers are exact. A number that a double represents is the score in a sorted set. Other numbers, such as 2^53 + 1
+    or ``Decimal("0.1")``, are stored in a second sorted set with arbitrary precision. Queries merge both. Each member
+    has one number; adding the member again replaces it. Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the index; any non-empty text.
-        members: `str` or `bytes`, the type of all members.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        name: name of the index, any non-empty text.
+        members: type of all members, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
+        ConfigurationError: an argument is not valid.
     """
 
     kind = "numeric"
@@ -92,20 +92,20 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         )
 
     def add(self, member: M, value: Number) -> bool:
-        """Set the number of a member; returns whether the member is new. One round trip, atomic.
+        """Set the number of a member. Returns True if the member is new. Cost: one round trip, atomic.
 
         Raises:
-            InvalidInputError: the member is not acceptable, or the number is NaN or has more than 4,000 digits.
+            InvalidInputError: the member is not valid, or the number is NaN or has more than 4,000 digits.
         """
         return self.add_many([(member, value)]) == 1
 
     def add_many(self, values: Mapping[M, Number] | Iterable[tuple[M, Number]]) -> int:
-        """Set the numbers of members; returns how many members are new. One round trip for each 500.
+        """Set the numbers of members. Returns the number of new members. One round trip for each 500.
 
-        Each 500 are set atomically; all are checked first. Of a member that occurs twice the last number stays.
+        All are checked first. Each 500 are set atomically. If a member occurs twice, the last number is stored.
 
         Raises:
-            InvalidInputError: a member or number is not acceptable; nothing was set.
+            InvalidInputError: a member or number is not valid; nothing was set.
         """
         pairs = pairs_of(values, "member and number")
         rows = [(self._members.encode(member), check_number(value)) for member, value in pairs]
@@ -123,18 +123,21 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         return added
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove members; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         return sum(
             self._remove("numeric_remove", ("scores", "entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 
     def value(self, member: M) -> Number | None:
-        """The number of a member; None if it is not there. One round trip."""
+        """Return the number of a member. None for an unknown member. Cost: one round trip."""
         return self.values([member])[0]
 
     def values(self, members: Iterable[M]) -> list[Number | None]:
-        """The numbers of members, in that order. Whole numbers come back as int. One round trip for each 500."""
+        """Return the numbers of members, in the same order. None for an unknown member.
+
+        Whole numbers are returned as int. Cost: one round trip for each 500 members.
+        """
         found: list[Number | None] = []
         for part in in_parts(self._members.encode_all(members), BATCH):
             for score, encoded in self._read("numeric_values", ("scores", "held"), *part):
@@ -154,18 +157,18 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[M]:
-        """The members of a range, the smallest number first. One round trip, O(log n + members returned).
+        """Return the members of a range in ascending order. Cost: one round trip, O(log n + members returned).
 
         Args:
-            ge: from this number on.
-            gt: above this number.
-            le: up to this number.
-            lt: below this number.
-            reverse: the largest number first, ties in reverse, too.
-            limit: at most so many; None for all, in one reply: for more than a few 10,000 use `iterate`.
+            ge: minimum number, inclusive.
+            gt: minimum number, exclusive.
+            le: maximum number, inclusive.
+            lt: maximum number, exclusive.
+            reverse: descending order, also among equal numbers.
+            limit: maximum number of results, ≥ 0. None: all, in one reply. For more than a few 10,000 use `iterate`.
 
         Raises:
-            InvalidInputError: a bound or the limit is not acceptable.
+            InvalidInputError: a bound or the limit is not valid.
         """
         bounds = _bounds(ge, gt, le, lt)
         return [member for member, _ in self._items(bounds, reverse, check_page_limit(limit), None)]
@@ -180,7 +183,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[tuple[M, Number]]:
-        """The members of a range with their numbers; otherwise as `range`."""
+        """Return the members of a range with their numbers. Takes the arguments of `range`."""
         bounds = _bounds(ge, gt, le, lt)
         return self._items(bounds, reverse, check_page_limit(limit), None)
 
@@ -195,18 +198,20 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         limit: int = 100,
         after: str | None = None,
     ) -> Page[tuple[M, Number]]:
-        """One page of a range. One round trip, O(log n + members returned) wherever the page lies.
+        """Return one page of a range.
 
-        A member that is there throughout, with an unchanged number, is on exactly one page.
+        A member that exists all the time with the same number is on exactly one page.
+
+        Cost: one round trip, O(log n + members returned), for any page.
 
         Args:
-            ge: from this number on; `gt`, `le`, `lt` as for `range`.
-            gt: above this number.
-            le: up to this number.
-            lt: below this number.
-            reverse: the largest number first.
-            limit: members on a page.
-            after: the cursor of the page before; None for the first.
+            ge: minimum number, inclusive; `gt`, `le`, `lt` as for `range`.
+            gt: minimum number, exclusive.
+            le: maximum number, inclusive.
+            lt: maximum number, exclusive.
+            reverse: descending order.
+            limit: maximum number of members on a page.
+            after: cursor of the previous page. None: the first page.
         """
         bounds = _bounds(ge, gt, le, lt)
         wanted = check_page_limit(limit)
@@ -228,7 +233,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         lt: Number | None = None,
         reverse: bool = False,
     ) -> Iterator[tuple[M, Number]]:
-        """All of a range, page by page: one round trip for each 1000. Arguments as for `range`."""
+        """Iterate over a range. Takes the arguments of `range`. Cost: one round trip for each 1000 members."""
         after: str | None = None
         while True:
             page = self.page(ge=ge, gt=gt, le=le, lt=lt, reverse=reverse, limit=PAGE, after=after)
@@ -246,7 +251,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         lt: Number | None = None,
         reverse: bool = False,
     ) -> AsyncIterator[tuple[M, Number]]:
-        """The async version of `iterate`."""
+        """Async version of `iterate`."""
         items = self.iterate(ge=ge, gt=gt, le=le, lt=lt, reverse=reverse)
         while batch := await offload(list, islice(items, PAGE)):
             for item in batch:
@@ -260,7 +265,10 @@ class NumericIndex(SecondaryIndex, Generic[M]):
         le: Number | None = None,
         lt: Number | None = None,
     ) -> int:
-        """How many members a range has; without bounds, all. One round trip, O(log n). Arguments as for `range`."""
+        """Return the number of members in a range, or of all members. Takes the arguments of `range`.
+
+        Cost: one round trip, O(log n).
+        """
         wanted = RangeArguments.of(_bounds(ge, gt, le, lt))
         reply = self._read(
             "numeric_count", ("scores", "entries"), wanted.low, wanted.high, *wanted.lex
@@ -312,7 +320,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
         yield from audit_arguments(self._scan, _split, self._members.valid)
-        # Last: what the entries were mended to may have a score as well.
+        # Check the scores last. A repaired entry may also have a score.
         for flat in self._scan("ZSCAN", "scores"):
             arguments: list[Argument] = []
             for member in flat[::2]:
@@ -331,7 +339,7 @@ def _bounds(
 
 
 def _scored(flat: Sequence[bytes]) -> Iterator[_Position]:
-    """Values and members of a reply with scores."""
+    """Iterate over the values and members of a reply with scores."""
     for member, score in zip(flat[::2], flat[1::2], strict=True):
         yield whole_if_it_is(float(score)), member
 
@@ -342,12 +350,12 @@ def _entry(entry: bytes) -> _Position:
 
 
 def _split(entry: bytes) -> int:
-    """Where the member begins in an entry."""
+    """Return the offset of the member in an entry."""
     return decode_number(entry)[1]
 
 
 def _within(bounds: Bounds[Number], value: Number, reverse: bool) -> bool:
-    """Whether a page that begins after a value begins later than the range does."""
+    """Return True if a page that starts after a value starts within the range."""
     edge, included = (bounds.high, bounds.with_high) if reverse else (bounds.low, bounds.with_low)
     if edge is None or (value == edge and included):
         return True
@@ -355,7 +363,7 @@ def _within(bounds: Bounds[Number], value: Number, reverse: bool) -> bool:
 
 
 def _cut(wanted: RangeArguments, value: Number, member: bytes, reverse: bool) -> RangeArguments:
-    """The part of a range after a position; where the value is a score, all with that score are left in."""
+    """Return the part of a range after a position. Keeps all members with the same score as the position."""
     start, end = lex_bounds(
         encode_number(value) + member,
         encode_number(value) + member,

@@ -1,4 +1,4 @@
-"""`RandomSet`: members without an order, of which random ones are drawn."""
+"""`RandomSet`: unordered set of members with random sampling."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["RandomSet"]
 class RandomSet(SecondaryIndex, Generic[M]):
     """A set of members, for random samples and for membership.
 
-    Every method has an async version named with a leading ``a``.
+    Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the set; any non-empty text.
-        members: `str` or `bytes`, the type of all members.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the set.
+        name: name of the set, any non-empty text.
+        members: type of all members, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the set.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
+        ConfigurationError: an argument is not valid.
     """
 
     kind = "random"
@@ -67,20 +67,20 @@ class RandomSet(SecondaryIndex, Generic[M]):
         )
 
     def add(self, member: M) -> bool:
-        """Add a member; returns whether it is new. One round trip."""
+        """Add a member. Returns True if it is new. One round trip."""
         return self.add_many([member]) == 1
 
     def add_many(self, members: Iterable[M]) -> int:
-        """Add members; returns how many are new. One round trip for each 500, each atomic; all are checked first.
+        """Add members. Returns the number of new ones. Cost: one round trip for each 500, each atomic.
 
         Raises:
-            InvalidInputError: one is of the wrong type, or holds a lone surrogate; nothing was added.
+            InvalidInputError: one has the wrong type, or holds a lone surrogate. Nothing was added.
         """
         encoded = self._members.encode_all(members)
         return sum(self._write("set_add", ("members",), *part) for part in in_parts(encoded, BATCH))
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove members; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. One round trip for each 500, each atomic."""
         encoded = self._members.encode_all(members)
         return sum(
             self._remove("set_remove", ("members",), *part) for part in in_parts(encoded, BATCH)
@@ -115,13 +115,15 @@ class RandomSet(SecondaryIndex, Generic[M]):
         return self._decoded(self._remove("set_take", ("members",), str(check_k(count, "count"))))
 
     def count(self) -> int:
-        """How many members there are. One round trip."""
+        """Return the number of members. Cost: one round trip."""
         return int(self._read("set_count", ("members",)))
 
     def iterate(self) -> Iterator[M]:
-        """All members, each once, in no order: one round trip for about each 500.
+        """Iterate over all members, each once, in no particular order.
 
-        One that is there throughout is found. Keeps the members that it found in memory.
+        Returns each member that exists during the whole iteration. Keeps the returned members in memory.
+
+        Cost: about one round trip for each 500 members.
         """
         seen: set[bytes] = set()
         for batch in self._scan("SSCAN", "members"):
@@ -130,7 +132,7 @@ class RandomSet(SecondaryIndex, Generic[M]):
             yield from self._decoded(new)
 
     async def aiterate(self) -> AsyncIterator[M]:
-        """The async version of `iterate`."""
+        """Async version of `iterate`."""
         members = self.iterate()
         while batch := await offload(lambda: list(islice(members, BATCH))):
             for member in batch:

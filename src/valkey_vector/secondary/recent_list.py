@@ -1,4 +1,4 @@
-"""`RecentList`: the latest items, newest first."""
+"""`RecentList`: list of the latest items, newest first, with a maximum length."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["RecentList"]
 
 
 class RecentList(SecondaryIndex, Generic[M]):
-    """The last items that were pushed, newest first. An item may occur several times.
+    """List of the last pushed items, newest first. An item can occur several times.
 
-    Every method has an async version named with a leading ``a``.
+    Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the list; any non-empty text.
-        maximum: items to keep; each push removes the oldest beyond it.
-        members: `str` or `bytes`, the type of all items.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the list.
+        name: name of the list, any non-empty text.
+        maximum: maximum number of items, ≥ 1. A push removes the oldest items above it.
+        members: type of all items, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the list.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
-        InvalidInputError: `maximum` is not a whole number from 1 on.
+        ConfigurationError: an argument is not valid.
+        InvalidInputError: `maximum` is not a whole number ≥ 1.
     """
 
     kind = "recent"
@@ -71,14 +71,14 @@ class RecentList(SecondaryIndex, Generic[M]):
         )
 
     def push(self, item: M) -> int:
-        """Add the newest item; returns how many there are. One round trip, atomic."""
+        """Add the newest item. Returns the new number of items. One round trip, atomic."""
         return self.push_many([item])
 
     def push_many(self, items: Iterable[M]) -> int:
-        """Add items, the newest last; returns how many there are. One round trip for each 500, each atomic.
+        """Add items, the newest last. Returns the new number of items. One round trip for each 500, each atomic.
 
         Raises:
-            InvalidInputError: one is of the wrong type, or holds a lone surrogate; nothing was added.
+            InvalidInputError: one has the wrong type, or holds a lone surrogate. Nothing was added.
         """
         encoded = self._members.encode_all(items)
         if not encoded:
@@ -89,14 +89,14 @@ class RecentList(SecondaryIndex, Generic[M]):
         return count
 
     def latest(self, limit: int | None = None, *, offset: int = 0) -> list[M]:
-        """Items, newest first. One round trip.
+        """Return items, newest first. Cost: one round trip.
 
         Args:
-            limit: at most so many, at least 1; None for all.
-            offset: leave out so many of the newest.
+            limit: maximum number of items, ≥ 1. None: all.
+            offset: number of newest items to skip, ≥ 0.
 
         Raises:
-            InvalidInputError: a number is not acceptable.
+            InvalidInputError: `limit` or `offset` is not valid.
         """
         first = check_limit(offset, "offset")
         last = -1 if limit is None else first + check_k(limit, "limit") - 1
@@ -104,14 +104,14 @@ class RecentList(SecondaryIndex, Generic[M]):
         return [self._members.decode(item) for item in found]
 
     def remove(self, items: Iterable[M]) -> int:
-        """Remove every occurrence of items; returns how many there were. One round trip for each 500."""
+        """Remove all occurrences of items. Returns their number. Cost: one round trip for each 500."""
         return sum(
             self._remove("recent_remove", ("items",), *part)
             for part in in_parts(self._members.encode_all(items), BATCH)
         )
 
     def count(self) -> int:
-        """How many items there are. One round trip."""
+        """Return the number of items. Cost: one round trip."""
         return int(self._read("recent_count", ("items",)))
 
     apush = async_version(push)

@@ -1,4 +1,4 @@
-"""`Rotation`: items in a fixed order, taken in turn by many workers, again and again."""
+"""`Rotation`: circular work queue whose items many workers lease in turn."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ALL = ("order", "state", "leases", "tokens")
 
 @dataclass(frozen=True, slots=True)
 class Lease(Generic[M]):
-    """An item that one worker has for a time.
+    """Item that is leased to one worker.
 
     Attributes:
-        item: what to work on.
-        again: whether an earlier worker did not complete it in time.
-        ends: when the lease ends, in seconds since 1970 by the server's clock.
-        token: proves whose the lease is.
+        item: the item to process.
+        again: True if an earlier worker did not complete the item in time.
+        ends: end of the lease, in seconds since 1970 by the server's clock.
+        token: identifies the owner of the lease.
     """
 
     item: M
@@ -37,21 +37,21 @@ class Lease(Generic[M]):
 
 
 class Rotation(SecondaryIndex, Generic[M]):
-    """Items in the order in which they were added, taken in turn: after the last one the first comes again.
+    """Circular queue of items in the order they were added. After the last item, the first is next again.
 
-    `take` leases an item to one worker; `done` completes it. If a worker dies, its lease ends after the visibility time,
-    and the next call of `take` returns that item before any other. So each item is worked on at least once in its turn;
-    a worker that is late finds that `done` returns False. Every method has an async version named with a leading ``a``.
+    `take` leases an item to one worker, and `done` completes it. If a worker crashes, its lease ends after the
+    visibility time. Then the next `take` returns that item first. So each item is processed at least once in its turn.
+    For a worker that is too late, `done` returns False. Each method has an async version with the prefix ``a``.
 
     Args:
-        name: of the rotation; any non-empty text.
-        visibility: seconds until a lease ends, by the server's clock.
-        members: `str` or `bytes`, the type of all items.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the rotation.
+        name: name of the rotation, any non-empty text.
+        visibility: duration of a lease in seconds, > 0, by the server's clock.
+        members: type of all items, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the rotation.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
+        ConfigurationError: an argument is not valid.
         InvalidInputError: `visibility` is not a positive number.
     """
 
@@ -99,16 +99,16 @@ class Rotation(SecondaryIndex, Generic[M]):
         )
 
     def add(self, item: M) -> bool:
-        """Put an item at the end of the order; returns whether it is new. One round trip, atomic."""
+        """Append an item. Returns True if it is new. Cost: one round trip, atomic."""
         return self.add_many([item]) == 1
 
     def add_many(self, items: Iterable[M]) -> int:
-        """Put items at the end of the order; returns how many are new. One round trip for each 500, each atomic.
+        """Append items. Returns the number of new ones. One round trip for each 500, each atomic.
 
-        An item that is there keeps its place.
+        An existing item keeps its position.
 
         Raises:
-            InvalidInputError: one is of the wrong type, or holds a lone surrogate; nothing was added.
+            InvalidInputError: one has the wrong type, or holds a lone surrogate. Nothing was added.
         """
         return sum(
             self._write("rotation_add", ("order", "state"), *part)
@@ -116,19 +116,19 @@ class Rotation(SecondaryIndex, Generic[M]):
         )
 
     def remove(self, items: Iterable[M]) -> int:
-        """Remove items, leased or not; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove items, leased or not. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         return sum(
             self._remove("rotation_remove", ("order", "leases", "tokens"), *part)
             for part in in_parts(self._members.encode_all(items), BATCH)
         )
 
     def take(self, *, visibility: float | None = None) -> Lease[M] | None:
-        """Lease the next item; None if every item is leased. One round trip, atomic.
-
-        Costs O(log n) for each leased item that lies between the last one taken and the next free one.
+        """Lease the next item. Returns None if all items are leased.
 
         Args:
-            visibility: seconds until this lease ends; by default the rotation's.
+            visibility: duration of this lease in seconds, > 0. Default: that of the rotation.
+
+        Cost: one round trip, atomic. O(log n) for each leased item between the last taken and the next free item.
         """
         token = uuid.uuid4().hex
         time = self._milliseconds if visibility is None else _milliseconds(visibility)
@@ -139,26 +139,32 @@ class Rotation(SecondaryIndex, Generic[M]):
         return Lease(self._members.decode(item), again == b"1", int(ends) / 1000, token)
 
     def done(self, lease: Lease[M]) -> bool:
-        """Complete a lease; False if it had ended and another worker took the item. One round trip, atomic."""
+        """Complete a lease. Returns False if it ended and another worker took the item.
+
+        Cost: one round trip, atomic.
+        """
         return bool(self._finish(lease, "done"))
 
     def release(self, lease: Lease[M]) -> bool:
-        """Give an item back, so that the next caller gets it; False as for `done`. One round trip, atomic."""
+        """Return an item, so that the next `take` leases it. Returns False as `done` does.
+
+        Cost: one round trip, atomic.
+        """
         return bool(self._finish(lease, "release"))
 
     def extend(self, lease: Lease[M], *, visibility: float | None = None) -> Lease[M] | None:
-        """Prolong a lease from now on; None if another worker took the item. One round trip, atomic.
+        """Extend a lease. Returns None if another worker took the item. Cost: one round trip, atomic.
 
         Args:
-            lease: which.
-            visibility: seconds from now until it ends; by default the rotation's.
+            lease: the lease to extend.
+            visibility: seconds, > 0, from now until the lease ends. Default: that of the rotation.
         """
         time = self._milliseconds if visibility is None else _milliseconds(visibility)
         reply = self._finish(lease, str(time))
         return replace(lease, ends=int(reply[0]) / 1000) if reply else None
 
     def items(self) -> list[M]:
-        """All items in their order. One round trip for each 500."""
+        """Return all items in order. Cost: one round trip for each 500."""
         found: list[M] = []
         while True:
             first = len(found)
@@ -168,11 +174,11 @@ class Rotation(SecondaryIndex, Generic[M]):
                 return found
 
     def count(self) -> int:
-        """How many items there are. One round trip."""
+        """Return the number of items. Cost: one round trip."""
         return int(self._read("rotation_counts", ("order", "leases"))[0])
 
     def leased(self) -> int:
-        """How many items are leased now. One round trip."""
+        """Return the number of leased items. Cost: one round trip."""
         return int(self._read("rotation_counts", ("order", "leases"))[1])
 
     aadd = async_version(add)
@@ -188,7 +194,7 @@ class Rotation(SecondaryIndex, Generic[M]):
 
     def _finish(self, lease: Lease[M], what: str) -> list[bytes]:
         if not isinstance(lease, Lease):
-            raise InvalidInputError(f"a lease that take() returned is needed, not {lease!r}")
+            raise InvalidInputError(f"lease must be a Lease that take() returned, not {lease!r}")
         item = self._members.encode(lease.item, "item")
         reply: list[bytes] = self._write(
             "rotation_finish", ("leases", "tokens"), item, lease.token, what

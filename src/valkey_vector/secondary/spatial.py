@@ -1,4 +1,4 @@
-"""`SpatialIndex`: members by points, found by box and by distance."""
+"""`SpatialIndex`: index of members by points, queried by box and by distance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from valkey_vector.storage.keyspace import in_parts
 __all__ = ["BoxResult", "Neighbor", "SpatialIndex"]
 
 Point: TypeAlias = Sequence[Coordinate]
-"""A coordinate for each dimension, in their order."""
+"""One coordinate for each dimension, in order."""
 
 _LARGEST_REPLY = 10_000
 _RANGES = 64
@@ -31,12 +31,12 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class BoxResult(Generic[M]):
-    """What lies in a box.
+    """Members in a box.
 
     Attributes:
-        items: members and their points, in the order of the index's line.
-        ranges: how many ranges of the line were read.
-        scanned: how many entries they had, the ones outside the box included.
+        items: members and their points, in the order of the Z-order curve.
+        ranges: number of ranges of the curve that were read.
+        scanned: number of entries in these ranges, including those outside the box.
     """
 
     items: tuple[tuple[M, tuple[Coordinate, ...]], ...]
@@ -46,12 +46,12 @@ class BoxResult(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Neighbor(Generic[M]):
-    """A member near a point.
+    """Nearest neighbor of a point.
 
     Attributes:
-        member: which.
-        point: where it is.
-        distance: Euclidean.
+        member: the member.
+        point: its coordinates.
+        distance: its Euclidean distance.
     """
 
     member: M
@@ -60,20 +60,20 @@ class Neighbor(Generic[M]):
 
 
 class SpatialIndex(SecondaryIndex, Generic[M]):
-    """Members by points of 2 to 8 dimensions: exact boxes, and the nearest to a point.
+    """Index of members by points of 2 to 8 dimensions, for exact box and nearest neighbor queries.
 
-    A member has one point; putting it again moves it, and it is removed by its name alone. Every method has an async
-    version named with a leading ``a``.
+    A member has one point. Putting a member again replaces its point; removing it needs only the member. Each method has an async
+    version with the prefix ``a``.
 
     Args:
-        name: of the index; any non-empty text.
-        dimensions: the range and precision of each; see `Dimension`.
-        members: `str` or `bytes`, the type of all members.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the index.
+        name: name of the index, any non-empty text.
+        dimensions: range and precision of each dimension; see `Dimension`.
+        members: type of all members, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the index.
 
     Raises:
-        ConfigurationError: there are not 2 to 8 dimensions of different names, or another argument is not acceptable.
+        ConfigurationError: there are not 2 to 8 dimensions of different names, or another argument is not valid.
     """
 
     kind = "spatial"
@@ -129,7 +129,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         )
 
     def put(self, member: M, point: Point) -> bool:
-        """Set the point of a member; returns whether the member is new. One round trip, atomic.
+        """Set the point of a member. Returns True if the member is new. Cost: one round trip, atomic.
 
         Raises:
             InvalidInputError: a coordinate is missing, outside its range, or not a number of its dimension.
@@ -137,12 +137,12 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         return self.put_many([(member, point)]) == 1
 
     def put_many(self, points: Mapping[M, Point] | Iterable[tuple[M, Point]]) -> int:
-        """Set the points of members; returns how many members are new. One round trip for each 500.
+        """Set the points of members. Returns the number of new members. One round trip for each 500.
 
-        Each 500 are set atomically; all are checked first. Of a member that occurs twice the last point stays.
+        All are checked first. Each 500 are set atomically. If a member occurs twice, the last point is stored.
 
         Raises:
-            InvalidInputError: a point is not acceptable; nothing was set.
+            InvalidInputError: a point is not valid; nothing was set.
         """
         pairs = pairs_of(points, "member and point")
         rows = [
@@ -157,14 +157,17 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         )
 
     def remove(self, members: Iterable[M]) -> int:
-        """Remove members; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove members. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         return sum(
             self._remove("entries_remove", ("entries", "held"), *part)
             for part in in_parts(self._members.encode_all(members), BATCH)
         )
 
     def get(self, members: Iterable[M]) -> list[tuple[Coordinate, ...] | None]:
-        """The points of members, in that order; None for one that is not there. One round trip for each 500."""
+        """Return the points of members, in the same order. None for an unknown member.
+
+        Cost: one round trip for each 500 members.
+        """
         return [
             None if held is None else self._grid.decode(held)[0]
             for part in in_parts(self._members.encode_all(members), BATCH)
@@ -172,7 +175,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         ]
 
     def count(self) -> int:
-        """How many members there are. One round trip."""
+        """Return the number of members. Cost: one round trip."""
         return int(self._read("entries_count", ("entries",), b"-", b"+"))
 
     def box(
@@ -183,16 +186,16 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         limit: int | None = None,
         max_ranges: int = _RANGES,
     ) -> BoxResult[M]:
-        """The members in a box, both corners included. One round trip for each 10,000 entries scanned.
+        """Return the members in a box, including its edges. Cost: one round trip for each 10,000 scanned entries.
 
         Args:
-            low: the smallest coordinate of each dimension; None for no bound.
-            high: the largest.
-            limit: at most so many; None for all.
-            max_ranges: how many ranges of the line to read at the most. More ranges scan fewer entries outside the box.
+            low: minimum coordinate of each dimension. None: no bound.
+            high: maximum coordinate of each dimension. None: no bound.
+            limit: maximum number of results. None: all.
+            max_ranges: maximum number of ranges of the curve to read, ≥ 1. More ranges scan fewer entries outside.
 
         Raises:
-            InvalidInputError: a corner is not acceptable.
+            InvalidInputError: a corner is not valid.
         """
         wanted = check_page_limit(limit)
         ranges = self._ranges(low, high, max_ranges)
@@ -213,7 +216,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         *,
         max_ranges: int = _RANGES,
     ) -> Iterator[tuple[M, tuple[Coordinate, ...]]]:
-        """The members in a box, one reply after the other. Arguments as for `box`."""
+        """Iterate over the members in a box, one reply after the other. Takes the arguments of `box`."""
         for _, items in self._inside(low, high, self._ranges(low, high, max_ranges)):
             yield from items
 
@@ -224,24 +227,26 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         *,
         max_ranges: int = _RANGES,
     ) -> AsyncIterator[tuple[M, tuple[Coordinate, ...]]]:
-        """The async version of `iterate_box`."""
+        """Async version of `iterate_box`."""
         batches = self._inside(low, high, self._ranges(low, high, max_ranges))
         while (batch := await offload(next, batches, None)) is not None:
             for item in batch[1]:
                 yield item
 
     def nearest(self, point: Point, k: int = 1) -> list[Neighbor[M]]:
-        """The k members nearest to a point by Euclidean distance, nearest first, ties by member.
+        """Return the k nearest neighbors of a point by Euclidean distance, nearest first. Ties are ordered by member.
 
-        Reads a box around the point and enlarges it until the k nearest are certain: two or three round trips as a
-        rule, more where the points are clustered. All dimensions count alike: choose units that make them comparable.
+        All dimensions have the same weight: choose comparable units.
 
         Args:
-            point: where; it may lie outside the declared ranges.
-            k: how many; fewer are returned only if there are fewer.
+            point: the query point. It can be outside the declared ranges.
+            k: number of neighbors, ≥ 1. Returns fewer only if the index has fewer members.
+
+        Cost: usually two or three round trips, more for clustered points. Reads a box around the point, and enlarges
+            it until the k nearest are certain.
 
         Raises:
-            InvalidInputError: the point or `k` is not acceptable.
+            InvalidInputError: the point or `k` is not valid.
         """
         check_k(k, "k")
         center = self._corner(point)
@@ -258,7 +263,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
                 return found[:k]
             if self._covers(low, high):
                 return found[:k]
-            # With k candidates the k-th distance bounds the answer: one more box is enough.
+            # With k candidates, the k-th distance limits the result: one more box is enough.
             radius = found[k - 1].distance if len(found) >= k else radius * 2
 
     aput = async_version(put)
@@ -317,7 +322,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         high: Sequence[Coordinate | None],
         ranges: Sequence[tuple[bytes, bytes]],
     ) -> Iterator[tuple[int, list[tuple[M, tuple[Coordinate, ...]]]]]:
-        """Reply by reply: how many entries were scanned, and those that lie in the box."""
+        """For each reply, yield the number of scanned entries and the entries inside the box."""
         bounds: list[tuple[bytes, bytes]] = []
         for first, last in ranges:
             end = after_prefix(last)
@@ -347,7 +352,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         ]
 
     def _first_radius(self, k: int) -> float:
-        """Half the side of a box that holds about 2k points, if they were spread evenly."""
+        """Return half the side of a box with about 2k points, assuming a uniform distribution."""
         share = min(1.0, 2 * k / max(1, self.count()))
         extents = [float(d.maximum - d.minimum) for d in self.dimensions]
         mean = math.exp(sum(map(math.log, extents)) / len(extents))
@@ -360,7 +365,7 @@ class SpatialIndex(SecondaryIndex, Generic[M]):
         )
 
     def _split(self, entry: bytes) -> int:
-        """Where the member begins in an entry."""
+        """Return the offset of the member in an entry."""
         point, end = self._grid.decode(entry)
         if self._grid.encode(self._checked(point)) != entry[:end]:
             raise ValueError("a point that is not where it belongs")
@@ -402,7 +407,7 @@ def _below(value: Coordinate, radius: float) -> Coordinate:
 
 
 def _above(value: Coordinate, radius: float) -> Coordinate:
-    """A coordinate at least a radius above, whatever the rounding."""
+    """Return a coordinate at least one radius above, despite rounding."""
     wide = radius * (1 + _ROUNDING)
     if isinstance(value, int) and math.isfinite(wide):
         return value + math.ceil(wide)
@@ -410,5 +415,5 @@ def _above(value: Coordinate, radius: float) -> Coordinate:
 
 
 def _whole(value: Coordinate, rounded: Callable[[float], int]) -> Coordinate:
-    """The next whole number inside a box; an infinite bound as it is."""
+    """Return the next whole number inside a box. Returns an infinite bound unchanged."""
     return value if isinstance(value, int) or math.isinf(value) else rounded(value)

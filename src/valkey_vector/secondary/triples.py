@@ -1,4 +1,4 @@
-"""`TripleStore`: a graph of subject, predicate and object, found by any of the three (a hexastore)."""
+"""`TripleStore`: graph of subjects, predicates and objects, queried by any of the three (a hexastore)."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _T = TypeVar("_T")
 
 
 class TripleStore(OrderedEntries, Generic[M]):
-    """A set of triples, each stored in all six orders, so that any pattern of given terms is one range.
+    """Set of triples. Each is stored in all six orders, so any pattern is one range.
 
-    Terms may hold any character; a term is a subject, a predicate and an object alike. Every method has an async version
-    named with a leading ``a``.
+    Terms can contain any character. The same term can be a subject, a predicate and an object. Each method has an async version
+    with the prefix ``a``.
 
     Args:
-        name: of the store; any non-empty text.
-        members: `str` or `bytes`, the type of all terms.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with the store.
+        name: name of the store, any non-empty text.
+        members: type of all terms, `str` or `bytes`.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the store.
 
     Raises:
-        ConfigurationError: an argument is not acceptable.
+        ConfigurationError: an argument is not valid.
     """
 
     kind = "triples"
@@ -85,11 +85,11 @@ class TripleStore(OrderedEntries, Generic[M]):
         )
 
     def add(self, subject: M, predicate: M, object: M) -> bool:
-        """Add a triple; returns whether it is new. One round trip, atomic in all six orders."""
+        """Add a triple. Returns True if it is new. Cost: one round trip, atomic in all six orders."""
         return self.add_many([(subject, predicate, object)]) == 1
 
     def add_many(self, triples: Iterable[Triple[M]]) -> int:
-        """Add triples; returns how many are new. One round trip for each 500, each atomic; all are checked first.
+        """Add triples. Returns the number of new ones. Cost: one round trip for each 500, each atomic.
 
         Raises:
             InvalidInputError: one does not consist of three terms of the store's type; nothing was added.
@@ -97,11 +97,11 @@ class TripleStore(OrderedEntries, Generic[M]):
         return self._added(triples)
 
     def remove(self, triples: Iterable[Triple[M]]) -> int:
-        """Remove triples; returns how many were there. One round trip for each 500, each atomic."""
+        """Remove triples. Returns how many existed. Cost: one round trip for each 500, each atomic."""
         return self._removed(triples)
 
     def contains(self, triples: Iterable[Triple[M]]) -> list[bool]:
-        """Whether each triple is there. One round trip for each 500."""
+        """Return True for each triple that exists. Cost: one round trip for each 500."""
         rows = [self._encoded(triple) for triple in triples]
         found: list[bool] = []
         for part in in_parts(rows, BATCH):
@@ -117,18 +117,18 @@ class TripleStore(OrderedEntries, Generic[M]):
         order: Order | None = None,
         limit: int | None = None,
     ) -> list[Triple[M]]:
-        """The triples with the given terms. One round trip, O(log n + triples returned).
+        """Return the triples that have the passed terms. Cost: one round trip, O(log n + triples returned).
 
         Args:
-            subject: None for any.
-            predicate: None for any.
-            object: None for any.
-            order: of the result, in byte order of the terms; must begin with the given terms. By default these come
-                first, and the others as subject, predicate, object.
-            limit: at most so many; None for all, in one reply: for more than a few 10,000 use `iterate`.
+            subject: None: any.
+            predicate: None: any.
+            object: None: any.
+            order: sort order of the result by the bytes of the terms. Must start with the passed terms. Default: the
+                passed terms, then the others as subject, predicate, object.
+            limit: maximum number of results, ≥ 0. None: all, in one reply. For more than a few 10,000 use `iterate`.
 
         Raises:
-            InvalidInputError: a term, the order or the limit is not acceptable.
+            InvalidInputError: a term, the order or the limit is not valid.
         """
         lex = range_of(self._terms(subject, predicate, object), order)
         return self._decoded(self._entries(lex, False, check_page_limit(limit)))
@@ -143,15 +143,15 @@ class TripleStore(OrderedEntries, Generic[M]):
         limit: int = 100,
         after: str | None = None,
     ) -> Page[Triple[M]]:
-        """One page of what `match` returns. One round trip, wherever the page lies.
+        """Return one page of the results of `match`. Cost: one round trip, for any page.
 
         Args:
             subject: as for `match`, and so are `predicate`, `object` and `order`.
-            predicate: None for any.
-            object: None for any.
-            order: of the result.
-            limit: triples on a page.
-            after: the cursor of the page before; None for the first.
+            predicate: None: any.
+            object: None: any.
+            order: sort order of the result.
+            limit: maximum number of triples on a page.
+            after: cursor of the previous page. None: the first page.
         """
         lex = range_of(self._terms(subject, predicate, object), order)
         entries, cursor = self._entry_page(lex, False, limit, after)
@@ -165,7 +165,7 @@ class TripleStore(OrderedEntries, Generic[M]):
         *,
         order: Order | None = None,
     ) -> Iterator[Triple[M]]:
-        """All that `match` returns: one round trip for each 1000."""
+        """Iterate over the results of `match`. Cost: one round trip for each 1000 triples."""
         lex = range_of(self._terms(subject, predicate, object), order)
         for entries in self._entry_iterator(lex):
             yield from self._decoded(entries)
@@ -178,19 +178,19 @@ class TripleStore(OrderedEntries, Generic[M]):
         *,
         order: Order | None = None,
     ) -> AsyncIterator[Triple[M]]:
-        """The async version of `iterate`."""
+        """Async version of `iterate`."""
         batches = self._entry_iterator(range_of(self._terms(subject, predicate, object), order))
         while (entries := await offload(next, batches, None)) is not None:
             for triple in self._decoded(entries):
                 yield triple
 
     def match_any(self, patterns: Iterable[Sequence[M | None]]) -> list[Triple[M]]:
-        """The triples that match any of several patterns, each once. One round trip for each 100 patterns.
-
-        Further ones where these have more than 10,000 triples.
+        """Return the triples that match any of several patterns, each once.
 
         Args:
-            patterns: subject, predicate and object of each; None for any.
+            patterns: subject, predicate and object of each pattern. None: any.
+
+        Cost: one round trip for each 100 patterns, more if these have over 10,000 triples.
         """
         wanted = [self._terms(*_three(pattern)) for pattern in patterns]
         found = dict.fromkeys(triple for _, triple in matches(self._ranges, wanted))
@@ -199,23 +199,25 @@ class TripleStore(OrderedEntries, Generic[M]):
     def count(
         self, subject: M | None = None, predicate: M | None = None, object: M | None = None
     ) -> int:
-        """How many triples have the given terms; without any, all. One round trip, O(log n)."""
+        """Return the number of triples with the passed terms, or of all triples. Cost: one round trip, O(log n)."""
         return self._count(range_of(self._terms(subject, predicate, object)))
 
     def join(self, patterns: Sequence[Sequence[M | Variable]]) -> Iterator[dict[str, M]]:
-        """What the variables of several patterns can stand for so that all patterns match; each solution once.
+        """Iterate over the variable values with which all patterns match. Yields each solution once.
 
-        Streams: at most some 10,000 solutions for each pattern are in memory. At each step it goes on with the
-        pattern that has the fewest triples, one round trip for each 100 solutions, and one to choose the pattern.
+        Streams the solutions: holds at most about 10,000 for each pattern in memory.
 
         Args:
-            patterns: at least one; three terms or `Variable` each.
+            patterns: at least one pattern of three terms or `Variable` objects.
 
         Yields:
-            Terms by the variable's name, in no particular order.
+            Terms by variable name, in no particular order.
+
+        Cost: each step takes the pattern with the fewest triples. One round trip chooses it, and one round trip is
+            needed for each 100 solutions.
 
         Raises:
-            InvalidInputError: a pattern is not acceptable.
+            InvalidInputError: a pattern is not valid.
         """
         wanted = self._patterns(patterns)
         return self._solved(wanted)
@@ -223,7 +225,7 @@ class TripleStore(OrderedEntries, Generic[M]):
     async def ajoin(
         self, patterns: Sequence[Sequence[M | Variable]]
     ) -> AsyncIterator[dict[str, M]]:
-        """The async version of `join`."""
+        """Async version of `join`."""
         solutions = self._solved(self._patterns(patterns))
         while batch := await offload(lambda: list(islice(solutions, _STREAM))):
             for solution in batch:
@@ -232,22 +234,22 @@ class TripleStore(OrderedEntries, Generic[M]):
     def paths(
         self, source: M, target: M, max_depth: int, *, max_triples: int = 100_000
     ) -> Iterator[list[Triple[M]]]:
-        """The ways from a subject to an object that visit no term twice, shortest first.
-
-        Reads the triples that lead to the target backwards: a round trip for each step and 100 terms. Then finds the
-        paths in memory.
+        """Iterate over the paths from a subject to an object that visit no term twice, shortest first.
 
         Args:
             source: subject of the first triple.
-            target: object of the last one. There is no path from a term to itself.
-            max_depth: triples of a path, at the most.
-            max_triples: how many triples to read at the most.
+            target: object of the last triple. There is no path from a term to itself.
+            max_depth: maximum number of triples in a path, ≥ 1.
+            max_triples: maximum number of triples to read, ≥ 1.
+
+        Cost: reads the triples that lead to the target backwards, one round trip for each step and 100 terms. Then
+            finds the paths in memory.
 
         Yields:
             The triples of a path, in order.
 
         Raises:
-            InvalidInputError: an argument is not acceptable, or more triples than that lead to the target.
+            InvalidInputError: an argument is not valid, or more triples than that lead to the target.
         """
         check_k(max_depth, "max_depth")
         check_k(max_triples, "max_triples")
@@ -258,7 +260,7 @@ class TripleStore(OrderedEntries, Generic[M]):
     async def apaths(
         self, source: M, target: M, max_depth: int, *, max_triples: int = 100_000
     ) -> AsyncIterator[list[Triple[M]]]:
-        """The async version of `paths`."""
+        """Async version of `paths`."""
         found = self.paths(source, target, max_depth, max_triples=max_triples)
         while batch := await offload(lambda: list(islice(found, _STREAM))):
             for path in batch:
@@ -282,7 +284,7 @@ class TripleStore(OrderedEntries, Generic[M]):
         )
 
     def _parts(self, triples: Iterable[Triple[M]]) -> Iterator[list[bytes]]:
-        """The arguments of each script: the terms of 500 triples. All are checked before the first one."""
+        """Yield the arguments of each script call: the terms of 500 triples. Checks all triples first."""
         rows = [self._encoded(triple) for triple in triples]
         for part in in_parts(rows, BATCH):
             yield [encode_bytes(term) for row in part for term in row]
@@ -332,7 +334,7 @@ class TripleStore(OrderedEntries, Generic[M]):
             yield len(flat) // 2, "triples_audit", ("entries",), arguments
 
     def _audited(self, entry: bytes) -> Sequence[bytes]:
-        """The terms of an entry with their end marks; three empty texts if it is not readable."""
+        """Return the terms of an entry with their end marks, or three empty texts if it is not readable."""
         try:
             triple = triple_of(entry)
         except ValueError:

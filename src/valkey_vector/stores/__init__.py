@@ -1,6 +1,6 @@
-"""Stores beside the index. They need no search module, unless one of them is given an index.
+"""Stores on Valkey: bytes, cached results, message logs, indexing records, checkpoints and JSON items.
 
-Bytes by key, results to be used again, ordered logs, what was indexed when, the checkpoints of threads, and JSON items.
+They need no search module. Only a store that is passed an index uses one.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`ByteStore`: bytes by key."""
+"""`ByteStore`: key-value store of bytes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["ByteStore"]
 
 
 class ByteStore(Connected):
-    """Bytes under the keys of one namespace. Any text is a key, any text but the empty one a namespace.
+    """Key-value store of bytes. Any text is a valid key.
 
-    Every method has an async version. Keys are spread over a cluster's nodes.
+    Each method has an async version with the prefix ``a``. In a cluster the keys are distributed over all nodes.
 
     Args:
-        namespace: stores of different namespaces never see each other's keys.
-        ttl: seconds until what is stored is gone; None keeps it.
+        namespace: any non-empty text. Stores with different namespaces do not share keys.
+        ttl: time to live of a value in seconds, > 0. None: values do not expire.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with the store.
 
     Raises:
-        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
-        InvalidInputError: `ttl` is no positive number.
+        ConfigurationError: the namespace is not valid, or both `url` and `connection` are passed.
+        InvalidInputError: `ttl` is not a positive number.
     """
 
     def __init__(
@@ -43,7 +43,10 @@ class ByteStore(Connected):
         super().__init__(namespace, url=url, connection=connection)
 
     def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of keys, in that order; None for one that is not stored. One round trip for each 1000."""
+        """Return the values of keys, in the same order. None for a key that is not stored.
+
+        Cost: one round trip for each 1000 keys.
+        """
         values: list[bytes | None] = []
         for part in in_parts(check_texts(keys, "key")):
             commands: list[list[Argument]] = [["GET", self._keys.key(key)] for key in part]
@@ -51,18 +54,22 @@ class ByteStore(Connected):
         return values
 
     def mset(self, pairs: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> None:
-        """Store values, each atomically with its time to live. One round trip for each 1000, or 4 MiB.
+        """Store values.
 
         Raises:
-            InvalidInputError: these are no pairs, a key is no text, or a value no bytes. Nothing was stored.
-            PartialWriteError: the server refused some; says which.
+            InvalidInputError: `pairs` are not pairs, a key is not text, or a value is not bytes. Nothing was stored.
+            PartialWriteError: the server refused some values. The error lists them.
+
+        Cost: one round trip for each 1000 values or 4 MiB.
+
+        Atomicity: each value is stored together with its time to live. Other values can be stored without it.
         """
         listed = _listed(pairs)
         check_texts([key for key, _ in listed], "key")
         for key, value in listed:
             if not isinstance(value, (bytes, bytearray, memoryview)):
                 raise InvalidInputError(
-                    f"the value of key {key!r} is a {type(value).__name__}, not bytes"
+                    f"the value of key {key!r} must be bytes, not a {type(value).__name__}"
                 )
         ending = [] if self._milliseconds is None else ["PX", str(self._milliseconds)]
         refused: dict[str, Exception] = {}
@@ -77,7 +84,7 @@ class ByteStore(Connected):
             raise PartialWriteError(len(listed) - len(refused), refused)
 
     def mdelete(self, keys: Sequence[str]) -> int:
-        """Remove keys; returns how many there were. An empty list removes nothing."""
+        """Remove keys. Returns the number of keys that existed. An empty list removes nothing."""
         removed = 0
         for part in in_parts(dict.fromkeys(check_texts(keys, "key"))):
             commands: list[list[Argument]] = [["UNLINK", self._keys.key(key)] for key in part]
@@ -85,22 +92,24 @@ class ByteStore(Connected):
         return removed
 
     def yield_keys(self, prefix: str | None = None) -> Iterator[str]:
-        """The keys that begin with a text, each once, in no order; the server is not blocked meanwhile.
+        """Iterate over the keys with a prefix, each once, in no particular order.
 
-        A key that is there throughout is found. The server looks through all keys of its database.
+        Returns every key that exists during the whole iteration. Does not block the server.
+
+        Cost: the server scans all keys of its database.
         """
         for keys in self._scan(prefix):
             yield from map(self._keys.name, keys)
 
     async def ayield_keys(self, prefix: str | None = None) -> AsyncIterator[str]:
-        """`yield_keys`, awaited."""
+        """Async version of `yield_keys`."""
         batches = self._scan(prefix)
         while (keys := await offload(next, batches, None)) is not None:
             for key in keys:
                 yield self._keys.name(key)
 
     def clear(self) -> int:
-        """Remove every key of this namespace, and no other; returns how many there were."""
+        """Remove all keys of this namespace and no other key. Returns their number."""
         return self._keys.remove(self._connection)
 
     amget = async_version(mget)
@@ -120,10 +129,10 @@ def _bytes_of(value: bytes) -> int:
 def _listed(pairs: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
         raise InvalidInputError(
-            f"what to store must be a dict or pairs, not a {type(pairs).__name__}"
+            f"pairs must be a dict or (key, value) pairs, not a {type(pairs).__name__}"
         )
     listed = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
     for pair in listed:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise InvalidInputError(f"what to store must be pairs of key and value, not {pair!r}")
+            raise InvalidInputError(f"pairs must hold (key, value) pairs, not {pair!r}")
     return listed

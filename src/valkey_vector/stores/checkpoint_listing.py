@@ -1,4 +1,4 @@
-"""Lists the checkpoints of one thread, or of all, newest first, reading no more than the pages that are needed."""
+"""List the checkpoints of one thread or of all threads, newest first, one page at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from valkey_vector.stores.checkpoint_store import PAGE, CheckpointStore
 __all__ = ["list_all_threads", "list_thread"]
 
 Accept = Callable[[bytes], bool]
-"""Decides by a checkpoint's metadata whether it is listed."""
+"""Returns True for the metadata of each checkpoint to list."""
 
 
 def list_thread(
@@ -24,18 +24,18 @@ def list_thread(
     accept: Accept | None = None,
     limit: int | None = None,
 ) -> Iterator[StoredCheckpoint]:
-    """The checkpoints of a thread, newest first.
-
-    One round trip for each 100 checkpoints, or megabyte. With `accept`, the metadata of up to 1000 checkpoints is read in one
-    round trip, and the accepted ones in further ones.
+    """Iterate over the checkpoints of a thread, newest first.
 
     Args:
-        store: where.
-        thread: of which.
-        namespace: of this one; None for all.
-        before: only ones with lower ids.
-        accept: only ones whose metadata it accepts.
-        limit: at most so many; None for all.
+        store: the store to read.
+        thread: the thread to list.
+        namespace: list only this namespace. None: all namespaces.
+        before: list only checkpoints with lower ids.
+        accept: list only checkpoints whose metadata it accepts.
+        limit: maximum number of checkpoints, ≥ 0. None: no limit.
+
+    Cost: one round trip for each 100 checkpoints or megabyte. With `accept`, one round trip reads the metadata of up to
+        1000 checkpoints, and more round trips read the accepted checkpoints.
     """
     after = _before(namespace, before)
     if accept is not None:
@@ -59,10 +59,11 @@ def list_all_threads(
     accept: Accept | None = None,
     limit: int | None = None,
 ) -> Iterator[tuple[str, StoredCheckpoint]]:
-    """The checkpoints of all threads with their thread, newest first.
+    """Iterate over the checkpoints of all threads, newest first, as pairs of thread and checkpoint.
 
-    Looks through all keys of the server, then reads a thread only once its newest checkpoint is due. The arguments are those
-    of `list_thread`.
+    Takes the arguments of `list_thread`.
+
+    Cost: scans all keys of the server. Reads a thread only when its newest checkpoint is next in order.
     """
     heads: list[_Head] = []
     for threads in store.threads():
@@ -81,9 +82,14 @@ def list_all_threads(
             count += 1
         rest = head.rest
         if rest is None:
-            most = None if limit is None else limit - count
+            remaining = None if limit is None else limit - count
             rest = list_thread(
-                store, head.thread, namespace=namespace, before=before, accept=accept, limit=most
+                store,
+                head.thread,
+                namespace=namespace,
+                before=before,
+                accept=accept,
+                limit=remaining,
             )
         following = next(rest, None)
         if following is not None:
@@ -92,7 +98,7 @@ def list_all_threads(
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The next checkpoint of a thread: where it lies, and once the thread is read, what it is and what follows."""
+    """Next checkpoint of a thread: its place and, after the thread was read, its data and the iterator of the rest."""
 
     place: Place
     thread: str
@@ -131,10 +137,10 @@ def _accepted(
 
 
 def _before(namespace: str | None, id: str | None) -> Place | None:
-    """The place that everything listed comes after."""
+    """Return the place after which the list starts."""
     if id is None:
         return None
-    # Of places with one id, those of higher namespaces come later; no namespace is higher than this one.
+    # Places with the same id are ordered by namespace. No namespace is higher than `_HIGHEST`.
     return Place(_HIGHEST if namespace is None else namespace, id)
 
 

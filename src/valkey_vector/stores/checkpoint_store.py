@@ -1,7 +1,7 @@
-"""`CheckpointStore`: the checkpoints of threads, such as the steps of a graph that can be resumed.
+"""`CheckpointStore`: stores the checkpoints of threads, such as the steps of a graph that can be resumed.
 
-A thread lies in two keys of one cluster slot, ``_checkpoint:<store>:{t<thread>}:d`` and ``…:i``, whatever the number of its
-checkpoints; ``checkpoints_common.lua`` describes them. Every change is one script.
+A thread is stored in two keys of one cluster slot, ``_checkpoint:<store>:{t<thread>}:d`` and ``…:i``, for any number of
+checkpoints. ``checkpoints_common.lua`` describes them. Each change is one script call.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from valkey_vector.stores.scripts import Call, Script
 __all__ = ["CheckpointStore"]
 
 PAGE = 100
-"""Most checkpoints in one reply."""
+"""Maximum number of checkpoints in one reply."""
 
 METADATA_PAGE = 1000
-"""Most checkpoints of which one reply holds the metadata alone."""
+"""Maximum number of checkpoints in one reply with metadata only."""
 
 PAGE_BYTES = 1_000_000
-"""A reply that has reached so many bytes ends there."""
+"""Size in bytes at which a reply ends."""
 
 _THREADS = 200
-"""Threads that one pipeline looks through."""
+"""Number of threads in one pipeline."""
 
 _TAG = "{t"
 _DATA, _INDEX = b"}:d", b"}:i"
@@ -56,20 +56,20 @@ _COPY = Script.load("checkpoints_common", "checkpoints_copy")
 
 
 class CheckpointStore(Connected):
-    """Checkpoints by thread, namespace and id. Any text is the name of a thread or a namespace, also an empty one.
+    """Store of checkpoints by thread, namespace and id. Any text, even the empty text, names a thread or a namespace.
 
-    A value of a channel is stored once for each of its versions. Any number of threads and processes may write to one
-    thread of checkpoints. Every method but the iterators has an async version named with a leading ``a``.
+    Each version of a channel's value is stored once. Any number of clients can write to the same thread. Each method
+    except the iterators has an async version with the prefix ``a``.
 
     Args:
-        name: stores of different names never see each other's threads; any non-empty text.
-        ttl: seconds after the last write until a thread is gone as a whole; None keeps it.
-        refresh_on_read: start that time again also when checkpoints of the thread are read.
+        name: any non-empty text. Stores with different names do not share threads.
+        ttl: seconds, > 0, after the last write until a thread expires as a whole. None: threads do not expire.
+        refresh_on_read: reading a checkpoint of a thread also restarts its time to live.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with the store.
 
     Raises:
-        ConfigurationError: the name is not acceptable, or both url and connection are given.
+        ConfigurationError: the name is not valid, or both `url` and `connection` are passed.
         InvalidInputError: `ttl` is not a positive number.
     """
 
@@ -89,15 +89,17 @@ class CheckpointStore(Connected):
         super().__init__(name, url=url, connection=connection)
 
     def put(self, thread: str, namespace: str, checkpoint: Checkpoint) -> None:
-        """Store a checkpoint, in place of one with the same id. Stored whole or not at all.
-
-        One round trip. If the server lacks a value that an ancestor should have stored, for instance because the thread
-        expired meanwhile, a second one sends all values. It is sent again after an outage, which changes nothing if it was
-        stored before.
+        """Store a checkpoint. Replaces the checkpoint with the same id.
 
         Raises:
             InvalidInputError: a name is not text.
-            ServerError: the server cannot be reached, or refused it.
+            ServerError: the server cannot be reached, or refused the checkpoint.
+
+        Cost: one round trip. A second one sends all values if the server lacks a value of an ancestor, for example
+            because the thread expired.
+
+        Atomicity: the checkpoint is stored as a whole or not at all. The command is idempotent and is sent again
+            after a lost connection.
         """
         keys = self._keys(thread)
         _check_id(checkpoint.id)
@@ -116,14 +118,16 @@ class CheckpointStore(Connected):
     def put_writes(
         self, thread: str, namespace: str, id: str, task: str, writes: Sequence[TaskWrite]
     ) -> None:
-        """Store writes of a task to a checkpoint, which need not exist yet. One round trip, repeated as for `put`.
+        """Store the writes of a task to a checkpoint. The checkpoint need not exist yet.
 
         Args:
-            thread: of the checkpoint.
-            namespace: of the checkpoint.
-            id: of the checkpoint.
-            task: the id of the task.
-            writes: see `TaskWrite`; their `task` is not looked at.
+            thread: thread of the checkpoint.
+            namespace: namespace of the checkpoint.
+            id: id of the checkpoint.
+            task: id of the task.
+            writes: the writes. Their `task` is ignored.
+
+        Cost: one round trip, sent again after a lost connection.
         """
         if not writes:
             return
@@ -135,12 +139,14 @@ class CheckpointStore(Connected):
         _WRITE.run(self._connection, self._keys(thread), arguments, retry=True)
 
     def get(self, thread: str, namespace: str, id: str | None = None) -> StoredCheckpoint | None:
-        """A checkpoint, or the newest one of a namespace; None if there is none. One round trip.
+        """Return a checkpoint. Returns None if it does not exist.
 
         Args:
-            thread: of the checkpoint.
-            namespace: of the checkpoint.
-            id: which; None for the newest.
+            thread: thread of the checkpoint.
+            namespace: namespace of the checkpoint.
+            id: id of the checkpoint. None: the newest in the namespace.
+
+        Cost: one round trip.
         """
         found, _ = self._read(thread, ["one", "1", encode_part(namespace), id or ""])
         return found[0] if found else None
@@ -148,49 +154,59 @@ class CheckpointStore(Connected):
     def page(
         self, thread: str, namespace: str | None, after: Place | None, limit: int
     ) -> tuple[list[StoredCheckpoint], bool]:
-        """Checkpoints of a thread, newest first, in one round trip.
+        """Return one page of the checkpoints of a thread, newest first.
 
         Args:
-            thread: of which.
-            namespace: of this one; None for all. That costs the server time for each namespace of the thread.
-            after: go on after this place; None to begin.
-            limit: at most so many.
+            thread: the thread to read.
+            namespace: read only this namespace. None: all namespaces, which costs the server time for each of them.
+            after: continue after this place. None: start with the newest.
+            limit: maximum number of checkpoints. A page holds at most 100.
 
         Returns:
-            The checkpoints, and whether there may be more.
+            The checkpoints, and True if there may be more.
+
+        Cost: one round trip.
         """
         return self._read(thread, _where(namespace, after, min(limit, PAGE)))
 
     def metadata_page(
         self, thread: str, namespace: str | None, after: Place | None, limit: int = METADATA_PAGE
     ) -> tuple[list[tuple[Place, bytes]], bool]:
-        """Where the checkpoints of a thread lie, with their metadata, in one round trip; otherwise as `page`."""
+        """Return one page of places and metadata of the checkpoints of a thread. Takes the arguments of `page`.
+
+        Cost: one round trip.
+        """
         found, _, more = self._reply(thread, _where(namespace, after, limit, "metadata "))
         return [(Place.decoded(place), metadata) for place, metadata in found], bool(more)
 
     def at(self, thread: str, places: Sequence[Place]) -> Iterator[StoredCheckpoint]:
-        """The checkpoints at places that exist, in their order. One round trip for each 100, or megabyte."""
+        """Iterate over the checkpoints at places, in the same order. Skips places without a checkpoint.
+
+        Cost: one round trip for each 100 checkpoints or megabyte.
+        """
         rest = list(places)
         while rest:
             wanted = [place.encoded for place in rest[:PAGE]]
             found, more = self._read(thread, ["these", str(PAGE), *wanted])
             yield from found
-            # With more to come, the ones after the last one returned were left out. Otherwise they do not exist.
+            # If there is more, the reply left out the places after the last checkpoint. Otherwise they do not exist.
             rest = rest[rest.index(found[-1].place) + 1 :] if more else rest[PAGE:]
 
     def threads(self) -> Iterator[list[str]]:
-        """The names of all threads, in batches. Looks through all keys of the server with SCAN."""
+        """Iterate over the names of all threads, in batches. Scans all keys of the server."""
         for keys in self._keyspace.scan(self._connection, _TAG):
             names = [self._keyspace.name(key) for key in keys if key.endswith(_INDEX)]
             if names:
                 yield [unescape(name[len(_TAG) : -len(_INDEX)]) for name in names]
 
     def newest(self, threads: Sequence[str], before: Place | None) -> list[Place | None]:
-        """The place of the newest checkpoint of each thread, in one pipeline for each 200 threads.
+        """Return the place of the newest checkpoint of each thread. None for a thread without a checkpoint.
 
         Args:
-            threads: which.
-            before: only checkpoints after this place, as in `page`.
+            threads: the threads to read.
+            before: consider only checkpoints after this place, as in `page`.
+
+        Cost: one pipeline for each 200 threads.
         """
         found: list[Place | None] = []
         for part in in_parts(threads, _THREADS):
@@ -204,15 +220,17 @@ class CheckpointStore(Connected):
     def history(
         self, thread: str, namespace: str, id: str | None, channels: Sequence[str]
     ) -> list[Ancestor]:
-        """What ancestors of a checkpoint wrote to channels, newest ancestor first, in one round trip.
+        """Return the writes of a checkpoint's ancestors to channels, newest ancestor first.
 
-        For each channel the walk along the parents ends at the first ancestor that stores a value of it.
+        For each channel, the history ends at the first ancestor that stores a value of the channel.
 
         Args:
-            thread: of the checkpoint.
-            namespace: of the checkpoint.
-            id: of the checkpoint; None for the newest.
-            channels: by name.
+            thread: thread of the checkpoint.
+            namespace: namespace of the checkpoint.
+            id: id of the checkpoint. None: the newest in the namespace.
+            channels: names of the channels.
+
+        Cost: one round trip.
         """
         arguments: list[Argument] = [encode_part(namespace), id or ""]
         arguments += map(encode_part, channels)
@@ -220,50 +238,56 @@ class CheckpointStore(Connected):
         return [decode_ancestor(ancestor) for ancestor in reply]
 
     def delete_thread(self, thread: str) -> None:
-        """Remove a thread with everything in it. One round trip."""
+        """Remove a thread and all its checkpoints. Cost: one round trip."""
         self._connection.execute("UNLINK", *self._keys(thread))
 
     def delete_runs(self, runs: Sequence[str]) -> int:
-        """Remove the checkpoints of runs from every thread, with their writes; returns how many there were.
+        """Remove the checkpoints of runs from all threads, with their writes. Returns the number of checkpoints.
 
-        Looks through all keys of the server with SCAN, and runs a script on each thread.
+        Cost: scans all keys of the server, and calls a script for each thread.
         """
-        wanted = check_texts(runs, "run id")
-        if not wanted:
+        checked = check_texts(runs, "run id")
+        if not checked:
             return 0
-        return sum(self._remove(threads, ["runs", *wanted]) for threads in self.threads())
+        return sum(self._remove(threads, ["runs", *checked]) for threads in self.threads())
 
     def prune(self, threads: Sequence[str]) -> int:
-        """Keep the newest checkpoint of each namespace, and the ancestors that its delta channels are made from.
+        """Remove old checkpoints. Returns their number.
 
-        One pipeline for each 200 threads. Returns how many checkpoints were removed.
+        Keeps the newest checkpoint of each namespace, and the ancestors that its delta channels need.
+
+        Cost: one pipeline for each 200 threads.
         """
         return self._remove(check_texts(threads, "thread id"), ["older"])
 
     def delete_threads(self, threads: Sequence[str]) -> None:
-        """Remove threads with everything in them. One pipeline for each 1000."""
+        """Remove threads and all their checkpoints. Cost: one pipeline for each 1000 threads."""
         for part in in_parts(dict.fromkeys(check_texts(threads, "thread id"))):
             commands: list[list[Argument]] = [["UNLINK", *self._keys(thread)] for thread in part]
             succeeded(self._connection.pipeline(commands))
 
     def copy_thread(self, source: str, target: str) -> None:
-        """Copy a thread to one that does not exist yet. Two round trips; the copy appears as a whole.
+        """Copy a thread to a new thread. Does nothing if the source does not exist.
 
-        A source that does not exist copies nothing. The copy has this store's time to live.
+        The copy gets the time to live of this store.
 
         Raises:
             InvalidInputError: the target exists. Nothing was changed.
+
+        Cost: two round trips.
+
+        Atomicity: the copy becomes visible as a whole.
         """
         dumped = _DUMP.run(self._connection, self._keys(source), [], retry=True)
         if dumped[1] is None:
             return
         if not _COPY.run(self._connection, self._keys(target), [self._ttl, *dumped]):
             raise InvalidInputError(
-                f"thread {target!r} exists already; delete it first, or copy to another one"
+                f"thread {target!r} exists already: delete it first, or copy to another thread"
             )
 
     def clear(self) -> None:
-        """Remove every thread of this store. Looks through all keys of the server with SCAN."""
+        """Remove all threads of this store. Scans all keys of the server."""
         self._keyspace.remove(self._connection)
 
     aput = async_version(put)
@@ -285,8 +309,8 @@ class CheckpointStore(Connected):
         return [stem + _DATA, stem + _INDEX]
 
     def _reply(self, thread: str, what: Sequence[Argument]) -> Any:
-        kind, most, *rest = what
-        arguments = [kind, self._read_ttl, most, str(PAGE_BYTES), *rest]
+        kind, limit, *rest = what
+        arguments = [kind, self._read_ttl, limit, str(PAGE_BYTES), *rest]
         script = _READ if self._read_ttl == "0" else _READ_AND_KEEP
         return script.run(self._connection, self._keys(thread), arguments, retry=True)
 
@@ -309,18 +333,18 @@ def _check_id(id: str) -> None:
 
 
 def _where(
-    namespace: str | None, after: Place | None, most: int, prefix: str = ""
+    namespace: str | None, after: Place | None, limit: int, prefix: str = ""
 ) -> list[Argument]:
-    """The arguments that say which checkpoints to read: what, how many, namespace and id."""
+    """Return the script arguments that select checkpoints: kind, limit, namespace and id."""
     if namespace is not None:
-        return [f"{prefix}in", str(most), encode_part(namespace), after.id if after else ""]
+        return [f"{prefix}in", str(limit), encode_part(namespace), after.id if after else ""]
     if after is None:
-        return [f"{prefix}all", str(most), "", ""]
-    return [f"{prefix}all", str(most), encode_part(after.namespace), after.id]
+        return [f"{prefix}all", str(limit), "", ""]
+    return [f"{prefix}all", str(limit), encode_part(after.namespace), after.id]
 
 
 def _channels(channels: Iterable[Channel], *, all_values: bool = False) -> list[Argument]:
-    """The arguments for channels; all values are made before anything is sent."""
+    """Return the script arguments of channels. Computes all values before anything is sent."""
     arguments: list[Argument] = []
     for channel in channels:
         kind, value = "d" if channel.delta else "-", b""

@@ -1,8 +1,8 @@
-"""Named collections of JSON objects, each under a key of its own: what key-value and document stores are made of.
+"""`Collections`: named collections of JSON objects by key, the base of key-value and document stores.
 
-A collection is a fixed number of hashes, ``_collection:<namespace>:<number>:<collection>``, over which its keys are
-spread by their checksum. So a cluster shares a collection out among its nodes, every command has one key of the server,
-and nothing but dropping a whole namespace looks through the keys of the server.
+A collection is stored in a fixed number of hashes, ``_collection:<namespace>:<number>:<collection>``. The checksum of a
+key selects the hash. So a cluster distributes a collection over its nodes, and each command uses one server key. Only
+dropping a namespace scans the keys of the server.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from valkey_vector.storage.keyspace import Keyspace, check_texts, in_parts, succ
 __all__ = ["Collections", "JsonObject", "Namespaced", "bucket_of", "readable"]
 
 JsonObject: TypeAlias = Mapping[str, Any]
-"""Text keys to what metadata can hold: None, booleans, numbers, texts, dates, and lists and dicts of them."""
+"""Dict with text keys. Values: None, booleans, numbers, texts, dates, and lists and dicts of them."""
 
 BUCKETS = 64
-"""Hashes of a collection. Part of the layout: what was written with another number is not found."""
+"""Number of hashes of a collection. Part of the stored layout: with another number, stored objects are not found."""
 
 _Encoded: TypeAlias = tuple[str, bytes]
 
 _log = logging.getLogger("valkey_vector.stores.collections")
 
 _PAGE = 512
-"""Entries of one hash that the server looks at in one step, so that no reply holds it up for long."""
+"""Entries of a hash that the server scans in one step. Limits the time that one reply blocks the server."""
 
 
 class Namespaced(Connected):
-    """Something that keeps all it has under the keys of one namespace.
+    """Base of stores whose keys all belong to one namespace.
 
     Args:
-        namespace: what is in different namespaces never mixes; any non-empty text.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with this.
+        namespace: any non-empty text. Different namespaces do not share data.
+        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        connection: an open connection to use instead. It is not closed with the store.
 
     Raises:
-        ConfigurationError: the namespace is not such text, or both a URL and a connection are given.
+        ConfigurationError: the namespace is not non-empty text, or both `url` and `connection` are passed.
     """
 
     kind: ClassVar[str]
-    """What its keys begin with; see `Keyspace`."""
+    """Prefix of the keys; see `Keyspace`."""
 
     def __init__(
         self,
@@ -62,22 +62,22 @@ class Namespaced(Connected):
         self._keyspace = Keyspace(self.kind, namespace)
 
     def drop(self) -> None:
-        """Remove everything in the namespace. Looks through all keys of the server for its own."""
+        """Remove all data of the namespace. Scans all keys of the server."""
         self._keyspace.remove(self.connection)
 
     adrop = async_version(drop)
 
 
 class Collections(Namespaced):
-    """JSON objects by collection and key. Every method has an async version named with a leading ``a``."""
+    """Store of JSON objects by collection and key. Each method has an async version with the prefix ``a``."""
 
     kind = "collection"
 
     def put(self, collection: str, key: str, value: JsonObject) -> None:
-        """Store an object, in place of what was there. One round trip.
+        """Store an object. Replaces the object with the same key. Cost: one round trip.
 
         Raises:
-            InvalidInputError: the key is no text, or the object would not come back as it is.
+            InvalidInputError: the key is not text, or the object cannot be stored without loss.
         """
         hash = self._hash(collection, key)
         self.connection.execute(*_setting(hash, [_encoded(collection, key, value)]))
@@ -85,17 +85,19 @@ class Collections(Namespaced):
     def put_many(
         self, collection: str, items: Iterable[tuple[str, JsonObject]], *, batch_size: int = 500
     ) -> None:
-        """Store objects, one round trip for each batch; of a key that occurs twice the last one stays.
-
-        Each object is stored whole or not at all; a batch that fails can be partly stored.
+        """Store objects. If a key occurs twice, the last object is stored.
 
         Args:
-            collection: where.
-            items: keys and objects; a batch is checked before it is sent.
-            batch_size: how many in one request, from 1 on.
+            collection: the collection to write to.
+            items: pairs of key and object. Each batch is checked before it is sent.
+            batch_size: maximum number of objects in one request, ≥ 1.
 
         Raises:
-            InvalidInputError: as for `put`. Of a list nothing was stored.
+            InvalidInputError: as for `put`. If `items` is a list, nothing was stored.
+
+        Cost: one round trip for each batch.
+
+        Atomicity: each object is stored as a whole or not at all. A batch that fails can be stored in part.
         """
         check_k(batch_size, "batch_size")
         encoded: Iterable[_Encoded] = (_encoded(collection, key, value) for key, value in items)
@@ -109,19 +111,21 @@ class Collections(Namespaced):
             succeeded(self.connection.pipeline(commands))
 
     def get(self, collection: str, key: str) -> dict[str, Any] | None:
-        """The object under a key; None if there is none. One round trip.
+        """Return the object of a key. Returns None if it does not exist. Cost: one round trip.
 
         Raises:
-            ServerError: something else wrote what is there.
+            ServerError: another program wrote the stored value.
         """
         stored = self.connection.execute("HGET", self._hash(collection, key), key, retry=True)
         return None if stored is None else load(stored, _owner(collection, key))
 
     def get_all(self, collection: str) -> dict[str, dict[str, Any]]:
-        """Every object of a collection by its key, in no particular order.
+        """Return all objects of a collection by key, in no particular order.
 
-        One round trip for a few ten thousand objects, more for more. What is written or removed meanwhile may be in it or
-        not. An object that something else wrote is left out, with a warning in the log that names its key.
+        The result may or may not contain objects that are written or removed during the call. An object that another
+        program wrote is left out, and the log names its key in a warning.
+
+        Cost: one round trip for each few ten thousand objects.
         """
         found: dict[str, dict[str, Any]] = {}
         cursors = {self._numbered(collection, number): b"0" for number in range(BUCKETS)}
@@ -143,7 +147,7 @@ class Collections(Namespaced):
         return found
 
     def delete(self, collection: str, key: str) -> bool:
-        """Remove an object; whether it was there. One round trip."""
+        """Remove an object. Returns True if it existed. Cost: one round trip."""
         return bool(self.connection.execute("HDEL", self._hash(collection, key), key))
 
     aput = async_version(put)
@@ -153,7 +157,7 @@ class Collections(Namespaced):
     adelete = async_version(delete)
 
     def _hash(self, collection: str, key: str) -> bytes:
-        """The server's key of the hash that a key belongs to."""
+        """Return the server key of the hash that stores a key."""
         (checked,) = check_texts([key], "key")
         return self._numbered(collection, bucket_of(checked, BUCKETS))
 
@@ -163,11 +167,11 @@ class Collections(Namespaced):
 
 
 def readable(stored: bytes, owner: str) -> dict[str, Any] | None:
-    """The object that is stored; None, with a warning, if something else wrote it: its neighbors can be read all the same.
+    """Decode a stored object. Logs a warning and returns None if another program wrote it.
 
     Args:
-        stored: by `dump`, normally.
-        owner: how the warning names it.
+        stored: bytes that `dump` wrote.
+        owner: name of the object for the warning.
     """
     try:
         return load(stored, owner)
@@ -180,7 +184,7 @@ def _encoded(collection: str, key: str, value: JsonObject) -> _Encoded:
     (checked,) = check_texts([key], "key")
     owner = _owner(collection, checked)
     if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{owner} is a {type(value).__name__}, not a dict")
+        raise InvalidInputError(f"{owner} must be a dict, not a {type(value).__name__}")
     return checked, dump(value, owner)
 
 
@@ -189,7 +193,7 @@ def _owner(collection: str, key: str) -> str:
 
 
 def _setting(hash: bytes, items: Sequence[_Encoded]) -> list[Argument]:
-    """The command that stores objects of one bucket."""
+    """Return the command that stores objects of one bucket."""
     command: list[Argument] = ["HSET", hash]
     for key, stored in items:
         command += [key, stored]
@@ -197,5 +201,5 @@ def _setting(hash: bytes, items: Sequence[_Encoded]) -> list[Argument]:
 
 
 def bucket_of(name: str, buckets: int) -> int:
-    """The number, from 0 on, of the bucket that a name belongs to; the same in every process."""
+    """Return the bucket number of a name, 0 to `buckets` - 1. It is the same in all processes."""
     return zlib.crc32(name.encode()) % buckets

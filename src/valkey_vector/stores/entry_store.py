@@ -1,4 +1,4 @@
-"""`EntryStore`: bytes by namespace and key, each with a time to live of its own, such as results to be used again."""
+"""`EntryStore`: bytes by namespace and key with a time to live for each entry, such as cached results."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["EntryStore"]
 
 
 class EntryStore(Connected):
-    """Bytes by namespace and key. Any texts are labels and keys. Keys are spread over the nodes of a cluster.
+    """Store of bytes by namespace and key. Any texts are valid labels and keys.
 
-    Every method has an async version named with a leading ``a``.
+    Each method has an async version with the prefix ``a``. In a cluster the keys are distributed over all nodes.
 
     Args:
-        name: stores of different names never see each other's entries; any non-empty text.
+        name: any non-empty text. Stores with different names do not share entries.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with the store.
 
     Raises:
-        ConfigurationError: the name is not acceptable, or both url and connection are given.
+        ConfigurationError: the name is not valid, or both `url` and `connection` are passed.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class EntryStore(Connected):
         super().__init__(name, url=url, connection=connection)
 
     def get(self, names: Sequence[ItemName]) -> dict[ItemName, bytes]:
-        """The entries that exist, by name. One round trip for each 1000."""
+        """Return the entries that exist, by name. Cost: one round trip for each 1000 names."""
         found: dict[ItemName, bytes] = {}
         for part in in_parts(dict.fromkeys(names)):
             commands: list[list[Argument]] = [["GET", self._key(name)] for name in part]
@@ -48,7 +48,10 @@ class EntryStore(Connected):
         return found
 
     def put(self, entries: Mapping[ItemName, tuple[bytes, float | None]]) -> None:
-        """Store entries, each with the seconds until it expires, or None to keep it. One round trip for each 1000.
+        """Store entries. Cost: one round trip for each 1000.
+
+        Args:
+            entries: for each name, its value and its time to live in seconds, > 0, or None to never expire.
 
         Raises:
             InvalidInputError: a name is not text, or a time to live is not a positive number. Nothing was stored.
@@ -62,10 +65,10 @@ class EntryStore(Connected):
             succeeded(self._connection.pipeline(part))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Remove the entries of namespaces, and of none below them; or all. Looks through all keys of the server.
+        """Remove the entries of namespaces, but not of namespaces below them. Scans all keys of the server.
 
         Args:
-            namespaces: which; None for all.
+            namespaces: the namespaces to clear. None: all.
         """
         if namespaces is None:
             self._keyspace.remove(self._connection)
@@ -84,5 +87,5 @@ class EntryStore(Connected):
 
 
 def _prefix(namespace: Namespace) -> str:
-    """What the entries of a namespace begin with, and no others."""
+    """Return the key prefix that only the entries of a namespace have."""
     return encode_namespace(namespace).decode() + "\1"

@@ -1,12 +1,16 @@
 """Filters on the values of items: ``{"score": {"$gte": 3}, "color": "red"}``.
 
-Conditions are combined with AND. A condition is a value, which must be equal; a dict without operators, whose keys must be equal
-inside the item's dict; or a dict of operators: ``$eq $ne $gt $gte $lt $lte $in $nin $between $exists $contains $like $ilike
-$not``. ``$and``, ``$or`` (lists of filters) and ``$not`` (one) combine filters. Values are equal as in Python. A missing key is
-None, so ``{"key": None}`` finds items without it.
+Conditions are combined with AND. A condition is one of these:
 
-Numbers are ordered as numbers, exactly, and so is text that holds a number. Other text is ordered as text, so ISO dates are
-in order. What has no order with the operand does not match.
+- a value: the item's value must be equal;
+- a dict without operators: its keys must be equal inside the item's dict;
+- a dict of operators: ``$eq $ne $gt $gte $lt $lte $in $nin $between $exists $contains $like $ilike $not``.
+
+``$and`` and ``$or`` (lists of filters) and ``$not`` (one filter) combine filters. Equality is that of Python. A missing
+key counts as None, so ``{"key": None}`` matches items without the key.
+
+Numbers, and texts that hold numbers, are compared as exact numbers. Other texts are compared as texts, so ISO dates sort
+correctly. A value that cannot be ordered relative to the operand does not match.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from valkey_vector.filters.patterns import like_pattern
 __all__ = ["Accept", "compile_filter"]
 
 Accept: TypeAlias = Callable[[Any], bool]
-"""Decides on a value."""
+"""Returns True for a value that matches."""
 
 _ORDERINGS: Mapping[str, Callable[[int], bool]] = {
     "$gt": lambda order: order > 0,
@@ -45,10 +49,10 @@ _OTHERS = (
 
 
 def compile_filter(filter: Mapping[str, Any]) -> Accept:
-    """The function that decides whether the dict of an item matches.
+    """Compile a filter into a function that returns True if the dict of an item matches.
 
     Raises:
-        FilterError: an operator is unknown, or its operand is of the wrong kind.
+        FilterError: an operator is unknown, or its operand has the wrong type.
     """
     if not isinstance(filter, Mapping):
         raise FilterError(f"a filter must be a dict, not a {type(filter).__name__}")
@@ -73,7 +77,7 @@ def _clause(key: Any, operand: Any) -> Accept:
 
 
 def _condition(operand: Any) -> Accept:
-    """Decides on one value of an item."""
+    """Compile the condition on one value of an item."""
     if isinstance(operand, Mapping):
         if any(isinstance(name, str) and name.startswith("$") for name in operand):
             return _all([_operator(name, inner) for name, inner in operand.items()])
@@ -128,7 +132,7 @@ def _operator(name: Any, operand: Any) -> Accept:
             return lambda value: not condition(value)
         case _:
             known = ", ".join((*_ORDERINGS, *_OTHERS))
-            raise FilterError(f"unknown operator {name!r}; known are {known}")
+            raise FilterError(f"unknown operator {name!r}: use one of {known}")
 
 
 def _ordered(operand: Any, holds: Callable[[int], bool]) -> Accept:
@@ -140,7 +144,7 @@ def _ordered(operand: Any, holds: Callable[[int], bool]) -> Accept:
 
 
 def _order(value: Any, operand: Any) -> int | None:
-    """Below 0, 0 or above 0 as a value comes before, with or after the operand; None if they have no order."""
+    """Compare a value with the operand. Returns < 0, 0 or > 0, or None if they cannot be ordered."""
     left, right = _number(value), _number(operand)
     if left is not None and right is not None:
         return (left > right) - (left < right)
@@ -149,13 +153,13 @@ def _order(value: Any, operand: Any) -> int | None:
     if isinstance(value, date) and type(value) is type(operand):
         try:
             return (value > operand) - (value < operand)
-        except TypeError:  # one time has a zone, the other none
+        except TypeError:  # only one of the two times has a time zone
             return None
     return None
 
 
 def _number(value: Any) -> float | None:
-    """The number that a value is or holds as text."""
+    """Return a value as a number, if it is a number or a text that holds one."""
     if isinstance(value, (bool, int)):
         return value
     if not isinstance(value, (float, str)):

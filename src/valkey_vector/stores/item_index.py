@@ -1,8 +1,8 @@
-"""The texts of items in an `Index`: by vector, by words, or by both.
+"""`ItemIndex`: stores the texts of items in an `Index` for vector, text and hybrid search.
 
-Each text of an item is a record of its own, so an item may have any number. The item's revision tells the records of its present
-value from older ones: a reader ignores a record whose revision is not the item's. So the index needs no transaction with the
-store: records are written before the item, and removed after it was replaced.
+Each text of an item is one record, and an item can have any number of texts. The item's revision separates the records of
+its current value from older ones: readers ignore a record with another revision. So the index and the store need no
+common transaction. Records are written before the item and removed after the item was replaced.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from valkey_vector.stores.item_store import Vanished
 __all__ = ["Candidate", "ItemIndex", "ItemText", "Question", "SearchMode"]
 
 SearchMode: TypeAlias = Literal["vector", "text", "hybrid"]
-"""What items are ranked by: similarity, words, or both."""
+"""Ranking of items: by vector similarity, by terms (BM25), or by both."""
 
 STALE_SECONDS = 600.0
-"""A record of no item is removed once it is so old. A younger one may belong to an item that is about to be put."""
+"""Age in seconds at which a record without an item is removed. A younger record may belong to an item not yet put."""
 
 _IN, _KEY, _REVISION, _AT = "in", "key", "revision", "at"
 
 
 @dataclass(frozen=True, slots=True)
 class ItemText:
-    """One text of an item, with its embedding if it has one."""
+    """One text of an item, with its embedding or None."""
 
     text: str
     vector: Sequence[float] | None
@@ -48,12 +48,12 @@ class ItemText:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to rank items by.
+    """Query that ranks items.
 
     Attributes:
-        namespace: items in it and below it.
-        text: the words.
-        vector: the embedding of the text; None where only words count.
+        namespace: search items in this namespace and below it.
+        text: the query text.
+        vector: the embedding of the text. None: rank by terms only.
     """
 
     namespace: Namespace
@@ -63,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A text of an item that a question found."""
+    """Text of an item that matches a question."""
 
     name: ItemName
     revision: str
@@ -73,11 +73,14 @@ class Candidate:
 
 
 class ItemIndex:
-    """Searches the texts of the items of one store.
+    """Search index for the texts of the items of one store.
 
     Args:
-        index: made with full text for the modes ``text`` and ``hybrid``.
-        mode: what items are ranked by.
+        index: the index to use. The modes ``text`` and ``hybrid`` require full text.
+        mode: ranking of the items.
+
+    Raises:
+        ConfigurationError: `mode` is unknown.
     """
 
     def __init__(self, index: Index, mode: SearchMode) -> None:
@@ -89,14 +92,14 @@ class ItemIndex:
 
     @property
     def index(self) -> Index:
-        """The index."""
+        """The index that stores the texts."""
         return self._index
 
     def add(self, items: Sequence[tuple[ItemName, Sequence[ItemText]]]) -> list[Vanished]:
-        """Write the texts of items that are about to be put; one bulk write for all.
+        """Write the texts of items before the items are put, in one bulk write.
 
         Returns:
-            For each item the revision by which its records are known, and how many there are.
+            For each item, the revision of its records and their number.
         """
         records: list[Record] = []
         revisions: list[Vanished] = []
@@ -110,39 +113,41 @@ class ItemIndex:
         return revisions
 
     def remove(self, vanished: Sequence[Vanished]) -> None:
-        """Remove the records of items that are gone or were replaced."""
+        """Remove the records of items that were deleted or replaced."""
         ids = [_id(revision, number) for revision, count in vanished for number in range(count)]
         self._index.delete(ids)
 
     def candidates(self, questions: Sequence[Question], limit: int) -> list[list[Candidate]]:
-        """The texts that answer questions best, best first, in one pipeline.
+        """Return the best texts for each question, best first.
 
         Args:
-            questions: any number of them.
-            limit: at most so many texts for each.
+            questions: any number of questions.
+            limit: maximum number of texts for each question.
+
+        Cost: one pipeline.
         """
         found = self._index.search_many([self._query(one, limit) for one in questions])
         return [[self._candidate(hit) for hit in hits] for hits in found]
 
     def forget_stale(self, candidates: Sequence[Candidate]) -> None:
-        """Remove records that belong to no item, unless they are young."""
+        """Remove the records that belong to no item and are older than `STALE_SECONDS`."""
         before = time.time() - STALE_SECONDS
         if old := [one.id for one in candidates if one.at < before]:
             self._index.delete(old)
 
     def clear(self) -> None:
-        """Remove the index with all its records."""
+        """Remove the index and all its records."""
         self._index.drop()
 
     def close(self) -> None:
-        """Close the index. Its connection stays open if it was given."""
+        """Close the index. A connection that was passed to it stays open."""
         self._index.close()
 
     def _records(self, name: ItemName, revision: str, texts: Sequence[ItemText]) -> list[Record]:
         metadata = _metadata(name, revision)
         records: list[Record] = []
         for text in texts:
-            # An embedding of zeros has no direction: it is similar to nothing, and search modules refuse it.
+            # An all-zero embedding has no cosine similarity, and search modules reject it.
             vector = text.vector if text.vector is not None and any(text.vector) else None
             if vector is None and self._mode == "vector":
                 continue
@@ -179,7 +184,7 @@ def _path(namespace: Namespace) -> str:
 
 
 def _metadata(name: ItemName, revision: str) -> dict[str, Any]:
-    """Namespaces that the item is in, from the outermost one, so that each of them can be searched."""
+    """Return the metadata of an item's records. Lists all enclosing namespaces, so that each can be searched."""
     namespace, key = name
     inside = [_path(namespace[:depth]) for depth in range(len(namespace) + 1)]
     return {_IN: inside, _KEY: key, _REVISION: revision, _AT: time.time()}

@@ -1,4 +1,4 @@
-"""Items, the operations on them, and how both lie in bytes."""
+"""Items, operations on items, and their encoding as bytes."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 Namespace: TypeAlias = tuple[str, ...]
-"""The labels of a namespace, the outermost first; any texts."""
+"""Labels of a namespace, outermost first. Any texts are valid."""
 
 ItemName: TypeAlias = tuple[Namespace, str]
-"""The namespace and the key of an item."""
+"""Namespace and key of an item."""
 
 _HEAD = struct.Struct(">QQQQII")
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -45,14 +45,14 @@ class Item:
     """A stored item.
 
     Attributes:
-        namespace: in which it lies.
-        key: its name there.
-        value: JSON, as it was put.
-        created_at: when it was put first, by the server's clock.
-        updated_at: when it was put last.
-        expires: whether it has a time to live.
-        revision: by which the index knows its vectors; empty if it has none.
-        vectors: how many of its texts the index has.
+        namespace: namespace of the item.
+        key: key in the namespace.
+        value: the stored JSON value.
+        created_at: time of the first put, by the server's clock.
+        updated_at: time of the last put.
+        expires: True if the item has a time to live.
+        revision: identifies the item's vectors in the index. Empty without vectors.
+        vectors: number of its texts in the index.
     """
 
     namespace: Namespace
@@ -66,18 +66,18 @@ class Item:
 
     @property
     def name(self) -> ItemName:
-        """Its namespace and key."""
+        """Namespace and key."""
         return self.namespace, self.key
 
 
 @dataclass(frozen=True, slots=True)
 class GetItem:
-    """Get an item; None if there is none.
+    """Return an item, or None if it does not exist.
 
     Attributes:
-        namespace: of the item.
-        key: of the item.
-        refresh: begin its time to live again.
+        namespace: namespace of the item.
+        key: key of the item.
+        refresh: restart its time to live.
     """
 
     namespace: Namespace
@@ -87,7 +87,7 @@ class GetItem:
 
 @dataclass(frozen=True, slots=True)
 class GetItems:
-    """Get items by name; None for each that does not exist."""
+    """Return items by name. None for an item that does not exist."""
 
     names: Sequence[ItemName]
     refresh: bool = False
@@ -95,23 +95,23 @@ class GetItems:
 
 @dataclass(frozen=True, slots=True)
 class TouchItems:
-    """Begin the time to live of items again."""
+    """Restart the time to live of items."""
 
     names: Sequence[ItemName]
 
 
 @dataclass(frozen=True, slots=True)
 class FindItems:
-    """Find items of a namespace and of those below it.
+    """Find items of a namespace and of the namespaces below it.
 
-    They are in the order of creation, namespace by namespace; the namespaces, too, are in the order of their creation.
+    Items are ordered by namespace, then by creation. Namespaces are ordered by their creation.
 
     Attributes:
-        namespace: in and below which.
-        accept: only items that it accepts; None for all.
-        offset: leave out so many.
-        limit: at most so many.
-        refresh: begin the time to live of what is found again.
+        namespace: search in this namespace and below it.
+        accept: returns True for each item to find. None: all.
+        offset: number of items to skip, ≥ 0.
+        limit: maximum number of items, ≥ 0.
+        refresh: restart the time to live of the found items.
     """
 
     namespace: Namespace
@@ -123,7 +123,7 @@ class FindItems:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A condition on a namespace: which labels it begins or ends with. The label ``*`` stands for any one."""
+    """Condition on a namespace: the labels it starts or ends with. The label ``*`` matches any label."""
 
     type: Literal["prefix", "suffix"]
     labels: Namespace
@@ -131,13 +131,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class ListNamespaces:
-    """List namespaces that have items, in alphabetical order, each once.
+    """List the namespaces that have items, each once, in alphabetical order.
 
     Attributes:
-        conditions: all must match.
-        depth: cut namespaces to so many labels; None does not.
-        offset: leave out so many.
-        limit: at most so many.
+        conditions: conditions that must all match.
+        depth: maximum number of labels; longer namespaces are cut. None: no limit.
+        offset: number of namespaces to skip, ≥ 0.
+        limit: maximum number of namespaces, ≥ 0.
     """
 
     conditions: Sequence[Match] = ()
@@ -148,15 +148,15 @@ class ListNamespaces:
 
 @dataclass(frozen=True, slots=True)
 class PutItem:
-    """Put an item in place of what was there, or delete it.
+    """Store an item and replace the previous one, or delete it.
 
     Attributes:
-        namespace: of the item.
-        key: of the item.
-        value: JSON bytes; None deletes the item.
-        ttl: milliseconds until the item expires; None keeps it.
-        revision: by which the index knows its vectors.
-        vectors: how many the index has.
+        namespace: namespace of the item.
+        key: key of the item.
+        value: JSON bytes. None: delete the item.
+        ttl: time to live in milliseconds, > 0. None: the item does not expire.
+        revision: identifies the item's vectors in the index.
+        vectors: number of its vectors in the index.
     """
 
     namespace: Namespace
@@ -171,10 +171,10 @@ Operation: TypeAlias = GetItem | GetItems | TouchItems | FindItems | ListNamespa
 
 
 def encode_label(label: str) -> bytes:
-    """A label as its bytes lie in a namespace.
+    """Encode a label of a namespace.
 
     Raises:
-        InvalidInputError: it is not text, or holds a lone surrogate.
+        InvalidInputError: the label is not text, or holds a lone surrogate.
     """
     if not isinstance(label, str) or not is_unicode(label):
         raise InvalidInputError(
@@ -184,10 +184,10 @@ def encode_label(label: str) -> bytes:
 
 
 def encode_namespace(namespace: Namespace) -> bytes:
-    """A namespace as the server knows it. One begins with another's bytes only if it lies below it.
+    """Encode a namespace. The bytes of a namespace start with those of another only if it is below it.
 
     Raises:
-        InvalidInputError: it is not a tuple of texts.
+        InvalidInputError: the namespace is not a tuple of texts.
     """
     if not isinstance(namespace, (tuple, list)):
         raise InvalidInputError(f"a namespace must be a tuple of texts, not {namespace!r}")
@@ -195,7 +195,7 @@ def encode_namespace(namespace: Namespace) -> bytes:
 
 
 def decode_namespace(encoded: bytes) -> Namespace:
-    """The namespace that bytes stand for."""
+    """Decode a namespace."""
     return tuple(
         label[1:].replace(b"\1\1", b"\0").replace(b"\1\2", b"\1").decode()
         for label in encoded.split(b"\0")[:-1]
@@ -203,7 +203,7 @@ def decode_namespace(encoded: bytes) -> Namespace:
 
 
 def decode_item(namespace: Namespace, key: str, record: bytes) -> Item:
-    """The item in a record of ``items.lua``."""
+    """Decode an item from a record of ``items.lua``."""
     created, updated, _number, ttl, vectors, length = _HEAD.unpack_from(record)
     start = _HEAD.size + length
     return Item(

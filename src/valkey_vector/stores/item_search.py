@@ -1,4 +1,4 @@
-"""Searches that rank items: candidates from the index, checked against the items themselves."""
+"""Ranked search of items: fetches candidates from the index and checks them against the stored items."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _GROWTH = 4
 
 @dataclass(frozen=True, slots=True)
 class RankedSearch:
-    """A search for items that answer a question.
+    """Ranked search for items.
 
     Attributes:
-        question: what to rank by.
-        accept: only items that it accepts; None for all.
-        offset: leave out so many of the best.
-        limit: at most so many.
-        refresh: begin the time to live of what is found again.
+        question: the query.
+        accept: returns True for each item to find. None: all.
+        offset: number of best items to skip, ≥ 0.
+        limit: maximum number of items, ≥ 0.
+        refresh: restart the time to live of the found items.
     """
 
     question: Question
@@ -37,7 +37,7 @@ class RankedSearch:
 
 @dataclass(frozen=True, slots=True)
 class RankedItem:
-    """An item that was found; its score is that of its best text, None if it has none."""
+    """Found item with the score of its best text. None without texts."""
 
     item: Item
     score: float | None
@@ -45,7 +45,7 @@ class RankedItem:
 
 @dataclass(slots=True)
 class _Progress:
-    """A search that is under way."""
+    """State of a running search."""
 
     search: RankedSearch
     depth: int
@@ -61,23 +61,25 @@ class _Progress:
 def search_ranked(
     store: ItemStore, index: ItemIndex, searches: Sequence[RankedSearch]
 ) -> list[list[RankedItem]]:
-    """The items that answer questions best, best first.
+    """Return the best items for each search, best first.
 
-    An item counts once, by its best text. Two round trips for all searches together: one to the index, one to the items.
-    If conditions leave too few, more candidates are taken, four times as many each time, so results are exact however few
-    items match. Items without any text in the index follow in the order of creation if there are too few others.
+    Each item is returned once, with the score of its best text. If there are too few, items without a text in the
+    index follow in the order of creation.
 
     Args:
-        store: has the items.
-        index: has their texts.
-        searches: any number of them.
+        store: store of the items.
+        index: index of their texts.
+        searches: any number of searches.
+
+    Cost: two round trips for all searches together, one to the index and one to the items. If conditions leave too few
+        items, it fetches four times as many candidates each time. So results are exact for any number of matches.
     """
     for search in searches:
         check_limit(search.offset, "offset")
         check_limit(search.limit, "limit")
     progress = [_Progress(one, max(_FIRST, 2 * (one.offset + one.limit))) for one in searches]
     while due := [one for one in progress if not one.ended]:
-        # All searches of a round go equally deep, so that they share one pipeline.
+        # All searches of a round use the same depth, so that they share one pipeline.
         depth = max(one.depth for one in due)
         found = index.candidates([one.search.question for one in due], depth)
         _fetch(store, due, found)
@@ -92,7 +94,7 @@ def search_ranked(
 def _fetch(
     store: ItemStore, due: Sequence[_Progress], found: Sequence[Sequence[Candidate]]
 ) -> None:
-    """Get the items of candidates that are not known yet, for all searches at once."""
+    """Fetch the unknown items of candidates, for all searches at once."""
     names = [
         [name for name in dict.fromkeys(c.name for c in candidates) if name not in one.items]
         for one, candidates in zip(due, found, strict=True)
@@ -105,7 +107,7 @@ def _fetch(
 
 
 def _rank(one: _Progress, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Rank the items of candidates; returns the candidates that belong to none."""
+    """Rank the items of candidates. Returns the candidates without an item."""
     accept, seen, stale = one.search.accept, set[ItemName](), []
     one.ranked = []
     for candidate in candidates:
@@ -120,7 +122,7 @@ def _rank(one: _Progress, candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _completed(store: ItemStore, progress: Sequence[_Progress]) -> list[list[RankedItem]]:
-    """The pages that were asked for, filled up with items that have no text in the index."""
+    """Return the requested pages, filled with items that have no text in the index."""
     pages = [one.ranked[one.search.offset : one.wanted] for one in progress]
     short: list[int] = []
     operations: list[FindItems | TouchItems] = []

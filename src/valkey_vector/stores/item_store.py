@@ -1,7 +1,7 @@
 """`ItemStore`: JSON items by namespace and key, such as the long-term memory of an agent.
 
-A store lies in five keys of one cluster slot, ``{_items:<name>:}…``; ``items.lua`` describes them. A batch of operations is one
-call of that script, so its reads see one state and its writes appear together.
+A store has five keys in one cluster slot, ``{_items:<name>:}…``. ``items.lua`` describes them. A batch of operations is
+one call of that script, so its reads see one state and its writes become visible together.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from valkey_vector.stores.scripts import Script
 __all__ = ["ItemStore", "Result", "Vanished"]
 
 PAGE = 1000
-"""Most items that one reply holds for a search with a condition that the client checks."""
+"""Maximum number of items in one reply to a search with a condition that the client checks."""
 
 PAGE_BYTES = 1_000_000
-"""A reply to a search that has reached so many bytes ends there."""
+"""Size in bytes at which a reply to a search ends."""
 
 _OPERATIONS = 1000
 """Operations in one call of the script."""
@@ -52,25 +52,25 @@ _MUST_WRITE = (2, 3)
 _KEYS = ("items", "order", "names", "numbers", "expiry")
 
 Result: TypeAlias = Item | list[Item] | list[Item | None] | list[Namespace] | None
-"""What an operation returns: what its description says; nothing for the others."""
+"""Result of an operation, as its class describes. None for operations without a result."""
 
 Vanished: TypeAlias = tuple[str, int]
-"""The revision of an item that is gone or was replaced, and how many vectors the index has of it."""
+"""Revision of an item that was deleted or replaced, and the number of its vectors in the index."""
 
 
 class ItemStore(Connected):
-    """Items by namespace and key. Any texts are labels and keys, also empty ones.
+    """Store of JSON items by namespace and key. Any texts, even empty ones, are valid labels and keys.
 
-    Every method has an async version named with a leading ``a``.
+    Each method has an async version with the prefix ``a``.
 
     Args:
-        name: stores of different names never see each other's items; any non-empty text.
+        name: any non-empty text. Stores with different names do not share items.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
-        vanished: is called with what became of no use in the index, after the batch that caused it.
+        connection: an open connection to use instead. It is not closed with the store.
+        vanished: called after a batch with the revisions whose vectors the index no longer needs.
 
     Raises:
-        ConfigurationError: the name is not acceptable, or both url and connection are given.
+        ConfigurationError: the name is not valid, or both `url` and `connection` are passed.
     """
 
     def __init__(
@@ -88,15 +88,18 @@ class ItemStore(Connected):
         super().__init__(name, url=url, connection=connection)
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
-        """Carry out operations; returns their results in the same order.
+        """Run operations. Returns their results in the same order.
 
-        Reads see the state before the batch. Of several puts of one item the last counts. One round trip for up to 1000
-        operations, which are carried out as one step. A search with a condition takes more if its namespace has more than
-        1000 items, or a megabyte; and one to begin times to live again.
+        Reads see the state before the batch. If an item is put several times, the last put is stored.
 
         Raises:
-            InvalidInputError: an operation is not acceptable. Nothing was written.
+            InvalidInputError: an operation is not valid. Nothing was written.
             ServerError: the server cannot be reached.
+
+        Cost: one round trip for up to 1000 operations. A search with a condition takes more if its namespace has over
+            1000 items or a megabyte, and one to restart times to live.
+
+        Atomicity: up to 1000 operations run as one step.
         """
         batch = _Batch(operations)
         if any(isinstance(one, PutItem) and one.ttl for one in operations):
@@ -113,7 +116,7 @@ class ItemStore(Connected):
         return batch.results
 
     def clear(self) -> None:
-        """Remove every item of this store. One round trip."""
+        """Remove all items of this store. Cost: one round trip."""
         self._connection.execute("UNLINK", *self._keys)
 
     arun = async_version(run)
@@ -138,7 +141,7 @@ class ItemStore(Connected):
 
 @dataclass(slots=True)
 class _Search:
-    """A search that is under way."""
+    """State of a running search."""
 
     operation: FindItems
     namespace: Argument
@@ -160,7 +163,7 @@ class _Search:
 
     @property
     def _still_to_skip(self) -> int:
-        # What a page skipped lies before the place at which the next one goes on.
+        # The items that a page skipped are before the start of the next page.
         return 0 if self.found else self.operation.offset
 
     @property
@@ -185,7 +188,7 @@ class _Search:
 
 
 class _Batch:
-    """The operations of a batch, and how far they are."""
+    """State of the operations of a batch."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.results: list[Result] = [None] * len(operations)
@@ -193,7 +196,7 @@ class _Batch:
         self._reads: dict[int, tuple[Operation, list[Argument]]] = {}
         self._searches: dict[int, _Search] = {}
         puts: dict[ItemName, list[Argument]] = {}
-        # All are encoded now, so that nothing is sent if one of them is not acceptable.
+        # Encode all operations first, so that nothing is sent if one is not valid.
         for position, operation in enumerate(operations):
             _check(operation)
             match operation:
@@ -212,7 +215,7 @@ class _Batch:
         self.writing = False
 
     def due(self) -> list[list[Argument]] | None:
-        """The next commands; None if all is done. `writing` says whether there are puts among them."""
+        """Return the next commands, or None if all are done. Sets `writing` if they include puts."""
         self._sent = []
         self.writing = False
         commands: list[list[Argument]] = []
@@ -230,13 +233,13 @@ class _Batch:
         return commands or None
 
     def take(self, replies: Sequence[Any]) -> None:
-        """The replies to the commands that were due."""
+        """Process the replies to the last commands."""
         for taker, reply in zip(list(self._sent), replies, strict=True):
             taker(reply)
 
-    def _writes(self, most: int) -> list[list[Argument]]:
-        parts, self._puts = self._puts[:most], self._puts[most:]
-        # A put must not run twice: the second time it would find its own revision as the one it replaced.
+    def _writes(self, limit: int) -> list[list[Argument]]:
+        parts, self._puts = self._puts[:limit], self._puts[limit:]
+        # A put must not run twice. The second run would report its own revision as replaced.
         self.writing = bool(parts)
         for part in parts:
             self._sent.append(self._put_taker(part))
@@ -266,7 +269,7 @@ class _Batch:
 
     def _put_taker(self, command: list[Argument]) -> Callable[[Any], None]:
         def take(reply: Any) -> None:
-            if reply is None:  # put off, because a search is not at its end
+            if reply is None:  # postponed, because a search is not complete
                 self._puts.append(command)
             elif reply and reply[1]:
                 self.replaced.append((reply[0].decode(), reply[1]))
@@ -313,7 +316,7 @@ def _list_command(operation: ListNamespaces) -> list[Argument]:
     for match in operation.conditions:
         if match.type not in ("prefix", "suffix"):
             raise InvalidInputError(
-                f"a namespace is matched by 'prefix' or 'suffix', not {match.type!r}"
+                f"the type of a namespace match must be 'prefix' or 'suffix', not {match.type!r}"
             )
         labels = [encode_label(label) for label in match.labels]
         conditions += [match.type, str(len(labels)), *labels]
@@ -326,7 +329,7 @@ def _list_command(operation: ListNamespaces) -> list[Argument]:
 
 
 def _literal_begin(match: Match) -> Namespace:
-    """The labels that every namespace which matches begins with."""
+    """Return the labels with which each matching namespace starts."""
     if match.type == "suffix":
         return ()
     labels = list(match.labels)
