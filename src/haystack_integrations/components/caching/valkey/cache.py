@@ -113,7 +113,7 @@ class ValkeySemanticCache:
             connection.close()
 
     async def close_async(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await offload(self.close)
 
     def __repr__(self) -> str:

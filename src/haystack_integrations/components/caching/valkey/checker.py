@@ -54,7 +54,7 @@ class ValkeySemanticCacheChecker(SharesCache):
 
     @component.output_types(replies=list[ChatMessage], hit=dict[str, Any], query=str)
     async def run_async(self, query: str, scope: dict[str, Any] | None = None) -> dict[str, Any]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         hit = await self.cache.core.alookup(query, scope)
         outcome = _outcome(query, hit)
         if hit is not None and "replies" not in outcome:

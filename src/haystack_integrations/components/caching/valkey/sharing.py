@@ -34,5 +34,5 @@ class SharesCache:
         self.cache.close()
 
     async def close_async(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await self.cache.close_async()

@@ -57,7 +57,7 @@ class ValkeySemanticCacheWriter(SharesCache):
         replies: list[ChatMessage] | list[str],
         scope: dict[str, Any] | None = None,
     ) -> dict[str, list[ChatMessage]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         messages = as_messages(replies)
         if messages:
             await self.cache.core.astore(query, to_answer(messages), scope, tokens=tokens(messages))

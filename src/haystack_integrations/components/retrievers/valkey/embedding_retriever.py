@@ -53,7 +53,7 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         found = await self.document_store._embedding_retrieval_async(query_embedding, chosen, limit)
         return {"documents": found}

@@ -90,7 +90,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         found = await self.document_store._hybrid_retrieval_async(
             query, query_embedding, chosen, limit, fusion=self._fusion

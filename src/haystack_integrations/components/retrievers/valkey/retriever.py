@@ -80,7 +80,7 @@ class ValkeyRetriever:
         self.document_store.close()
 
     async def close_async(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await self.document_store.close_async()
 
     def _chosen(

@@ -48,6 +48,6 @@ class ValkeyTextRetriever(ValkeyRetriever):
     async def run_async(
         self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         return {"documents": await self.document_store._text_retrieval_async(query, chosen, limit)}

@@ -71,7 +71,7 @@ class Answers(Generic[_T]):
     async def aget(
         self, prompt: str, scope: Mapping[str, Any], make: Callable[[], Awaitable[_T]]
     ) -> _T:
-        """`get`, awaited."""
+        """Async version of `get`."""
 
         async def made(_: str) -> Answer:
             return self._dumped(await make())

@@ -114,7 +114,7 @@ class CachedLLM(LLM):
         return self._chat(messages, kwargs, exactly="tools" in kwargs)
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """`chat`, awaited."""
+        """Async version of `chat`."""
         return await self._achat(messages, kwargs, exactly="tools" in kwargs)
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -131,7 +131,7 @@ class CachedLLM(LLM):
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
-        """`complete`, awaited."""
+        """Async version of `complete`."""
         scope = self._scope_of("completion", formatted, kwargs)
         if scope is None:
             return await self._llm.acomplete(prompt, formatted=formatted, **kwargs)
@@ -257,7 +257,7 @@ class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        """`chat_with_tools`, awaited."""
+        """Async version of `chat_with_tools`."""
         options = self._prepare_chat_with_tools_compat(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required,
             **kwargs,

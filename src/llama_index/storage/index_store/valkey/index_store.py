@@ -57,7 +57,7 @@ class ValkeyIndexStore(KVIndexStore):
         super().delete_index_struct(key)
 
     async def adelete_index_struct(self, key: str) -> None:
-        """`delete_index_struct`, awaited."""
+        """Async version of `delete_index_struct`."""
         await offload(self._move)
         await super().adelete_index_struct(key)
 
@@ -67,7 +67,7 @@ class ValkeyIndexStore(KVIndexStore):
         return super().get_index_struct(struct_id)
 
     async def aget_index_struct(self, struct_id: str | None = None) -> IndexStruct | None:
-        """`get_index_struct`, awaited."""
+        """Async version of `get_index_struct`."""
         await offload(self._move)
         return await super().aget_index_struct(struct_id)
 
@@ -77,7 +77,7 @@ class ValkeyIndexStore(KVIndexStore):
         return super().index_structs()
 
     async def async_index_structs(self) -> list[IndexStruct]:
-        """`index_structs`, awaited."""
+        """Async version of `index_structs`."""
         await offload(self._move)
         return await super().async_index_structs()
 
