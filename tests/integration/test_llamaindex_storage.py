@@ -368,7 +368,7 @@ def test_a_memory_is_written_down_and_loaded_with_its_store(
 
 
 def test_what_is_no_message_is_refused(chats: ValkeyChatStore) -> None:
-    with pytest.raises(InvalidInputError, match="ChatMessage is needed, not a str"):
+    with pytest.raises(InvalidInputError, match="must be a ChatMessage, not a str"):
         chats.add_message("c", "text")  # type: ignore[arg-type]
     bad = ChatMessage(content="x", additional_kwargs={"x": object()})
     with pytest.raises(InvalidInputError, match="serialised"):
