@@ -300,7 +300,10 @@ async def test_what_something_else_wrote_is_a_miss_and_removed(
     engine, llm = Engine(response), Model(max_tokens=None)
     asked = CachedQueryEngine(engine, cache, scope={"of": "engine"})
     model = CachedLLM(llm, cache)
-    chat, completion = model._cache_key(said("what @0"), {}), model._scope_of("completion", False, {})
+    chat, completion = (
+        model._cache_key(said("what @0"), {}),
+        model._scope_of("completion", False, {}),
+    )
     assert chat is not None
     for scope in ({"of": "engine"}, chat[1], completion):
         cache.store("near @5", FOREIGN[number], scope)
