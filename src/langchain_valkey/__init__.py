@@ -1,4 +1,4 @@
-"""LangChain on Valkey: vector store, retriever, self-queries, caches, chat history, byte store, record manager, document index."""
+"""LangChain adapter: vector store, retrievers, caches, chat history, byte store, record manager, document index."""
 
 from typing import TYPE_CHECKING
 

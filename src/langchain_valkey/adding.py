@@ -1,6 +1,6 @@
-"""The adding half of the store: texts, documents and vectors that were made elsewhere."""
+"""Write methods of the vector store: texts, documents and precomputed vectors."""
 
-# Complete signatures, where the base class takes any keyword: see `searching`.
+# The base class accepts any keyword; these methods list theirs. See `searching`.
 # mypy: disable-error-code="override"
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["AddingStore"]
 
 
 class AddingStore(SearchableStore):
-    """Fills an index, and searches it. `ValkeyVectorStore` adds what opens, reads and empties it."""
+    """Write to an index and search it. `ValkeyVectorStore` adds opening, reading by id and deleting."""
 
     def add_texts(
         self,
@@ -37,29 +37,30 @@ class AddingStore(SearchableStore):
     ) -> list[str]:
         """Embed texts and store them.
 
-        All are embedded in one call, which embeddings divide as they need, before the first is stored: when the
-        embedding fails, nothing was stored. What does not fit in memory is added in parts, as LangChain's `index` does.
+        All texts are embedded in one call before the first is stored, so nothing is stored if embedding fails. For
+        more texts than fit in memory, call this method once per part, or use LangChain's `index`.
 
         Args:
-            texts: what to store.
-            metadatas: one dict for each text.
-            ids: one for each text; None, or a None among them, generates one.
-            ttl: seconds until these are gone; None keeps them.
-            policy: what to do with ids that are stored already: OVERWRITE, SKIP or FAIL.
-            batch_size: how many are sent in one request, from 1 on; more than 10,000 count as that.
-            progress: show a bar; None shows one on a terminal if there is more than one batch.
-            on_invalid: for metadata that cannot be stored as it is, such as a UUID or a set: ``raise``, ``coerce`` it (to
-                text, or a list), or ``skip`` the text, with a warning in the log. NumPy's scalars are stored as Python's.
+            texts: texts to store.
+            metadatas: one dict per text.
+            ids: one id per text. None generates an id.
+            ttl: time to live in seconds. None stores without expiration.
+            policy: action for ids that are already stored: OVERWRITE, SKIP or FAIL.
+            batch_size: number of texts per request, at least 1. Values above 10,000 mean 10,000.
+            progress: show a progress bar. None shows one on a terminal if there is more than one batch.
+            on_invalid: action for metadata that cannot be stored, such as a UUID or a set. ``raise`` raises,
+                ``coerce`` converts it to text or a list, ``skip`` omits the text and logs a warning. NumPy scalars
+                are always stored as Python scalars.
 
         Returns:
-            The ids, in the order of the texts, without those of texts that were skipped.
+            The ids, in the order of the texts, without the skipped texts.
 
         Raises:
-            ConfigurationError: an option is wrong; nothing was embedded.
-            InvalidInputError: not as many of each, an id given twice, or a text, metadata or `ttl` that cannot be stored
-                (nothing was embedded); or a vector that cannot be (nothing was stored).
-            DuplicateIdError: the policy is FAIL and ids are stored already; nothing was stored.
-            PartialAddError: some were not stored. Its `ids` complete the call when it is repeated.
+            ConfigurationError: if an option is invalid. Nothing is embedded.
+            InvalidInputError: if the lengths differ, an id occurs twice, or a text, metadata or `ttl` cannot be stored
+                (nothing is embedded), or if a vector cannot be stored (nothing is stored).
+            DuplicateIdError: if the policy is FAIL and ids are already stored. Nothing is stored.
+            PartialAddError: if some texts were not stored. Repeat the call with its `ids` to store the rest.
         """
         options = WriteOptions(policy, ttl, batch_size, progress, on_invalid)
         addition = prepare_addition(texts, metadatas, ids)
@@ -82,7 +83,7 @@ class AddingStore(SearchableStore):
         progress: bool | None = None,
         on_invalid: OnInvalid = "raise",
     ) -> list[str]:
-        """`add_texts`, awaited."""
+        """Async version of `add_texts`."""
         options = WriteOptions(policy, ttl, batch_size, progress, on_invalid)
         addition = prepare_addition(texts, metadatas, ids)
         if addition.texts:
@@ -99,12 +100,12 @@ class AddingStore(SearchableStore):
         ids: Sequence[str | None] | None = None,
         **options: Any,
     ) -> list[str]:
-        """Embed documents and store them; otherwise as `add_texts`, whose options it takes.
+        """Embed documents and store them. Returns and raises as `add_texts`.
 
         Args:
-            documents: what to store; they are not changed.
-            ids: instead of the documents' own. A document without one gets one that is generated.
-            options: `ttl`, `policy`, `batch_size`, `progress` and `on_invalid`.
+            documents: documents to store. They are not modified.
+            ids: ids to use instead of those of the documents. A missing id is generated.
+            options: `ttl`, `policy`, `batch_size`, `progress` and `on_invalid` of `add_texts`.
         """
         texts, metadatas, ids = columns(documents, ids)
         return self.add_texts(texts, metadatas, ids=ids, **options)
@@ -116,7 +117,7 @@ class AddingStore(SearchableStore):
         ids: Sequence[str | None] | None = None,
         **options: Any,
     ) -> list[str]:
-        """`add_documents`, awaited."""
+        """Async version of `add_documents`."""
         texts, metadatas, ids = columns(documents, ids)
         return await self.aadd_texts(texts, metadatas, ids=ids, **options)
 
@@ -133,27 +134,27 @@ class AddingStore(SearchableStore):
         progress: bool | None = None,
         on_invalid: OnInvalid = "raise",
     ) -> list[str]:
-        """Store texts with vectors that were made elsewhere; otherwise as `add_texts`.
+        """Store texts with precomputed vectors. Returns and raises as `add_texts`.
 
         Args:
-            texts: what to store.
-            embeddings: one vector for each text.
-            metadatas: as `add_texts`, like all that follows.
-            ids: likewise.
-            ttl: likewise.
-            policy: likewise.
-            batch_size: likewise.
-            progress: likewise.
-            on_invalid: likewise.
+            texts: texts to store.
+            embeddings: one vector per text.
+            metadatas: as in `add_texts`.
+            ids: as in `add_texts`.
+            ttl: as in `add_texts`.
+            policy: as in `add_texts`.
+            batch_size: as in `add_texts`.
+            progress: as in `add_texts`.
+            on_invalid: as in `add_texts`.
         """
         options = WriteOptions(policy, ttl, batch_size, progress, on_invalid)
         addition, vectors = prepare_addition(texts, metadatas, ids), list(embeddings)
         addition.check_count(vectors)
         if not addition.texts:
             return []
-        of_ids = dict(zip(addition.ids, vectors, strict=True))
-        kept = self._checked(options, addition)
-        return self._stored(options, kept, [of_ids[id] for id in kept.ids]) if kept.ids else []
+        by_id = dict(zip(addition.ids, vectors, strict=True))
+        valid = self._checked(options, addition)
+        return self._stored(options, valid, [by_id[id] for id in valid.ids]) if valid.ids else []
 
     aadd_embeddings = async_version(add_embeddings)
 

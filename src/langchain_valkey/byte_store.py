@@ -1,4 +1,4 @@
-"""`ValkeyByteStore`: LangChain's key-value store of bytes."""
+"""`ValkeyByteStore`: LangChain byte store on Valkey."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["ValkeyByteStore"]
 
 
 class ValkeyByteStore(Closing, BaseStore[str, bytes]):
-    """Bytes by key, such as the vectors of `CacheBackedEmbeddings` or the documents of a parent retriever.
+    """Store bytes by key, for `CacheBackedEmbeddings`, `ParentDocumentRetriever` and the like.
 
-    Any text is a key. Reading or writing many is one round trip (for each 1000).
+    A key is any text. Cost: one round trip per 1000 keys.
 
     Args:
-        namespace: stores of different namespaces never see each other's keys. Any non-empty text.
-        ttl: seconds until what is stored is gone; None keeps it.
-        url: the server; by default ``VALKEY_URL``, or a private server that is gone with the process.
-        connection: an open connection to share instead; it is not closed with the store.
+        namespace: any non-empty text. Stores of different namespaces never share keys.
+        ttl: time to live of each value in seconds. None stores without expiration.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`. `close` does not close it.
     """
 
     def __init__(
@@ -36,34 +36,34 @@ class ValkeyByteStore(Closing, BaseStore[str, bytes]):
         self._core: ByteStore = ByteStore(namespace, ttl=ttl, url=url, connection=connection)
 
     def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of keys, in that order; None for one that is not stored."""
+        """Return the values in the order of the keys, with None for a key that is not stored."""
         return self._core.mget(keys)
 
     async def amget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """`mget`, awaited."""
+        """Async version of `mget`."""
         return await self._core.amget(keys)
 
     def mset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None:
-        """Store values, each atomically with its time to live."""
+        """Store values. Each value and its TTL are written atomically."""
         self._core.mset(key_value_pairs)
 
     async def amset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None:
-        """`mset`, awaited."""
+        """Async version of `mset`."""
         await self._core.amset(key_value_pairs)
 
     def mdelete(self, keys: Sequence[str]) -> None:
-        """Remove keys; those that are not stored are no error."""
+        """Remove keys. Keys that are not stored are ignored."""
         self._core.mdelete(keys)
 
     async def amdelete(self, keys: Sequence[str]) -> None:
-        """`mdelete`, awaited."""
+        """Async version of `mdelete`."""
         await self._core.amdelete(keys)
 
     def yield_keys(self, *, prefix: str | None = None) -> Iterator[str]:
-        """The keys that begin with a text, each once, in no order; found with SCAN."""
+        """Iterate over the keys with a prefix, each once, in no particular order. Scans all keys of the server."""
         yield from self._core.yield_keys(prefix)
 
     async def ayield_keys(self, *, prefix: str | None = None) -> AsyncIterator[str]:
-        """`yield_keys`, awaited."""
+        """Async version of `yield_keys`."""
         async for key in self._core.ayield_keys(prefix):
             yield key

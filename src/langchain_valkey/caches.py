@@ -1,6 +1,6 @@
-"""`ValkeyCache` and `ValkeySemanticCache`: answers of language models, given again to the same question."""
+"""`ValkeyCache` and `ValkeySemanticCache`: LangChain LLM caches on Valkey."""
 
-# `clear` says which keywords it takes, where the base class takes any.
+# The base class's `clear` accepts any keyword; these list theirs.
 # mypy: disable-error-code="override"
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _logger = logging.getLogger(__name__)
 
 
 class _AnswerCache(Closing, BaseCache):
-    """What both caches do: LangChain's prompts and generations, as the core has them.
+    """Base of both caches: translates LangChain's prompts and generations for a cache of the core.
 
     Args:
-        name: its name, for the log.
+        name: name of the cache, for log messages.
         on_error: ``miss`` or ``raise``.
+        settings: the other constructor arguments, for copies.
     """
 
     _core: ExactCache | SemanticCache
@@ -48,17 +49,17 @@ class _AnswerCache(Closing, BaseCache):
         self._copied: Connection | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy, here or in another process, opens a connection of its own, which is closed with it."""
+        """Pickle the settings. A copy opens its own connection and closes it in `close`."""
         return _reopened, (type(self), self._arguments(), self._connection)
 
     def __copy__(self) -> Self:
-        """A cache on the same connection, which is not closed with it."""
-        made: Any = type(self)
-        copied: Self = made(**self._arguments(), connection=self._connection)
+        """Return a cache on the same connection. Closing the copy does not close the connection."""
+        kind: Any = type(self)
+        copied: Self = kind(**self._arguments(), connection=self._connection)
         return copied
 
     def _arguments(self) -> dict[str, Any]:
-        """What it was made with, but for where the server is."""
+        """Return the constructor arguments, without `url` and `connection`."""
         return self._settings
 
     @property
@@ -66,17 +67,17 @@ class _AnswerCache(Closing, BaseCache):
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
+        """Close the connection, unless it was passed in. Stops a private server that no other store uses."""
         super().close()
         if self._copied is not None:
             self._copied.close()
 
     async def aclose(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await offload(self.close)
 
-    def _asked(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
-        """What is asked, and what has to be the same."""
+    def _lookup_key(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
+        """Return the text to look up, and the scope that must be equal."""
         raise NotImplementedError
 
     def _remove(self, hit: CacheHit) -> None:
@@ -84,82 +85,84 @@ class _AnswerCache(Closing, BaseCache):
         raise NotImplementedError
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
-        """The answer that is kept for a prompt; None if there is none."""
-        hit = self._core.lookup(*self._asked(prompt, llm_string))
+        """Return the cached answer to a prompt, or None."""
+        hit = self._core.lookup(*self._lookup_key(prompt, llm_string))
         return None if hit is None else self._generations(hit)
 
     async def alookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
-        """`lookup`, awaited."""
-        hit = await self._core.alookup(*self._asked(prompt, llm_string))
+        """Async version of `lookup`."""
+        hit = await self._core.alookup(*self._lookup_key(prompt, llm_string))
         return None if hit is None else await offload(self._generations, hit)
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """Keep the answer to a prompt; what there was for the same one is replaced."""
+        """Store the answer to a prompt. Replaces the answer to an identical prompt."""
         answer = self._answer(return_val)
         if answer is not None:
-            text, scope = self._asked(prompt, llm_string)
+            text, scope = self._lookup_key(prompt, llm_string)
             try:
                 self._core.store(text, answer, scope, tokens=_tokens(return_val))
             except InvalidInputError as error:
-                self._not_kept(error)
+                self._not_stored(error)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """`update`, awaited."""
+        """Async version of `update`."""
         answer = self._answer(return_val)
         if answer is not None:
-            text, scope = self._asked(prompt, llm_string)
+            text, scope = self._lookup_key(prompt, llm_string)
             try:
                 await self._core.astore(text, answer, scope, tokens=_tokens(return_val))
             except InvalidInputError as error:
-                self._not_kept(error)
+                self._not_stored(error)
 
     def _answer(self, generations: Sequence[Generation]) -> bytes | None:
-        """The bytes to keep; None if there are none that would bring the generations back."""
+        """Serialize generations. Return None if they cannot be restored from JSON."""
         try:
             return dump_generations(generations)
         except InvalidInputError as error:
-            self._not_kept(error)
+            self._not_stored(error)
             return None
 
-    def _not_kept(self, error: InvalidInputError) -> None:
-        """Raise what is wrong with an answer or its prompt, or warn."""
+    def _not_stored(self, error: InvalidInputError) -> None:
+        """Raise the error about an answer or prompt that cannot be stored, or log it."""
         if self._raises:
             raise error
-        _logger.warning("cache %r: an answer is not kept: %s", self._name, error)
+        _logger.warning("cache %r: did not store an answer: %s", self._name, error)
 
     def _generations(self, hit: CacheHit) -> list[Generation] | None:
-        """New generations of what was kept. What cannot be used is removed, and None."""
+        """Load the generations of a hit. Remove an entry that cannot be loaded and return None."""
         try:
             return load_generations(hit.answer)
         except ServerError as error:
             if self._raises:
                 raise
-            _logger.warning("cache %r: an entry is removed: %s", self._name, error)
+            _logger.warning("cache %r: removing an unreadable entry: %s", self._name, error)
         try:
             self._remove(hit)
         except ServerError as error:
-            _logger.warning("cache %r: the entry could not be removed: %s", self._name, error)
+            _logger.warning("cache %r: cannot remove the entry: %s", self._name, error)
         return None
 
 
 class ValkeyCache(_AnswerCache):
-    """Answers to the very same prompt of the very same model with the same parameters and tools.
+    """Cache answers for identical prompts to the same model with the same parameters and tools.
 
-    Answers come back whole: all generations, messages with tool calls and usage. What lies on the server is data: an
-    entry that asks for any other class is removed and counts as a miss. A lookup and an update are one round trip.
+    Answers are restored completely: all generations, and messages with tool calls and usage. Only LangChain's message
+    and generation classes are loaded; an entry that names another class is removed and counts as a miss.
+
+    Cost: a lookup and an update are one round trip each.
 
     Args:
-        name: caches of different names never meet; any non-empty text.
-        ttl: seconds that an answer is kept; None keeps it.
-        sliding: each use of an answer prolongs its life.
-        scope: what else must be the same, such as ``{"tenant": "a"}``; JSON values.
-        on_error: what happens when the server fails: ``miss`` goes on without the cache, logs one warning and
-            counts the failure (`cache.failures`); ``raise`` raises.
-        url: the server; by default ``VALKEY_URL``, or a private server that is gone with the process.
-        connection: an open connection to share instead; it is not closed with the cache.
+        name: name of the cache, any non-empty text. Caches of different names never share entries.
+        ttl: time to live of an answer in seconds. None stores without expiration.
+        sliding: sliding expiration: each hit restarts the TTL.
+        scope: JSON values that must be equal for a hit, such as ``{"tenant": "a"}``.
+        on_error: action if the server fails. ``miss`` continues without the cache, logs one warning and counts the
+            failure (`cache.failures`). ``raise`` raises.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`. `close` does not close it.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: if a setting is invalid.
     """
 
     def __init__(
@@ -186,22 +189,22 @@ class ValkeyCache(_AnswerCache):
 
     @property
     def cache(self) -> ExactCache:
-        """The core's cache, for what LangChain has no words for."""
+        """The core's cache, for operations that LangChain has no method for."""
         return self._core
 
     def clear(self, *, llm_string: str | None = None) -> None:
-        """Remove the answers of this cache, in every scope, and no other key on the server. A failing server raises.
+        """Remove all answers of this cache, in every scope. Raises if the server fails.
 
         Args:
-            llm_string: only those of this model with these parameters, in the cache's own `scope`.
+            llm_string: remove only answers of this model with these parameters, in the `scope` of the cache.
         """
         self._core.clear(None if llm_string is None else {_LLM: llm_string})
 
     async def aclear(self, *, llm_string: str | None = None) -> None:
-        """`clear`, awaited."""
+        """Async version of `clear`."""
         await self._core.aclear(None if llm_string is None else {_LLM: llm_string})
 
-    def _asked(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
+    def _lookup_key(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
         return prompt, {_LLM: llm_string}
 
     def _remove(self, hit: CacheHit) -> None:
@@ -213,34 +216,34 @@ class ValkeyCache(_AnswerCache):
 
 
 class ValkeySemanticCache(_AnswerCache):
-    """Answers to a question that means the same, in the same conversation, of the same model.
+    """Cache answers for questions with the same meaning, in the same conversation, to the same model.
 
-    Compared by meaning is what the human asked: the text of the last human message. Everything else has to be the
-    same: the model with its parameters and tools, the system prompt, all other messages, images. The very same question
-    is answered without an embedding. Otherwise as `ValkeyCache`.
+    The text of the last human message is compared by similarity. Everything else must be equal: the model with its
+    parameters and tools, the system prompt, all other messages, and images. An identical question is answered without
+    an embedding. Answers are stored as in `ValkeyCache`.
 
     Args:
-        embedding: makes vectors of questions, with `embed_query`.
-        name: of the cache, and of the index its entries lie in: letters, digits, ``_``, ``-`` and ``.``.
-        threshold: least cosine similarity of a hit, above 0 to 1. Which one is right depends on the embedding:
-            `cache.calibrate` proposes one.
-        margin: hits whose similarity is within so much of the threshold, to either side, are doubtful.
-        verify: decides on doubtful hits, with the question and the core's `CacheHit`; may be a coroutine function if
-            only models are used that are awaited. Needs a margin.
-        ttl: seconds that an answer is kept; None keeps it.
-        sliding: each use of an answer prolongs its life.
-        scope: what else must be the same, such as ``{"tenant": "a"}``; JSON values.
-        max_entries: most answers kept; None for any number.
-        eviction: which answers make room: ``lru`` the longest unused, ``lfu`` the least often used.
-        on_error: what happens when the server or the embedding fails: ``miss`` goes on without the cache, logs one
-            warning and counts the failure (`cache.stats`); ``raise`` raises.
-        url: the server; by default ``VALKEY_URL``, or a private server that is gone with the process.
-        connection: an open connection to share instead; it is not closed with the cache.
-        engine: ``auto``, or insist on ``search`` or ``native``.
-        embedding_model: recorded with a new cache; opening it for another model is an error.
+        embedding: LangChain embedding model. Questions are embedded with `embed_query`.
+        name: name of the cache and its index: letters, digits, ``_``, ``-`` and ``.``.
+        threshold: minimum cosine similarity of a hit, > 0 and ≤ 1. The right value depends on the embedding;
+            `cache.calibrate` suggests one.
+        margin: hits with a similarity within this distance of the threshold are passed to `verify`.
+        verify: function that accepts or rejects such a hit, called with the question and the core's `CacheHit`. It may
+            be a coroutine function if only async calls are used. Requires `margin` > 0.
+        ttl: time to live of an answer in seconds. None stores without expiration.
+        sliding: sliding expiration: each hit restarts the TTL.
+        scope: JSON values that must be equal for a hit, such as ``{"tenant": "a"}``.
+        max_entries: maximum number of answers. None is unlimited.
+        eviction: answers to evict first: ``lru`` (least recently used) or ``lfu`` (least frequently used).
+        on_error: action if the server or the embedding fails. ``miss`` continues without the cache, logs one warning
+            and counts the failure (`cache.stats`). ``raise`` raises.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`. `close` does not close it.
+        engine: ``auto``, or require ``search`` or ``native``.
+        embedding_model: model name stored with a new cache. Opening the cache for another model raises.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: if a setting is invalid.
     """
 
     def __init__(
@@ -288,14 +291,14 @@ class ValkeySemanticCache(_AnswerCache):
 
     @property
     def cache(self) -> SemanticCache:
-        """The core's cache, for what LangChain has no words for: `stats`, `calibrate`, `invalidate`, …."""
+        """The core's cache, for operations that LangChain has no method for: `stats`, `calibrate`, …."""
         return self._core
 
     def clear(self, *, llm_string: str | None = None) -> None:
-        """Remove the answers of this cache, in every scope, and no other key on the server. A failing server raises.
+        """Remove all answers of this cache, in every scope. Raises if the server fails.
 
         Args:
-            llm_string: only those of this model with these parameters, in whatever `scope`.
+            llm_string: remove only answers of this model with these parameters, in every `scope`.
         """
         if llm_string is None:
             self._core.clear()
@@ -303,15 +306,15 @@ class ValkeySemanticCache(_AnswerCache):
             self._core.invalidate(filter=F(f"scope.{_LLM}") == digest(llm_string))
 
     async def aclear(self, *, llm_string: str | None = None) -> None:
-        """`clear`, awaited."""
+        """Async version of `clear`."""
         if llm_string is None:
             await self._core.aclear()
         else:
             await self._core.ainvalidate(filter=F(f"scope.{_LLM}") == digest(llm_string))
 
-    def _asked(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
-        asked = question(prompt)
-        return asked.text, {_LLM: digest(llm_string), _CONVERSATION: asked.rest}
+    def _lookup_key(self, prompt: str, llm_string: str) -> tuple[str, dict[str, str]]:
+        parsed = question(prompt)
+        return parsed.text, {_LLM: digest(llm_string), _CONVERSATION: parsed.rest}
 
     def _remove(self, hit: CacheHit) -> None:
         self._core.invalidate(id=hit.id)
@@ -321,26 +324,26 @@ class ValkeySemanticCache(_AnswerCache):
         return self._core.index.connection
 
     def _arguments(self) -> dict[str, Any]:
-        return {**self._settings, "threshold": self._core.threshold}  # it may have been set since
+        return {**self._settings, "threshold": self._core.threshold}  # the user may have changed it
 
 
 def _reopened(
     kind: type[_AnswerCache], settings: dict[str, Any], connection: Connection
 ) -> _AnswerCache:
-    made: Any = kind
-    cache: _AnswerCache = made(**settings, connection=connection)
+    create: Any = kind
+    cache: _AnswerCache = create(**settings, connection=connection)
     cache._copied = connection
     return cache
 
 
 class _Questions:
-    """An embedding as the core has it. Both sides of a comparison are questions, so both are embedded as such."""
+    """Adapt a LangChain embedding to the core. Cached and new questions are both embedded as queries."""
 
     def __init__(self, embedding: Embeddings) -> None:
         if not isinstance(embedding, Embeddings):
             raise ConfigurationError(
                 f"embedding must be one of LangChain's Embeddings, not {embedding!r}; "
-                'init_embeddings("provider:model") of langchain.embeddings makes one of a model\'s name'
+                'create one with init_embeddings("provider:model") of langchain.embeddings'
             )
         self._embedding = embedding
 
@@ -352,17 +355,17 @@ class _Questions:
 
 
 def _own_scope(scope: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The user's scope, if it leaves room for what is always in it."""
+    """Return the user's scope. Reject keys that the cache sets itself."""
     if scope is not None and not isinstance(scope, Mapping):
         raise ConfigurationError(f"scope must be a dict, not a {type(scope).__name__}")
     own = dict(scope or {})
     if taken := sorted({_LLM, _CONVERSATION} & own.keys()):
-        raise ConfigurationError(f"scope {taken[0]!r} is the cache's own; use another key")
+        raise ConfigurationError(f"the cache itself sets scope key {taken[0]!r}; use another key")
     return own
 
 
 def _tokens(generations: Sequence[Generation]) -> int | None:
-    """How many tokens an answer cost, where the model said so."""
+    """Return the number of tokens of an answer, or None if the model did not report it."""
     usages = [
         getattr(generation.message, "usage_metadata", None)
         for generation in generations

@@ -1,4 +1,4 @@
-"""`ValkeyChatMessageHistory`: the messages of one conversation, in order."""
+"""`ValkeyChatMessageHistory`: LangChain chat message history on Valkey."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _logger = logging.getLogger(__name__)
 
 
 class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
-    """The messages of one session. Any number of threads and processes may add to it at once.
+    """Store the messages of one session. Any number of threads and processes may add messages at the same time.
 
-    What one call of `add_messages` adds stands together and in its order. Messages come back whole, with tool
-    calls, usage and ids.
+    Atomicity: messages of one `add_messages` call are stored together, in their order. Messages are restored
+    completely, with tool calls, usage and ids.
 
     Args:
-        session_id: which conversation; any non-empty text.
-        namespace: sessions of different namespaces are different, whatever their ids.
-        ttl: seconds until the whole conversation is gone; None keeps it.
-        sliding: each message begins that time anew; otherwise it runs from the first one on.
-        max_messages: keep only so many, the newest; None keeps all.
-        window: `messages` brings only so many, the newest; None brings all.
-        url: the server; by default ``VALKEY_URL``, or a private server that is gone with the process.
-        connection: an open connection to share instead; it is not closed with the history.
+        session_id: id of the conversation, any non-empty text.
+        namespace: sessions of different namespaces are separate, even with equal ids.
+        ttl: time to live of the whole conversation in seconds. None stores without expiration.
+        sliding: restart the TTL with each message. If False, the TTL starts with the first message.
+        max_messages: number of messages to keep, newest first. None keeps all.
+        window: number of messages that `messages` returns, the newest. None returns all.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`. `close` does not close it.
 
     Raises:
-        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
-        InvalidInputError: the id or a number is not acceptable.
+        ConfigurationError: if the namespace is invalid, or both `url` and `connection` are passed.
+        InvalidInputError: if the id or a number is invalid.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
 
     @property
     def session_id(self) -> str:
-        """Which conversation it is."""
+        """The id of the conversation."""
         return self._core.name
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # read from the server, so not set
-        """The messages, oldest first: all of them, or the newest `window`."""
+        """The messages, oldest first: all of them, or the newest `window` messages."""
         return self.get_messages(last=self._window)
 
     async def aget_messages(self) -> list[BaseMessage]:
-        """`messages`, awaited."""
+        """Async version of `messages`."""
         return self._loaded(
             await self._core.aread()
             if self._window is None
@@ -82,31 +82,35 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
         )
 
     def get_messages(self, *, last: int | None = None) -> list[BaseMessage]:
-        """Messages, oldest first, in one round trip. One that cannot be loaded is left out, with a warning in the log.
+        """Return messages, oldest first. A message that cannot be loaded is omitted and logged as a warning.
+
+        Cost: one round trip.
 
         Args:
-            last: only so many, the newest; None for all, whatever the history's `window`.
+            last: number of messages to return, the newest. None returns all, regardless of `window`.
         """
         return self._loaded(self._core.read() if last is None else self._core.tail(last))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Add messages at the end, all or none, in one round trip.
+        """Append messages, all or none.
+
+        Cost: one round trip.
 
         Raises:
-            InvalidInputError: one is no message or cannot be stored. Nothing was added.
+            InvalidInputError: if an item is not a message or cannot be stored. Nothing is added.
         """
         self._core.append(self._dumped(messages))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """`add_messages`, awaited."""
+        """Async version of `add_messages`."""
         await self._core.aappend(self._dumped(messages))
 
     def clear(self) -> None:
-        """Remove the messages of this session, and of no other."""
+        """Remove the messages of this session."""
         self._core.clear()
 
     async def aclear(self) -> None:
-        """`clear`, awaited."""
+        """Async version of `clear`."""
         await self._core.aclear()
 
     def _dumped(self, messages: Sequence[BaseMessage]) -> list[bytes]:
@@ -121,14 +125,14 @@ class ValkeyChatMessageHistory(Closing, BaseChatMessageHistory):
         return dumped
 
     def _loaded(self, stored: Sequence[bytes]) -> list[BaseMessage]:
-        """The messages that are ones: nothing is made of what something else wrote."""
+        """Load the stored messages. Omit entries that another program wrote."""
         messages: list[BaseMessage] = []
         for position, data in enumerate(stored):
             try:
                 messages.append(load_message(data))
             except ServerError as error:
                 _logger.warning(
-                    "session %r: message %d of %d is left out: %s",
+                    "session %r: omitting message %d of %d: %s",
                     self.session_id,
                     position,
                     len(stored),

@@ -1,4 +1,4 @@
-"""Checks of what is to be added, before anything is embedded: options, texts and metadata."""
+"""Validation of options, texts and metadata before anything is embedded."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _logger = logging.getLogger("langchain_valkey")
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How documents are added.
+    """Options of a write.
 
     Attributes:
-        policy: for ids that are stored already.
-        ttl: seconds until they are gone; None keeps them.
-        batch_size: how many in one request; more than 10,000 count as that, for LangChain's `index` passes its own on.
-        progress: show a bar.
-        on_invalid: for metadata that cannot be stored.
+        policy: action for ids that are already stored.
+        ttl: time to live in seconds, > 0. None stores without expiration.
+        batch_size: documents per request. Values above 10,000 mean 10,000, because LangChain's `index` passes its own.
+        progress: show a progress bar.
+        on_invalid: action for metadata that cannot be stored.
 
     Raises:
-        ConfigurationError: `policy`, `batch_size` or `on_invalid` is wrong.
-        InvalidInputError: `ttl` is wrong.
+        ConfigurationError: if `policy`, `batch_size` or `on_invalid` is invalid.
+        InvalidInputError: if `ttl` is invalid.
     """
 
     policy: WritePolicy | str
@@ -63,7 +63,7 @@ class WriteOptions:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Those of the core's `upsert`."""
+        """Keyword arguments for the core's `upsert`."""
         return {
             "policy": self.policy,
             "ttl": self.ttl,
@@ -72,12 +72,12 @@ class WriteOptions:
         }
 
     def checked(self, addition: Addition, schema: Schema) -> Addition:
-        """What can be stored of an addition, with NumPy's scalars as Python's.
+        """Return the storable part of an addition, with NumPy scalars converted to Python scalars.
 
         Raises:
-            InvalidInputError: something cannot be stored, and `on_invalid` is not ``skip``.
+            InvalidInputError: if a text or its metadata cannot be stored and `on_invalid` is not ``skip``.
         """
-        kept: list[int] = []
+        valid: list[int] = []
         metadatas: list[dict[str, Any]] = []
         for position, (id, text, metadata) in enumerate(
             zip(addition.ids, addition.texts, addition.metadatas, strict=True)
@@ -91,13 +91,13 @@ class WriteOptions:
                     raise
                 _logger.warning("text %d is skipped: %s", position, error)
                 continue
-            kept.append(position)
+            valid.append(position)
             metadatas.append(storable)
         return replace(
             addition,
-            texts=[addition.texts[position] for position in kept],
+            texts=[addition.texts[position] for position in valid],
             metadatas=metadatas,
-            ids=[addition.ids[position] for position in kept],
+            ids=[addition.ids[position] for position in valid],
         )
 
 
@@ -125,10 +125,10 @@ def _check(text: str, metadata: dict[str, Any], schema: Schema, owner: str) -> N
 
 
 def _plain_scalars(value: Any, depth: int = 1) -> Any:
-    """The value with NumPy's booleans, integers and floats as Python's, where that is exact."""
+    """Convert NumPy booleans, integers and floats to Python scalars where that is exact."""
     if isinstance(value, np.generic):
         return _scalar(value)
-    if depth > DEEPEST:  # the core refuses it, by its path
+    if depth > DEEPEST:  # the core raises and names the path
         return value
     if type(value) is list:
         return [_plain_scalars(item, depth + 1) for item in value]
@@ -147,7 +147,7 @@ def _scalar(value: np.generic) -> Any:
 
 
 def _coerced(value: Any, depth: int) -> Any:
-    """The nearest value that can be stored; what has none is its text."""
+    """Convert a value to one that can be stored. A value of an unknown type becomes its text."""
     value = _scalar(value) if isinstance(value, np.generic) else value
     if value is None or isinstance(value, (str, bool, int, float)):
         return value

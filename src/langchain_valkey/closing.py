@@ -1,4 +1,4 @@
-"""What LangChain's side stores share: letting go of the connection."""
+"""`Closing`: `close`, `aclose` and `repr` of the LangChain stores."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ class _Closable(Protocol):
     """A store or cache of the core."""
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given."""
+        """Close the connection, unless it was passed in."""
 
     async def aclose(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
 
 
 class Closing(closing.Closing):
-    """Closes the core's store behind it."""
+    """Close the underlying store of the core."""
 
     _core: _Closable
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
+        """Close the connection, unless it was passed in. Stops a private server that no other store uses."""
         self._core.close()
 
     async def aclose(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await self._core.aclose()
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
-"""`ValkeyDocumentIndex`: LangChain's document index, over `ValkeyVectorStore`."""
+"""`ValkeyDocumentIndex`: LangChain document index on Valkey, over `ValkeyVectorStore`."""
 
-# Complete signatures, where the base class takes any keyword: see `searching`.
+# The base class accepts any keyword; these methods list theirs. See `searching`.
 # mypy: disable-error-code="override"
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["ValkeyDocumentIndex"]
 
 
 class ValkeyDocumentIndex(DocumentIndex):
-    """Documents that are stored, fetched and deleted by id, and retrieved by similarity.
+    """Store, fetch and delete documents by id, and retrieve them by similarity.
 
     Attributes:
-        vectorstore: where they are; close it when done.
-        k: how many documents a retrieval brings.
-        search_kwargs: further arguments of `ValkeyVectorStore.similarity_search`, such as a `filter`.
+        vectorstore: vector store that holds the documents. Close it when you no longer need it.
+        k: number of documents to retrieve, at least 1.
+        search_kwargs: additional arguments of `ValkeyVectorStore.similarity_search`, such as `filter`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -38,15 +38,15 @@ class ValkeyDocumentIndex(DocumentIndex):
     search_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     def upsert(self, items: Sequence[Document], /, **options: Any) -> UpsertResponse:
-        """Embed documents and store them; one without an id gets one that is generated.
+        """Embed documents and store them. A missing id is generated.
 
         Args:
-            items: what to store; they are not changed.
+            items: documents to store. They are not modified.
             options: `ttl`, `policy`, `batch_size` and `progress` of `ValkeyVectorStore.add_documents`.
 
         Returns:
-            The ids, in the order of the items. None failed: LangChain's `index` ignores those that are
-            reported as failed, so a failure raises.
+            The ids, in the order of the items. ``failed`` is always empty: LangChain's `index` ignores it, so a
+            failure raises.
 
         Raises:
             InvalidInputError, DuplicateIdError, PartialAddError: as `ValkeyVectorStore.add_documents`.
@@ -54,33 +54,33 @@ class ValkeyDocumentIndex(DocumentIndex):
         return {"succeeded": self.vectorstore.add_documents(items, **options), "failed": []}
 
     async def aupsert(self, items: Sequence[Document], /, **options: Any) -> UpsertResponse:
-        """`upsert`, awaited."""
+        """Async version of `upsert`."""
         return {"succeeded": await self.vectorstore.aadd_documents(items, **options), "failed": []}
 
     def delete(self, ids: Sequence[str] | None = None) -> DeleteResponse:
         """Delete documents by id.
 
         Args:
-            ids: which; unknown ones are no error, and an empty list deletes nothing.
+            ids: ids of the documents to delete. Unknown ids are ignored; an empty list deletes nothing.
 
         Returns:
-            How many were there.
+            The number of deleted documents.
 
         Raises:
-            InvalidInputError: no ids are given.
+            InvalidInputError: if `ids` is None.
         """
-        return _deleted(self.vectorstore.index.delete(_given(ids)))
+        return _deleted(self.vectorstore.index.delete(_required(ids)))
 
     async def adelete(self, ids: Sequence[str] | None = None) -> DeleteResponse:
-        """`delete`, awaited."""
-        return _deleted(await self.vectorstore.index.adelete(_given(ids)))
+        """Async version of `delete`."""
+        return _deleted(await self.vectorstore.index.adelete(_required(ids)))
 
     def get(self, ids: Sequence[str], /) -> list[Document]:
-        """Documents by id, in the order of the ids; those that are not stored are left out."""
+        """Return documents by id, in the order of the ids. Ids that are not stored are omitted."""
         return self.vectorstore.get_by_ids(ids)
 
     async def aget(self, ids: Sequence[str], /) -> list[Document]:
-        """`get`, awaited."""
+        """Async version of `get`."""
         return await self.vectorstore.aget_by_ids(ids)
 
     def _get_relevant_documents(
@@ -100,7 +100,7 @@ class ValkeyDocumentIndex(DocumentIndex):
         return await self.vectorstore.asimilarity_search(query, self.k, **self.search_kwargs)
 
 
-def _given(ids: Sequence[str] | None) -> Sequence[str]:
+def _required(ids: Sequence[str] | None) -> Sequence[str]:
     if ids is None:
         raise InvalidInputError("delete needs ids; the vector store's delete() deletes everything")
     return ids

@@ -1,4 +1,4 @@
-"""Between LangChain's texts and documents and the core's records and hits."""
+"""Conversion between LangChain's texts and documents and the core's records and hits."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = [
 
 
 class PartialAddError(PartialWriteError):
-    """Some of the documents of one call were not stored. Adding the same ones with `ids` completes it.
+    """Some documents of one call were not stored. Repeat the call with `ids` to store the rest.
 
     Attributes:
-        ids: of every document of the call, in its order, with those that were generated.
+        ids: ids of all documents of the call, in their order, including generated ids.
     """
 
     def __init__(
@@ -46,28 +46,28 @@ class PartialAddError(PartialWriteError):
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """Texts to add, checked as far as they can be before they are embedded."""
+    """Texts to add, validated before they are embedded."""
 
     texts: list[str]
     metadatas: list[dict[str, Any]]
     ids: list[str]
 
     def check_count(self, vectors: Sequence[Any]) -> None:
-        """Check that there is one vector for each text.
+        """Check that there is one vector per text.
 
         Raises:
-            InvalidInputError: there is not.
+            InvalidInputError: if the numbers differ.
         """
         if len(vectors) != len(self.texts):
             raise InvalidInputError(
-                f"the embedding gave {len(vectors)} vectors for {len(self.texts)} texts"
+                f"the embedding returned {len(vectors)} vectors for {len(self.texts)} texts"
             )
 
     def records(self, vectors: Sequence[Sequence[float]]) -> list[Record]:
-        """The records to write.
+        """Return the records to write.
 
         Raises:
-            InvalidInputError: there is not one vector for each text.
+            InvalidInputError: if there is not exactly one vector per text.
         """
         self.check_count(vectors)
         rows = zip(self.ids, self.texts, vectors, self.metadatas, strict=True)
@@ -77,7 +77,7 @@ class Addition:
         ]
 
     def failure(self, error: PartialWriteError) -> PartialAddError:
-        """The error of the write, with the ids that a repetition needs."""
+        """Return the error of a partial write, with the ids to repeat it."""
         return PartialAddError(error.written, error.failed, error.pending, self.ids)
 
 
@@ -86,10 +86,10 @@ def prepare_addition(
     metadatas: Sequence[dict[str, Any]] | None,
     ids: Sequence[str | None] | None,
 ) -> Addition:
-    """Put texts, metadata and ids together; an id that is None is generated.
+    """Combine texts, metadata and ids. An id that is None is generated.
 
     Raises:
-        InvalidInputError: there are not as many of each, one is not text, or an id is given twice.
+        InvalidInputError: if the lengths differ, an item is not text, or an id occurs twice.
     """
     if isinstance(texts, str):
         raise InvalidInputError("texts must be a list of texts, not one text")
@@ -99,33 +99,37 @@ def prepare_addition(
             raise InvalidInputError(f"text {position} is a {type(text).__name__}, not text")
     metadata = [{} for _ in listed] if metadatas is None else list(metadatas)
     if len(metadata) != len(listed):
-        raise InvalidInputError(f"{len(metadata)} metadatas were given for {len(listed)} texts")
+        raise InvalidInputError(
+            f"{len(metadata)} metadatas were passed for {len(listed)} texts; pass one for each"
+        )
     if isinstance(ids, str):
         raise InvalidInputError("ids must be a list of ids, not one text")
-    given = [None for _ in listed] if ids is None else list(ids)
-    if len(given) != len(listed):
-        raise InvalidInputError(f"{len(given)} ids were given for {len(listed)} texts")
-    complete = check_ids([str(uuid4()) if id is None else id for id in given])
+    passed = [None for _ in listed] if ids is None else list(ids)
+    if len(passed) != len(listed):
+        raise InvalidInputError(
+            f"{len(passed)} ids were passed for {len(listed)} texts; pass one for each"
+        )
+    complete = check_ids([str(uuid4()) if id is None else id for id in passed])
     if len(set(complete)) != len(complete):
-        twice = next(id for id in complete if complete.count(id) > 1)
-        raise InvalidInputError(f"the id {twice!r} is given more than once")
+        duplicate = next(id for id in complete if complete.count(id) > 1)
+        raise InvalidInputError(f"the id {duplicate!r} occurs more than once in one call")
     return Addition(listed, metadata, complete)
 
 
 def to_document(record: Record) -> Document:
-    """A record as LangChain has it."""
+    """Convert a record to a LangChain document."""
     return Document(id=record.id, page_content=record.content, metadata=dict(record.metadata))
 
 
 def scored_documents(hits: Iterable[Hit]) -> list[tuple[Document, float]]:
-    """Hits as documents with their similarity, higher is nearer."""
+    """Convert hits to documents with their similarity. A higher value is more similar."""
     return [(to_document(hit.record), hit.similarity) for hit in hits]
 
 
 def columns(
     documents: Iterable[Document], ids: Sequence[str | None] | None
 ) -> tuple[list[str], list[dict[str, Any]], list[str | None]]:
-    """Texts, metadata and ids of documents; `ids`, if given, come before their own."""
+    """Return the texts, metadata and ids of documents. `ids`, if passed, replaces their own ids."""
     listed = list(documents)
     return (
         [document.page_content for document in listed],

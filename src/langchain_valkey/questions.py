@@ -1,8 +1,8 @@
-"""What a prompt asks: the text that is compared by meaning, and all the rest, which has to be the same.
+"""Parsing of prompts into the question, which is compared by similarity, and the rest, which must be equal.
 
-A chat model gives its cache the JSON of the whole conversation. Embedded as it is, its boilerplate would make all
-prompts alike. What the human asked is the text of the last human message; what stands before and after it (system
-prompt, earlier turns, tool results, images) decides with it what the answer is, and is compared exactly.
+A chat model passes the JSON of the whole conversation to its cache. If all of it were embedded, the boilerplate would
+make all prompts similar. The question is the text of the last human message. Everything else (system prompt, other
+turns, tool results, images) also determines the answer, so it is compared exactly.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _HUMAN_ROLES = {"human", "user"}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt, taken apart.
+    """A parsed prompt.
 
     Attributes:
-        text: what the human asked.
-        rest: a digest of everything else.
+        text: the question of the human.
+        rest: digest of everything else.
     """
 
     text: str
@@ -35,15 +35,15 @@ class Question:
 
 
 def question(prompt: str) -> Question:
-    """What a prompt asks.
+    """Parse a prompt.
 
     Args:
-        prompt: as LangChain gives it to a cache: of a chat model the JSON of its messages, which is read as data and
-            makes no object; of any other model the text itself, all of which is then the question.
+        prompt: prompt as LangChain passes it to a cache. For a chat model, it is the JSON of the messages, which is
+            read as data without creating objects. For any other model, the whole text is the question.
     """
     messages = _messages(prompt)
     if messages is None:
-        return _asked(prompt, "", prompt)
+        return _question(prompt, "", prompt)
     texts: list[str] = []
     emptied = list(messages)
     for number in reversed(range(len(messages))):
@@ -51,23 +51,23 @@ def question(prompt: str) -> Question:
             emptied[number] = _without_texts(messages[number], texts)
             break
     text = "\n".join(texts)
-    return _asked(text, _canonical(emptied), _canonical(messages))
+    return _question(text, _canonical(emptied), _canonical(messages))
 
 
 def digest(text: str) -> str:
-    """A short name for a text, the same everywhere."""
+    """Return a short digest of a text, equal in every process."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
 
 
-def _asked(text: str, rest: str, whole: str) -> Question:
-    """The question, or where there is no text that can be embedded one that only the same whole prompt has."""
+def _question(text: str, rest: str, whole: str) -> Question:
+    """Return the question. Without text that can be embedded, `rest` covers the whole prompt."""
     if text.strip() and is_unicode(text):
         return Question(text, digest(rest))
     return Question(_NO_TEXT, digest(whole))
 
 
 def _messages(prompt: str) -> list[dict[str, Any]] | None:
-    """The messages in a prompt, without what says nothing about the answer; None if it is no conversation."""
+    """Return the messages of a prompt, without their token usage, or None if it is not a conversation."""
     try:
         listed = json.loads(prompt)
     except (ValueError, RecursionError):
@@ -75,7 +75,7 @@ def _messages(prompt: str) -> list[dict[str, Any]] | None:
     if not isinstance(listed, list) or not listed or not all(map(_is_message, listed)):
         return None
     for message in listed:
-        # LangChain itself changes the usage of a message that comes from a cache, and counts nothing on it.
+        # LangChain changes the usage of a message that comes from a cache, so it is not compared.
         message["kwargs"].pop("usage_metadata", None)
     return listed
 
@@ -95,7 +95,7 @@ def _is_human(message: dict[str, Any]) -> bool:
 
 
 def _without_texts(message: dict[str, Any], texts: list[str]) -> dict[str, Any]:
-    """A copy of a message whose texts are taken out and put into the list."""
+    """Return a copy of a message without its texts. Append the texts to the list."""
     kwargs = message["kwargs"]
     return {**message, "kwargs": {**kwargs, "content": _emptied(kwargs.get("content"), texts)}}
 
@@ -110,7 +110,7 @@ def _emptied(content: Any, texts: list[str]) -> Any:
 
 
 def _emptied_block(block: Any, texts: list[str]) -> list[Any]:
-    """A block, marked with whether its text was taken out, so that no block is mistaken for one without."""
+    """Return a block without its text, tagged so that it differs from a block that had none."""
     match block:
         case str():
             texts.append(block)

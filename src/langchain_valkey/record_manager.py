@@ -1,4 +1,4 @@
-"""`ValkeyRecordManager`: what LangChain's `index` remembers of the documents it wrote."""
+"""`ValkeyRecordManager`: LangChain record manager on Valkey."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["ValkeyRecordManager"]
 
 
 class ValkeyRecordManager(Closing, RecordManager):
-    """Remembers which documents were indexed, when by the server's clock, and from which source.
+    """Record which documents were indexed, when (by the server's clock), and from which source.
 
-    For ``index(documents, record_manager, store, cleanup=…)`` with `ValkeyVectorStore`, `ValkeyDocumentIndex` or any
-    other store. Several processes may index at the same time.
+    Pass it to ``index(documents, record_manager, store, cleanup=…)`` with `ValkeyVectorStore`, `ValkeyDocumentIndex`
+    or any other store. Several processes may index at the same time.
 
     Args:
-        namespace: usually names the store and its index. Any non-empty text; namespaces never meet.
-        url: the server; by default ``VALKEY_URL``, or a private server that is gone with the process.
-        connection: an open connection to share instead; it is not closed with this.
+        namespace: any non-empty text, usually the names of the store and its index. Namespaces never share records.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`. `close` does not close it.
     """
 
     def __init__(
@@ -36,17 +36,17 @@ class ValkeyRecordManager(Closing, RecordManager):
         self._core: IndexedKeys = IndexedKeys(namespace, url=url, connection=connection)
 
     def create_schema(self) -> None:
-        """Nothing: the server needs no schema."""
+        """Do nothing: the server needs no schema."""
 
     async def acreate_schema(self) -> None:
-        """Nothing: the server needs no schema."""
+        """Do nothing: the server needs no schema."""
 
     def get_time(self) -> float:
-        """The server's time in seconds, exact to the microsecond; later than at any call before."""
+        """Return the server's time in seconds, with microseconds. Each call returns a later time."""
         return self._core.time()
 
     async def aget_time(self) -> float:
-        """`get_time`, awaited."""
+        """Async version of `get_time`."""
         return await self._core.atime()
 
     def update(
@@ -59,12 +59,12 @@ class ValkeyRecordManager(Closing, RecordManager):
         """Record that documents were indexed now.
 
         Args:
-            keys: their ids.
-            group_ids: the source of each; without, they belong to none, also if they did before.
-            time_at_least: refuse if the server's clock has not reached this time.
+            keys: ids of the documents.
+            group_ids: source of each document. None removes the sources of these documents.
+            time_at_least: raise if the server's clock has not reached this time, in seconds.
 
         Raises:
-            InvalidInputError: not as many groups as keys, or `time_at_least` is in the future.
+            InvalidInputError: if the lengths differ, or `time_at_least` is in the future.
         """
         self._core.update(keys, groups=group_ids, time_at_least=time_at_least)
 
@@ -75,15 +75,15 @@ class ValkeyRecordManager(Closing, RecordManager):
         group_ids: Sequence[str | None] | None = None,
         time_at_least: float | None = None,
     ) -> None:
-        """`update`, awaited."""
+        """Async version of `update`."""
         await self._core.aupdate(keys, groups=group_ids, time_at_least=time_at_least)
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """Whether each key is recorded, in the order of the keys."""
+        """Return True for each key that is recorded, in the order of the keys."""
         return self._core.exists(keys)
 
     async def aexists(self, keys: Sequence[str]) -> list[bool]:
-        """`exists`, awaited."""
+        """Async version of `exists`."""
         return await self._core.aexists(keys)
 
     def list_keys(
@@ -94,13 +94,13 @@ class ValkeyRecordManager(Closing, RecordManager):
         group_ids: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[str]:
-        """The recorded keys that fit.
+        """Return the recorded keys that match every condition.
 
         Args:
-            before: last updated before this time, itself excluded.
-            after: last updated after it, itself excluded.
-            group_ids: of these sources. An empty list matches nothing: what it lists is about to be deleted.
-            limit: at most so many, at least 1; None for all.
+            before: last update before this time, exclusive, in seconds.
+            after: last update after this time, exclusive, in seconds.
+            group_ids: sources to match. An empty list matches nothing, because LangChain deletes the listed keys.
+            limit: maximum number of keys, at least 1. None returns all.
         """
         return self._core.select(before=before, after=after, groups=group_ids, limit=limit)
 
@@ -112,13 +112,13 @@ class ValkeyRecordManager(Closing, RecordManager):
         group_ids: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[str]:
-        """`list_keys`, awaited."""
+        """Async version of `list_keys`."""
         return await self._core.aselect(before=before, after=after, groups=group_ids, limit=limit)
 
     def delete_keys(self, keys: Sequence[str]) -> None:
-        """Forget keys; those that are not recorded are no error."""
+        """Remove the records of keys. Keys that are not recorded are ignored."""
         self._core.delete(keys)
 
     async def adelete_keys(self, keys: Sequence[str]) -> None:
-        """`delete_keys`, awaited."""
+        """Async version of `delete_keys`."""
         await self._core.adelete(keys)

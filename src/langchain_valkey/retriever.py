@@ -1,4 +1,4 @@
-"""`ValkeyRetriever`: every kind of search as a LangChain retriever, alone, awaited or in batches."""
+"""`ValkeyRetriever`: LangChain retriever for every search type, sync, async and in batches."""
 
 from __future__ import annotations
 
@@ -41,51 +41,56 @@ __all__ = ["ValkeyRetriever"]
 SearchType: TypeAlias = Literal["similarity", "similarity_score_threshold", "mmr", "text", "hybrid"]
 
 _OUTCOME = "_outcome"
-"""The keyword by which a batch hands what it found to the call that reports it to LangChain's callbacks."""
+"""Keyword that passes a result of a batch to the call that reports it to LangChain's callbacks."""
 
 _FIXED = frozenset({"index", "embedding", "tags", "metadata", "name"})
 
 
 class ValkeyRetriever(BaseRetriever):
-    """Finds documents in an index.
+    """Retrieve documents from an index by similarity, text, or both.
 
-    Make one of a store with `from_store`, or of an `Index` and an embedding. What it is set to can be changed for one
-    call, ``retriever.invoke("…", k=2, filter={"year": 2024})``, where it takes the place of the retriever's own, and by
-    configuration (``retriever.configurable_fields(k=ConfigurableField(id="k"))``). An unknown keyword is a TypeError.
-    ``batch`` and ``abatch`` search for all their texts in one pipeline.
+    Create a retriever with `from_store`, or from an `Index` and an embedding. Override a setting for one call with
+    ``retriever.invoke("…", k=2, filter={"year": 2024})``, or with LangChain's configuration
+    (``retriever.configurable_fields(k=ConfigurableField(id="k"))``). An unknown keyword raises `TypeError`.
+    ``batch`` and ``abatch`` send all searches in one pipeline.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     index: Index
-    """Where the documents are."""
+    """Index to search."""
     embedding: Embeddings | None = None
-    """Makes vectors of the texts asked for; only the search type ``text`` does without."""
+    """Embedding model for queries. Required by every search type except ``text``."""
     search_type: SearchType = "similarity"
-    """``similarity``, the nearest; ``similarity_score_threshold``, the nearest with a score of at least
-    `score_threshold`; ``mmr``, near the text and unlike each other; ``text``, the best by their words (BM25), whichever
-    have any of the text's; ``hybrid``, the best by nearness and words. The last two need an index with `full_text`."""
+    """``similarity``: nearest neighbors. ``similarity_score_threshold``: nearest neighbors with a score of at least
+    `score_threshold`. ``mmr``: similar and diverse documents. ``text``: documents with any term of the query, ranked
+    by BM25. ``hybrid``: similarity and BM25 fused. The last two require an index with `full_text`."""
     k: int | None = Field(default=4, ge=1)
-    """How many documents at most; for ``similarity_score_threshold``, None is all that score enough."""
+    """Maximum number of documents. With ``similarity_score_threshold``, None returns all above the threshold."""
     filter: Any = None
-    """Only documents that match: a dict or an expression, as for the store; None for all."""
+    """Return only documents that match: a dict or an expression, as in the store. None matches all."""
     score_threshold: float | None = Field(default=None, ge=0, le=1)
-    """The least relevance, 0 to 1: COSINE the cosine, L2 1 / (1 + Euclidean distance), IP a function of the inner product
-    (`valkey_vector.schema.similarity.relevance`) that is 0.5 at right angles and nears 0 and 1."""
+    """Minimum relevance, 0 to 1. COSINE: the cosine. L2: 1 / (1 + Euclidean distance). IP: a monotone function of the
+    inner product (`valkey_vector.schema.similarity.relevance`), 0.5 for an inner product of 0."""
     fetch_k: int = Field(default=20, ge=1)
-    """For ``mmr``: among how many of the nearest is chosen."""
+    """``mmr`` only: number of nearest neighbors to select from."""
     lambda_mult: float = Field(default=0.5, ge=0, le=1)
-    """For ``mmr``: 0 for diversity alone to 1 for nearness alone."""
+    """``mmr`` only: 0 (diversity only) to 1 (similarity only)."""
     alpha: float | None = Field(default=None, ge=0, le=1)
-    """For ``hybrid``: 0 for the text alone to 1 for the vector alone; None fuses by reciprocal rank."""
+    """``hybrid`` only: 0 (text only) to 1 (vector only). None uses reciprocal rank fusion."""
     ef_runtime: int | None = Field(default=None, ge=1)
-    """For HNSW, candidates to look at; None for the index's default."""
+    """HNSW only: number of candidates to examine. None uses the default of the index."""
     vector_field: str | None = None
-    """Which vector of the documents is compared, by its name in the schema; None for the main one, which is ``hybrid``'s."""
+    """Name of the vector to compare, as in the schema. None is the main vector, which ``hybrid`` always uses."""
 
     @classmethod
     def from_store(cls, store: ValkeyVectorStore, **settings: Any) -> Self:
-        """A retriever on a store's index, with its embedding. `settings` are the class's."""
+        """Create a retriever on the index of a store, with its embedding.
+
+        Args:
+            store: vector store to search.
+            settings: fields of the class, such as `search_type` and `k`.
+        """
         return cls(index=store.index, embedding=store.embeddings, **settings)
 
     @field_validator("filter")
@@ -116,25 +121,25 @@ class ValkeyRetriever(BaseRetriever):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[list[Document]]:
-        """The documents for each of many texts, searched for in one pipeline.
+        """Retrieve documents for many texts in one pipeline.
 
         Args:
-            inputs: the texts, which are embedded side by side (``max_concurrency`` bounds that).
-            config: of the calls, or one for each.
-            return_exceptions: put an exception in its text's place instead of raising the first one.
+            inputs: texts, embedded concurrently (at most ``max_concurrency`` at a time).
+            config: one config for all calls, or one per call.
+            return_exceptions: return an exception in place of its result, instead of raising the first one.
             kwargs: settings for these calls.
         """
-        asked = self._with(kwargs)
-        if asked.search_type == "mmr":
+        configured = self._with(kwargs)
+        if configured.search_type == "mmr":
             return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
         configs = get_config_list(config, len(inputs))
         with get_executor_for_config(configs[0] if configs else None) as executor:
-            vectors = list(executor.map(asked._embedded, inputs))
-        outcomes = asked._outcomes(inputs, vectors)
+            vectors = list(executor.map(configured._embedded, inputs))
+        outcomes = configured._outcomes(inputs, vectors)
         found: list[Any] = []
         for text, own, outcome in zip(inputs, configs, outcomes, strict=True):
             try:
-                found.append(asked.invoke(text, own, **{_OUTCOME: outcome}))
+                found.append(configured.invoke(text, own, **{_OUTCOME: outcome}))
             except Exception as error:
                 if not return_exceptions:
                     raise
@@ -149,20 +154,20 @@ class ValkeyRetriever(BaseRetriever):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[list[Document]]:
-        """`batch`, awaited."""
-        asked = self._with(kwargs)
-        if asked.search_type == "mmr":
+        """Async version of `batch`."""
+        configured = self._with(kwargs)
+        if configured.search_type == "mmr":
             return await super().abatch(
                 inputs, config, return_exceptions=return_exceptions, **kwargs
             )
         configs = get_config_list(config, len(inputs))
         limit = configs[0].get("max_concurrency") if configs else None
-        vectors = await gather_with_concurrency(limit, *map(asked._aembedded, inputs))
-        outcomes = await offload(asked._outcomes, inputs, vectors)
+        vectors = await gather_with_concurrency(limit, *map(configured._aembedded, inputs))
+        outcomes = await offload(configured._outcomes, inputs, vectors)
         found: list[Any] = []
         for text, own, outcome in zip(inputs, configs, outcomes, strict=True):
             try:
-                found.append(await asked.ainvoke(text, own, **{_OUTCOME: outcome}))
+                found.append(await configured.ainvoke(text, own, **{_OUTCOME: outcome}))
             except Exception as error:
                 if not return_exceptions:
                     raise
@@ -178,10 +183,10 @@ class ValkeyRetriever(BaseRetriever):
     ) -> list[Document]:
         if _OUTCOME in options:
             return _documents(options[_OUTCOME])
-        asked = self._with(options)
-        embedder = asked._embedder
+        configured = self._with(options)
+        embedder = configured._embedder
         vector = None if embedder is None else embedder.embed_query(query)
-        return _documents(asked._hits(query, vector))
+        return _documents(configured._hits(query, vector))
 
     async def _aget_relevant_documents(
         self,
@@ -192,18 +197,18 @@ class ValkeyRetriever(BaseRetriever):
     ) -> list[Document]:
         if _OUTCOME in options:
             return _documents(options[_OUTCOME])
-        asked = self._with(options)
-        embedder = asked._embedder
+        configured = self._with(options)
+        embedder = configured._embedder
         vector = None if embedder is None else await embedder.aembed_query(query)
-        return _documents(await offload(asked._hits, query, vector))
+        return _documents(await offload(configured._hits, query, vector))
 
     @property
     def _embedder(self) -> Embeddings | None:
-        """What makes vectors of the texts asked for; None if the search needs none."""
+        """The embedding model for queries; None if the search type needs none."""
         return None if self.search_type == "text" else self.embedding
 
     def _with(self, options: dict[str, Any]) -> Self:
-        """The retriever with some settings for one call, checked like its own."""
+        """Return a retriever with settings replaced for one call. The settings are validated."""
         if not options:
             return self
         known = type(self).model_fields.keys()
@@ -228,21 +233,21 @@ class ValkeyRetriever(BaseRetriever):
 
     @property
     def _count(self) -> int:
-        """How many, where there is no threshold: `_check_settings` sees to it that `k` is given."""
+        """The number of documents. `_check_settings` ensures that `k` is set if there is no threshold."""
         return self.k or 1
 
     def _query(
         self, query: str, vector: Sequence[float] | None
     ) -> VectorQuery | TextQuery | HybridQuery:
-        """The search as a query of the core: every search type but ``mmr`` is one."""
+        """Return the query of the core for this search type. ``mmr`` has none."""
         match self.search_type:
             case "mmr":
-                raise AssertionError("mmr is a choice out of what a query finds")
+                raise AssertionError("mmr has no query of its own; it selects from one")
             case "similarity":
                 return self._nearest(vector, None)
             case "similarity_score_threshold":
                 if not self.score_threshold:
-                    return self._nearest(vector, None)  # everything has a relevance of 0 or more
+                    return self._nearest(vector, None)  # every relevance is at least 0
                 return self._nearest(vector, least_similarity(self.score_threshold, self._metric))
             case "text":
                 return TextQuery(query, k=self._count, filter=self.filter)
@@ -260,7 +265,7 @@ class ValkeyRetriever(BaseRetriever):
 
     @property
     def _metric(self) -> Metric:
-        """How the vectors that are compared are compared. May ask the server."""
+        """The metric of the compared vector. May send a request to the server."""
         schema = self.index.schema
         named = (field.metric for field in schema.vectors if field.name == self.vector_field)
         return next(named, schema.metric)
@@ -278,7 +283,7 @@ class ValkeyRetriever(BaseRetriever):
     def _outcomes(
         self, texts: Sequence[str], vectors: Sequence[Sequence[float] | Exception | None]
     ) -> list[list[Hit] | Exception]:
-        """What is found for each text, or what went wrong; one pipeline for all."""
+        """Return the hits, or the error, for each text. Sends one pipeline."""
         outcomes: dict[int, list[Hit] | Exception] = {}
         queries: dict[int, Query] = {}
         for position, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
@@ -297,16 +302,16 @@ class ValkeyRetriever(BaseRetriever):
         return [outcomes[position] for position in range(len(texts))]
 
     def _embedded(self, text: str) -> list[float] | Exception | None:
-        """The text's vector, or the error, which is that of this text alone."""
+        """Return the vector of a text, or the error, so that other texts are not affected."""
         try:
             return None if self._embedder is None else self._embedder.embed_query(text)
-        except Exception as error:  # noqa: BLE001 - raised again where the text's turn comes
+        except Exception as error:  # noqa: BLE001 - raised when this text is reported
             return error
 
     async def _aembedded(self, text: str) -> list[float] | Exception | None:
         try:
             return None if self._embedder is None else await self._embedder.aembed_query(text)
-        except Exception as error:  # noqa: BLE001 - raised again where the text's turn comes
+        except Exception as error:  # noqa: BLE001 - raised when this text is reported
             return error
 
 

@@ -1,7 +1,7 @@
-"""The reading half of the store: every kind of search, synchronous and awaited."""
+"""Search methods of the vector store, sync and async."""
 
-# Complete signatures, where the base class takes any keyword and ignores those it does not know: a misspelt
-# `fliter=` is a TypeError and not a search without a filter.
+# The base class accepts any keyword and ignores unknown ones. These methods list theirs, so that a misspelled
+# `fliter=` raises TypeError instead of searching without a filter.
 # mypy: disable-error-code="override"
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["SearchableStore", "refuse_filters"]
 
 
 class SearchableStore(VectorStore):
-    """Searches an index. `ValkeyVectorStore` adds what fills it."""
+    """Search an index. `ValkeyVectorStore` adds the methods that write."""
 
     _embedding: Embeddings
     _index: Index
@@ -38,13 +38,13 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[Document]:
-        """The k documents nearest to a text, nearest first.
+        """Return the k documents most similar to a text, most similar first.
 
         Args:
-            query: embedded with the embedding's `embed_query`.
-            k: how many, at least 1. Fewer are returned only if fewer match.
-            filter: only documents that match.
-            ef_runtime: for HNSW, candidates to look at; more is better recall and slower.
+            query: text, embedded with `embed_query`.
+            k: number of documents, at least 1. Fewer are returned only if fewer match.
+            filter: return only documents that match.
+            ef_runtime: HNSW only: number of candidates to examine. A higher value improves recall and is slower.
         """
         return _documents(
             self.similarity_search_with_score(query, k, filter, ef_runtime=ef_runtime)
@@ -58,7 +58,7 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[Document]:
-        """`similarity_search`, awaited."""
+        """Async version of `similarity_search`."""
         return _documents(
             await self.asimilarity_search_with_score(query, k, filter, ef_runtime=ef_runtime)
         )
@@ -71,9 +71,10 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[tuple[Document, float]]:
-        """`similarity_search` with scores. For every metric a higher one is nearer.
+        """Return documents with their scores. A higher score is more similar, for every metric.
 
         COSINE: the cosine, -1 to 1. L2: 1 / (1 + Euclidean distance). IP: the inner product, unbounded.
+        See `similarity_search` for the arguments.
         """
         vector = self._embedding.embed_query(query)
         return self.similarity_search_with_score_by_vector(vector, k, filter, ef_runtime=ef_runtime)
@@ -86,7 +87,7 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[tuple[Document, float]]:
-        """`similarity_search_with_score`, awaited."""
+        """Async version of `similarity_search_with_score`."""
         vector = await self._embedding.aembed_query(query)
         return await self.asimilarity_search_with_score_by_vector(
             vector, k, filter, ef_runtime=ef_runtime
@@ -100,7 +101,7 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[Document]:
-        """`similarity_search` with a vector instead of a text."""
+        """Return the k documents most similar to a vector. See `similarity_search` for the other arguments."""
         return _documents(
             self.similarity_search_with_score_by_vector(embedding, k, filter, ef_runtime=ef_runtime)
         )
@@ -113,7 +114,7 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[Document]:
-        """`similarity_search_by_vector`, awaited."""
+        """Async version of `similarity_search_by_vector`."""
         return _documents(
             await self.asimilarity_search_with_score_by_vector(
                 embedding, k, filter, ef_runtime=ef_runtime
@@ -128,7 +129,7 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[tuple[Document, float]]:
-        """`similarity_search_with_score` with a vector instead of a text."""
+        """Return documents with their scores for a vector. See `similarity_search_with_score`."""
         return scored_documents(
             self._index.search(embedding, k=k, filter=filter, ef_runtime=ef_runtime)
         )
@@ -141,7 +142,7 @@ class SearchableStore(VectorStore):
         *,
         ef_runtime: int | None = None,
     ) -> list[tuple[Document, float]]:
-        """`similarity_search_with_score_by_vector`, awaited."""
+        """Async version of `similarity_search_with_score_by_vector`."""
         return scored_documents(
             await self._index.asearch(embedding, k=k, filter=filter, ef_runtime=ef_runtime)
         )
@@ -154,14 +155,14 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         filter: FilterLike | None = None,
     ) -> list[Document]:
-        """Documents near a text and unlike each other, in the order chosen.
+        """Return documents that are similar to a text and diverse, by maximal marginal relevance (MMR).
 
         Args:
-            query: embedded with the embedding's `embed_query`.
-            k: how many to choose.
-            fetch_k: among how many of the nearest; at least k.
-            lambda_mult: 0 for diversity alone to 1 for nearness alone.
-            filter: only documents that match.
+            query: text, embedded with `embed_query`.
+            k: number of documents to return.
+            fetch_k: number of nearest neighbors to select them from, at least k.
+            lambda_mult: 0 (diversity only) to 1 (similarity only).
+            filter: return only documents that match.
         """
         vector = self._embedding.embed_query(query)
         return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter)
@@ -174,7 +175,7 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         filter: FilterLike | None = None,
     ) -> list[Document]:
-        """`max_marginal_relevance_search`, awaited."""
+        """Async version of `max_marginal_relevance_search`."""
         vector = await self._embedding.aembed_query(query)
         return await self.amax_marginal_relevance_search_by_vector(
             vector, k, fetch_k, lambda_mult, filter
@@ -188,7 +189,7 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         filter: FilterLike | None = None,
     ) -> list[Document]:
-        """`max_marginal_relevance_search` with a vector instead of a text."""
+        """Return diverse documents for a vector. See `max_marginal_relevance_search`."""
         hits = self._index.search_mmr(
             embedding, k=k, fetch_k=fetch_k, lambda_mult=lambda_mult, filter=filter
         )
@@ -202,7 +203,7 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         filter: FilterLike | None = None,
     ) -> list[Document]:
-        """`max_marginal_relevance_search_by_vector`, awaited."""
+        """Async version of `max_marginal_relevance_search_by_vector`."""
         hits = await self._index.asearch_mmr(
             embedding, k=k, fetch_k=fetch_k, lambda_mult=lambda_mult, filter=filter
         )
@@ -214,7 +215,7 @@ class SearchableStore(VectorStore):
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **options: Any
     ) -> list[tuple[Document, float]]:
-        # The base class asks for the metric in the event loop, and it may be the server that knows it.
+        # The base class reads the metric in the event loop. Reading it may send a request to the server.
         score = await offload(self._select_relevance_score_fn)
         found = await self.asimilarity_search_with_score(query, k, **options)
         return [(document, score(similarity)) for document, similarity in found]
@@ -225,17 +226,17 @@ def _documents(scored: Iterable[tuple[Document, float]]) -> list[Document]:
 
 
 def refuse_filters(method: str, keywords: Mapping[str, Any]) -> None:
-    """Refuse ``filters``, which other stores take, by the name it has here.
+    """Reject the keyword ``filters``, which other stores use for `filter`.
 
     Raises:
-        TypeError: it is among the keywords.
+        TypeError: if `keywords` contains ``filters``.
     """
     if "filters" in keywords:
         raise TypeError(f"{method}() takes filter=, a dict or an expression, not filters=")
 
 
 def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, which names `filter` if it is given ``filters``."""
+    """Wrap a method so that ``filters=`` raises an error that names `filter`."""
     name = method.__name__
     if inspect.iscoroutinefunction(method):
 

@@ -1,8 +1,8 @@
-"""Messages and generations as JSON, and back: only classes of a fixed list are ever made.
+"""JSON serialization of messages and generations with a fixed list of classes.
 
-What lies on a server may have been put there by somebody else. LangChain's loader makes whatever class the JSON
-names, with whatever arguments (a chat model with another ``base_url``, say), unless it is told which ones it may. Here
-these are messages, generations and documents: data, whose constructors do nothing but check it.
+Another client may have written the data on the server. Without a list, LangChain's loader creates any class that the
+JSON names, with any arguments (for example a chat model with another ``base_url``). The list contains messages,
+generations and documents only; their constructors do nothing but validate data.
 """
 
 from __future__ import annotations
@@ -60,26 +60,26 @@ _ALLOWED: tuple[type[Serializable], ...] = (
     GenerationChunk,
 )
 
-# How dates are written, which JSON lacks; a dict of one such key that is somebody's own is written under the third.
+# Tags for dates, which JSON lacks. A user's dict with one of these keys only is stored under the third tag.
 _DATE, _DATETIME, _OWN = "__valkey_date__", "__valkey_datetime__", "__valkey_own__"
 
-# What the loader raises where the JSON is not what it should be.
+# Errors that the loader raises on malformed JSON.
 _MALFORMED = (
     ArithmeticError, AttributeError, ImportError, LookupError, NotImplementedError, RecursionError, TypeError,
     ValueError,
 )  # fmt: skip
 
 with warnings.catch_warnings():
-    # The loader says once, at its first call, that it is in beta.
+    # The loader warns on its first call that it is in beta.
     warnings.simplefilter("ignore")
     load([], allowed_objects=[])
 
 
 def dump_message(message: BaseMessage) -> bytes:
-    """A message as JSON, complete.
+    """Serialize a message to JSON, completely.
 
     Raises:
-        InvalidInputError: it is no message, or holds what would not come back.
+        InvalidInputError: if it is not a message, or contains a value that cannot be restored.
     """
     if not isinstance(message, BaseMessage):
         raise InvalidInputError(f"a message must be a BaseMessage, not a {type(message).__name__}")
@@ -87,10 +87,10 @@ def dump_message(message: BaseMessage) -> bytes:
 
 
 def load_message(data: bytes) -> BaseMessage:
-    """The message in JSON that `dump_message` made.
+    """Load a message from the JSON of `dump_message`.
 
     Raises:
-        ServerError: it is something else; nothing was made of it.
+        ServerError: if the data is not such JSON.
     """
     try:
         return _loaded(_parsed(data), BaseMessage)
@@ -99,27 +99,27 @@ def load_message(data: bytes) -> BaseMessage:
 
 
 def dump_generations(generations: Sequence[Generation]) -> bytes:
-    """Generations as JSON, complete: messages with tool calls, usage and whatever else they hold.
+    """Serialize generations to JSON, completely: messages with tool calls, usage and all other fields.
 
     Raises:
-        InvalidInputError: one holds what would not come back.
+        InvalidInputError: if one contains a value that cannot be restored.
     """
-    # One by one: so LangChain turns a parsed Pydantic object in a message into the dict it was parsed from.
+    # One at a time: LangChain then converts a parsed Pydantic object in a message to the dict it was parsed from.
     return json.dumps([_dumped(generation, Generation) for generation in generations]).encode()
 
 
 def load_generations(data: object) -> list[Generation]:
-    """New objects of what is in JSON that `dump_generations` made.
+    """Load generations from the JSON of `dump_generations`.
 
     Raises:
-        ServerError: it is something else; nothing was made of it.
+        ServerError: if the data is not such JSON.
     """
     try:
         if not isinstance(data, bytes):
             raise TypeError(f"a {type(data).__name__} is not bytes")
         listed = _parsed(data)
         if not isinstance(listed, list):
-            raise TypeError(f"a {type(listed).__name__} is no list of generations")
+            raise TypeError(f"a {type(listed).__name__} is not a list of generations")
         return [_loaded(one, Generation) for one in listed]
     except _MALFORMED as error:
         raise ServerError(f"a cached answer cannot be loaded: {error}") from error
@@ -131,7 +131,7 @@ def _dumped(item: _T, kind: type[_T]) -> Any:
         _loaded(_parsed(json.dumps(dumped)), kind)
     except _MALFORMED as error:
         raise InvalidInputError(
-            f"a {type(item).__name__} holds something that cannot be stored: {error}"
+            f"a {type(item).__name__} contains a value that cannot be stored: {error}"
         ) from error
     return dumped
 
@@ -139,12 +139,12 @@ def _dumped(item: _T, kind: type[_T]) -> Any:
 def _loaded(dumped: Any, kind: type[_T]) -> _T:
     item = load(dumped, allowed_objects=_ALLOWED, secrets_from_env=False)
     if not isinstance(item, kind):
-        raise TypeError(f"a {type(item).__name__} is no {kind.__name__}")
+        raise TypeError(f"a {type(item).__name__} is not a {kind.__name__}")
     return item
 
 
 def _tagged(value: Any) -> Any:
-    """The value with its dates, at any depth, as dicts that `_parsed` knows; the same object if it has none."""
+    """Replace dates, at any depth, with tagged dicts that `_parsed` restores. Return the same object without dates."""
     changed: Any
     if isinstance(value, datetime):
         return {_DATETIME: plain_moment(value).isoformat()}
@@ -167,7 +167,7 @@ def _tagged(value: Any) -> Any:
 
 
 def _parsed(data: str | bytes) -> Any:
-    """What JSON holds, with the dates that `_tagged` wrote."""
+    """Parse JSON and restore the dates that `_tagged` replaced."""
     return json.loads(data, object_hook=_untagged)
 
 

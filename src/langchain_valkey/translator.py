@@ -1,4 +1,4 @@
-"""`ValkeyTranslator`: LangChain's structured queries, which a `SelfQueryRetriever` has a model write, as filters."""
+"""`ValkeyTranslator`: translation of the structured queries of a `SelfQueryRetriever` to filters."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ __all__ = ["ValkeyTranslator"]
 
 
 class ValkeyTranslator(Visitor):
-    """Translates every comparator and operator of structured queries.
+    """Translate every comparator and operator of structured queries.
 
-    Give it to LangChain's retriever: ``SelfQueryRetriever.from_llm(llm, store, …,
+    Pass it to LangChain's retriever: ``SelfQueryRetriever.from_llm(llm, store, …,
     structured_query_translator=ValkeyTranslator())``.
 
-    ``eq ne gt gte lt lte`` compare numbers, texts, booleans and dates; ``ne`` and ``nin`` also match documents without
-    the attribute. ``in`` and ``nin`` take a list; of an attribute that is a list, one element decides. ``contain`` is a list that holds the value, or a text that it
-    occurs in. ``like`` is a pattern, ``%`` for any text and ``_`` for any character; without a ``%`` it is text that
-    may occur anywhere. Case counts everywhere.
+    - ``eq ne gt gte lt lte`` compare numbers, texts, booleans and dates.
+    - ``in`` and ``nin`` take a list. If the attribute is a list, ``in`` matches if one element is in the list.
+    - ``ne`` and ``nin`` also match documents without the attribute.
+    - ``contain`` matches a list that contains the value, or a text that contains it as a substring.
+    - ``like`` matches a pattern: ``%`` is any text, ``_`` any character. Without ``%`` it matches a substring.
+
+    All comparisons are case-sensitive.
     """
 
     allowed_comparators: ClassVar[Sequence[Comparator]] = tuple(Comparator)  # type: ignore[misc]  # the class's
@@ -42,7 +45,7 @@ class ValkeyTranslator(Visitor):
         """Combine conditions.
 
         Raises:
-            FilterError: ``not`` has other than one condition, or a condition is none.
+            FilterError: if ``not`` does not have exactly one condition, or an argument is not a condition.
         """
         self._validate_func(operation.operator)
         _check_operations(operation)
@@ -65,7 +68,7 @@ class ValkeyTranslator(Visitor):
         """Compare an attribute with a value.
 
         Raises:
-            FilterError: the comparator cannot take the value.
+            FilterError: if the comparator does not support the value.
         """
         self._validate_func(comparison.comparator)
         field = F(comparison.attribute)
@@ -101,21 +104,21 @@ class ValkeyTranslator(Visitor):
     def visit_structured_query(
         self, structured_query: StructuredQuery
     ) -> tuple[str, dict[str, Filter]]:
-        """The text to search for and the arguments of the search."""
+        """Return the query text and the keyword arguments of the search."""
         if structured_query.filter is None:
             return structured_query.query, {}
         return structured_query.query, {"filter": _accepted(structured_query.filter, self)}
 
 
 def _chained(operator: Operator, argument: FilterDirective) -> list[FilterDirective] | None:
-    """The arguments of one that has the same operator; None if it is something else."""
+    """Return the arguments of an operation with the same operator, or None for any other argument."""
     if operator is Operator.NOT or not isinstance(argument, Operation):
         return None
     return argument.arguments if argument.operator is operator else None
 
 
 def _check_operations(operation: Operation) -> None:
-    """Refuse conditions that are nested too deep, before they are visited one in the other."""
+    """Reject conditions that are nested too deeply, before the recursive visit."""
     level, depth = [operation], 0
     while level:
         check_depth(depth)
@@ -130,7 +133,9 @@ def _check_operations(operation: Operation) -> None:
 
 def _accepted(directive: FilterDirective, visitor: ValkeyTranslator) -> Filter:
     if not isinstance(directive, Comparison | Operation):
-        raise FilterError(f"a {type(directive).__name__} is no condition of a structured query")
+        raise FilterError(
+            f"a {type(directive).__name__} is not a condition of a structured query; use a Comparison or an Operation"
+        )
     translated: Filter = directive.accept(visitor)
     return translated
 
@@ -154,10 +159,10 @@ def _values(comparison: Comparison) -> list[object]:
 
 
 def _value(value: object) -> object:
-    """The value; LangChain's parser writes dates as dicts, ``{"type": "date", "date": "2024-05-01"}``.
+    """Return the value. Convert a date of LangChain's parser, such as ``{"type": "date", "date": "2024-05-01"}``.
 
     Raises:
-        FilterError: such a dict holds no date.
+        FilterError: if the text of such a dict is not a date in ISO 8601.
     """
     try:
         match value:
@@ -168,4 +173,4 @@ def _value(value: object) -> object:
             case _:
                 return value
     except ValueError:
-        raise FilterError(f"{value!r} holds no date in ISO 8601") from None
+        raise FilterError(f"{value!r} does not contain a date in ISO 8601") from None

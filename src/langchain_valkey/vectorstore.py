@@ -1,6 +1,6 @@
-"""`ValkeyVectorStore`: LangChain's vector store, translated to the core's `Index`."""
+"""`ValkeyVectorStore`: LangChain vector store on Valkey, over the core's `Index`."""
 
-# Complete signatures, where the base class takes any keyword: see `searching`.
+# The base class accepts any keyword; these methods list theirs. See `searching`.
 # mypy: disable-error-code="override"
 
 from __future__ import annotations
@@ -43,33 +43,35 @@ _logger = logging.getLogger(__name__)
 
 
 class ValkeyVectorStore(AddingStore, Closing):
-    """Documents on Valkey, found by similarity and metadata.
+    """Store documents on Valkey and search them by similarity and metadata.
 
-    With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Every method has an async version, which awaits the embedding's own
-    asynchronous methods. `filter` is a dict (``{"year": {"$gte": 2020}}``) or an expression (``F("year")
-    >= 2020``); every metadata key can be filtered on and none needs a declaration. An unknown keyword is a TypeError.
-    `as_retriever` has the search types of LangChain's vector stores; `ValkeyRetriever` has ``text`` and ``hybrid``, too.
+    Filter on any metadata key, without a declaration. `filter` is a dict (``{"year": {"$gte": 2020}}``) or an
+    expression (``F("year") >= 2020``). An unknown keyword raises `TypeError`.
+
+    The first write creates the index. Without `url`, `connection` and ``VALKEY_URL``, the store starts a private
+    server on first use; it ends with the process. Every method has an async version, which awaits the async
+    methods of the embedding. `as_retriever` supports LangChain's search types; `ValkeyRetriever` adds ``text``
+    and ``hybrid``.
 
     Args:
-        embedding: makes vectors of texts.
-        index_name: documents of different indexes never mix.
-        url: the server, such as ``valkey://user:password@host:6379``.
-        connection: an open connection to share instead; it is not closed with the index.
+        embedding: LangChain embedding model for documents and queries.
+        index_name: name of the index. Documents of different indexes never mix.
+        url: server URL, such as ``valkey://user:password@host:6379``.
+        connection: open connection to share instead of `url`. `close` does not close it.
         metric: COSINE (default for a new index), L2 or IP.
-        algorithm: HNSW (default for a new index) or FLAT, or `Hnsw` or `Flat` with their parameters.
-        schema: all settings at once, as a `Schema`, a dict or a YAML file.
-        engine: ``auto``, or insist on ``search`` or ``native``.
-        full_text: index the words of a new index's texts, for the search types ``text`` and ``hybrid`` of
-            `ValkeyRetriever`: True, or how. Takes about twice the texts' size on the server, and time to write.
-        dimension: length of the vectors; by default the existing index's, or the first vector's.
-        embedding_model: recorded with a new index; opening it for another model is an error.
-        must_exist: raise now if there is no such index.
+        algorithm: HNSW (default for a new index), FLAT, or an `Hnsw` or `Flat` with parameters.
+        schema: all index settings at once: a `Schema`, a dict, or the path of a YAML file.
+        engine: ``auto``, or require ``search`` or ``native``.
+        full_text: index the text of a new index for BM25: True, or a `FullText` with settings. The search types
+            ``text`` and ``hybrid`` of `ValkeyRetriever` need it. Adds about twice the size of the text on the server.
+        dimension: length of the vectors. Defaults to that of the existing index or of the first vector.
+        embedding_model: model name stored with a new index. Opening the index for another model raises.
+        must_exist: raise now if the index does not exist.
 
     Raises:
-        ConfigurationError: a setting is wrong.
-        IndexNotFoundError: `must_exist`, and there is none.
-        IndexMismatchError: the index exists with other settings; without `must_exist` found out at first use.
+        ConfigurationError: if a setting is invalid.
+        IndexNotFoundError: if `must_exist` is True and the index does not exist.
+        IndexMismatchError: if the index exists with other settings. Raised on first use unless `must_exist` is True.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class ValkeyVectorStore(AddingStore, Closing):
             if not callable(getattr(embedding, method, None)):
                 raise ConfigurationError(
                     f"embedding must be one of LangChain's Embeddings, not {embedding!r}; "
-                    'init_embeddings("provider:model") of langchain.embeddings makes one of a model\'s name'
+                    'create one with init_embeddings("provider:model") of langchain.embeddings'
                 )
         self._embedding = embedding
         self._index = Index.open(
@@ -111,12 +113,12 @@ class ValkeyVectorStore(AddingStore, Closing):
 
     @property
     def embeddings(self) -> Embeddings:
-        """What makes vectors of texts."""
+        """The embedding model."""
         return self._embedding
 
     @property
     def index(self) -> Index:
-        """The core's index, for what LangChain has no words for: count, select, update, drop, close, …."""
+        """The core's index, for operations that LangChain has no method for: count, select, update, drop, …."""
         return self._index
 
     @classmethod
@@ -134,7 +136,20 @@ class ValkeyVectorStore(AddingStore, Closing):
         on_invalid: OnInvalid = "raise",
         **settings: Any,
     ) -> Self:
-        """A store with these texts added (`add_texts`) to what its index holds. `settings` are the class's."""
+        """Create a store and add texts to its index.
+
+        Args:
+            texts: as in `add_texts`.
+            embedding: LangChain embedding model.
+            metadatas: as in `add_texts`.
+            ids: as in `add_texts`.
+            ttl: as in `add_texts`.
+            policy: as in `add_texts`.
+            batch_size: as in `add_texts`.
+            progress: as in `add_texts`.
+            on_invalid: as in `add_texts`.
+            settings: keyword arguments of the class.
+        """
         store = cls(embedding, **settings)
         store.add_texts(
             texts,
@@ -163,7 +178,7 @@ class ValkeyVectorStore(AddingStore, Closing):
         on_invalid: OnInvalid = "raise",
         **settings: Any,
     ) -> Self:
-        """`from_texts`, awaited."""
+        """Async version of `from_texts`."""
         store = await offload(partial(cls, embedding, **settings))
         await store.aadd_texts(
             texts,
@@ -186,7 +201,7 @@ class ValkeyVectorStore(AddingStore, Closing):
         ids: Sequence[str | None] | None = None,
         **settings: Any,
     ) -> Self:
-        """A store with these documents added; otherwise as `from_texts`."""
+        """Create a store and add documents to its index. See `from_texts` for the arguments."""
         texts, metadatas, ids = columns(documents, ids)
         return cls.from_texts(texts, embedding, metadatas, ids=ids, **settings)
 
@@ -199,7 +214,7 @@ class ValkeyVectorStore(AddingStore, Closing):
         ids: Sequence[str | None] | None = None,
         **settings: Any,
     ) -> Self:
-        """`from_documents`, awaited."""
+        """Async version of `from_documents`."""
         texts, metadatas, ids = columns(documents, ids)
         return await cls.afrom_texts(texts, embedding, metadatas, ids=ids, **settings)
 
@@ -207,11 +222,11 @@ class ValkeyVectorStore(AddingStore, Closing):
     def from_existing_index(
         cls, embedding: Embeddings, index_name: str = "langchain", **settings: Any
     ) -> Self:
-        """A store on an index that is there already; its settings need not be repeated.
+        """Open a store on an existing index. The index supplies its own settings.
 
         Raises:
-            IndexNotFoundError: there is none.
-            IndexMismatchError: it has other settings than those that are given.
+            IndexNotFoundError: if the index does not exist.
+            IndexMismatchError: if a passed setting differs from that of the index.
         """
         return cls(embedding, index_name=index_name, must_exist=True, **settings)
 
@@ -219,7 +234,7 @@ class ValkeyVectorStore(AddingStore, Closing):
     async def afrom_existing_index(
         cls, embedding: Embeddings, index_name: str = "langchain", **settings: Any
     ) -> Self:
-        """`from_existing_index`, awaited."""
+        """Async version of `from_existing_index`."""
         return await offload(partial(cls.from_existing_index, embedding, index_name, **settings))
 
     def delete(
@@ -228,25 +243,26 @@ class ValkeyVectorStore(AddingStore, Closing):
         *,
         filter: FilterLike | EllipsisType | None = ...,
     ) -> bool:
-        """Delete documents by id or by filter, or all of them.
+        """Delete documents by id, by filter, or all of them.
 
-        With ``delete()`` and ``delete(None)`` all documents are deleted, for that is what LangChain documents ("If
-        `None`, delete all"); a warning in the log says how many went. An empty list deletes nothing. A filter
-        that turns out to be None or empty is refused: it would match everything, and hardly on purpose.
+        ``delete()`` and ``delete(None)`` delete all documents, as LangChain documents ("If `None`, delete all"),
+        and log the count as a warning. An empty list deletes nothing.
 
         Args:
-            ids: those to delete; unknown ones are no error.
-            filter: delete those that match.
+            ids: ids of the documents to delete. Unknown ids are ignored.
+            filter: delete the documents that match. None or an empty filter raises, because it would match
+                everything.
 
         Returns:
             True. A failure raises.
 
         Raises:
-            InvalidInputError: both ids and filter, or a filter that is None or empty; nothing was deleted.
+            InvalidInputError: if both `ids` and `filter` are passed, or the filter is None or empty. Nothing is
+                deleted.
         """
-        chosen = _filter_to_delete(ids, filter)
-        if chosen is not None:
-            self._index.delete_by_filter(chosen)
+        selected = _filter_to_delete(ids, filter)
+        if selected is not None:
+            self._index.delete_by_filter(selected)
         elif ids is not None:
             self._index.delete(ids)
         else:
@@ -259,10 +275,10 @@ class ValkeyVectorStore(AddingStore, Closing):
         *,
         filter: FilterLike | EllipsisType | None = ...,
     ) -> bool:
-        """`delete`, awaited."""
-        chosen = _filter_to_delete(ids, filter)
-        if chosen is not None:
-            await self._index.adelete_by_filter(chosen)
+        """Async version of `delete`."""
+        selected = _filter_to_delete(ids, filter)
+        if selected is not None:
+            await self._index.adelete_by_filter(selected)
         elif ids is not None:
             await self._index.adelete(ids)
         else:
@@ -270,50 +286,52 @@ class ValkeyVectorStore(AddingStore, Closing):
         return True
 
     def delete_collection(self) -> None:
-        """Remove the index with all its documents; the next addition makes it anew. `delete` keeps the index."""
+        """Delete the index and all its documents. The next write creates it again. `delete` keeps the index."""
         self._index.drop()
 
     async def adelete_collection(self) -> None:
-        """`delete_collection`, awaited."""
+        """Async version of `delete_collection`."""
         await self._index.adrop()
 
     def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
-        """A retriever with the search types of LangChain's vector stores: similarity, with a threshold, or MMR.
+        """Return a LangChain retriever on this store, by similarity, by similarity with a threshold, or by MMR.
+
+        For the search types ``text`` and ``hybrid``, use `ValkeyRetriever.from_store`.
 
         Args:
             kwargs: `search_type` and `search_kwargs`, as LangChain documents them.
 
         Raises:
-            ValueError: the search type is one of `ValkeyRetriever` alone.
-            TypeError: `search_kwargs` holds ``filters``.
+            ValueError: if only `ValkeyRetriever` supports the search type.
+            TypeError: if `search_kwargs` contains ``filters``; the argument is named `filter`.
         """
         kind = kwargs.get("search_type")
         if kind in ("text", "hybrid"):
             raise ValueError(
-                f"as_retriever has no search_type {kind!r}, for LangChain's retriever has not; use "
+                f"as_retriever does not support search_type {kind!r}; use "
                 f"ValkeyRetriever.from_store(store, search_type={kind!r})"
             )
         refuse_filters("as_retriever", kwargs.get("search_kwargs") or {})
         return super().as_retriever(**kwargs)
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Documents by id, in the order of the ids; those that are not stored are left out."""
+        """Return documents by id, in the order of the ids. Ids that are not stored are omitted."""
         return [to_document(record) for record in self._index.get(ids) if record is not None]
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """`get_by_ids`, awaited."""
+        """Async version of `get_by_ids`."""
         return [to_document(record) for record in await self._index.aget(ids) if record is not None]
 
     def __repr__(self) -> str:
         return shown_as(self, self._index)
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given. A private server that no one else uses ends with it."""
+        """Close the connection, unless it was passed in. Stops a private server that no other store uses."""
         self._index.close()
 
     def _log_wipe(self, count: int) -> None:
         _logger.warning(
-            "all %d documents of index %r were deleted: delete() was given no ids and no filter",
+            "deleted all %d documents of index %r: delete() was called without ids and filter",
             count,
             self._index.name,
         )
@@ -322,13 +340,15 @@ class ValkeyVectorStore(AddingStore, Closing):
 def _filter_to_delete(
     ids: Sequence[str] | None, filter: FilterLike | EllipsisType | None
 ) -> FilterLike | None:
-    """The filter, None if there is none; refuses what would delete more than was meant."""
+    """Return the filter to delete by, or None. Reject arguments that would delete more than intended."""
     if isinstance(filter, EllipsisType) or (filter is None and ids is not None):
         return None
     if ids is not None:
-        raise InvalidInputError("give ids or filter, not both; F.id.in_(ids) & filter is for both")
+        raise InvalidInputError(
+            "pass ids or filter, not both; combine them as filter=F.id.in_(ids) & filter"
+        )
     if filter is None or filter == {}:
         raise InvalidInputError(
-            f"the filter is {filter!r}, which would delete everything; for that call delete() without it"
+            f"the filter {filter!r} would delete every document; to do that, call delete() without a filter"
         )
     return filter

@@ -385,7 +385,7 @@ def test_no_secret_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(ValkeyDocumentStore().to_dict())
     with pytest.raises(ValueError, match="token"):
         ValkeyDocumentStore(password=Secret.from_token("hunter2")).to_dict()
-    with pytest.raises(ValueError, match="URL holds a password") as caught:
+    with pytest.raises(ValueError, match="URL contains a password") as caught:
         ValkeyDocumentStore(url="valkey://user:hunter2@host").to_dict()
     assert "hunter2" not in str(caught.value)
 
@@ -536,5 +536,8 @@ def test_beside_the_existing_integration_the_import_says_what_to_do(tmp_path: Pa
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert ended.returncode != 0
-    assert "ImportError: valkey-haystack 1.0.0 is installed beside valkey-vector" in ended.stderr
+    assert (
+        "ImportError: valkey-haystack 1.0.0 is installed together with valkey-vector"
+        in ended.stderr
+    )
     assert "pip uninstall valkey-haystack" in ended.stderr

@@ -181,7 +181,7 @@ async def test_what_something_else_wrote_is_a_miss_and_removed(
     checker = ValkeySemanticCacheChecker(cache)
     cache.core.store("what @0", data)
     assert checker.run("near @5") == {"query": "near @5"}
-    assert "cannot be used and is removed" in caplog.text
+    assert "removing an unreadable entry" in caplog.text
     assert cache.core.count() == 0
     cache.core.store("what @0", data)
     assert await checker.run_async("what @0") == {"query": "what @0"}

@@ -188,7 +188,7 @@ def test_a_poisoned_message_makes_nothing_and_does_not_hide_its_neighbors(
     history().add_ai_message("after")
     assert [message.content for message in history().messages] == ["before", "after"]
     (warning,) = caplog.messages
-    assert "session 's': message 1 of 3 is left out" in warning
+    assert "session 's': omitting message 1 of 3" in warning
     assert "cannot be loaded" in warning
 
 

@@ -94,10 +94,10 @@ def test_all_is_embedded_in_one_call_before_anything_is_stored(
         ({"texts": "text"}, "texts must be a list"),
         ({"texts": ["a", b"b"]}, "text 1 is a bytes"),
         ({"texts": ["a", None]}, "text 1 is a NoneType"),
-        ({"texts": ["a", "b"], "metadatas": [{}]}, "1 metadatas were given for 2 texts"),
-        ({"texts": ["a"], "ids": ["1", "2"]}, "2 ids were given for 1 texts"),
+        ({"texts": ["a", "b"], "metadatas": [{}]}, "1 metadatas were passed for 2 texts"),
+        ({"texts": ["a"], "ids": ["1", "2"]}, "2 ids were passed for 1 texts"),
         ({"texts": ["a"], "ids": "1"}, "ids must be a list"),
-        ({"texts": ["a", "b"], "ids": ["1", "1"]}, "'1' is given more than once"),
+        ({"texts": ["a", "b"], "ids": ["1", "1"]}, "'1' occurs more than once"),
         ({"texts": ["a"], "ids": [""]}, "non-empty"),
         ({"texts": ["a"], "ids": [7]}, "non-empty text, not 7"),
     ],
@@ -223,9 +223,9 @@ async def test_a_filter_that_matches_everything_by_accident_deletes_nothing(
     store: ValkeyVectorStore, filter: Any
 ) -> None:
     store.add_texts(["a"])
-    with pytest.raises(InvalidInputError, match="delete everything"):
+    with pytest.raises(InvalidInputError, match="would delete every document"):
         store.delete(filter=filter)
-    with pytest.raises(InvalidInputError, match="delete everything"):
+    with pytest.raises(InvalidInputError, match="would delete every document"):
         await store.adelete(filter=filter)
     assert store.index.count() == 1
 

@@ -300,7 +300,10 @@ async def test_what_something_else_wrote_is_a_miss_and_removed(
     engine, llm = Engine(response), Model(max_tokens=None)
     asked = CachedQueryEngine(engine, cache, scope={"of": "engine"})
     model = CachedLLM(llm, cache)
-    chat, completion = model._asked(said("what @0"), {}), model._scope_of("completion", False, {})
+    chat, completion = (
+        model._cache_key(said("what @0"), {}),
+        model._scope_of("completion", False, {}),
+    )
     assert chat is not None
     for scope in ({"of": "engine"}, chat[1], completion):
         cache.store("near @5", FOREIGN[number], scope)
@@ -308,7 +311,7 @@ async def test_what_something_else_wrote_is_a_miss_and_removed(
     assert asked.query("what @0") == response("what @0")
     assert model.chat(said("what @0")).message.content == "WHAT @0"
     assert model.complete("what @0").text == "WHAT @0"
-    assert "cannot be used and is removed" in caplog.text
+    assert "removing an unreadable entry" in caplog.text
     calls = len(llm._asked)
     for scope in ({"of": "engine"}, chat[1], completion):
         cache.store("what @0", FOREIGN[number], scope)
@@ -347,7 +350,7 @@ async def test_what_cannot_be_written_down_is_given_and_not_kept(
     model = CachedLLM(Odd(max_tokens=None), cache)
     assert model.chat(said("what @0")).message.content == "WHAT @0"
     assert (await model.achat(said("what @0"))).message.content == "WHAT @0"
-    assert caplog.text.count("an answer is not kept") == 4
+    assert caplog.text.count("did not store an answer") == 4
     plain = CachedLLM(Model(max_tokens=None), cache)
     question = ChatMessage("what @0", role="user", additional_kwargs={"odd": object()})
     assert plain.chat([question]).message.content == "WHAT @0"

@@ -172,7 +172,7 @@ def test_what_cannot_be_stored_is_refused_by_name_and_nothing_is_stored(
     for one in bad:
         with pytest.raises(ValueError, match="bad"):
             store.add([node("good"), one])
-    with pytest.raises(InvalidInputError, match="node is needed, not a str"):
+    with pytest.raises(InvalidInputError, match="must be a BaseNode, not a str"):
         store.add(["text"])  # type: ignore[list-item]
     assert store.get_nodes() == []
 

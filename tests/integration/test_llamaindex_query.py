@@ -133,7 +133,7 @@ def test_what_was_never_written_is_empty(store: ValkeyVectorStore) -> None:
 @pytest.mark.parametrize("mode", ["svm", "logistic_regression", "linear_regression"])
 def test_another_mode_is_refused(library: ValkeyVectorStore, mode: str) -> None:
     query = near("n0", mode=VectorStoreQueryMode(mode), query_str="n0")
-    with pytest.raises(ValueError, match=f"{mode}.*default, mmr, text_search, sparse, hybrid and"):
+    with pytest.raises(ValueError, match=f"{mode}.*default, mmr, text_search, sparse, hybrid or"):
         library.query(query)
 
 

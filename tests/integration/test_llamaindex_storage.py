@@ -92,9 +92,9 @@ def test_a_dict_that_holds_itself_or_is_too_deep_is_refused(kvstore: ValkeyKVSto
     for _ in range(5000):
         deep = {"d": deep}
     for value in (itself, {"list": [itself]}, deep):
-        with pytest.raises(InvalidInputError, match="holds itself, or is nested too deep"):
+        with pytest.raises(InvalidInputError, match="contains itself, or is nested too deeply"):
             kvstore.put("k", value)
-        with pytest.raises(InvalidInputError, match="holds itself, or is nested too deep"):
+        with pytest.raises(InvalidInputError, match="contains itself, or is nested too deeply"):
             kvstore.put_all([("k", value)])
     assert kvstore.get("k") is None
 
@@ -368,10 +368,10 @@ def test_a_memory_is_written_down_and_loaded_with_its_store(
 
 
 def test_what_is_no_message_is_refused(chats: ValkeyChatStore) -> None:
-    with pytest.raises(InvalidInputError, match="ChatMessage is needed, not a str"):
+    with pytest.raises(InvalidInputError, match="must be a ChatMessage, not a str"):
         chats.add_message("c", "text")  # type: ignore[arg-type]
     bad = ChatMessage(content="x", additional_kwargs={"x": object()})
-    with pytest.raises(InvalidInputError, match="serialised"):
+    with pytest.raises(InvalidInputError, match="serialized"):
         chats.set_messages("c", [MESSAGES[0], bad])
     assert chats.get_keys() == []
 
@@ -388,5 +388,5 @@ def test_the_chat_store_is_written_down_without_its_password(server_url: str) ->
     assert pickle.loads(pickle.dumps(store)).client.settings.password == "hunter2"  # noqa: S301 - our own
     with Connection.open(server_url) as connection:
         shared = ValkeyChatStore(connection=connection)
-        with pytest.raises(ValueError, match="make it with url="):
+        with pytest.raises(ValueError, match="create it with url="):
             shared.to_dict()

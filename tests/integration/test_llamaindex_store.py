@@ -193,7 +193,7 @@ def test_a_store_on_a_given_connection_is_not_written_down(
         store = ValkeyVectorStore(connection=connection, index_name=index_name)
         assert store.client is connection
         store.add([node("n")])
-        with pytest.raises(ValueError, match="make it with url="):
+        with pytest.raises(ValueError, match="create it with url="):
             store.to_dict()
         copied = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own
         assert ids_of(copied.get_nodes()) == ["n"]

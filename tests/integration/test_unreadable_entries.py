@@ -146,7 +146,7 @@ def test_llamaindexes_chat_store_refuses_what_would_not_come_back(
     sequences: Sequences = chats._sequences
     sequences.insert("c", 1, {"role": "nobody", "blocks": 3})
     assert [message.content for message in chats.get_messages("c")] == ["a", "b"]
-    assert "message 1 of conversation 'c' is left out" in caplog.text
+    assert "omitting message 1 of conversation 'c'" in caplog.text
     with pytest.raises(ServerError, match="message 1 of conversation 'c'"):
         chats.delete_message("c", 1)
     removed = chats.delete_messages("c")

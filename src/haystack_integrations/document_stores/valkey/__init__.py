@@ -1,4 +1,4 @@
-"""Haystack on Valkey: `ValkeyDocumentStore`."""
+"""Haystack document store on Valkey: `ValkeyDocumentStore`."""
 
 try:
     import haystack  # noqa: F401

@@ -1,4 +1,4 @@
-"""`ValkeyDocumentStore`: Haystack's document store, translated to the core's `Index`."""
+"""`ValkeyDocumentStore`: Haystack document store on Valkey, over the core's `Index`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 _USERNAME = Secret.from_env_var("VALKEY_USERNAME", strict=False)
 _PASSWORD = Secret.from_env_var("VALKEY_PASSWORD", strict=False)
 _POLICIES = {
-    # Of the existing integration: without a policy documents are overwritten.
+    # As in the existing integration: without a policy, documents are overwritten.
     DuplicatePolicy.NONE: WritePolicy.OVERWRITE,
     DuplicatePolicy.OVERWRITE: WritePolicy.OVERWRITE,
     DuplicatePolicy.SKIP: WritePolicy.SKIP,
@@ -47,41 +47,41 @@ _POLICIES = {
 
 
 class ValkeyDocumentStoreError(DocumentStoreError):
-    """An operation of the store failed; its cause says why."""
+    """An operation of the store failed. `__cause__` is the original error."""
 
 
 class ValkeyDocumentStore(SearchableStore):
-    """Documents on Valkey, found by embedding, text and metadata.
+    """Store documents on Valkey and retrieve them by embedding, text and metadata.
 
-    Nothing is connected or asked before the first operation. Every operation has an async version
-    (``…_async``). Every metadata key can be filtered on, and none needs a declaration.
+    Filter on any metadata key, without a declaration. The store connects on the first operation. Every operation has an
+    async version (``…_async``).
 
     Args:
-        nodes_list: hosts and ports; None for the `url`.
-        cluster_mode: whether it is a cluster; if False, the server is asked.
-        use_tls: encrypt.
+        nodes_list: pairs of host and port. None uses `url`.
+        cluster_mode: True for a cluster. False detects the mode from the server.
+        use_tls: encrypt the connection.
         username: ACL user.
-        password: its password.
-        request_timeout: milliseconds for one request; one that writes a batch gets 20 more for each document.
-        retry_attempts: how often a read is tried again after an outage.
-        retry_base_delay_ms: wait before the first of these.
-        retry_exponent_base: each wait is so many times the one before.
-        batch_size: documents in one request.
-        index_name: documents of different indexes never mix.
+        password: password of the user.
+        request_timeout: timeout of a request in milliseconds. Writes of a batch get 20 ms more per document.
+        retry_attempts: number of retries of a read after an outage.
+        retry_base_delay_ms: delay before the first retry in milliseconds.
+        retry_exponent_base: factor between one delay and the next.
+        batch_size: documents per request.
+        index_name: name of the index. Documents of different indexes never mix.
         distance_metric: ``cosine``, ``l2`` or ``ip``.
         embedding_dim: length of the embeddings.
-        metadata_fields: accepted for the existing integration's users; filtering needs no declaration.
-        url: the server, by default that of the environment variable ``VALKEY_URL``, or else localhost:6379. It stands
-            instead of all above up to `retry_exponent_base` but the secrets: ``valkey://host:6379``, ``valkeys://`` with TLS, or
-            ``embedded://`` for a private server. If the store is serialised, a password belongs into `password` or the
-            environment. ``VALKEY_URL`` is not read where `use_tls` or `cluster_mode` is given.
-        engine: ``auto``, or insist on ``search`` or ``native``.
+        metadata_fields: accepted for compatibility with the existing integration. Filters need no declaration.
+        url: server URL: ``valkey://host:6379``, ``valkeys://`` for TLS, or ``embedded://`` for a private server. It
+            replaces all settings from `nodes_list` to `retry_exponent_base` except the secrets. Defaults to
+            ``VALKEY_URL`` (ignored with `use_tls` or `cluster_mode`), then to localhost:6379. To serialize the store,
+            pass a password as `password` or in the environment, not in the URL.
+        engine: ``auto``, or require ``search`` or ``native``.
         algorithm: ``HNSW`` or ``FLAT``, for a new index.
-        full_text: index the words of a new index's contents, which the retrievers by text and hybrid need. It cannot be
-            added later. An existing index is used without it whether it has it or not.
+        full_text: index the content of a new index for BM25. `ValkeyTextRetriever` and `ValkeyHybridRetriever` need it.
+            Cannot be added to an existing index. False also opens an index that has it.
 
     Raises:
-        ValueError: a setting is wrong.
+        ValueError: if a setting is invalid.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class ValkeyDocumentStore(SearchableStore):
 
     @property
     def index(self) -> Index:
-        """The core's index, for what Haystack has no words for; opened now if it was not."""
+        """The core's index, for operations that Haystack has no method for. Opened on first use."""
         with self._lock:
             if self._index is None:
                 self._index = Index.open(
@@ -152,14 +152,14 @@ class ValkeyDocumentStore(SearchableStore):
 
     @property
     def full_text(self) -> bool:
-        """Whether it was asked for text and hybrid search."""
+        """True if the store was created for text and hybrid retrieval."""
         return self._full_text
 
     def to_dict(self) -> dict[str, Any]:
-        """The store as a dict. Secrets are named, never written.
+        """Serialize the store to a dict. Secrets are stored as names of environment variables.
 
         Raises:
-            ValueError: a secret was given as a token, or the URL holds a password.
+            ValueError: if a secret was passed as a token, or the URL contains a password.
         """
         settings = self._settings
         return default_to_dict(
@@ -188,7 +188,7 @@ class ValkeyDocumentStore(SearchableStore):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ValkeyDocumentStore:
-        """The store that `to_dict` described."""
+        """Create a store from the dict of `to_dict`."""
         parameters = dict(data.get("init_parameters", {}))
         for name in ("username", "password"):
             if isinstance(parameters.get(name), dict):
@@ -197,19 +197,19 @@ class ValkeyDocumentStore(SearchableStore):
         return store
 
     def count_documents(self) -> int:
-        """How many documents there are."""
+        """Return the number of documents."""
         return self._done("count documents", lambda: self.index.count(None))
 
     def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
-        """The documents that match, in the order in which they were first written, with their embeddings.
+        """Return the documents that match, with their embeddings, in the order of their first write.
 
         Raises:
-            FilterError: the filter is not understood.
+            FilterError: if the filter is invalid.
         """
-        chosen = to_filter(filters)
+        condition = to_filter(filters)
         records = self._done(
             "filter documents",
-            lambda: self.index.select(chosen, with_vectors=True, with_payloads=True),
+            lambda: self.index.select(condition, with_vectors=True, with_payloads=True),
         )
         return [from_record(record) for record in records]
 
@@ -219,21 +219,21 @@ class ValkeyDocumentStore(SearchableStore):
         """Store documents.
 
         Args:
-            documents: with or without embeddings. Without, they are found by filter, never by embedding.
-            policy: for ids that are stored already. NONE means OVERWRITE.
+            documents: documents to store. Without an embedding, a document is found by filter, but never by embedding.
+            policy: action for ids that are already stored. NONE means OVERWRITE.
 
         Returns:
-            How many were written.
+            The number of written documents.
 
         Raises:
-            ValueError: not a list of documents.
-            DuplicateDocumentError: the policy is FAIL and an id is stored already; nothing was written.
-            ValkeyDocumentStoreError: anything else; of what was not acceptable nothing was written.
+            ValueError: if `documents` is not a list of documents.
+            DuplicateDocumentError: if the policy is FAIL and an id is already stored. Nothing is written.
+            ValkeyDocumentStoreError: if the operation fails. If a document is invalid, nothing is written.
         """
         _check_documents(documents)
         if policy is DuplicatePolicy.FAIL:
             _refuse_repeated(documents)
-        # As if they were written one after the other: the last one of an id stays, with SKIP the first.
+        # Equivalent to writing one after the other: the last document of an id is stored, with SKIP the first.
         order = documents[::-1] if policy is DuplicatePolicy.SKIP else documents
         unique = list({document.id: document for document in order}.values())
         if policy is DuplicatePolicy.SKIP:
@@ -242,8 +242,8 @@ class ValkeyDocumentStore(SearchableStore):
         def write() -> int:
             records = [to_record(document) for document in unique]
             batch_size = self._settings.batch_size
-            chosen = _POLICIES[policy]
-            return self.index.upsert(records, policy=chosen, batch_size=batch_size).written
+            core_policy = _POLICIES[policy]
+            return self.index.upsert(records, policy=core_policy, batch_size=batch_size).written
 
         try:
             written = self._done("write documents", write)
@@ -254,22 +254,22 @@ class ValkeyDocumentStore(SearchableStore):
         return written if policy is DuplicatePolicy.SKIP else len(documents)
 
     def delete_documents(self, document_ids: list[str]) -> None:
-        """Remove documents; ids that are not stored are logged as a warning."""
-        wanted = list(dict.fromkeys(document_ids))
-        removed = self._done("delete documents", lambda: self.index.delete(wanted))
-        if removed < len(wanted):
+        """Delete documents by id. Logs a warning if ids are not stored."""
+        ids = list(dict.fromkeys(document_ids))
+        removed = self._done("delete documents", lambda: self.index.delete(ids))
+        if removed < len(ids):
             _logger.warning(
-                "{missing} of {asked} documents to delete are not in index {index}",
-                missing=len(wanted) - removed,
-                asked=len(wanted),
+                "{missing} of {requested} documents to delete are not in index {index}",
+                missing=len(ids) - removed,
+                requested=len(ids),
                 index=self._index_name,
             )
 
     def delete_all_documents(self, recreate_index: bool = False) -> None:
-        """Remove every document.
+        """Delete all documents.
 
         Args:
-            recreate_index: drop the index and make it anew with this store's settings, instead of keeping it.
+            recreate_index: drop the index and create it again with the settings of this store.
         """
 
         def remove() -> None:
@@ -282,45 +282,47 @@ class ValkeyDocumentStore(SearchableStore):
         self._done("delete all documents", remove)
 
     def delete_by_filter(self, filters: dict[str, Any]) -> int:
-        """Remove the documents that match; returns how many. No filter at all is refused.
+        """Delete the documents that match, and return their number.
 
         Raises:
-            FilterError: the filter is not understood.
-            ValueError: there is none; for that call `delete_all_documents`.
+            FilterError: if the filter is invalid.
+            ValueError: if the filter is empty. To delete all documents, call `delete_all_documents`.
         """
-        chosen = to_filter(filters)
-        if chosen is None:
-            raise ValueError("delete_by_filter needs a filter; delete_all_documents removes all")
-        return self._done("delete documents", lambda: self.index.delete_by_filter(chosen))
+        condition = to_filter(filters)
+        if condition is None:
+            raise ValueError(
+                "delete_by_filter needs a filter; to delete all documents, call delete_all_documents()"
+            )
+        return self._done("delete documents", lambda: self.index.delete_by_filter(condition))
 
     def update_by_filter(self, filters: dict[str, Any], meta: dict[str, Any]) -> int:
-        """Set metadata of the documents that match, keeping their other metadata; returns how many."""
-        chosen = to_filter(filters)
+        """Set metadata of the documents that match, and return their number. Other metadata is kept."""
+        condition = to_filter(filters)
         return self._done(
             "update documents",
             lambda: self.index.update_metadata(
-                {} if chosen is None else chosen, listed_tuples(meta, "meta")
+                {} if condition is None else condition, listed_tuples(meta, "meta")
             ),
         )
 
     def count_documents_by_filter(self, filters: dict[str, Any]) -> int:
-        """How many documents match."""
-        chosen = to_filter(filters)
-        return self._done("count documents", lambda: self.index.count(chosen))
+        """Return the number of documents that match."""
+        condition = to_filter(filters)
+        return self._done("count documents", lambda: self.index.count(condition))
 
     def count_unique_metadata_by_filter(
         self, filters: dict[str, Any], metadata_fields: list[str]
     ) -> dict[str, int]:
-        """How many distinct values each field has among the documents that match."""
+        """Return the number of distinct values of each field among the documents that match."""
         keys = [metadata_key(field) for field in metadata_fields]
         return summaries.distinct_counts(self._metadata(filters), keys)
 
     def get_metadata_fields_info(self) -> dict[str, dict[str, str]]:
-        """The metadata fields there are, each with its ``type``."""
+        """Return the metadata fields, each with its ``type``."""
         return summaries.kinds(self._metadata(None))
 
     def get_metadata_field_min_max(self, metadata_field: str) -> dict[str, Any]:
-        """The least and the greatest value of a field as ``min`` and ``max``; None if there is none."""
+        """Return the smallest and largest value of a field as ``min`` and ``max``, or None without a value."""
         return summaries.extremes(self._metadata(None), metadata_key(metadata_field))
 
     def get_metadata_field_unique_values(
@@ -331,14 +333,14 @@ class ValkeyDocumentStore(SearchableStore):
         size: int = 10,
         filters: dict[str, Any] | None = None,
     ) -> tuple[list[Any], int]:
-        """A page of the distinct values of a field, in order, and how many there are.
+        """Return a page of the distinct values of a field, sorted, and their total number.
 
         Args:
-            metadata_field: with or without ``meta.``.
-            search_term: only values with this in their text, in any case.
-            from_: leave out so many at the beginning.
-            size: at most so many.
-            filters: only of documents that match.
+            metadata_field: name of the field, with or without ``meta.``.
+            search_term: return only values whose text contains this, case-insensitively.
+            from_: number of values to skip, at least 0.
+            size: maximum number of values, at least 0.
+            filters: read only documents that match.
         """
         if from_ < 0 or size < 0:
             raise ValueError("from_ and size must not be negative")
@@ -348,7 +350,7 @@ class ValkeyDocumentStore(SearchableStore):
         return values[from_ : from_ + size], len(values)
 
     def close(self) -> None:
-        """Let go of the server. The next operation connects again."""
+        """Close the connection. The next operation opens it again."""
         with self._lock:
             index, self._index = self._index, None
         if index is not None:
@@ -359,19 +361,21 @@ class ValkeyDocumentStore(SearchableStore):
         return f"{type(self).__name__}({self._index_name!r}, {server}, engine={self._engine!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings; a copy, also in another process, opens a connection of its own."""
+        """Pickle the settings. A copy opens its own connection."""
         return {**self.__dict__, "_index": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
 
     def _metadata(self, filters: dict[str, Any] | None) -> list[Any]:
-        chosen = to_filter(filters)
-        records = self._done("read metadata", lambda: self.index.select(chosen, with_content=False))
+        condition = to_filter(filters)
+        records = self._done(
+            "read metadata", lambda: self.index.select(condition, with_content=False)
+        )
         return [record.metadata for record in records]
 
     def _done(self, what: str, operation: Callable[[], _T]) -> _T:
-        """The operation's result; its failure as Haystack's error."""
+        """Run an operation and return its result. Raise a failure as Haystack's error."""
         try:
             return operation()
         except ValkeyVectorError as error:

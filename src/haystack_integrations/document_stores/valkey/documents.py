@@ -1,8 +1,8 @@
-"""Between Haystack's documents and the core's records and hits: exact both ways, but that tuples in meta become lists.
+"""Lossless conversion between Haystack's documents and the core's records and hits, except that tuples become lists.
 
-Content and meta are the record's content and metadata, the embedding its vector in float32. What else a document has
-is its payload: whether there is a content at all, blob, sparse embedding, and the embedding in float64 where
-float32 would change it, so that it comes back as it was written.
+Content and meta become content and metadata of the record; the embedding becomes its vector in float32. The payload
+stores the rest: a missing content, the blob, the sparse embedding, and the embedding in float64 if float32 would
+change it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["from_hit", "from_record", "listed_tuples", "to_record"]
 
 
 def to_record(document: Document) -> Record:
-    """The record of a document.
+    """Convert a document to a record.
 
     Raises:
-        InvalidInputError: its embedding is not a list of numbers.
+        InvalidInputError: if its embedding is not a list of numbers.
     """
     extras: dict[str, Any] = {}
     if document.content is None:
@@ -49,17 +49,17 @@ def to_record(document: Document) -> Record:
 
 
 def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
-    """The value with lists in place of tuples, which JSON does not have; lists and dicts are new ones.
+    """Copy a value and replace tuples, which JSON does not have, with lists.
 
     Haystack's splitters write tuples into meta (`_split_overlap`).
 
     Args:
-        value: of metadata.
-        owner: what it belongs to, for the error.
-        depth: how many lists and dicts it lies in.
+        value: value of metadata.
+        owner: name of its owner in the error.
+        depth: nesting depth of the value.
 
     Raises:
-        InvalidInputError: it is nested deeper than metadata can be.
+        InvalidInputError: if it is nested deeper than metadata may be.
     """
     if not isinstance(value, (list, tuple, dict)):
         return value
@@ -71,7 +71,7 @@ def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
 
 
 def from_record(record: Record, score: float | None = None) -> Document:
-    """The document of a record that was read with its vector, if wanted, and its payload."""
+    """Convert a record to a document. Read the record with its payload, and with its vector if needed."""
     extras, exact = _unpacked(record.payload or b"")
     embedding: list[float] | None = None
     if record.vector is not None:
@@ -93,12 +93,12 @@ def from_record(record: Record, score: float | None = None) -> Document:
 
 
 def from_hit(hit: Hit) -> Document:
-    """The document of a hit, with its score: higher is better."""
+    """Convert a hit to a document with its score. A higher score is better."""
     return from_record(hit.record, hit.score)
 
 
 def _packed(document: Document, extras: dict[str, Any]) -> bytes | None:
-    """A JSON object, and after a NUL the embedding in float64 if it needs that."""
+    """Serialize the extras to JSON, followed by NUL and the float64 embedding if float32 would change it."""
     exact = b""
     if document.embedding is not None:
         try:
@@ -116,7 +116,7 @@ def _packed(document: Document, extras: dict[str, Any]) -> bytes | None:
         return json.dumps(extras).encode("ascii") + exact
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"the blob of document {document.id!r} has meta that JSON cannot hold: {error}"
+            f"the meta of the blob of document {document.id!r} cannot be stored as JSON: {error}"
         ) from None
 
 

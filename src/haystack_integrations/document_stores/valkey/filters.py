@@ -1,7 +1,7 @@
-"""Haystack's filters as the core's, with Haystack's rules.
+"""Translation of Haystack's filters to filters of the core, with Haystack's semantics.
 
-Haystack compares as Python does: ``True == 1``. Text that is a date in ISO 8601 equals the same point in time in any
-spelling, and is the only text that can be ordered. A missing item is None: equal to None, unequal to all else.
+Haystack compares as Python does: ``True == 1``. ISO 8601 dates in text equal the same point in time in any format, and
+are the only texts that can be ordered. A missing value is None: equal to None, unequal to any other value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["FilterError", "metadata_key", "to_filter"]
 
 
 class FilterError(HaystackFilterError, ValueError):
-    """A filter is not understood. Haystack's error, and a ValueError: stores of Haystack raise the one or the other."""
+    """A filter is invalid. Subclass of Haystack's error and of ValueError, because Haystack's stores raise either."""
 
 
 _ATTRIBUTES = frozenset(field.name for field in fields(Document))
@@ -32,10 +32,10 @@ _LOGIC = frozenset({"AND", "OR", "NOT"})
 
 
 def to_filter(filters: Mapping[str, Any] | None) -> Filter | None:
-    """The core's filter for one of Haystack's; None for none.
+    """Translate Haystack's filters to a filter of the core, or None.
 
     Raises:
-        FilterError: it is not understood.
+        FilterError: if the filter is invalid.
     """
     if not filters:
         return None
@@ -46,15 +46,15 @@ def to_filter(filters: Mapping[str, Any] | None) -> Filter | None:
 
 
 def metadata_key(field: str) -> str:
-    """The metadata key that a field names, with or without ``meta.``."""
+    """Return the metadata key of a field name, with or without ``meta.``."""
     return field.removeprefix("meta.")
 
 
 def _condition(filters: Any, depth: int) -> Filter:
-    """The filter for a dict that lies in so many others."""
+    """Translate a dict at a nesting depth."""
     check_depth(depth)
     if not isinstance(filters, Mapping):
-        raise FilterError(f"a filter is a dict, not {type(filters).__name__}")
+        raise FilterError(f"a filter must be a dict, not a {type(filters).__name__}")
     return _comparison(filters) if "field" in filters else _logic(filters, depth)
 
 
@@ -67,7 +67,7 @@ def _logic(filters: Mapping[str, Any], depth: int) -> Filter:
     operator = _required(filters, "operator")
     conditions = _required(filters, "conditions")
     if operator not in _LOGIC:
-        raise FilterError(f"unknown logical operator {operator!r}; known are {sorted(_LOGIC)}")
+        raise FilterError(f"unknown logical operator {operator!r}; use one of {sorted(_LOGIC)}")
     if not isinstance(conditions, list):
         raise FilterError(f"conditions must be a list, not {type(conditions).__name__}")
     parts = [
@@ -84,7 +84,7 @@ def _logic(filters: Mapping[str, Any], depth: int) -> Filter:
 
 
 def _chained(operator: str, condition: Any) -> list[Any] | None:
-    """The conditions of a condition that has the same operator; None if it is something else."""
+    """Return the conditions of a condition with the same operator, or None for any other condition."""
     if not isinstance(condition, Mapping) or "field" in condition or operator == "NOT":
         return None
     inner = condition.get("conditions")
@@ -97,7 +97,7 @@ def _comparison(filters: Mapping[str, Any]) -> Filter:
     value = _required(filters, "value")
     if operator not in _COMPARISONS:
         raise FilterError(
-            f"unknown comparison operator {operator!r}; known are {sorted(_COMPARISONS)}"
+            f"unknown comparison operator {operator!r}; use one of {sorted(_COMPARISONS)}"
         )
     field = _field(filters["field"])
     match operator:
@@ -122,14 +122,14 @@ def _required(filters: Mapping[str, Any], key: str) -> Any:
 
 def _field(name: Any) -> FieldExpression:
     if not isinstance(name, str) or not name:
-        raise FilterError(f"a field is a name, not {name!r}")
+        raise FilterError(f"a field must be a name, not {name!r}")
     if name.startswith("meta."):
         return F(name[5:])
     if name in ("id", "content"):
         return F.id if name == "id" else F.content
     if name in _ATTRIBUTES or name.split(".")[0] in _ATTRIBUTES:
         raise FilterError(
-            f"the field {name!r} of documents cannot be filtered on; id, content and meta can"
+            f"the field {name!r} of documents cannot be filtered on; use id, content or meta"
         )
     return F(name)
 
@@ -170,7 +170,7 @@ def _compared(field: FieldExpression, operator: str, limit: Any) -> Filter:
 
 
 def _iso_date(value: Any) -> datetime | None:
-    """The point in time that a text names in ISO 8601, as Haystack recognises it: year, month and day at least."""
+    """Parse an ISO 8601 text with at least year, month and day, as Haystack does. Return None for other values."""
     if not isinstance(value, str) or len(value) < 10 or value[4] != "-":
         return None
     try:
@@ -185,6 +185,6 @@ def _limit(value: Any) -> Any:
     moment = _iso_date(value)
     if moment is None:
         raise FilterError(
-            f"{value!r} cannot be ordered: of texts only dates in ISO 8601 can be compared by >, >=, <, <="
+            f"{value!r} cannot be ordered: >, >=, <, <= compare numbers and texts that are ISO 8601 dates"
         )
     return moment

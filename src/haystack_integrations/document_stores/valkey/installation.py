@@ -1,4 +1,4 @@
-"""`valkey-haystack` installs files of the same paths: notice when its and ours are mixed."""
+"""Detection of a conflicting `valkey-haystack` installation."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ __all__ = ["refuse_mixed_installation"]
 
 
 def refuse_mixed_installation() -> None:
-    """Make sure that `valkey-haystack` is not installed beside this package.
+    """Raise if `valkey-haystack` is installed together with this package.
 
-    Both write ``document_store.py`` and ``embedding_retriever.py`` to the same folders, so whichever was installed
-    last has overwritten the other, and uninstalling one breaks what is left.
+    Both install ``document_store.py`` and ``embedding_retriever.py`` into the same folders. The package installed last
+    overwrites the other, and uninstalling one breaks the other.
 
     Raises:
-        ImportError: it is; says how to mend that.
+        ImportError: if both are installed. It contains the commands to repair the installation.
     """
     try:
         found = version("valkey-haystack")
     except PackageNotFoundError:
         return
     raise ImportError(
-        f"valkey-haystack {found} is installed beside valkey-vector, and both own the files of "
+        f"valkey-haystack {found} is installed together with valkey-vector, and both install the files of "
         "haystack_integrations.document_stores.valkey. Keep one: pip uninstall valkey-haystack, then "
         'pip install --force-reinstall --no-deps "valkey-vector"'
     )

@@ -1,4 +1,4 @@
-"""What a `ValkeyDocumentStore` is asked by retrievers: documents by embedding, by text, and by both."""
+"""Retrieval methods of `ValkeyDocumentStore`: by embedding, by text, and hybrid."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _T = TypeVar("_T")
 
 
 class SearchableStore(ABC):
-    """The part of `ValkeyDocumentStore` that ranks documents. A higher score is better everywhere.
+    """Ranked retrieval for `ValkeyDocumentStore`. A higher score is always better.
 
-    Every method takes ``filters`` (only documents that match), ``limit`` (how many; 0 finds none) and
-    ``with_embedding`` (bring the embeddings, too), and raises what the store's other methods do.
+    Every method takes ``filters`` (return only documents that match), ``limit`` (maximum number of documents, 0 or
+    more) and ``with_embedding`` (return the embeddings). Errors are those of the other methods of the store.
     """
 
     @property
@@ -32,7 +32,7 @@ class SearchableStore(ABC):
 
     @abstractmethod
     def _done(self, what: str, operation: Callable[[], _T]) -> _T:
-        """The operation's result; its failure as Haystack's error."""
+        """Run an operation and return its result. Raise a failure as Haystack's error."""
 
     def _embedding_retrieval(
         self,
@@ -42,15 +42,19 @@ class SearchableStore(ABC):
         *,
         with_embedding: bool = True,
     ) -> list[Document]:
-        """The documents nearest to an embedding of `embedding_dim` floats.
+        """Return the documents most similar to an embedding of `embedding_dim` floats.
 
-        The score is for cosine the cosine, -1 to 1, for l2 1 / (1 + Euclidean distance), for ip the inner product.
+        Score: cosine: the cosine, -1 to 1. l2: 1 / (1 + Euclidean distance). ip: the inner product.
         """
         return self._ranked(
             filters,
             limit,
-            lambda chosen: self.index.search(
-                embedding, k=limit, filter=chosen, with_vectors=with_embedding, with_payloads=True
+            lambda condition: self.index.search(
+                embedding,
+                k=limit,
+                filter=condition,
+                with_vectors=with_embedding,
+                with_payloads=True,
             ),
         )
 
@@ -62,15 +66,15 @@ class SearchableStore(ABC):
         *,
         with_embedding: bool = True,
     ) -> list[Document]:
-        """The documents whose contents have any of the query's words, the best by BM25, which is the score.
+        """Return the documents with any term of the query in their content, ranked by their BM25 score.
 
-        Text without a word, such as stop words alone, finds none.
+        A query without terms, such as stop words alone, finds nothing.
         """
         return self._ranked(
             filters,
             limit,
-            lambda chosen: self.index.search_text(
-                query, k=limit, filter=chosen, with_vectors=with_embedding, with_payloads=True
+            lambda condition: self.index.search_text(
+                query, k=limit, filter=condition, with_vectors=with_embedding, with_payloads=True
             ),
         )
 
@@ -84,16 +88,16 @@ class SearchableStore(ABC):
         fusion: ReciprocalRank | Weighted | None = None,
         with_embedding: bool = True,
     ) -> list[Document]:
-        """The best documents by the query's words and by nearness together, in one search.
+        """Return the best documents by BM25 and similarity combined, in one search.
 
-        The score is the fusion's: `ReciprocalRank`'s by default, or `Weighted`'s. Documents without an embedding are found
-        by their words. Text without a word leaves the ranking by nearness.
+        The score is that of the fusion: `ReciprocalRank` by default, or `Weighted`. Documents without an embedding are
+        found by their text. For a query without terms, the ranking is by similarity alone.
         """
         return self._ranked(
             filters,
             limit,
-            lambda chosen: self.index.search_hybrid(
-                embedding, query, k=limit, fusion=fusion, filter=chosen,
+            lambda condition: self.index.search_hybrid(
+                embedding, query, k=limit, fusion=fusion, filter=condition,
                 with_vectors=with_embedding, with_payloads=True,
             ),
         )  # fmt: skip
@@ -104,14 +108,14 @@ class SearchableStore(ABC):
         limit: int,
         search: Callable[[Filter | None], list[Hit]],
     ) -> list[Document]:
-        chosen = to_filter(filters)
+        condition = to_filter(filters)
         if limit < 0:
             raise ValueError(f"limit must not be negative, not {limit}")
         if limit == 0:
             return []
-        return [from_hit(hit) for hit in self._done("search", lambda: search(chosen))]
+        return [from_hit(hit) for hit in self._done("search", lambda: search(condition))]
 
-    # Documented examples spell it so.
+    # Haystack's documented examples use this spelling.
     _embedding_retrival = _embedding_retrieval
 
     _embedding_retrieval_async = async_version(_embedding_retrieval, "_embedding_retrieval_async")

@@ -1,4 +1,4 @@
-"""How the store's constructor arguments become a connection of the core."""
+"""Conversion of the store's constructor arguments to a connection of the core."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _RANGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """Where the server is, as Haystack's users say it. Times are in milliseconds.
+    """Connection settings in Haystack's terms. Times are in milliseconds.
 
     Attributes:
-        nodes_list: hosts and ports; None for the URL, and without one for localhost:6379.
-        url: instead of nodes and the numbers below, which it can hold as options (``?request_timeout=10``). The
-            user and the password are taken from the secrets where it has none.
-        cluster_mode: whether it is a cluster; if False, the server is asked.
-        use_tls: encrypt.
+        nodes_list: pairs of host and port. None uses `url`, or localhost:6379 without one.
+        url: replaces `nodes_list` and the numbers below, which it can contain as options (``?request_timeout=10``). The
+            user and the password come from the secrets unless the URL contains them.
+        cluster_mode: True for a cluster. False detects the mode from the server.
+        use_tls: encrypt the connection.
         username: ACL user.
-        password: its password.
-        request_timeout: for one request; those that write a batch get 20 ms more for each document.
-        retry_attempts: how often a read is tried again after an outage.
-        retry_base_delay_ms: wait before the first of these.
-        retry_exponent_base: each wait is so many times the one before.
-        batch_size: documents in one request.
+        password: password of the user.
+        request_timeout: timeout of a request. A request that writes a batch gets 20 ms more per document.
+        retry_attempts: number of retries of a read after an outage.
+        retry_base_delay_ms: delay before the first retry.
+        retry_exponent_base: factor between one delay and the next.
+        batch_size: documents per request.
 
     Raises:
-        ValueError: a setting is wrong, or two contradict each other.
+        ValueError: if a setting is invalid, or two settings conflict.
     """
 
     nodes_list: Sequence[tuple[str, int]] | None
@@ -66,7 +66,7 @@ class StoreSettings:
         for name in ("username", "password"):
             secret = getattr(self, name)
             if secret is not None and not isinstance(secret, Secret):
-                # Not the value: it is a secret.
+                # The message omits the value, which is a secret.
                 raise ValueError(f"{name} must be a Secret or None, not a {type(secret).__name__}")
         for name in ("cluster_mode", "use_tls"):
             if not isinstance(getattr(self, name), bool):
@@ -76,26 +76,26 @@ class StoreSettings:
         if not isinstance(self.url, str):
             raise ValueError(f"url must be text or None, not a {type(self.url).__name__}")  # noqa: TRY004 - likewise
         if self.nodes_list is not None:
-            raise ValueError("give nodes_list or url, not both")
+            raise ValueError("pass nodes_list or url, not both")
         if self.use_tls or self.cluster_mode:
             raise ValueError(
-                "use_tls and cluster_mode go with nodes_list; a url says valkeys://, and ?cluster=true"
+                "use_tls and cluster_mode require nodes_list; in a url, write valkeys:// and ?cluster=true"
             )
 
     @property
     def shown_server(self) -> str:
-        """The server as it was given, without any credential: for `repr`."""
+        """The server as it was passed, without credentials, for `repr`."""
         if self.nodes_list is not None:
             return f"nodes_list={self.nodes_list!r}"
         return f"url={location_of(self.url)!r}"
 
     def connect(self) -> Connection:
-        """A connection, with ``VALKEY_URL`` and the secrets read now; connects at first use.
+        """Create a connection, which connects on first use. Reads ``VALKEY_URL`` and the secrets now.
 
-        ``VALKEY_URL`` counts where no setting names a server, TLS or a cluster.
+        ``VALKEY_URL`` applies if no setting names a server, TLS or a cluster.
 
         Raises:
-            ConfigurationError: a setting is wrong.
+            ConfigurationError: if a setting is invalid.
         """
         url = self.url
         if url is None and self.nodes_list is None and not (self.use_tls or self.cluster_mode):
@@ -117,7 +117,7 @@ class StoreSettings:
         return Connection(settings)
 
     def _of_url(self, url: str) -> ConnectionSettings:
-        """The settings a URL stands for, with the secrets where they are wanted: a private server has no users."""
+        """Return the settings of a URL, with the secrets unless it has credentials or is a private server."""
         settings = ConnectionSettings.from_url(url)
         anonymous = settings.username is None and settings.password is None
         if settings.embedded or settings.iam is not None or not anonymous:
@@ -127,15 +127,15 @@ class StoreSettings:
         )
 
     def serialisable_url(self) -> str | None:
-        """The URL, if it has no password in it.
+        """Return the URL.
 
         Raises:
-            ValueError: it has.
+            ValueError: if the URL contains a password.
         """
         if self.url is not None and ConnectionSettings.from_url(self.url).password is not None:
             raise ValueError(
-                "the store's URL holds a password, which must not be written down; leave it out of the URL and "
-                "give password=Secret.from_env_var(...) instead"
+                "the store's URL contains a password, which cannot be serialized; remove it from the URL and "
+                "pass password=Secret.from_env_var(...) instead"
             )
         return self.url
 
@@ -146,16 +146,16 @@ def _resolved(secret: Secret | None) -> str | None:
 
 
 def checked_nodes(nodes: Any) -> list[tuple[str, int]] | None:
-    """The pairs of host and port, if they are such.
+    """Return the pairs of host and port.
 
     Raises:
-        ValueError: they are something else.
+        ValueError: if they are not pairs of host and port, or the list is empty.
     """
     if nodes is None:
         return None
     if not isinstance(nodes, (list, tuple)) or not nodes:
         raise ValueError(
-            f"nodes_list must be a list of (host, port) pairs that is not empty, not {nodes!r}"
+            f"nodes_list must be a non-empty list of (host, port) pairs, not {nodes!r}"
         )
     return [_checked_node(node) for node in nodes]
 
@@ -164,22 +164,22 @@ def _checked_node(node: Any) -> tuple[str, int]:
     host, port = node if isinstance(node, (list, tuple)) and len(node) == 2 else (None, 0)
     if not isinstance(host, str) or not host:
         raise ValueError(
-            f'nodes_list holds (host, port) pairs, such as ("localhost", 6379), not {node!r}'
+            f'nodes_list must contain (host, port) pairs such as ("localhost", 6379), not {node!r}'
         )
     check_range(f"the port of {host!r} in nodes_list", port, 1, 65_535)
     return host, port
 
 
 def named_fields(fields: dict[str, type[str | int]] | None) -> dict[str, str] | None:
-    """The metadata fields with the names of their types."""
+    """Return the metadata fields with the names of their types."""
     return None if fields is None else {name: kind.__name__ for name, kind in fields.items()}
 
 
 def typed_fields(fields: Any) -> dict[str, type[str | int]] | None:
-    """The metadata fields with their types; ``"str"`` and ``"int"`` are names of these.
+    """Return the metadata fields with their types, which may be passed as ``"str"`` and ``"int"``.
 
     Raises:
-        ValueError: it is not a dict of field names to `str` or `int`.
+        ValueError: if `fields` is not a dict of field names to `str` or `int`.
     """
     if fields is None:
         return None
@@ -189,6 +189,8 @@ def typed_fields(fields: Any) -> dict[str, type[str | int]] | None:
     for name, kind in fields.items():
         known = next((one for text, one in _KINDS.items() if kind is one or kind == text), None)
         if known is None or not isinstance(name, str):
-            raise ValueError(f"metadata_fields maps names to str or int, not {name!r} to {kind!r}")
+            raise ValueError(
+                f"metadata_fields must map names to str or int, not {name!r} to {kind!r}"
+            )
         typed[name] = known
     return typed

@@ -1,4 +1,4 @@
-"""What Haystack asks about metadata as a whole: kinds, extremes, distinct values."""
+"""Summaries of metadata: types, extremes and distinct values of the keys."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _MISSING: Any = object()
 
 
 def kinds(metadatas: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """The kind of each key's values: ``keyword``, ``long``, ``float``, ``boolean``, ``date`` or ``object``; ``mixed``
-    where they differ. Integers among floats are floats.
+    """Return the type of each key's values: ``keyword``, ``long``, ``float``, ``boolean``, ``date`` or ``object``.
+
+    Values of different types are ``mixed``. Integers together with floats are ``float``.
     """
     found: dict[str, str] = {}
     for metadata in metadatas:
@@ -30,10 +31,10 @@ def kinds(metadatas: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
 
 
 def extremes(metadatas: Iterable[Mapping[str, Any]], key: str) -> dict[str, Any]:
-    """The least and the greatest value of a key, None for both if there is none.
+    """Return the smallest and largest value of a key, or None for both without a value.
 
     Raises:
-        ValueError: its values cannot be ordered.
+        ValueError: if its values cannot be ordered.
     """
     values = [value for item in metadatas if (value := lookup(item, key)) is not None]
     try:
@@ -43,7 +44,7 @@ def extremes(metadatas: Iterable[Mapping[str, Any]], key: str) -> dict[str, Any]
 
 
 def distinct_counts(metadatas: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, int]:
-    """How many distinct values each key has."""
+    """Return the number of distinct values of each key."""
     seen: dict[str, set[tuple[str, str]]] = {key: set() for key in keys}
     for metadata in metadatas:
         for key in keys:
@@ -55,24 +56,24 @@ def distinct_counts(metadatas: Iterable[Mapping[str, Any]], keys: Sequence[str])
 def distinct_values(
     metadatas: Iterable[Mapping[str, Any]], key: str, search_term: str | None
 ) -> list[Any]:
-    """The distinct values of a key, in order; 1, 1.0, "1" and True are four.
+    """Return the distinct values of a key, sorted. 1, 1.0, "1" and True are four values.
 
     Args:
-        metadatas: of the documents.
-        key: a metadata key.
-        search_term: only values with this in their text, in any case.
+        metadatas: metadata of the documents.
+        key: metadata key.
+        search_term: return only values whose text contains this, case-insensitively.
     """
     found: dict[tuple[str, str], Any] = {}
     for metadata in metadatas:
         for value in _values(lookup(metadata, key)):
             found.setdefault(_identity(value), value)
-    wanted = (search_term or "").casefold()
-    kept = [value for value in found.values() if wanted in _text(value).casefold()]
-    return sorted(kept, key=_order)
+    term = (search_term or "").casefold()
+    matches = [value for value in found.values() if term in _text(value).casefold()]
+    return sorted(matches, key=_order)
 
 
 def lookup(metadata: Mapping[str, Any], path: str) -> Any:
-    """The value under a dotted path; None where there is none."""
+    """Return the value of a dotted path, or None."""
     value: Any = metadata.get(path, _MISSING)
     if value is not _MISSING:
         return value
@@ -85,7 +86,7 @@ def lookup(metadata: Mapping[str, Any], path: str) -> Any:
 
 
 def _values(value: Any) -> list[Any]:
-    """What counts as values: the elements of a list, else the value itself; None counts as nothing."""
+    """Return the elements of a list, or the value itself. None is omitted."""
     if value is None:
         return []
     return [item for item in value if item is not None] if isinstance(value, list) else [value]
@@ -119,7 +120,7 @@ def _text(value: Any) -> str:
 
 
 def _order(value: Any) -> tuple[int, Any, str]:
-    """Numbers before all else, by size; the rest by its text."""
+    """Sort key: numbers first, by size; other values by their text."""
     if isinstance(value, (int, float)) and value == value:
         return 0, value, type(value).__name__
     return 1, _text(value), type(value).__name__

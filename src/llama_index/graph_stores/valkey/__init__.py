@@ -1,4 +1,4 @@
-"""LlamaIndex's property graph store on Valkey: `ValkeyPropertyGraphStore`."""
+"""LlamaIndex property graph store on Valkey: `ValkeyPropertyGraphStore`."""
 
 try:
     import llama_index.core  # noqa: F401

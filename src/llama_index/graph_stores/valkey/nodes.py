@@ -1,4 +1,4 @@
-"""LlamaIndex's graph nodes and relations as bytes, and as records of the vector index."""
+"""Conversion of LlamaIndex's graph nodes and relations to bytes and to records of the vector index."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = [
 ]
 
 _EMBEDDED, _PLAIN = b"+", b"-"
-"""The first byte of a node: whether the vector index has a record of it."""
+"""First byte of a stored node: with or without a record in the vector index."""
 
 
 def node_to_bytes(node: LabelledNode) -> bytes:
-    """A node as it is stored; comes back equal, its embedding to the last bit.
+    """Serialize a node without loss, including the exact embedding.
 
     Raises:
-        InvalidInputError: it is neither an `EntityNode` nor a `ChunkNode`, or a property would not come back as it is.
+        InvalidInputError: if it is neither an `EntityNode` nor a `ChunkNode`, or a property cannot be restored.
     """
     stored: dict[str, Any] = {"label": node.label, "properties": dict(node.properties)}
-    # Exactly these: an instance of a class derived from them would come back as one of these.
+    # Subclasses are rejected, because they would be restored as the base class.
     if type(node) is EntityNode:
         stored["name"] = node.name
     elif type(node) is ChunkNode:
-        # Without an id of its own a chunk has the hash of its text, which is another one in the next process.
+        # Without its own id, a chunk uses the hash of its text, which differs in the next process.
         stored |= {"text": node.text, "id": node.id}
     else:
         raise InvalidInputError(
@@ -50,7 +50,7 @@ def node_to_bytes(node: LabelledNode) -> bytes:
 
 
 def node_from(data: bytes, id: str) -> LabelledNode:
-    """The node that was stored; an entity of that name if only its relations were."""
+    """Load a stored node. Empty data is an entity named `id` that only relations refer to."""
     if not data:
         return EntityNode(name=id)
     stored = load(data[1:])
@@ -69,27 +69,27 @@ def node_from(data: bytes, id: str) -> LabelledNode:
 
 
 def has_embedding(data: bytes) -> bool:
-    """Whether the vector index has a record of a stored node."""
+    """Return True if the vector index has a record of a stored node."""
     return data.startswith(_EMBEDDED)
 
 
 def to_record(node: LabelledNode) -> Record:
-    """What the vector index keeps of a node: its embedding, and its properties to filter by."""
+    """Return the record for the vector index: the embedding, and the properties for filters."""
     return Record(id=node.id, vector=node.embedding, metadata=dict(node.properties))
 
 
 def relation_to_bytes(relation: Relation) -> bytes:
-    """The properties of a relation as they are stored.
+    """Serialize the properties of a relation.
 
     Raises:
-        InvalidInputError: one would not come back as it is.
+        InvalidInputError: if a property cannot be restored.
     """
     name = f"relation {relation.source_id!r} {relation.label!r} {relation.target_id!r}"
     return dump(dict(relation.properties), name) if relation.properties else b""
 
 
 def relation_from(triple: Sequence[str], data: bytes) -> Relation:
-    """The relation that was stored."""
+    """Load a stored relation."""
     subject, label, object = triple
     properties: Mapping[str, Any] = load(data) if data else {}
     return Relation(label=label, source_id=subject, target_id=object, properties=dict(properties))

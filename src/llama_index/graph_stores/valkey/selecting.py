@@ -1,4 +1,4 @@
-"""The conditions of `get_triplets` and `delete`, with the meaning that `SimplePropertyGraphStore` gives them."""
+"""Conditions of `get_triplets` and `delete`, with the semantics of `SimplePropertyGraphStore`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Wanted", "is_given"]
 
 
 def is_given(condition: Sized | None) -> bool:
-    """Whether a condition is one: None and empty ones are not."""
+    """Return True unless a condition is None or empty."""
     return condition is not None and len(condition) > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Conditions, all of which must hold; None and empty ones always do."""
+    """Conditions, combined with AND. None and empty conditions always hold."""
 
     entity_names: Sequence[str] | None = None
     relation_names: Sequence[str] | None = None
@@ -29,25 +29,27 @@ class Wanted:
 
     @property
     def anything(self) -> bool:
-        """Whether there is a condition."""
+        """True if there is at least one condition."""
         return any(
             map(is_given, (self.entity_names, self.relation_names, self.properties, self.ids))
         )
 
     @property
     def names(self) -> list[str] | None:
-        """The ids of nodes that both name conditions allow; None if there is none."""
-        given = [names for names in (self.entity_names, self.ids) if names]
-        if not given:
+        """The node ids that meet both conditions on names; None without such a condition."""
+        conditions = [names for names in (self.entity_names, self.ids) if names]
+        if not conditions:
             return None
-        return [id for id in dict.fromkeys(given[0]) if all(id in names for names in given)]
+        return [
+            id for id in dict.fromkeys(conditions[0]) if all(id in names for names in conditions)
+        ]
 
     def node(self, node: LabelledNode) -> bool:
-        """Whether a node has any of the properties."""
+        """Return True if a node has any of the properties."""
         return not self.properties or _has_any(self.properties, node)
 
     def triplet(self, triplet: Triplet) -> bool:
-        """Whether a relation meets every condition."""
+        """Return True if a relation meets every condition."""
         subject, relation, object = triplet
         ends = {subject.id, object.id}
         if self.entity_names and ends.isdisjoint(self.entity_names):
@@ -59,7 +61,7 @@ class Wanted:
         return not self.properties or any(_has_any(self.properties, part) for part in triplet)
 
     def triples(self, graph: PropertyGraph) -> list[Triple[str]]:
-        """All triples that can meet the conditions, found by the one that is an index's."""
+        """Return candidates: all triples that meet the first condition with an index."""
         ends = self.entity_names or self.ids
         if ends:
             patterns: list[tuple[str | None, str | None, str | None]] = []

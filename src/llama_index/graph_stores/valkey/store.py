@@ -1,4 +1,4 @@
-"""`ValkeyPropertyGraphStore`: LlamaIndex's property graph, on the core's `PropertyGraph` and `Index`."""
+"""`ValkeyPropertyGraphStore`: LlamaIndex property graph store on Valkey, over `PropertyGraph` and `Index`."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ __all__ = ["ValkeyPropertyGraphStore"]
 
 
 class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
-    """A labelled property graph on Valkey, with nodes found by id, property, relation and embedding.
+    """Store a labeled property graph, and find nodes by id, property, relation and embedding.
 
-    Nodes and relations need no search module. Embeddings are in a vector index of the same name, on whichever engine the
-    server offers; filters of `vector_query` see the nodes' properties. With neither `url` nor `connection` nor
-    ``VALKEY_URL`` the graph lives in a private server, gone with the process. Every method has an async version, which does
-    not block the event loop.
+    Nodes and relations need no search module. The embeddings are stored in a vector index of the same name, on the
+    engine that the server supports; filters of `vector_query` apply to the properties of the nodes. Without `url`,
+    `connection` and ``VALKEY_URL``, the store starts a private server that ends with the process. Every method has an
+    async version, which does not block the event loop.
 
-    It answers as LlamaIndex's `SimplePropertyGraphStore` does, except for `delete`, which there also removes the neighbors
-    of what it removes.
+    Results equal those of LlamaIndex's `SimplePropertyGraphStore`, except that its `delete` also removes the neighbors
+    of deleted nodes.
 
     Args:
-        url: the server, such as ``valkey://user:password@host:6379``.
-        index_name: graphs of different names never mix; letters, digits, ``_``, ``-`` and ``.``.
-        connection: an open connection to share instead of `url`; it is not closed with the store.
-        dimension: length of the embeddings; by default the existing index's, or the first embedding's.
+        url: server URL, such as ``valkey://user:password@host:6379``.
+        index_name: name of the graph: letters, digits, ``_``, ``-`` and ``.``. Graphs of different names never mix.
+        connection: open connection to share instead of `url`. `close` does not close it.
+        dimension: length of the embeddings. Defaults to that of the existing index or of the first embedding.
         metric: COSINE (default for a new index), L2 or IP.
-        engine: for the embeddings: ``auto``, or insist on ``search`` or ``native``.
+        engine: engine of the vector index: ``auto``, or require ``search`` or ``native``.
 
     Raises:
-        ConfigurationError: a setting is wrong (a ValueError).
-        IndexMismatchError: at first use: the index exists with other settings.
+        ConfigurationError: if a setting is invalid (a ValueError).
+        IndexMismatchError: on first use, if the index exists with other settings.
     """
 
     supports_structured_queries = False
@@ -89,7 +89,7 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
 
     @property
     def client(self) -> Connection:
-        """The connection it uses."""
+        """The connection."""
         return self._index.connection
 
     @property
@@ -103,17 +103,19 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         return self._index
 
     def close(self) -> None:
-        """Close the connection, unless it was given."""
+        """Close the connection, unless it was passed in."""
         self._index.close()
 
     def get(
         self, properties: dict[str, Any] | None = None, ids: list[str] | None = None
     ) -> list[LabelledNode]:
-        """Nodes by id and by property. With ids one round trip for each 500; without, all nodes are read.
+        """Return nodes by id and by property.
+
+        Cost: one round trip per 500 ids. Without ids, all nodes are read.
 
         Args:
-            properties: nodes that have any of these values; None or empty for no condition.
-            ids: nodes with these ids, in this order; None or empty for all.
+            properties: return nodes with any of these values. None or empty is no condition.
+            ids: return nodes with these ids, in this order. None or empty returns all.
         """
         wanted = Wanted(properties=properties)
         return [node for node in self._nodes(ids) if wanted.node(node)]
@@ -125,9 +127,9 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         properties: dict[str, Any] | None = None,
         ids: list[str] | None = None,
     ) -> list[Triplet]:
-        """Relations with their nodes, that meet every condition; none without a condition.
+        """Return the relations that meet every condition, with their nodes. Without a condition, return none.
 
-        Two to four round trips for each 500 relations; with `properties` alone, all relations are read.
+        Cost: two to four round trips per 500 relations. With `properties` alone, all relations are read.
 
         Args:
             entity_names: either end has one of these ids.
@@ -151,16 +153,16 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         limit: int = 30,
         ignore_rels: list[str] | None = None,
     ) -> list[Triplet]:
-        """The relations around nodes, each once, the nearest first.
+        """Return the relations around nodes, each once, closest first.
 
-        The first step reads the relations that touch the nodes, each further one those that touch the ends of relations
-        found before. Two round trips or more for each step.
+        Step 1 reads the relations of the nodes. Each further step reads the relations of the nodes found before.
+        Cost: two or more round trips per step.
 
         Args:
-            graph_nodes: where to begin.
-            depth: steps.
-            limit: relations to return at the most.
-            ignore_rels: labels to leave out of the result; steps lead over them.
+            graph_nodes: nodes to start from.
+            depth: number of steps.
+            limit: maximum number of relations.
+            ignore_rels: labels to omit from the result. Steps still follow these relations.
         """
         check_limit(depth, "depth")
         check_limit(limit, "limit")
@@ -177,12 +179,14 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         return list(self._triplets(chosen))
 
     def upsert_nodes(self, nodes: Sequence[LabelledNode]) -> None:
-        """Store nodes, in place of those with the same ids. One round trip for each 500, and the writes of the embeddings.
+        """Store nodes, replacing stored nodes with the same ids.
+
+        Cost: one round trip per 500 nodes, plus the writes of the embeddings.
 
         Raises:
-            InvalidInputError: a node is neither an entity nor a chunk, a property cannot be stored, or an embedding is not
-                of the index's dimension; nothing was stored.
-            PartialWriteError: some embeddings were not stored; upserting again completes it, and so does `repair`.
+            InvalidInputError: if a node is neither an entity nor a chunk, a property cannot be stored, or an embedding
+                does not have the dimension of the index. Nothing is stored.
+            PartialWriteError: if some embeddings were not stored. Call `upsert_nodes` again, or `repair`.
         """
         stored = {node.id: node_to_bytes(node) for node in nodes}
         latest = {node.id: node for node in nodes}
@@ -199,14 +203,14 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         )
 
     def upsert_relations(self, relations: list[Relation]) -> None:
-        """Add relations. One round trip for each 500, each atomic.
+        """Add relations. Creates an `EntityNode` for an end that does not exist.
 
-        An end that is not there becomes an `EntityNode` of that name. A relation that is there, with the same ends and label,
-        keeps its properties.
+        An existing relation with the same ends and label keeps its properties. Cost: one round trip per 500 relations.
+        Atomicity: each round trip is atomic.
         """
         self._graph.relate(
             (
-                # As LlamaIndex's entities have it, whose ids are their names.
+                # The ids of LlamaIndex's entities are their names.
                 Edge(
                     _entity_id(one.source_id),
                     one.label,
@@ -225,13 +229,13 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         properties: dict[str, Any] | None = None,
         ids: list[str] | None = None,
     ) -> None:
-        """Remove relations, or nodes with their relations. Without a condition nothing is removed.
+        """Delete relations, or nodes with their relations. Without a condition, delete nothing.
 
         Args:
             entity_names: ids of nodes.
-            relation_names: labels: only the relations that `get_triplets` would return are removed, and no node.
-            properties: nodes that have any of these values.
-            ids: ids of nodes; with `entity_names` those that are in both.
+            relation_names: labels. Deletes the relations that `get_triplets` would return, and no node.
+            properties: delete nodes with any of these values.
+            ids: ids of nodes. With `entity_names`, only ids in both are deleted.
         """
         if is_given(relation_names):
             triplets = self.get_triplets(entity_names, relation_names, properties, ids)
@@ -255,17 +259,18 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
     def vector_query(
         self, query: VectorStoreQuery, **kwargs: Any
     ) -> tuple[list[LabelledNode], list[float]]:
-        """The nodes nearest to an embedding, best first, and their similarities.
+        """Return the nodes most similar to an embedding, best first, and their similarities.
 
-        A search of the index, and one round trip for each 500 nodes.
+        Cost: one search of the index, and one round trip per 500 nodes.
 
         Args:
-            query: its `query_embedding`, `similarity_top_k`, `filters` on the nodes' properties and `node_ids` count.
-            kwargs: none is known.
+            query: query with `query_embedding`, `similarity_top_k`, `filters` on the properties, and `node_ids`. Other
+                fields are ignored.
+            kwargs: no keyword is supported.
 
         Raises:
-            ValueError: the query has no embedding, or one that is not of the index's dimension.
-            TypeError: a keyword is unknown.
+            ValueError: if the query has no embedding, or it does not have the dimension of the index.
+            TypeError: if a keyword is passed.
         """
         if kwargs:
             raise TypeError(f"vector_query takes no keyword {', '.join(map(repr, kwargs))}")
@@ -277,7 +282,7 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
             filter=restriction(query.filters, query.node_ids or None),
         )
         found = self._graph.nodes([hit.record.id for hit in hits])
-        # A node that was removed a moment ago may still have its embedding.
+        # The index may still contain the embedding of a node that another client just removed.
         pairs = [
             (node_from(data, hit.record.id), float(hit.score))
             for hit, data in zip(hits, found, strict=True)
@@ -286,20 +291,20 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         return [node for node, _ in pairs], [score for _, score in pairs]
 
     def structured_query(self, query: str, param_map: dict[str, Any] | None = None) -> NoReturn:
-        """There is no query language.
+        """Raise: the store has no query language.
 
         Raises:
-            NotImplementedError: always; `graph.join` and `graph.paths` answer patterns and paths.
+            NotImplementedError: always. Use `graph.join` for patterns and `graph.paths` for paths.
         """
         raise NotImplementedError(
             "the graph has no query language: use graph.join() for patterns with variables, and graph.paths()"
         )
 
     def get_schema(self, refresh: bool = False) -> dict[str, Any]:  # noqa: ARG002 - the base class's
-        """The labels, with what they have: reads all nodes and relations each time.
+        """Return the labels with their properties and relations. Cost: reads all nodes and relations.
 
         Args:
-            refresh: is ignored; the schema is always read anew.
+            refresh: ignored. The schema is always read from the server.
 
         Returns:
             ``nodes``: property names by label; ``relations``: source label, relation, target label.
@@ -324,14 +329,14 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         self._index.delete_all()
 
     def verify(self) -> list[Report]:
-        """Check the graph, and the embeddings against it; changes nothing. Reads everything."""
+        """Check the graph, and the embeddings against it, without changes. Cost: reads everything."""
         return [self._graph.verify(), check_vectors(self._graph, self._index, mend=False)]
 
     def repair(self) -> list[Report]:
-        """Mend what `verify` reports: the nodes decide what embeddings there are. Returns what was mended."""
+        """Repair what `verify` reports, and return it. The nodes determine the correct embeddings."""
         return [self._graph.repair(), check_vectors(self._graph, self._index, mend=True)]
 
-    # The checker takes the base class's methods for what these are made of.
+    # The type checker infers the base class's methods as the arguments.
     aget = async_version(get)  # type: ignore[arg-type]
     aget_triplets = async_version(get_triplets)  # type: ignore[arg-type]
     aget_rel_map = async_version(get_rel_map)  # type: ignore[arg-type]
@@ -348,7 +353,7 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
     arepair = async_version(repair)
 
     def _nodes(self, ids: Sequence[str] | None) -> Iterator[LabelledNode]:
-        """Nodes with these ids; all, each once, if none are given."""
+        """Iterate over the nodes with these ids; without ids, over all nodes, each once."""
         if ids:
             wanted = list(dict.fromkeys(ids))
             for id, data in zip(wanted, self._graph.nodes(wanted), strict=True):
@@ -366,7 +371,7 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
         return Wanted(ids=ids).triples(self._graph) if ids else []
 
     def _triplets(self, triples: Sequence[Triple[str]]) -> Iterator[Triplet]:
-        """Triples with their nodes and properties; one that was removed meanwhile is left out."""
+        """Iterate over triples with their nodes and properties. Omit those that were removed meanwhile."""
         ids = list(dict.fromkeys(end for s, _, o in triples for end in (s, o)))
         found = zip(ids, self._graph.nodes(ids), strict=True)
         nodes: Mapping[str, LabelledNode] = {
@@ -383,5 +388,5 @@ class ValkeyPropertyGraphStore(Closing, PropertyGraphStore):
 
 
 def _entity_id(name: str) -> str:
-    """The id that an entity of this name has."""
+    """Return the id of an entity with this name."""
     return EntityNode(name=name).id

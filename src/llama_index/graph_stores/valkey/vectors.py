@@ -1,4 +1,4 @@
-"""The check of the vector index against the graph whose embeddings it has."""
+"""Check and repair of the vector index against the graph."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from valkey_vector.secondary import Problem, PropertyGraph, Report
 
 __all__ = ["check_vectors"]
 
-_KEPT = 1000
+_REPORTED = 1000
 
 
 def check_vectors(graph: PropertyGraph, index: Index, *, mend: bool) -> Report:
     """Compare the embeddings of the nodes with the records of the index.
 
     Args:
-        graph: has the nodes, which are right.
-        index: has a record for each node with an embedding, and no other.
-        mend: change the index where it differs.
+        graph: graph with the nodes, which are authoritative.
+        index: vector index, which must have one record per node with an embedding, and no other.
+        mend: repair the index where it differs.
     """
     problems: dict[tuple[str, str], None] = {}
     checked = 0
@@ -37,7 +37,7 @@ def check_vectors(graph: PropertyGraph, index: Index, *, mend: bool) -> Report:
     problems.update(dict.fromkeys(("stray embedding", id) for id in strays))
     if mend and strays:
         index.delete(strays)
-    shown = [Problem(kind, id.encode()) for kind, id in list(problems)[:_KEPT]]
+    shown = [Problem(kind, id.encode()) for kind, id in list(problems)[:_REPORTED]]
     return Report(index.name, checked, tuple(shown), len(problems), mend)
 
 
@@ -67,7 +67,7 @@ def _equal(node: LabelledNode, record: Record) -> bool:
 
 
 def _strays(graph: PropertyGraph, index: Index) -> Iterator[str]:
-    """The ids of records that no node has."""
+    """Return the ids of records without a node."""
     ids = [record.id for record in index.select(with_content=False)]
     for id, data in zip(ids, graph.nodes(ids), strict=True):
         if data is None:

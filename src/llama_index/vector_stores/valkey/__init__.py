@@ -1,4 +1,4 @@
-"""LlamaIndex on Valkey: `ValkeyVectorStore`."""
+"""LlamaIndex vector store on Valkey: `ValkeyVectorStore`."""
 
 try:
     import llama_index.core  # noqa: F401

@@ -1,10 +1,10 @@
-"""LlamaIndex's metadata filters as the core's, with the meaning they have in `llama_index.core`.
+"""Translation of LlamaIndex's metadata filters to filters of the core, with the semantics of `llama_index.core`.
 
-The reference is `build_metadata_filter_fn`, which compares as Python does: ``True == 1``, text by code point (a
-date in ISO 8601 is text), ``contains`` is Python's ``in`` on lists, texts and dicts. A missing item, and None, passes
-only ``!=``, ``nin`` and ``is_empty``. Where Python would raise for an item of another type, such as text compared with a
-number, the item does not pass. Beyond the reference: filters may be nested, a key with dots reaches into nested
-dicts, and the keys `SOURCE_KEYS` mean the source document where the metadata has no such item of its own.
+The reference is `build_metadata_filter_fn`, which compares as Python does: ``True == 1``; text is ordered by code
+point, including ISO 8601 dates; ``contains`` is Python's ``in`` on lists, texts and dicts. A missing or None value
+matches only ``!=``, ``nin`` and ``is_empty``. A value of a type that Python cannot compare, such as text with a number,
+does not match. Extensions of the reference: filters may be nested, a key with dots reads nested dicts, and the keys in
+`SOURCE_KEYS` refer to the source document if the metadata has no such key.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from valkey_vector.records.nesting import check_depth, unchained
 __all__ = ["SOURCE_KEYS", "to_filter"]
 
 SOURCE_KEYS = frozenset({"doc_id", "document_id", "ref_doc_id"})
-"""Keys under which LlamaIndex's stores file the id of a node's source document."""
+"""Keys that LlamaIndex's stores use for the id of a node's source document."""
 
-# With the limit as the first operand, so that `partial` can hold it: item < limit is limit > item.
-_TURNED: dict[str, Callable[[Any, Any], bool]] = {
+# The limit is the first operand, so that `partial` can bind it: item < limit is limit > item.
+_REVERSED: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.gt,
     "<=": operator.ge,
     ">": operator.lt,
@@ -41,30 +41,30 @@ _TURNED: dict[str, Callable[[Any, Any], bool]] = {
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DAYS = timedelta(days=2)
 _FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2200, 1, 1)
-"""Between these the index holds points in time exactly."""
+"""The index stores points in time between these days exactly."""
 
 _EVERYTHING, _NOTHING = all_of(()), any_of(())
 
 
 def to_filter(filters: MetadataFilters | None) -> Filter | None:
-    """The core's filter for LlamaIndex's; None for none.
+    """Translate LlamaIndex's filters to a filter of the core, or None.
 
     Raises:
-        FilterError: it is not `MetadataFilters`, an operator or a condition is unknown, or a value is none that its
-            operator can take.
+        FilterError: if `filters` is not `MetadataFilters`, an operator or a condition is unknown, or an operator does
+            not support its value.
     """
     if filters is None:
         return None
     if not isinstance(filters, MetadataFilters):
         raise FilterError(
-            f"filters must be MetadataFilters, not a {type(filters).__name__}; of keys and values such as "
-            '{"tenant": "a"} MetadataFilters.from_dict makes them'
+            f"filters must be MetadataFilters, not a {type(filters).__name__}; for keys and values use "
+            'MetadataFilters.from_dict({"tenant": "a"})'
         )
     return _all(filters, 0) if filters.filters else None
 
 
 def _all(filters: MetadataFilters, depth: int) -> Filter:
-    """The filter for filters that lie in so many others."""
+    """Translate filters at a nesting depth."""
     check_depth(depth)
     parts = [
         _all(part, depth + 1) if isinstance(part, MetadataFilters) else _one(part)
@@ -81,13 +81,13 @@ def _all(filters: MetadataFilters, depth: int) -> Filter:
             return ~any_of(parts)
         case unknown:
             known = ", ".join(FilterCondition)
-            raise FilterError(f"unknown filter condition {unknown!r}; known are {known}")
+            raise FilterError(f"unknown filter condition {unknown!r}; use one of {known}")
 
 
 def _chained(
     condition: FilterCondition | None, part: MetadataFilter | MetadataFilters
 ) -> Sequence[MetadataFilter | MetadataFilters] | None:
-    """The filters of a part that has the same condition; None if it is something else."""
+    """Return the filters of a part with the same condition, or None for any other part."""
     associative = condition is not FilterCondition.NOT
     if associative and isinstance(part, MetadataFilters) and part.condition == condition:
         return part.filters or None
@@ -96,14 +96,14 @@ def _chained(
 
 def _one(filter: MetadataFilter) -> Filter:
     if not isinstance(filter, MetadataFilter):
-        raise FilterError(f"a MetadataFilter is needed, not a {type(filter).__name__}")
+        raise FilterError(f"a filter must be a MetadataFilter, not a {type(filter).__name__}")
     key, value = filter.key, filter.value
     try:
         chosen = FilterOperator(filter.operator)
     except ValueError:
         known = ", ".join(FilterOperator)
         raise FilterError(
-            f"unknown filter operator {filter.operator!r}; known are {known}"
+            f"unknown filter operator {filter.operator!r}; use one of {known}"
         ) from None
     match chosen:
         case FilterOperator.EQ:
@@ -137,7 +137,7 @@ def _one(filter: MetadataFilter) -> Filter:
 
 
 def _looked_up(key: str, predicate: Callable[[FieldExpression], Filter]) -> Filter:
-    """A predicate, which a missing item fails, on what a key stands for."""
+    """Apply a predicate to the value of a key. A missing value does not match."""
     found = predicate(F(key))
     if key not in SOURCE_KEYS:
         return found
@@ -163,7 +163,7 @@ def _equal(key: str, value: Any) -> Filter:
 
 
 def _one_of(key: str, values: Sequence[Any]) -> Filter:
-    """Equal to one of the values, where booleans are 0 and 1."""
+    """Match a value equal to one of the values, with True == 1 and False == 0."""
     plain: list[Any] = []
     for value in values:
         number = isinstance(value, (int, float)) and value in (0, 1)
@@ -174,11 +174,11 @@ def _one_of(key: str, values: Sequence[Any]) -> Filter:
 def _ordered(key: str, ordering: str, value: Any) -> Filter:
     match value:
         case str():
-            test = partial(_TURNED[ordering], value)
+            test = partial(_REVERSED[ordering], value)
             return _looked_up(
                 key,
                 lambda field: all_of(
-                    [field.satisfies((str,), test), _near(field, ordering, value)]
+                    [field.satisfies((str,), test), _day_range(field, ordering, value)]
                 ),
             )
         case int() | float():
@@ -189,11 +189,11 @@ def _ordered(key: str, ordering: str, value: Any) -> Filter:
             )
 
 
-def _near(field: FieldExpression, ordering: str, limit: str) -> Filter:
-    """What every text that is ordered so passes, and what the index can decide if the texts are dates.
+def _day_range(field: FieldExpression, ordering: str, limit: str) -> Filter:
+    """Return a condition that the index can check if the texts are dates, and that every match fulfills.
 
-    Of two texts that begin with a day, the order is that of the days. A day is up to 24 hours before or after that of UTC,
-    as which the index knows points in time. Texts that are none, and those before `_FIRST_DAY`, pass.
+    Two texts that start with a day have the order of their days. The index stores points in time in UTC, which shifts
+    a day by up to 24 hours. Texts that are not dates, and dates before `_FIRST_DAY`, always match.
     """
     try:
         day = date.fromisoformat(limit[:10]) if _DAY.match(limit) else None

@@ -1,10 +1,9 @@
-"""Between LlamaIndex's nodes and the core's records: exact both ways.
+"""Lossless conversion between LlamaIndex's nodes and the core's records.
 
-A record has the node's text, metadata and embedding (in float32) as its own, and the id of its source document as its
-parent, so that no key of the metadata is taken for anything else. All the rest (type, relationships, templates, offsets,
-media, …) is the payload, as LlamaIndex itself serialises it. Metadata is stored as LlamaIndex serialises it, too: a
-tuple comes back as a list. Dates and datetimes are stored and filtered as text in ISO 8601 and come back as what they
-were.
+The text, metadata and embedding (float32) of a node become those of the record. The id of the source document becomes
+the parent of the record, so no metadata key is reserved. Everything else (type, relationships, templates, offsets,
+media, …) is stored in the payload, as LlamaIndex serializes it. Metadata is also stored as LlamaIndex serializes it: a
+tuple is restored as a list. Dates and datetimes are stored and filtered as ISO 8601 text and restored as dates.
 """
 
 from __future__ import annotations
@@ -43,24 +42,24 @@ _CORE: dict[str, type[BaseNode]] = {
     for kind in (TextNode, Node, Document, ImageDocument, ImageNode, IndexNode)
 }
 _missed: set[str] = set()
-"""Classes that were told to be missing."""
+"""Missing classes that were already logged."""
 
 _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resource")
-_KEPT_APART = {"id_", "embedding", "metadata"}
-"""Of a node what the record has as its own."""
+_RECORD_FIELDS = {"id_", "embedding", "metadata"}
+"""Fields of a node that are stored outside the payload."""
 
 _MARK = b'{"llama_index":'
-"""How the payloads of nodes begin. Other adapters have others."""
+"""First bytes of a node's payload. Other adapters use others."""
 
 
 def to_record(node: BaseNode) -> Record:
-    """The record of a node.
+    """Convert a node to a record.
 
     Raises:
-        InvalidInputError: it is no node, or something in it cannot be serialised; says what.
+        InvalidInputError: if it is not a node, or a value in it cannot be serialized. Names the value.
     """
     if not isinstance(node, BaseNode):
-        raise InvalidInputError(f"a node is needed, not a {type(node).__name__}")
+        raise InvalidInputError(f"a node must be a BaseNode, not a {type(node).__name__}")
     try:
         check_moments(node.metadata)
     except NotPlainError as error:
@@ -69,15 +68,15 @@ def to_record(node: BaseNode) -> Record:
         ) from None
     try:
         metadata = _serialised(node.metadata)
-        rest = node.model_dump(mode="json", exclude=_KEPT_APART)
+        rest = node.model_dump(mode="json", exclude=_RECORD_FIELDS)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"node {node.node_id!r} cannot be serialised: {error}") from error
+        raise InvalidInputError(f"node {node.node_id!r} cannot be serialized: {error}") from error
     rest.pop("class_name", None)
     content, place = _take_text(node, rest)
     for name in _RESOURCES:
         resource = getattr(node, name, None)
         if isinstance(resource, MediaResource) and resource.data is not None:
-            rest[name]["data"] = resource.data.decode("ascii")  # base64; LlamaIndex leaves it out
+            rest[name]["data"] = resource.data.decode("ascii")  # base64; LlamaIndex omits it
     payload = {"class": _path(type(node)), "base": _base(node), "text": place, "node": rest}
     if typed := _typed(node, metadata):
         payload["typed"] = typed
@@ -93,12 +92,12 @@ def to_record(node: BaseNode) -> Record:
 
 
 def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseNode:
-    """The node of a record that was read with its payload, and with its vector if that is wanted.
+    """Convert a record to a node.
 
     Args:
-        record: as `to_record` made it. A record of anybody else is a `TextNode`.
-        output_fields: what the node is to bring beside its id, type and relationships: ``text``, ``embedding``,
-            ``metadata`` for all of it, or its keys. None brings all there is.
+        record: record of `to_record`, read with its payload. A record that another adapter wrote becomes a `TextNode`.
+        output_fields: parts to return besides id, type and relationships: ``text``, ``embedding``, ``metadata`` (all of
+            it) or single metadata keys. None returns everything that was read.
     """
     stored = record.payload or b""
     own = stored.startswith(_MARK)
@@ -106,31 +105,31 @@ def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseN
     data: dict[str, Any] = payload["node"]
     typed = load(payload["typed"].encode("utf-8")) if "typed" in payload else {}
     metadata = {
-        # What was changed since then is not undone.
+        # A value that was changed after the node was stored keeps the change.
         key: typed[key] if key in typed and _serialised(typed[key]) == item else item
         for key, item in record.metadata.items()
     }
     text = record.content
     embedding = None if record.vector is None else np.asarray(record.vector).tolist()
     if output_fields is not None:
-        wanted = set(output_fields)
-        text = text if "text" in wanted else ""
-        embedding = embedding if "embedding" in wanted else None
-        if "metadata" not in wanted:
-            metadata = {key: item for key, item in metadata.items() if key in wanted}
+        requested = set(output_fields)
+        text = text if "text" in requested else ""
+        embedding = embedding if "embedding" in requested else None
+        if "metadata" not in requested:
+            metadata = {key: item for key, item in metadata.items() if key in requested}
     match payload["text"]:
         case "text":
             data["text"] = text
         case "text_resource":
             data["text_resource"]["text"] = text
         case _:
-            pass  # it has none
+            pass  # the node has no text
     kind = _class(payload["class"], payload["base"])
     return kind.from_dict({**data, "id_": record.id, "metadata": metadata, "embedding": embedding})
 
 
 def _foreign(record: Record) -> dict[str, Any]:
-    """The payload of a record that was not written by LlamaIndex."""
+    """Return a payload for a record that LlamaIndex did not write."""
     node = TextNode()
     if record.parent is not None:
         node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=record.parent)
@@ -144,12 +143,12 @@ def _foreign(record: Record) -> dict[str, Any]:
 
 
 def _take_text(node: BaseNode, rest: dict[str, Any]) -> tuple[str, str | None]:
-    """The node's text, taken out of its serialisation, and where it was; None if it has no text of its own."""
+    """Remove the text from a serialized node. Return it and the field it was in, or None without a field."""
     match node:
         case TextNode():
             return rest.pop("text"), "text"
         case Node():
-            rest.pop("text", None)  # which a Document has a second time
+            rest.pop("text", None)  # a Document contains it twice
             if node.text_resource is None or node.text_resource.text is None:
                 return "", None
             return rest["text_resource"].pop("text"), "text_resource"
@@ -162,7 +161,7 @@ def _serialised(metadata: Any) -> Any:
 
 
 def _typed(node: BaseNode, metadata: Mapping[str, Any]) -> str | None:
-    """The items that serialisation changes, with their types, as far as the core can keep them."""
+    """Return the metadata that serialization changes, with its types, as far as the core can store it."""
     typed: dict[str, Any] = {}
     for key, item in node.metadata.items():
         if metadata.get(key) != item:
@@ -175,7 +174,7 @@ def _typed(node: BaseNode, metadata: Mapping[str, Any]) -> str | None:
 
 
 def _base(node: BaseNode) -> str | None:
-    """The nearest class of LlamaIndex's own."""
+    """Return the name of the closest base class that LlamaIndex defines."""
     names = {kind: name for name, kind in _CORE.items()}
     return next((names[kind] for kind in type(node).__mro__ if kind in names), None)
 
@@ -185,7 +184,7 @@ def _path(kind: type[BaseNode]) -> str:
 
 
 def _class(path: str, base: str | None) -> type[BaseNode]:
-    """The class of a node: its own if the program has it, else the nearest one of LlamaIndex."""
+    """Return the class of a node if it is imported, otherwise its closest base class in LlamaIndex."""
     nearest = _CORE.get(base or "", TextNode)
     if not path or _path(nearest) == path:
         return nearest

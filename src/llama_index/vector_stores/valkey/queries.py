@@ -1,4 +1,4 @@
-"""A `VectorStoreQuery` as one of the core's queries, by its mode, and the keywords that go with it."""
+"""Translation of a `VectorStoreQuery` and its keywords to a query of the core, by mode."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ MMR_KEYWORDS = ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor")
 TEXT_KEYWORDS = ("match", "fields")
 
 _MMR_CANDIDATES = 100
-"""Among how many of the nearest MMR chooses at least, unless told."""
+"""Default minimum number of candidates for MMR."""
 
 _HYBRID = (VectorStoreQueryMode.HYBRID, VectorStoreQueryMode.SEMANTIC_HYBRID)
 _BY_EMBEDDING = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR, *_HYBRID)
 
 
 def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
-    """The oldest nodes that pass the query's filters, if these are all it has, beside a text that is empty; else None."""
-    chosen = _filter(query)
+    """Return a query by filter alone if the query has filters, an empty text and no embedding; otherwise None."""
+    condition = _filter(query)
     if query.mode not in _BY_EMBEDDING or query.query_embedding is not None:
         return None
-    if query.query_str != "" or chosen is None:
+    if query.query_str != "" or condition is None:
         return None
     k = check_k(query.similarity_top_k, "similarity_top_k")
     if query.mode in _HYBRID and query.hybrid_top_k is not None:
         k = check_k(query.hybrid_top_k, "hybrid_top_k")
     return FilterQuery(
-        filter=chosen,
+        filter=condition,
         limit=k,
         with_vectors=_wants_vectors(query),
         with_payloads=True,
@@ -72,13 +72,13 @@ def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
 def vector_query(
     query: VectorStoreQuery, k: int, ef_runtime: int | None, *, with_vectors: bool = False
 ) -> VectorQuery:
-    """The k nodes nearest to the query's embedding.
+    """Return the query for the k nearest neighbors of the embedding.
 
     Raises:
-        InvalidInputError: there is no embedding, or something in the query is not acceptable.
+        InvalidInputError: if the embedding is missing, or a value in the query is invalid.
     """
     return VectorQuery(
-        vector=_embedding(query, "get_nodes(filters=...) finds nodes without one"),
+        vector=_embedding(query, "to find nodes without one, call get_nodes(filters=...)"),
         k=check_k(k, "similarity_top_k"),
         filter=_filter(query),
         ef_runtime=ef_runtime,
@@ -88,10 +88,10 @@ def vector_query(
 
 
 def text_query(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> TextQuery:
-    """The nodes that answer the query's text best: `sparse_top_k` of them, or else `similarity_top_k`.
+    """Return the BM25 query for `sparse_top_k` nodes, or `similarity_top_k` if that is None.
 
     Raises:
-        InvalidInputError: there is no text, or something in the query is not acceptable.
+        InvalidInputError: if the text is missing, or a value in the query is invalid.
     """
     k = check_k(query.similarity_top_k, "similarity_top_k")
     if query.sparse_top_k is not None:
@@ -102,20 +102,20 @@ def text_query(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> TextQuer
         filter=_filter(query),
         with_vectors=_wants_vectors(query),
         with_payloads=True,
-        **_words(keywords),
+        **_text_options(keywords),
     )
 
 
 def hybrid_query(
     query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]
 ) -> HybridQuery:
-    """The nodes that are best by embedding and by text.
+    """Return the hybrid query for the embedding and the text.
 
-    With `hybrid_top_k` there are as many, and `similarity_top_k` is how many of the nearest are considered, as
-    LlamaIndex defines it; without, `similarity_top_k` is how many there are.
+    `hybrid_top_k` is the number of results, and `similarity_top_k` the number of nearest neighbors to fuse, as
+    LlamaIndex defines them. Without `hybrid_top_k`, `similarity_top_k` is the number of results.
 
     Raises:
-        InvalidInputError: the embedding or the text is missing, or something in the query is not acceptable.
+        InvalidInputError: if the embedding or the text is missing, or a value in the query is invalid.
     """
     k, candidates = check_k(query.similarity_top_k, "similarity_top_k"), None
     if query.hybrid_top_k is not None:
@@ -123,7 +123,7 @@ def hybrid_query(
     if query.sparse_top_k is not None:
         check_k(query.sparse_top_k, "sparse_top_k")
     return HybridQuery(
-        _embedding(query, "the mode text_search needs none"),
+        _embedding(query, "to search by text alone, use the mode text_search"),
         _text(query),
         k=k,
         fusion=ReciprocalRank() if query.alpha is None else Weighted(query.alpha),
@@ -133,7 +133,7 @@ def hybrid_query(
         ef_runtime=ef_runtime,
         with_vectors=_wants_vectors(query),
         with_payloads=True,
-        **_words(keywords),
+        **_text_options(keywords),
     )
 
 
@@ -142,19 +142,19 @@ def restriction(
     node_ids: Sequence[str] | None,
     doc_ids: Sequence[str] | None = None,
 ) -> Filter | None:
-    """What nodes must match, all of it; None if there is no restriction."""
+    """Combine filters, node ids and source documents with AND. Return None if there is no condition."""
     parts = [to_filter(filters)]
     parts.append(None if node_ids is None else F.id.in_(node_ids))
     parts.append(None if doc_ids is None else F.parent.in_(list(map(check_source, doc_ids))))
-    given = [part for part in parts if part is not None]
-    return all_of(given) if given else None
+    conditions = [part for part in parts if part is not None]
+    return all_of(conditions) if conditions else None
 
 
 def check_source(doc_id: object) -> str:
-    """The id of a source document, if it is text: None would mean all nodes that have none.
+    """Return the id of a source document. None is rejected: it would match all nodes without a source.
 
     Raises:
-        InvalidInputError: it is not.
+        InvalidInputError: if the id is not text.
     """
     if not isinstance(doc_id, str):
         raise InvalidInputError(
@@ -164,10 +164,10 @@ def check_source(doc_id: object) -> str:
 
 
 def mmr_candidates(k: int, keywords: Mapping[str, Any]) -> int:
-    """Among how many of the nearest MMR chooses."""
+    """Return the number of candidates for MMR, at least k."""
     count, factor = keywords.get("mmr_prefetch_k"), keywords.get("mmr_prefetch_factor")
     if count is not None and factor is not None:
-        raise InvalidInputError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
+        raise InvalidInputError("pass mmr_prefetch_k or mmr_prefetch_factor, not both")
     if count is not None:
         return max(k, int(_number(count, "mmr_prefetch_k")))
     if factor is None:
@@ -176,10 +176,10 @@ def mmr_candidates(k: int, keywords: Mapping[str, Any]) -> int:
 
 
 def check_threshold(threshold: object) -> float | None:
-    """The setting `mmr_threshold`, if it is one.
+    """Return the setting `mmr_threshold`, or None.
 
     Raises:
-        InvalidInputError: it is no number from 0 to 1.
+        InvalidInputError: if it is not a number from 0 to 1.
     """
     if threshold is None:
         return None
@@ -190,14 +190,14 @@ def check_threshold(threshold: object) -> float | None:
 
 
 def refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str] = ()) -> None:
-    """Refuse keywords that mean nothing in a mode, by a TypeError as Python does."""
+    """Raise `TypeError` for keywords that do not apply to a mode."""
     unknown = sorted(set(keywords) - set(known))
     if unknown:
         raise TypeError(f"query() in this mode does not take {', '.join(unknown)}")
 
 
 def _number(value: Any, name: str) -> float:
-    """A setting that is a finite number, of Python or of NumPy."""
+    """Return a setting as a float. Python and NumPy numbers are accepted."""
     try:
         number = math.inf if isinstance(value, (str, bytes)) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -215,9 +215,9 @@ def _wants_vectors(query: VectorStoreQuery) -> bool:
     return "embedding" in (query.output_fields or ())
 
 
-def _embedding(query: VectorStoreQuery, otherwise: str) -> list[float]:
+def _embedding(query: VectorStoreQuery, cure: str) -> list[float]:
     if query.query_embedding is None:
-        raise InvalidInputError(f"the query has no query_embedding; {otherwise}")
+        raise InvalidInputError(f"the query has no query_embedding; {cure}")
     if query.embedding_field not in (None, "embedding"):
         raise InvalidInputError(
             f"nodes have one embedding, and embedding_field cannot be {query.embedding_field!r}"
@@ -228,11 +228,11 @@ def _embedding(query: VectorStoreQuery, otherwise: str) -> list[float]:
 def _text(query: VectorStoreQuery) -> str:
     if query.query_str is None:
         mode = VectorStoreQueryMode(query.mode).value
-        raise InvalidInputError(f"the query has no query_str, in which {mode} looks for words")
+        raise InvalidInputError(f"the query has no query_str, which the mode {mode} searches for")
     return query.query_str
 
 
-def _words(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of `TextQuery` and `HybridQuery`; a list of fields will do."""
+def _text_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords for `TextQuery` and `HybridQuery`, with a list of fields as a tuple."""
     fields = keywords.get("fields")
     return {**keywords, "fields": tuple(fields)} if isinstance(fields, list) else dict(keywords)

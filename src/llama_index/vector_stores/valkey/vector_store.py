@@ -1,6 +1,6 @@
-"""`ValkeyVectorStore`: LlamaIndex's vector store, translated to the core's `Index`."""
+"""`ValkeyVectorStore`: LlamaIndex vector store on Valkey, over the core's `Index`."""
 
-# Complete signatures, where the base class takes any keyword.
+# The base class accepts any keyword; these methods list theirs.
 # mypy: disable-error-code="override"
 
 from __future__ import annotations
@@ -64,32 +64,33 @@ _SIMILARITIES = {
 
 
 class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
-    """Nodes on Valkey, found by embedding, words, metadata, id and source document.
+    """Store nodes on Valkey and query them by embedding, text, metadata, id and source document.
 
-    With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Nothing is asked of a server before the first operation, and the index is made by the first
-    write. Every method has an async version, which does not block the event loop. Every metadata key can be
-    filtered on, with every operator, and none needs a declaration.
+    Filter on any metadata key, with every operator, without a declaration.
+
+    The first write creates the index; the store sends no request before the first operation. Without `url`,
+    `connection` and ``VALKEY_URL``, it starts a private server on first use; that server ends with the process.
+    Every method has an async version, which does not block the event loop.
 
     Args:
-        url: the server, such as ``valkey://user:password@host:6379``.
-        index_name: nodes of different indexes never mix.
-        connection: an open connection to share instead of `url`; it is not closed with the store.
-        dimension: length of the embeddings; by default the existing index's, or the first embedding's.
+        url: server URL, such as ``valkey://user:password@host:6379``.
+        index_name: name of the index. Nodes of different indexes never mix.
+        connection: open connection to share instead of `url`. `close` does not close it.
+        dimension: length of the embeddings. Defaults to that of the existing index or of the first embedding.
         metric: COSINE (default for a new index), L2 or IP.
         algorithm: HNSW (default for a new index) or FLAT.
-        index_schema: all settings of the index at once, as a `Schema`, a dict or a YAML file.
-        engine: ``auto``, or insist on ``search`` or ``native``.
-        full_text: index the words of a new index's texts, for the modes that search them: True, or how, as a `FullText` or
-            a dict of its settings. By default as the existing index, or not. Takes about twice the texts' size on
-            the server, and cannot be changed later.
-        embedding_model: recorded with a new index; opening it for another model is an error.
-        must_exist: raise now if there is no such index.
+        index_schema: all index settings at once: a `Schema`, a dict, or the path of a YAML file.
+        engine: ``auto``, or require ``search`` or ``native``.
+        full_text: index the text of a new index for BM25: True, a `FullText`, or a dict of its settings. The text and
+            hybrid modes need it. Adds about twice the size of the text on the server. Cannot be changed later.
+            Defaults to the setting of the existing index, or False.
+        embedding_model: model name stored with a new index. Opening the index for another model raises.
+        must_exist: raise now if the index does not exist.
 
     Raises:
-        ConfigurationError: a setting is wrong (a ValueError).
-        IndexNotFoundError: `must_exist`, and there is none.
-        IndexMismatchError: the index exists with other settings; without `must_exist` found out at first use.
+        ConfigurationError: if a setting is invalid (a ValueError).
+        IndexNotFoundError: if `must_exist` is True and the index does not exist.
+        IndexMismatchError: if the index exists with other settings. Raised on first use unless `must_exist` is True.
     """
 
     stores_text: bool = True
@@ -118,7 +119,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         embedding_model: str | None = None,
         must_exist: bool = False,
     ) -> None:
-        words = FullText.of(full_text) if isinstance(full_text, Mapping) else full_text
+        text_settings = FullText.of(full_text) if isinstance(full_text, Mapping) else full_text
         index = Index.open(
             index_name,
             dimension=dimension,
@@ -128,7 +129,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             algorithm=algorithm,
             schema=index_schema,
             engine=engine,
-            full_text=words,
+            full_text=text_settings,
             embedding_model=embedding_model,
             must_exist=must_exist,
         )
@@ -140,7 +141,9 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             "algorithm": algorithm,
             "index_schema": None if index_schema is None else Schema.of(index_schema).to_dict(),
             "engine": engine,
-            "full_text": asdict(words) if isinstance(words, FullText) else words,
+            "full_text": asdict(text_settings)
+            if isinstance(text_settings, FullText)
+            else text_settings,
             "embedding_model": embedding_model,
         }
         super().__init__(**fields)
@@ -148,12 +151,17 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """What LlamaIndex calls the class when it is serialised."""
+        """The class name in LlamaIndex's serialized form."""
         return "ValkeyVectorStore"
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
-        """The store that `to_dict` described; keywords, such as `url` with its password, come before that."""
+        """Create a store from the dict of `to_dict`.
+
+        Args:
+            data: dict of `to_dict`, which contains no password.
+            kwargs: settings that replace those of the dict, such as a `url` with a password.
+        """
         settings = {**data, **kwargs}
         for name in ("class_name", "stores_text", "is_embedding_query"):
             settings.pop(name, None)
@@ -161,24 +169,27 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
 
     @property
     def index(self) -> Index:
-        """The core's index, for what LlamaIndex has no words for: count, update, drop, wait, …."""
+        """The core's index, for operations that LlamaIndex has no method for: count, update, drop, wait, …."""
         held: Index = self._held
         return held
 
     def add(self, nodes: Sequence[BaseNode], *, ttl: float | None = None) -> list[str]:
-        """Store nodes, in place of those with the same ids; returns their ids in order.
+        """Store nodes, replacing stored nodes with the same ids.
 
-        A node without an embedding is stored, too: it is found by id, filter and source document, never by embedding.
+        A node without an embedding is found by id, filter and source document, but never by embedding.
 
         Args:
-            nodes: of an id that occurs twice the last one stays.
-            ttl: seconds until these are gone; None keeps them.
+            nodes: nodes to store. If an id occurs twice, the last node is stored.
+            ttl: time to live in seconds. None stores without expiration.
+
+        Returns:
+            The ids, in the order of the nodes.
 
         Raises:
-            InvalidInputError: something in a node cannot be stored, or its embedding is not of the index's
-                dimension; nothing was stored.
-            ConfigurationError: there is no index yet, and no dimension: neither from a node nor from an argument.
-            PartialWriteError: some were not stored; says which.
+            InvalidInputError: if a value in a node cannot be stored, or its embedding does not have the dimension of
+                the index. Nothing is stored.
+            ConfigurationError: if the index does not exist and neither a node nor `dimension` gives its dimension.
+            PartialWriteError: if some nodes were not stored. It names them.
         """
         records = {record.id: record for record in map(to_record, nodes)}
         if records:
@@ -186,47 +197,48 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str) -> None:
-        """Remove all nodes of a source document; that there are none is no error.
+        """Delete all nodes of a source document. An unknown id is ignored.
 
         Raises:
-            InvalidInputError: the id is not text; None would remove every node that has no source.
+            InvalidInputError: if the id is not text. None would delete every node without a source document.
         """
         self.index.delete_by_filter(F.parent == check_source(ref_doc_id))
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> None:
-        """Remove nodes by id, by filter, or those of the ids that match the filter.
+        """Delete nodes by id, by filter, or by both (nodes with one of the ids that also match the filter).
 
         Raises:
-            InvalidInputError: neither is given, which would remove everything: for that call `clear`.
+            InvalidInputError: if neither is passed. To delete all nodes, call `clear`.
         """
-        chosen = restriction(filters, node_ids)
-        if chosen is None:
+        condition = restriction(filters, node_ids)
+        if condition is None:
             raise InvalidInputError(
-                "delete_nodes without ids or filters would remove everything: for that call clear()"
+                "delete_nodes without node_ids and filters would delete every node; to do that, call clear()"
             )
         if node_ids is not None and to_filter(filters) is None:
             self.index.delete(node_ids)
         else:
-            self.index.delete_by_filter(chosen)
+            self.index.delete_by_filter(condition)
 
     def clear(self) -> None:
-        """Remove all nodes and keep the index."""
+        """Delete all nodes. The index is kept."""
         self.index.delete_all()
 
     def get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
-        """Nodes as they were stored, with their embeddings.
+        """Return nodes as they were stored, with their embeddings.
 
         Args:
-            node_ids: only these, in this order; those that are not stored are left out. None for all.
-            filters: only those that match. Without ids the oldest comes first.
+            node_ids: ids of the nodes. The result has their order; ids that are not stored are omitted. None returns
+                all nodes, oldest first.
+            filters: return only nodes that match.
         """
         if node_ids is not None and to_filter(filters) is None:
-            brought = self.index.get(node_ids, with_vectors=True, with_payloads=True)
-            return [to_node(record) for record in brought if record is not None]
+            fetched = self.index.get(node_ids, with_vectors=True, with_payloads=True)
+            return [to_node(record) for record in fetched if record is not None]
         records = self.index.select(
             restriction(filters, node_ids), with_vectors=True, with_payloads=True
         )
@@ -242,50 +254,50 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         ef_runtime: int | None = None,
         **keywords: Any,
     ) -> VectorStoreQueryResult:
-        """The nodes nearest to an embedding, or that answer a text best, or both; best first.
+        """Query nodes by embedding, by text, or by both; best first.
 
         Args:
-            query: its mode is one of
+            query: the query. Its mode is one of:
 
-                - DEFAULT: by `query_embedding`;
-                - MMR: near it and unlike each other;
-                - TEXT_SEARCH, and SPARSE, which is the same: by the words of `query_str`, by BM25, `sparse_top_k` of
-                  them or else `similarity_top_k`;
-                - HYBRID, and SEMANTIC_HYBRID, which is the same (no model ranks them again): by both, fused by
-                  reciprocal rank, or if there is an `alpha` by weights, 0 for words alone to 1 for the embedding alone.
-                  `hybrid_top_k` are found among the `similarity_top_k` nearest and the `sparse_top_k` (or else as many)
-                  best by words; without `hybrid_top_k`, `similarity_top_k` are found among four times as many of
-                  each, at least 100.
+                - DEFAULT: nearest neighbors of `query_embedding`.
+                - MMR: similar to `query_embedding` and diverse.
+                - TEXT_SEARCH and SPARSE (equivalent): BM25 with the terms of `query_str`. Returns `sparse_top_k` nodes,
+                  or `similarity_top_k` if that is None.
+                - HYBRID and SEMANTIC_HYBRID (equivalent; no model reranks): both rankings, fused by reciprocal rank.
+                  With `alpha`, fused by weights: 0 (text only) to 1 (embedding only). With `hybrid_top_k`, returns that
+                  many of the `similarity_top_k` nearest neighbors and the `sparse_top_k` best by text (defaults to the
+                  same number). Without it, returns `similarity_top_k` nodes of four times as many candidates per
+                  ranking, at least 100.
 
-                An empty `query_str` without an embedding, which LlamaIndex's `VectorIndexAutoRetriever` sends if only
-                its filters say what is wanted, brings what they let through, the oldest first, with `similarities` None;
-                in TEXT_SEARCH and SPARSE text without words finds nothing.
+                An empty `query_str` without an embedding returns the nodes that match the filters, oldest first, with
+                `similarities` None; LlamaIndex's `VectorIndexAutoRetriever` sends such queries. In TEXT_SEARCH and
+                SPARSE, a text without terms finds nothing.
 
-                `doc_ids` (source documents), `node_ids` and `filters` all restrict each of them; None does not. Empty
-                `doc_ids` let nothing through; empty `node_ids` do not restrict, for `VectorStoreIndex` sends them whenever
-                the store has the texts. `output_fields` names what the nodes bring beside id, type and
-                relationships: ``text``, ``embedding``, ``metadata`` or keys of it; None is all but the embedding.
-            ef_runtime: for HNSW, candidates to look at; more is better recall and slower.
-            keywords: for MMR: `mmr_threshold` (0 for diversity alone to 1 for nearness alone; comes before the
-                query's own, None is 0.5), and among how many of the nearest it chooses, `mmr_prefetch_k` or as
-                `mmr_prefetch_factor` times as many as asked for; by default four times, at least 100. Where words
-                count: `match`, ``any`` (default) or ``all`` of them, and `fields`, where to look: ``content`` and
-                keys of the metadata that `index_schema` declares as text.
+                `doc_ids` (source documents), `node_ids` and `filters` are combined with AND; None is no condition.
+                Empty `doc_ids` match nothing. Empty `node_ids` are no condition, because `VectorStoreIndex` sends them
+                when the store holds the texts. `output_fields` lists what to return besides id, type and
+                relationships: ``text``, ``embedding``, ``metadata``, or single metadata keys. None returns all but the
+                embedding.
+            ef_runtime: HNSW only: number of candidates to examine. A higher value improves recall and is slower.
+            keywords: MMR: `mmr_threshold`, 0 (diversity only) to 1 (similarity only), replaces that of the query
+                (None is 0.5). `mmr_prefetch_k`, or `mmr_prefetch_factor` times `similarity_top_k`, is the number of
+                candidates; the default is factor 4, at least 100. Text and hybrid modes: `match`, ``any`` (default) or
+                ``all`` terms; `fields`, ``content`` and metadata keys that `index_schema` declares as text.
 
         Returns:
-            `similarities`, higher is better: by embedding COSINE the cosine, L2 1 / (1 + Euclidean distance), IP
-            the inner product; by text the BM25 score; by both the fused one. For MMR the scores by which it
-            chose, as LlamaIndex's own store has them.
+            The nodes with `similarities`; a higher value is better. By embedding: COSINE the cosine, L2 1 / (1 +
+            Euclidean distance), IP the inner product. By text: the BM25 score. By both: the fused score. For MMR:
+            the MMR score, as in LlamaIndex's own store.
 
         Raises:
-            ValueError: the mode is not supported, it lacks an embedding or a text, the embedding is not of the
-                index's dimension, or the index was made without `full_text`.
-            UnsupportedFeatureError: words are to be searched on a server that cannot; names the version that can.
-            TypeError: a keyword that is unknown, or means nothing in the mode.
+            ValueError: if the mode is not supported, the embedding or the text it needs is missing, the embedding does
+                not have the dimension of the index, or the index was created without `full_text`.
+            UnsupportedFeatureError: if the server does not support text search. It names the required version.
+            TypeError: if a keyword is unknown or does not apply to the mode.
         """
-        if (wanted := filter_query(query)) is not None:
+        if (filtered := filter_query(query)) is not None:
             refuse_unknown(keywords, (*MMR_KEYWORDS, *TEXT_KEYWORDS))
-            return self._result(query, self.index.query(wanted), None)
+            return self._result(query, self.index.query(filtered), None)
         match query.mode:
             case VectorStoreQueryMode.DEFAULT:
                 refuse_unknown(keywords)
@@ -304,12 +316,12 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             case other:
                 name = other.value if isinstance(other, VectorStoreQueryMode) else other
                 raise ValueError(
-                    f"the query mode {name!r} is not supported; default, mmr, text_search, sparse, hybrid and "
-                    "semantic_hybrid are"
+                    f"the query mode {name!r} is not supported; use default, mmr, text_search, sparse, hybrid or "
+                    "semantic_hybrid"
                 )
         return self._result(query, [hit.record for hit in hits], [hit.score for hit in hits])
 
-    # The checker takes the base class's methods for what these are made of.
+    # The type checker infers the base class's methods as the arguments.
     async_add = async_version(add, "async_add")  # type: ignore[arg-type]
     adelete = async_version(delete)  # type: ignore[arg-type]
     adelete_nodes = async_version(delete_nodes)  # type: ignore[arg-type]
@@ -320,7 +332,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     def _diverse(
         self, query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]
     ) -> VectorStoreQueryResult:
-        """What LlamaIndex's own algorithm chooses among the nearest."""
+        """Select nodes from the nearest neighbors with LlamaIndex's own MMR algorithm."""
         threshold = check_threshold(keywords.get("mmr_threshold", query.mmr_threshold))
         candidates = mmr_candidates(check_k(query.similarity_top_k, "similarity_top_k"), keywords)
         hits = self.index.query(vector_query(query, candidates, ef_runtime, with_vectors=True))
@@ -328,14 +340,14 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             return self._result(query, [], [])
         mode = _SIMILARITIES[self.index.metric]
         vectors: list[Any] = [np.asarray(hit.record.vector, dtype=np.float64) for hit in hits]
-        scores, chosen = get_top_k_mmr_embeddings(
+        scores, selected = get_top_k_mmr_embeddings(
             np.asarray(query.query_embedding, dtype=np.float64).tolist(),
             vectors,
             similarity_fn=partial(similarity_of, mode=mode),
             similarity_top_k=query.similarity_top_k,
             mmr_threshold=threshold,
         )
-        return self._result(query, [hits[position].record for position in chosen], scores)
+        return self._result(query, [hits[position].record for position in selected], scores)
 
     def _result(
         self,

@@ -1,4 +1,4 @@
-"""`ValkeySemanticCache`: the core's cache with a Haystack embedder, as a pipeline's components share and write down."""
+"""`ValkeySemanticCache`: semantic cache with a Haystack embedder, shared by the components of a pipeline."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _PASSWORD = Secret.from_env_var("VALKEY_PASSWORD", strict=False)
 
 
 class ValkeySemanticCache:
-    """Answers that are given again to the same question, or to one that means the same.
+    """Reuse answers for identical questions and for questions with the same meaning.
 
-    Give one to a `ValkeySemanticCacheChecker` and a `ValkeySemanticCacheWriter`. Nothing is connected or asked before
-    the first of them runs.
+    Pass the cache to a `ValkeySemanticCacheChecker` and a `ValkeySemanticCacheWriter`. It connects when the first of
+    them runs.
 
     Args:
-        text_embedder: one of Haystack's text embedders; asked only when a question is not there word for word.
-        name: caches of different names never mix.
-        threshold: least cosine similarity of a hit. Which one is right depends on the model: see
+        text_embedder: Haystack text embedder. Called only if an identical question is not cached.
+        name: name of the cache. Caches of different names never mix.
+        threshold: minimum cosine similarity of a hit, > 0 and ≤ 1. The right value depends on the model: see
             `valkey_vector.cache.SemanticCache.calibrate`.
-        scope: what must be the same for an answer to serve: model, parameters, system prompt, … JSON values.
-        ttl: seconds that an answer is kept; None keeps it.
-        sliding: each use keeps it for so long anew.
-        max_entries: most answers kept.
-        eviction: ``lru`` or ``lfu``.
-        on_error: ``miss`` lets the pipeline go on without the cache when server or embedder fail, with a
-            warning; ``raise`` raises.
-        url: the server; by default the environment variable ``VALKEY_URL``, or a private server.
-        username: ACL user, if the URL names none.
-        password: its password, likewise.
-        engine: ``auto``, or insist on ``search`` or ``native``.
-        embedding_model: recorded with a new cache; opening it for another model is an error.
+        scope: JSON values that must be equal for a hit: model, parameters, system prompt, ….
+        ttl: time to live of an answer in seconds. None stores without expiration.
+        sliding: sliding expiration: each hit restarts the TTL.
+        max_entries: maximum number of answers. None is unlimited.
+        eviction: answers to evict first: ``lru`` (least recently used) or ``lfu`` (least frequently used).
+        on_error: action if the server or the embedder fails. ``miss`` continues without the cache and logs a warning.
+            ``raise`` raises.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        username: ACL user, unless the URL contains credentials.
+        password: password of the user, unless the URL contains credentials.
+        engine: ``auto``, or require ``search`` or ``native``.
+        embedding_model: model name stored with a new cache. Opening the cache for another model raises.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ValkeySemanticCache:
 
     @property
     def core(self) -> SemanticCache:
-        """The core's cache, for what Haystack has no words for; opened now if it was not."""
+        """The core's cache, for operations that Haystack has no method for. Opened on first use."""
         with self._lock:
             if self._core is None:
                 self._connection = self._connected()
@@ -103,7 +103,7 @@ class ValkeySemanticCache:
             warm_up()
 
     def close(self) -> None:
-        """Let go of the server; it is connected again when needed."""
+        """Close the connection. The next use opens it again."""
         with self._lock:
             core, self._core = self._core, None
             connection, self._connection = self._connection, None
@@ -113,7 +113,7 @@ class ValkeySemanticCache:
             connection.close()
 
     async def close_async(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await offload(self.close)
 
     def __repr__(self) -> str:
@@ -121,22 +121,22 @@ class ValkeySemanticCache:
         return f"{type(self).__name__}({name!r}, url={location_of(self._url)!r}, engine={engine!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings; a copy, also in another process, opens a connection of its own."""
+        """Pickle the settings. A copy opens its own connection."""
         return {**self.__dict__, "_core": None, "_connection": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
 
     def to_dict(self) -> dict[str, Any]:
-        """The cache as a dict. Secrets are named, never written.
+        """Serialize the cache to a dict. Secrets are stored as names of environment variables.
 
         Raises:
-            ValueError: a secret was given as a token, or the URL holds a password.
+            ValueError: if a secret was passed as a token, or the URL contains a password.
         """
         if self._url is not None and ConnectionSettings.from_url(self._url).password is not None:
             raise ValueError(
-                "the cache's URL holds a password, which must not be written down; leave it out of the URL and "
-                "give password=Secret.from_env_var(...) instead"
+                "the cache's URL contains a password, which cannot be serialized; remove it from the URL and "
+                "pass password=Secret.from_env_var(...) instead"
             )
         return default_to_dict(
             self,
@@ -148,18 +148,20 @@ class ValkeySemanticCache:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ValkeySemanticCache:
-        """The cache that `to_dict` described."""
+        """Create a cache from the dict of `to_dict`."""
         return default_from_dict(cls, data)
 
     def _connected(self) -> Connection:
         connection = Connection.open(self._url)
         settings = connection.settings
-        given = {name: secret.resolve_value() for name, secret in self._secrets.items() if secret}
-        named = {name: value for name, value in given.items() if value is not None}
+        resolved = {
+            name: secret.resolve_value() for name, secret in self._secrets.items() if secret
+        }
+        credentials = {name: value for name, value in resolved.items() if value is not None}
         anonymous = settings.username is None and settings.password is None
-        if not named or settings.embedded or settings.iam is not None or not anonymous:
+        if not credentials or settings.embedded or settings.iam is not None or not anonymous:
             return connection
-        return Connection.open(self._url, **named)
+        return Connection.open(self._url, **credentials)
 
 
 def _embedding(text_embedder: TextEmbedder) -> _Embedding:
@@ -171,19 +173,19 @@ def _embedding(text_embedder: TextEmbedder) -> _Embedding:
 
 
 class _Embedding:
-    """A text embedder of Haystack as the core knows embedders."""
+    """Adapt a Haystack text embedder to the core."""
 
     def __init__(self, text_embedder: Any) -> None:
         self._text_embedder = text_embedder
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts, one call for each."""
+        """Return the vectors of texts, with one call per text."""
         return [self._text_embedder.run(text=text)["embedding"] for text in texts]
 
 
 class _AsyncEmbedding(_Embedding):
-    """Likewise, for one that can be awaited."""
+    """Adapt a Haystack text embedder with async support to the core."""
 
     async def aembed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts, awaited."""
+        """Async version of `embed`."""
         return [(await self._text_embedder.run_async(text=text))["embedding"] for text in texts]

@@ -1,4 +1,4 @@
-"""`ValkeySemanticCacheChecker`: the component before a generator, which answers what was answered before."""
+"""`ValkeySemanticCacheChecker`: component that answers from the cache, placed before a generator."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ _logger = logging.getLogger(__name__)
 
 @component
 class ValkeySemanticCacheChecker(SharesCache):
-    """Looks a question up. Either ``replies`` and ``hit`` come out, or ``query``: connect that to what makes the answer.
+    """Look up a question in the cache.
+
+    The outputs are ``replies`` and ``hit`` for a hit, or ``query`` for a miss. Connect ``query`` to the components that
+    generate the answer.
 
     Args:
-        cache: where answers are kept; the same as the writer's.
+        cache: the cache, shared with the writer.
     """
 
     def __init__(self, cache: ValkeySemanticCache) -> None:
@@ -32,16 +35,16 @@ class ValkeySemanticCacheChecker(SharesCache):
 
     @component.output_types(replies=list[ChatMessage], hit=dict[str, Any], query=str)
     def run(self, query: str, scope: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Look a question up.
+        """Look up a question.
 
         Args:
-            query: what is asked, without what every prompt has in common.
-            scope: over the cache's own: tenant, conversation, … An answer serves in the very same scope only.
+            query: the question, without the boilerplate that all prompts share.
+            scope: JSON values that must be equal for a hit, in addition to those of the cache.
 
         Returns:
-            ``replies`` as they were written, and ``hit`` (``similarity``, ``exact``, ``query`` it was asked as, ``id``,
-            ``stored_at``); or, if there is no answer, ``query``. An entry that something else wrote is removed, with a
-            warning, and counts as none.
+            For a hit: ``replies`` as they were stored, and ``hit`` (``similarity``, ``exact``, ``query`` of the stored
+            question, ``id``, ``stored_at``). For a miss: ``query``. An unreadable entry is removed, logged, and counts as a
+            miss.
         """
         hit = self.cache.core.lookup(query, scope)
         outcome = _outcome(query, hit)
@@ -49,19 +52,19 @@ class ValkeySemanticCacheChecker(SharesCache):
             try:
                 self.cache.core.invalidate(id=hit.id)
             except ServerError as error:
-                _unremoved(error)
+                _log_unremoved(error)
         return outcome
 
     @component.output_types(replies=list[ChatMessage], hit=dict[str, Any], query=str)
     async def run_async(self, query: str, scope: dict[str, Any] | None = None) -> dict[str, Any]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         hit = await self.cache.core.alookup(query, scope)
         outcome = _outcome(query, hit)
         if hit is not None and "replies" not in outcome:
             try:
                 await self.cache.core.ainvalidate(id=hit.id)
             except ServerError as error:
-                _unremoved(error)
+                _log_unremoved(error)
         return outcome
 
 
@@ -71,9 +74,9 @@ def _outcome(query: str, hit: CacheHit | None) -> dict[str, Any]:
     try:
         return {"replies": to_replies(hit), "hit": hit_details(hit)}
     except ValueError as error:
-        _logger.warning("an entry of the cache cannot be used and is removed: %s", error)
+        _logger.warning("removing an unreadable entry of the cache: %s", error)
         return {"query": query}
 
 
-def _unremoved(error: ServerError) -> None:
-    _logger.warning("the entry could not be removed: %s", error)
+def _log_unremoved(error: ServerError) -> None:
+    _logger.warning("cannot remove the entry: %s", error)

@@ -1,4 +1,4 @@
-"""Haystack's chat messages as the JSON of a cached answer, and back."""
+"""Conversion between Haystack's chat messages and the JSON of a cached answer."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from valkey_vector.cache import CacheHit
 
 __all__ = ["as_messages", "hit_details", "to_answer", "to_replies", "tokens"]
 
-# What Haystack raises where the JSON is not that of a message.
+# Errors that Haystack raises on JSON that is not a message.
 _MALFORMED = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 
 
 def as_messages(replies: Sequence[ChatMessage | str]) -> list[ChatMessage]:
-    """Replies as messages: a text is an assistant's.
+    """Convert replies to messages. A text becomes an assistant message.
 
     Raises:
-        InvalidInputError: a reply is neither text nor a message.
+        InvalidInputError: if a reply is neither text nor a message.
     """
     for reply in replies:
         if not isinstance(reply, str | ChatMessage):
@@ -33,26 +33,26 @@ def as_messages(replies: Sequence[ChatMessage | str]) -> list[ChatMessage]:
 
 
 def to_answer(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    """Messages as JSON: tool calls, reasoning and metadata included."""
+    """Serialize messages to JSON, including tool calls, reasoning and metadata."""
     return [message.to_dict() for message in messages]
 
 
 def to_replies(hit: CacheHit) -> list[ChatMessage]:
-    """The messages of an answer. Only messages are made of it, whatever somebody wrote there.
+    """Load the messages of an answer. No other class is created.
 
     Raises:
-        ValueError: no messages were written there.
+        ValueError: if the entry does not contain messages.
     """
     if not isinstance(hit.answer, list) or not hit.answer:
-        raise ValueError("the entry holds no list of messages")
+        raise ValueError("the entry does not contain a list of messages")
     try:
         return [ChatMessage.from_dict(message) for message in hit.answer]
     except _MALFORMED as error:
-        raise ValueError(f"the entry holds no message: {error!r}") from error
+        raise ValueError(f"the entry contains an invalid message: {error!r}") from error
 
 
 def hit_details(hit: CacheHit) -> dict[str, Any]:
-    """What there is to know about a hit."""
+    """Return the details of a hit as JSON values."""
     return {
         "id": hit.id,
         "query": hit.prompt,
@@ -63,7 +63,7 @@ def hit_details(hit: CacheHit) -> dict[str, Any]:
 
 
 def tokens(messages: Sequence[ChatMessage]) -> int | None:
-    """The tokens that the replies say they cost; None if they do not."""
+    """Return the total tokens that the replies report, or None."""
     for message in messages:
         usage = message.meta.get("usage")
         total = usage.get("total_tokens") if isinstance(usage, dict) else None

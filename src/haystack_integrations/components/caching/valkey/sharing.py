@@ -1,4 +1,4 @@
-"""What the checker and the writer have in common: the cache they share, written down and loaded with them."""
+"""`SharesCache`: shared cache and serialization of the checker and the writer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SharesCache"]
 
 
 class SharesCache:
-    """A component over a cache."""
+    """Base of the components that share a cache."""
 
     cache: ValkeySemanticCache
 
@@ -21,18 +21,18 @@ class SharesCache:
         self.cache.warm_up()
 
     def to_dict(self) -> dict[str, Any]:
-        """The component as a dict."""
+        """Serialize the component to a dict."""
         return default_to_dict(self, cache=self.cache)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The component that `to_dict` described."""
+        """Create a component from the dict of `to_dict`."""
         return default_from_dict(cls, data)
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connection of the cache."""
         self.cache.close()
 
     async def close_async(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await self.cache.close_async()

@@ -1,4 +1,4 @@
-"""`ValkeySemanticCacheWriter`: the component behind a generator, which keeps its replies."""
+"""`ValkeySemanticCacheWriter`: component that stores replies in the cache, placed after a generator."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["ValkeySemanticCacheWriter"]
 
 @component
 class ValkeySemanticCacheWriter(SharesCache):
-    """Keeps the replies to a question, and passes them on.
+    """Store the replies to a question, and return them.
 
     Args:
-        cache: where answers are kept; the same as the checker's.
+        cache: the cache, shared with the checker.
     """
 
     def __init__(self, cache: ValkeySemanticCache) -> None:
@@ -32,18 +32,18 @@ class ValkeySemanticCacheWriter(SharesCache):
         replies: list[ChatMessage] | list[str],
         scope: dict[str, Any] | None = None,
     ) -> dict[str, list[ChatMessage]]:
-        """Keep replies. None are kept if there are none.
+        """Store replies. An empty list is not stored.
 
         Args:
-            query: what was asked, as the checker was given it.
-            replies: of a chat generator; texts become messages of an assistant.
-            scope: as the checker was given it.
+            query: the question, as passed to the checker.
+            replies: replies of a chat generator. Texts become assistant messages.
+            scope: the scope, as passed to the checker.
 
         Returns:
             ``replies``, as messages.
 
         Raises:
-            InvalidInputError: a reply holds what JSON cannot, or is neither text nor a message (a ValueError).
+            InvalidInputError: if a reply cannot be stored as JSON, or is neither text nor a message (a ValueError).
         """
         messages = as_messages(replies)
         if messages:
@@ -57,7 +57,7 @@ class ValkeySemanticCacheWriter(SharesCache):
         replies: list[ChatMessage] | list[str],
         scope: dict[str, Any] | None = None,
     ) -> dict[str, list[ChatMessage]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         messages = as_messages(replies)
         if messages:
             await self.cache.core.astore(query, to_answer(messages), scope, tokens=tokens(messages))

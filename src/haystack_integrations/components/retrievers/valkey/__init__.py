@@ -1,6 +1,6 @@
-"""Haystack's retrievers on Valkey: by embedding, by text, and by both."""
+"""Haystack retrievers on Valkey: by embedding, by text, and hybrid."""
 
-# First the store's package: it says what is missing or mixed up in the installation.
+# The store's package comes first: its import checks the installation.
 from haystack_integrations.document_stores import valkey as _store  # noqa: F401, I001
 from haystack_integrations.components.retrievers.valkey.embedding_retriever import (
     ValkeyEmbeddingRetriever,

@@ -1,4 +1,4 @@
-"""`ValkeyEmbeddingRetriever`: documents of a `ValkeyDocumentStore` by embedding, as a component."""
+"""`ValkeyEmbeddingRetriever`: component that retrieves documents by embedding."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["ValkeyEmbeddingRetriever"]
 
 @component
 class ValkeyEmbeddingRetriever(ValkeyRetriever):
-    """Finds the documents nearest to an embedding.
+    """Retrieve the documents most similar to an embedding.
 
     Args:
-        document_store: where they are.
-        filters: only documents that match.
-        top_k: how many, 0 or more.
-        filter_policy: whether filters given to `run` replace these or are merged with them.
+        document_store: store to retrieve from.
+        filters: return only documents that match.
+        top_k: maximum number of documents, 0 or more.
+        filter_policy: replace these filters with those passed to `run`, or merge both.
 
     Raises:
-        ValueError: the store is another one, or `top_k` is negative.
+        ValueError: if the store is not a `ValkeyDocumentStore`, or `top_k` is negative.
     """
 
     @component.output_types(documents=list[Document])
@@ -32,15 +32,15 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """Find documents.
+        """Retrieve documents.
 
         Args:
-            query_embedding: of the question.
-            filters: in place of, or merged with, the component's own.
-            top_k: in place of the component's own; 0 finds none.
+            query_embedding: embedding of the question.
+            filters: replace the filters of the component, or are merged with them (`filter_policy`).
+            top_k: replaces the `top_k` of the component.
 
         Returns:
-            ``documents``, nearest first, each with its score.
+            ``documents``, most similar first, each with its score.
         """
         chosen, limit = self._chosen(filters, top_k)
         found = self.document_store._embedding_retrieval(query_embedding, chosen, limit)
@@ -53,7 +53,7 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         found = await self.document_store._embedding_retrieval_async(query_embedding, chosen, limit)
         return {"documents": found}

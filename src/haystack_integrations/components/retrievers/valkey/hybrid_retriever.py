@@ -1,4 +1,4 @@
-"""`ValkeyHybridRetriever`: documents of a `ValkeyDocumentStore` by words and embedding, as a component."""
+"""`ValkeyHybridRetriever`: component that retrieves documents by text and embedding."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ __all__ = ["ValkeyHybridRetriever"]
 
 @component
 class ValkeyHybridRetriever(ValkeyRetriever):
-    """Finds the best documents by a question's words and its embedding together, in one search.
+    """Retrieve the best documents by BM25 and embedding combined, in one search.
 
     Args:
-        document_store: where they are, made with ``full_text=True``.
-        filters: only documents that match, in both rankings.
-        top_k: how many, 0 or more.
-        filter_policy: whether filters given to `run` replace these or are merged with them.
-        alpha: None for reciprocal rank fusion; a number for a weighted sum of both scores, each brought to 0 to 1: from 0
-            for words alone to 1 for nearness alone.
+        document_store: store to retrieve from, created with ``full_text=True``.
+        filters: return only documents that match, in both rankings.
+        top_k: maximum number of documents, 0 or more.
+        filter_policy: replace these filters with those passed to `run`, or merge both.
+        alpha: None for reciprocal rank fusion, or the weight of a sum of both scores, each normalized to 0 to 1: 0 (text only)
+            to 1 (embedding only).
 
     Raises:
-        ValueError: the store is another one, or without full text, `top_k` is negative, or `alpha` not from 0 to 1.
+        ValueError: if the store is not a `ValkeyDocumentStore` with `full_text`, `top_k` is negative, or `alpha` is not
+            from 0 to 1.
     """
 
     needs_full_text: ClassVar[bool] = True
@@ -52,7 +53,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         self._fusion = None if alpha is None else Weighted(alpha)
 
     def to_dict(self) -> dict[str, Any]:
-        """The component as a dict."""
+        """Serialize the component to a dict."""
         described = ValkeyRetriever.to_dict(self)
         described["init_parameters"]["alpha"] = self.alpha
         return described
@@ -65,13 +66,13 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """Find documents.
+        """Retrieve documents.
 
         Args:
-            query: the question. One without a word leaves the ranking by nearness.
-            query_embedding: of the question.
-            filters: in place of, or merged with, the component's own.
-            top_k: in place of the component's own; 0 finds none.
+            query: the question. Without terms, the ranking is by embedding alone.
+            query_embedding: embedding of the question.
+            filters: replace the filters of the component, or are merged with them (`filter_policy`).
+            top_k: replaces the `top_k` of the component.
 
         Returns:
             ``documents``, best first, each with its fused score.
@@ -90,7 +91,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         found = await self.document_store._hybrid_retrieval_async(
             query, query_embedding, chosen, limit, fusion=self._fusion

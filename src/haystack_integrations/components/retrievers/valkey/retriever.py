@@ -1,4 +1,4 @@
-"""What the retrievers share: the store they ask, which filters and how many, and being written down."""
+"""`ValkeyRetriever`: base of the retrievers, with their common settings and serialization."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["ValkeyRetriever"]
 
 
 class ValkeyRetriever:
-    """The part of a retriever that does not depend on what it finds documents by.
+    """Base of the retriever components.
 
-    Components are made anew by Haystack's decorator, so those that extend this name it instead of ``super()``.
+    Haystack's decorator creates the component class again, so subclasses name this class instead of ``super()``.
 
     Args:
-        document_store: where the documents are.
-        filters: only documents that match.
-        top_k: how many, 0 or more.
-        filter_policy: whether filters given to ``run`` replace these or are merged with them.
+        document_store: store to retrieve from.
+        filters: return only documents that match.
+        top_k: maximum number of documents, 0 or more.
+        filter_policy: replace these filters with those passed to ``run``, or merge both.
 
     Raises:
-        ValueError: the store is another one, or has no full text where that is needed, or `top_k` is negative.
+        ValueError: if the store is not a `ValkeyDocumentStore`, lacks a required `full_text`, or `top_k` is negative.
     """
 
     needs_full_text: ClassVar[bool] = False
@@ -44,7 +44,7 @@ class ValkeyRetriever:
             )
         if self.needs_full_text and not document_store.full_text:
             raise ValueError(
-                f"a {type(self).__name__} needs a ValkeyDocumentStore(…, full_text=True), before documents are written"
+                f"a {type(self).__name__} needs a new index with full text: ValkeyDocumentStore(…, full_text=True)"
             )
         _check_top_k(top_k)
         self.document_store = document_store
@@ -57,7 +57,7 @@ class ValkeyRetriever:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The component as a dict."""
+        """Serialize the component to a dict."""
         return default_to_dict(
             self,
             filters=self.filters,
@@ -68,7 +68,7 @@ class ValkeyRetriever:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The component that `to_dict` described."""
+        """Create a component from the dict of `to_dict`."""
         parameters = dict(data["init_parameters"])
         store = parameters["document_store"]
         if isinstance(store, dict):
@@ -80,13 +80,13 @@ class ValkeyRetriever:
         self.document_store.close()
 
     async def close_async(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await self.document_store.close_async()
 
     def _chosen(
         self, filters: dict[str, Any] | None, top_k: int | None
     ) -> tuple[dict[str, Any] | None, int]:
-        """The filters and the limit of one run."""
+        """Return the filters and the limit of one run."""
         limit = self.top_k if top_k is None else top_k
         _check_top_k(limit)
         return apply_filter_policy(self.filter_policy, self.filters, filters), limit

@@ -1,4 +1,4 @@
-"""`ValkeyTextRetriever`: documents of a `ValkeyDocumentStore` by their words, as a component."""
+"""`ValkeyTextRetriever`: component that retrieves documents by BM25."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["ValkeyTextRetriever"]
 
 @component
 class ValkeyTextRetriever(ValkeyRetriever):
-    """Finds the documents that have any of a question's words, the best by BM25.
+    """Retrieve the documents with any term of a question, ranked by BM25.
 
     Args:
-        document_store: where they are, made with ``full_text=True``.
-        filters: only documents that match.
-        top_k: how many, 0 or more.
-        filter_policy: whether filters given to `run` replace these or are merged with them.
+        document_store: store to retrieve from, created with ``full_text=True``.
+        filters: return only documents that match.
+        top_k: maximum number of documents, 0 or more.
+        filter_policy: replace these filters with those passed to `run`, or merge both.
 
     Raises:
-        ValueError: the store is another one, or without full text, or `top_k` is negative.
+        ValueError: if the store is not a `ValkeyDocumentStore` with `full_text`, or `top_k` is negative.
     """
 
     needs_full_text: ClassVar[bool] = True
@@ -31,12 +31,12 @@ class ValkeyTextRetriever(ValkeyRetriever):
     def run(
         self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
-        """Find documents.
+        """Retrieve documents.
 
         Args:
-            query: the question. No character in it has a meaning; one without a word finds none.
-            filters: in place of, or merged with, the component's own.
-            top_k: in place of the component's own; 0 finds none.
+            query: the question. It has no query syntax. Without terms, it finds nothing.
+            filters: replace the filters of the component, or are merged with them (`filter_policy`).
+            top_k: replaces the `top_k` of the component.
 
         Returns:
             ``documents``, best first, each with its BM25 score.
@@ -48,6 +48,6 @@ class ValkeyTextRetriever(ValkeyRetriever):
     async def run_async(
         self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
-        """`run`, awaited."""
+        """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         return {"documents": await self.document_store._text_retrieval_async(query, chosen, limit)}

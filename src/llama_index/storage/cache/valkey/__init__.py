@@ -1,4 +1,4 @@
-"""A semantic cache for LlamaIndex on Valkey: `CachedQueryEngine`, `CachedLLM` and `QueryEmbedder`."""
+"""Semantic cache for LlamaIndex on Valkey: `CachedQueryEngine`, `CachedLLM` and `QueryEmbedder`."""
 
 try:
     import llama_index.core  # noqa: F401

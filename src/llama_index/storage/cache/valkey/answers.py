@@ -1,4 +1,4 @@
-"""Answers of LlamaIndex in the core's cache: what cannot be kept is given uncached, and what cannot be used is removed."""
+"""Caching of LlamaIndex answers: unstorable answers are returned uncached, unreadable entries are removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["UNSTORABLE", "Answers"]
 _T = TypeVar("_T")
 
 UNSTORABLE = (RecursionError, TypeError, ValueError)
-"""What pydantic and the core raise for what cannot be written down."""
+"""Errors that pydantic and the core raise for values that cannot be serialized."""
 
 _MALFORMED = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, UnreadableRecordError, ValueError,
@@ -25,22 +25,22 @@ _MALFORMED = (
 _logger = logging.getLogger(__name__)
 
 
-class _UnkeptError(Exception):
-    """Brings an answer that cannot be kept past the cache."""
+class _UnstorableError(Exception):
+    """Carries an answer that cannot be stored out of the cache's call."""
 
     def __init__(self, answer: Any) -> None:
-        super().__init__("an answer cannot be kept")
+        super().__init__("an answer cannot be stored")
         self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
 class Answers(Generic[_T]):
-    """Answers of one kind.
+    """Cached answers of one type.
 
     Args:
-        cache: keeps them.
-        dump: an answer as the core keeps it; raises one of `UNSTORABLE` where that cannot be.
-        load: an answer of what was kept; raises any error that malformed data leads to.
+        cache: cache of the core.
+        dump: converts an answer to a value that the core can store, or raises one of `UNSTORABLE`.
+        load: converts a stored value to an answer. Raises any error on malformed data.
     """
 
     cache: SemanticCache
@@ -48,16 +48,16 @@ class Answers(Generic[_T]):
     load: Callable[[Answer], _T]
 
     def get(self, prompt: str, scope: Mapping[str, Any], make: Callable[[], _T]) -> _T:
-        """The answer that is kept, else the one that is made."""
+        """Return the cached answer, or compute and store it."""
 
-        def made(_: str) -> Answer:
+        def compute(_: str) -> Answer:
             return self._dumped(make())
 
         for _ in range(2):
             try:
-                answer = self.cache.get_or_compute(prompt, made, scope)
-            except _UnkeptError as unkept:
-                return self._passed(unkept)
+                answer = self.cache.get_or_compute(prompt, compute, scope)
+            except _UnstorableError as error:
+                return self._uncached(error)
             if (loaded := self._loaded(answer)) is not None:
                 return loaded
             try:
@@ -65,22 +65,22 @@ class Answers(Generic[_T]):
                 if hit is not None and self._loaded(hit.answer) is None:
                     self.cache.invalidate(id=hit.id)
             except ServerError as error:
-                _unremoved(self.cache, error)
+                _log_unremoved(self.cache, error)
         return make()
 
     async def aget(
         self, prompt: str, scope: Mapping[str, Any], make: Callable[[], Awaitable[_T]]
     ) -> _T:
-        """`get`, awaited."""
+        """Async version of `get`."""
 
-        async def made(_: str) -> Answer:
+        async def compute(_: str) -> Answer:
             return self._dumped(await make())
 
         for _ in range(2):
             try:
-                answer = await self.cache.aget_or_compute(prompt, made, scope)
-            except _UnkeptError as unkept:
-                return self._passed(unkept)
+                answer = await self.cache.aget_or_compute(prompt, compute, scope)
+            except _UnstorableError as error:
+                return self._uncached(error)
             if (loaded := self._loaded(answer)) is not None:
                 return loaded
             try:
@@ -88,30 +88,28 @@ class Answers(Generic[_T]):
                 if hit is not None and self._loaded(hit.answer) is None:
                     await self.cache.ainvalidate(id=hit.id)
             except ServerError as error:
-                _unremoved(self.cache, error)
+                _log_unremoved(self.cache, error)
         return await make()
 
     def _dumped(self, answer: _T) -> Answer:
         try:
             return self.dump(answer)
         except UNSTORABLE as error:
-            _logger.warning("cache %r: an answer is not kept: %s", self.cache.name, error)
-            raise _UnkeptError(answer) from error
+            _logger.warning("cache %r: did not store an answer: %s", self.cache.name, error)
+            raise _UnstorableError(answer) from error
 
-    def _passed(self, unkept: _UnkeptError) -> _T:
-        passed: _T = unkept.answer
-        return passed
+    def _uncached(self, error: _UnstorableError) -> _T:
+        answer: _T = error.answer
+        return answer
 
     def _loaded(self, answer: Answer) -> _T | None:
-        """The answer; None if something else wrote it, which is then to be removed."""
+        """Load an answer. Return None for an entry that another program wrote; the caller removes it."""
         try:
             return self.load(answer)
         except _MALFORMED as error:
-            _logger.warning(
-                "cache %r: an entry cannot be used and is removed: %s", self.cache.name, error
-            )
+            _logger.warning("cache %r: removing an unreadable entry: %s", self.cache.name, error)
             return None
 
 
-def _unremoved(cache: SemanticCache, error: ServerError) -> None:
-    _logger.warning("cache %r: the entry could not be removed: %s", cache.name, error)
+def _log_unremoved(cache: SemanticCache, error: ServerError) -> None:
+    _logger.warning("cache %r: cannot remove the entry: %s", cache.name, error)

@@ -1,4 +1,4 @@
-"""`QueryEmbedder`: an embedding model of LlamaIndex as the core's cache knows embedders."""
+"""`QueryEmbedder`: adapter of a LlamaIndex embedding model for the core's cache."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["QueryEmbedder"]
 
 
 class QueryEmbedder:
-    """Embeds questions as queries: ``SemanticCache(QueryEmbedder(embed_model))``.
+    """Embed questions as queries: ``SemanticCache(QueryEmbedder(embed_model))``.
 
     Args:
-        embed_model: any of LlamaIndex's; awaited natively by what is asynchronous.
+        embed_model: LlamaIndex embedding model. Async calls of the cache use its async method.
     """
 
     def __init__(self, embed_model: BaseEmbedding) -> None:
         self._embed_model = embed_model
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts, one call for each."""
+        """Return the vectors of texts, with one call per text."""
         return [self._embed_model.get_query_embedding(text) for text in texts]
 
     async def aembed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts, awaited."""
+        """Async version of `embed`."""
         return [await self._embed_model.aget_query_embedding(text) for text in texts]

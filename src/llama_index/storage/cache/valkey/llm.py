@@ -1,4 +1,4 @@
-"""`CachedLLM`: a language model whose answers are given again to the same question, or one that means the same."""
+"""`CachedLLM`: LlamaIndex LLM with a semantic cache."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ from valkey_vector.cache import SemanticCache
 __all__ = ["CachedLLM"]
 
 _SECRETS = ("key", "password", "secret", "_token", "headers")
-"""How settings end that an answer does not depend on, and that are nobody's business."""
+"""Suffixes of settings that are secret. An answer does not depend on them, so the scope omits them."""
 
 
 class CachedLLM(LLM):
-    """Asks a language model only what was not asked before.
+    """Answer repeated questions from a semantic cache instead of the language model.
 
-    The last thing the user said is the question; the rest of the conversation, the model, its settings and the call's
-    options must be the very same. Streams are passed through and not cached, like a chat in which the user says nothing, and calls with
-    messages or options that are not JSON; an answer that is not is given and not kept, with a warning. An answer comes
-    back without the provider's own ``raw`` object. Copies share the model and the cache.
+    The last user message is the question, compared by similarity. The rest of the conversation, the model, its settings
+    and the options of the call must be equal. Cached answers do not contain the provider's ``raw`` object. Copies share
+    the model and the cache.
 
-    Over a model that calls functions this is a `FunctionCallingLLM`, too. What it answers when it is given tools is
-    given again to the very same conversation with the very same tools only: a tool call made for a similar question
-    would have that question's arguments.
+    Not cached: streams, chats without a user message, and calls whose messages or options are not JSON. An answer that
+    is not JSON is returned but not stored, with a warning in the log.
+
+    Over a model that calls functions, the object is also a `FunctionCallingLLM`. Answers to calls with tools are reused
+    only for an identical conversation with identical tools, because a tool call contains the arguments of its question.
 
     Args:
-        llm: makes the answers.
-        cache: keeps them; of the core, for instance ``SemanticCache(QueryEmbedder(embed_model))``.
-        scope: over the cache's own: tenant, …
+        llm: language model to call.
+        cache: cache of the core, such as ``SemanticCache(QueryEmbedder(embed_model))``.
+        scope: JSON values that must be equal for a hit, in addition to the scope of the cache, such as a tenant.
     """
 
     _llm: LLM = PrivateAttr()
@@ -58,10 +59,10 @@ class CachedLLM(LLM):
     _scope: dict[str, Any] = PrivateAttr()
 
     def __new__(cls, llm: LLM | None = None, *_: Any, **__: Any) -> Self:
-        """The class for the model: one that calls functions needs what LlamaIndex looks for in such."""
+        """Select the class by the model: LlamaIndex checks for `FunctionCallingLLM` with isinstance."""
         calls = cls is CachedLLM and isinstance(llm, FunctionCallingLLM)
-        made: Any = object.__new__(_CachedFunctionCallingLLM if calls else cls)
-        return made  # type: ignore[no-any-return]
+        created: Any = object.__new__(_CachedFunctionCallingLLM if calls else cls)
+        return created  # type: ignore[no-any-return]
 
     def __init__(
         self, llm: LLM, cache: SemanticCache, *, scope: Mapping[str, Any] | None = None
@@ -78,47 +79,47 @@ class CachedLLM(LLM):
         self._chats = Answers(cache, _dumped, ChatResponse.model_validate)
         self._completions = Answers(cache, _dumped, CompletionResponse.model_validate)
         self._scope = dict(scope or {})
-        _described(llm)  # a model that cannot tell its settings is found out now
+        _described(llm)  # raises now if the settings of the model cannot be serialized
 
     @classmethod
     def class_name(cls) -> str:
-        """The name by which LlamaIndex knows the class."""
+        """The class name in LlamaIndex's serialized form."""
         return "CachedLLM"
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy with settings of its own that shares the model and the cache, which hold connections and locks."""
+        """Copy the settings. The copy shares the model and the cache, which contain connections and locks."""
         copied = self.model_copy()
         copied._scope = copy.deepcopy(self._scope, memo)
         return copied
 
     def to_dict(self, **_: Any) -> dict[str, Any]:
-        """Refused: neither the cache nor the model could be made of it again.
+        """Raise: the cache and the model cannot be recreated from a dict.
 
         Raises:
             TypeError: always.
         """
         raise TypeError(
-            "a CachedLLM cannot be written down; write the model's own to_dict() down, and make CachedLLM(llm, cache) "
-            "of the model that was loaded"
+            "a CachedLLM cannot be serialized; serialize the model with its own to_dict(), load it, and create "
+            "CachedLLM(llm, cache)"
         )
 
     @property
     def metadata(self) -> LLMMetadata:
-        """The model's; it calls functions if the model is a `FunctionCallingLLM` that does."""
+        """The metadata of the model. Function calling requires that the model is a `FunctionCallingLLM`."""
         known = self._llm.metadata
         calls = known.is_function_calling_model and isinstance(self._llm, FunctionCallingLLM)
         return known.model_copy(update={"is_function_calling_model": calls})
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """An answer to a conversation."""
+        """Return an answer to a conversation, from the cache if possible."""
         return self._chat(messages, kwargs, exactly="tools" in kwargs)
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """`chat`, awaited."""
+        """Async version of `chat`."""
         return await self._achat(messages, kwargs, exactly="tools" in kwargs)
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """What follows a text."""
+        """Return the completion of a text, from the cache if possible."""
         scope = self._scope_of("completion", formatted, kwargs)
         if scope is None:
             return self._llm.complete(prompt, formatted=formatted, **kwargs)
@@ -131,7 +132,7 @@ class CachedLLM(LLM):
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
-        """`complete`, awaited."""
+        """Async version of `complete`."""
         scope = self._scope_of("completion", formatted, kwargs)
         if scope is None:
             return await self._llm.acomplete(prompt, formatted=formatted, **kwargs)
@@ -142,56 +143,56 @@ class CachedLLM(LLM):
         return await self._completions.aget(prompt, scope, make)
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """As the model does."""
+        """Call the model. Streams are not cached."""
         return self._llm.stream_chat(messages, **kwargs)
 
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
-        """As the model does."""
+        """Call the model. Streams are not cached."""
         return await self._llm.astream_chat(messages, **kwargs)
 
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
-        """As the model does."""
+        """Call the model. Streams are not cached."""
         return self._llm.stream_complete(prompt, formatted=formatted, **kwargs)
 
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
-        """As the model does."""
+        """Call the model. Streams are not cached."""
         return await self._llm.astream_complete(prompt, formatted=formatted, **kwargs)
 
     def _chat(
         self, messages: Sequence[ChatMessage], options: Mapping[str, Any], *, exactly: bool
     ) -> ChatResponse:
-        asked = self._asked(messages, options, exactly=exactly)
-        if asked is None:
+        key = self._cache_key(messages, options, exactly=exactly)
+        if key is None:
             return self._llm.chat(messages, **options)
-        return self._chats.get(*asked, lambda: self._llm.chat(messages, **options))
+        return self._chats.get(*key, lambda: self._llm.chat(messages, **options))
 
     async def _achat(
         self, messages: Sequence[ChatMessage], options: Mapping[str, Any], *, exactly: bool
     ) -> ChatResponse:
-        asked = self._asked(messages, options, exactly=exactly)
-        if asked is None:
+        key = self._cache_key(messages, options, exactly=exactly)
+        if key is None:
             return await self._llm.achat(messages, **options)
-        return await self._chats.aget(*asked, lambda: self._llm.achat(messages, **options))
+        return await self._chats.aget(*key, lambda: self._llm.achat(messages, **options))
 
-    def _asked(
+    def _cache_key(
         self,
         messages: Sequence[ChatMessage],
         options: Mapping[str, Any],
         *,
         exactly: bool = False,
     ) -> tuple[str, dict[str, Any]] | None:
-        """The question and the scope of a chat; None if it is not to be cached.
+        """Return the question and the scope of a chat, or None if the call is not cacheable.
 
         Args:
             messages: the conversation.
-            options: the call's.
-            exactly: the question is part of the scope, so that none serves that only means the same.
+            options: options of the call.
+            exactly: add the question to the scope, so that only an identical question is a hit.
         """
         said = [n for n, message in enumerate(messages) if message.role is MessageRole.USER]
         if not said or not messages[said[-1]].content:
@@ -203,7 +204,7 @@ class CachedLLM(LLM):
                 for block in messages[said[-1]].blocks
             ]
         except UNSTORABLE:
-            return None  # as with options, below
+            return None  # not JSON, as with options below
         question = str(messages[said[-1]].content)
         scope = self._scope_of("chat", [question, rest] if exactly else rest, options)
         return None if scope is None else (question, scope)
@@ -220,7 +221,7 @@ class CachedLLM(LLM):
                 "options": _digest(dict(options)),
             }
         except UNSTORABLE:
-            # Options that are not JSON, so that nobody can tell whether they are the same.
+            # Options that are not JSON cannot be compared.
             return None
 
 
@@ -237,7 +238,7 @@ class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        """An answer to a conversation, or the tools to call."""
+        """Return an answer to a conversation, or the tools to call."""
         options = self._prepare_chat_with_tools_compat(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required,
             **kwargs,
@@ -257,7 +258,7 @@ class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
         tool_required: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        """`chat_with_tools`, awaited."""
+        """Async version of `chat_with_tools`."""
         options = self._prepare_chat_with_tools_compat(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required,
             **kwargs,
@@ -270,7 +271,7 @@ class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The tools to call, as the model reads them from its answer."""
+        """Return the tools to call, as the model parses them from its answer."""
         return self._model.get_tool_calls_from_response(
             response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
         )
@@ -278,7 +279,7 @@ class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
     @property
     def _model(self) -> FunctionCallingLLM:
         model: Any = self._llm
-        return model  # type: ignore[no-any-return]  # `CachedLLM.__new__` chose this class by it
+        return model  # type: ignore[no-any-return]  # `CachedLLM.__new__` selected this class by it
 
     def _prepare_chat_with_tools(
         self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any
@@ -303,12 +304,12 @@ class _CachedFunctionCallingLLM(CachedLLM, FunctionCallingLLM):
 
 
 def _described(llm: LLM) -> dict[str, Any]:
-    """What an answer depends on: the model and its settings."""
+    """Return the model and its settings, on which an answer depends."""
     settings = llm.model_dump(mode="json")
-    told = {name: value for name, value in settings.items() if not name.endswith(_SECRETS)}
+    public = {name: value for name, value in settings.items() if not name.endswith(_SECRETS)}
     return {
         "class": type(llm).__qualname__,
-        "settings": told,
+        "settings": public,
         "model": llm.metadata.model_dump(mode="json"),
     }
 
@@ -319,6 +320,6 @@ def _digest(value: Any) -> str:
 
 
 def _dumped(response: ChatResponse | CompletionResponse) -> dict[str, Any]:
-    """An answer as JSON; LlamaIndex's own types validate it again: nothing else is made of it, whoever wrote it."""
+    """Serialize an answer to JSON. LlamaIndex's types validate it on load, so no other class is created."""
     dumped: dict[str, Any] = response.model_dump(mode="json", exclude={"raw", "delta"})
     return dumped

@@ -1,4 +1,4 @@
-"""`CachedQueryEngine`: a query engine whose answers are given again to the same question, or one that means the same."""
+"""`CachedQueryEngine`: LlamaIndex query engine with a semantic cache."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ __all__ = ["CachedQueryEngine"]
 
 
 class CachedQueryEngine(BaseQueryEngine):
-    """Asks a query engine only what was not asked before.
+    """Answer repeated questions from a semantic cache instead of the query engine.
 
-    An answer comes back with its text, metadata and source nodes, dates in them included; one that JSON cannot hold
-    otherwise is given and not kept, with a warning. One that is streamed is collected first. A query that
-    brings an embedding or an image of its own is no question in words, and goes past the cache.
+    A cached answer contains its text, metadata and source nodes, including dates. An answer that cannot be serialized
+    is returned but not stored, with a warning in the log. A streamed answer is collected first. A query with its own
+    embedding or image is not cached.
 
     Args:
-        query_engine: makes the answers.
-        cache: keeps them; of the core, for instance ``SemanticCache(QueryEmbedder(embed_model))``.
-        scope: over the cache's own; what an answer depends on besides the question: index, model, tenant, …
+        query_engine: query engine to call.
+        cache: cache of the core, such as ``SemanticCache(QueryEmbedder(embed_model))``.
+        scope: JSON values that must be equal for a hit, in addition to the scope of the cache. Add everything that an
+            answer depends on besides the question: index, model, tenant, ….
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class CachedQueryEngine(BaseQueryEngine):
         self._scope = dict(scope or {})
 
     def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """As the engine does."""
+        """Call the engine. Not cached."""
         return self._query_engine.retrieve(query_bundle)
 
     def synthesize(
@@ -59,7 +60,7 @@ class CachedQueryEngine(BaseQueryEngine):
         nodes: list[NodeWithScore],
         additional_source_nodes: Sequence[NodeWithScore] | None = None,
     ) -> RESPONSE_TYPE:
-        """As the engine does: nodes that are given are no matter of a question alone."""
+        """Call the engine. Not cached, because the answer depends on the passed nodes."""
         return self._query_engine.synthesize(query_bundle, nodes, additional_source_nodes)
 
     async def asynthesize(
@@ -68,14 +69,14 @@ class CachedQueryEngine(BaseQueryEngine):
         nodes: list[NodeWithScore],
         additional_source_nodes: Sequence[NodeWithScore] | None = None,
     ) -> RESPONSE_TYPE:
-        """As the engine does."""
+        """Call the engine. Not cached."""
         return await self._query_engine.asynthesize(query_bundle, nodes, additional_source_nodes)
 
     def _get_prompt_modules(self) -> PromptMixinType:
         return {"query_engine": self._query_engine}
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        if not _in_words(query_bundle):
+        if not _is_text(query_bundle):
             return self._query_engine.query(query_bundle)
 
         def make() -> Response:
@@ -87,7 +88,7 @@ class CachedQueryEngine(BaseQueryEngine):
         return self._answers.get(query_bundle.query_str, self._scope_of(query_bundle), make)
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        if not _in_words(query_bundle):
+        if not _is_text(query_bundle):
             return await self._query_engine.aquery(query_bundle)
 
         async def make() -> Response:
@@ -105,20 +106,20 @@ class CachedQueryEngine(BaseQueryEngine):
         return self._scope if not texts else {**self._scope, "embedding_strs": list(texts)}
 
 
-def _in_words(query_bundle: QueryBundle) -> bool:
+def _is_text(query_bundle: QueryBundle) -> bool:
     return query_bundle.embedding is None and query_bundle.image_path is None
 
 
 def _in_text(response: RESPONSE_TYPE) -> Response:
     if not isinstance(response, Response):
         raise InvalidInputError(
-            f"a {type(response).__name__} cannot be cached; cache query engines that answer in text"
+            f"a {type(response).__name__} cannot be cached; use a query engine that returns a Response"
         )
     return response
 
 
 def _to_bytes(response: Response) -> bytes:
-    """As the core writes metadata: dates come back as they are."""
+    """Serialize a response like metadata of the core, which preserves dates."""
     answer = {
         "response": response.response,
         "source_nodes": [
@@ -131,13 +132,13 @@ def _to_bytes(response: Response) -> bytes:
 
 
 def _from_bytes(data: Any) -> Response:
-    """Nothing but a response and LlamaIndex's own nodes is made of an answer, whatever somebody wrote there."""
+    """Load a response. Only `Response` and LlamaIndex's own node classes are created."""
     if not isinstance(data, bytes):
-        raise TypeError(f"an answer is kept as bytes, not as a {type(data).__name__}")
+        raise TypeError(f"a stored answer must be bytes, not a {type(data).__name__}")
     answer = load(data)
     text, metadata = answer["response"], answer["metadata"]
     if not isinstance(text, str | None) or not isinstance(metadata, dict | None):
-        raise TypeError("the answer is no text, or its metadata no dict")
+        raise TypeError("the answer is not text, or its metadata is not a dict")
     return Response(
         response=text,
         source_nodes=[
@@ -149,5 +150,5 @@ def _from_bytes(data: Any) -> Response:
 
 
 def _plain(score: float | None) -> float | None:
-    """Rankers give NumPy's numbers, too."""
+    """Convert a score to a float. Rerankers may return NumPy numbers."""
     return None if score is None else float(score)

@@ -1,4 +1,4 @@
-"""LlamaIndex's chat stores on Valkey: `ValkeyChatStore`."""
+"""LlamaIndex chat store on Valkey: `ValkeyChatStore`."""
 
 try:
     import llama_index.core  # noqa: F401
@@ -13,5 +13,5 @@ from llama_index.storage.chat_store.valkey.chat_store import ValkeyChatStore
 
 __all__ = ["ValkeyChatStore"]
 
-# `ChatMemoryBuffer.from_string` and `from_dict` look here for the class that a memory's store had.
+# `ChatMemoryBuffer.from_string` and `from_dict` look up the class of the chat store here.
 RECOGNIZED_CHAT_STORES.setdefault(ValkeyChatStore.class_name(), ValkeyChatStore)  # type: ignore[arg-type]  # typed by its one entry

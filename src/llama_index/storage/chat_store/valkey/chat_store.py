@@ -1,4 +1,4 @@
-"""`ValkeyChatStore`: LlamaIndex's chat store, translated to the core's `Sequences`."""
+"""`ValkeyChatStore`: LlamaIndex chat store on Valkey."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ _logger = logging.getLogger(__name__)
 
 
 class ValkeyChatStore(ServerComponent, BaseChatStore):
-    """Conversations on Valkey: messages in order, by key. Each edit is atomic, so many may write at once.
+    """Store conversations by key, each with its messages in order.
 
-    With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Every method has an async version, which does not block the event loop.
+    Atomicity: each edit is atomic, so several clients may write at the same time. Without `url`, `connection` and
+    ``VALKEY_URL``, the store starts a private server on first use; it ends with the process. Every method has an async
+    version, which does not block the event loop.
 
     Args:
-        url: the server, such as ``valkey://user:password@host:6379``.
-        connection: an open connection to share instead; it is not closed with the store.
+        url: server URL, such as ``valkey://user:password@host:6379``.
+        connection: open connection to share instead of `url`. `close` does not close it.
         namespace: conversations of different namespaces never mix.
 
     Raises:
-        ConfigurationError: a setting is wrong (a ValueError).
+        ConfigurationError: if a setting is invalid (a ValueError).
     """
 
     namespace: str
@@ -50,7 +51,7 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """What LlamaIndex calls the class when it is serialised."""
+        """The class name in LlamaIndex's serialized form."""
         return "ValkeyChatStore"
 
     @property
@@ -59,35 +60,35 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
         return held
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
-        """Make these messages the whole conversation."""
+        """Replace the whole conversation with these messages."""
         self._sequences.replace(
             key, [_stored(message, _owner(key, n)) for n, message in enumerate(messages)]
         )
 
     def get_messages(self, key: str) -> list[ChatMessage]:
-        """The messages of a conversation, in order; none if it is not there.
+        """Return the messages of a conversation in order, or an empty list for an unknown key.
 
-        One that something else wrote is left out, with a warning in the log.
+        An entry that another program wrote is omitted and logged as a warning.
         """
         return _messages(key, self._sequences.read(key))
 
     def add_message(self, key: str, message: ChatMessage, idx: int | None = None) -> None:
-        """Add a message at the end, or in front of the one at a position."""
+        """Append a message, or insert it before the message at position `idx`."""
         if idx is None:
             self._sequences.append(key, [_stored(message, f"a message for conversation {key!r}")])
         else:
             self._sequences.insert(key, idx, _stored(message, _owner(key, idx)))
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
-        """Remove a conversation; returns its messages, None if it was not there."""
+        """Remove a conversation. Return its messages, or None if it did not exist."""
         removed = self._sequences.remove(key)
         return None if removed is None else _messages(key, removed)
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove the message at a position, counted from the end if negative; returns it, None if there is none.
+        """Remove the message at a position, counted from the end if negative. Return it, or None if there is none.
 
         Raises:
-            ServerError: what was there is no message; it is removed all the same.
+            ServerError: if the entry is not a message. It is removed nevertheless.
         """
         removed = self._sequences.pop(key, idx)
         if removed is None:
@@ -95,21 +96,21 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
         try:
             return ChatMessage.model_validate(removed)
         except ValueError as error:
-            raise ServerError(f"{_owner(key, idx)} is not one: {error}") from error
+            raise ServerError(f"{_owner(key, idx)} is not a ChatMessage: {error}") from error
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
-        """Remove the last message; returns it, None if there is none."""
+        """Remove the last message. Return it, or None if there is none."""
         return self.delete_message(key, -1)
 
     def get_keys(self) -> list[str]:
-        """The conversations there are, the oldest first."""
+        """Return the keys of all conversations, oldest first."""
         return self._sequences.names()
 
     def drop(self) -> None:
-        """Remove every conversation of the namespace. Looks through all keys of the server for theirs."""
+        """Remove every conversation of the namespace. Cost: scans all keys of the server."""
         self._sequences.drop()
 
-    # The checker takes the base class's methods for what these are made of.
+    # The type checker infers the base class's methods as the arguments.
     aset_messages = async_version(set_messages)  # type: ignore[arg-type]
     aget_messages = async_version(get_messages)  # type: ignore[arg-type]
     async_add_message = async_version(add_message, "async_add_message")  # type: ignore[arg-type]
@@ -122,7 +123,7 @@ class ValkeyChatStore(ServerComponent, BaseChatStore):
 
 def _stored(message: ChatMessage, owner: str) -> dict[str, Any]:
     if not isinstance(message, ChatMessage):
-        raise InvalidInputError(f"a ChatMessage is needed, not a {type(message).__name__}")
+        raise InvalidInputError(f"a message must be a ChatMessage, not a {type(message).__name__}")
     stored: dict[str, Any] = storable(message.model_dump(), owner)
     return stored
 
@@ -133,7 +134,7 @@ def _messages(key: str, stored: list[dict[str, Any]]) -> list[ChatMessage]:
         try:
             messages.append(ChatMessage.model_validate(item))
         except ValueError as error:
-            _logger.warning("%s is left out: %s", _owner(key, position), error)
+            _logger.warning("omitting %s: %s", _owner(key, position), error)
     return messages
 
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's document stores on Valkey: `ValkeyDocumentStore`."""
+"""LlamaIndex document store on Valkey: `ValkeyDocumentStore`."""
 
 try:
     import llama_index.core  # noqa: F401

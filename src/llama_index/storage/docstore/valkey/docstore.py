@@ -1,4 +1,4 @@
-"""`ValkeyDocumentStore`: LlamaIndex's document store over `ValkeyKVStore`."""
+"""`ValkeyDocumentStore`: LlamaIndex document store on Valkey, over `ValkeyKVStore`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _logger = logging.getLogger(__name__)
 
 
 class ValkeyDocumentStore(KVDocumentStore):
-    """Documents and nodes, their hashes, and which nodes are of which document, on Valkey.
+    """Store documents, nodes, their hashes, and the nodes of each document.
 
     Args:
-        kvstore: where to keep them; None makes one, of the next two arguments.
-        url: the server; without it ``VALKEY_URL``, or a private server.
-        connection: an open connection to share instead.
+        kvstore: key-value store to use. None creates one from `url` or `connection`.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`.
         namespace: documents of different namespaces never mix.
-        batch_size: documents in one request.
+        batch_size: documents per request.
 
     Raises:
-        ConfigurationError: a setting is wrong (a ValueError).
+        ConfigurationError: if a setting is invalid (a ValueError).
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class ValkeyDocumentStore(KVDocumentStore):
 
     @property
     def docs(self) -> dict[str, BaseNode]:
-        """All documents by id. One that LlamaIndex cannot make of what is stored is left out, with a warning in the log."""
+        """All documents by id. An entry that LlamaIndex cannot load is omitted and logged as a warning."""
         found: dict[str, BaseNode] = {}
         for key, item in self._kvstore.get_all(collection=self._node_collection).items():
             if isinstance(item.get(DATA_KEY), str):
-                continue  # the structure of an index: earlier versions stored them in the same place
+                continue  # an index structure: earlier versions stored them in the same collection
             try:
                 found[key] = json_to_doc(item)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
-                _logger.warning("document %r of %s is left out: %s", key, self._namespace, error)
+                _logger.warning("omitting document %r of %s: %s", key, self._namespace, error)
         return found

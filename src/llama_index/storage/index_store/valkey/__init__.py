@@ -1,4 +1,4 @@
-"""LlamaIndex's index stores on Valkey: `ValkeyIndexStore`."""
+"""LlamaIndex index store on Valkey: `ValkeyIndexStore`."""
 
 try:
     import llama_index.core  # noqa: F401

@@ -1,4 +1,4 @@
-"""`ValkeyIndexStore`: LlamaIndex's index store over `ValkeyKVStore`."""
+"""`ValkeyIndexStore`: LlamaIndex index store on Valkey, over `ValkeyKVStore`."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from valkey_vector.concurrency.threads import offload
 __all__ = ["ValkeyIndexStore"]
 
 _SUFFIX = "/index_structs"
-"""Behind the namespace. LlamaIndex's default, ``/data``, is that of document stores, too."""
+"""Suffix of the namespace. LlamaIndex's default, ``/data``, is also the suffix of document stores."""
 
 _MOVED = "/index_structs_moved"
 
 
 class ValkeyIndexStore(KVIndexStore):
-    """The structures of indexes on Valkey. A document store of the same namespace has keys of its own.
+    """Store index structures, separately from a document store of the same namespace.
 
-    Structures that earlier versions stored among the documents of the namespace are copied at the first use.
+    On first use, copies structures that earlier versions stored with the documents of the namespace.
 
     Args:
-        kvstore: where to keep them; None makes one, of the next two arguments.
-        url: the server; without it ``VALKEY_URL``, or a private server.
-        connection: an open connection to share instead.
+        kvstore: key-value store to use. None creates one from `url` or `connection`.
+        url: server URL. Defaults to ``VALKEY_URL``, or a private server that ends with the process.
+        connection: open connection to share instead of `url`.
         namespace: structures of different namespaces never mix.
 
     Raises:
-        ConfigurationError: a setting is wrong (a ValueError).
+        ConfigurationError: if a setting is invalid (a ValueError).
     """
 
     def __init__(
@@ -57,38 +57,38 @@ class ValkeyIndexStore(KVIndexStore):
         super().delete_index_struct(key)
 
     async def adelete_index_struct(self, key: str) -> None:
-        """`delete_index_struct`, awaited."""
+        """Async version of `delete_index_struct`."""
         await offload(self._move)
         await super().adelete_index_struct(key)
 
     def get_index_struct(self, struct_id: str | None = None) -> IndexStruct | None:
-        """The structure with an id, None if there is none; without an id the only one there is."""
+        """Return the structure with an id, or None. Without an id, return the only structure."""
         self._move()
         return super().get_index_struct(struct_id)
 
     async def aget_index_struct(self, struct_id: str | None = None) -> IndexStruct | None:
-        """`get_index_struct`, awaited."""
+        """Async version of `get_index_struct`."""
         await offload(self._move)
         return await super().aget_index_struct(struct_id)
 
     def index_structs(self) -> list[IndexStruct]:
-        """All structures of the namespace."""
+        """Return all structures of the namespace."""
         self._move()
         return super().index_structs()
 
     async def async_index_structs(self) -> list[IndexStruct]:
-        """`index_structs`, awaited."""
+        """Async version of `index_structs`."""
         await offload(self._move)
         return await super().async_index_structs()
 
     def _move(self) -> None:
-        """Copy what earlier versions stored among the documents, once for each namespace; one round trip if that is done."""
+        """Copy the structures of earlier versions, once per namespace. One round trip if that is done."""
         if self._moved:
             return
         store, done = self._kvstore, f"{self._namespace}{_MOVED}"
         if store.get("done", collection=done) is None:
             earlier = store.get_all(collection=f"{self._namespace}{DEFAULT_COLLECTION_SUFFIX}")
-            # What a structure holds is JSON in a text, what a document holds is a dict.
+            # The data of a structure is JSON text; the data of a document is a dict.
             structs = {
                 key: item for key, item in earlier.items() if isinstance(item.get(DATA_KEY), str)
             }

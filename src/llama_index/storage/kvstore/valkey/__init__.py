@@ -1,4 +1,4 @@
-"""LlamaIndex's key-value stores on Valkey: `ValkeyKVStore`."""
+"""LlamaIndex key-value store on Valkey: `ValkeyKVStore`."""
 
 try:
     import llama_index.core  # noqa: F401

@@ -1,4 +1,4 @@
-"""What those of the stores share that are components of LlamaIndex: where they live, and how that is written down."""
+"""`ServerComponent`: connection and serialization of the stores that are LlamaIndex components."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Held", "ServerComponent"]
 
 
 class Held(Protocol):
-    """What a component has on a server: an index, or sequences."""
+    """The core object that a component holds: an index, or sequences."""
 
     @property
     def connection(self) -> Connection:
-        """The connection it uses."""
+        """The connection."""
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given."""
+        """Close the connection, unless it was passed in."""
 
 
 class ServerComponent(BaseComponent):
-    """A component that lives on a server. It is serialised with the server's URL, but never with its password."""
+    """A component on a server. Its serialized form contains the URL of the server, without the password."""
 
     url: str | None = None
 
@@ -40,24 +40,24 @@ class ServerComponent(BaseComponent):
     def _written_url(self, url: str | None) -> str | None:
         if self._shared:
             raise ValueError(
-                "a store on a connection that was given to it cannot be serialised: make it with url= instead"
+                "a store with a shared connection cannot be serialized: create it with url= instead"
             )
         return url
 
     @property
     def client(self) -> Connection:
-        """The connection it uses."""
+        """The connection."""
         connection: Connection = self._held.connection
         return connection
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given."""
+        """Close the connection, unless it was passed in."""
         self._held.close()
 
     aclose = async_version(close)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # BaseComponent would make the copy from its fields, which have no password.
+        # BaseComponent would copy the fields only, which contain no password.
         return _copy, (type(self), self._held, dict(self.__dict__), self._shared)
 
 

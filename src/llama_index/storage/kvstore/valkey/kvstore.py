@@ -1,4 +1,4 @@
-"""`ValkeyKVStore`: LlamaIndex's key-value store, translated to the core's `Collections`."""
+"""`ValkeyKVStore`: LlamaIndex key-value store on Valkey, over the core's `Collections`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from valkey_vector.stores.collections import Collections
 __all__ = ["DEFAULT_BATCH_SIZE", "ValkeyKVStore", "storable"]
 
 DEFAULT_BATCH_SIZE = 100
-"""Values in one request, unless told."""
+"""Default number of values per request."""
 
 
 class ValkeyKVStore(BaseKVStore):
-    """Dicts by collection and key: below document and index stores, or as the cache of an ingestion pipeline.
+    """Store dicts by collection and key, for document stores, index stores and the cache of an ingestion pipeline.
 
-    With neither `url` nor `connection` nor ``VALKEY_URL`` it lives in a private server, started on first use
-    and gone with the process. Every method has an async version, which does not block the event loop. What is in a
-    dict comes back as it was, dates included; what JSON cannot hold becomes what pydantic serialises it to.
+    JSON values and dates are restored as they were; any other value is stored as pydantic serializes it. Without `url`,
+    `connection` and ``VALKEY_URL``, the store starts a private server on first use; it ends with the process. Every
+    method has an async version, which does not block the event loop.
 
     Args:
-        url: the server, such as ``valkey://user:password@host:6379``.
-        connection: an open connection to share instead; it is not closed with the store.
+        url: server URL, such as ``valkey://user:password@host:6379``.
+        connection: open connection to share instead of `url`. `close` does not close it.
         namespace: collections of different namespaces never mix.
 
     Raises:
-        ConfigurationError: a setting is wrong (a ValueError).
+        ConfigurationError: if a setting is invalid (a ValueError).
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class ValkeyKVStore(BaseKVStore):
     def chosen(
         cls, given: ValkeyKVStore | None, *, url: str | None, connection: Connection | None
     ) -> ValkeyKVStore:
-        """The store that was given, or one on a server: how the stores above this one find theirs.
+        """Return the passed store, or create one. Used by the document store and the index store.
 
         Raises:
-            ConfigurationError: both are given.
+            ConfigurationError: if a store is passed together with `url` or `connection`.
         """
         if given is None:
             return cls(url, connection=connection)
         if url is not None or connection is not None:
-            raise ConfigurationError("give kvstore, or url or connection, not both")
+            raise ConfigurationError("pass either kvstore, or url or connection, not both")
         return given
 
     def __repr__(self) -> str:
@@ -66,11 +66,11 @@ class ValkeyKVStore(BaseKVStore):
 
     @property
     def client(self) -> Connection:
-        """The connection it uses."""
+        """The connection."""
         return self._collections.connection
 
     def put(self, key: str, val: Mapping[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
-        """Store a dict, in place of what was there."""
+        """Store a dict. Replaces the value of the key."""
         self._collections.put(
             collection, key, storable(val, f"the value of {key!r} in {collection!r}")
         )
@@ -81,33 +81,33 @@ class ValkeyKVStore(BaseKVStore):
         collection: str = DEFAULT_COLLECTION,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
-        """Store dicts, one round trip for each batch. All are checked before the first is stored."""
+        """Store dicts. All are validated before the first is stored. Cost: one round trip per batch."""
         pairs = [
             (key, storable(val, f"the value of {key!r} in {collection!r}")) for key, val in kv_pairs
         ]
         self._collections.put_many(collection, pairs, batch_size=batch_size)
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
-        """The dict under a key; None if there is none."""
+        """Return the dict of a key, or None."""
         return self._collections.get(collection, key)
 
     def get_all(self, collection: str = DEFAULT_COLLECTION) -> dict[str, dict[str, Any]]:
-        """Every dict of a collection by its key."""
+        """Return every dict of a collection by its key."""
         return self._collections.get_all(collection)
 
     def delete(self, key: str, collection: str = DEFAULT_COLLECTION) -> bool:
-        """Remove a dict; whether it was there."""
+        """Remove a dict. Return True if it existed."""
         return self._collections.delete(collection, key)
 
     def drop(self) -> None:
-        """Remove every collection of the namespace. Looks through all keys of the server for theirs."""
+        """Remove every collection of the namespace. Cost: scans all keys of the server."""
         self._collections.drop()
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given."""
+        """Close the connection, unless it was passed in."""
         self._collections.close()
 
-    # The checker takes the base class's methods for what these are made of.
+    # The type checker infers the base class's methods as the arguments.
     aput = async_version(put)  # type: ignore[arg-type]
     aput_all = async_version(put_all)  # type: ignore[arg-type]
     aget = async_version(get)  # type: ignore[arg-type]
@@ -118,14 +118,14 @@ class ValkeyKVStore(BaseKVStore):
 
 
 def storable(value: Any, owner: str) -> Any:
-    """A value of LlamaIndex as the core can keep it: dates as they are, the rest as pydantic serialises it.
+    """Convert a value to one that the core can store: dates unchanged, the rest as pydantic serializes it.
 
     Args:
-        value: anything.
-        owner: how an error names it.
+        value: any value.
+        owner: name of the value in errors.
 
     Raises:
-        InvalidInputError: something in it cannot be serialised.
+        InvalidInputError: if a part of it cannot be serialized.
     """
     try:
         check_moments(value)
@@ -135,10 +135,10 @@ def storable(value: Any, owner: str) -> Any:
             f"metadata {error.path!r} of {owner} is {error.what}; store {error.cure} instead"
         ) from None
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{owner} cannot be serialised: {error}") from error
+        raise InvalidInputError(f"{owner} cannot be serialized: {error}") from error
     except RecursionError:
         raise InvalidInputError(
-            f"{owner} cannot be serialised: it holds itself, or is nested too deep"
+            f"{owner} cannot be serialized: it contains itself, or is nested too deeply"
         ) from None
 
 
