@@ -83,7 +83,7 @@ def compare(url: str, engine: str, corpus: Corpus) -> None:
         raw, best = kept[0].name, max(rate for name, rate in rates.items() if "raw" in name)
         for name in (CoreIndex.name, LangChainStore.name):
             print(
-                f"\n{name}: ingest {rates[name] / best:.2f} × the best raw road, search p50 "
+                f"\n{name}: ingest {rates[name] / best:.2f} × the best raw path, search p50 "
                 f"{plain[name][0] / plain[raw][0]:.2f} × raw, filtered "
                 f"{filtered[name][0] / filtered[raw][0]:.2f} × raw."
             )

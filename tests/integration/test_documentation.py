@@ -19,10 +19,18 @@ from valkey_vector.filters.dict_dialect import OPERATORS
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+ELSEWHERE = {
+    "index.md": "test_site_examples.py",
+    "langgraph.md": "test_langgraph_documents.py",
+    "secondary.md": "test_secondary_documentation.py",
+}
+"""Pages of docs/ whose blocks another file of this folder runs."""
+
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ELSEWHERE)
 EXAMPLES = [
-    example
-    for document in ("README.md", "docs/aggregates.md", "docs/queries.md", "docs/text.md")
-    for example in BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
+    pytest.param(example, id=f"{page.stem}-{number}")
+    for page in (ROOT / "README.md", *PAGES)
+    for number, example in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
 ]
 
 
@@ -37,7 +45,7 @@ def cooked(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_of_the_documents_runs_in_an_empty_directory(
     example: str, tmp_path: Path
 ) -> None:
@@ -56,7 +64,18 @@ def test_an_example_of_the_documents_runs_in_an_empty_directory(
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 2
+    assert len(EXAMPLES) >= 20
+
+
+def test_the_examples_of_every_page_run_somewhere() -> None:
+    for page, file in ELSEWHERE.items():
+        assert f'"{page}"' in (Path(__file__).parent / file).read_text(encoding="utf-8"), page
+    with_blocks = {
+        page.relative_to(ROOT / "docs").parts[0]
+        for page in (ROOT / "docs").glob("*/**/*.md")
+        if BLOCK.search(page.read_text(encoding="utf-8"))
+    }
+    assert with_blocks <= {"tutorials", "how-to", "explanation"}
 
 
 def test_every_operator_of_the_dict_dialect_is_documented() -> None:
@@ -65,27 +84,9 @@ def test_every_operator_of_the_dict_dialect_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "document",
-    [
-        "README.md",
-        *(
-            f"docs/{name}.md"
-            for name in (
-                "aggregates",
-                "attach",
-                "cache",
-                "design",
-                "filters",
-                "langchain",
-                "queries",
-                "servers",
-                "text",
-            )
-        ),
-    ],
+    "path", [ROOT / "README.md", *PAGES], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
-def test_links_between_documents_lead_somewhere(document: str) -> None:
-    path = ROOT / document
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
