@@ -1,4 +1,4 @@
-"""Which entries make room for others, decided by the server in one script, in time that grows with log n.
+"""Eviction of cache entries: the server chooses them in one script, in O(log n).
 
 ``{name}:uses`` is a sorted set of the entries by how soon they may go, ``{name}:ends`` one by the
 millisecond at which they expire by themselves. An entry is accounted for before it is stored, and is forgotten after it
@@ -20,12 +20,12 @@ Policy: TypeAlias = Literal["lru", "lfu"]
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """How many entries may stay, and which ones go first.
+    """The maximum number of entries, and the order of eviction.
 
     Attributes:
         policy: ``lru``, the longest unused; ``lfu``, the least often used, with aging: an entry that was used often, long ago,
             goes before one that is used now.
-        max_entries: most entries kept.
+        max_entries: maximum number of entries, >= 1.
     """
 
     policy: Policy
@@ -34,7 +34,7 @@ class Eviction:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry that is stored, and for how many milliseconds it lasts (0: for ever)."""
+    """A stored entry and its time to live in milliseconds (0: no end)."""
 
     id: str
     lasts: int
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """An entry that is to make room, and its score when it was chosen: used meanwhile, it stays accounted for."""
+    """An entry to evict, with its score when it was chosen. An entry that was used since then stays accounted for."""
 
     id: str
     score: str

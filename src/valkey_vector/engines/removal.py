@@ -21,9 +21,9 @@ _REMOVE = read_lua(__package__, "removal")
 
 
 def complete_removals(connection: Connection, catalog: Catalog) -> int:
-    """Remove the documents of all dropped indexes of a name that are noted as to be removed; returns how many there were.
+    """Remove the documents of all dropped indexes of a name that are to be removed, and return their number.
 
-    A document that somebody writes meanwhile, for a new index of this name, stays.
+    A document that another client writes meanwhile, for a new index of this name, stays.
     """
     removed = 0
     for lineage, generation in catalog.removals().items():

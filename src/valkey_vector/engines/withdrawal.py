@@ -1,7 +1,6 @@
-"""Takes back the record of a new index whose search index the server refused to create.
+"""Withdrawal of the record of a new index whose search index the server refused to create.
 
-Otherwise the record would block the name: every later user would meet an index that nobody can search or, without the
-rights that were missing, drop.
+Without it the record would block the name: nobody could search the index, and a user who lacks rights could not drop it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _WITHDRAW = read_lua(__package__, "withdrawal")
 def withdraw(connection: Connection, catalog: Catalog, entry: CatalogEntry) -> None:
     """Remove the record of an index that was just created, unless it was dropped or created again meanwhile.
 
-    What the documents of an earlier index, dropped without them, are read by stays.
+    What is needed to read the kept documents of an earlier index stays.
     """
     keep = "" if entry.lineage == catalog.new_lineage else "keep"
     connection.execute("EVAL", _WITHDRAW, "1", catalog.key, entry.generation, keep)

@@ -1,8 +1,8 @@
-"""`IndexedKeys`: which keys were indexed, when by the server's clock, and from which source.
+"""`IndexedKeys`: a record of indexed keys, with the time of indexing by the server's clock and their source.
 
 Four keys in one cluster slot hold a namespace: the records (a hash: key -> time and group), the keys by time (a sorted
 set), the keys by group and time (a sorted set in lexicographic order), and the clock. Every change is one
-script, so updates and deletions of any number of processes never leave half a record.
+script, so concurrent updates and deletions never leave half a record.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class IndexedKeys(Connected):
         super().__init__(namespace, url=url, connection=connection)
 
     def time(self) -> float:
-        """The server's time now, in seconds; later than that of any call before."""
+        """Return the server's time in seconds, later than in any call before."""
         micros = self._connection.execute("EVAL", _NOW, "1", self._clock)
         return int(micros) / _MICROSECONDS
 
@@ -75,15 +75,15 @@ class IndexedKeys(Connected):
         groups: Sequence[str | None] | None = None,
         time_at_least: float | None = None,
     ) -> None:
-        """Record that keys were indexed now. Up to 1000 keys atomically; more in several steps.
+        """Record that keys were indexed now. Atomic for up to 1000 keys; more keys take several scripts.
 
         Args:
-            keys: which; new ones and ones that are there.
-            groups: the group of each, such as the source it comes from; without, they belong to none.
+            keys: new or recorded keys.
+            groups: the group of each key, such as its source; by default none.
             time_at_least: refuse if the server's clock has not reached this time.
 
         Raises:
-            InvalidInputError: not as many groups as keys, a key or group is no text, or `time_at_least` is in
+            InvalidInputError: the numbers of groups and keys differ, a key or group is not text, or `time_at_least` is in
                 the future. Nothing was recorded.
         """
         listed = check_texts(keys, "key")
@@ -101,7 +101,7 @@ class IndexedKeys(Connected):
                 )
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """Whether each key is recorded, in the order of the keys. One round trip for each 1000."""
+        """Return for each key if it is recorded, in order. One round trip per 1000 keys."""
         found: list[bool] = []
         for part in in_parts(check_texts(keys, "key")):
             values = self._connection.execute("HMGET", self._records, *part, retry=True)
@@ -116,14 +116,14 @@ class IndexedKeys(Connected):
         groups: Sequence[str | None] | None = None,
         limit: int | None = None,
     ) -> list[str]:
-        """The keys that fit, the ones updated longest ago first, within each group if groups are given.
+        """Return the matching keys, oldest update first; with groups, by group and then by time.
 
         Args:
             before: only those last updated before this time, itself excluded.
             after: only those last updated after it, itself excluded.
             groups: only those of these groups; None among them stands for keys of no group. An empty list
                 matches nothing.
-            limit: at most so many, at least 1; None for all.
+            limit: maximum number of keys, >= 1; None for all.
 
         Raises:
             InvalidInputError: an argument is not acceptable.
@@ -150,12 +150,12 @@ class IndexedKeys(Connected):
         return found
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Forget keys; those that are not recorded are no error."""
+        """Forget keys. Keys that are not recorded are ignored."""
         for part in in_parts(check_texts(keys, "key")):
             self._connection.execute("EVAL", _DELETE, "4", *self._all_keys, *part)
 
     def clear(self) -> None:
-        """Forget every key of this namespace, and nothing else."""
+        """Forget all keys of this namespace."""
         self._connection.execute("UNLINK", self._records, self._times, self._groups)
 
     atime = async_version(time)

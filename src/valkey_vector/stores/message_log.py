@@ -20,15 +20,15 @@ _APPEND = read_lua(__package__, "message_log_append")
 class MessageLog(Connected):
     """One log of a namespace: messages of bytes, in the order in which they were appended.
 
-    Any number of threads and processes may append: what one call appends stands together. Every method has
-    an async version. A log that is not there reads as empty.
+    Any number of threads and processes may append. The messages of one call stay together. Every method has
+    an async version. Reading a log that does not exist returns no messages.
 
     Args:
-        name: of the log, such as a session's id; any non-empty text.
+        name: the log's name, such as a session id; any non-empty text.
         namespace: logs of different namespaces are different, whatever their names.
-        ttl: seconds until the whole log is gone; None keeps it.
-        sliding: each append begins that time anew; otherwise it runs from the first message on.
-        max_messages: keep only so many, the newest; None keeps all.
+        ttl: seconds until the whole log expires; None for no expiry.
+        sliding: each append restarts the time to live; otherwise it runs from the first message on.
+        max_messages: maximum number of messages; the newest are kept. None keeps all.
         url: the server; see `Connected`.
         connection: an open one to share instead.
 
@@ -59,10 +59,10 @@ class MessageLog(Connected):
         super().__init__(name, url=url, connection=connection)
 
     def append(self, messages: Sequence[bytes]) -> int:
-        """Add messages at the end, all or none; returns how many the log then holds.
+        """Append messages, all or none, and return the new length of the log.
 
         Raises:
-            InvalidInputError: one is no bytes. Nothing was added.
+            InvalidInputError: a message is not bytes. Nothing was added.
         """
         if isinstance(messages, (str, bytes)):
             raise InvalidInputError("messages must be a list of bytes, not one message")
@@ -80,14 +80,14 @@ class MessageLog(Connected):
         return int(self._connection.execute("EVAL", _APPEND, "1", self._key, *settings, *listed))
 
     def read(self, *, offset: int = 0, limit: int | None = None) -> list[bytes]:
-        """Messages, oldest first, in one round trip.
+        """Return messages, oldest first, in one round trip.
 
         Args:
-            offset: leave out so many at the old end.
-            limit: at most so many; None for all that follow.
+            offset: number of oldest messages to skip, >= 0.
+            limit: maximum number of messages; None for all.
 
         Raises:
-            InvalidInputError: a number is not a whole one from 0 on.
+            InvalidInputError: a number is not an integer >= 0.
         """
         check_limit(offset, "offset")
         if limit is not None:
@@ -97,15 +97,15 @@ class MessageLog(Connected):
         return self._range(offset, -1 if limit is None else offset + limit - 1)
 
     def tail(self, count: int) -> list[bytes]:
-        """The newest messages, oldest first, in one round trip.
+        """Return the newest messages, oldest first, in one round trip.
 
         Args:
-            count: how many, at least 1; fewer are returned only if there are fewer.
+            count: number of messages, >= 1. A shorter log is returned whole.
         """
         return self._range(-check_k(count, "count"), -1)
 
     def count(self) -> int:
-        """How many messages there are."""
+        """Return the number of messages."""
         return int(self._connection.execute("LLEN", self._key, retry=True))
 
     def clear(self) -> None:

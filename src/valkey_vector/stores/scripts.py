@@ -44,7 +44,7 @@ class Script:
         """Join files of this package to one script.
 
         Args:
-            names: of the files, without ``.lua``; what a later one calls, an earlier one defines.
+            names: file names without ``.lua``. A file may use what the files before it define.
             only_reads: the script writes nothing: it also runs on a server that is full or whose writes are paused.
                 It finds this in the local variable ``READ_ONLY``.
         """

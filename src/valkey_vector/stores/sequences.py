@@ -1,8 +1,8 @@
-"""Named sequences of JSON objects, edited atomically and kept in order: what chat stores are made of.
+"""Named, ordered sequences of JSON objects with atomic edits: the basis of chat stores.
 
 A sequence is a list, ``_sequence:<namespace>:{<number>}:<name>``. Beside it, in the same slot of a cluster, a sorted set
-``_sequence:<namespace>:{<number>}`` holds the names there are, by the time of their making: so every edit is one
-script, the names are read without looking through the server's keys, and a sequence can be there and be empty. The names
+``_sequence:<namespace>:{<number>}`` holds the names there are, by the time of their creation. So every edit is one
+script, names are listed without a scan of the server's keys, and an empty sequence can exist. The names
 of a namespace are spread over a fixed number of slots by their checksum.
 """
 
@@ -39,65 +39,65 @@ _REMOVE = read_lua(__package__, "sequences_remove")
 class Sequences(Namespaced):
     """Sequences of JSON objects by name. Every method has an async version named with a leading ``a``.
 
-    Each call but `drop` is one round trip, and one edit as far as anybody else can see.
+    Each call except `drop` is one round trip and atomic.
     """
 
     kind = "sequence"
 
     def append(self, name: str, items: Iterable[JsonObject]) -> None:
-        """Add objects at the end; makes the sequence if it is not there.
+        """Append objects; create the sequence if it does not exist.
 
         Raises:
-            InvalidInputError: an object would not come back as it is; nothing was added.
+            InvalidInputError: an object cannot be stored without change; nothing was added.
         """
         self._edit(_APPEND, name, *_encoded(name, items))
 
     def replace(self, name: str, items: Iterable[JsonObject]) -> None:
-        """Make these objects the whole sequence, which may be an empty one.
+        """Replace all objects of the sequence, which may become empty.
 
         Raises:
-            InvalidInputError: an object would not come back as it is; nothing was changed.
+            InvalidInputError: an object cannot be stored without change; nothing was changed.
         """
         self._edit(_REPLACE, name, *_encoded(name, items))
 
     def insert(self, name: str, position: int, item: JsonObject) -> None:
-        """Put an object in front of the one at a position, which counts from the end if negative, as `list.insert`.
+        """Insert an object before a position, as `list.insert`; a negative position counts from the end.
 
         Raises:
-            InvalidInputError: the object would not come back as it is; nothing was changed.
+            InvalidInputError: the object cannot be stored without change; nothing was changed.
         """
         self._edit(_INSERT, name, _position(position), *_encoded(name, [item]))
 
     def read(self, name: str) -> list[dict[str, Any]]:
-        """The objects in order; none for a sequence that is not there.
+        """Return the objects in order; none for a sequence that does not exist.
 
-        One that something else wrote is left out, with a warning in the log that names its position.
+        An object that cannot be read is skipped, and a warning in the log names its position.
         """
         key = self._keys(name)[1]
         return _readable(name, self.connection.execute("LRANGE", key, "0", "-1", retry=True))
 
     def pop(self, name: str, position: int = -1) -> dict[str, Any] | None:
-        """Take out the object at a position, which counts from the end if negative; None if there is none.
+        """Remove and return the object at a position; None if there is none. A negative position counts from the end.
 
         Raises:
-            ServerError: something else wrote what was there; it is taken out all the same.
+            ServerError: the object cannot be read. It is removed all the same.
         """
         taken = self._edit(_POP, name, _position(position))
         return None if taken is None else load(taken, _owner(name, position))
 
     def remove(self, name: str) -> list[dict[str, Any]] | None:
-        """Remove a sequence; returns what was in it, as `read` does, None if it was not there."""
+        """Remove a sequence and return its objects, as `read` does; None if it did not exist."""
         there, items = self._edit(_REMOVE, name)
         return _readable(name, items) if there else None
 
     def names(self) -> list[str]:
-        """The sequences there are, the oldest first."""
+        """Return the names of all sequences, oldest first."""
         commands: list[list[Argument]] = [
             ["ZRANGE", self._names(number), "0", "-1", "WITHSCORES"] for number in range(BUCKETS)
         ]
         replies = succeeded(self.connection.pipeline(commands, retry=True))
-        made = [pair for reply in replies for pair in _scored(reply)]
-        return [name.decode() for _, name in sorted(made)]
+        created = [pair for reply in replies for pair in _scored(reply)]
+        return [name.decode() for _, name in sorted(created)]
 
     aappend = async_version(append)
     areplace = async_version(replace)

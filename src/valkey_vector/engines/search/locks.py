@@ -1,4 +1,4 @@
-"""Locks on records: whoever changes an existing record of the search engine holds its lock.
+"""Locks on records: a client that changes an existing record of the search engine holds its lock.
 
 No script and no transaction may touch a key that a search index covers (see `valkey_vector.engines.search.writing`), so
 what must not be interleaved (compare and write, write and remove stale fields) is done by plain commands under a lock. The
@@ -44,10 +44,10 @@ class Locks:
 
     @contextmanager
     def held(self, ids: Sequence[str]) -> Iterator[None]:
-        """Hold the locks of some ids; waits for other holders, with at least two round trips.
+        """Hold the locks of ids; wait for other holders. At least two round trips.
 
         Raises:
-            RequestTimeoutError: somebody else held one for longer than a request may take.
+            RequestTimeoutError: another client held a lock for longer than the request timeout.
         """
         token, _ = self.acquire(ids)
         try:
@@ -63,7 +63,7 @@ class Locks:
         lane: int = 0,
         although_full: bool = False,
     ) -> tuple[str, list[Reply | ServerError]]:
-        """Take the locks of some ids, all at once, and send reads that are answered when they are held.
+        """Take the locks of ids, all or none, and send reads that run while they are held.
 
         On a single server one round trip does both; in a cluster order holds on one node only, so there it takes two.
 
@@ -77,7 +77,7 @@ class Locks:
             The token to release the locks with, empty if there are none, and the replies to the reads.
 
         Raises:
-            RequestTimeoutError: somebody else held one for longer than a request may take.
+            RequestTimeoutError: another client held a lock for longer than the request timeout.
         """
         # A holder has done its work, or failed, within the time that a request may take.
         lapses = self._connection.settings.request_timeout
@@ -106,5 +106,5 @@ class Locks:
             pause = min(_LONGEST, 2 * pause)
 
     def releasing(self, token: str, ids: Sequence[str]) -> list[Argument]:
-        """The command that releases locks."""
+        """Return the command that releases locks."""
         return ["EVAL", _RELEASE, "1", self.key, token, *ids]
