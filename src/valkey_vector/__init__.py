@@ -19,9 +19,11 @@ if TYPE_CHECKING:
         ListedIndex,
         acreate_index,
         adescribe_index,
+        adrop_index,
         alist_indexes,
         create_index,
         describe_index,
+        drop_index,
         list_indexes,
     )
     from valkey_vector.connection import (
@@ -104,9 +106,11 @@ else:
                 "ListedIndex",
                 "acreate_index",
                 "adescribe_index",
+                "adrop_index",
                 "alist_indexes",
                 "create_index",
                 "describe_index",
+                "drop_index",
                 "list_indexes",
             ],
             "valkey_vector.connection": [
@@ -247,10 +251,12 @@ __all__ = [
     "__version__",
     "acreate_index",
     "adescribe_index",
+    "adrop_index",
     "alist_indexes",
     "all_of",
     "any_of",
     "create_index",
     "describe_index",
+    "drop_index",
     "list_indexes",
 ]

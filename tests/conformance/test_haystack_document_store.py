@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 from haystack import Document
@@ -71,14 +72,20 @@ class TestDocumentStoreAsync(
         assert await document_store.write_documents_async([second]) == 1
         assert await document_store.filter_documents_async() == [second]
 
+    async def test_count_not_empty_async(self, document_store: AsyncDocumentStore) -> None:
+        """As the suite has it; that of Haystack 2.28 lacks the `self` of a method."""
+        await document_store.write_documents_async([Document(content=str(n)) for n in range(3)])
+        assert await document_store.count_documents_async() == 3
+
 
 def test_the_suites_are_complete() -> None:
     def of(cls: type) -> set[str]:
         return {name for name in dir(cls) if name.startswith("test_")}
 
+    counts = (75, 36) if version("haystack-ai").startswith("2.") else (83, 44)
     for module, ours, count in (
-        (suites, TestDocumentStore, 83),
-        (async_suites, TestDocumentStoreAsync, 44),
+        (suites, TestDocumentStore, counts[0]),
+        (async_suites, TestDocumentStoreAsync, counts[1]),
     ):
         demanded = [
             cls

@@ -39,9 +39,11 @@ from valkey_vector import (
     VectorAttribute,
     acreate_index,
     adescribe_index,
+    adrop_index,
     alist_indexes,
     create_index,
     describe_index,
+    drop_index,
     list_indexes,
 )
 
@@ -481,6 +483,58 @@ def test_an_index_is_made_once_and_never_another_in_its_place(
         create_index(connection, other)
 
 
+async def test_an_index_that_was_made_here_is_dropped_and_its_documents_stay(
+    connection: Connection, index_name: str
+) -> None:
+    definition = IndexDefinition(
+        name=f"{index_name}-drop",
+        prefixes=(f"{index_name}:d:",),
+        attributes=(VectorAttribute("v", dimension=2), TagAttribute("t")),
+    )
+    connection.execute("HSET", f"{index_name}:d:1", "v", vector(1, 0), "t", "red")
+    for dropped in ("now", "awaited"):
+        assert create_index(connection, definition)
+        if dropped == "now":
+            assert drop_index(connection, definition.name)
+        else:
+            assert await adrop_index(connection, definition.name)
+        with pytest.raises(IndexNotFoundError):
+            describe_index(connection, definition.name)
+    assert connection.execute("HGET", f"{index_name}:d:1", "t") == b"red"
+    with pytest.raises(IndexNotFoundError, match=f"no index '{index_name}-drop'"):
+        drop_index(connection, definition.name)
+    with pytest.raises(IndexNotFoundError):
+        await adrop_index(connection, definition.name)
+    assert not drop_index(connection, definition.name, missing_ok=True)
+    assert not await adrop_index(connection, definition.name, missing_ok=True)
+
+
+@pytest.mark.parametrize("engine", ["search", "native"])
+def test_an_index_of_this_library_is_not_dropped_by_name(
+    connection: Connection, index_name: str, engine: Any
+) -> None:
+    own = Index.open(index_name, dimension=2, connection=connection, engine=engine)
+    own.upsert([Record(id="a", vector=[1, 0])])
+    (listed,) = (each for each in list_indexes(connection) if each.name == index_name)
+    for name in filter(None, (index_name, listed.server_name)):
+        with pytest.raises(ConfigurationError, match=rf"Index.open\('{index_name}', …\).drop"):
+            drop_index(connection, name, missing_ok=True)
+    assert [hit.record.id for hit in own.search([1, 0], k=1)] == ["a"]
+    # Another program's index may have the same name; that one is dropped, and the own one stays.
+    other = IndexDefinition(
+        name=index_name, prefixes=(f"{index_name}-x:",), attributes=(TagAttribute("t"),)
+    )
+    assert create_index(connection, other)
+    assert drop_index(connection, index_name)
+    assert own.count() == 1
+
+
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_what_is_no_name_of_an_index_is_not_dropped(connection: Connection, name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="needs the name of an index"):
+        drop_index(connection, name)
+
+
 def test_own_and_foreign_indexes_are_listed_apart(
     connection: Connection, index_name: str, native_server: Server
 ) -> None:
@@ -580,6 +634,8 @@ def test_a_server_without_a_search_module_says_so(native_server: Server) -> None
             Index.attach("idx", connection=plain)
         with pytest.raises(UnsupportedFeatureError, match="vector search"):
             create_index(plain, IndexDefinition(name="i", attributes=(TagAttribute("t"),)))
+        with pytest.raises(UnsupportedFeatureError, match="vector search"):
+            drop_index(plain, "i", missing_ok=True)
 
 
 def test_scopes_of_a_cluster_are_refused_elsewhere(shop: AttachedIndex) -> None:
@@ -618,6 +674,10 @@ def test_an_index_of_a_cluster_is_attached_and_listed() -> None:
         ]
         with pytest.raises(UnsupportedFeatureError, match="a cluster with Valkey-Search"):
             index.describe("cluster")
+        assert drop_index(connection, "foreign")
+        assert not drop_index(connection, "foreign", missing_ok=True)
+        assert list_indexes(connection) == []
+        assert connection.execute("EXISTS", "f:1") == 1
 
 
 def test_opening_by_url_and_closing(search_server: Server, shop: AttachedIndex) -> None:

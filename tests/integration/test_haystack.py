@@ -29,6 +29,7 @@ from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStoreError,
 )
 from haystack_stores import MakeStore, opener
+from haystack_versions import AwaitedPipeline
 from servers import start_server
 from valkey_vector import ValkeyVectorError
 
@@ -477,12 +478,12 @@ class Embedder:
 
 async def test_a_pipeline_runs_and_is_awaited(store: ValkeyDocumentStore) -> None:
     store.write_documents(compass())
-    made = Pipeline()
+    made = AwaitedPipeline()
     made.add_component("embedder", Embedder())
     made.add_component("retriever", ValkeyEmbeddingRetriever(document_store=store, top_k=1))
     made.connect("embedder.embedding", "retriever.query_embedding")
     for answer in (
-        made.run({"embedder": {"text": "north"}}),
+        await asyncio.to_thread(made.run, {"embedder": {"text": "north"}}),
         await made.run_async({"embedder": {"text": "north"}}),
     ):
         assert [document.id for document in answer["retriever"]["documents"]] == ["across"]

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from haystack import Document, Pipeline
-from haystack.components.embedders import MockTextEmbedder
 from haystack.components.preprocessors import DocumentSplitter
 from haystack.components.writers import DocumentWriter
 from haystack.errors import FilterError
@@ -30,6 +29,11 @@ from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStoreError,
 )
 from haystack_stores import MakeStore, opener
+from haystack_versions import (
+    FunctionTextEmbedder,
+    close_pipeline,
+    close_pipeline_async,
+)
 
 
 @pytest.fixture
@@ -88,17 +92,17 @@ async def test_closing_a_pipeline_closes_the_stores_connection(make_store: MakeS
         made.add_component("retriever", retriever)
         store.write_documents([Document(id=str(number), content="word", embedding=[1.0, 0, 0, 0])])
         assert store._index is not None
-        made.close()
+        close_pipeline(made)
         assert store._index is None
         assert store.count_documents() == number + 1
-        await made.close_async()
+        await close_pipeline_async(made)
         assert store._index is None
 
 
 async def test_closing_the_components_of_a_cache_closes_its_connection(
     server_url: str, index_name: str
 ) -> None:
-    cache = ValkeySemanticCache(MockTextEmbedder(), name=index_name, url=server_url)
+    cache = ValkeySemanticCache(FunctionTextEmbedder(), name=index_name, url=server_url)
     for component in (ValkeySemanticCacheChecker(cache), ValkeySemanticCacheWriter(cache)):
         assert cache.core.count() == 0
         await component.close_async()
@@ -224,7 +228,7 @@ def test_a_store_that_is_in_use_can_be_copied(
 def test_a_cache_that_is_in_use_can_be_copied(
     server_url: str, index_name: str, copied: Callable[[Any], Any]
 ) -> None:
-    cache = ValkeySemanticCache(MockTextEmbedder(), name=index_name, url=server_url)
+    cache = ValkeySemanticCache(FunctionTextEmbedder(), name=index_name, url=server_url)
     ValkeySemanticCacheWriter(cache).run("question", ["answer"])
     again: ValkeySemanticCache = copied(cache)
     assert again.to_dict() == cache.to_dict()

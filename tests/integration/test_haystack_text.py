@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStoreError,
 )
 from haystack_stores import MakeStore, opener
+from haystack_versions import AwaitedPipeline
 from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import ReciprocalRank, Weighted
@@ -226,7 +228,7 @@ async def test_a_hybrid_pipeline_writes_asks_and_is_awaited(make_store: MakeStor
     indexing = Pipeline()
     indexing.add_component("writer", DocumentWriter(store))
     indexing.run({"writer": {"documents": DOCUMENTS}})
-    made = Pipeline()
+    made = AwaitedPipeline()
     made.add_component("embedder", Embedder())
     made.add_component("hybrid", ValkeyHybridRetriever(document_store=store, top_k=1))
     made.add_component("text", ValkeyTextRetriever(document_store=store, filters=BELOW_FOUR))
@@ -236,7 +238,7 @@ async def test_a_hybrid_pipeline_writes_asks_and_is_awaited(make_store: MakeStor
         "hybrid": {"query": "sleeping dogs, east"},
         "text": {"query": "sleeping"},
     }
-    for answer in (made.run(question), await made.run_async(question)):
+    for answer in (await asyncio.to_thread(made.run, question), await made.run_async(question)):
         assert ids(answer["hybrid"]) == ["dog"]
         assert ids(answer["text"]) == ["dog"]
 

@@ -64,6 +64,21 @@ def embed(text: str) -> list[float]:
     return [float(len(text))]
 
 
+def count_letters(prompt: str) -> int:
+    return len(prompt)
+
+
+async def count_letters_awaited(prompt: str) -> int:
+    return len(prompt)
+
+
+async def computed(cache: SemanticCache) -> None:
+    assert_type(cache.get_or_compute("a question", count_letters), int)
+    assert_type(cache.get_or_compute("a question", embed, tokens=len), list[float])
+    assert_type(await cache.aget_or_compute("a question", count_letters), int)
+    assert_type(await cache.aget_or_compute("a question", count_letters_awaited), int)
+
+
 def beside(connection: Connection) -> None:
     with SemanticCache(embed, threshold=0.9, connection=connection) as cache:
         assert_type(cache.lookup("a question"), CacheHit | None)

@@ -33,9 +33,11 @@ __all__ = [
     "ListedIndex",
     "acreate_index",
     "adescribe_index",
+    "adrop_index",
     "alist_indexes",
     "create_index",
     "describe_index",
+    "drop_index",
     "list_indexes",
 ]
 
@@ -181,6 +183,47 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
     return True
 
 
+def drop_index(connection: Connection, name: str, *, missing_ok: bool = False) -> bool:
+    """Remove an index of the search module that `create_index` or another program created. Its documents stay.
+
+    An index of this library is removed by `Index.drop` instead.
+
+    Args:
+        connection: to the server.
+        name: in FT.* commands, as `IndexDefinition.name` has it.
+        missing_ok: return False if there is no such index, instead of raising.
+
+    Returns:
+        Whether the index existed.
+
+    Raises:
+        ConfigurationError: the index belongs to this library.
+        IndexNotFoundError: there is no such index, unless `missing_ok` is set.
+        UnsupportedFeatureError: the server has no search module.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"drop_index needs the name of an index, not {name!r}")
+    connection.capabilities.require(Feature.SEARCH)
+    # The server's name of an own index is the index's name, a hyphen and a random mark.
+    owner = name.rpartition("-")[0]
+    if owner and _own_search_index(connection, owner) == name:
+        raise _belongs_to(owner, name)
+    try:
+        connection.execute("FT.DROPINDEX", name)
+    except ServerError as error:
+        if not index_is_missing(error.message):
+            raise
+        if _own_search_index(connection, name) is not None:
+            raise _belongs_to(name, name) from error
+        if missing_ok:
+            return False
+        raise IndexNotFoundError(
+            f"the search module has no index {name!r} on this server and database; "
+            "list_indexes(connection) lists those that exist"
+        ) from error
+    return True
+
+
 async def alist_indexes(connection: Connection) -> list[ListedIndex]:
     """`list_indexes`, awaited."""
     return await offload(list_indexes, connection)
@@ -196,6 +239,24 @@ async def adescribe_index(
 async def acreate_index(connection: Connection, definition: IndexDefinition) -> bool:
     """`create_index`, awaited."""
     return await offload(create_index, connection, definition)
+
+
+async def adrop_index(connection: Connection, name: str, *, missing_ok: bool = False) -> bool:
+    """`drop_index`, awaited."""
+    return await offload(drop_index, connection, name, missing_ok=missing_ok)
+
+
+def _own_search_index(connection: Connection, name: str) -> str | None:
+    """What this library's index of that name is called in FT.* commands; None if there is no such index."""
+    entry = Catalog(connection, name).read()
+    return None if entry is None else entry.search_index
+
+
+def _belongs_to(owner: str, name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"index {name!r} belongs to this library's index {owner!r}; "
+        f"remove it with Index.open({owner!r}, …).drop(), with documents=False to keep the documents"
+    )
 
 
 def _own_names(connection: Connection) -> set[str]:
