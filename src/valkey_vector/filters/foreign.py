@@ -122,7 +122,7 @@ def no_filter(value: Any, where: str = "a filter") -> FilterError:
         cure = ""
     return FilterError(
         f"{where} is a dict such as {{'tenant': 'a'}} or an expression such as F('tenant') == 'a', "
-        f"not {value!r}{cure}"
+        f"not {value!r} ({type(value).__name__}){cure}"
     )
 
 
