@@ -291,8 +291,8 @@ def test_a_query_does_not_change_with_what_it_was_made_of() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "k, or a threshold"),
-        ({"max_distance": 1.0, "min_similarity": 0.5}, "not both"),
+        ({}, "pass k, or max_distance or min_similarity"),
+        ({"max_distance": 1.0, "min_similarity": 0.5}, "both set: pass only one"),
         ({"max_distance": math.nan}, "max_distance"),
         ({"min_similarity": math.inf}, "min_similarity"),
         ({"max_distance": True}, "max_distance"),

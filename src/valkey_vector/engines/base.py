@@ -25,12 +25,12 @@ __all__ = ["Engine", "IndexInfo", "Keep", "Near"]
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """What nearness is asked for.
+    """The vector part of a query.
 
     Attributes:
-        field: the vector compared.
-        vector: to which; of the field's dimension.
-        ef_runtime: for HNSW, candidates to look at; None for the index's default.
+        field: the vector field to search.
+        vector: the query vector, of the field's dimension.
+        ef_runtime: HNSW search width, at least 1; None for the default of the index.
     """
 
     field: VectorField
@@ -40,19 +40,19 @@ class Near:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexInfo:
-    """An index, described.
+    """Description of an index.
 
     Attributes:
-        name: its name.
+        name: name of the index.
         engine: ``search`` or ``native``.
-        server: what it lives on, in words.
+        server: description of the server, such as its name and version.
         dimension: length of the vectors.
         metric: COSINE, L2 or IP.
-        algorithm: HNSW or FLAT, as searches work: always FLAT for the native engine, which is exact.
-        documents: records stored.
-        indexed: share of the documents that are searchable, 0 to 1.
-        failures: documents the server could not index in full.
-        embedding_model: the model its vectors come from, if it was told.
+        algorithm: HNSW or FLAT, as used by searches; always FLAT for the native engine, which is exact.
+        documents: number of stored records.
+        indexed: share of the records that are searchable, 0 to 1.
+        failures: number of documents that the server could not index completely.
+        embedding_model: the model of the vectors, if it was passed; otherwise None.
         slots: metadata keys with a numeric slot.
     """
 
@@ -70,38 +70,38 @@ class IndexInfo:
 
 
 Keep: TypeAlias = Callable[[list[Row]], list[Row]]
-"""Which rows of a page are kept."""
+"""A function that returns the rows of a page to keep."""
 
 
 class Engine(Protocol):
-    """Keeps one existing index on one server. Thread-safe. Every method raises `ServerError` on an outage.
+    """One existing index on one server. Thread-safe. Every method raises `ServerError` if the server is unreachable.
 
-    ``plan`` selects documents (see `valkey_vector.filters.plan`); ``fields`` names the hash fields to bring. Any
+    ``plan`` selects documents (see `valkey_vector.filters.plan`); ``fields`` names the hash fields to return. Any
     method may raise `StaleIndexError`. Methods that return `Pipelined` only describe the requests: `pipelines.run` and
-    `pipelines.run_all` carry it out.
+    `pipelines.run_all` send them.
     """
 
     slots: SlotBindings
 
     @property
     def entry(self) -> CatalogEntry:
-        """The index, with the numeric slots bound so far."""
+        """The catalog entry of the index, with the numeric slots bound so far."""
         ...
 
     def create(self) -> None:
-        """Make the index's own structures over whatever documents are there; harmless if they are."""
+        """Create the structures of the index over the existing documents. Idempotent."""
         ...
 
     def require_text(self) -> None:
-        """Raise unless this engine can search texts here.
+        """Raise if the engine has no text search on this server.
 
         Raises:
-            UnsupportedFeatureError: the server's search module cannot; names the version that can.
+            UnsupportedFeatureError: the search module has no text search; the message names the required version.
         """
         ...
 
     def fit(self, plan: Plan) -> Plan:
-        """The plan, or a smaller one that selects a superset, if this one is too large for the server."""
+        """Return the plan, or a smaller one that selects a superset if the plan is too large for the server."""
         ...
 
     def write(
@@ -114,115 +114,122 @@ class Engine(Protocol):
         *,
         sliding: bool,
     ) -> WriteOutcome:
-        """Store a batch, each document atomically; with FAIL nothing if an id is there already.
+        """Store a batch of documents.
 
-        `stamp` is the time of creation of the first document, in microseconds, the others follow; None: now.
-        `sliding`: the time to live will be prolonged, on the documents' keys.
+        Args:
+            batch: the documents.
+            policy: handling of existing ids. With FAIL, nothing is written if an id exists.
+            ttl: seconds; None for no expiration.
+            stamp: creation time of the first document in microseconds, the others follow; None for now.
+            lane: the writer connection to use.
+            sliding: reads will extend the TTL, so it is set on the keys of the documents.
+
+        Atomicity: each document.
         """
         ...
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
-        """Write each one's fields if it is still of the version that was read; False if not, None if it is gone."""
+        """Replace the metadata of documents whose version is unchanged.
+
+        Returns:
+            For each replacement: True if written, False if the version changed, None if the document is gone.
+        """
         ...
 
     def fetch(self, ids: Sequence[str], fields: Sequence[str]) -> list[Row | None]:
-        """Documents by id, in that order; None for one that is not there."""
+        """Fetch documents by id, in that order; None for a missing document."""
         ...
 
     def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
-        """Remove documents; returns how many were removed.
+        """Delete documents, and return the number deleted.
 
         Args:
-            ids: of the documents.
-            versions: remove only those that are still of these versions, one for each id.
+            ids: the ids of the documents.
+            versions: one version for each id; delete only documents that still have it. None deletes any version.
 
         Raises:
-            ForeignKeyError: a key is not a document; nothing was removed.
+            ForeignKeyError: a key is not a document; nothing was deleted.
         """
         ...
 
     def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
-        """The replies to the steps of several operations, in one round trip; a command's own error in its place."""
+        """Send several requests in one round trip, and return their replies; an error takes the place of its reply."""
         ...
 
     def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Pipelined[list[Row | None]]:
-        """`fetch`, in steps."""
+        """Pipelined `fetch`."""
         ...
 
     def count(self, plan: Plan) -> int:
-        """How many documents a plan selects."""
+        """Count the documents that a plan selects."""
         ...
 
     def counting(self, plan: Plan) -> Pipelined[int]:
-        """`count`, in steps."""
+        """Pipelined `count`."""
         ...
 
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
-        """For each hash field, what it holds among the documents a plan selects, as the server writes it.
+        """List the distinct values of each hash field among the selected documents, in the server's spelling.
 
-        None where the server cannot tell, or there is more than `most`.
+        None for a field whose values the server cannot list, or that has more than `most`.
         """
         ...
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
-        """The k nearest of the documents a plan selects, nearest first, ties by id; fewer only if there are
-        fewer.
-        """
+        """Retrieve the k nearest of the selected documents, nearest first, ties by id; fewer only if fewer exist."""
         ...
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]] | None:
-        """All of the documents a plan selects up to a distance, nearest first, ties by id.
+        """Retrieve all selected documents up to a distance, nearest first, ties by id.
 
-        None if the engine has no such search of its own.
+        Returns None if the engine has no range search.
         """
         ...
 
     def vocabulary(self) -> Vocabulary:
-        """The words that occur in the index's texts, possibly with some that no longer do."""
+        """The terms of the index; may include terms that no longer occur."""
         ...
 
     def text_statistics(self, matching: Matching) -> Pipelined[Statistics]:
-        """What BM25 has to know of the index for a text query."""
+        """Fetch the BM25 statistics of the index for a text query."""
         ...
 
     def text_best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
-        """The k best answers to a text query among the documents a plan selects, best first, ties by id;
-        fewer only if there are fewer.
-        """
+        """Rank the selected documents by BM25, and return the k best, best first, ties by id; fewer only if fewer match."""
         ...
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
     ) -> Pipelined[tuple[list[Scored], list[Row]]]:
-        """`text_best` and `knn` together, in one round trip if that suffices; the rows without fields."""
+        """Run `text_best` and `knn` in shared round trips, one if possible; the rows have no fields."""
         ...
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Take notice that documents are gone that a search has just found."""
+        """Note that documents which a search just returned no longer exist."""
         ...
 
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
     ) -> Pipelined[list[Row]]:
-        """The oldest of the documents a plan selects, all or the first `limit` of those kept, oldest first."""
+        """Retrieve the selected documents that `keep` returns, all or the first `limit`, oldest first."""
         ...
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        """All documents a plan selects, in pages, oldest first."""
+        """Iterate over the selected documents in pages, oldest first."""
         ...
 
     def held(self) -> Mapping[str, bool]:
-        """The ids that the engine's own structures have, and whether each one's document may have ended in its time."""
+        """The ids in the engine's structures, each with True if its document may have expired."""
         ...
 
     def reconcile(self, ids: Sequence[str]) -> None:
-        """Take documents into the engine's own structures that are there, and out of them those that are not."""
+        """Add existing documents to the engine's structures, and remove missing ones."""
         ...
 
     def indexed_share(self) -> float:
-        """How much of the index is searchable already, 0 to 1."""
+        """The share of the index that is searchable, 0 to 1."""
         ...
 
     def info(self) -> IndexInfo:
@@ -230,5 +237,5 @@ class Engine(Protocol):
         ...
 
     def drop(self) -> None:
-        """Remove the index's own structures; documents and catalogue stay."""
+        """Remove the structures of the index; documents and catalog entry stay."""
         ...

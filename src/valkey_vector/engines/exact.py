@@ -1,4 +1,4 @@
-"""Exact search over any number of documents: compare page by page, keep the nearest, or all that are near enough."""
+"""Exact vector search over any number of documents: compute distances page by page, keep the nearest."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from valkey_vector.storage.rows import Row
 __all__ = ["Fetching", "RangeUnavailableError", "compared", "has_what_was_compared", "measured"]
 
 _ROUNDS = 3
-"""How often documents are compared again because some of the best ones changed before they were fetched."""
+"""Maximum number of comparisons if some of the best documents change before they are fetched."""
 
 
 class RangeUnavailableError(Exception):
-    """The engine has no search by distance of its own after all. Handled by who asked, never shown."""
+    """The engine cannot run this range search. Internal: the caller falls back to KNN requests."""
 
 
 class Fetching(Protocol):
-    """What fetches documents: an engine."""
+    """The part of an engine that fetches documents."""
 
     def fetching(self, ids: Sequence[str], fields: Sequence[str]) -> Pipelined[list[Row | None]]:
-        """Documents by id, in that order; None for one that is not there."""
+        """Fetch documents by id, in that order; None for a missing document."""
         ...
 
 
@@ -45,18 +45,18 @@ def compared(
     k: int | None,
     radius: float = math.inf,
 ) -> Pipelined[list[Row]]:
-    """Measure every row that has the vector, and return the k nearest, or all, up to a radius; nearest first, ties by id.
+    """Compare every row that has the vector; return the k nearest, or all, up to a radius, nearest first, ties by id.
 
-    The rows are fetched after they were measured. One that changed in between is measured again, and as a document that is
-    now farther away, or gone, leaves its place to another one, all are compared again, a few times at most.
+    The fields are fetched after the comparison. If a document changed or was removed in between, all rows are compared
+    again, at most three times.
 
     Args:
         engine: fetches the documents.
-        pages: gives all rows to compare, each time it is called.
-        near: to what.
-        fields: those to fetch.
-        k: how many; None for all.
-        radius: only those up to this distance.
+        pages: returns all rows to compare, on each call.
+        near: the query vector.
+        fields: hash fields to fetch.
+        k: number of rows; None for all.
+        radius: largest distance to return.
     """
     for attempt in range(1, _ROUNDS + 1):
         best = _nearest(pages(), near, k, radius, lean=True)
@@ -82,12 +82,12 @@ def compared(
 def measured(
     pages: Iterable[Sequence[Row]], near: Near, *, k: int | None, radius: float = math.inf
 ) -> list[Row]:
-    """The nearest ones of rows that have the vector among their fields, with their distances; nearest first, ties by id."""
+    """The nearest of the rows that contain the vector, with their distances, nearest first, ties by id."""
     return _nearest(pages, near, k, radius, lean=False)
 
 
 def has_what_was_compared(row: Row, near: Near, fields: Sequence[str]) -> bool:
-    """False for a document that was written without the vector since it was compared, as far as that was fetched."""
+    """Return False if the vector was fetched and the document no longer has it."""
     name = vector_name(near.field.name)
     return name not in fields or name in row.fields
 
@@ -95,7 +95,7 @@ def has_what_was_compared(row: Row, near: Near, fields: Sequence[str]) -> bool:
 def _measured_now(
     engine: Fetching, ids: Sequence[str], near: Near, fields: Sequence[str], radius: float
 ) -> Pipelined[list[Row]]:
-    """Documents by id, measured by the vector that is fetched with their other fields."""
+    """Fetch documents by id, and compute their distances from the vectors just fetched."""
     name = vector_name(near.field.name)
     found = yield from engine.fetching(ids, list(dict.fromkeys([*fields, name])))
     rows = [row for row in found if row is not None]
@@ -105,7 +105,7 @@ def _measured_now(
 def _nearest(
     pages: Iterable[Sequence[Row]], near: Near, k: int | None, radius: float, *, lean: bool
 ) -> list[Row]:
-    """The nearest rows with their distances, nearest first, ties by id; `lean`: with no more fields than the version."""
+    """The nearest rows with their distances, nearest first, ties by id; with `lean`, only their versions are kept."""
     name = vector_name(near.field.name)
     size = 4 * near.vector.size
     nearest: list[Row] = []

@@ -1,7 +1,7 @@
-"""Indexes whose own record on the server is gone while their documents are there: evicted, or deleted by a clean-up job.
+"""Detection of indexes whose catalog entry was lost, by eviction or by a clean-up job, while their documents remain.
 
-Without the record nobody knows the index: it would read as empty, and a new index of the name would not find the
-documents, without an error. So where there is no record, traces of an index are looked for.
+Without the entry the index would read as empty, and a new index of the same name would not contain the documents, both
+without an error. So if there is no entry, traces of an index are searched for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows one by one and in pages."""
+"""Pages of rows: page sizes, and conversion between rows and pages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from valkey_vector.text.bm25 import Scored
 __all__ = ["PAGE", "PageSize", "Ranked", "age", "paged", "rows_of", "without_repeats"]
 
 PAGE = 1_000
-"""Rows in a page at most."""
+"""Largest number of rows in a page."""
 
 _BYTES = 16 * 1024 * 1024
-"""Bytes that a page should have at most."""
+"""Target size of a page in bytes."""
 
 
 class Ranked(list[Scored]):
     """Scores and ids, best first.
 
     Attributes:
-        versions: by id, of the documents that were scored, as far as they are known.
+        versions: id → version of the scored document, as far as known.
     """
 
     def __init__(self, scored: Iterable[Scored], versions: Mapping[str, bytes | None]) -> None:
@@ -30,14 +30,14 @@ class Ranked(list[Scored]):
 
 
 class PageSize:
-    """How many rows the next page is to have, by the bytes of the rows so far.
+    """Number of rows in the next page, adapted to the size of the rows read so far.
 
     Args:
         first: rows in the first page.
-        most: rows in any page at most.
+        most: largest number of rows in a page.
 
     Attributes:
-        rows: in the next page.
+        rows: rows in the next page.
     """
 
     def __init__(self, first: int, most: int = PAGE) -> None:
@@ -45,7 +45,7 @@ class PageSize:
         self._most = most
 
     def learn(self, page: Sequence[Row]) -> None:
-        """Take note of a page that was read."""
+        """Adapt the page size to a page that was read."""
         if page:
             largest = sum(sum(map(len, row.fields.values())) for row in page) / len(page)
             fitting = int(_BYTES / max(1.0, largest))
@@ -54,18 +54,18 @@ class PageSize:
 
 
 def age(row: Row) -> tuple[float, str]:
-    """What orders rows oldest first, ties by id."""
+    """Sort key: oldest first, ties by id."""
     return float(row.fields.get(CREATED, b"0")), row.id
 
 
 def rows_of(pages: Iterable[Sequence[Row]]) -> Iterator[Row]:
-    """The rows of pages."""
+    """Iterate over the rows of pages."""
     for page in pages:
         yield from page
 
 
 def without_repeats(rows: Iterable[Row]) -> Iterator[Row]:
-    """Rows, each document once."""
+    """Iterate over rows, each document once."""
     seen: set[str] = set()
     for row in rows:
         if row.id not in seen:
@@ -74,7 +74,7 @@ def without_repeats(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def paged(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows in pages."""
+    """Group rows into pages."""
     page: list[Row] = []
     for row in rows:
         page.append(row)

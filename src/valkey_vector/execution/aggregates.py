@@ -1,10 +1,9 @@
-"""Answer aggregates on an engine: what the server can tell exactly it is asked, the rest is worked out on the records.
+"""Aggregates: count on the server where its counts are exact, otherwise compute from the records.
 
-A search module groups by fields of the index, not by metadata, and shows numbers with ten digits. So it is asked only
-which values a field holds (FT.AGGREGATE); how many records have each of them is then counted by the tokens of the
-values, which are exact. Where these counts and that of the records without a value do not add up to all records
-(there are lists, dates, or numbers that a double cannot tell apart; or somebody wrote meanwhile), every record is
-looked at instead, page by page.
+A search module groups by index fields, not by metadata, and returns numbers with ten digits. So FT.AGGREGATE is used
+only to list the values of a field. The number of records per value is then counted by the tokens of the values, which
+are exact. If these counts and the number of records without a value do not add up to all records, every record is
+read instead, page by page. Reasons are lists, dates, numbers that share one double, and concurrent writes.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from typing import Any
 from valkey_vector.connection.pipelines import run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import ValkeyVectorError
-from valkey_vector.execution import selection as answering
 from valkey_vector.execution.aggregation.rows import Line, group_key, place, shown, simplest
 from valkey_vector.execution.aggregation.stages import run
+from valkey_vector.execution.selection import Selection, metadata_of, prepare_selection, select
 from valkey_vector.filters.ast import And, Filter
 from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
 from valkey_vector.query.aggregate import AggregateQuery, Count, GroupBy, Step, Where, reads
@@ -33,12 +32,12 @@ from valkey_vector.storage.rows import Row
 __all__ = ["Facet", "FacetValue", "aggregate", "facets"]
 
 _MOST = 500
-"""Different values of a field to count on the server; with more, going through the records is no slower."""
+"""Largest number of distinct values to count on the server; beyond it, reading the records is as fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacetValue:
-    """One value of a key, and how many records have it."""
+    """One value of a metadata key, and the number of records that have it."""
 
     value: Any
     count: int
@@ -46,14 +45,13 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """The values of one metadata key among the records that were asked for.
+    """The values of one metadata key among the matching records.
 
     Attributes:
-        key: the key.
-        values: the most frequent first, equally frequent ones in the order of groups. A list counts for each different
-            element of it.
-        distinct: how many different values there are, also where `values` was limited.
-        missing: how many records lack the key, or have None there.
+        key: the metadata key.
+        values: the most frequent first, ties in the order of groups. A list counts once for each distinct element.
+        distinct: number of distinct values, including those beyond the limit of `values`.
+        missing: number of records without the key, or with None there.
     """
 
     key: str
@@ -70,7 +68,7 @@ class _Tally:
     missing: int
 
     def add(self, metadata: Mapping[str, Any], path: str) -> None:
-        """Count one more record."""
+        """Count one record."""
         value = lookup(metadata, path)
         if value is None or value is MISSING:
             self.missing += 1
@@ -90,13 +88,17 @@ class _Tally:
 
 
 def aggregate(engine: Engine, query: AggregateQuery) -> list[dict[str, Any]]:
-    """The rows that an aggregate comes to."""
+    """Run an aggregate, and return its rows.
+
+    Cost: two round trips for a count by at most one key if the server's counts are exact; otherwise reads the records
+    in pages.
+    """
     filter, steps = _pushed_down(query)
-    selection = answering.prepare_selection(engine, filter)
+    selection = prepare_selection(engine, filter)
     rows = _grouped_by_server(engine, selection, steps)
     if rows is None:
         fields = _fields(steps)
-        found = chain.from_iterable(answering.select(engine, selection, fields))
+        found = chain.from_iterable(select(engine, selection, fields))
         return _results(run(map(_line, found), steps))
     return _results(run(rows, steps[1:]))
 
@@ -107,27 +109,30 @@ def facets(
     filter: Filter | None,
     limit: int | None,
 ) -> dict[str, Facet]:
-    """The values of several keys with their counts."""
-    selection = answering.prepare_selection(engine, filter)
+    """Count the values of several metadata keys.
+
+    Cost: two round trips if the server's counts are exact; otherwise reads the records in pages.
+    """
+    selection = prepare_selection(engine, filter)
     tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
     if selection.exact:
         tallies.update(zip(paths, _tallied_by_server(engine, selection.plan, paths), strict=True))
     counted = {path: _Tally({}, 0) for path, tally in tallies.items() if tally is None}
     if counted:
-        for row in chain.from_iterable(answering.select(engine, selection, [METADATA])):
-            metadata = answering.metadata_of(row)
+        for row in chain.from_iterable(select(engine, selection, [METADATA])):
+            metadata = metadata_of(row)
             for path, tally in counted.items():
                 tally.add(metadata, path)
     return {path: (tallies[path] or counted[path]).facet(path, limit) for path in paths}
 
 
 def absent(query: AggregateQuery) -> list[dict[str, Any]]:
-    """What an aggregate comes to where there is no index."""
+    """The rows of an aggregate if the index does not exist."""
     return _results(run((), query.steps))
 
 
 def _pushed_down(query: AggregateQuery) -> tuple[Filter | None, tuple[Step, ...]]:
-    """The filter with the first steps in it that are filters, too, and the other steps."""
+    """The filter combined with the leading `Where` steps, and the remaining steps."""
     parts = [] if query.filter is None else [query.filter]
     steps = list(query.steps)
     while steps and isinstance(steps[0], Where):
@@ -146,7 +151,7 @@ def _fields(steps: Iterable[Step]) -> list[str]:
 def _line(row: Row) -> Line:
     parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
     content = row.fields.get(CONTENT, b"").decode("utf-8")
-    return Line(answering.metadata_of(row), row.id, content, parent)
+    return Line(metadata_of(row), row.id, content, parent)
 
 
 def _results(rows: Iterable[Line]) -> list[dict[str, Any]]:
@@ -154,9 +159,9 @@ def _results(rows: Iterable[Line]) -> list[dict[str, Any]]:
 
 
 def _grouped_by_server(
-    engine: Engine, selection: answering.Selection, steps: Sequence[Step]
+    engine: Engine, selection: Selection, steps: Sequence[Step]
 ) -> Iterator[Line] | None:
-    """The rows of a first step that only counts, or None where the records are needed."""
+    """The rows of a first step that only counts; None if the records are needed."""
     if not steps or not isinstance(steps[0], GroupBy) or not selection.exact:
         return None
     step = steps[0]
@@ -178,10 +183,14 @@ def _counted(step: GroupBy, keys: Sequence[Any], count: int) -> Line:
 
 
 def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[_Tally | None]:
-    """For each path the counts of its values if they can be told without the records, in two round trips."""
+    """For each path the counts of its values, in two round trips; None if the records are needed."""
     fields = {path: _field(engine.entry, path) for path in paths}
-    asked = list(dict.fromkeys(field for field in fields.values() if field is not None))
-    held = dict(zip(asked, engine.values(plan, asked, _MOST), strict=True)) if asked else {}
+    requested = list(dict.fromkeys(field for field in fields.values() if field is not None))
+    held = (
+        dict(zip(requested, engine.values(plan, requested, _MOST), strict=True))
+        if requested
+        else {}
+    )
     candidates: dict[str, list[Any]] = {}
     plans: list[Plan] = [plan]
     for path, field in fields.items():
@@ -207,7 +216,7 @@ def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iter
 
 
 def _counts(engine: Engine, plans: Sequence[Plan]) -> list[int]:
-    """How many records each plan selects, in as few round trips as that takes; what occurs again is asked once."""
+    """The number of records that each plan selects; equal plans are counted once."""
     different = list(dict.fromkeys(plans))
     counted: dict[Plan, int] = {}
     outcomes = run_all(engine, [engine.counting(plan) for plan in different])
@@ -219,14 +228,14 @@ def _counts(engine: Engine, plans: Sequence[Plan]) -> list[int]:
 
 
 def _field(entry: CatalogEntry, path: str) -> str | None:
-    """The field of the index that holds a path's values, as far as one does."""
+    """The index field that holds a path's values, or None."""
     if any(isinstance(field, TagField) and field.path == path for field in entry.schema.fields):
         return declared_name(path)
     return entry.slot(path, "number")
 
 
 def _candidates(entry: CatalogEntry, path: str, values: Iterable[str]) -> list[Any]:
-    """What a path may hold, by what its field does; booleans have no field, and are but two."""
+    """Possible values of a path, from the values of its field; booleans are not indexed, so both are added."""
     if any(isinstance(field, TagField) and field.path == path for field in entry.schema.fields):
         return list(dict.fromkeys(values))
     numbers = dict.fromkeys(map(float, values))

@@ -1,4 +1,4 @@
-"""Which query is answered how: the one place that knows every kind of query."""
+"""Query dispatch: run each kind of query with the module that implements it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import assert_never
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.execution import knn as nearness
-from valkey_vector.execution import ordering as windows
-from valkey_vector.execution import selection as answering
-from valkey_vector.execution import text as text_answering
+from valkey_vector.execution.knn import hit, nearest, within
+from valkey_vector.execution.ordering import Window, windowed
+from valkey_vector.execution.selection import counting, prepare_selection, record_of
+from valkey_vector.execution.text import answer_hybrid, answer_text
 from valkey_vector.query import (
     Answer,
     CountQuery,
@@ -20,7 +20,7 @@ from valkey_vector.query import (
     TextQuery,
     VectorQuery,
 )
-from valkey_vector.query.base import check_brought, check_filter
+from valkey_vector.query.base import check_filter, check_returned_parts
 from valkey_vector.query.order import as_orders
 from valkey_vector.records.record import Hit, Record
 from valkey_vector.records.vectors import check_vector
@@ -31,14 +31,20 @@ __all__ = ["absent", "answer", "check_query", "wanted_fields", "window_of"]
 
 
 def answer(engine: Engine, query: Query) -> Pipelined[Answer]:
-    """The answer to a query, in steps."""
+    """Run a query on an engine.
+
+    Raises:
+        InvalidInputError: the vector or a text field does not fit the index.
+        FilterError: the index cannot evaluate the filter, and checking every record would take too long.
+        UnsupportedFeatureError: the server has no text search.
+    """
     match query:
         case VectorQuery():
             return _hits(engine, query)
         case TextQuery():
-            return text_answering.answer_text(engine, query)
+            return answer_text(engine, query)
         case HybridQuery():
-            return text_answering.answer_hybrid(engine, query)
+            return answer_hybrid(engine, query)
         case FilterQuery():
             return _records(engine, query)
         case CountQuery():
@@ -48,7 +54,7 @@ def answer(engine: Engine, query: Query) -> Pipelined[Answer]:
 
 
 def absent(query: Query) -> Answer:
-    """The answer to a query of an index that does not exist."""
+    """The result of a query if the index does not exist: empty, or 0."""
     match query:
         case VectorQuery() | TextQuery() | HybridQuery() | FilterQuery():
             return []
@@ -59,10 +65,10 @@ def absent(query: Query) -> Answer:
 
 
 def check_query(query: object) -> Query:
-    """The query, if it is one.
+    """Return the value if it is a query.
 
     Raises:
-        InvalidInputError: it is not.
+        InvalidInputError: it is not a query.
     """
     if not isinstance(query, Query):
         raise InvalidInputError(
@@ -72,23 +78,23 @@ def check_query(query: object) -> Query:
     return query
 
 
-def window_of(query: FilterQuery) -> windows.Window:
-    """Which part of the records that match is asked for, in which order."""
+def window_of(query: FilterQuery) -> Window:
+    """The requested range of the matching records, and their order."""
     orders = as_orders(query.order_by)
     if orders and query.descending:
         orders = tuple(type(key)(key.field, not key.descending) for key in orders)
-    return windows.Window(orders, query.descending and not orders, query.offset, query.limit)
+    return Window(orders, query.descending and not orders, query.offset, query.limit)
 
 
 def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]:
-    """The hash fields a query asks for."""
-    brought = check_brought(query)
+    """The hash fields that a query returns."""
+    parts = check_returned_parts(query)
     return record_fields(
         schema,
-        content=brought.content,
-        metadata=brought.metadata,
-        vectors=brought.vectors,
-        payloads=brought.payloads,
+        content=parts.content,
+        metadata=parts.metadata,
+        vectors=parts.vectors,
+        payloads=parts.payloads,
     )
 
 
@@ -101,25 +107,25 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
         check_vector(query.vector, field.dimension, owner, engine.entry.name),
         query.ef_runtime,
     )
-    selection = answering.prepare_selection(engine, check_filter(query.filter))
+    selection = prepare_selection(engine, check_filter(query.filter))
     fields, threshold = wanted_fields(query, schema), query.threshold
     if query.k is not None:
-        rows = yield from nearness.nearest(engine, selection, near, query.k, fields)
+        rows = yield from nearest(engine, selection, near, query.k, fields)
         if threshold is not None:
             rows = [row for row in rows if threshold.admits(row.distance, field.metric)]
     else:
         assert threshold is not None  # noqa: S101 - a query has one of the two
-        rows = yield from nearness.within(engine, selection, near, threshold, fields)
-    return [nearness.hit(row, field.metric, fields) for row in rows]
+        rows = yield from within(engine, selection, near, threshold, fields)
+    return [hit(row, field.metric, fields) for row in rows]
 
 
 def _records(engine: Engine, query: FilterQuery) -> Pipelined[list[Record]]:
-    selection = answering.prepare_selection(engine, check_filter(query.filter))
+    selection = prepare_selection(engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
-    rows = yield from windows.windowed(engine, selection, window_of(query), fields)
-    return [answering.record_of(row, fields) for row in rows]
+    rows = yield from windowed(engine, selection, window_of(query), fields)
+    return [record_of(row, fields) for row in rows]
 
 
 def _number(engine: Engine, query: CountQuery) -> Pipelined[int]:
-    selection = answering.prepare_selection(engine, check_filter(query.filter))
-    return (yield from answering.counting(engine, selection))
+    selection = prepare_selection(engine, check_filter(query.filter))
+    return (yield from counting(engine, selection))

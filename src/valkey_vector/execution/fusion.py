@@ -1,4 +1,4 @@
-"""Fuse rankings: one order out of two, by rank or by weighted scores."""
+"""Rank fusion: combine two rankings into one, by rank or by weighted score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["by_reciprocal_rank", "by_weight"]
 
 
 def by_reciprocal_rank(rankings: Sequence[Sequence[Scored]], constant: float) -> list[Scored]:
-    """Score each id by the sum of ``1 / (constant + rank)`` over the rankings that have it, ranks from 1 on.
+    """Score each id by the sum of ``1 / (constant + rank)`` over the rankings that contain it; ranks start at 1.
 
     Args:
         rankings: each best first.
@@ -27,10 +27,10 @@ def by_reciprocal_rank(rankings: Sequence[Sequence[Scored]], constant: float) ->
 
 
 def by_weight(rankings: Sequence[Sequence[Scored]], weights: Sequence[float]) -> list[Scored]:
-    """Score each id by the weighted sum of its scores, which each ranking's worst and best bring to 0 to 1.
+    """Score each id by the weighted sum of its scores, scaled per ranking to 0 (worst) to 1 (best).
 
     Args:
-        rankings: each best first. One in which all are equal gives them 1.
+        rankings: each best first. If all scores of a ranking are equal, they count as 1.
         weights: one for each ranking.
 
     Returns:

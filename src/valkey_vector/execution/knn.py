@@ -1,4 +1,4 @@
-"""Answer queries by vector on an engine: the nearest records, or all within a threshold, whatever the filter."""
+"""Vector queries: nearest neighbors, or all records within a threshold, with any filter."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ __all__ = ["hit", "nearest", "within"]
 
 _FIRST = 100
 _MOST = 10_000
-"""Candidates to ask for by nearness; beyond, all that the plan selects are gone through."""
+"""Largest number of candidates in one KNN request; beyond it, all records that the plan selects are compared."""
 
 
 def nearest(
     engine: Engine, selection: Selection, near: Near, k: int, fields: Sequence[str]
 ) -> Pipelined[list[Row]]:
-    """The k nearest records that match, nearest first, ties by id; fewer only if there are fewer.
+    """Retrieve the k nearest records that match, nearest first, ties by id; fewer only if fewer match.
 
-    What the engine found is checked. While too few of it match, because the index only narrows the filter down or because
-    records changed meanwhile, more are requested.
+    Every candidate is checked against the filter. If too few match, because the index only narrows the filter down or
+    because records changed, more candidates are requested.
+
+    Cost: one KNN request if the index evaluates the whole filter; otherwise each further request is four times as large,
+    up to 10,000 candidates. After that, all records that the plan selects are compared.
     """
     if selection.ids is not None:
         return (yield from _named(engine, selection, near, fields, k=k))
     wanted = selection.with_own(fields)
-    for asked in _growing(k if selection.exact else max(4 * k, _FIRST)):
-        rows = yield from engine.knn(near, asked, selection.plan, wanted)
+    for requested in _growing(k if selection.exact else max(4 * k, _FIRST)):
+        rows = yield from engine.knn(near, requested, selection.plan, wanted)
         passing = selection.kept(rows)
-        if len(passing) >= k or len(rows) < asked:
+        if len(passing) >= k or len(rows) < requested:
             return passing[:k]
     return (yield from _compared(engine, selection, near, fields, k=k))
 
@@ -46,10 +49,11 @@ def nearest(
 def within(
     engine: Engine, selection: Selection, near: Near, threshold: Threshold, fields: Sequence[str]
 ) -> Pipelined[list[Row]]:
-    """All records that match and are within the threshold, nearest first, ties by id.
+    """Retrieve all matching records within the threshold, nearest first, ties by id.
 
-    Where the engine cannot search by distance it is asked for ever more of the nearest, until one is too far; a graph
-    looks at twice as many as are asked for, so that none within the threshold is at the edge of what it sees.
+    If the engine cannot search by distance, ever more nearest neighbors are requested until one is beyond the
+    threshold. HNSW then searches twice as many candidates as requested, so that no record within the threshold lies at
+    the edge of the search.
     """
     metric = near.field.metric
     radius = threshold.radius(metric)
@@ -66,32 +70,32 @@ def within(
         try:
             return admitted(selection.kept((yield from steps)))
         except RangeUnavailableError:
-            pass  # the server does not know it after all, or would cut its answer
-    for asked in _growing(_FIRST):
-        rows = yield from engine.knn(_wide(near, 2 * asked), asked, selection.plan, wanted)
-        near_enough = admitted(rows)
-        if len(rows) < asked or len(near_enough) < asked:
-            return selection.kept(near_enough)
+            pass  # the server rejects the range query, or would truncate its result
+    for requested in _growing(_FIRST):
+        rows = yield from engine.knn(_wide(near, 2 * requested), requested, selection.plan, wanted)
+        within_threshold = admitted(rows)
+        if len(rows) < requested or len(within_threshold) < requested:
+            return selection.kept(within_threshold)
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
 def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
-    """A row that was found by vector, as callers get it, with `fields` and no others that were read to check it."""
-    alike = similarity(row.distance, metric)
-    return Hit(record=record_of(row, fields), score=alike, distance=row.distance, similarity=alike)
+    """Convert a row of a vector query to a `Hit` with only `fields`, without fields read to check the filter."""
+    score = similarity(row.distance, metric)
+    return Hit(record=record_of(row, fields), score=score, distance=row.distance, similarity=score)
 
 
 def _growing(first: int) -> Iterator[int]:
-    """How many to request: four times as many each time, the last time as many as the server allows."""
-    asked = first
-    while asked < _MOST:
-        yield asked
-        asked = 4 * asked + 8
+    """Numbers of candidates to request: about four times as many each time, up to the largest request."""
+    requested = first
+    while requested < _MOST:
+        yield requested
+        requested = 4 * requested + 8
     yield max(_MOST, first)
 
 
 def _wide(near: Near, least: int) -> Near:
-    """The same, looking at a number of candidates at least."""
+    """The same query with a search width of at least `least` candidates."""
     match near.field.algorithm:
         case Hnsw(ef_runtime=default):
             return replace(near, ef_runtime=max(least, near.ef_runtime or default))
@@ -108,7 +112,7 @@ def _named(
     k: int | None,
     radius: float = math.inf,
 ) -> Pipelined[list[Row]]:
-    """Out of the records whose ids the filter names: they are fetched and measured in one go."""
+    """The nearest of the records whose ids the filter names: fetch them and compute their distances."""
     name = vector_name(near.field.name)
     rows = yield from selecting(engine, selection, list(dict.fromkeys([*fields, name])), None)
     return measured([rows], near, k=k, radius=radius)
@@ -123,7 +127,7 @@ def _compared(
     k: int | None,
     radius: float = math.inf,
 ) -> Pipelined[list[Row]]:
-    """Out of all records that match, compared one by one, and checked again once their fields are there."""
+    """The nearest of all matching records by exact comparison; checked again when their fields are fetched."""
 
     def pages() -> Iterator[list[Row]]:
         return select(engine, selection, [vector_name(near.field.name)])

@@ -1,4 +1,4 @@
-"""Answer filters in an order and in part: sort records by any of their fields, and cut the window asked for."""
+"""Ordered filter queries: sort the matching records by any field, and return the requested range."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["Window", "pages", "sort_rows", "windowed"]
 
 _PAGE = 500
 _FIRST_PAGE = 50
-"""Records in a page before it is known how many bytes they have."""
+"""Records in the first page, before the size of a record is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of the records that match, in which order.
+    """The requested range of the matching records, and their order.
 
     Attributes:
-        orders: by what they are sorted; none for the time of creation.
-        newest_first: without orders, the other way round.
-        offset: leave out so many at the beginning.
-        limit: at most so many; None for all.
+        orders: sort keys, the most important first; empty for the order of creation.
+        newest_first: without sort keys, newest first.
+        offset: number of records to skip.
+        limit: maximum number of records; None for all.
     """
 
     orders: tuple[OrderBy, ...]
@@ -44,19 +44,22 @@ class Window:
 
     @property
     def end(self) -> int | None:
-        """How many records there are up to its end; None for all."""
+        """The position after the last record of the range; None without a limit."""
         return None if self.limit is None else min(self.offset + self.limit, sys.maxsize)
 
     @property
     def as_stored(self) -> bool:
-        """Whether it is in the order in which engines go through records."""
+        """True if the order is the one in which engines iterate over records."""
         return not self.orders and not self.newest_first
 
 
 def windowed(
     engine: Engine, selection: Selection, window: Window, fields: Sequence[str]
 ) -> Pipelined[list[Row]]:
-    """The records of a window. In another order than oldest first, all that match are ordered here."""
+    """Retrieve the records of a range.
+
+    Cost: for any order other than oldest first, the sort keys of all matching records are read and sorted here.
+    """
     if window.limit == 0:
         return []
     if window.as_stored:
@@ -80,7 +83,7 @@ def windowed(
 def pages(
     engine: Engine, selection: Selection, window: Window, fields: Sequence[str]
 ) -> Iterator[list[Row]]:
-    """The records of a window, in pages that are fetched one after the other, each of a bounded number of bytes."""
+    """Iterate over the records of a range in pages of a limited size in bytes; each page is fetched when needed."""
     if window.limit == 0:
         return
     if window.as_stored:
@@ -98,7 +101,7 @@ def pages(
 
 
 def _cut(found: Iterable[list[Row]], window: Window) -> Iterator[list[Row]]:
-    """The rows of a window out of pages that have all; no page is fetched after its end."""
+    """Cut a range out of pages of all rows; fetches no page after the end of the range."""
     position = 0
     for page in found:
         end = None if window.end is None else window.end - position
@@ -110,9 +113,9 @@ def _cut(found: Iterable[list[Row]], window: Window) -> Iterator[list[Row]]:
 
 
 def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
-    """Rows by several keys: booleans, numbers, points in time, texts, anything else.
+    """Sort rows by several keys: booleans, then numbers, points in time, texts, other values.
 
-    Rows without the item come last in either direction; what is equal in all keys stays as it was.
+    Rows without the item come last in both directions. The sort is stable.
     """
     ordered = [(_Values(row), row) for row in rows]
     for order in reversed(orders):
@@ -130,14 +133,14 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
 
 
 def _ordered(engine: Engine, selection: Selection, window: Window) -> Pipelined[list[Row]]:
-    """All records that match in the order of a window, with no more fields than their versions."""
+    """All matching records in the order of a range, with their versions only."""
     rows = yield from selecting(engine, selection, _keys(window), None)
     ordered = sort_rows(rows, window.orders) if window.orders else rows[::-1]
     return [Row(row.id, {} if row.version is None else {VERSION: row.version}) for row in ordered]
 
 
 def _keys(window: Window) -> list[str]:
-    """The hash fields by which a window is ordered."""
+    """The hash fields that the sort keys read."""
     sources = {order.field.source for order in window.orders}
     return [name for source, name in _STORED.items() if source in sources]
 
@@ -146,7 +149,7 @@ _STORED = {"metadata": METADATA, "content": CONTENT, "parent": PARENT}
 
 
 class _Values:
-    """What a row can be sorted by, its metadata read once."""
+    """Sort values of a row; decodes the metadata once."""
 
     def __init__(self, row: Row) -> None:
         self._row = row

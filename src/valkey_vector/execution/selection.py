@@ -1,9 +1,9 @@
-"""Answer filters on an engine: compile them, check what was found, count and page.
+"""Filter queries: compile a filter, check the selected records, count, page and delete.
 
-All that both engines have in common about reading is here, so that an engine need only do what its server is good at.
+This module contains the read logic that both engines share; an engine only implements what its server does well.
 
-An engine selects by its index, and what it selected may have changed by the time its fields are read. So every record
-is checked against the whole filter by the very fields that are returned.
+An engine selects records by its index. A record may change before its fields are read, so every record is checked
+against the whole filter, with the same fields that are returned.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ __all__ = [
 ]
 
 _CHANGING_SECONDS = 30.0
-"""How long a removal tries again with records that others change meanwhile."""
+"""Time limit for retries of a removal whose records are changed by other clients."""
 
 _FEW = 5_000
-"""Ids that a filter may name to be fetched directly."""
+"""Largest number of ids in a filter that are fetched directly."""
 
 _MOST_CHECKS = 20_000_000
-"""Conditions, each checked on every record, of a filter that the index cannot narrow down: about half a minute."""
+"""Largest number of checks (conditions times records) if the index cannot narrow a filter down: about 30 seconds."""
 
 _MANY_CONDITIONS = 100
-"""Conditions of a filter of which it is found out first on how many records they would be checked."""
+"""Number of conditions from which the records are counted before a filter is checked on each."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow(Row):
-    """A row with its metadata, which was read to check it.
+    """A row that matched the filter, with its decoded metadata.
 
     Attributes:
-        metadata: of the record, decoded.
+        metadata: the decoded metadata of the record.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -65,14 +65,14 @@ class CheckedRow(Row):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter made ready for one engine.
+    """A filter compiled for one engine.
 
     Attributes:
-        plan: what the engine selects.
-        filter: what every record must match; None for all.
-        exact: the plan selects just the records that match.
-        ids: if not None, only these ids can match, so they are looked up instead.
-        conditions: how many are checked on every record of the index, where the plan selects all.
+        plan: the plan that the engine evaluates.
+        filter: the filter that every record must match; None for all.
+        exact: the plan selects exactly the records that match.
+        ids: if not None, only these ids can match, and they are fetched instead of evaluating the plan.
+        conditions: number of conditions to check on every record of the index if the plan selects all; otherwise 0.
     """
 
     plan: Plan
@@ -91,7 +91,7 @@ class Selection:
         return [METADATA, *(name for name, source in own if source in read)]
 
     def with_own(self, fields: Sequence[str]) -> list[str]:
-        """These fields, and those needed to check the filter."""
+        """These fields, and the fields needed to check the filter."""
         return list(dict.fromkeys([*fields, *self.fields]))
 
     def kept(self, rows: Sequence[Row]) -> list[Row]:
@@ -107,7 +107,7 @@ class Selection:
 
 
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
-    """Compile a filter, with the slot bindings read again if it uses one that this process does not know."""
+    """Compile a filter; read the slot bindings again if the filter uses one that this process does not know."""
     if filter is None:
         return Selection(Everything(), None)
     ids = _named_ids(filter)
@@ -124,10 +124,11 @@ def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
 
 
 def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
-    """All records that match, in pages, oldest first.
+    """Iterate over all matching records in pages, oldest first.
 
     Raises:
         FilterError: the index cannot narrow the filter down, and it has too many conditions to check on every record.
+        UnreadableRecordError: another program overwrote fields of a record.
     """
     _check_work(engine, selection)
     if selection.ids is not None:
@@ -142,7 +143,7 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
 def selecting(
     engine: Engine, selection: Selection, fields: Sequence[str], limit: int | None
 ) -> Pipelined[list[Row]]:
-    """The records that match, all or the first `limit`, oldest first; raises as `select`."""
+    """Retrieve the matching records, all or the first `limit`, oldest first; raises the same errors as `select`."""
     _check_work(engine, selection)
     if selection.ids is not None:
         return (yield from _named(engine, selection, fields))[:limit]
@@ -154,23 +155,24 @@ def selecting(
         kept = selection.kept(rows)
         if len(kept) == len(rows):
             return kept
-    # All, or some changed since they were selected: others take their places.
+    # Without a limit, or if records changed since they were selected: read on until enough records match.
     return (yield from engine.selecting(selection.plan, wanted, limit, selection.kept))[:limit]
 
 
 def delete(engine: Engine, selection: Selection) -> int:
-    """Remove the records that match; returns how many that were.
+    """Delete the matching records, and return their number.
 
-    A record that was changed since it was found is not removed unless it still matches when it is looked at again.
+    Atomicity: each record is deleted only in the version that was checked. A record that changed in between is checked
+    again.
 
     Raises:
-        RequestTimeoutError: some were changed again and again; names them.
+        RequestTimeoutError: other clients kept changing some records for 30 seconds; the message names one.
     """
     return sum(_delete(engine, selection, page) for page in select(engine, selection, []))
 
 
 def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
-    """Remove records that matched when they were read, as long as they still do."""
+    """Delete records that matched when they were read, if they still match."""
     deadline = time.monotonic() + _CHANGING_SECONDS
     removed = 0
     while rows:
@@ -182,14 +184,14 @@ def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
         rows = selection.kept([row for row in found if row is not None])
         if rows and time.monotonic() > deadline:
             raise RequestTimeoutError(
-                f"{len(rows)} records that match are being changed by others all the time, {rows[0].id!r} among them, and "
-                f"were not removed; {removed} of their page were"
+                f"{len(rows)} matching records were not removed, among them {rows[0].id!r}: other clients kept changing "
+                f"them for {_CHANGING_SECONDS:.0f} seconds. {removed} of their page were removed; delete again"
             )
     return removed
 
 
 def counting(engine: Engine, selection: Selection) -> Pipelined[int]:
-    """How many records match; raises as `select`."""
+    """Count the matching records; raises the same errors as `select`."""
     _check_work(engine, selection)
     if selection.ids is not None:
         return len((yield from selecting(engine, selection, [], None)))
@@ -207,10 +209,10 @@ def counting(engine: Engine, selection: Selection) -> Pipelined[int]:
 
 
 def passes(filter: Filter, row: Row, metadata: Mapping[str, Any]) -> bool:
-    """Whether a row, with the fields to decide it, matches.
+    """Return True if a row matches; it must have the fields that the filter reads.
 
     Raises:
-        UnreadableRecordError: another program overwrote one of them; names the record.
+        UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
     try:
         content = row.fields.get(CONTENT, b"").decode("utf-8")
@@ -221,10 +223,10 @@ def passes(filter: Filter, row: Row, metadata: Mapping[str, Any]) -> bool:
 
 
 def metadata_of(row: Row) -> Mapping[str, Any]:
-    """The metadata of a row that has it, decoded once.
+    """The decoded metadata of a row; a `CheckedRow` is not decoded again.
 
     Raises:
-        UnreadableRecordError: another program overwrote it; names the record.
+        UnreadableRecordError: another program overwrote the metadata; the message names the record.
     """
     if isinstance(row, CheckedRow):
         return row.metadata
@@ -235,10 +237,10 @@ def metadata_of(row: Row) -> Mapping[str, Any]:
 
 
 def record_of(row: Row, only: Collection[str]) -> Record:
-    """The record of a row, with `only` these of its fields.
+    """Convert a row to a record, with `only` the given hash fields.
 
     Raises:
-        UnreadableRecordError: another program overwrote a field of it; names the record.
+        UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
     try:
         if isinstance(row, CheckedRow) and METADATA in only:
@@ -256,7 +258,7 @@ def _unreadable(row: Row) -> UnreadableRecordError:
 
 
 class _Watched:
-    """Slot bindings that note whether one was asked for that is not there."""
+    """Slot bindings that remember if a requested binding was missing."""
 
     def __init__(self, engine: Engine) -> None:
         self._entry = engine.entry
@@ -273,7 +275,7 @@ class _Watched:
 
 
 def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Pipelined[list[Row]]:
-    """The records that match out of those whose ids the filter names, oldest first."""
+    """The matching records among the ids that the filter names, oldest first."""
     wanted = selection.with_own([CREATED, *fields])
     found = yield from engine.fetching(selection.ids or (), wanted)
     rows = selection.kept([row for row in found if row is not None])
@@ -281,7 +283,7 @@ def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Pipel
 
 
 def _named_ids(filter: Filter) -> tuple[str, ...] | None:
-    """The ids that a filter names as the only ones possible, or None."""
+    """The only ids that can match a filter, or None if it does not name ids."""
     match filter:
         case Equal(field, value) if field.source == "id":
             return _named_ids(OneOf(field, (value,)))
@@ -308,7 +310,7 @@ def _check_work(engine: Engine, selection: Selection) -> None:
 
 
 def _conditions(filter: Filter) -> int:
-    """How many predicates a filter has."""
+    """The number of predicates in a filter."""
     number, left = 0, [filter]
     while left:
         match left.pop():

@@ -1,4 +1,4 @@
-"""Answer text and hybrid queries on an engine: compile the words, rank, check the residual, bring the records."""
+"""Text and hybrid queries: compile the terms, rank, check the residual filter, fetch the records."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TypeAlias, assert_never
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.paging import Ranked
-from valkey_vector.execution import knn as nearness
-from valkey_vector.execution import selection as answering
 from valkey_vector.execution.fusion import by_reciprocal_rank, by_weight
-from valkey_vector.execution.selection import Selection, record_of
+from valkey_vector.execution.knn import nearest
+from valkey_vector.execution.selection import Selection, prepare_selection, record_of, selecting
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.text import TextQuery
@@ -27,25 +26,25 @@ from valkey_vector.text.compiler import compile_text
 __all__ = ["answer_hybrid", "answer_text"]
 
 _FIRST = 100
-"""Candidates to check a residual on at first."""
+"""Candidates in the first check of a residual filter."""
 
 _TRIES = 5
-"""How often a search is done that found documents which are gone or changed when they are fetched."""
+"""Attempts of a search whose documents are removed or changed before they are fetched."""
 
 _Versions: TypeAlias = dict[str, bytes | None]
 _Ranking: TypeAlias = Callable[[], Pipelined[tuple[Sequence[Scored], _Versions]]]
 
 
 def answer_text(engine: Engine, query: TextQuery) -> Pipelined[list[Hit]]:
-    """The records that answer a text best.
+    """Retrieve the records with the highest BM25 scores, best first.
 
     Raises:
-        UnsupportedFeatureError: the server has no text search; names the version that has.
-        ConfigurationError: the index was made without text.
-        InvalidInputError: a field is not a text of the index.
+        UnsupportedFeatureError: the server has no text search; the message names the required version.
+        ConfigurationError: the index was created without text search.
+        InvalidInputError: a field is not a text field of the index.
     """
     matching = _compiled(engine, query)
-    selection = answering.prepare_selection(engine, check_filter(query.filter))
+    selection = prepare_selection(engine, check_filter(query.filter))
     fields = _fields(engine, query)
 
     def ranked() -> Pipelined[tuple[Sequence[Scored], _Versions]]:
@@ -57,30 +56,30 @@ def answer_text(engine: Engine, query: TextQuery) -> Pipelined[list[Hit]]:
 
 
 def answer_hybrid(engine: Engine, query: HybridQuery) -> Pipelined[list[Hit]]:
-    """The records that are best by nearness and by text together.
+    """Retrieve the best records by vector similarity and BM25 combined, best first.
 
     Raises:
-        UnsupportedFeatureError: the server has no text search; names the version that has.
-        ConfigurationError: the index was made without text.
-        InvalidInputError: the vector is not of the index's dimension, or a field is not a text of the index.
+        UnsupportedFeatureError: the server has no text search; the message names the required version.
+        ConfigurationError: the index was created without text search.
+        InvalidInputError: the vector has the wrong dimension, or a field is not a text field of the index.
     """
     field = engine.entry.schema.vector_field(None)
     vector = check_vector(query.vector, field.dimension, "the query", engine.entry.name)
     near = Near(field, vector, query.ef_runtime)
     matching = _compiled(engine, query)
-    selection = answering.prepare_selection(engine, check_filter(query.filter))
+    selection = prepare_selection(engine, check_filter(query.filter))
     fields = _fields(engine, query)
     distances: dict[str, float] = {}
 
     def ranked() -> Pipelined[tuple[Sequence[Scored], _Versions]]:
         deepest = max(query.depth, query.text_depth)
-        scored, nearest = yield from _both(engine, selection, matching, near, deepest)
+        scored, neighbors = yield from _both(engine, selection, matching, near, deepest)
         versions = _versions_of(scored)
-        versions.update((row.id, row.version) for row in nearest if row.version is not None)
-        scored, nearest = scored[: query.text_depth], nearest[: query.depth]
+        versions.update((row.id, row.version) for row in neighbors if row.version is not None)
+        scored, neighbors = scored[: query.text_depth], neighbors[: query.depth]
         distances.clear()
-        distances.update((row.id, row.distance) for row in nearest)
-        alike = [(similarity(row.distance, field.metric), row.id) for row in nearest]
+        distances.update((row.id, row.distance) for row in neighbors)
+        alike = [(similarity(row.distance, field.metric), row.id) for row in neighbors]
         return _fused(query.fusion, alike, scored), versions
 
     hits = []
@@ -115,35 +114,35 @@ def _compiled(engine: Engine, query: TextQuery | HybridQuery) -> Matching:
 def _best_by_text(
     engine: Engine, selection: Selection, matching: Matching, k: int
 ) -> Pipelined[Sequence[Scored]]:
-    """The k best of the records that match."""
+    """The k best of the records that match the filter."""
     if not matching.clauses:
         return []
     if selection.ids is not None:
         return (yield from _best_of_named(engine, selection, matching))[:k]
     if selection.exact:
         return (yield from engine.text_best(matching, selection.plan, k))
-    asked = max(4 * k, _FIRST)
+    requested = max(4 * k, _FIRST)
     while True:
-        scored = yield from engine.text_best(matching, selection.plan, asked)
+        scored = yield from engine.text_best(matching, selection.plan, requested)
         passing = yield from _passing(engine, selection, [id for _, id in scored])
         kept = Ranked([pair for pair in scored if pair[1] in passing], _versions_of(scored))
-        if len(kept) >= k or len(scored) < asked:
+        if len(kept) >= k or len(scored) < requested:
             return Ranked(kept[:k], kept.versions)
-        asked *= 4
+        requested *= 4
 
 
 def _best_of_named(
     engine: Engine, selection: Selection, matching: Matching
 ) -> Pipelined[list[Scored]]:
-    """Of records named by their ids, those that match, best first."""
+    """The matching records among the ids that the filter names, best first."""
     scorer = Scorer(matching, (yield from engine.text_statistics(matching)))
-    rows = yield from answering.selecting(engine, selection, matching.fields, None)
+    rows = yield from selecting(engine, selection, matching.fields, None)
     scored = [(score, row.id) for row in rows if (score := scorer.score(row.fields)) is not None]
     return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
 
 def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Pipelined[set[str]]:
-    """Those ids whose records pass the residual."""
+    """The ids whose records match the residual filter."""
     rows = yield from engine.fetching(ids, selection.fields)
     return {row.id for row in selection.kept([row for row in rows if row is not None])}
 
@@ -151,11 +150,14 @@ def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Pipeli
 def _both(
     engine: Engine, selection: Selection, matching: Matching, near: Near, depth: int
 ) -> Pipelined[tuple[Sequence[Scored], Sequence[Row]]]:
-    """The best by text and the nearest; asked for together where the server decides the filter alone."""
+    """The text ranking and the nearest neighbors.
+
+    Cost: one pipeline for both if the server evaluates the whole filter.
+    """
     if matching.clauses and selection.exact:
         return (yield from engine.text_and_nearest(matching, near, selection.plan, depth))
-    nearest = yield from nearness.nearest(engine, selection, near, depth, ())
-    return (yield from _best_by_text(engine, selection, matching, depth)), nearest
+    neighbors = yield from nearest(engine, selection, near, depth, ())
+    return (yield from _best_by_text(engine, selection, matching, depth)), neighbors
 
 
 def _fused(fusion: Fusion, near: Sequence[Scored], scored: Sequence[Scored]) -> list[Scored]:
@@ -169,14 +171,14 @@ def _fused(fusion: Fusion, near: Sequence[Scored], scored: Sequence[Scored]) -> 
 
 
 def _versions_of(scored: Sequence[Scored]) -> _Versions:
-    """The versions of documents that were scored, as far as the engine told them."""
+    """The versions of the scored documents, as far as the engine reports them."""
     return dict(scored.versions) if isinstance(scored, Ranked) else {}
 
 
 def _fetched(
     engine: Engine, selection: Selection, ranking: _Ranking, k: int, fields: Sequence[str]
 ) -> Pipelined[list[tuple[float, Row]]]:
-    """The k best with their fields. If one is gone, changed, or does not match any more, the search is repeated."""
+    """The k best with their fields; searches again if one was removed, changed, or no longer matches."""
     wanted = selection.with_own(fields)
     for attempt in range(1, _TRIES + 1):
         scored, versions = yield from ranking()

@@ -1,4 +1,4 @@
-"""Filters on metadata: one language, compiled for each engine, with a reference in plain Python."""
+"""Metadata filters: one filter language, compiled for each engine, with a reference implementation in Python."""
 
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.builder import F, FieldExpression, all_of, any_of

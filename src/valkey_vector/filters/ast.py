@@ -1,20 +1,20 @@
-"""The filter language: a small closed set of nodes, and what each of them means.
+"""The filter language: a closed set of nodes and their semantics.
 
-Semantics, stated once and held by `valkey_vector.filters.evaluate.matches`:
+These semantics hold on every engine. `valkey_vector.filters.evaluate.matches` implements them:
 
-* A path names a metadata item (`valkey_vector.records.metadata.lookup`); ``None`` is the same as missing.
+* A path names a metadata item (`valkey_vector.records.metadata.lookup`). ``None`` is the same as missing.
 * A missing item fails every positive predicate. `Not` is the exact complement: ``Not(Equal(…))``
   matches records without the item.
-* Numbers compare as numbers (1 == 1.0) and exactly, however large. Booleans are not numbers. NaN equals and orders
-  with nothing.
-* Dates, datetimes and ISO-8601 texts with dashes are points in time when one of the two is a date or datetime,
-  and when ordered against an ISO-8601 text. A date is its midnight, what has no zone is UTC.
-  Equality of two texts is equality of texts. Inside of lists and dicts a text equals no date.
-* Other texts order by code point, booleans False before True.
-* Equality with a list or dict is equality of the whole; `Contains` is membership in a list. `OneOf` is equality, or
-  with `members` also membership.
-* Values of different kinds are never equal and never ordered.
-* What none of the nodes says, a function in Python can decide on the item itself: `Satisfies`.
+* Numbers compare by value (1 == 1.0), exactly and at any size. Booleans are not numbers. NaN equals no value, and no
+  comparison with NaN is true.
+* Dates, datetimes and ISO-8601 texts with dashes are points in time if one operand is a date or datetime,
+  and in ordered comparisons with an ISO-8601 text. A date is its midnight; values without a time zone are UTC.
+  Two texts are compared for equality as text. Inside lists and dicts a text never equals a date.
+* Other texts are ordered by code point; False comes before True.
+* Equality with a list or dict compares the whole value. `Contains` tests membership in a list. `OneOf` tests
+  equality, and with `members` also membership.
+* Values of different types are never equal and never ordered.
+* For any other condition, `Satisfies` calls a Python function with the item.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ __all__ = [
 ]
 
 Source: TypeAlias = Literal["metadata", "id", "content", "parent"]
-"""Where a field is: an item of the metadata, or the record's own id, content or parent."""
+"""The part of a record that a field belongs to: its metadata, id, content or parent."""
 
 ITEM_TYPES: tuple[type, ...] = (str, bool, int, float, date, list, dict)
-"""What `Satisfies` can tell apart."""
+"""The types that `Satisfies` accepts."""
 
 _MOST = 1_000_000
-"""Conditions of a filter. Only one that combines a filter with itself over and over has more."""
+"""Largest number of conditions in a filter. Only a filter that is combined with itself again and again exceeds it."""
 
 
 class Operator(StrEnum):
-    """An ordering."""
+    """Comparison operators."""
 
     LESS = "<"
     LESS_EQUAL = "<="
@@ -82,12 +82,12 @@ ORDERINGS: Mapping[Operator, Callable[[Any, Any], bool]] = {
     Operator.GREATER: operator.gt,
     Operator.GREATER_EQUAL: operator.ge,
 }
-"""What each ordering says of two values of a kind."""
+"""The comparison of two values of the same type, by operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a predicate looks at: a metadata path, or the record's id, content or parent."""
+    """The operand of a predicate: a metadata path, or the record's id, content or parent."""
 
     path: str
     source: Source = "metadata"
@@ -100,7 +100,7 @@ class Field:
 
 
 class _Expression:
-    """What all nodes share: ``&``, ``|``, ``~``, and no truth value."""
+    """Base of all nodes: ``&``, ``|`` and ``~`` combine filters; there is no truth value."""
 
     __slots__ = ()
 
@@ -150,16 +150,16 @@ class Equal(_Expression):
 
 @dataclass(frozen=True, slots=True)
 class OneOf(_Expression):
-    """The item equals one of the values. No values match nothing.
+    """The item equals one of the values. Without values, no record matches.
 
     Attributes:
-        field: what is looked at.
-        values: none of them is None.
-        members: a list that holds one of the values passes, too.
-        plain: the texts, numbers and booleans among them, each with whether it is text or a boolean: so
-            that one of thousands is found at once. NaN, which equals nothing, is left out.
-        others: the rest.
-        instants: of the texts that are points in time.
+        field: the field to compare.
+        values: the values; None is not allowed.
+        members: a list that contains one of the values matches, too.
+        plain: lookup keys of the texts, numbers and booleans in `values`, without NaN. A set, so that a lookup among
+            thousands of values takes constant time.
+        others: the other values.
+        instants: the points in time of the texts in `values` that are ISO-8601.
     """
 
     field: Field
@@ -187,7 +187,7 @@ class OneOf(_Expression):
 
 @dataclass(frozen=True, slots=True)
 class Compare(_Expression):
-    """The item lies on the given side of a number, text, boolean or point in time."""
+    """The item is less or greater than a number, text, boolean or point in time."""
 
     field: Field
     operator: Operator
@@ -204,7 +204,7 @@ class Compare(_Expression):
 
 @dataclass(frozen=True, slots=True)
 class Contains(_Expression):
-    """The item is a list that holds the value."""
+    """The item is a list that contains the value."""
 
     field: Field
     value: Any
@@ -215,16 +215,16 @@ class Contains(_Expression):
 
 @dataclass(frozen=True, slots=True)
 class Exists(_Expression):
-    """The item is there and not None."""
+    """The item exists and is not None."""
 
     field: Field
 
 
 @dataclass(frozen=True, slots=True)
 class Like(_Expression):
-    """The item is text that fits a pattern: ``%`` is any text, ``_`` any one character.
+    """The item is text that matches a pattern: ``%`` is any text, ``_`` any one character.
 
-    A backslash takes the character after it literally.
+    A backslash escapes the next character.
     """
 
     field: Field
@@ -240,12 +240,14 @@ class Like(_Expression):
 
 @dataclass(frozen=True, slots=True)
 class Satisfies(_Expression):
-    """The item is of one of the types, and a function says yes to it. Checked on candidates, one by one.
+    """The item has one of the types, and a function returns True for it.
 
     Attributes:
-        field: what is looked at.
-        types: of `str`, `bool`, `int`, `float`, `date`, `list` and `dict`; with `int` alone no boolean passes.
-        test: given the item; must depend on nothing else, and never raise.
+        field: the field to test.
+        types: any of `str`, `bool`, `int`, `float`, `date`, `list` and `dict`. `int` does not include booleans.
+        test: function of the item. It must depend on nothing else, and never raise.
+
+    Cost: the client calls the function for every record that the rest of the filter selects.
     """
 
     field: Field
@@ -255,11 +257,14 @@ class Satisfies(_Expression):
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.types if kind not in ITEM_TYPES]
         if unknown or not callable(self.test):
-            raise FilterError(f"satisfies takes types of metadata and a function, not {self.types}")
+            raise FilterError(
+                f"satisfies() on {self.field.path!r} takes types of metadata (str, bool, int, float, date, list, dict) and "
+                f"a function, not {self.types!r} and {self.test!r}"
+            )
 
 
 class _Nested(_Expression):
-    """A filter made of others: knows how deep and how large it is, so that none of them is walked to find out."""
+    """Base of filters with parts. Stores depth and size, so that checking a limit does not traverse the parts."""
 
     __slots__ = ("_depth", "_size")
 
@@ -267,11 +272,14 @@ class _Nested(_Expression):
     _size: int
 
     def _measure(self, parts: Iterable[Filter], *, flattened: bool = False) -> None:
-        """Check the parts, and note their depth and number.
+        """Validate the parts, and store depth and size.
 
         Args:
-            parts: filters that this one is made of.
-            flattened: parts of the same kind become part of this one.
+            parts: the combined filters.
+            flattened: parts of the same class as this filter are merged into it.
+
+        Raises:
+            FilterError: a part is not a filter, or the filter is too deep or too large.
         """
         depth, size = 1, 1
         for each in parts:
@@ -292,10 +300,10 @@ class _Nested(_Expression):
 
 
 class _Combined(_Nested):
-    """What `And` and `Or` share: a chain is one filter with many parts, however long and however it was built.
+    """Base of `And` and `Or`: a chain of any length is one filter with many parts.
 
-    ``a | b | c`` keeps its operands as they are, and makes one tuple of them when the parts are first needed: so a chain
-    of n operands takes time in proportion to n, and is two levels deep.
+    ``a | b | c`` stores its operands, and flattens them into one tuple when the parts are first read. So building a
+    chain of n operands takes O(n) time, and the result is two levels deep.
     """
 
     __slots__ = ("_operands",)
@@ -306,7 +314,7 @@ class _Combined(_Nested):
     else:
 
         def __getattr__(self, name: str) -> Any:
-            """The parts, which have no value yet in a chain that nobody looked into."""
+            """Flatten the operands into `parts` on first access."""
             if name != "parts":
                 raise AttributeError(name)
             parts = tuple(_flat(self))
@@ -324,14 +332,14 @@ class _Combined(_Nested):
 
 @dataclass(frozen=True, slots=True)
 class And(_Combined):
-    """Every part matches. No parts match every record."""
+    """Every part matches. Without parts, every record matches."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(_Combined):
-    """Some part matches. No parts match nothing."""
+    """At least one part matches. Without parts, no record matches."""
 
     parts: tuple[Filter, ...]
 
@@ -350,14 +358,14 @@ class Not(_Nested):
 
 
 Predicate: TypeAlias = Equal | OneOf | Compare | Contains | Exists | Like | Satisfies
-"""A node that looks at one field."""
+"""A node that tests one field."""
 
 Filter: TypeAlias = Always | Never | Predicate | And | Or | Not
-"""Any node. Immutable; build it with `F` or from a framework's own dialect."""
+"""Any node. Immutable. Build filters with `F`, or from the dialect of a framework."""
 
 
 def sources_of(filter: Filter) -> set[Source]:
-    """Where the fields are that a filter looks at."""
+    """The parts of a record that a filter reads."""
     match filter:
         case Always() | Never():
             return set()
@@ -370,14 +378,14 @@ def sources_of(filter: Filter) -> set[Source]:
 
 
 def combined(kind: type[And | Or], operands: Iterable[Filter]) -> Filter:
-    """The filter `kind` of the operands, where the parts of operands of the same kind are parts of its own.
+    """Combine filters; operands of the same `kind` are merged into the result.
 
     Args:
         kind: `And` or `Or`.
         operands: any number of filters.
 
     Raises:
-        FilterError: one is no filter, or together they are too deep or too many.
+        FilterError: an operand is not a filter, or the result is too deep or too large.
     """
     chain = object.__new__(kind)
     listed = tuple(operands)
@@ -387,7 +395,7 @@ def combined(kind: type[And | Or], operands: Iterable[Filter]) -> Filter:
 
 
 def _flat(chain: _Combined) -> Iterator[Filter]:
-    """The parts of a chain in order. Without recursion: a chain may hold a chain, a hundred thousand times."""
+    """The parts of a chain in order. Iterative, because chains may be nested a hundred thousand levels deep."""
     rest: list[Any] = [chain]
     while rest:
         item = rest.pop()
@@ -402,4 +410,6 @@ def _flat(chain: _Combined) -> Iterator[Filter]:
 def _expression(value: Any) -> Filter:
     if isinstance(value, _Expression):
         return value  # type: ignore[return-value]
-    raise FilterError(f"a filter combines with filters only, not with {type(value).__name__}")
+    raise FilterError(
+        f"cannot combine a filter with {type(value).__name__}: both operands must be filters"
+    )

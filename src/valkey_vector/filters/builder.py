@@ -1,4 +1,4 @@
-"""`F`: filters as Python expressions."""
+"""`F`: write filters as Python expressions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["F", "FieldExpression", "all_of", "any_of", "one_of"]
 class FieldExpression:
     """A field to compare: ``F("price") < 10``.
 
-    ``== None`` asks whether the item is missing, ``!=`` is the exact complement of ``==``.
+    ``== None`` matches records without the item. ``!=`` is the exact complement of ``==``.
     """
 
     __slots__ = ("_field",)
@@ -63,68 +63,74 @@ class FieldExpression:
 
     @property
     def field(self) -> Field:
-        """The field itself."""
+        """The wrapped `Field`."""
         return self._field
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"{self!r} has no truth value; compare it, or ask {self!r}.exists()")
+        raise TypeError(f"{self!r} has no truth value; compare it, or use {self!r}.exists()")
 
     def between(self, low: Any, high: Any) -> Filter:
-        """Not below `low` and not above `high`."""
+        """Match items from `low` to `high`, both included."""
         return And((self >= low, self <= high))
 
     def in_(self, values: Iterable[Any]) -> Filter:
-        """Equal to one of the values, or a list that holds one of them; no values match nothing. None is "missing"."""
+        """Match items that equal one of the values, and lists that contain one.
+
+        None among the values matches a missing item. Without values, no record matches.
+        """
         return one_of(self._field, values, members=True)
 
     def equals_one_of(self, values: Iterable[Any]) -> Filter:
-        """Equal to one of the values, a list only as a whole; no values match nothing. None is "missing"."""
+        """Match items that equal one of the values; a list must be equal as a whole.
+
+        None among the values matches a missing item. Without values, no record matches.
+        """
         return one_of(self._field, values)
 
     def not_in(self, values: Iterable[Any]) -> Filter:
-        """The exact complement of `in_`."""
+        """Match exactly the records that `in_` does not match."""
         return Not(self.in_(values))
 
     def contains(self, value: Any) -> Filter:
-        """A list that holds the value."""
+        """Match lists that contain the value."""
         return Contains(self._field, value)
 
     def contains_any(self, values: Iterable[Any]) -> Filter:
-        """A list that holds at least one of the values."""
+        """Match lists that contain at least one of the values."""
         listed = _listed(self._field, values)
         return Or(tuple(Contains(self._field, value) for value in listed))
 
     def contains_all(self, values: Iterable[Any]) -> Filter:
-        """A list that holds every one of the values."""
+        """Match lists that contain all of the values."""
         listed = _listed(self._field, values)
         parts = tuple(Contains(self._field, value) for value in listed)
         return And((Exists(self._field), *parts))
 
     def exists(self) -> Filter:
-        """There and not None."""
+        """Match records that have the item, with a value other than None."""
         return Exists(self._field)
 
     def like(self, pattern: str) -> Filter:
-        r"""Text that fits a pattern: ``%`` any text, ``_`` any character, ``\`` takes the next literally."""
+        r"""Match text by a pattern: ``%`` is any text, ``_`` any character; ``\`` escapes the next character."""
         return Like(self._field, pattern)
 
     def ilike(self, pattern: str) -> Filter:
-        """`like` in any case."""
+        """Match text by a pattern, as `like`, ignoring case."""
         return Like(self._field, pattern, ignore_case=True)
 
     def has_text(self, text: str, *, ignore_case: bool = False) -> Filter:
-        """Text with `text` somewhere in it, taken literally."""
+        """Match text that contains `text` literally."""
         literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return Like(self._field, f"%{literal}%", ignore_case)
 
     def equals_number(self, number: float) -> Filter:
-        """A number equal to this one, where booleans are 0 and 1, as Python has it and filters here do not."""
+        """Match a number; unlike ``==``, treats True as 1 and False as 0, as Python does."""
         if number not in (0, 1):
             return Equal(self._field, number)
         return OneOf(self._field, (bool(number), int(number)))
 
     def orders_number(self, operator: Operator | str, number: float) -> Filter:
-        """A number on that side of this one, where booleans are 0 and 1, as Python has it.
+        """Compare with a number; unlike ``<`` and ``>``, treats True as 1 and False as 0, as Python does.
 
         Args:
             operator: ``<``, ``<=``, ``>`` or ``>=``.
@@ -137,12 +143,15 @@ class FieldExpression:
         return Or((Compare(self._field, ordering, limit), OneOf(self._field, flags)))
 
     def satisfies(self, types: tuple[type, ...], test: Callable[[Any], bool]) -> Filter:
-        """Of one of the types, and accepted by a function: see `Satisfies`. For what nothing else here says."""
+        """Match items of the given types for which a function returns True; see `Satisfies`.
+
+        Use it only for conditions that no other method covers: the client checks every candidate.
+        """
         return Satisfies(self._field, types, test)
 
 
 class _Builder:
-    """``F("key")`` and ``F("a.b")`` are metadata; ``F.id``, ``F.content`` and ``F.parent`` the record's own."""
+    """``F("key")`` and ``F("a.b")`` are metadata; ``F.id``, ``F.content`` and ``F.parent`` are fields of the record."""
 
     __slots__ = ()
 
@@ -170,26 +179,26 @@ class _Builder:
 
     @property
     def parent(self) -> FieldExpression:
-        """The id of what the record is a part of."""
+        """The id of the record's parent."""
         return FieldExpression(Field("parent", "parent"))
 
 
 F = _Builder()
-"""Where filters begin: ``(F("year") >= 2020) & (F("lang") == "en")``."""
+"""Start of a filter expression: ``(F("year") >= 2020) & (F("lang") == "en")``."""
 
 
 def all_of(parts: Iterable[Filter]) -> Filter:
-    """Every part matches; no parts match every record."""
+    """Combine filters with AND; without parts, every record matches."""
     return combined(And, parts)
 
 
 def any_of(parts: Iterable[Filter]) -> Filter:
-    """Some part matches; no parts match nothing."""
+    """Combine filters with OR; without parts, no record matches."""
     return combined(Or, parts)
 
 
 def one_of(field: Field, values: Iterable[Any], *, members: bool = False) -> Filter:
-    """`OneOf`, with None among the values read as "missing"."""
+    """Build a `OneOf`; None among the values matches a missing item."""
     listed = _listed(field, values)
     present = OneOf(field, tuple(value for value in listed if value is not None), members)
     return present if len(present.values) == len(listed) else Or((Not(Exists(field)), present))

@@ -1,10 +1,11 @@
-"""Compile a filter to a plan: what an index can decide, and what remains to be checked.
+"""Compile a filter to a plan for the index, and a residual filter for the client.
 
-Where a predicate cannot be decided by tokens and numeric slots (a pattern, a number beyond 2**53, a text's order), the plan
-selects a superset and the predicate stays as the residual, to be checked against the real metadata. Nothing is ever dropped.
+Tokens and numeric slots cannot decide every predicate: patterns, numbers beyond 2**53, the order of texts. For these
+the plan selects a superset, and the predicate stays in the residual, which the client checks against the metadata.
+No condition is ever dropped.
 
 Each predicate is compiled to a lower and an upper bound. Negation swaps them, so a superset stays a superset
-under any nesting; a filter is exact where the two meet.
+under any nesting. A filter is exact if both bounds are the same plan.
 """
 
 from __future__ import annotations
@@ -63,24 +64,24 @@ _EXACT = 2**53
 
 
 class Slots(Protocol):
-    """Which numeric field of the index holds a path's values."""
+    """Numeric index fields by metadata path."""
 
     def slot(self, path: str, kind: SlotKind) -> str | None:
-        """The field's name, or None where the path is not indexed by number."""
+        """The name of the numeric field, or None if the path has none."""
         ...
 
     def complete(self, path: str, kind: SlotKind) -> bool:
-        """Whether a path without a slot has no such values at all, instead of values not indexed."""
+        """Return True if a path without a slot has no such values; False if it may have values that are not indexed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A filter as the server sees it.
+    """A compiled filter.
 
     Attributes:
-        plan: selects every record that passes, and possibly more.
-        residual: what is still to be checked on each; None if the plan is exact.
+        plan: selects every record that matches, and possibly more.
+        residual: filter to check on each selected record; None if the plan is exact.
     """
 
     plan: Plan
@@ -98,16 +99,16 @@ class _Bounds:
 
 
 def compile_filter(filter: Filter, slots: Slots) -> Compiled:
-    """The plan and the residual of a filter, for an index with these numeric slots."""
+    """Compile a filter for an index with these numeric slots."""
     parts = filter.parts if isinstance(filter, And) else (filter,)
     plans: list[Plan] = []
-    open_parts: list[Filter] = []
+    unresolved: list[Filter] = []
     for part in parts:
         bounds = _bounds(part, slots)
         plans.append(bounds.upper)
         if not bounds.exact:
-            open_parts.append(part)
-    residual = And(tuple(open_parts)) if len(open_parts) > 1 else next(iter(open_parts), None)
+            unresolved.append(part)
+    residual = And(tuple(unresolved)) if len(unresolved) > 1 else next(iter(unresolved), None)
     return Compiled(all_of(plans), residual)
 
 
@@ -135,7 +136,7 @@ def _bounds(filter: Filter, slots: Slots) -> _Bounds:
 
 
 def _item_bounds(predicate: Predicate, slots: Slots) -> _Bounds:
-    """Of a predicate on an item of the metadata."""
+    """The bounds of a predicate on a metadata item."""
     match predicate:
         case Equal(field, value):
             return _exactly(_equal(field.path, [value]))
@@ -161,7 +162,7 @@ def _item_bounds(predicate: Predicate, slots: Slots) -> _Bounds:
 
 
 def _equal(path: str, values: Sequence[Any]) -> Plan:
-    """Items that equal one of the values. A text in ISO 8601 also equals dates and datetimes, but no other text."""
+    """The plan for equality with one of the values. An ISO-8601 text also equals dates and datetimes, but no other text."""
     same = _tokens(value_token(path, value) for value in values)
     moments = [parse_iso(value) for value in values if isinstance(value, str)]
     if not any(moments):
@@ -171,7 +172,7 @@ def _equal(path: str, values: Sequence[Any]) -> Plan:
 
 
 def _parent_bounds(predicate: Predicate) -> _Bounds:
-    """Of a predicate on the record's parent, which is text if it is there."""
+    """The bounds of a predicate on the record's parent, which is text or missing."""
     match predicate:
         case Exists():
             return _exactly(Tokens((HAS_PARENT,)))
@@ -226,7 +227,7 @@ def _compare_number(path: str, operator: Operator, value: float, slots: Slots) -
 
 
 def _compare_infinity(path: str, operator: Operator, value: float) -> _Bounds:
-    """Every stored number but NaN lies within the infinities, so tokens decide."""
+    """The bounds of a comparison with infinity. All numbers except NaN lie between the infinities, so tokens decide."""
     infinite = _tokens([value_token(path, value)])
     towards = (
         (Operator.GREATER, Operator.GREATER_EQUAL)
@@ -236,7 +237,7 @@ def _compare_infinity(path: str, operator: Operator, value: float) -> _Bounds:
     if operator in towards:
         inclusive = operator in (Operator.GREATER_EQUAL, Operator.LESS_EQUAL)
         return _exactly(infinite if inclusive else NOTHING)
-    # NaN, which nothing marks, must not pass: all numbers are only a superset.
+    # NaN has no token of its own and must not match, so all numbers are only a superset.
     return _Bounds(NOTHING, Tokens((kind_token(path, "n"),)))
 
 

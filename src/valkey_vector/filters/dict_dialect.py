@@ -1,9 +1,9 @@
-"""Filters as dicts, the dialect LangChain's users know: ``{"year": {"$gte": 2020}, "lang": "en"}``.
+"""Filters as dicts, in the dialect that LangChain users know: ``{"year": {"$gte": 2020}, "lang": "en"}``.
 
 Operators: ``$eq $ne $gt $gte $lt $lte $in $nin $between $exists $like $ilike $contains $any $all``, combined
-with ``$and $or $not``. Several keys, and several operators under one key, must all match. ``$ne`` and ``$nin`` are exact
-complements, so they match records without the key; ``{"key": None}`` asks for just those. Anything that
-is not understood raises: no clause is ever skipped.
+with ``$and $or $not``. Conditions in one dict, and operators under one key, are combined with AND. ``$ne`` and ``$nin``
+are exact complements, so they also match records without the key. ``{"key": None}`` matches only records without it.
+An unknown operator raises `FilterError`; no condition is ever ignored.
 """
 
 from __future__ import annotations
@@ -52,20 +52,20 @@ OPERATORS = (
 
 
 def from_dict(clauses: Mapping[str, Any]) -> Filter:
-    """The filter a dict stands for.
+    """Translate a dict to a filter.
 
     Args:
-        clauses: metadata keys (dotted for nested dicts) to values or ``{operator: operand}``, and
-            ``$and``, ``$or`` (lists of such dicts), ``$not`` (one). An empty dict matches everything.
+        clauses: metadata keys (dotted for nested dicts) mapped to values or ``{operator: operand}``;
+            ``$and`` and ``$or`` mapped to lists of such dicts; ``$not`` mapped to one. An empty dict matches every record.
 
     Raises:
-        FilterError: an unknown operator, or an operand that it cannot take.
+        FilterError: an operator is unknown, or its operand is invalid.
     """
     return _all(clauses, 0)
 
 
 def _all(clauses: Any, depth: int, where: str = "a filter") -> Filter:
-    """`from_dict` for a dict that lies in so many others, or an expression."""
+    """Translate a dict at a nesting depth; return a filter expression unchanged."""
     check_depth(depth)
     if isinstance(clauses, Filter):
         return clauses
@@ -136,7 +136,7 @@ def _predicate(field: Field, name: str, operand: Any) -> Filter:
             return And((low, Compare(field, Operator.LESS_EQUAL, bounds[1])))
         case "$exists":
             if not isinstance(operand, bool):
-                raise FilterError(f"$exists on {field.path!r} takes True or False")
+                raise FilterError(f"$exists on {field.path!r} takes True or False, not {operand!r}")
             return Exists(field) if operand else Not(Exists(field))
         case "$like" | "$ilike":
             return Like(field, operand, ignore_case=name == "$ilike")

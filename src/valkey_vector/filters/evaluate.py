@@ -1,4 +1,4 @@
-"""The reference semantics of filters in plain Python: what every engine must agree with."""
+"""Reference implementation of filters in plain Python; every engine must return the same results."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def matches(
     content: str = "",
     parent: str | None = None,
 ) -> bool:
-    """Whether a record passes a filter.
+    """Return True if a record matches a filter.
 
     Args:
         filter: any filter.
         metadata: the record's metadata.
         id: the record's id, for predicates on ``F.id``.
         content: the record's text, for predicates on ``F.content``.
-        parent: the record's parent, for predicates on ``F.parent``.
+        parent: the id of the record's parent, for predicates on ``F.parent``; None if it has none.
     """
     record = _Record(metadata, id, content, parent)
     return _matches(filter, record)
@@ -96,7 +96,7 @@ def _matches(filter: Filter, record: _Record) -> bool:
 
 
 def equal(item: Any, value: Any) -> bool:
-    """Equality as filters have it: kinds are told apart, NaN equals nothing."""
+    """Compare as filters do: values of different types are never equal, and NaN equals no value."""
     match value:
         case bool():
             return isinstance(item, bool) and item == value
@@ -140,7 +140,7 @@ def _is_one_of(item: Any, filter: OneOf) -> bool:
 
 
 def _is_among(part: Any, filter: OneOf) -> bool:
-    """Whether a part of a list equals one of the values."""
+    """Return True if an element of a list equals one of the values."""
     if isinstance(part, (str, int, float)):
         return plain_key(part) in filter.plain
     return any(_equal_inside(part, value) for value in filter.others)
@@ -161,7 +161,7 @@ def _item(field: Field, record: _Record) -> Any:
 
 
 def _equal_inside(item: Any, value: Any) -> bool:
-    """Equality of parts of lists and dicts, where None equals None and texts are just texts."""
+    """Compare elements of lists and dicts: None equals None, and a text never equals a date."""
     if value is None or item is None:
         return value is item
     if is_temporal(value) or is_temporal(item):

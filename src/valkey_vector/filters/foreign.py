@@ -1,8 +1,8 @@
-"""Refuse filters in the dialects of other libraries, recognised by their shape, and say how they are written here.
+"""Reject filters in the dialects of other libraries, with an error that shows the right spelling.
 
-Keys of metadata may have any name, so no name alone is refused: ``{"path": "/a"}`` and ``{"must": "x"}`` are ordinary
-filters. What is refused is what nobody means as a comparison with metadata: a list of dicts under a key, and a dict that
-names a field and one of the usual operators. A record that does hold such values is found with ``$eq``.
+A metadata key may have any name, so no name alone is rejected: ``{"path": "/a"}`` and ``{"must": "x"}`` are ordinary
+filters. Two shapes are rejected: a list of dicts under a key, and a dict that names a field and a known operator. To
+find records that hold such values, use ``$eq``.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _SPELLINGS = {
     "$not": ("not", "must_not"),
 }
 _MEANT = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
-"""Operators as other libraries spell them, in small letters, and what they are called here."""
+"""Operators of other libraries, in lower case, mapped to the operators of this library."""
 
 _COMBINING = ("$and", "$or", "$not")
 
 
 def refuse_foreign(clauses: Mapping[Any, Any]) -> None:
-    """Refuse a dict that is a condition of another library, or holds such.
+    """Reject a dict that is a condition of another library, or contains one.
 
     Raises:
-        FilterError: names the cure.
+        FilterError: the message shows the right spelling.
     """
     operator = next((clauses[key] for key in _OPERATORS if key in clauses), None)
     field = next((key for key in _FIELDS if key in clauses), None)
@@ -70,10 +70,10 @@ def refuse_foreign(clauses: Mapping[Any, Any]) -> None:
 
 
 def no_operator(path: str, name: Any) -> FilterError:
-    """The error for a key in the dict under a metadata key, which has to be an operator."""
+    """Build the error for a name that is not an operator, in the dict under a metadata key."""
     meant = _MEANT.get(str(name).lower())
     if meant is not None and meant not in _COMBINING:
-        return FilterError(f"{name!r} under {path!r} is no operator; write {meant!r}")
+        return FilterError(f"{name!r} under {path!r} is not an operator; write {meant!r}")
     for outer in (path, str(name)):
         if (combined := _MEANT.get(outer.lower())) in _COMBINING:
             return FilterError(
@@ -81,7 +81,7 @@ def no_operator(path: str, name: Any) -> FilterError:
                 f"filters with {combined!r}. For equality with a dict use $eq"
             )
     return FilterError(
-        f"{name!r} under {path!r} is no operator (they begin with $). For a nested item "
+        f"{name!r} under {path!r} is not an operator (operators begin with $). For a nested item "
         f"write {path + '.' + str(name)!r}; for equality with a dict use $eq"
     )
 
@@ -89,40 +89,40 @@ def no_operator(path: str, name: Any) -> FilterError:
 def unknown_operator(
     name: str, operand: Any, known: tuple[str, ...], *, keyed: bool
 ) -> FilterError:
-    """The error for a name with a $ that cannot be where it is.
+    """Build the error for an operator that is unknown, or in the wrong position.
 
     Args:
-        name: the name.
-        operand: what it was given.
+        name: the operator, with its $.
+        operand: the operand of the operator.
         known: all operators.
-        keyed: it is under a metadata key.
+        keyed: the operator is under a metadata key.
     """
     if name in _COMBINING and keyed:
         return FilterError(
-            f"{name} combines whole filters, so it stands above the keys: {{{name!r}: […]}}"
+            f"{name} combines whole filters, so write it above the keys: {{{name!r}: […]}}"
         )
     if name in known:
         text = " For the text of records use F.content.has_text(…)." if name == "$contains" else ""
         return FilterError(
-            f"{name} has no key that it is about: write {{'key': {{{name!r}: {operand!r}}}}}.{text}"
+            f"{name} needs a metadata key: write {{'key': {{{name!r}: {operand!r}}}}}.{text}"
         )
-    near = difflib.get_close_matches(name, known, 1)
-    meant = _MEANT.get(name[1:].lower()) or next(iter(near), None)
+    similar = difflib.get_close_matches(name, known, 1)
+    meant = _MEANT.get(name[1:].lower()) or next(iter(similar), None)
     guess = "" if meant is None else f" (did you mean {meant!r}?)"
     return FilterError(f"unknown operator {name!r}{guess}; known are {', '.join(known)}")
 
 
 def no_filter(value: Any, where: str = "a filter") -> FilterError:
-    """The error for what is neither a dict nor an expression."""
+    """Build the error for a value that is neither a dict nor a filter expression."""
     if callable(value):
-        cure = "; a function is asked by F('key').satisfies((str,), function)"
+        cure = "; to call a function use F('key').satisfies((str,), function)"
     elif isinstance(value, list | tuple):
-        cure = "; filters that must all match are {'$and': […]}"
+        cure = "; to combine filters use {'$and': […]}"
     else:
         cure = ""
     return FilterError(
         f"{where} is a dict such as {{'tenant': 'a'}} or an expression such as F('tenant') == 'a', "
-        f"not {value!r}{cure}"
+        f"not {value!r} ({type(value).__name__}){cure}"
     )
 
 

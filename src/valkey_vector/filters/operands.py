@@ -1,4 +1,4 @@
-"""What filters compare with: values of a caller's own types made plain, or refused."""
+"""Operands of filters: convert values of a caller's types to plain Python values, or reject them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ __all__ = ["check_text", "checked", "plain_key"]
 
 
 def plain_key(value: str | float) -> tuple[bool, bool, str | float]:
-    """Equal for texts, numbers and booleans that filters take for equal: 1 and 1.0, but not 1 and True."""
+    """Return a lookup key, the same for values that filters treat as equal: 1 and 1.0, but not 1 and True."""
     return isinstance(value, str), isinstance(value, bool), value
 
 
 def check_text(text: str) -> None:
-    """Refuse text that cannot be sent.
+    """Reject text that cannot be encoded as UTF-8.
 
     Raises:
-        FilterError: it holds a lone surrogate.
+        FilterError: the text contains a lone surrogate.
     """
     if not is_unicode(text):
         raise FilterError(f"{text!r} holds a lone surrogate, which no stored text can hold")
 
 
 def checked(value: Any, operator: str) -> Any:
-    """The value as Python's own types: what a record holds is compared in the same form.
+    """Convert a value to plain Python types, the form in which metadata is stored.
 
     Args:
-        value: what a caller passed.
-        operator: how an error names the comparison.
+        value: the operand from the caller.
+        operator: name of the comparison in error messages.
 
     Raises:
-        FilterError: metadata cannot hold such a value, so that nothing would match.
+        FilterError: the value is None, or of a type that metadata cannot hold.
     """
     if value is None:
-        raise FilterError(f"{operator} cannot take None: ask whether the item exists instead")
+        raise FilterError(
+            f"{operator} cannot take None: to match records without the item use == None, exists() or $exists"
+        )
     try:
         plain = plain_value(value)
     except NotPlainError as error:

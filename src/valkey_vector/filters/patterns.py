@@ -1,8 +1,8 @@
-r"""Patterns of `Like`: ``%`` is any text, ``_`` any character, ``\`` takes the next one literally.
+r"""Patterns of `Like`: ``%`` is any text, ``_`` any character, ``\`` escapes the next character.
 
-A pattern is cut at each ``%`` into pieces of fixed length. The first must begin the text, the last must end it, and each of
-the others is taken where it first occurs: so a text is gone through once, whatever the pattern. (As one regular
-expression, ``%a%b%c`` would try every way to share a text out between its ``.*``.)
+A pattern is split at each ``%`` into pieces of fixed length. The text must start with the first piece and end with the
+last. Each other piece is matched at its first occurrence, so one pass over the text is enough for any pattern. A single
+regular expression for ``%a%b%c`` would backtrack over all ways to divide the text.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["LikePattern", "like_pattern"]
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Characters in a row.
+    """A sequence of characters and wildcards of fixed length.
 
     Attributes:
-        length: how many.
-        literal: them, if each is one certain character; finds them faster.
-        expression: a regular expression that matches just so many characters.
+        length: number of characters.
+        literal: the characters if there is no wildcard and case matters, for a faster search; otherwise None.
+        expression: a regular expression that matches exactly `length` characters.
     """
 
     length: int
@@ -34,7 +34,7 @@ class _Piece:
         return self.expression.match(text, position) is not None
 
     def find(self, text: str, start: int, end: int) -> int:
-        """Where it first occurs between two positions; -1 where it does not."""
+        """Return the position of the first occurrence between two positions, or -1."""
         if self.literal is not None:
             return text.find(self.literal, start, end)
         found = self.expression.search(text, start, end)
@@ -42,11 +42,11 @@ class _Piece:
 
 
 class LikePattern:
-    """A pattern, ready to be matched. Thread-safe.
+    """A compiled pattern. Thread-safe.
 
     Args:
-        pattern: as `Like` has it.
-        ignore_case: whether case does not count.
+        pattern: in the syntax of `Like`.
+        ignore_case: ignore upper and lower case.
     """
 
     __slots__ = ("_first", "_last", "_least", "_middle")
@@ -59,7 +59,7 @@ class LikePattern:
         self._middle = [piece for piece in pieces[1:-1] if piece.length]
 
     def matches(self, text: str) -> bool:
-        """Whether the whole text fits the pattern."""
+        """Return True if the whole text matches the pattern."""
         if self._last is None:
             return len(text) == self._least and self._first.stands_at(text, 0)
         end = len(text) - self._last.length
@@ -78,12 +78,12 @@ class LikePattern:
 
 @lru_cache(maxsize=256)
 def like_pattern(pattern: str, ignore_case: bool) -> LikePattern:
-    """The pattern, ready to be matched."""
+    """Compile a pattern; the 256 most recent are cached."""
     return LikePattern(pattern, ignore_case)
 
 
 def _cut(pattern: str) -> list[list[str | None]]:
-    """The pieces between the ``%``; a None in one is any character."""
+    """Split a pattern at ``%`` into pieces; None in a piece is any character."""
     pieces: list[list[str | None]] = [[]]
     literal = False
     for character in pattern:

@@ -1,7 +1,7 @@
-"""Plans: which records a query selects, in terms of what every engine indexes.
+"""Plans: sets of records, expressed in tokens, numeric slots and text terms, which every engine indexes.
 
-A plan is set algebra over tokens, numeric slots and the words of texts. The search engine writes it as an FT.* query,
-the native engine evaluates it on arrays. Filters are compiled to plans in `valkey_vector.filters.compiler`.
+A plan is set algebra. The search engine translates it to an FT.* query; the native engine evaluates it on arrays.
+`valkey_vector.filters.compiler` compiles filters to plans.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 TAGS = "tags"
-"""The hash field of the tokens."""
+"""The hash field that holds the tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Records whose numeric field lies in a non-empty interval; infinite ends are open-ended."""
+    """Records whose numeric field lies in a non-empty interval; an infinite bound means no limit."""
 
     field: str
     low: float = -math.inf
@@ -64,14 +64,14 @@ class Range:
     high_open: bool = False
 
     def covers(self, value: float) -> bool:
-        """Whether a number lies in the interval."""
+        """Return True if a number lies in the interval."""
         above = value > self.low if self.low_open else value >= self.low
         return above and (value < self.high if self.high_open else value <= self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Records with at least one of the words in a text field (see `valkey_vector.text`)."""
+    """Records with at least one of the terms in a text field (see `valkey_vector.text`)."""
 
     field: str
     words: tuple[str, ...]
@@ -79,21 +79,21 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """The intersection; at least two parts."""
+    """The intersection of at least two parts."""
 
     parts: tuple[Plan, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """The union; at least two parts."""
+    """The union of at least two parts."""
 
     parts: tuple[Plan, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Complement:
-    """All records but the part's."""
+    """All records except those of the part."""
 
     part: Plan
 
@@ -105,7 +105,7 @@ NOTHING = NoDocument()
 
 
 def all_of(parts: Iterable[Plan]) -> Plan:
-    """The intersection, simplified: intervals of a field become one, and so do complements; of nothing, everything."""
+    """Intersect plans and simplify: merges intervals of one field, and complements. Without parts: all records."""
     kept: dict[Plan, None] = {}
     ranges: dict[str, Range] = {}
     excluded: list[Plan] = []
@@ -127,7 +127,7 @@ def all_of(parts: Iterable[Plan]) -> Plan:
                     kept[piece] = None
     kept.update(dict.fromkeys(ranges.values()))
     if excluded:
-        # One term in place of many: a server's work grows with each of them.
+        # One term instead of many: the server's work grows with the number of terms.
         without = complement(any_of(excluded))
         if isinstance(without, NoDocument):
             return NOTHING
@@ -136,9 +136,7 @@ def all_of(parts: Iterable[Plan]) -> Plan:
 
 
 def any_of(parts: Iterable[Plan]) -> Plan:
-    """The union, simplified: tokens are gathered into one set, words into one a field, intervals that meet into one; of
-    nothing, nothing.
-    """
+    """Unite plans and simplify: merges tokens, terms of one field, and intervals that touch. Without parts: no record."""
     tokens: dict[str, None] = {}
     words: dict[str, dict[str, None]] = {}
     ranges: dict[str, list[Range]] = {}
@@ -167,7 +165,7 @@ def any_of(parts: Iterable[Plan]) -> Plan:
 
 
 def complement(part: Plan) -> Plan:
-    """All records but the part's, simplified."""
+    """Complement a plan, and simplify."""
     match part:
         case Everything():
             return NOTHING
@@ -180,7 +178,7 @@ def complement(part: Plan) -> Plan:
 
 
 def are_records(plan: Plan) -> bool:
-    """Whether all that a plan selects are records: other hashes under the prefix have none of our tokens."""
+    """Return True if a plan selects only records. Other hashes under the prefix have no tokens of this library."""
     match plan:
         case Tokens() | NoDocument():
             return True
@@ -195,7 +193,7 @@ def are_records(plan: Plan) -> bool:
 
 
 def plan_fields(plan: Plan) -> tuple[str, ...]:
-    """The hash fields that decide whether a document is selected."""
+    """The hash fields that a plan reads."""
     match plan:
         case Everything() | NoDocument():
             return ()
@@ -212,7 +210,7 @@ def plan_fields(plan: Plan) -> tuple[str, ...]:
 
 
 def selects(plan: Plan, fields: Mapping[str, bytes]) -> bool:
-    """Whether a plan selects a document with these hash fields."""
+    """Return True if a plan selects a document with these hash fields."""
     match plan:
         case Everything():
             return True
@@ -235,7 +233,7 @@ def selects(plan: Plan, fields: Mapping[str, bytes]) -> bool:
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:
-    """Intervals of one field as few as possible, in their order: those that overlap or touch are one."""
+    """Merge intervals of one field that overlap or touch, in ascending order."""
     joined: list[Range] = []
     for each in sorted(ranges, key=lambda each: (each.low, each.low_open)):
         last = joined[-1] if joined else None
@@ -252,7 +250,7 @@ def _joined(ranges: Iterable[Range]) -> list[Range]:
 
 
 def _intersection(first: Range, second: Range) -> Range | None:
-    """What two intervals of a field share. A record has one value there, so this is exact."""
+    """The intersection of two intervals of a field. Exact, because a record has one value per field."""
     low, low_open = max((first.low, first.low_open), (second.low, second.low_open))
     high, high_closed = min((first.high, not first.high_open), (second.high, not second.high_open))
     if low > high or (low == high and (low_open or not high_closed)):

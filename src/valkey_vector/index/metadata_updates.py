@@ -7,7 +7,7 @@ from typing import Any
 
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.execution import selection as answering
+from valkey_vector.execution.selection import prepare_selection, select
 from valkey_vector.filters.ast import Filter
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.index.handle import IndexHandle
@@ -63,9 +63,9 @@ class MetadataUpdate:
 
     def of_matching(self, engine: Engine, filter: Filter) -> int:
         """Update the records that match when they are first read. Returns their number."""
-        selection = answering.prepare_selection(engine, filter)
+        selection = prepare_selection(engine, filter)
         # Select all records before the first update, because an update can change whether a record matches.
-        pages = list(answering.select(engine, selection, _FIELDS))
+        pages = list(select(engine, selection, _FIELDS))
         return sum(self._change(engine, page) for page in pages)
 
     def _change(self, engine: Engine, rows: Sequence[Row | None]) -> int:

@@ -1,4 +1,4 @@
-"""Queries: what can be asked of an index, each as a value that is checked when it is made."""
+"""Queries: immutable values that are validated when they are created."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ __all__ = [
 ]
 
 Query: TypeAlias = VectorQuery | TextQuery | HybridQuery | FilterQuery | CountQuery
-"""Every kind of query. The union is closed: `valkey_vector.execution.dispatch` answers each of its members."""
+"""Every kind of query. The union is closed: `valkey_vector.execution.dispatch` handles each member."""
 
 Answer: TypeAlias = list[Hit] | list[Record] | int
-"""What queries are answered with: hits by vector or text, records by filter, a count."""
+"""Results of a query: hits for a vector or text query, records for a filter, a number for a count."""

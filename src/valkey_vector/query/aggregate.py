@@ -1,18 +1,18 @@
-"""`AggregateQuery`: what is to be counted, summed and grouped, as data.
+"""`AggregateQuery`: filter, group, compute and sort records, described as data.
 
-Semantics, stated once and held by `valkey_vector.execution.aggregation` on every engine:
+These semantics hold on every engine. `valkey_vector.execution.aggregation` implements them:
 
-* The rows that come in are the records that pass `filter`, oldest first; each row is its metadata. Steps are done in
-  their order, each on the rows that the one before gave.
-* Values fall into one group where filters have them equal: 1 and 1.0, one point in time however spelled, lists with
-  equal items. Texts are just texts, booleans are not numbers. None is missing; missing is a group of its own, and so
-  is NaN. A group is shown with its simplest spelling: 1 rather than 1.0, a date rather than its midnight. An item
-  that is a list is one value; `Unwind` makes rows of its elements.
-* Groups come ordered by their keys: booleans, numbers, points in time, texts, anything else; missing last.
-* `Sum`, `Average` and `StandardDeviation` take numbers and nothing else (no booleans, no NaN, no text that looks like
-  one) and are exact: rounded once, at the end, whatever the order of the rows. `Minimum` and `Maximum` take whatever
-  has an order.
-* A filter in `Where` means what it means everywhere, applied to the row.
+* The input rows are the records that match `filter`, oldest first. A row is the metadata of its record. Steps run in
+  order; each step receives the rows of the previous one.
+* Values that filters treat as equal fall into one group: 1 and 1.0, two spellings of one point in time, lists with
+  equal items. Text that looks like a date is text; booleans are not numbers. None counts as missing. Missing values
+  form their own group, and so does NaN. A group is shown with its simplest spelling: 1 instead of 1.0, a date instead
+  of its midnight. A list is one value; `Unwind` turns its elements into rows.
+* Groups are ordered by their keys: booleans, numbers, points in time, text, other values; missing last.
+* `Sum`, `Average` and `StandardDeviation` use numbers only and ignore booleans, NaN and text. They are exact: the
+  result is rounded once, at the end, so the order of the rows does not matter. `Minimum` and `Maximum` use all values
+  that have an order.
+* A filter in `Where` has its usual meaning, applied to the row.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many rows the group has."""
+    """The number of rows in the group."""
 
 
 @dataclass(frozen=True, slots=True)
 class _OfPath:
-    """What a reducer of one item has in common."""
+    """Base of the reducers that read one item."""
 
     path: str
 
@@ -66,32 +66,32 @@ class _OfPath:
 
 @dataclass(frozen=True, slots=True)
 class CountDistinct(_OfPath):
-    """How many different values the item has in the group, as grouping tells them apart; missing is none."""
+    """The number of distinct values of the item in the group, with the equality of `GroupBy`; ignores missing values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distinct(_OfPath):
-    """The different values of the item in the group, as a list in the order of groups; missing is none."""
+    """The distinct values of the item in the group, as a list in the order of groups; ignores missing values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sum(_OfPath):
-    """The sum of the item's numbers: an int if all of them are, 0 of none."""
+    """The sum of the item's numbers: an int if all of them are ints, 0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Minimum(_OfPath):
-    """The least of the item's values; None of none."""
+    """The smallest of the item's values; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Maximum(_OfPath):
-    """The greatest of the item's values; None of none."""
+    """The largest of the item's values; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Average(_OfPath):
-    """The mean of the item's numbers, a float; None of none."""
+    """The mean of the item's numbers, a float; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class StandardDeviation(_OfPath):
 
     Attributes:
         path: the item.
-        ddof: 1 for that of a sample, as pandas has it, 0 for that of a population. None of no more numbers than
-            that.
+        ddof: delta degrees of freedom: 1 for a sample (the default of pandas), 0 for a population. The result is None
+            if the group has no more numbers than `ddof`.
     """
 
     ddof: int = 1
@@ -114,12 +114,12 @@ class StandardDeviation(_OfPath):
 
 @dataclass(frozen=True, slots=True)
 class FirstValue(_OfPath):
-    """The item of the group's first row, None if it is missing there.
+    """The item of the group's first row; None if that row lacks the item.
 
     Attributes:
         path: the item.
-        by: order the group by this item before, where given; rows without it come last.
-        descending: by the greatest first.
+        by: sort the group by this item first; rows without it come last. None keeps the order of the rows.
+        descending: sort by `by` with the largest value first.
     """
 
     by: str | None = None
@@ -142,17 +142,16 @@ Reducer: TypeAlias = (
     | StandardDeviation
     | FirstValue
 )
-"""What a group is reduced to."""
+"""A function that reduces a group to one value."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupBy:
-    """One row for each group, with its keys and what its reducers made of it.
+    """One row per group, with the keys of the group and the results of its reducers.
 
     Attributes:
-        keys: items whose values tell groups apart. Without keys all rows are one group, which is there even if there
-            are no rows.
-        reducers: (name of the result, reducer).
+        keys: items to group by. Without keys all rows form one group, which exists even if there are no rows.
+        reducers: pairs of (name of the result, reducer).
     """
 
     keys: tuple[str, ...]
@@ -169,12 +168,12 @@ class GroupBy:
         names = [*self.keys, *(name for name, _ in self.reducers)]
         if not names:
             raise InvalidInputError(
-                "a group needs a key or a reducer: it would have nothing to say"
+                "group_by() has neither a key nor a reducer: pass at least one, such as n=Count()"
             )
         for name in names:
             Field(name)
             if names.count(name) > 1:
-                raise InvalidInputError(f"the result {name!r} of a group is named more than once")
+                raise InvalidInputError(f"group_by() has two results named {name!r}: rename one")
         for name, reducer in self.reducers:
             if not isinstance(reducer, Reducer):
                 raise InvalidInputError(
@@ -184,7 +183,7 @@ class GroupBy:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Every row gets an item, computed; in place of one so named. A result that is missing leaves the item out."""
+    """Set an item of every row to the value of an expression; a missing result removes the item."""
 
     name: str
     expression: Expression
@@ -196,7 +195,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Unwind:
-    """One row for each element of the item if it is a list, none of an empty one; other rows stay as they are."""
+    """One row per element of a list; an empty list yields no row, and rows without a list stay unchanged."""
 
     path: str
 
@@ -206,24 +205,26 @@ class Unwind:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Only the rows that pass the filter."""
+    """Only the rows that match the filter."""
 
     filter: Filter
 
 
 @dataclass(frozen=True, slots=True)
 class SortBy:
-    """Rows by an item, then by the next; missing comes last in either direction, equal rows stay as they were.
+    """Sort rows by one item or several, the most important first; missing values come last, and the sort is stable.
 
     Attributes:
-        keys: (item, whether the greatest comes first).
+        keys: pairs of (item, descending).
     """
 
     keys: tuple[tuple[str, bool], ...]
 
     def __post_init__(self) -> None:
         if not self.keys:
-            raise InvalidInputError("rows are sorted by at least one item")
+            raise InvalidInputError(
+                "sort_by() has no item: pass at least one, such as sort_by('price')"
+            )
         for path, descending in self.keys:
             Field(path)
             if not isinstance(descending, bool):
@@ -232,7 +233,7 @@ class SortBy:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `count` rows, after leaving out `offset`."""
+    """At most `count` rows, after skipping `offset` rows."""
 
     count: int
     offset: int = 0
@@ -243,12 +244,12 @@ class Limit:
 
 
 Step: TypeAlias = GroupBy | Apply | Unwind | Where | SortBy | Limit
-"""What is done with rows."""
+"""One operation on rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateQuery:
-    """Which records, and what is made of them. Immutable: each method gives a new query with one more step.
+    """Filter, group, compute and sort records. Immutable: each method returns a new query with one more step.
 
     ::
 
@@ -260,8 +261,8 @@ class AggregateQuery:
             .limit(10)
 
     Attributes:
-        filter: which records; None for all.
-        steps: what is done with them, in order.
+        filter: use only the records that match; None for all.
+        steps: the operations, in order.
     """
 
     filter: Filter | None = None
@@ -273,10 +274,13 @@ class AggregateQuery:
         grouped = False
         for step in self.steps:
             if not isinstance(step, Step):
-                raise InvalidInputError(f"{step!r} is no step of an aggregate")
+                raise InvalidInputError(
+                    f"{step!r} is not a step of an aggregate: use GroupBy, Apply, Unwind, Where, SortBy or Limit"
+                )
             if grouped and _reads_record(step):
                 raise InvalidInputError(
-                    "after a group there is no record any more whose id, content or parent could be read"
+                    f"{step!r} reads the id, content or parent of a record after group_by(), where rows are groups: "
+                    "move it before group_by()"
                 )
             grouped = grouped or isinstance(step, GroupBy)
 
@@ -286,34 +290,34 @@ class AggregateQuery:
         """Group rows by items.
 
         Args:
-            keys: the items; none for one group of all rows.
-            reducers: name of the result to reducer, for names that are no Python names.
-            named: likewise: ``n=Count(), turnover=Sum("price")``.
+            keys: items to group by; none for one group of all rows.
+            reducers: name of the result → reducer, for names that are not Python identifiers.
+            named: the same as keyword arguments: ``n=Count(), turnover=Sum("price")``.
         """
         return self._with(GroupBy(keys, (*(reducers or {}).items(), *named.items())))
 
     def apply(self, expressions: Mapping[str, Any] | None = None, **named: Any) -> Self:
-        """Give every row items computed from others, one after the other: ``total=Item("price") * 2``."""
+        """Set items of every row to the values of expressions, in order: ``total=Item("price") * 2``."""
         steps = [
-            Apply(name, as_expression(made))
-            for name, made in {**(expressions or {}), **named}.items()
+            Apply(name, as_expression(expression))
+            for name, expression in {**(expressions or {}), **named}.items()
         ]
         return replace(self, steps=(*self.steps, *steps))
 
     def unwind(self, path: str) -> Self:
-        """Make a row of each element of a list."""
+        """Turn each element of a list into a row."""
         return self._with(Unwind(path))
 
     def where(self, filter: FilterLike) -> Self:
-        """Keep only the rows that pass."""
+        """Keep only the rows that match a filter."""
         return self._with(Where(as_filter(filter)))
 
     def sort_by(self, *paths: str, descending: bool = False) -> Self:
-        """Sort rows; for different directions sort by the least important item first."""
+        """Sort rows by items; to mix directions, call it once per item, the least important item first."""
         return self._with(SortBy(tuple((path, descending) for path in paths)))
 
     def limit(self, count: int, offset: int = 0) -> Self:
-        """Keep at most so many rows."""
+        """Keep at most `count` rows, after skipping `offset` rows."""
         return self._with(Limit(count, offset))
 
     def _with(self, step: Step) -> Self:
@@ -321,7 +325,7 @@ class AggregateQuery:
 
 
 def reads(step: Step) -> set[Source]:
-    """What of a record a step reads besides its metadata: ``id``, ``content``, ``parent``."""
+    """The parts of a record that a step reads besides the metadata: ``id``, ``content``, ``parent``."""
     match step:
         case Apply(_, expression):
             return {item.source for item in items_of(expression)} - {"metadata"}

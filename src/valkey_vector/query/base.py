@@ -1,4 +1,4 @@
-"""What several kinds of query have in common, and its checks."""
+"""Shared parts of the query classes, and their validation."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 
-__all__ = ["Brought", "check_brought", "check_count", "check_filter", "check_flags", "check_number"]
+__all__ = [
+    "ReturnedParts",
+    "check_count",
+    "check_filter",
+    "check_flags",
+    "check_number",
+    "check_returned_parts",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """Which parts of the records found are brought; the others are empty.
+class ReturnedParts:
+    """The parts of each record that a query returns; the others are empty.
 
     Attributes:
-        content: the texts.
-        metadata: the metadata.
-        vectors: all vectors.
-        payloads: the payloads.
+        content: return the text.
+        metadata: return the metadata.
+        vectors: return all vectors.
+        payloads: return the payload.
     """
 
     content: bool = True
@@ -30,21 +37,23 @@ class Brought:
     payloads: bool = False
 
 
-def check_brought(query: Any) -> Brought:
-    """What a query's ``with_…`` say.
+def check_returned_parts(query: Any) -> ReturnedParts:
+    """Validate the ``with_…`` attributes of a query, and return them.
 
     Raises:
-        InvalidInputError: one of them is neither True nor False.
+        InvalidInputError: an attribute is neither True nor False.
     """
     check_flags(query, "with_content", "with_metadata", "with_vectors", "with_payloads")
-    return Brought(query.with_content, query.with_metadata, query.with_vectors, query.with_payloads)
+    return ReturnedParts(
+        query.with_content, query.with_metadata, query.with_vectors, query.with_payloads
+    )
 
 
 def check_flags(query: object, *names: str) -> None:
-    """Check attributes of a query that are switches.
+    """Validate the boolean attributes of a query.
 
     Raises:
-        InvalidInputError: one of them is neither True nor False.
+        InvalidInputError: an attribute is neither True nor False.
     """
     for name in names:
         if not isinstance(getattr(query, name), bool):
@@ -52,19 +61,19 @@ def check_flags(query: object, *names: str) -> None:
 
 
 def check_filter(filter: FilterLike | None) -> Filter | None:
-    """The filter a dict stands for, or the filter, or None.
+    """Translate a dict to a filter; return a filter or None unchanged.
 
     Raises:
-        FilterError: it is neither, or not understood.
+        FilterError: the value is neither a filter nor a dict, or the dict is invalid.
     """
     return None if filter is None else as_filter(filter)
 
 
 def check_count(value: int, name: str, lowest: int) -> int:
-    """The number, if it is a whole one from `lowest` on.
+    """Return the value if it is an integer of at least `lowest`.
 
     Raises:
-        InvalidInputError: it is not.
+        InvalidInputError: it is not an integer, or too small.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
         raise InvalidInputError(f"{name} must be a whole number from {lowest} on, not {value!r}")
@@ -72,10 +81,10 @@ def check_count(value: int, name: str, lowest: int) -> int:
 
 
 def check_number(value: float, name: str) -> float:
-    """The number, if it is a finite one.
+    """Return the value as a float if it is a finite number.
 
     Raises:
-        InvalidInputError: it is not.
+        InvalidInputError: it is not a number, infinite or NaN.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise InvalidInputError(f"{name} must be a finite number, not {value!r}")

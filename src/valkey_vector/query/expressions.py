@@ -1,13 +1,14 @@
-"""Expressions: what a row's items are computed to, as data. No text is ever read as syntax.
+"""Expressions that compute items of a row, described as data. Text is never parsed as syntax.
 
-Semantics, stated once and held by `valkey_vector.execution.aggregation.expressions.value_of`:
+These semantics hold on every engine. `valkey_vector.execution.aggregation.expressions.value_of` implements them:
 
-* An operand that is missing, or of a kind its operation does not take, leaves the result missing. So do a division by
-  zero, the logarithm of 0, and anything else without a result: no error hangs on one record among many.
-* Numbers are Python's: integers of any size stay exact, ``/`` gives a float, ``%`` has the sign of the divisor. Booleans
-  are not numbers, and text that looks like a number is text. A result beyond what a float holds is missing, too.
-* Text counts in code points, from 0.
-* A date, a datetime and an ISO-8601 text are points in time; what has no zone is UTC, and the parts are those in UTC.
+* If an operand is missing or has the wrong type, the result is missing. Division by zero, the logarithm of 0 and other
+  undefined results are missing, too. One odd record among many never raises.
+* Numbers follow Python: integers of any size stay exact, ``/`` returns a float, ``%`` has the sign of the divisor.
+  Booleans are not numbers, and text that looks like a number is text. A result too large for a float is missing.
+* Positions in text count code points, from 0.
+* Dates, datetimes and ISO-8601 texts are points in time. Without a time zone they are UTC. ``YEAR``, ``HOUR`` and the
+  other parts are those in UTC.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _DEEPEST = 100
 
 
 class ArithmeticOperator(StrEnum):
-    """What two numbers are combined by; ``+`` also joins two texts."""
+    """Arithmetic on two numbers; ``+`` also concatenates two texts."""
 
     ADD = "+"
     SUBTRACT = "-"
@@ -49,12 +50,12 @@ class ArithmeticOperator(StrEnum):
 
 
 class Function(StrEnum):
-    """What can be made of values; each says how many it takes.
+    """Functions of one value, or of as many as listed in parentheses.
 
-    Of numbers: ABS, FLOOR, CEIL, ROUND (half to even), SQRT, LOG (natural), LOG2, EXP. Of text: LOWER, UPPER, LENGTH
-    (also of a list), SUBSTRING (text, first, count), STARTS_WITH and CONTAINS (text, part), TEXT (of a number, boolean
-    or point in time).
-    Of points in time: YEAR, MONTH, DAY, HOUR, WEEKDAY (Monday is 1).
+    For numbers: ABS, FLOOR, CEIL, ROUND (half to even), SQRT, LOG (natural), LOG2, EXP. For text: LOWER, UPPER, LENGTH
+    (also of a list), SUBSTRING (text, start, count), STARTS_WITH and CONTAINS (text, part). TEXT converts a number,
+    boolean or point in time to text.
+    For points in time: YEAR, MONTH, DAY, HOUR, WEEKDAY (Monday is 1).
     """
 
     ABS = "abs"
@@ -80,11 +81,11 @@ class Function(StrEnum):
 
 
 ARGUMENTS = {Function.SUBSTRING: 3, Function.STARTS_WITH: 2, Function.CONTAINS: 2}
-"""How many values a function takes, where that is not one."""
+"""The number of arguments of a function, where it is not one."""
 
 
 class _Operators:
-    """Arithmetic that builds expressions, and no truth value."""
+    """Operators that build expressions; there is no truth value."""
 
     __slots__ = ()
 
@@ -138,11 +139,11 @@ class _Operators:
 
 @dataclass(frozen=True, slots=True)
 class Item(_Operators):
-    """An item of the row: of the record's metadata, or what an earlier step named so.
+    """An item of the row: a metadata item of the record, or the result of an earlier step.
 
     Attributes:
-        path: as of ``F``: ``"a.b"`` is the key ``a.b`` if there is one, else ``b`` in the dict under ``a``.
-        source: where it is; see `id`, `content` and `parent`.
+        path: as for ``F``: ``"a.b"`` is the key ``a.b`` if it exists, otherwise ``b`` in the dict under ``a``.
+        source: the part of the record it is read from; see `id`, `content` and `parent`.
     """
 
     path: str
@@ -153,23 +154,23 @@ class Item(_Operators):
 
     @classmethod
     def id(cls) -> Self:
-        """The record's own id; there is none after a `GroupBy`."""
+        """The id of the record; not available after a `GroupBy`."""
         return cls("id", "id")
 
     @classmethod
     def content(cls) -> Self:
-        """The record's own text; there is none after a `GroupBy`."""
+        """The text of the record; not available after a `GroupBy`."""
         return cls("content", "content")
 
     @classmethod
     def parent(cls) -> Self:
-        """The id of what the record is a part of; there is none after a `GroupBy`."""
+        """The id of the record's parent; not available after a `GroupBy`."""
         return cls("parent", "parent")
 
 
 @dataclass(frozen=True, slots=True)
 class Constant(_Operators):
-    """A value that is the same for every row: text, a number, a boolean, a date or a datetime."""
+    """A value that is the same in every row: text, a number, a boolean, a date or a datetime."""
 
     value: str | float | bool | date
 
@@ -184,7 +185,7 @@ class Constant(_Operators):
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic(_Operators):
-    """Two expressions and what combines them; made by ``Item("price") * Item("pieces")``."""
+    """An operator with its two operands, as created by ``Item("price") * Item("pieces")``."""
 
     operator: ArithmeticOperator
     left: Expression
@@ -196,31 +197,31 @@ class Arithmetic(_Operators):
 
 @dataclass(frozen=True, slots=True)
 class Call(_Operators):
-    """A function of expressions: ``Call.of("lower", Item("city"))``."""
+    """A function call: ``Call.of("lower", Item("city"))``."""
 
     function: Function
     arguments: tuple[Expression, ...]
 
     def __post_init__(self) -> None:
-        wanted = ARGUMENTS.get(self.function, 1)
-        if len(self.arguments) != wanted:
+        expected = ARGUMENTS.get(self.function, 1)
+        if len(self.arguments) != expected:
             raise InvalidInputError(
-                f"{self.function.value} takes {wanted} values, not {len(self.arguments)}"
+                f"{self.function.value} takes {expected} values, not {len(self.arguments)}"
             )
         _check_depth(self)
 
     @classmethod
     def of(cls, function: Function | str, *arguments: Operand) -> Self:
-        """A call with plain values taken for constants.
+        """Create a call; plain values become constants.
 
         Raises:
-            InvalidInputError: there is no such function, or it takes another number of values.
+            InvalidInputError: the function is unknown, or the number of arguments is wrong.
         """
         try:
             known = Function(function)
         except ValueError:
             names = ", ".join(Function)
-            raise InvalidInputError(f"{function!r} is no function; known are {names}") from None
+            raise InvalidInputError(f"unknown function {function!r}; use one of {names}") from None
         return cls(known, tuple(as_expression(argument) for argument in arguments))
 
 
@@ -231,19 +232,19 @@ Operand: TypeAlias = "Expression | _Operators | str | float | bool | date"
 
 
 def as_expression(value: Any) -> Expression:
-    """The expression itself, or a plain value as a `Constant`; text is text, never the name of an item."""
+    """Return an expression unchanged, a plain value as a `Constant`; text is never the name of an item."""
     return value if isinstance(value, (Item, Constant, Arithmetic, Call)) else Constant(value)
 
 
 def items_of(expression: Expression) -> list[Item]:
-    """Every item that an expression reads."""
+    """All items that an expression reads."""
     found: list[Item] = []
-    open_parts: list[Expression] = [expression]
-    while open_parts:
-        part = open_parts.pop()
+    pending: list[Expression] = [expression]
+    while pending:
+        part = pending.pop()
         if isinstance(part, Item):
             found.append(part)
-        open_parts.extend(_parts(part))
+        pending.extend(_parts(part))
     return found
 
 
@@ -262,14 +263,18 @@ def _parts(expression: Expression) -> tuple[Expression, ...]:
 
 
 def _check_depth(expression: Expression) -> None:
-    """Refuse what would exhaust the stack of whoever walks it, and what is no expression."""
+    """Raise if an expression is nested too deeply for recursion, or has an operand that is not an expression."""
     level: list[Expression] = [expression]
     for _ in range(_DEEPEST):
         below = [part for item in level for part in _parts(item)]
         for part in below:
             if not isinstance(part, (Item, Constant, Arithmetic, Call)):
-                raise InvalidInputError(f"{part!r} is no expression")
+                raise InvalidInputError(
+                    f"{part!r} is not an expression: use Item, Constant, arithmetic or Call"
+                )
         if not below:
             return
         level = below
-    raise InvalidInputError(f"the expression is nested more than {_DEEPEST} deep")
+    raise InvalidInputError(
+        f"the expression is nested more than {_DEEPEST} levels deep: split it over several apply()"
+    )

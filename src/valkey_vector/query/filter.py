@@ -1,4 +1,4 @@
-"""Queries without a vector: records by filter, in any order, and how many there are."""
+"""Queries without a vector: retrieve records by filter, in any order, or count them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.base import check_brought, check_count, check_filter
+from valkey_vector.query.base import check_count, check_filter, check_returned_parts
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.order import OrderLike, as_orders
 
@@ -15,22 +15,22 @@ __all__ = ["CountQuery", "FilterQuery"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterQuery:
-    """Records that match a filter.
+    """Retrieve the records that match a filter.
 
     Attributes:
-        filter: which; None for all.
-        order_by: a key or several, the most important first: metadata keys, ``F.id``, ``F.content`` or `OrderBy`.
-            What is equal stays oldest first. Without keys the oldest record comes first.
-        descending: without keys, the newest first; with one, that key the other way round.
-        limit: at most so many, 0 or more; None for all.
-        offset: leave out so many at the beginning.
-        with_content: bring the texts; without, they are empty.
-        with_metadata: bring the metadata; without, it is empty.
-        with_vectors: bring all vectors, too.
-        with_payloads: bring the payloads, too.
+        filter: return only records that match; None for all.
+        order_by: one sort key or several, the most important first: metadata keys, ``F.id``, ``F.content`` or `OrderBy`.
+            Records with equal keys come oldest first. Without keys the oldest record comes first.
+        descending: without sort keys, newest first. With one key, reverses its direction.
+        limit: maximum number of records, 0 or more; None for all.
+        offset: number of records to skip, 0 or more.
+        with_content: return the texts; otherwise they are empty.
+        with_metadata: return the metadata; otherwise it is empty.
+        with_vectors: also return all vectors.
+        with_payloads: also return the payloads.
 
     Raises:
-        InvalidInputError: an attribute is not acceptable; names it.
+        InvalidInputError: an attribute is invalid; the message names it.
     """
 
     filter: FilterLike | None = None
@@ -49,23 +49,23 @@ class FilterQuery:
         object.__setattr__(self, "order_by", orders)
         if len(orders) > 1 and self.descending:
             raise InvalidInputError(
-                "descending says nothing about several keys; give OrderBy(key, descending=True) for each"
+                "descending=True does not apply to several keys: use OrderBy(key, descending=True) for each key"
             )
         if self.limit is not None:
             check_count(self.limit, "limit", 0)
         check_count(self.offset, "offset", 0)
-        check_brought(self)
+        check_returned_parts(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountQuery:
-    """How many records match a filter.
+    """Count the records that match a filter.
 
     Attributes:
-        filter: which; None for all.
+        filter: count only records that match; None for all.
 
     Raises:
-        FilterError: the filter is not understood.
+        FilterError: the filter is invalid.
     """
 
     filter: FilterLike | None = None

@@ -15,9 +15,9 @@ FilterLike: TypeAlias = Filter | Mapping[str, Any]
 
 
 def as_filter(filter: FilterLike) -> Filter:
-    """The filter a dict stands for; an expression as it is.
+    """Translate a dict to a filter; return a filter expression unchanged.
 
     Raises:
-        FilterError: it is neither, or not understood.
+        FilterError: the value is neither a filter nor a dict, or the dict is invalid.
     """
     return from_dict(filter) if not isinstance(filter, Filter) else filter

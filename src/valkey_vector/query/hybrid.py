@@ -1,4 +1,4 @@
-"""`HybridQuery`: records that are near a vector and answer a text, ranked by both."""
+"""`HybridQuery`: records ranked by vector similarity and BM25 together."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ReciprocalRank:
     """Reciprocal rank fusion: a record's score is the sum of ``1 / (constant + rank)`` over both rankings.
 
     Attributes:
-        constant: the higher, the less the first ranks stand out; above 0. 60 is that of the method's
-            authors (Cormack, Clarke and Büttcher, SIGIR 2009).
+        constant: > 0. A larger constant reduces the advantage of the first ranks. The default 60 is the value of the
+            method's authors (Cormack, Clarke and Büttcher, SIGIR 2009).
     """
 
     constant: float = 60.0
@@ -35,12 +35,12 @@ class ReciprocalRank:
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A weighted sum of both scores, each brought to 0 (the worst of its candidates) to 1 (the best).
+    """Weighted sum of both scores, each scaled to the range 0 (worst candidate) to 1 (best candidate).
 
-    A record that only one ranking has gets 0 for the other.
+    A record that is in only one ranking scores 0 in the other.
 
     Attributes:
-        alpha: the weight of nearness, 0 for text alone to 1 for nearness alone; the text's is 1 - alpha.
+        alpha: weight of the vector similarity, from 0 (text only) to 1 (vector only). The text has weight 1 - alpha.
     """
 
     alpha: float = 0.5
@@ -55,24 +55,25 @@ Fusion: TypeAlias = ReciprocalRank | Weighted
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays do not compare to one truth
 class HybridQuery:
-    """The k best records by nearness to a vector and by BM25 together, best first, ties by id.
+    """The k best records by vector similarity and BM25 combined, best first, ties by id.
 
     Attributes:
-        vector: finite floats, as many as the index's dimension.
-        text: as for `TextQuery`. Text without any word leaves the vector's ranking.
-        k: how many, at least 1.
-        fusion: how the two rankings become one.
-        candidates: how many of the nearest are considered, never fewer than k; by default 4 k, at least 100.
-        text_candidates: how many of the best by text are considered; by default as many as of the nearest.
-        match: ``any`` or ``all`` of the words, as for `TextQuery`.
-        fields: the texts to look into, as for `TextQuery`.
-        filter: only records that match, in both rankings.
-        ef_runtime: for HNSW, as for `Index.search`.
-        with_vectors: bring the vectors, too.
-        with_payloads: bring the payloads, too.
+        vector: finite floats; the length is the dimension of the index.
+        text: as for `TextQuery`. Text without terms leaves the vector ranking unchanged.
+        k: number of records, at least 1.
+        fusion: method that combines the two rankings.
+        candidates: number of nearest neighbors in the vector ranking, raised to k if smaller; default 4 * k, at least
+            100.
+        text_candidates: number of records in the text ranking; default: the length of the vector ranking.
+        match: ``any`` or ``all`` terms, as for `TextQuery`.
+        fields: text fields to search, as for `TextQuery`.
+        filter: rank only records that match, in both rankings.
+        ef_runtime: HNSW search width, as for `Index.search`.
+        with_vectors: also return the vectors.
+        with_payloads: also return the payloads.
 
     Raises:
-        InvalidInputError: a value is of the wrong kind or out of range.
+        InvalidInputError: an attribute has the wrong type or is out of range.
     """
 
     vector: Vector
@@ -107,12 +108,12 @@ class HybridQuery:
 
     @property
     def depth(self) -> int:
-        """How many of the nearest are considered."""
+        """The length of the vector ranking."""
         return max(self.k, self.candidates or max(4 * self.k, 100))
 
     @property
     def text_depth(self) -> int:
-        """How many of the best by text are considered."""
+        """The length of the text ranking."""
         return self.text_candidates or self.depth
 
 

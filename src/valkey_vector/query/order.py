@@ -1,4 +1,4 @@
-"""Orders: by which fields records are sorted."""
+"""`OrderBy`: sort keys of a query."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["OrderBy", "OrderLike", "as_orders"]
 
 @dataclass(frozen=True, slots=True, init=False)
 class OrderBy:
-    """One key to sort by.
+    """One sort key.
 
-    Values order as booleans, numbers, points in time, texts. Records without the item come last in either direction.
+    Booleans come first, then numbers, points in time, text. Records without the item come last in both directions.
 
     Args:
         field: a metadata key (dotted for nested dicts), or ``F("key")``, ``F.id``, ``F.content`` or ``F.parent``.
-        descending: the other way round.
+        descending: sort in descending order.
 
     Raises:
-        InvalidInputError: it is neither.
+        InvalidInputError: `field` is none of these.
     """
 
     field: Field
@@ -36,14 +36,14 @@ class OrderBy:
 
 
 OrderLike: TypeAlias = str | FieldExpression | OrderBy
-"""A key to sort by: ascending unless it is an `OrderBy` that says otherwise."""
+"""A sort key: ascending, unless it is an `OrderBy` with ``descending=True``."""
 
 
 def as_orders(order_by: OrderLike | Iterable[OrderLike] | None) -> tuple[OrderBy, ...]:
-    """The keys to sort by, the most important first; none for None.
+    """Normalize sort keys, the most important first; None means no keys.
 
     Raises:
-        InvalidInputError: one of them is no key.
+        InvalidInputError: a value is not a sort key.
     """
     if order_by is None:
         return ()

@@ -1,4 +1,4 @@
-"""`TextQuery`: records by the words of their texts. Text from users is always words, never syntax."""
+"""`TextQuery`: records ranked by BM25. Text from users is split into terms and never parsed as syntax."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from valkey_vector.records.validation import check_k
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]
 
 FURTHEST = 3
-"""Changes that a `Fuzzy` word may differ by."""
+"""Largest edit distance of a `Fuzzy` term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word, also in other forms of it (``run`` finds ``running``) if the index stems.
+    """One term. If the index uses stemming, other forms match too: ``run`` finds ``running``.
 
     Attributes:
-        text: the word. If it is taken apart (``e-mail``), its parts must stand next to each other.
-        field: the declared `TextField` it must be in, or ``content``; None: the query's `fields`.
+        text: the word. If the analyzer splits it (``e-mail``), its parts must be adjacent.
+        field: search only this field: a declared `TextField`, or ``content``. None: the query's `fields`.
     """
 
     text: str
@@ -35,12 +35,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words next to each other, as they are; stop words count neither here nor in the texts.
+    """Adjacent words, without stemming; stop words are ignored in the phrase and in the records.
 
     Attributes:
         text: the words.
-        slop: how many other words may stand between the first and the last of them.
-        in_order: whether they must come in this order.
+        slop: maximum number of other words between the first and the last word, 0 or more.
+        in_order: require the words in this order.
         field: as for `Term`.
     """
 
@@ -60,10 +60,10 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """Any word that begins so.
+    """Any word with this prefix.
 
     Attributes:
-        text: the beginning. Words before the last one must stand before it: ``new yo``.
+        text: the prefix. If it has several words (``new yo``), the last is the prefix and the others must precede it.
         field: as for `Term`.
     """
 
@@ -77,11 +77,11 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Fuzzy:
-    """Any word that is spelt nearly so.
+    """Any word within an edit distance.
 
     Attributes:
-        text: the word; of several, each may be misspelt, and they must stand next to each other.
-        distance: how many characters may be put in, left out, replaced or swapped with the next, 1 to 3.
+        text: the word. If there are several, each may be misspelled, and they must be adjacent.
+        distance: maximum number of insertions, deletions, replacements and swaps of neighboring characters, 1 to 3.
         field: as for `Term`.
     """
 
@@ -104,21 +104,21 @@ Clause: TypeAlias = Term | Phrase | Prefix | Fuzzy
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """The k records that answer a text best, by BM25; only records that match at all.
+    """The k records with the highest BM25 scores; only records that match the text.
 
     Attributes:
-        text: what a user wrote, of which every word becomes a `Term`; or clauses of your own. Text without
-            any word, such as stop words alone, matches nothing.
-        k: how many, at least 1.
-        match: ``any`` of the words or clauses, or ``all`` of them.
-        fields: the texts to look into: ``content``, and declared `TextField`s by their path. A word in any
-            of them matches, the scores are added.
-        filter: only records that match.
-        with_vectors: bring the vectors, too.
-        with_payloads: bring the payloads, too.
+        text: the user's text, in which every word becomes a `Term`; or a tuple of clauses. Text without
+            terms, such as stop words only, matches no record.
+        k: number of records, at least 1.
+        match: require ``any`` or ``all`` of the terms or clauses.
+        fields: text fields to search: ``content``, and declared `TextField`s by path. A term may match in any
+            of them; the scores are added.
+        filter: return only records that match.
+        with_vectors: also return the vectors.
+        with_payloads: also return the payloads.
 
     Raises:
-        InvalidInputError: a value is of the wrong kind or out of range.
+        InvalidInputError: an attribute has the wrong type or is out of range.
     """
 
     text: str | tuple[Clause, ...]
@@ -137,10 +137,10 @@ class TextQuery:
 
 
 def check_words(text: object, match: object, fields: object) -> None:
-    """Check the parts that say what to find in texts.
+    """Validate the attributes that define a text search.
 
     Raises:
-        InvalidInputError: names the one that is not acceptable.
+        InvalidInputError: an attribute is invalid; the message names it.
     """
     if isinstance(text, tuple):
         for clause in text:

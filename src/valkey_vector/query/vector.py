@@ -1,4 +1,4 @@
-"""Queries by vector: the nearest records, or all within a radius."""
+"""`VectorQuery`: the nearest neighbors of a vector, or all records within a threshold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.query.base import check_brought, check_count, check_filter, check_number
+from valkey_vector.query.base import check_count, check_filter, check_number, check_returned_parts
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.records.record import Vector
 from valkey_vector.records.vectors import check_vector
@@ -21,27 +21,30 @@ __all__ = ["Threshold", "VectorQuery"]
 class VectorQuery:
     """The records nearest to a vector, nearest first, ties by id.
 
-    Which of equally near records are the last of the k, a search module chooses; the native engine takes those whose ids come first.
+    If several records tie for the last of the k results, a search module chooses among them. The native engine takes
+    the ids that sort first.
 
     Attributes:
-        vector: finite floats, as many as the field's dimension.
-        k: how many, at least 1; fewer are found only if there are fewer. With a threshold, None is all within it.
-        filter: only records that match.
-        field: the vector to compare, by its name in the schema; None for the main one.
-        max_distance: only records as near as this or nearer, in the units of `Hit.distance`: COSINE 1 - cosine, 0
-            to 2; L2 the squared Euclidean distance, from 0; IP 1 - inner product, any number.
-        min_similarity: only records as similar as this or more, in the units of `Hit.similarity`: COSINE the cosine,
-            -1 to 1; L2 1 / (1 + Euclidean distance), above 0 to 1; IP the inner product, any number. A search
-            module measures in single precision, so what lies within some 1e-6 of a threshold may fall on either side.
-        ef_runtime: for HNSW, candidates to look at, at least 1; more is better recall and slower, up to the 1,000,000
-            that servers accept. Default: the index's.
-        with_content: bring the texts; without, they are empty.
-        with_metadata: bring the metadata; without, it is empty.
-        with_vectors: bring all vectors, too.
-        with_payloads: bring the payloads, too.
+        vector: finite floats; the length is the dimension of the field.
+        k: number of records, at least 1. Fewer are returned only if fewer match. With a threshold, None means all
+            records within it.
+        filter: return only records that match.
+        field: name of the vector field in the schema; None for the main vector.
+        max_distance: return only records up to this distance, in the units of `Hit.distance`: COSINE 1 - cosine, 0
+            to 2; L2 the squared Euclidean distance, 0 or more; IP 1 - inner product, any number.
+        min_similarity: return only records with at least this similarity, in the units of `Hit.similarity`: COSINE
+            the cosine, -1 to 1; L2 1 / (1 + Euclidean distance), 0 < similarity <= 1; IP the inner product, any
+            number. A search module computes in single precision: records within about 1e-6 of a threshold may or may
+            not be returned.
+        ef_runtime: HNSW search width, 1 to 1,000,000. A larger value improves recall and takes longer. Default: the
+            value of the index.
+        with_content: return the texts; otherwise they are empty.
+        with_metadata: return the metadata; otherwise it is empty.
+        with_vectors: also return all vectors.
+        with_payloads: also return the payloads.
 
     Raises:
-        InvalidInputError: an attribute is not acceptable, neither `k` nor a threshold is given, or both thresholds.
+        InvalidInputError: an attribute is invalid, `k` and both thresholds are None, or both thresholds are set.
     """
 
     vector: Vector
@@ -57,25 +60,31 @@ class VectorQuery:
     with_payloads: bool = False
 
     def __post_init__(self) -> None:
-        vector = check_vector(self.vector, None, "the query").copy()  # the caller may change his
+        vector = check_vector(
+            self.vector, None, "the query"
+        ).copy()  # the caller may change the original
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         object.__setattr__(self, "filter", check_filter(self.filter))
         if self.field is not None and not isinstance(self.field, str):
             raise InvalidInputError(f"field must be the name of a vector, not {self.field!r}")
         if self.max_distance is not None and self.min_similarity is not None:
-            raise InvalidInputError("give max_distance or min_similarity, not both")
+            raise InvalidInputError(
+                "max_distance and min_similarity are both set: pass only one of them"
+            )
         if self.k is not None:
             check_count(self.k, "k", 1)
         elif self.threshold is None:
-            raise InvalidInputError("say how many: k, or a threshold for all within it")
+            raise InvalidInputError(
+                "the query has no limit: pass k, or max_distance or min_similarity to get all records within it"
+            )
         if self.ef_runtime is not None:
             check_count(self.ef_runtime, "ef_runtime", 1)
-        check_brought(self)
+        check_returned_parts(self)
 
     @property
     def threshold(self) -> Threshold | None:
-        """How near a record must be, if that is limited."""
+        """The distance or similarity limit, if one is set."""
         if self.max_distance is not None:
             return Threshold(max_distance=check_number(self.max_distance, "max_distance"))
         if self.min_similarity is not None:
@@ -85,20 +94,20 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """How near a record must be: by distance or by similarity, one of which is given."""
+    """Limit on the distance or on the similarity; exactly one of the two is set."""
 
     max_distance: float | None = None
     min_similarity: float | None = None
 
     def admits(self, distance: float, metric: Metric) -> bool:
-        """Whether a record at a distance is near enough; of two distances the lesser is admitted if the other is."""
+        """Return True if a distance is within the threshold; any smaller distance is within it, too."""
         if self.max_distance is not None:
             return distance <= self.max_distance
         assert self.min_similarity is not None  # noqa: S101 - one of the two is given
         return similarity(distance, metric) >= self.min_similarity
 
     def radius(self, metric: Metric) -> float:
-        """A distance beyond which nothing is admitted; infinite if everything is, -infinite if nothing."""
+        """The distance beyond which no record is within the threshold; inf for no limit, -inf to exclude all."""
         if self.max_distance is not None:
             return self.max_distance
         assert self.min_similarity is not None  # noqa: S101 - one of the two is given

@@ -1,4 +1,4 @@
-"""Full text: words and stems of texts, what a text query matches, and BM25.
+"""Full-text search: the analyzer, the compiler of text queries, and BM25.
 
 Texts are taken apart here and not by the server: the servers differ in what a word is (Valkey-Search 1.2.1 and
 RediSearch 2.10 keep “ and … as letters, fold case by different tables and carry different versions of the

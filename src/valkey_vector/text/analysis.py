@@ -1,4 +1,4 @@
-"""Take texts apart: into words, and words into stems.
+"""Text analyzer: split text into terms, and reduce terms to stems.
 
 A text is brought to Unicode's compatibility form (NFKC) without case, and cut at white space, control
 characters, punctuation and symbols. An emoji is a word of its own, and so is an icon of a font's private characters. What

@@ -1,4 +1,4 @@
-"""BM25: what a text query asks of an index's words, and how well a document answers it.
+"""BM25: the clauses of a compiled text query, and the score of a document.
 
 For each part of a query a document gets ``idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average))``, with
 ``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``: N documents have such a text, n of them the word, this one tf times;

@@ -1,4 +1,4 @@
-"""Compile what a text query asks to the words of one index."""
+"""Compile a text query to the terms of one index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hash fields of texts: for each text its words, its stems, and how many they are.
+"""Hash fields of analyzed text: terms, stems and length of each text.
 
 The record's own text has ``words``, ``stems`` and ``length``; a declared `TextField` the same with the
 field's name behind. Without stemming there are no stems. A text without words has none of them.

@@ -1,4 +1,4 @@
-"""How often words follow each other in a text: phrases, exact or with words in between."""
+"""Phrase frequency: count occurrences of a phrase in a text, exact or with words in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that occur in an index: what a prefix and a misspelt word can stand for.
+"""Vocabulary of an index: expand prefixes and misspelled words to indexed terms.
 
 Both search modules stop silently at 200 words for one prefix (``search.max-term-expansions``,
 ``MAXPREFIXEXPANSIONS``), and one measures edit distances in bytes, the other in 16-bit units. So they are expanded here,

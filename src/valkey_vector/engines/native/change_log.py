@@ -1,4 +1,4 @@
-"""The native engine's change log as its client sees it: what changed since a sequence number, what a document holds now.
+"""Client of the native engine's change log: fetch the changes since a sequence number, and the current documents.
 
 The log and its scripts are described in `valkey_vector.engines.native.scripts`.
 """

@@ -1,4 +1,4 @@
-"""Counts of the native engine: what its replica selects, less the documents that vanished without a word in the change log.
+"""Counts of the native engine: documents that the replica selects, minus those removed without a change-log entry.
 
 A document can be evicted, or deleted by another program. So the documents that are counted are looked up: few always, many
 only if the server reports that anything was written past the log, expired or was evicted since they were last looked up.

@@ -1,4 +1,4 @@
-"""Documents judged by their own content: whether a plan selects them, and how far they are from a vector, as they are now."""
+"""Evaluation of plans and distances on the current content of documents, without the replica."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One field of words, inverted: for each word the rows that have it and how often, and each row's number of words.
+"""Inverted index of one text field: for each term the rows with it and its frequency, and the length of each row.
 
 A part of the native engine's replica (see `valkey_vector.engines.native.replica`): rows are only ever added, dead ones are
 left out by whoever reads, until all is packed.

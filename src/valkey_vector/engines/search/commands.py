@@ -1,4 +1,4 @@
-"""The FT.* commands of the search engine, as lists of arguments, and what their replies mean.
+"""The FT.* commands of the search engine as argument lists, and parsers of their replies.
 
 Source of every rule here: the recorded behaviour of Valkey-Search 1.2.1, and RediSearch 2.10 where it
 is stricter. LIMIT and RETURN are always sent: without LIMIT every search is cut at ten. VERBATIM goes with every query that

@@ -1,4 +1,4 @@
-"""The keys of documents as they are: absent, a record of the index, left behind by a dropped one, or another program's."""
+"""State of a document's key: absent, a record of the index, a leftover of a dropped index, or a foreign key."""
 
 from __future__ import annotations
 

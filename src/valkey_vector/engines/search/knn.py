@@ -1,4 +1,4 @@
-"""Search by vector on a search module: what the server finds, proven complete where that is in doubt.
+"""Vector search on a search module, with a check that the result is complete.
 
 An HNSW graph is approximate. Two of its failures are not a matter of recall, and are noticed here:
 

@@ -1,4 +1,4 @@
-"""What a search that the server gave up, or a lost connection, means: which node of a cluster does not answer."""
+"""Diagnosis of a failed search: find the node of a cluster that does not respond."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that a plan selects, in pages by the time of creation, however many records that are.
+"""Complete listing of the documents that a plan selects, in pages by creation time.
 
 Valkey-Search since 1.2 looks at no more than a number of keys for a query without a vector (100,000 on each node, unless
 configured otherwise), and the total that it reports ends there, too. So every such query is counted: where the count

@@ -1,4 +1,4 @@
-"""Reads of the search engine: documents by similarity and by plan, and how many there are.
+"""Reads of the search engine: retrieve documents by vector or by plan, and count them.
 
 One round trip for each, as long as the server returns all there is; the rare other cases are decided here. An answer is
 whole or an error: the server is told to search every node or none and to give up before the client does, a server that

@@ -1,4 +1,4 @@
-"""What is known of a server with a search module beyond its version, learned by asking it; shared per connection.
+"""Facts about a server with a search module beyond its version: its clock, identity and limits; shared per connection.
 
 Reads carry a few small commands along from time to time, in the same round trip: the server's time, by which times to
 live are judged (the client's clock may be wrong, and may be set while a process runs); the identity of each server process,

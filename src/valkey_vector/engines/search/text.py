@@ -1,4 +1,4 @@
-"""Text search of the search engine: the server finds, BM25 is computed here, exactly.
+"""Text search of the search engine: the server returns candidates, and the client computes BM25 exactly.
 
 A first round trip asks for how many documents there are, for how many have each word, and for the words of the first
 `_FIRST` that match. Mostly those are all. If there are more, parts of the query are asked for by falling weight, the
