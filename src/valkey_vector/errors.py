@@ -1,27 +1,27 @@
-"""Every error this library raises, as one small tree.
+"""The hierarchy of exceptions that this library raises.
 
 ::
 
     ValkeyVectorError
-    ├── ConfigurationError (ValueError)     a setting is wrong, before any server is asked
-    ├── InvalidInputError (ValueError)      a record, vector, id or argument is wrong; nothing was written
+    ├── ConfigurationError (ValueError)     a setting is invalid; raised before anything is sent
+    ├── InvalidInputError (ValueError)      a record, vector, id or argument is invalid; nothing was written
     │   └── FilterError                     a filter is malformed
-    ├── UnsupportedFeatureError             this server or engine cannot do it; says what can
+    ├── UnsupportedFeatureError             the server or engine does not support a feature; names what does
     ├── IndexNotFoundError (LookupError)    the index does not exist
-    ├── IndexRecordLostError                the index's own record is gone, its documents are not
+    ├── IndexRecordLostError                the catalog record of an index is missing, but its documents exist
     ├── IndexMismatchError                  the index exists with another dimension, metric, …
-    ├── DuplicateIdError                    policy FAIL met ids that are already stored
-    ├── PartialWriteError                   a bulk write stopped half-way; says which ids are missing
-    ├── QueryBatchError                     some of many queries failed; has the answers to the others
-    └── ServerError                         the server answered with an error
+    ├── DuplicateIdError                    ids are already stored, and the write policy is FAIL
+    ├── PartialWriteError                   a bulk write stopped before its end; lists the missing ids
+    ├── QueryBatchError                     some queries of a batch failed; holds the results of the others
+    └── ServerError                         the server returned an error
         ├── ConnectionLostError (ConnectionError)
         ├── RequestTimeoutError (TimeoutError)
         ├── AuthenticationError
-        ├── ForeignKeyError             a key of this index's prefix belongs to another program
-        └── UnreadableRecordError       what is stored was damaged, or written by something else
+        ├── ForeignKeyError             a key with the index's prefix belongs to another program
+        └── UnreadableRecordError       stored data is corrupted, or was written by another program
 
-Facts are attributes as well as text. No message holds a credential. All errors survive pickling,
-so they cross process pools unharmed.
+Each exception has its facts as attributes and in its message. No message contains a credential. All exceptions
+can be pickled, so they can be raised across process boundaries.
 """
 
 from __future__ import annotations
@@ -52,34 +52,34 @@ _SHOWN = 5
 
 
 def _shown(ids: Sequence[str]) -> str:
-    """The first few ids, quoted, and how many more there are."""
+    """The first ids, quoted, and the number of the remaining ones."""
     text = ", ".join(repr(item) for item in ids[:_SHOWN])
     return text if len(ids) <= _SHOWN else f"{text} and {len(ids) - _SHOWN} more"
 
 
 class ValkeyVectorError(Exception):
-    """The root of every error this library raises on purpose."""
+    """Base class of all exceptions that this library raises."""
 
 
 class ConfigurationError(ValkeyVectorError, ValueError):
-    """A setting is wrong or missing; raised before any server is asked."""
+    """A setting is invalid or missing. Raised before anything is sent to a server."""
 
 
 class InvalidInputError(ValkeyVectorError, ValueError):
-    """A record, vector, id or argument is not acceptable. Nothing was written."""
+    """A record, vector, id or argument is invalid. Nothing was written."""
 
 
 class FilterError(InvalidInputError):
-    """A filter is malformed: an unknown operator, or a value its operator cannot take."""
+    """A filter is malformed: an operator is unknown, or its value has the wrong type."""
 
 
 class UnsupportedFeatureError(ValkeyVectorError):
-    """This server or engine cannot do what was asked.
+    """The server or engine does not support a requested feature.
 
     Attributes:
-        feature: what was asked for.
-        found: what the server or engine is.
-        needed: what would be able to do it.
+        feature: the requested feature.
+        found: the server or engine, with its version.
+        needed: a server, version or engine that supports the feature.
     """
 
     def __init__(self, feature: str, found: str, needed: str) -> None:
@@ -97,11 +97,11 @@ class IndexNotFoundError(ValkeyVectorError, LookupError):
 
 
 class IndexRecordLostError(ValkeyVectorError):
-    """The index's own record on the server is gone, but its documents are there.
+    """The catalog record of an index is missing on the server, but its documents exist.
 
     Attributes:
         index: the index's name.
-        key: the key that is missing.
+        key: the missing key.
     """
 
     def __init__(self, index: str, key: str) -> None:
@@ -111,18 +111,18 @@ class IndexRecordLostError(ValkeyVectorError):
 
     def __str__(self) -> str:
         return (
-            f"the key {self.key!r}, in which the server keeps what index {self.index!r} is, is gone, but documents of "
-            "the index are there: the server evicted the key, or something deleted it. Set maxmemory-policy to "
+            f"the key {self.key!r}, which holds the definition of index {self.index!r}, is missing, but documents of "
+            "the index exist: the server evicted the key, or another client deleted it. Set maxmemory-policy to "
             "noeviction or a volatile policy. Then restore the key from a backup, or call drop() and write the records again"
         )
 
 
 class IndexMismatchError(ValkeyVectorError):
-    """The index exists, but not as asked for.
+    """The index exists with other settings than the requested ones.
 
     Attributes:
         index: the index's name.
-        differences: setting -> (what the server has, what was asked for).
+        differences: setting -> (stored value, requested value).
     """
 
     def __init__(self, index: str, differences: Mapping[str, tuple[object, object]]) -> None:
@@ -132,12 +132,12 @@ class IndexMismatchError(ValkeyVectorError):
 
     def __str__(self) -> str:
         parts = "; ".join(
-            f"{name} is {found!r}, asked for {asked!r}"
-            for name, (found, asked) in self.differences.items()
+            f"{name} is {found!r}, requested {requested!r}"
+            for name, (found, requested) in self.differences.items()
         )
         return (
             f"index {self.index!r} exists with other settings: {parts}. "
-            "Open it with its own settings, use another name, or drop it first"
+            "Open it with its stored settings, use another name, or drop it first"
         )
 
 
@@ -145,7 +145,7 @@ class DuplicateIdError(ValkeyVectorError):
     """The write policy is FAIL and some ids are already stored.
 
     Attributes:
-        ids: the ids that were there already.
+        ids: the ids that were already stored.
     """
 
     def __init__(self, ids: Sequence[str]) -> None:
@@ -153,16 +153,16 @@ class DuplicateIdError(ValkeyVectorError):
         self.ids = tuple(ids)
 
     def __str__(self) -> str:
-        return f"already stored, and the policy is FAIL: {_shown(self.ids)}"
+        return f"ids are already stored, and the write policy is FAIL: {_shown(self.ids)}"
 
 
 class PartialWriteError(ValkeyVectorError):
-    """A bulk write did not complete. Writing the same records again completes it.
+    """A bulk write did not complete. Write the same records again to complete it.
 
     Attributes:
-        written: how many records the server acknowledged.
-        failed: id -> the error its batch met. A batch whose reply was lost may have been
-            stored nevertheless; writing it again is harmless.
+        written: number of records that the server acknowledged.
+        failed: id -> the error of its batch. If the reply to a batch was lost, its records may be
+            stored; writing them again is safe.
         pending: ids that were read from the input but never sent.
     """
 
@@ -186,11 +186,11 @@ class PartialWriteError(ValkeyVectorError):
 
 
 class QueryBatchError(ValkeyVectorError):
-    """Some of the queries that were asked together failed.
+    """Some queries of a batch failed.
 
     Attributes:
-        outcomes: for each query, in their order, its answer or its error.
-        errors: the errors alone, by the position of their query.
+        outcomes: the result or the error of each query, in the order of the queries.
+        errors: position of a query -> its error; only the queries that failed.
     """
 
     def __init__(self, outcomes: Sequence[object]) -> None:
@@ -210,10 +210,10 @@ class QueryBatchError(ValkeyVectorError):
 
 
 class ServerError(ValkeyVectorError):
-    """The server answered with an error, or could not be asked.
+    """The server returned an error, or the request could not be sent.
 
     Attributes:
-        message: the server's or client's own words.
+        message: the message of the server or the client.
         command: the name of the command, without its arguments.
     """
 
@@ -227,17 +227,17 @@ class ServerError(ValkeyVectorError):
 
 
 class ConnectionLostError(ServerError, ConnectionError):
-    """The server cannot be reached, or the connection broke before the reply came."""
+    """The server is unreachable, or the connection was lost before the reply arrived."""
 
 
 class RequestTimeoutError(ServerError, TimeoutError):
-    """No reply came in time. The command may have been carried out."""
+    """No reply arrived within the timeout. The server may have executed the command."""
 
 
 class ForeignKeyError(ServerError):
-    """A key that an index needs holds something else: another program's hash, or a value of another type.
+    """A key that the index needs holds other data: another program's hash, or a value of another type.
 
-    Nothing of its batch was written, and the key was left as it is.
+    Nothing of the batch was written. The key is unchanged.
 
     Attributes:
         key: the key on the server.
@@ -249,14 +249,14 @@ class ForeignKeyError(ServerError):
 
     @classmethod
     def of(cls, key: str, found: str) -> ForeignKeyError:
-        """The error for one key.
+        """Create the error for one key.
 
         Args:
-            key: on the server.
+            key: the key on the server.
             found: a description of its value.
         """
         return cls(
-            f"the key {key!r} holds {found}, not a record of this index, and was left as it is. Rename or remove that "
+            f"the key {key!r} holds {found}, not a record of this index; it was not changed. Rename or delete that "
             "key if it is not needed, or choose another id or index name",
             key=key,
         )
@@ -266,8 +266,8 @@ class ForeignKeyError(ServerError):
 
 
 class AuthenticationError(ServerError):
-    """The server refused the credentials, or the user may not run the command."""
+    """The server rejected the credentials, or the user lacks permission for the command."""
 
 
 class UnreadableRecordError(ServerError):
-    """What is stored was damaged, or written by something else. The message names it."""
+    """Stored data is corrupted, or was written by another program. The message names it."""

@@ -218,7 +218,7 @@ with Connection.open("embedded://") as one, Connection.open("embedded://") as ot
             each.execute("GET", "k", retry=True)
         except ConnectionLostError as error:
             assert "temporary embedded server was killed (SIGKILL" in str(error), error
-            assert "data are lost" in str(error), error
+            assert "data is lost" in str(error), error
         else:
             sys.exit("the loss was not raised")
         assert each.execute("SET", "k", "w") == "OK"

@@ -260,7 +260,7 @@ def test_a_setting_that_the_core_refuses_is_a_store_error_that_names_it(
 ) -> None:
     store = ValkeyDocumentStore(**settings)
     for use in (store.count_documents, store.filter_documents, store.delete_all_documents):
-        with pytest.raises(ValkeyDocumentStoreError, match=r"a b|begins with one of|fast"):
+        with pytest.raises(ValkeyDocumentStoreError, match=r"a b|begin with one of|fast"):
             use()
 
 

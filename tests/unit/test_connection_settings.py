@@ -147,5 +147,5 @@ def test_without_a_url_the_environment_decides(
 
 
 def test_an_empty_url_is_not_taken_for_no_url() -> None:
-    with pytest.raises(ConfigurationError, match="begins with"):
+    with pytest.raises(ConfigurationError, match="begin with"):
         Connection.open("")

@@ -94,10 +94,10 @@ def test_keyword_arguments_win_over_the_url() -> None:
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        ("", "begins with"),
-        ("localhost:6379", "begins with"),
-        ("http://h", "begins with"),
-        ("valkey:h", "begins with"),
+        ("", "begin with"),
+        ("localhost:6379", "begin with"),
+        ("http://h", "begin with"),
+        ("valkey:h", "begin with"),
         ("valkey://h/x", "database"),
         ("valkey://h/-1", "database"),
         ("valkey://h/1.5", "database"),

@@ -127,9 +127,9 @@ def test_a_file_that_is_no_schema_is_named(tmp_path: Path) -> None:
         ({"vectors": 5}, "vectors"),
         ({"full_text": {"language": ["english"]}}, "language"),
         ({"full_text": "yes"}, "full_text"),
-        ({"fields": {"content": "text"}}, "the record's own text"),
+        ({"fields": {"content": "text"}}, "the record's content"),
         ({"fields": [{"path": "a", "kind": "text", "stem": "no"}]}, "stem"),
-        ({"fields": {"title": "text"}, "full_text": False}, "'title'.*declared as text"),
+        ({"fields": {"title": "text"}, "full_text": False}, "'title'.*is a text field"),
     ],
 )
 def test_settings_that_cannot_be_are_named(settings: dict[str, Any], message: str) -> None:
@@ -138,7 +138,7 @@ def test_settings_that_cannot_be_are_named(settings: dict[str, Any], message: st
 
 
 def test_full_text_cannot_be_taken_from_declared_texts() -> None:
-    with pytest.raises(ConfigurationError, match=r"'title'.*declared as text"):
+    with pytest.raises(ConfigurationError, match=r"'title'.*is a text field"):
         Schema.of(FULL, full_text=False)
 
 

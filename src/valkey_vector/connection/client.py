@@ -1,4 +1,4 @@
-"""The connection to one logical server, as all other modules use it."""
+"""Connection to one logical server: send commands, scan keys, detect capabilities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"
 
-# How often a cluster is looked through before a scan that its resharding disturbs gives up.
+# Attempts to scan a cluster while it is being resharded.
 _SCANS = 5
 
 Argument = str | bytes
@@ -34,24 +34,24 @@ T = TypeVar("T")
 
 
 class Connection(Closing):
-    """One logical server: a standalone server, a cluster, or the private embedded server.
+    """Connection to one logical server: a standalone server, a cluster, or the private embedded server.
 
-    Making one touches nothing: the first command connects (and starts the embedded server). It may
-    be used by any number of threads, and after ``os.fork`` by the child, too. It can be pickled:
-    what arrives is a new connection to the same server. An outage raises; when the server is back,
-    the same connection works again. If the embedded server ends, the next command starts it again;
-    a temporary one has then lost its data, which raises `ConnectionLostError` once.
+    The constructor sends nothing. The first command connects, and starts the embedded server if needed. Threads
+    can share a connection, and so can a child process after ``os.fork``. A pickled connection unpickles
+    as a new connection to the same server. During an outage, every command raises; once the server is reachable
+    again, the same connection works again. If the embedded server ends, the next command restarts it. A temporary
+    server has then lost its data; this raises `ConnectionLostError` once.
 
-    Connections of a process with equal settings share their clients, and with them sockets and
-    memory. The last connection that is closed closes them. So a command that changes the state of
-    a client (SELECT, CLIENT REPLY) or blocks it (BLPOP) concerns all of them: do not send such commands.
+    Connections in one process with equal settings share their clients, sockets and memory. Closing the last
+    of these connections closes the clients. Do not send commands that change the state of a client (SELECT,
+    CLIENT REPLY) or block it (BLPOP): they affect every connection that shares it.
 
-    ``lane`` chooses among connections to the server: 0 is for everything ordinary; 1 to
-    ``settings.write_connections`` are for bulk writers, because a search module holds a connection
-    back until what it wrote is indexed. Each is made on first use.
+    ``lane`` selects a socket to the server. Lane 0 is for ordinary commands. Lanes 1 to
+    ``settings.write_connections`` are for bulk writers, because a search module blocks a client until its
+    writes are indexed. Each lane connects on first use.
 
     Args:
-        settings: where the server is, and everything else.
+        settings: the server's location and all other settings.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -63,56 +63,67 @@ class Connection(Closing):
 
     @classmethod
     def open(cls, url: str | None = None, **options: Any) -> Connection:
-        """A connection to the server at a URL.
+        """Create a connection to the server at a URL. The first command connects.
 
         Args:
-            url: see :mod:`valkey_vector.connection.url`; None: the environment variable
-                ``VALKEY_URL``, and without it a private temporary server (``embedded://``).
-            options: any attribute of :class:`ConnectionSettings`; wins over the URL.
+            url: see :mod:`valkey_vector.connection.url`. None uses the environment variable
+                ``VALKEY_URL``; if that is not set, a private temporary server (``embedded://``).
+            options: attributes of :class:`ConnectionSettings`; they override the URL.
 
         Raises:
-            ConfigurationError: the URL or an option is wrong.
+            ConfigurationError: the URL or an option is invalid.
         """
         chosen = url if url is not None else os.environ.get(URL_VARIABLE) or DEFAULT_URL
         return cls(ConnectionSettings.from_url(chosen, **options))
 
     def execute(self, *args: Argument, lane: int = 0, retry: bool = False) -> Reply:
-        """Send one command and return its reply, as GLIDE decodes it (texts are bytes).
+        """Send one command and return its reply, as GLIDE decodes it (strings are bytes).
 
         Args:
             args: the command's name and arguments.
-            lane: which connection to use.
-            retry: try again after an outage. Only for reads that may run twice.
+            lane: the lane to send on, 0 to ``settings.write_connections``.
+            retry: retry after an outage. Use it only for reads that can run twice.
 
         Raises:
-            ServerError: the server answered with an error, in its own words.
-            AuthenticationError: the credentials or the user's rights do not suffice.
-            ConnectionLostError: the server cannot be reached. Whether it carried out a command
-                that was under way is unknown.
-            RequestTimeoutError: no reply within ``settings.request_timeout``; likewise.
-            ConfigurationError: a setting is wrong, or this connection is closed.
+            ServerError: the server returned an error; the message is the server's.
+            AuthenticationError: the server rejected the credentials, or the user lacks permission.
+            ConnectionLostError: the server is unreachable. A command that was in flight may have
+                been executed.
+            RequestTimeoutError: no reply within ``settings.request_timeout``. The command may have been executed.
+            ConfigurationError: a setting is invalid, or this connection is closed.
+
+        Cost:
+            One round trip.
         """
         if not args:
-            raise ConfigurationError("execute needs a command")
+            raise ConfigurationError(
+                "execute() was called without a command; pass its name and arguments"
+            )
         return self._repeated(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
         self, commands: Sequence[Sequence[Argument]], *, lane: int = 0, retry: bool = False
     ) -> list[Reply | ServerError]:
-        """Send several commands in one round trip (in a cluster: one per node), not atomically.
+        """Send several commands together and return their replies.
 
         Args:
-            commands: each with its name and arguments.
-            lane: which connection to use.
-            retry: try all again after an outage. Only for reads that may run twice.
+            commands: the name and arguments of each command.
+            lane: the lane to send on, 0 to ``settings.write_connections``.
+            retry: retry all commands after an outage. Use it only for reads that can run twice.
 
         Returns:
-            The replies in the order of the commands; for a command the server refused, the error.
+            One reply per command, in order. If the server rejected a command, its reply is the error.
 
         Raises:
-            ConnectionLostError, RequestTimeoutError: an outage, also if it met only some of the
-                commands. Which of them were carried out is unknown.
-            AuthenticationError, ConfigurationError: it cannot connect.
+            ConnectionLostError, RequestTimeoutError: an outage during any of the commands. Each
+                of them may have been executed.
+            AuthenticationError, ConfigurationError: the connection cannot be established.
+
+        Cost:
+            One round trip; in a cluster, one per node.
+
+        Atomicity:
+            None: commands of other clients can run between them.
         """
         if not commands:
             return []
@@ -129,60 +140,73 @@ class Connection(Closing):
     def execute_on_primaries(
         self, *args: Argument, lane: int = 0, retry: bool = False
     ) -> dict[bytes, Reply]:
-        """Send one command to every primary of a cluster; otherwise as :meth:`execute`.
+        """Send one command to every primary of a cluster. Arguments and errors are those of :meth:`execute`.
 
         Returns:
-            The replies by the address of the node.
+            Address of a node -> its reply.
         """
         return self._repeated(lane, lambda client: client.execute_on_primaries(args), retry)
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
-        """Send one command to one node of a cluster, by its address as `execute_on_primaries` gives it."""
+        """Send one command to one node of a cluster.
+
+        Args:
+            address: the node's address, a key of the result of `execute_on_primaries`.
+            args: the command's name and arguments.
+        """
         return self._repeated(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
 
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
-        """Batches of keys that match a pattern, on every node of a cluster.
+        """Iterate over batches of keys that match a pattern, on every node of a cluster.
 
-        A key that exists throughout is found; one can be found more than once.
+        Every key that exists during the whole scan is returned at least once.
 
         Args:
-            pattern: a glob-style pattern, as of the SCAN command.
-            count: how many keys the server looks at for each batch, roughly.
+            pattern: a glob-style pattern of the SCAN command.
+            count: approximate number of keys that the server examines for each batch.
 
         Yields:
-            Keys, never none.
+            A batch of keys, never empty.
 
         Raises:
-            ServerError: as :meth:`execute`.
+            ServerError: see :meth:`execute`.
+
+        Cost:
+            One round trip for each `count` keys of the database.
         """
-        wanted: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
+        options: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
         if self._repeated(0, lambda client: client.cluster, retry=True):
-            yield from self._scan_cluster(wanted)
+            yield from self._scan_cluster(options)
             return
-        first = self.execute("SCAN", "0", *wanted, retry=True)
-        yield from _scanned(first, lambda at: self.execute("SCAN", at, *wanted, retry=True))
+        first = self.execute("SCAN", "0", *options, retry=True)
+        yield from _scanned(
+            first, lambda cursor: self.execute("SCAN", cursor, *options, retry=True)
+        )
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the server is and can do; asked once, in one round trip.
+        """The server's product, version and features. Detected once, then cached.
 
         Raises:
-            ServerError: as :meth:`execute`.
+            ServerError: see :meth:`execute`.
+
+        Cost:
+            One round trip on first use.
         """
         if self._capabilities is None:
-            # Connecting may ask already, to see whether the server is a cluster.
+            # Connecting may have sent the probes already, to detect a cluster.
             self._repeated(0, lambda client: client, retry=True)
             probed = self._open_clients().take_probed()
             self._capabilities = capabilities_from(probed or self.pipeline(PROBES, retry=True))
         return self._capabilities
 
     def close(self) -> None:
-        """Let go of the server. May be called twice.
+        """Close this connection. Further calls have no effect.
 
-        The last connection with these settings closes the clients, after commands under way have
-        ended.
+        The last connection with these settings closes the shared clients, after the commands in
+        flight have completed.
         """
         clients, self._clients = self._clients, None
         if clients is not None:
@@ -194,22 +218,22 @@ class Connection(Closing):
     def __reduce__(self) -> tuple[type[Connection], tuple[ConnectionSettings]]:
         settings = self.settings
         if settings.embedded and settings.embedded_directory is None:
-            # Another process would start a server of its own: send it to this one.
+            # Another process would start its own server: pickle the address of this one.
             settings = self._open_clients().address()
         return type(self), (settings,)
 
-    def _scan_cluster(self, wanted: Sequence[Argument]) -> Iterator[list[bytes]]:
-        """SCAN on every primary, again if slots moved meanwhile.
+    def _scan_cluster(self, options: Sequence[Argument]) -> Iterator[list[bytes]]:
+        """Scan every primary, and scan again if slots moved during the scan.
 
-        GLIDE's own cluster scan never returns while the cluster is down (GLIDE 2.6).
+        GLIDE's cluster scan hangs while the cluster is down (GLIDE 2.6).
         """
         slots = self.execute("CLUSTER", "SLOTS", retry=True)
         for _ in range(_SCANS):
-            firsts = self.execute_on_primaries("SCAN", "0", *wanted, retry=True)
+            firsts = self.execute_on_primaries("SCAN", "0", *options, retry=True)
             for address, first in firsts.items():
 
-                def proceed(at: bytes, address: bytes = address) -> Any:
-                    command = ["SCAN", at, *wanted]
+                def proceed(cursor: bytes, address: bytes = address) -> Any:
+                    command = ["SCAN", cursor, *options]
                     return self._repeated(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )
@@ -218,7 +242,10 @@ class Connection(Closing):
             before, slots = slots, self.execute("CLUSTER", "SLOTS", retry=True)
             if slots == before:
                 return
-        raise ServerError(f"the cluster's slots moved during each of {_SCANS} scans", "SCAN")
+        raise ServerError(
+            f"the cluster's slots moved during each of {_SCANS} scans; retry when resharding has ended",
+            "SCAN",
+        )
 
     def _repeated(self, lane: int, send: Callable[[Lane], T], retry: bool) -> T:
         delay = self.settings.retry_delay
@@ -238,18 +265,18 @@ class Connection(Closing):
         return clients.ask(lane, send)
 
     def _ready(self) -> Clients:
-        """The clients, with the embedded server running.
+        """Return the clients, after restarting the embedded server if it has ended.
 
         Raises:
-            ConnectionLostError: the embedded server cannot be started again; or, once, the
-                temporary server that this connection has used is gone, and its data with it.
+            ConnectionLostError: the embedded server cannot be restarted. Also raised once when
+                the temporary server of this connection has ended and its data is lost.
         """
         clients = self._open_clients()
         before, self._losses = self._losses, clients.revive()
         if before is not None and before != self._losses:
             self._capabilities = None
             raise ConnectionLostError(
-                f"{clients.loss}. Its data are lost; an empty server has been started in its place"
+                f"{clients.loss}. Its data is lost; an empty server has been started in its place"
             )
         return clients
 
@@ -261,7 +288,7 @@ class Connection(Closing):
 
 
 def _scanned(reply: Any, proceed: Callable[[bytes], Any]) -> Iterator[list[bytes]]:
-    """The keys of a first reply to SCAN, and of those that continue it."""
+    """Iterate over the keys of a first SCAN reply and of the replies that follow it."""
     while True:
         cursor, keys = reply
         if keys:

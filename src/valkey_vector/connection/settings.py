@@ -1,4 +1,4 @@
-"""All a connection needs to know, as values: checked when made, safe to print and to pickle."""
+"""Connection settings as immutable values: validated on creation, safe to print and to pickle."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ReadFrom = Literal[
 IamService = Literal["elasticache", "memorydb"]
 Pem = str | os.PathLike[str] | bytes
 
-_LONGEST_SECONDS = 4_000_000.0
-_MOST_IN_FLIGHT = 900
+_MAX_SECONDS = 4_000_000.0
+_MAX_IN_FLIGHT = 900
 
 
 class Address(NamedTuple):
-    """Where one server listens."""
+    """Host and port of one server."""
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
@@ -45,14 +45,17 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
-    """How to encrypt, whom to trust, and how to identify oneself.
+    """TLS settings: trusted certificates and the client's own certificate.
 
     Attributes:
         ca: certificates to trust instead of the system's: a path, or PEM text as bytes.
-        certificate: the client's certificate, for servers that ask for one: a path, or PEM bytes.
-            Given as paths, certificate and key are read anew when they are rotated.
+        certificate: the client's certificate, for servers that require one: a path, or PEM bytes.
+            If certificate and key are paths, they are read again when the files are rotated.
         key: the certificate's private key: a path, or PEM bytes. Never shown.
-        insecure: accept any certificate. Anybody on the way can then read and alter everything.
+        insecure: accept any certificate. An attacker on the network can then read and change all traffic.
+
+    Raises:
+        ConfigurationError: a value is empty or of the wrong type, or only one of certificate and key is set.
     """
 
     ca: Pem | None = None
@@ -62,7 +65,7 @@ class TlsSettings:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise ConfigurationError("the TLS certificate and key must be given together")
+            raise ConfigurationError("the TLS certificate and key must be set together")
         for name in ("ca", "certificate", "key"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str | os.PathLike | bytes):
@@ -73,13 +76,16 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IamSettings:
-    """AWS IAM authentication; the credentials come from the usual AWS places.
+    """AWS IAM authentication, with the credentials of the AWS default provider chain.
 
     Attributes:
         cluster_name: the name of the cache cluster (not its address).
-        region: its AWS region.
+        region: the cluster's AWS region.
         service: ``"elasticache"`` or ``"memorydb"``.
-        refresh_interval: seconds between two tokens; None: 300.
+        refresh_interval: seconds between two tokens, 1 to 43,200; None uses 300.
+
+    Raises:
+        ConfigurationError: a value is missing or out of range.
     """
 
     cluster_name: str
@@ -89,7 +95,7 @@ class IamSettings:
 
     def __post_init__(self) -> None:
         if not self.cluster_name or not self.region:
-            raise ConfigurationError("IAM needs the cluster's name and its region")
+            raise ConfigurationError("IAM needs a cluster_name and a region that are not empty")
         _one_of("iam service", self.service, get_args(IamService))
         if self.refresh_interval is not None:
             _integer("iam refresh_interval", self.refresh_interval, 1, 43_200)
@@ -97,32 +103,32 @@ class IamSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
-    """Where the server is, who asks, and how patiently. Times are in seconds.
+    """Location of the server, credentials, timeouts and limits. Times are in seconds.
 
     Attributes:
         addresses: TCP addresses; several for a cluster, or for a primary and its replicas.
-        unix_socket: path of a unix socket, instead of addresses.
-        embedded: use a private server started on this machine, instead of addresses.
-        embedded_directory: absolute directory for its data; None: temporary.
-        username: ACL user; None: the server's default user.
-        password: never shown.
-        database: logical database, 0 or more.
-        cluster: True or False; None asks the server.
-        tls: encrypt; None: plain TCP.
+        unix_socket: absolute path of a unix socket, instead of addresses.
+        embedded: start and use a private server on this machine, instead of addresses.
+        embedded_directory: absolute directory for the embedded server's data; None uses a temporary one.
+        username: ACL user; None uses the server's default user.
+        password: password of the user. Never shown.
+        database: number of the logical database, >= 0.
+        cluster: whether the server is a cluster; None detects it on connecting.
+        tls: TLS settings; None uses plain TCP.
         iam: AWS IAM instead of a password; needs ``username`` and ``tls``.
-        read_from: which nodes answer reads. Everything but ``"primary"`` may read stale data.
-        client_az: this client's availability zone, for the ``az_*`` kinds of ``read_from``.
-        client_name: shown by the server in CLIENT LIST.
-        request_timeout: how long one command may take.
-        connection_timeout: how long connecting may take.
-        write_connections: how many further connections bulk writes may use (lanes 1…n), 1 to 64.
-        retries: how often an idempotent read is tried again after an outage, 0 to 100.
-        retry_delay: wait before the first such retry.
-        retry_factor: each wait is so many times the one before, 1 to 100.
-        max_in_flight: commands under way at once per lane, 1 to 900; further callers wait.
+        read_from: the nodes that serve reads. All values but ``"primary"`` can return stale data.
+        client_az: this client's availability zone, for the ``az_*`` values of ``read_from``.
+        client_name: the client's name in the server's CLIENT LIST.
+        request_timeout: timeout of one command, >= 0.001.
+        connection_timeout: timeout of connecting, >= 0.001.
+        write_connections: number of additional connections for bulk writes (lanes 1 to n), 1 to 64.
+        retries: retries of an idempotent read after an outage, 0 to 100.
+        retry_delay: delay before the first retry, >= 0.001.
+        retry_factor: factor by which the delay grows with each retry, 1 to 100.
+        max_in_flight: concurrent commands per lane, 1 to 900. Further callers wait.
 
     Raises:
-        ConfigurationError: a value is out of range, or two contradict each other.
+        ConfigurationError: a value is out of range, or two values contradict each other.
     """
 
     addresses: tuple[Address, ...] = (Address(),)
@@ -152,37 +158,38 @@ class ConnectionSettings:
 
     @classmethod
     def from_url(cls, url: str, **overrides: Any) -> ConnectionSettings:
-        """Settings from a URL (:mod:`valkey_vector.connection.url`) and keyword arguments.
+        """Create settings from a URL and keyword arguments.
 
-        Every scalar setting can stand in the URL as ``?name=value``; those of TLS and IAM as
-        ``tls_ca``, ``tls_certificate``, ``tls_key`` (paths), ``tls_insecure``,
-        ``iam_cluster_name``, ``iam_region``, ``iam_service``, ``iam_refresh_interval``; the
-        database also as ``db``.
+        The URL can set every scalar setting as ``?name=value``, and the database also as ``db``. The options for
+        TLS and IAM are ``tls_ca``, ``tls_certificate``, ``tls_key`` (paths), ``tls_insecure``,
+        ``iam_cluster_name``, ``iam_region``, ``iam_service`` and ``iam_refresh_interval``.
 
         Args:
-            url: where the server is.
-            overrides: any attribute of this class; wins over the URL.
+            url: see :mod:`valkey_vector.connection.url`.
+            overrides: attributes of this class; they override the URL.
 
         Raises:
-            ConfigurationError: the URL or a setting is wrong, or unknown.
+            ConfigurationError: the URL is malformed, or a setting is unknown or invalid.
         """
         unknown = sorted(set(overrides) - {item.name for item in fields(cls)})
         if unknown:
-            raise ConfigurationError(f"unknown connection settings: {', '.join(unknown)}")
+            raise ConfigurationError(
+                f"unknown connection settings: {', '.join(unknown)}; see the attributes of ConnectionSettings"
+            )
         return cls(**{**_from_parsed(parse_url(url)), **overrides})
 
     @staticmethod
     def shareable(url: str) -> str:
-        """The URL without its password: what may be written down, printed or sent on.
+        """Remove the password from a URL, so that it is safe to log, print or send.
 
         Raises:
-            ConfigurationError: it is no connection URL.
+            ConfigurationError: the URL is malformed.
         """
         return without_password(url)
 
     @property
     def location(self) -> str:
-        """Where the server is, without any credential: for messages."""
+        """URL of the server without credentials, for messages."""
         if self.embedded:
             return f"embedded://{self.embedded_directory or ''}"
         if self.unix_socket is not None:
@@ -193,7 +200,7 @@ class ConnectionSettings:
         return f"{scheme}://{','.join(map(str, self.addresses))}{database}"
 
     def with_unix_socket(self, path: str) -> ConnectionSettings:
-        """The same settings, for the server that listens on this socket."""
+        """Copy the settings, with the address of a server that listens on a unix socket."""
         return replace(self, unix_socket=path, embedded=False, embedded_directory=None)
 
     def _check_values(self) -> None:
@@ -221,8 +228,8 @@ class ConnectionSettings:
         _integer("write_connections", self.write_connections, 1, 64)
         _integer("retries", self.retries, 0, 100)
         _integer("retry_factor", self.retry_factor, 1, 100)
-        # GLIDE fails, rather than waits, at 1000 requests in flight.
-        _integer("max_in_flight", self.max_in_flight, 1, _MOST_IN_FLIGHT)
+        # GLIDE raises at 1000 requests in flight instead of waiting.
+        _integer("max_in_flight", self.max_in_flight, 1, _MAX_IN_FLIGHT)
 
     def _check_combinations(self) -> None:
         _instance("tls", self.tls, TlsSettings)
@@ -231,17 +238,17 @@ class ConnectionSettings:
             if not self.username:
                 raise ConfigurationError("IAM authentication needs a username")
             if self.password is not None:
-                raise ConfigurationError("give a password or IAM, not both")
+                raise ConfigurationError("set a password or IAM, not both")
             if self.tls is None:
                 raise ConfigurationError("IAM authentication needs TLS: use valkeys:// or tls=")
         if self.unix_socket is not None or self.embedded:
             kind = "an embedded server" if self.embedded else "a unix socket"
             if self.tls is not None:
-                raise ConfigurationError(f"{kind} takes no TLS")
+                raise ConfigurationError(f"{kind} does not support TLS: remove the tls settings")
             if self.cluster:
                 raise ConfigurationError(f"{kind} cannot be a cluster")
         if self.embedded and self.unix_socket is not None:
-            raise ConfigurationError("give a unix socket or embedded, not both")
+            raise ConfigurationError("set unix_socket or embedded, not both")
         if self.embedded_directory is not None and not self.embedded:
             raise ConfigurationError("embedded_directory needs embedded=True")
         if self.read_from.startswith("az_") and not self.client_az:
@@ -249,7 +256,7 @@ class ConnectionSettings:
 
 
 def _from_parsed(parsed: ParsedUrl) -> dict[str, Any]:
-    """The constructor's arguments that a URL stands for."""
+    """Convert a parsed URL into arguments of `ConnectionSettings`."""
     values: dict[str, Any] = {}
     match parsed.kind:
         case "tcp" | "tls":
@@ -259,24 +266,24 @@ def _from_parsed(parsed: ParsedUrl) -> dict[str, Any]:
         case "embedded":
             values["embedded"] = True
             values["embedded_directory"] = parsed.path or None
-    given = {
+    explicit = {
         "username": parsed.username,
         "password": parsed.password,
         "database": parsed.database,
     }
-    values.update({name: value for name, value in given.items() if value is not None})
+    values.update({name: value for name, value in explicit.items() if value is not None})
     tls: dict[str, Any] = {}
     iam: dict[str, Any] = {}
     groups = {"tls": tls, "iam": iam}
     for name, text in parsed.options.items():
         if name not in _OPTIONS:
             raise ConfigurationError(
-                f"unknown option {name!r} in the connection URL; known are {', '.join(_OPTIONS)}"
+                f"unknown option {name!r} in the connection URL; the options are {', '.join(_OPTIONS)}"
             )
         group, field_name, convert = _OPTIONS[name]
         target = groups.get(group, values)
         if field_name in target:
-            raise ConfigurationError(f"the connection URL gives {field_name!r} twice")
+            raise ConfigurationError(f"the connection URL sets {field_name!r} twice")
         target[field_name] = convert(name, text)
     if tls and parsed.kind != "tls":
         raise ConfigurationError("tls options in a connection URL need valkeys:// or rediss://")
@@ -370,9 +377,9 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
-def _integer(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ConfigurationError(f"{name} must be a whole number from {least} to {most}")
+def _integer(name: str, value: object, minimum: int, maximum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+        raise ConfigurationError(f"{name} must be an integer from {minimum} to {maximum}")
 
 
 def _seconds(name: str, value: object) -> None:
@@ -380,8 +387,8 @@ def _seconds(name: str, value: object) -> None:
         not isinstance(value, int | float)
         or isinstance(value, bool)
         or not math.isfinite(value)
-        or not 0.001 <= value <= _LONGEST_SECONDS
+        or not 0.001 <= value <= _MAX_SECONDS
     ):
         raise ConfigurationError(
-            f"{name} must be a number of seconds from 0.001 to {_LONGEST_SECONDS:.0f}"
+            f"{name} must be a number of seconds from 0.001 to {_MAX_SECONDS:.0f}"
         )

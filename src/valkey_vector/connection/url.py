@@ -1,16 +1,16 @@
-"""The syntax of connection URLs: text in, parts out, and no part of a bad URL in an error.
+"""Parser for connection URLs. Its errors never quote a part of a malformed URL.
 
 ::
 
     valkey://[user[:password]@]host[:port][,host[:port]…][/db][?option=value&…]     TCP
     valkeys://…                                                                     TCP with TLS
-    redis://…  rediss://…                                                           the same two
+    redis://…  rediss://…                                                           TCP, TCP with TLS
     valkey+unix:///path/to.sock[?db=1&…]   redis+unix://…   unix://…                unix socket
     embedded://[?…]                         a private server that ends with the process
-    embedded:///absolute/directory[?…]      a private server whose data stays in the directory
+    embedded:///absolute/directory[?…]      a private server that keeps its data in the directory
 
-User names, passwords, paths and option values are percent-decoded. What the options mean is the
-business of :mod:`valkey_vector.connection.settings`.
+User names, passwords, paths and option values are percent-decoded. The options are listed in
+:mod:`valkey_vector.connection.settings`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ParsedUrl:
     kind: Kind
     hosts: tuple[tuple[str, int], ...] = ()
     path: str = ""
-    """The unix socket's path, or the embedded server's directory; empty when there is none."""
+    """The unix socket's path, or the embedded server's directory; empty if the URL has none."""
     database: int | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -61,30 +61,30 @@ class ParsedUrl:
 
 
 def parse_url(url: str) -> ParsedUrl:
-    """Take a connection URL apart.
+    """Parse a connection URL.
 
     Args:
-        url: any of the forms in this module's docstring.
+        url: one of the forms in this module's docstring.
 
     Raises:
-        ConfigurationError: it is not such a URL. The message names the part that is wrong, and
-            never quotes a part that a mistyped password could have ended up in.
+        ConfigurationError: the URL is malformed. The message names the invalid part. It never
+            quotes a part that can contain a mistyped password.
     """
     if not isinstance(url, str):
-        raise ConfigurationError(f"a connection URL is a string, not {type(url).__name__}")
+        raise ConfigurationError(f"a connection URL must be a string, not {type(url).__name__}")
     scheme, separator, rest = url.strip().partition("://")
     kind = _KINDS.get(scheme.lower()) if separator else None
     if kind is None:
-        raise ConfigurationError(f"a connection URL begins with one of {_SCHEMES}")
+        raise ConfigurationError(f"a connection URL must begin with one of {_SCHEMES}")
     if "#" in rest:
         raise ConfigurationError("a '#' in a connection URL must be written %23")
     address, _, query = rest.partition("?")
     authority, slash, path = address.partition("/")
     if "@" not in authority and ("@" in path or "@" in query):
-        # Such an '@' almost always ends a password that holds a bare '/' or '?'; naming the
-        # option or database it seems to be would print half of that password.
+        # Such an '@' almost always ends a password that contains an unescaped '/' or '?'. Quoting
+        # the option or database would print a part of that password.
         raise ConfigurationError(
-            "an '@' stands after a '/' or '?' in the connection URL: percent-encode the special "
+            "the connection URL has an '@' after a '/' or '?': percent-encode the special "
             "characters of the user name and password ('/' is %2F, '?' is %3F, '@' is %40)"
         )
     credentials, _, hosts = authority.rpartition("@")
@@ -101,22 +101,24 @@ def parse_url(url: str) -> ParsedUrl:
                 )
             path = _decoded(slash + path, "path")
             if kind == "unix" and path in ("", "/"):
-                raise ConfigurationError("the connection URL names no unix socket")
+                raise ConfigurationError("the connection URL must name the path of a unix socket")
             if kind == "embedded" and path == "/":
                 raise ConfigurationError("embedded:/// must name a directory")
             if kind == "embedded" and credentials:
-                raise ConfigurationError("embedded:// takes no user name and no password")
+                raise ConfigurationError(
+                    "embedded:// takes no user name and no password: remove them"
+                )
             return ParsedUrl(kind, (), path, None, username, password, options)
 
 
 def without_password(url: str) -> str:
-    """The same URL without its password, wherever in it that stands; the user's name stays.
+    """Remove the password from a URL, before the host and in the options. The user name stays.
 
     Args:
         url: a connection URL.
 
     Raises:
-        ConfigurationError: it is not such a URL.
+        ConfigurationError: the URL is malformed.
     """
     parsed = parse_url(url)
     scheme, _, rest = url.strip().partition("://")
@@ -124,13 +126,13 @@ def without_password(url: str) -> str:
     authority, slash, path = address.partition("/")
     user = f"{quote(parsed.username, safe='')}@" if parsed.username else ""
     options = [part for part in query.split("&") if part and not part.startswith("password=")]
-    place = f"{scheme}://{user}{authority.rpartition('@')[2]}{slash}{path}"
-    return f"{place}?{'&'.join(options)}" if options else place
+    location = f"{scheme}://{user}{authority.rpartition('@')[2]}{slash}{path}"
+    return f"{location}?{'&'.join(options)}" if options else location
 
 
 def _credentials(text: str) -> tuple[str | None, str | None]:
     username, _, password = text.partition(":")
-    # An empty password is no password: servers refuse to have one.
+    # An empty password means no password: servers reject empty passwords.
     return _decoded(username, "user name") or None, _decoded(password, "password") or None
 
 
@@ -153,17 +155,17 @@ def _host(text: str) -> tuple[str, int]:
     host, colon, port = text.partition(":")
     if ":" in port:
         raise ConfigurationError(
-            "a host in the connection URL has two colons: an IPv6 address stands in brackets "
-            "([::1]:6379), a password before an '@' (:password@host)"
+            "a host in the connection URL has two colons: write an IPv6 address in brackets "
+            "([::1]:6379), and a password before an '@' (:password@host)"
         )
     if _NOT_IN_A_HOST.search(host):
-        raise ConfigurationError("a host name in the connection URL has a character it cannot have")
+        raise ConfigurationError("a host name in the connection URL has an invalid character")
     return host or DEFAULT_HOST, _port(port) if colon else DEFAULT_PORT
 
 
 def _port(text: str) -> int:
     if not _NUMBER.fullmatch(text) or not 0 < int(text) < 65536:
-        # What stands there may be a password whose '@host' was forgotten: do not show it.
+        # The text can be a password whose '@host' is missing: do not show it.
         raise ConfigurationError("a port in the connection URL is not a number from 1 to 65535")
     return int(text)
 
@@ -187,7 +189,7 @@ def _options(query: str) -> dict[str, str]:
                 "the options after '?' in the connection URL must be like name=value&name=value"
             )
         if name in options:
-            raise ConfigurationError(f"the connection URL gives the option {name!r} twice")
+            raise ConfigurationError(f"the connection URL sets the option {name!r} twice")
         options[name] = _decoded(value, f"option {name!r}")
     return options
 
@@ -195,12 +197,12 @@ def _options(query: str) -> dict[str, str]:
 def _decoded(text: str, what: str) -> str:
     if text.count("%") != len(_ESCAPED.findall(text)):
         raise ConfigurationError(
-            f"the {what} in the connection URL has a '%' that begins no escape; write it %25"
+            f"the {what} in the connection URL has a '%' without two hex digits after it; write it %25"
         )
     try:
         decoded = unquote_to_bytes(text).decode()
     except UnicodeError:
         raise ConfigurationError(f"the {what} in the connection URL is not UTF-8") from None
     if "\0" in decoded:
-        raise ConfigurationError(f"the {what} in the connection URL holds a zero byte")
+        raise ConfigurationError(f"the {what} in the connection URL contains a zero byte")
     return decoded

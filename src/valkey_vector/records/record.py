@@ -1,4 +1,4 @@
-"""The values that go in and come out: records, hits and the results of writes."""
+"""Values of the public API: records, hits, write policies and write results."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Vector: TypeAlias = Sequence[float] | NDArray[np.floating[Any]]
 """One embedding: a sequence or one-dimensional array of finite floats."""
 
 Metadata: TypeAlias = Mapping[str, Any]
-"""Keys to JSON-like values: None, bool, int, float, str, date, datetime, and lists and dicts of them."""
+"""Key -> JSON-like value: None, bool, int, float, str, date, datetime, and lists and dicts of these."""
 
 
 class WritePolicy(StrEnum):
-    """What a write does with an id that is already stored. Decided by the server, race-free."""
+    """Behavior of a write for an id that is already stored. The server decides it atomically."""
 
     OVERWRITE = "OVERWRITE"
     SKIP = "SKIP"
@@ -31,7 +31,7 @@ class WritePolicy(StrEnum):
 
     @classmethod
     def parse(cls, value: WritePolicy | str) -> WritePolicy:
-        """Accept a member or its name in any case.
+        """Parse a policy: a member, or its name in any case.
 
         Raises:
             ConfigurationError: the name is not a policy.
@@ -45,19 +45,19 @@ class WritePolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One stored item.
+    """One stored record.
 
     Attributes:
-        id: unique within its index; any non-empty text without NUL.
-        content: the text itself.
-        vector: the embedding, of the index's dimension; None stores the record without one: it
-            is found by id and by filter, never by vector.
-        vectors: further vectors by the name that the schema gives each; any may be missing.
-        metadata: see `Metadata`. Every key can be filtered on, none needs a declaration.
-        parent: id of what the record is a part of, such as the document a chunk was cut from; any non-empty text
-            of at most 4,096 characters, filtered on as ``F.parent``, apart from all metadata.
-        payload: bytes kept with the record, for what an application or adapter has beyond these; not
-            indexed, and brought only when asked for.
+        id: unique within its index; any non-empty string without NUL.
+        content: the text of the record.
+        vector: the main vector, of the index's dimension. None stores the record without it: queries by id and
+            by filter return the record, vector queries do not.
+        vectors: additional vectors by their names in the schema; each is optional.
+        metadata: see `Metadata`. You can filter on every key without declaring it.
+        parent: id of the parent, such as the document of a chunk; a non-empty string of at most 4,096
+            characters. Filter on it with ``F.parent``; it is separate from metadata.
+        payload: additional bytes of the application or adapter. They are not indexed, and are returned only on
+            request.
     """
 
     id: str
@@ -71,15 +71,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A record that a search found.
+    """One search result.
 
     Attributes:
-        record: what was found; its vector is None unless asked for.
-        score: what the hits are ordered by, higher is better: of a search by vector the similarity.
-        distance: as the server reports it, lower is nearer: COSINE 0 to 2, L2 the squared
-            Euclidean distance, IP 1 - inner product.
-        similarity: higher is nearer: COSINE the cosine, -1 to 1; L2 1 / (1 + Euclidean distance),
-            above 0 to 1; IP the inner product, unbounded. Both are NaN where no vector was compared.
+        record: the matching record; its vector is None unless requested.
+        score: score of the query's ranking; higher is better. For vector queries it is the similarity.
+        distance: distance in the server's definition; lower is more similar. COSINE: 0 to 2. L2: the squared
+            Euclidean distance. IP: 1 - inner product. NaN if the query compared no vector.
+        similarity: higher is more similar. COSINE: the cosine, -1 to 1. L2: 1 / (1 + Euclidean distance),
+            above 0 to 1. IP: the inner product, unbounded. NaN if the query compared no vector.
     """
 
     record: Record
@@ -90,11 +90,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteResult:
-    """What a bulk write did.
+    """Result of a bulk write.
 
     Attributes:
-        written: records stored, new or overwritten.
-        skipped: ids left as they were by the policy SKIP.
+        written: number of records stored, new or overwritten.
+        skipped: ids of existing records that the policy SKIP left unchanged.
     """
 
     written: int

@@ -1,4 +1,4 @@
-"""Declared fields: metadata items that get a field of their own in the server's index."""
+"""Declared fields: metadata items with their own field in the server's index."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ __all__ = [
 ]
 
 CONTENT = "content"
-"""What queries call the record's own text."""
+"""Name of the record's content in queries."""
 
 TAG_LIST_SEPARATOR = "\x1f"
-"""Between the texts of a declared tag field that is a list, unless the field says otherwise."""
+"""Default separator between the strings of a list in a declared tag field."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagField:
-    """A metadata item of exact text, or a list of them, as a TAG field of its own.
+    """TAG field for a metadata item that is a string or a list of strings, matched exactly.
 
     Attributes:
-        path: of the item.
-        separator: one ASCII character between the texts of a list, at which the server splits every text, too. It
-            matters to those who read the server's index by its attributes; filters of this library tell texts from
-            lists by the metadata.
-        case_sensitive: likewise, whether ``Red`` and ``red`` are two for them.
+        path: path of the metadata item.
+        separator: one ASCII character between the strings of a list. The server also splits single strings at
+            it. It affects only programs that query the server's index directly: filters of this library
+            distinguish strings from lists by the metadata.
+        case_sensitive: whether ``Red`` and ``red`` differ, for the same programs.
+
+    Raises:
+        ConfigurationError: the separator or `case_sensitive` is invalid.
     """
 
     kind: ClassVar[Literal["tag"]] = "tag"
@@ -59,7 +62,7 @@ class TagField:
 
 @dataclass(frozen=True, slots=True)
 class NumericField:
-    """A metadata item that is a number wherever it occurs, as a NUMERIC field of its own."""
+    """NUMERIC field for a metadata item that is a number in every record that has it."""
 
     kind: ClassVar[Literal["numeric"]] = "numeric"
     path: str
@@ -67,11 +70,14 @@ class NumericField:
 
 @dataclass(frozen=True, slots=True)
 class TextField:
-    """A metadata item of running text that can be searched by its words (Valkey-Search 1.2 or RediSearch).
+    """TEXT field for a metadata item that text search covers.
 
     Attributes:
-        path: of the item.
-        stem: whether words are also found by other forms of theirs; needs the schema's `FullText` to do so.
+        path: path of the metadata item.
+        stem: whether a term also matches other forms of the word. Requires `FullText.stem` of the schema.
+
+    Engines:
+        Valkey-Search 1.2 or later, or RediSearch.
     """
 
     kind: ClassVar[Literal["text"]] = "text"
@@ -81,7 +87,7 @@ class TextField:
     def __post_init__(self) -> None:
         if self.path == CONTENT:
             raise ConfigurationError(
-                f"a text field cannot be called {CONTENT!r}: so queries call the record's own text"
+                f"a text field cannot be named {CONTENT!r}: queries use that name for the record's content; use another name"
             )
         if not isinstance(self.stem, bool):
             raise ConfigurationError(
@@ -99,27 +105,32 @@ _KINDS: dict[str, type[TagField | NumericField | TextField]] = {
 
 
 def declared_fields(value: Any) -> Iterable[DeclaredField]:
-    """The fields that a dict of path to kind, or a list of fields or dicts with path and kind, stands for.
+    """Parse declared fields.
+
+    Args:
+        value: a dict of path to kind, or a list of fields and of dicts with path and kind.
 
     Raises:
-        ConfigurationError: one is none of these, or has an unknown setting.
+        ConfigurationError: an item has another type, an unknown kind or an unknown setting.
     """
     if isinstance(value, Mapping):
         value = [{"path": path, "kind": kind} for path, kind in value.items()]
     if not isinstance(value, list | tuple):
         raise ConfigurationError(
-            f"fields are a dict of path to kind, or a list of fields, not {value!r}"
+            f"fields must be a dict of path to kind, or a list of fields, not {value!r}"
         )
     for item in value:
         if isinstance(item, (TagField, NumericField, TextField)):
             yield item
             continue
         if not isinstance(item, Mapping) or not isinstance(item.get("path"), str):
-            raise ConfigurationError(f"a declared field is a dict with path and kind, not {item!r}")
+            raise ConfigurationError(
+                f"a declared field must be a dict with path and kind, not {item!r}"
+            )
         kind = _KINDS.get(str(item.get("kind")))
         if kind is None:
             raise ConfigurationError(
-                f"the field {item['path']!r} must have a path and a kind out of {', '.join(_KINDS)}"
+                f"the kind of field {item['path']!r} must be one of {', '.join(_KINDS)}, not {item.get('kind')!r}"
             )
         settings = {name: value for name, value in item.items() if name != "kind"}
         check_known(f"the field {item['path']!r}", settings, {each.name for each in fields(kind)})

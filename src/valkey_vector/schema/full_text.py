@@ -1,4 +1,4 @@
-"""How the texts of an index are taken apart: the settings, which are part of its schema."""
+"""Text analysis settings of an index: language, stop words, punctuation and stemming."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ a an and are as at be but by for if in into is it no not of on or such that the 
 to was will with
 """
 ENGLISH_STOP_WORDS = tuple(_STOP_WORDS.split())
-"""What both search modules leave out unless told otherwise."""
+"""Default stop words of both search modules."""
 
 _LANGUAGES = """
 arabic armenian basque catalan czech danish dutch english estonian finnish french german greek hindi hungarian
@@ -24,21 +24,24 @@ indonesian irish italian lithuanian nepali norwegian persian polish portuguese r
 swedish tamil turkish yiddish
 """
 LANGUAGES = frozenset(_LANGUAGES.split())
-"""Those with a Snowball stemmer."""
+"""Languages with a Snowball stemmer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullText:
-    """How texts are taken apart into words. The client does it, so every server finds the same.
+    """Settings for splitting text into terms. The client analyzes text, so all servers return the same matches.
 
     Attributes:
-        language: whose forms of a word count as one: ``english``, ``german``, … (Snowball's).
-        stop_words: words that are neither stored nor searched. None: for English the servers' own list (``the``,
-            ``of``, …), for other languages none.
-        punctuation: characters between words, besides white space; by default all that Unicode calls
-            punctuation or symbol, but for ``_``. With a set of your own, all others are parts of words.
-        stem: whether ``run`` finds ``running``.
-        min_stem_size: words with fewer characters are left as they are.
+        language: language of the Snowball stemmer: ``english``, ``german``, …; see `LANGUAGES`.
+        stop_words: words that are neither indexed nor searched. None uses the servers' list for English (``the``,
+            ``of``, …), and no stop words for other languages.
+        punctuation: characters that separate words, in addition to white space. None uses all Unicode punctuation
+            and symbols except ``_``. If set, all other characters are parts of words.
+        stem: whether ``run`` matches ``running``.
+        min_stem_size: minimum length of words that are stemmed, in characters, >= 1.
+
+    Raises:
+        ConfigurationError: a setting is out of range or of the wrong type.
     """
 
     language: str = "english"
@@ -65,17 +68,20 @@ class FullText:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The stop words in force."""
+        """The effective stop words."""
         if self.stop_words is not None:
             return self.stop_words
         return ENGLISH_STOP_WORDS if self.language == "english" else ()
 
     @classmethod
     def of(cls, source: FullText | bool | Mapping[str, Any] | None) -> FullText | None:
-        """What True (the default settings), False or None (no full text) or a dict of settings stands for.
+        """Convert a value into full-text settings.
+
+        Args:
+            source: True for the default settings, False or None for no text search, or a dict of settings.
 
         Raises:
-            ConfigurationError: a setting is unknown or not acceptable, or it is none of these.
+            ConfigurationError: a setting is unknown or invalid, or `source` has another type.
         """
         match source:
             case None | False:

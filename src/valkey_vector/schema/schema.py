@@ -1,8 +1,8 @@
-"""Schemas: how an index measures and searches vectors, and which fields it gets besides.
+"""Index schemas: vector settings, declared fields and text analysis.
 
-Nothing needs declaring to be filtered on. A declared field gets an index field of its own: a numeric one is
-searched by range without taking one of the pooled slots, a tag or text one can be grouped by or
-searched as text.
+You can filter on every metadata key without declaring it. A declared field has its own field in the server's index.
+A numeric field answers range filters without using a numeric slot. A tag field supports grouping. A text field
+supports text search.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 MAIN_VECTOR = "vector"
-"""The name of the vector that every schema has; no further one can have it."""
+"""Name of the main vector, which every schema has. Additional vectors cannot use it."""
 
 LARGEST_DIMENSION = 32_768
-"""What Valkey-Search 1.2 accepts."""
+"""Maximum dimension of Valkey-Search 1.2."""
 
 
 class Metric(StrEnum):
-    """How far apart two vectors are."""
+    """Distance metric of a vector field."""
 
     COSINE = "COSINE"
     L2 = "L2"
@@ -54,7 +54,7 @@ class Metric(StrEnum):
 
     @classmethod
     def parse(cls, value: Metric | str) -> Metric:
-        """Accept a member or its name in any case.
+        """Parse a metric: a member, or its name in any case.
 
         Raises:
             ConfigurationError: the name is not a metric.
@@ -67,15 +67,17 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hnsw:
-    """Approximate search by a navigable graph: fast at any size.
+    """Approximate nearest-neighbor search with an HNSW graph: fast at any size.
 
     Attributes:
-        m: links of a node, 2 to 512. More is better recall, memory and slower writes.
-        ef_construction: candidates looked at while inserting, 1 to 4096.
-        ef_runtime: candidates looked at while searching, 1 to 4096, unless a search says
-            otherwise. The server's own default, 10, misses one neighbour in ten on real
-            embeddings; 100 found 99.9% of them.
-        initial_cap: vectors to make room for at first; None leaves it to the server.
+        m: links per node, 2 to 512. More links improve recall, use more memory and slow down writes.
+        ef_construction: candidates examined per insert, 1 to 4096.
+        ef_runtime: candidates examined per search, 1 to 4096; a query can override it. The server's
+            default, 10, misses one neighbor in ten on real embeddings; 100 finds 99.9% of them.
+        initial_cap: number of vectors to allocate space for, >= 1; None uses the server's default.
+
+    Raises:
+        ConfigurationError: a value is out of range.
     """
 
     name: ClassVar[Literal["HNSW"]] = "HNSW"
@@ -94,10 +96,13 @@ class Hnsw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flat:
-    """Exact search that compares every vector: for up to some ten thousand.
+    """Exact search that compares the query with every vector: for up to about ten thousand vectors.
 
     Attributes:
-        initial_cap: vectors to make room for at first; None leaves it to the server.
+        initial_cap: number of vectors to allocate space for, >= 1; None uses the server's default.
+
+    Raises:
+        ConfigurationError: the value is out of range.
     """
 
     name: ClassVar[Literal["FLAT"]] = "FLAT"
@@ -113,13 +118,16 @@ Algorithm: TypeAlias = Hnsw | Flat
 
 @dataclass(frozen=True, slots=True)
 class VectorField:
-    """A vector of its own beside the main one: of a title, an image, by another model.
+    """An additional, named vector of each record: for a title, an image, or another embedding model.
 
     Attributes:
-        name: what records and queries call it, at most 100 characters; not ``vector``, which is the main one.
-        dimension: its length, 1 to 32,768.
+        name: name in records and queries, 1 to 100 characters; not ``vector``, the name of the main vector.
+        dimension: number of components, 1 to 32,768.
         metric: COSINE, L2 or IP.
         algorithm: `Hnsw` or `Flat`.
+
+    Raises:
+        ConfigurationError: a value is out of range.
     """
 
     name: str
@@ -137,7 +145,7 @@ class VectorField:
         _check_comparison(self.metric, self.algorithm)
 
     def to_dict(self) -> dict[str, Any]:
-        """The field as JSON-like values."""
+        """Convert the field into JSON-like values."""
         return {
             "name": self.name,
             "dimension": self.dimension,
@@ -148,18 +156,22 @@ class VectorField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """All that is fixed when an index is made: Valkey-Search cannot alter one.
+    """Settings of an index. They are fixed when the index is created: Valkey-Search cannot alter an index.
 
     Attributes:
-        dimension: length of every vector, 1 to 32,768; None until the first vector tells.
+        dimension: length of the main vector, 1 to 32,768; None takes it from the first vector.
         metric: COSINE, L2 or IP.
         algorithm: `Hnsw` or `Flat`.
-        fields: metadata items with fields of their own; optional.
-        numeric_slots: numeric fields kept ready for undeclared numbers and dates, 0 to 64. Each key that holds
-            such takes one when it first appears. Keys beyond are still filtered exactly, only slower.
-        vectors: further vectors that a record may have, each searched by itself.
-        full_text: how contents and declared `TextField`s are indexed for text and hybrid search. None leaves them out:
-            their words take about twice the texts' size on the server, and time to write. A `TextField` turns it on.
+        fields: declared fields: metadata items with their own field in the server's index; optional.
+        numeric_slots: pool of numeric fields for undeclared numbers and dates, 0 to 64. A metadata key with such
+            values takes a slot on its first write. Filters on keys without a slot stay exact, but are slower.
+        vectors: additional, named vectors; a query searches one of them.
+        full_text: text analysis of the content and of `TextField`s, for text and hybrid search. None disables
+            both: the terms take about twice the size of the text on the server and slow down writes. A `TextField`
+            enables it.
+
+    Raises:
+        ConfigurationError: a setting is out of range, or two settings contradict each other.
     """
 
     dimension: int | None = None
@@ -174,7 +186,7 @@ class Schema:
         if self.dimension is not None:
             check_range("dimension", self.dimension, 1, LARGEST_DIMENSION)
         check_range("numeric_slots", self.numeric_slots, 0, 64)
-        # Names are understood by `of`; here they would go unnoticed until first use.
+        # Only `of` accepts names. Without this check a name would fail on first use.
         _check_comparison(self.metric, self.algorithm)
         if not isinstance(self.full_text, FullText | None):
             raise ConfigurationError(f"full_text must be FullText or None, not {self.full_text!r}")
@@ -186,13 +198,15 @@ class Schema:
         names = [MAIN_VECTOR]
         for vector in self.vectors:
             if not isinstance(vector, VectorField):
-                raise ConfigurationError(f"{vector!r} is no VectorField")
+                raise ConfigurationError(f"vectors must hold VectorField values, not {vector!r}")
             if vector.name in names:
-                raise ConfigurationError(f"there is more than one vector {vector.name!r}")
+                raise ConfigurationError(f"the vector {vector.name!r} is declared more than once")
             names.append(vector.name)
         for declared in self.fields:
             if not isinstance(declared, DeclaredField):
-                raise ConfigurationError(f"{declared!r} is no declared field")
+                raise ConfigurationError(
+                    f"fields must hold TagField, NumericField or TextField values, not {declared!r}"
+                )
             if isinstance(declared, TextField) and self.full_text is None:
                 object.__setattr__(self, "full_text", FullText())
         paths = [field.path for field in self.fields]
@@ -212,17 +226,18 @@ class Schema:
         algorithm: Algorithm | str | None = None,
         full_text: FullText | bool | None = None,
     ) -> Schema:
-        """A schema from Python, a dict or a YAML file, with single settings laid over it.
+        """Create a schema from a schema, a dict or a YAML file, and override single settings.
 
         Args:
-            source: a schema, a dict as `to_dict` gives it, the path of a YAML file with one, or None.
-            dimension: overrides the source's, if given.
-            metric: likewise.
-            algorithm: likewise.
-            full_text: likewise; True for the default settings, False for none.
+            source: a schema, a dict in the form of `to_dict`, the path of a YAML file with such a dict, or None.
+            dimension: overrides the source's dimension, unless None.
+            metric: overrides the source's metric, unless None.
+            algorithm: overrides the source's algorithm, unless None.
+            full_text: overrides the source's text analysis, unless None. True uses the default settings, False disables
+                text search.
 
         Raises:
-            ConfigurationError: a setting is unknown or out of range; names it.
+            ConfigurationError: a setting is unknown or out of range. The message names it.
         """
         match source:
             case None:
@@ -235,7 +250,7 @@ class Schema:
                 schema = cls.from_yaml(source)
             case _:
                 raise ConfigurationError(
-                    f"a schema is a Schema, a dict or the path of a YAML file, not {type(source).__name__}"
+                    f"a schema must be a Schema, a dict or the path of a YAML file, not {type(source).__name__}"
                 )
         if dimension is not None:
             schema = replace(schema, dimension=dimension)
@@ -245,22 +260,26 @@ class Schema:
             schema = replace(schema, algorithm=_algorithm(algorithm))
         if full_text is not None:
             schema = replace(schema, full_text=FullText.of(full_text))
-            schema._refuse_words_without(full_text)
+            schema._check_text_fields(full_text)
         return schema
 
-    def _refuse_words_without(self, full_text: object) -> None:
+    def _check_text_fields(self, full_text: object) -> None:
+        """Raise if text fields are declared and text search is disabled."""
         texts = [field.path for field in self.fields if isinstance(field, TextField)]
         if full_text is False and texts:
             raise ConfigurationError(
-                f"full_text is False, but the field {texts[0]!r} is declared as text, which needs it"
+                f"full_text is False, but the field {texts[0]!r} is a text field, which needs it: remove one of the two"
             )
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Schema:
-        """The schema `to_dict` describes. ``fields`` may also be a dict of path to kind.
+        """Create a schema from a dict in the form of `to_dict`.
+
+        Args:
+            settings: the settings; ``fields`` can also be a dict of path to kind.
 
         Raises:
-            ConfigurationError: a setting is unknown or out of range; names it.
+            ConfigurationError: a setting is unknown or out of range. The message names it.
         """
         known = {
             "dimension", "metric", "algorithm", "fields", "numeric_slots", "vectors", "full_text",
@@ -280,15 +299,15 @@ class Schema:
         if "full_text" in values:
             values["full_text"] = FullText.of(values["full_text"])
         schema = cls(**values)
-        schema._refuse_words_without(settings.get("full_text"))
+        schema._check_text_fields(settings.get("full_text"))
         return schema
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Schema:
-        """The schema in a YAML file. Needs ``valkey-vector[yaml]``.
+        """Load a schema from a YAML file. Requires ``valkey-vector[yaml]``.
 
         Raises:
-            ConfigurationError: the file cannot be read, or a setting in it is wrong.
+            ConfigurationError: the file cannot be read, or a setting in it is invalid.
         """
         try:
             import yaml
@@ -303,35 +322,41 @@ class Schema:
                 f"the schema file {str(path)!r} cannot be read: {error}"
             ) from error
         if not isinstance(settings, Mapping):
-            raise ConfigurationError(f"the schema file {str(path)!r} holds no mapping of settings")
+            raise ConfigurationError(
+                f"the schema file {str(path)!r} must contain a mapping of settings, not {type(settings).__name__}"
+            )
         return cls.from_dict(settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The schema as JSON-like values."""
+        """Convert the schema into JSON-like values."""
         return {
             "dimension": self.dimension,
             "metric": self.metric.value,
             "algorithm": {"name": self.algorithm.name, **asdict(self.algorithm)},
             "fields": [{"kind": field.kind, **asdict(field)} for field in self.fields],
             "numeric_slots": self.numeric_slots,
-            # Left out where there are none: so the record of an index has it from before there were any.
+            # Omitted if empty, to match the catalog records of indexes from before this setting existed.
             **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
             **({"full_text": asdict(self.full_text)} if self.full_text else {}),
         }
 
     @property
     def vector_fields(self) -> tuple[VectorField, ...]:
-        """All vectors that records can have, the main one first. The dimension must be known."""
+        """All vector fields, the main one first.
+
+        Raises:
+            ConfigurationError: the dimension is not known yet.
+        """
         if self.dimension is None:
             raise ConfigurationError("the dimension of the vectors is not known yet")
         main = VectorField(MAIN_VECTOR, self.dimension, self.metric, self.algorithm)
         return (main, *self.vectors)
 
     def vector_field(self, name: str | None) -> VectorField:
-        """A vector by its name; None for the main one.
+        """Return a vector field by its name; None returns the main one.
 
         Raises:
-            InvalidInputError: there is none of this name; says which there are.
+            InvalidInputError: the name is unknown. The message lists the names.
         """
         known = self.vector_fields
         if name is None:
@@ -340,7 +365,7 @@ class Schema:
             if one.name == name:
                 return one
         names = ", ".join(repr(one.name) for one in known)
-        raise InvalidInputError(f"the index has no vector {name!r}, only {names}")
+        raise InvalidInputError(f"the index has no vector {name!r}; its vectors are {names}")
 
 
 def _algorithm(value: Any) -> Algorithm:
@@ -352,7 +377,9 @@ def _algorithm(value: Any) -> Algorithm:
         case Mapping():
             settings = dict(value)
         case _:
-            raise ConfigurationError(f"algorithm {value!r} is not HNSW, FLAT or a dict with a name")
+            raise ConfigurationError(
+                f"algorithm must be HNSW, FLAT or a dict with a name, not {value!r}"
+            )
     name = str(settings.pop("name", "HNSW")).upper()
     match name:
         case "HNSW":
@@ -370,7 +397,7 @@ def _vector_field(value: Any) -> VectorField:
         return value
     if not isinstance(value, Mapping):
         raise ConfigurationError(
-            f"a vector field is a VectorField or a dict with name and dimension, not {value!r}"
+            f"a vector field must be a VectorField or a dict with name and dimension, not {value!r}"
         )
     check_known("a vector field", value, {"name", "dimension", "metric", "algorithm"})
     if missing := {"name", "dimension"} - value.keys():
@@ -384,7 +411,7 @@ def _vector_field(value: Any) -> VectorField:
 
 
 def algorithm_settings(algorithm: Algorithm) -> dict[str, int]:
-    """The algorithm's parameters by their name in FT.CREATE, those left to the server left out."""
+    """Parameter name in FT.CREATE -> value, without the parameters that use the server's default."""
     match algorithm:
         case Hnsw(m=m, ef_construction=ef_construction, ef_runtime=ef_runtime, initial_cap=cap):
             settings = {"M": m, "EF_CONSTRUCTION": ef_construction, "EF_RUNTIME": ef_runtime}

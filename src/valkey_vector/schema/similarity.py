@@ -1,4 +1,4 @@
-"""Ranking: distances, similarities, and maximal marginal relevance."""
+"""Distances, similarities, relevance scores, and maximal marginal relevance."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = [
 
 
 def distances(matrix: Float32Array, vector: Float32Array, metric: Metric) -> NDArray[np.float64]:
-    """Exact distances, in double precision, as the server defines them.
+    """Compute exact distances with the server's definitions, in double precision.
 
     Args:
         matrix: shape (n, dimension).
         vector: shape (dimension,).
-        metric: COSINE gives 1 - cosine (a zero vector is at 1 from all), L2 the squared Euclidean
-            distance, IP 1 - inner product.
+        metric: COSINE computes 1 - cosine (1 for a zero vector), L2 the squared Euclidean distance,
+            IP 1 - inner product.
 
     Returns:
-        Shape (n,), lower is nearer.
+        Shape (n,); lower is more similar.
     """
     rows = matrix.astype(np.float64)
     query = vector.astype(np.float64)
@@ -54,7 +54,7 @@ def distances(matrix: Float32Array, vector: Float32Array, metric: Metric) -> NDA
 
 
 def similarity(distance: float, metric: Metric) -> float:
-    """How alike two vectors are, from their distance; higher is nearer for every metric.
+    """Convert a distance into a similarity; higher is more similar for every metric.
 
     Returns:
         COSINE: the cosine, -1 to 1. L2: 1 / (1 + Euclidean distance), above 0 to 1. IP: the inner
@@ -62,7 +62,7 @@ def similarity(distance: float, metric: Metric) -> float:
     """
     match metric:
         case Metric.COSINE:
-            # A server computes in single precision: two equal vectors can be at -1e-7 from each other.
+            # Servers compute in single precision: the distance of equal vectors can be -1e-7.
             return max(-1.0, min(1.0, 1.0 - distance))
         case Metric.IP:
             return 1.0 - distance
@@ -73,12 +73,12 @@ def similarity(distance: float, metric: Metric) -> float:
 
 
 def relevance(similarity: float, metric: Metric) -> float:
-    """A similarity mapped to 0 to 1, as thresholds are given.
+    """Map a similarity to the range 0 to 1, the range of thresholds.
 
-    COSINE keeps the cosine and makes negative ones 0. L2 is in range already. IP, which is unbounded, becomes
-    ``1 - 0.5 / (1 + ln(1 + ip))`` for a product of 0 and more, and ``0.5 / (1 + ln(1 - ip))`` for one below: above 0, below
-    1, 0.5 for vectors at right angles, greater for the greater of any two products. Unit vectors lie between 0.295
-    and 0.705. The logarithm keeps products apart that a double can tell apart to ten digits, however large they are.
+    COSINE keeps the cosine and maps negative values to 0. L2 is already in range. IP is unbounded: it maps to
+    ``1 - 0.5 / (1 + ln(1 + ip))`` for ``ip >= 0`` and to ``0.5 / (1 + ln(1 - ip))`` for ``ip < 0``. The result is strictly
+    between 0 and 1, increases with the product, and is 0.5 for orthogonal vectors. Unit vectors map to 0.295 to
+    0.705. The logarithm keeps large products distinct if they differ in their first ten digits.
     """
     match metric:
         case Metric.COSINE | Metric.L2:
@@ -91,11 +91,11 @@ def relevance(similarity: float, metric: Metric) -> float:
 
 
 def least_similarity(threshold: float, metric: Metric) -> float:
-    """The least similarity whose `relevance` reaches a threshold, to within rounding.
+    """Return the lowest similarity whose `relevance` reaches a threshold, up to rounding.
 
     Args:
-        threshold: above 0, at most 1.
-        metric: of the vectors.
+        threshold: > 0, <= 1.
+        metric: metric of the vector field.
     """
     match metric:
         case Metric.COSINE | Metric.L2:
@@ -105,7 +105,7 @@ def least_similarity(threshold: float, metric: Metric) -> float:
             try:
                 size = math.expm1(0.5 / share - 1.0)
             except (OverflowError, ZeroDivisionError):
-                size = sys.float_info.max  # beyond what any vectors have
+                size = sys.float_info.max  # larger than any inner product
             return size if threshold >= 0.5 else -size
         case _:
             assert_never(metric)
@@ -114,19 +114,19 @@ def least_similarity(threshold: float, metric: Metric) -> float:
 def maximal_marginal_relevance(
     query: Float32Array, candidates: Sequence[Float32Array], k: int, lambda_mult: float
 ) -> list[int]:
-    """Choose candidates that are near the query and unlike each other.
+    """Select candidates that are similar to the query and dissimilar to each other.
 
-    Each step takes the candidate with the greatest ``lambda_mult * cos(query, c) - (1 - lambda_mult) *
+    Each step selects the candidate with the greatest ``lambda_mult * cos(query, c) - (1 - lambda_mult) *
     max(cos(chosen, c))``, the first one on a tie.
 
     Args:
         query: shape (dimension,).
         candidates: each of shape (dimension,), best first.
-        k: how many to choose, at least 1.
-        lambda_mult: 0 for diversity alone to 1 for relevance alone.
+        k: number of candidates to select, >= 1.
+        lambda_mult: 0 (diversity only) to 1 (relevance only).
 
     Returns:
-        Positions in `candidates`, in the order chosen; at most k.
+        At most k positions in `candidates`, in the order of selection.
 
     Raises:
         InvalidInputError: `lambda_mult` is out of range.
