@@ -311,7 +311,11 @@ class Lane:
             except GlideError as error:
                 ours = self._translated(error, "")
         location = self.settings.location
-        if isinstance(ours, ServerError):
+        if isinstance(ours, ServerError) and "No primary node found" in ours.message:
+            ours = type(ours)(
+                f"cannot connect: {location} leads to a replica: connect to the primary"
+            )
+        elif isinstance(ours, ServerError):
             no_tls = self.settings.tls is not None and "timed out" in ours.message
             cure = "; if this port does not speak TLS, write valkey://" if no_tls else ""
             ours = type(ours)(f"cannot connect to {location}: {ours.message}{cure}")
