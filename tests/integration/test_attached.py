@@ -258,7 +258,7 @@ def test_a_filter_the_index_cannot_mean_is_an_error(
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda shop: shop.search([0, 0]), "2 vector attributes .'emb', 'other'.: say which"),
+        (lambda shop: shop.search([0, 0]), "2 vector attributes .'emb', 'other'.: choose one"),
         (lambda shop: shop.search([0, 0], attribute="price"), "no vector attribute 'price'"),
         (lambda shop: shop.search([0, 0, 0], attribute="emb"), "3 dimensions, the index has 2"),
         (lambda shop: shop.search([0, 0], k=0, attribute="emb"), "k must be"),

@@ -186,7 +186,7 @@ def test_another_type_of_members_is_refused_by_every_call(
         other.repair,
     ]
     for call in calls:
-        with pytest.raises(IndexMismatchError, match="members is 'str', asked for 'bytes'"):
+        with pytest.raises(IndexMismatchError, match="members is 'str', requested 'bytes'"):
             call()
 
 

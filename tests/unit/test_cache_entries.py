@@ -68,11 +68,11 @@ BROKEN = encoded({"a": 1}, ttl=None, seconds=None, tokens=None)[:-1]
 
 @pytest.mark.parametrize("payload", [None, b"", b"\x80\x04pickle", b"{}" * 40, BROKEN])
 def test_a_foreign_payload_is_not_taken_for_an_answer(payload: bytes | None) -> None:
-    with pytest.raises(ServerError, match="something else"):
+    with pytest.raises(ServerError, match="written by another program"):
         decoded(payload)
 
 
 def test_a_foreign_record_is_not_taken_for_an_answer() -> None:
     payload = encoded("answer", ttl=None, seconds=None, tokens=None)
-    with pytest.raises(ServerError, match="something else"):
+    with pytest.raises(ServerError, match="written by another program"):
         hit_of(Record(id="x", content="prompt", payload=payload), 1.0, exact=True)
