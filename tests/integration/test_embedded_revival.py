@@ -66,6 +66,9 @@ def kill(pid: int) -> None:
 
 
 def server_of(connection: Connection) -> int:
+    if connection.execute("CONFIG", "GET", "appendonly") == {b"appendonly": b"yes"}:
+        # With appendfsync everysec the server may answer before it writes to the file, while an fsync is under way.
+        connection.execute("WAITAOF", "1", "0", "5000")
     info = connection.execute("INFO", "server")
     (line,) = [line for line in info.splitlines() if line.startswith(b"process_id:")]
     return int(line.partition(b":")[2])

@@ -136,7 +136,9 @@ def test_a_query_must_fit_the_vector_it_is_for(filled: Index) -> None:
         InvalidInputError, match=r"query \(title\) has 4 dimensions, the index has 3"
     ):
         filled.search(MAIN[0], field="title")
-    with pytest.raises(InvalidInputError, match="no vector 'abstract'; its vectors are 'vector', 'title'"):
+    with pytest.raises(
+        InvalidInputError, match="no vector 'abstract'; its vectors are 'vector', 'title'"
+    ):
         filled.search(MAIN[0], field="abstract")
 
 
