@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from tqdm.std import tqdm
 
-import valkey_vector
 from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.engines.search.reading import indexed_share
@@ -72,7 +71,7 @@ def test_the_bar_is_the_one_that_tqdm_picks_for_terminals_and_notebooks(
 
 
 def test_every_bar_comes_from_tqdm_auto() -> None:
-    root = Path(valkey_vector.__file__).parents[1]
+    root = Path(__file__).parents[2] / "src"
     imports = [
         line.strip()
         for path in root.rglob("*.py")
