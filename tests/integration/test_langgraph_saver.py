@@ -21,7 +21,7 @@ from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_POS_ARGS, JsonPl
 
 from langgraph_savers import conversation, thread, trips
 from langgraph_valkey import AllowListSerializer, ValkeySaver
-from langgraph_valkey.serialisation import dump, load
+from langgraph_valkey.serialization import dump, load
 from round_trips import CommandLog
 from valkey_vector import ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.connection import Connection
@@ -355,7 +355,7 @@ def test_a_class_of_the_application_is_refused_unless_it_is_allowed(
         found = one.get_tuple(thread("t"))
         assert found is not None
         assert found.checkpoint["channel_values"]["plan"] == plan
-    with pytest.raises(ServerError, match="Plan may not be made from stored data"):
+    with pytest.raises(ServerError, match="Plan must not be created from stored data"):
         open_saver().get_tuple(thread("t"))
 
 
@@ -371,7 +371,7 @@ def test_stored_bytes_that_name_a_function_do_not_call_it(
             return ("msgpack", harmful) if obj == "attack" else super().dumps_typed(obj)
 
     put(open_saver(serde=Attacker()), "t", {"a": "attack"})
-    with pytest.raises(ServerError, match=r"os\.system may not be made"):
+    with pytest.raises(ServerError, match=r"os\.system must not be created"):
         open_saver().get_tuple(thread("t"))
     assert "called" not in capfd.readouterr().out
     open_saver(serde=Attacker()).delete_thread("t")
