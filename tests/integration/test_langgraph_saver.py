@@ -149,23 +149,22 @@ def keys_of(saver: ValkeySaver, name: str) -> list[Any]:
 def test_a_get_in_a_long_thread_takes_no_longer(saver: ValkeySaver, commands: CommandLog) -> None:
     values = {f"channel {n}": "x" * 50 for n in range(5)}
 
-    def seconds() -> float:
-        taken = []
-        for _ in range(40):
-            begin = time.perf_counter()
-            assert saver.get_tuple(thread("t")) is not None
-            taken.append(time.perf_counter() - begin)
-        return median(taken)
+    def seconds(name: str) -> float:
+        begin = time.perf_counter()
+        assert saver.get_tuple(thread(name)) is not None
+        return time.perf_counter() - begin
 
+    put(saver, "short", values)
     config = put(saver, "t", values)
-    short = seconds()
     for n in range(2, 2001):
         made = checkpoint(values)
         made["channel_versions"] = {**dict.fromkeys(values, 1), "channel 0": n}
         config = saver.put(config, made, {"step": n}, {"channel 0": n})
     commands.clear()
-    assert seconds() < 3 * short
-    assert [len(trip) for trip in trips(commands)] == [1] * 40
+    # In turns, so that a slow moment of the machine meets both.
+    short, long = zip(*[(seconds("short"), seconds("t")) for _ in range(40)], strict=True)
+    assert median(long) < 3 * median(short)
+    assert [len(trip) for trip in trips(commands)] == [1] * 80
     commands.clear()
     assert [one.metadata["step"] for one in saver.list(thread("t"), limit=3)] == [2000, 1999, 1998]
     assert len(trips(commands)) == 1
