@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from benchmarks.words import word
 from servers import start_server
 from valkey_vector import Connection
 from valkey_vector.secondary import (
@@ -41,7 +42,6 @@ from valkey_vector.secondary import (
 
 CALLS = 1500
 CHUNK = 20_000
-SYLLABLES = [a + b for a in "bcdfghklmnprstvz" for b in "aeiou"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,6 @@ class Case:
     opened: Callable[[Connection], Any]
     fill: Callable[[Any, range, random.Random], object]
     calls: Callable[[Any, int, random.Random], dict[str, Callable[[], object]]]
-
-
-def word(number: int) -> str:
-    """A pronounceable word for a number; different ones for different numbers below 2^31."""
-    number = number * 2654435761 % 2**31 + 2**31
-    parts = []
-    while number:
-        number, rest = divmod(number, len(SYLLABLES))
-        parts.append(SYLLABLES[rest])
-    return "".join(parts)
 
 
 def frequency(rng: random.Random) -> int:
