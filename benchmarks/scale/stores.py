@@ -34,6 +34,7 @@ class ServerIndex(Store):
         self._index = Index.open(
             f"bench-scale-{uuid4().hex[:8]}", url=url, dimension=dimension, full_text=True
         )
+        self._index.create()
 
     def server(self) -> str:
         return self._index.connection.capabilities.description
