@@ -2,8 +2,8 @@
 
     python -m benchmarks --data DIR [--documents 10000] [--search-url URL]
 
-Prints Markdown. Times are of one machine at one time: only ratios within a run mean something. Contenders take turns
-query by query, so that a slow moment of the machine meets them all.
+Prints Markdown. Times are of one machine at one time: compare only ratios within a run. Contenders take turns query by query, so
+that a slow moment of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TURNS = 3
 
 
 def main() -> None:
-    """Run everything that was asked for."""
+    """Run the comparison on both engines."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--data", type=Path, help="directory with xquad_en.* and banking77.*")
     parser.add_argument("--documents", type=int, default=10_000, help="clustered vectors")
@@ -64,23 +64,23 @@ def compare(url: str, engine: str, corpus: Corpus) -> None:
     for contender in contenders:
         contender.prepare(corpus)
     rates = _ingested(contenders, corpus)
-    kept = contenders[1:] if engine == "search" else contenders
-    for contender in kept:
+    searched = contenders[1:] if engine == "search" else contenders
+    for contender in searched:
         contender.ingest(corpus)
-    plain = _searched(kept, corpus, filtered=False)
-    filtered = _searched(kept, corpus, filtered=True)
-    truth = corpus.neighbours(K)
+    plain = _searched(searched, corpus, filtered=False)
+    filtered = _searched(searched, corpus, filtered=True)
+    truth = corpus.neighbors(K)
     print(f"\n### {corpus.name}\n")
     print("| | ingest docs/s | search p50 ms | p95 ms | filtered p50 ms | p95 ms | recall@10 |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, rate in rates.items():
         times = [*plain.get(name, (0, 0)), *filtered.get(name, (0, 0))]
         shown = " | ".join(f"{value * 1e3:.2f}" if value else "" for value in times)
-        found = next((item for item in kept if item.name == name), None)
+        found = next((item for item in searched if item.name == name), None)
         recall = "" if found is None else f"{_recall(found, corpus, truth):.4f}"
         print(f"| {name} | {rate:,.0f} | {shown} | {recall} |", flush=True)
     if engine == "search":
-        raw, best = kept[0].name, max(rate for name, rate in rates.items() if "raw" in name)
+        raw, best = searched[0].name, max(rate for name, rate in rates.items() if "raw" in name)
         for name in (CoreIndex.name, LangChainStore.name):
             print(
                 f"\n{name}: ingest {rates[name] / best:.2f} × the best raw path, search p50 "
@@ -88,13 +88,13 @@ def compare(url: str, engine: str, corpus: Corpus) -> None:
                 f"{filtered[name][0] / filtered[raw][0]:.2f} × raw."
             )
     for contender in contenders:
-        if contender in kept:
+        if contender in searched:
             contender.drop()
         contender.close()
 
 
 def _ingested(contenders: Sequence[Contender], corpus: Corpus) -> dict[str, float]:
-    """Documents per second of each, the median of three turns; alone on the server each time."""
+    """Return the documents per second of each contender: the median of three turns, each on an empty server."""
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for _ in range(_TURNS):
         for contender in contenders:
@@ -109,7 +109,7 @@ def _ingested(contenders: Sequence[Contender], corpus: Corpus) -> dict[str, floa
 def _searched(
     contenders: Sequence[Contender], corpus: Corpus, *, filtered: bool
 ) -> dict[str, tuple[float, float]]:
-    """p50 and p95 of a search, in seconds; the contenders take turns."""
+    """Return p50 and p95 of a search of each contender, in seconds. The contenders take turns."""
     times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     queries = [corpus.queries[i % len(corpus.queries)].tolist() for i in range(_ROUNDS + 20)]
     gc.collect()
