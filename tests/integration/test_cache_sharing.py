@@ -87,16 +87,32 @@ def test_many_threads_lose_no_count(open_cache: OpenCache) -> None:
 
 
 def test_no_thread_stays_when_there_is_nothing_to_tell(open_cache: OpenCache) -> None:
+    before = set(threading.enumerate())
     cache = open_cache(report_every=0.02)
     cache.get_or_compute("stored @0", str.upper)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        names = [thread.name for thread in threading.enumerate()]
-        if not any("lease" in name or "Timer" in name for name in names):
+        new = [thread.name for thread in set(threading.enumerate()) - before]
+        if not any("lease" in name or "report" in name for name in new):
             break
         time.sleep(0.1)
     else:
-        pytest.fail(f"still there: {names}")
+        pytest.fail(f"still there: {new}")
+
+
+def test_closing_a_cache_sends_its_statistics_and_ends_its_thread(open_cache: OpenCache) -> None:
+    before = set(threading.enumerate())
+    cache = open_cache(report_every=3600)
+    cache.get_or_compute("stored @0", str.upper)
+    cache.close()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        new = [thread.name for thread in set(threading.enumerate()) - before]
+        if not any("lease" in name or "report" in name for name in new):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail(f"still there: {new}")
 
 
 @pytest.fixture(scope="module")

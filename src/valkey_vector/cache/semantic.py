@@ -403,7 +403,7 @@ class SemanticCache(Closing):
     def close(self) -> None:
         """Send the buffered statistics, and close the connection if the cache opened it."""
         with suppress(ServerError):
-            self._storage.ledger.flush()
+            self._storage.ledger.close()
         self._index.close()
 
     ainvalidate = async_version(invalidate)

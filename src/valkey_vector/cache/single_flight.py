@@ -86,6 +86,7 @@ class Flights:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._released_all = threading.Condition(self._lock)
         self._flying: dict[str, Future[_Landed[Any] | None]] = {}
         self._held: dict[str, str] = {}
         self._renewing = False
@@ -174,14 +175,13 @@ class Flights:
         return claim
 
     def _renew(self) -> None:
-        """Renew the held locks. Runs in a thread while any lock is held."""
+        """Renew the held locks. Runs in a thread that ends as soon as no lock is held."""
         while True:
-            time.sleep(self._lease / 3000)
-            with self._lock:
-                held = list(self._held.items())
-                if not held:
+            with self._released_all:
+                if self._released_all.wait_for(lambda: not self._held, self._lease / 3000):
                     self._renewing = False
                     return
+                held = list(self._held.items())
             with suppress(ValkeyVectorError):
                 # In an outage the next round renews it, or another process computes the value, too.
                 self._storage.renew(held, self._lease)
@@ -205,5 +205,7 @@ class Flights:
             if self._flying.get(id) is future:
                 del self._flying[id]
             token = self._held.pop(id, None)
+            if not self._held:
+                self._released_all.notify_all()
         future.set_result(result)
         return token

@@ -205,6 +205,16 @@ class Ledger:
         if self._pending and self._pid == os.getpid():
             self.report()
 
+    def close(self) -> None:
+        """Send the buffered data, and stop the timer that would send it."""
+        try:
+            self.flush()
+        finally:
+            with self._lock:
+                timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+
     def statistics(self) -> CacheStatistics:
         """Return the statistics of this process and of all that other processes sent."""
         self.flush()
@@ -263,6 +273,7 @@ class Ledger:
                 self._since = time.monotonic()
                 self._timer = threading.Timer(self._every, _flush, [weakref.ref(self)])
                 self._timer.daemon = True
+                self._timer.name = "valkey-vector-report"
                 self._timer.start()
 
     def _check_process(self) -> None:
