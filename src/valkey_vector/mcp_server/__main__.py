@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
@@ -96,8 +96,7 @@ def load_function(path: str) -> EmbedQuery:
         raise ConfigurationError(f"no function {path!r} for the embedder: {error}") from error
     if not callable(function):
         raise ConfigurationError(f"the embedder must be MODULE:FUNCTION, not {path!r}")
-    embed: EmbedQuery = function
-    return embed
+    return cast(EmbedQuery, function)
 
 
 def json_object(text: str) -> dict[str, Any]:
