@@ -21,7 +21,7 @@ from valkey_vector.connection.glide_configuration import made, milliseconds
 from valkey_vector.connection.reachability import check_reachable, reachable_address
 from valkey_vector.connection.refusal_details import withholds_info
 from valkey_vector.connection.refusals import (
-    LaneClosedError,
+    ClientClosedError,
     NotSentError,
     from_replica,
     never_read,
@@ -70,7 +70,7 @@ _SEEK_SECONDS = 0.5
 glide.Logger.init(glide.LogLevel.OFF)
 
 
-class Lane:
+class BoundedClient:
     """A GLIDE client with a bound on the requests in flight; any thread may use it.
 
     Args:
@@ -78,8 +78,8 @@ class Lane:
         cluster: whether to connect as a cluster client.
 
     Attributes:
-        made: when, on the monotonic clock.
-        demoted: whether the server answered as a replica: another one may be the primary now.
+        created: time of creation, on the monotonic clock.
+        demoted: True after the server answered as a replica: another one may be the primary now.
 
     Raises:
         ConnectionLostError, AuthenticationError, ConfigurationError: it cannot connect.
@@ -88,7 +88,7 @@ class Lane:
     def __init__(self, settings: ConnectionSettings, *, cluster: bool) -> None:
         self.settings = settings
         self.cluster = cluster
-        self.made = time.monotonic()
+        self.created = time.monotonic()
         self.demoted = False
         self._secrets = (settings.password,) if settings.password else ()
         self.forget_requests()
@@ -175,7 +175,7 @@ class Lane:
     def _routed(self, command: Sequence[str | bytes], route: glide.Route) -> Any:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
-            raise TypeError("this lane is no cluster client")
+            raise TypeError("the client is not a cluster client")
         return self._answered(
             _name(command), lambda: client.custom_command(list(command), route), [command]
         )
@@ -231,8 +231,8 @@ class Lane:
     def _notice_outage(self, command: str) -> tuple[int, int] | None:
         """Fail now if the server is down, instead of when the command's timeout is over.
 
-        GLIDE counts the live connections and clients of this process. Is that other than when this
-        lane last got a reply, then the missing connection may be ours: try to reach the server, and to be let in.
+        GLIDE counts the live connections and clients of this process. If the counts differ from those at this client's
+        last reply, its connection may be lost: check that the server is reachable and accepts the credentials.
         """
         if self.cluster:
             return None  # a cluster client fails at once by itself
@@ -284,7 +284,7 @@ class Lane:
         finally:
             self._waiting -= 1
         if self._closing:
-            raise LaneClosedError("the connection is closed; open a new one")
+            raise ClientClosedError("the connection is closed; open a new one")
 
     def _leave(self) -> None:
         with self._lock:

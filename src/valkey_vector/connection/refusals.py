@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from valkey_vector.errors import ConfigurationError, ConnectionLostError, ServerError
 
-__all__ = ["LaneClosedError", "NotSentError", "from_replica", "never_read", "refused"]
+__all__ = ["ClientClosedError", "NotSentError", "from_replica", "never_read", "refused"]
 
 # What a client surely writes at once and a server reads at once.
 _AT_ONCE_BYTES = 8192
 
 
-class LaneClosedError(ConfigurationError):
-    """The lane was closed before the command was sent."""
+class ClientClosedError(ConfigurationError):
+    """The client was closed before the command was sent."""
 
 
 class NotSentError(ConnectionLostError):

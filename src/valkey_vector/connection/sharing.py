@@ -9,7 +9,7 @@ import weakref
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.settings import ConnectionSettings
 
-__all__ = ["join", "leave"]
+__all__ = ["acquire_clients", "release_clients"]
 
 
 class _Shared:
@@ -31,8 +31,8 @@ class _Shared:
 _shared = _Shared()
 
 
-def join(user: object, settings: ConnectionSettings) -> Clients:
-    """The clients for these settings, which the user now holds together with others."""
+def acquire_clients(user: object, settings: ConnectionSettings) -> Clients:
+    """Return the clients for these settings, and record the user as one of their users."""
     with _shared.lock:
         clients = _shared.clients.get(settings)
         if clients is None:
@@ -43,8 +43,8 @@ def join(user: object, settings: ConnectionSettings) -> Clients:
         return clients
 
 
-def leave(user: object, clients: Clients) -> None:
-    """Give the clients back; the last one who does closes them."""
+def release_clients(user: object, clients: Clients) -> None:
+    """Remove the user from the clients' users. The last user closes the clients."""
     with _shared.lock:
         clients.users.discard(user)
         last = not clients.users
