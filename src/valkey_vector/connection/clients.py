@@ -1,4 +1,4 @@
-"""The GLIDE clients of one server, for all connections of this process that have equal settings."""
+"""GLIDE clients of one server, shared by all connections of this process with equal settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.capabilities import PROBES, is_cluster
-from valkey_vector.connection.embedding import EmbeddedLink
+from valkey_vector.connection.embedded_link import EmbeddedLink
 from valkey_vector.connection.glide_version import check_glide
 from valkey_vector.connection.refusals import ClientClosedError, NotSentError, refused
 from valkey_vector.connection.settings import ConnectionSettings
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Clients"]
 
-# How long a fork is put off for commands under way in other threads.
+# Maximum delay of a fork by commands in flight in other threads.
 _QUIET_SECONDS = 0.5
-# How long a client is kept, at least, before it is replaced because a replica answered it.
+# Minimum age of a client before it is replaced because a replica answered it.
 _MIN_CLIENT_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 class _Resources:
-    """What the clients hold open; apart from them, so that it can be closed after they are gone."""
+    """Open clients and embedded server of `Clients`. A separate object, so that a finalizer can close them."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.clients: dict[int, BoundedClient] = {}
@@ -52,8 +52,8 @@ class Clients:
     """One client per lane in use, connected on first use and replaced when its server is no longer the primary.
 
     Attributes:
-        settings: where the server is, and everything else.
-        users: the connections that use these clients.
+        settings: settings of the clients.
+        users: connections that use the clients.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -65,17 +65,17 @@ class Clients:
         self._failure: tuple[float, ValkeyVectorError] | None = None
         self._lock = threading.RLock()
         self._resources = _Resources(settings)
-        # Not at exit: the end of the process closes everything, and other threads may still run.
+        # Not at exit: the end of the process closes everything, and other threads may still be running.
         weakref.finalize(self, self._resources.close).atexit = False
 
     def revive(self) -> int:
         """Start or join the embedded server again if it has ended.
 
         Returns:
-            How many times a temporary server was lost with its data.
+            Number of temporary servers that ended and lost their data.
 
         Raises:
-            ConnectionLostError: it cannot be started again; says why it ended and why it cannot.
+            ConnectionLostError: the server cannot be restarted; the message says why it ended and why the restart failed.
         """
         embedded = self._resources.embedded
         if embedded is None:
@@ -89,7 +89,7 @@ class Clients:
 
     @property
     def loss(self) -> str:
-        """How the temporary embedded server was lost, for messages."""
+        """Description of how the temporary embedded server ended, for messages."""
         return self._resources.embedded.ended if self._resources.embedded is not None else ""
 
     def send(self, lane: int, request: Callable[[BoundedClient], T]) -> T:
@@ -125,12 +125,13 @@ class Clients:
         raise AssertionError("the last attempt returns or raises")
 
     def admit(self) -> None:
-        """Make sure that the server still lets in whoever has these settings.
+        """Check that the server still accepts these settings.
 
-        For a connection that finds clients in use: they may be older than the current password.
+        Clients that are already in use can be older than the current password.
 
         Raises:
-            ConnectionLostError, AuthenticationError: it does not.
+            ConnectionLostError: the server is unreachable.
+            AuthenticationError: the server rejects the credentials.
         """
         if self._resources.clients:
             check_admitted(self.address())
@@ -141,29 +142,29 @@ class Clients:
         return client if client is not None else self._new_client(lane)
 
     def take_probed(self) -> list[Any]:
-        """The replies to `PROBES` if connecting asked them and nobody has taken them yet."""
+        """Return the replies to `PROBES` once, if connecting sent them; otherwise an empty list."""
         probed, self._probed = self._probed, []
         return probed
 
     def address(self) -> ConnectionSettings:
-        """The settings with a real address: starts or joins the embedded server."""
+        """Return the settings with a real address; start or join the embedded server first."""
         with self._lock:
             embedded = self._resources.embedded
             return self.settings if embedded is None else embedded.address()
 
     def close(self) -> None:
-        """Close the clients, after commands under way have ended."""
+        """Close the clients after the commands in flight have completed."""
         with self._lock:
             self._closed = True
             self._resources.close()
 
     def _await_end(self) -> bool:
-        """Whether the embedded server has ended, which its supervisor may be about to report."""
+        """Return True if the embedded server has ended, or its supervisor reports that within a moment."""
         embedded = self._resources.embedded
         return embedded is not None and embedded.await_end()
 
     def _replace(self, client: BoundedClient) -> bool:
-        """Drop all clients, so that the next commands connect anew; not if that was done just now."""
+        """Close all clients, so that the next commands connect again. Returns False if that happened just now."""
         with self._lock:
             if time.monotonic() - client.created < _MIN_CLIENT_SECONDS:
                 return False
@@ -192,7 +193,7 @@ class Clients:
             return self._resources.clients[lane]
 
     def _connect(self) -> BoundedClient:
-        """A new client, after finding out whether the server is a cluster."""
+        """Connect a client, after detecting whether the server is a cluster."""
         check_glide()
         from valkey_vector.connection.glide_client import BoundedClient, single_node
 
@@ -205,7 +206,7 @@ class Clients:
             except ValkeyVectorError:
                 client.close()
                 raise
-            # GLIDE has no cluster clients on unix sockets; a lone node works without.
+            # GLIDE has no cluster clients on unix sockets; a single node works without one.
             self._cluster = settings.unix_socket is None and is_cluster(self._probed)
             if not self._cluster and node == settings:
                 return client
@@ -213,17 +214,17 @@ class Clients:
         return BoundedClient(settings, cluster=self._cluster)
 
     def before_fork(self) -> None:
-        """Wait for the commands under way in other threads, but not for long."""
+        """Wait a moment for the commands in flight in other threads."""
         for client in list(self._resources.clients.values()):
             client.pause(_QUIET_SECONDS)
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Continue after a fork."""
         for client in list(self._resources.clients.values()):
             client.resume()
 
     def after_fork_in_child(self) -> None:
-        """Renew the locks: what the parent's other threads held at the fork would stay held for ever."""
+        """Replace the locks: a lock that another thread of the parent held at the fork is never released."""
         self._lock = threading.RLock()
         for client in self._resources.clients.values():
             client.forget_requests()

@@ -1,4 +1,4 @@
-"""Shares clients among the connections of a process: equal settings, equal clients."""
+"""Registry of clients that connections of one process with equal settings share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["acquire_clients", "release_clients"]
 
 
 class _Shared:
-    """The clients in use, by their settings.
+    """Clients in use, by settings.
 
-    Nothing here keeps clients alive. They are closed when the last connection leaves them or, if
-    none ever does, when the last one is garbage-collected.
+    The registry does not keep clients alive. They are closed when the last connection is closed or
+    garbage-collected.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class _Shared:
         self.clients: weakref.WeakValueDictionary[ConnectionSettings, Clients] = (
             weakref.WeakValueDictionary()
         )
-        # Apart from the above: clients that everybody left may still have commands under way.
+        # Separate from `clients`: released clients can still have commands in flight.
         self.all: weakref.WeakSet[Clients] = weakref.WeakSet()
 
 
@@ -73,8 +73,8 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    # What GLIDE was in the midst of at a fork stays half done in the child, whose own commands may then wait
-    # for it until their timeout (seen with GLIDE 2.6, three forks in a hundred on a busy machine).
+    # Requests in flight in GLIDE at a fork never complete in the child, whose own commands can then wait for
+    # them until their timeout (seen with GLIDE 2.6, three forks in a hundred on a busy machine).
     os.register_at_fork(
         before=_before_fork,
         after_in_parent=_after_fork_in_parent,

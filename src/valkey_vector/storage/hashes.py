@@ -63,13 +63,13 @@ class Documents:
         """The key of a document."""
         return self.entry.prefix + id
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
-        """The replies to the steps of several operations, in one round trip.
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+        """Send several requests in one round trip, and return their replies. An error takes the place of its reply.
 
         Raises:
-            StaleIndexError: the index was dropped or created anew.
+            StaleIndexError: the index was dropped or created again.
         """
-        answered = send(self.connection, asks)
+        answered = send(self.connection, requests)
         for reply in chain.from_iterable(answered):
             if isinstance(reply, ServerError) and isinstance(stale_or(reply), StaleIndexError):
                 raise StaleIndexError from reply
