@@ -11,7 +11,7 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.settings import ConnectionSettings
-from valkey_vector.connection.sharing import join, leave
+from valkey_vector.connection.sharing import acquire_clients, release_clients
 from valkey_vector.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -20,7 +20,7 @@ from valkey_vector.errors import (
 )
 
 if TYPE_CHECKING:
-    from valkey_vector.connection.glide_client import Lane
+    from valkey_vector.connection.glide_client import BoundedClient
 
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"
@@ -46,9 +46,9 @@ class Connection(Closing):
     of these connections closes the clients. Do not send commands that change the state of a client (SELECT,
     CLIENT REPLY) or block it (BLPOP): they affect every connection that shares it.
 
-    ``lane`` selects a socket to the server. Lane 0 is for ordinary commands. Lanes 1 to
+    ``lane`` selects one of the sockets to the server. Lane 0 is for ordinary commands. Lanes 1 to
     ``settings.write_connections`` are for bulk writers, because a search module blocks a client until its
-    writes are indexed. Each lane connects on first use.
+    writes are indexed. Each of them connects on first use.
 
     Args:
         settings: the server's location and all other settings.
@@ -59,7 +59,7 @@ class Connection(Closing):
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
         self._admitted = False
-        self._clients: Clients | None = join(self, settings)
+        self._clients: Clients | None = acquire_clients(self, settings)
 
     @classmethod
     def open(cls, url: str | None = None, **options: Any) -> Connection:
@@ -99,7 +99,7 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        return self._repeated(lane, lambda client: client.execute(args), retry)
+        return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
         self, commands: Sequence[Sequence[Argument]], *, lane: int = 0, retry: bool = False
@@ -128,14 +128,14 @@ class Connection(Closing):
         if not commands:
             return []
 
-        def attempt(client: Lane) -> list[Reply | ServerError]:
+        def attempt(client: BoundedClient) -> list[Reply | ServerError]:
             replies = client.pipeline(commands)
             for reply in replies:
                 if isinstance(reply, ConnectionLostError | RequestTimeoutError):
                     raise reply
             return replies
 
-        return self._repeated(lane, attempt, retry)
+        return self._send_repeatedly(lane, attempt, retry)
 
     def execute_on_primaries(
         self, *args: Argument, lane: int = 0, retry: bool = False
@@ -145,7 +145,7 @@ class Connection(Closing):
         Returns:
             Address of a node -> its reply.
         """
-        return self._repeated(lane, lambda client: client.execute_on_primaries(args), retry)
+        return self._send_repeatedly(lane, lambda client: client.execute_on_primaries(args), retry)
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
         """Send one command to one node of a cluster.
@@ -154,7 +154,7 @@ class Connection(Closing):
             address: the node's address, a key of the result of `execute_on_primaries`.
             args: the command's name and arguments.
         """
-        return self._repeated(
+        return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
 
@@ -177,7 +177,7 @@ class Connection(Closing):
             One round trip for each `count` keys of the database.
         """
         options: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
-        if self._repeated(0, lambda client: client.cluster, retry=True):
+        if self._send_repeatedly(0, lambda client: client.cluster, retry=True):
             yield from self._scan_cluster(options)
             return
         first = self.execute("SCAN", "0", *options, retry=True)
@@ -197,7 +197,7 @@ class Connection(Closing):
         """
         if self._capabilities is None:
             # Connecting may have sent the probes already, to detect a cluster.
-            self._repeated(0, lambda client: client, retry=True)
+            self._send_repeatedly(0, lambda client: client, retry=True)
             probed = self._open_clients().take_probed()
             self._capabilities = capabilities_from(probed or self.pipeline(PROBES, retry=True))
         return self._capabilities
@@ -210,7 +210,7 @@ class Connection(Closing):
         """
         clients, self._clients = self._clients, None
         if clients is not None:
-            leave(self, clients)
+            release_clients(self, clients)
 
     def __repr__(self) -> str:
         return f"Connection({self.settings.location!r})"
@@ -234,7 +234,7 @@ class Connection(Closing):
 
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
-                    return self._repeated(
+                    return self._send_repeatedly(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )
 
@@ -247,22 +247,22 @@ class Connection(Closing):
             "SCAN",
         )
 
-    def _repeated(self, lane: int, send: Callable[[Lane], T], retry: bool) -> T:
+    def _send_repeatedly(self, lane: int, request: Callable[[BoundedClient], T], retry: bool) -> T:
         delay = self.settings.retry_delay
         for _ in range(self.settings.retries if retry else 0):
             clients = self._ready()
             try:
-                return self._ask(clients, lane, send)
+                return self._send(clients, lane, request)
             except ConnectionLostError:
                 time.sleep(delay)
                 delay *= self.settings.retry_factor
-        return self._ask(self._ready(), lane, send)
+        return self._send(self._ready(), lane, request)
 
-    def _ask(self, clients: Clients, lane: int, send: Callable[[Lane], T]) -> T:
+    def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
         if not self._admitted:
             clients.admit()
             self._admitted = True
-        return clients.ask(lane, send)
+        return clients.send(lane, request)
 
     def _ready(self) -> Clients:
         """Return the clients, after restarting the embedded server if it has ended.

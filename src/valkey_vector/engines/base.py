@@ -152,7 +152,7 @@ class Engine(Protocol):
         """
         ...
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """Send several requests in one round trip, and return their replies; an error takes the place of its reply."""
         ...
 

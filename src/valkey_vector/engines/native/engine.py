@@ -81,11 +81,11 @@ class NativeEngine:
     def require_text(self) -> None:
         """Nothing to check: this engine searches texts on any server."""
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations; the replica is synchronised once for all that want it."""
-        if any(ask.current for ask in asks):
+        if any(request.current for request in requests):
             self._shared.synchronise(self._log)
-        return self._documents.ask(asks)
+        return self._documents.send_requests(requests)
 
     def count(self, plan: Plan) -> int:
         """How many documents a plan selects."""

@@ -118,7 +118,7 @@ class SearchReading:
         """How much of the index is searchable already, 0 to 1."""
         return indexed_share(self._described())
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """The replies to the steps of several operations, in one round trip.
 
         Raises:
@@ -131,7 +131,7 @@ class SearchReading:
             self._check_down()
             try:
                 self._make_ready()
-                answered = self._sent(asks)
+                answered = self._sent(requests)
             except (ConnectionLostError, RequestTimeoutError) as error:
                 raise self._failure(error) from error
             if answered is not None:
@@ -257,7 +257,7 @@ class SearchReading:
             if rows := pages.take(run(self, requesting(pages.commands))):
                 yield rows
 
-    def _sent(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]] | None:
+    def _sent(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]] | None:
         """The replies, or None if they must be asked for again.
 
         Vital signs of the server ride along from time to time: a server that was restarted may have answered with a part.
@@ -265,7 +265,7 @@ class SearchReading:
         support = self.support
         signs = support.vital_signs() if support.is_due else []
         equipped = [
-            Request(tuple(map(support.equipped, ask.commands)), ask.current) for ask in asks
+            Request(tuple(map(support.equipped, each.commands)), each.current) for each in requests
         ]
         learned, *answered = send(self._connection, [Request(signs), *equipped])
         if signs:
