@@ -36,6 +36,7 @@ PACKAGES = (
     "valkey_vector.query",
     "valkey_vector.secondary",
     "valkey_vector.stores",
+    "valkey_vector.telemetry",
 )
 
 

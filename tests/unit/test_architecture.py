@@ -53,7 +53,7 @@ FRAMEWORKS = {
 # The rooms of the core, each a folder. A module imports only from its own room and from the rooms below; side by side
 # stand those that do not import each other.
 LAYERS = [
-    {"mcp_server"},
+    {"mcp_server", "telemetry"},
     {"cache", "stores", "secondary"},
     {"index"},
     {"attached"},

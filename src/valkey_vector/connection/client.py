@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
+from valkey_vector.connection.observation import note_request
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.connection.sharing import acquire_clients, release_clients
 from valkey_vector.errors import (
@@ -99,6 +100,7 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
+        note_request(1)
         return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
@@ -135,6 +137,7 @@ class Connection(Closing):
                     raise reply
             return replies
 
+        note_request(len(commands))
         return self._send_repeatedly(lane, attempt, retry)
 
     def execute_on_primaries(
@@ -145,6 +148,7 @@ class Connection(Closing):
         Returns:
             Address of a node -> its reply.
         """
+        note_request(1)
         return self._send_repeatedly(lane, lambda client: client.execute_on_primaries(args), retry)
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
@@ -154,6 +158,7 @@ class Connection(Closing):
             address: the node's address, a key of the result of `execute_on_primaries`.
             args: the command's name and arguments.
         """
+        note_request(1)
         return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
@@ -234,6 +239,7 @@ class Connection(Closing):
 
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
+                    note_request(1)
                     return self._send_repeatedly(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )
