@@ -153,7 +153,7 @@ TAG = TagAttribute("t")
         (lambda: IndexDefinition(name="i", attributes=(TAG, NumericAttribute("t"))), "'t' is there more"),
         (lambda: IndexDefinition(name="i", attributes=(TAG, TagAttribute("t", "u"))), "more than once"),
         (lambda: IndexDefinition(name="i", attributes=(TagAttribute("a-b"),)), "'-': give it an alias"),
-        (lambda: IndexDefinition(name="i", on="json", attributes=(TAG,)), "no JSON path"),
+        (lambda: IndexDefinition(name="i", on="json", attributes=(TAG,)), "not a JSON path"),
         (lambda: IndexDefinition(name="i", on="json", attributes=(TagAttribute("$.t"),)), "give it an alias"),
         (lambda: IndexDefinition(name="i", prefixes=("a{b}:",), attributes=(TAG,)), "hash tag"),
         (lambda: IndexDefinition(name="i{b}", attributes=(TAG,), prefixes=("a:",)), "hash tag"),
