@@ -21,7 +21,7 @@ from valkey_vector.cache.entries import (
 )
 from valkey_vector.cache.failures import Failures
 from valkey_vector.cache.lookup import Looked, Lookups
-from valkey_vector.cache.sansio import Call, Flow, ask
+from valkey_vector.cache.sansio import Call, Operation, call_server
 from valkey_vector.cache.settings import Settings, check_seconds
 from valkey_vector.cache.single_flight import Flights
 from valkey_vector.cache.statistics import Count
@@ -116,7 +116,9 @@ class Answers:
         renewed = self._ttl(keeping) if self._settings.sliding else None
         return encoded(answer, ttl=renewed, seconds=seconds, tokens=tokens)
 
-    def keep(self, payload: bytes, keeping: Keeping, vector: Vector | None = None) -> Flow[bool]:
+    def keep(
+        self, payload: bytes, keeping: Keeping, vector: Vector | None = None
+    ) -> Operation[bool]:
         """Store an answer. Returns True if it was stored."""
         if self._failures.resting():
             return False
@@ -129,14 +131,14 @@ class Answers:
             keeping.record(payload, vector), self._ttl(keeping), sliding=self._settings.sliding
         )
         try:
-            yield from ask(lambda: self._storage.write(draft))
+            yield from call_server(lambda: self._storage.write(draft))
         except ServerError as error:
             self._failures.note(error, "storing")
             return False
         self._failures.works("storing")
         return True
 
-    def keep_made(self, payload: bytes, keeping: Keeping, seen: Looked) -> Flow[None]:
+    def keep_made(self, payload: bytes, keeping: Keeping, seen: Looked) -> Operation[None]:
         """Store a computed answer. The application receives it even if it cannot be stored."""
         if seen.vector is None and not seen.failed:
             return  # the embedder failed just now
@@ -154,7 +156,7 @@ class Answers:
         keeping: Keeping,
         fn: Callable[[str], Any],
         tokens: Callable[[Any], int] | None,
-    ) -> Flow[Any]:
+    ) -> Operation[Any]:
         """Return the stored answer, or compute it with the function."""
         made = yield from self._flights.fly(_Wanted(self, keeping, fn, tokens))
         return made.answer
@@ -185,14 +187,14 @@ class _Wanted:
         """True if the last request to the server succeeded and the entry is readable, so the lock works."""
         return not self._seen.failed and not self._seen.unreadable
 
-    def find(self) -> Flow[_Made | None]:
+    def find(self) -> Operation[_Made | None]:
         """Look up the stored answer."""
         keeping = self._keeping
         (seen,) = yield from self._answers.lookups.look([keeping.prompt], keeping.scope)
         self._seen = seen
         return None if seen.hit is None else _Made(seen.hit.answer, b"")
 
-    def make(self) -> Flow[_Made]:
+    def make(self) -> Operation[_Made]:
         """Compute and store the answer. The application receives it even if it cannot be stored."""
         self._answers.note({Count.MISSES: 1})
         started = time.monotonic()

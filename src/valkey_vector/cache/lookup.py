@@ -8,7 +8,7 @@ from typing import Any
 
 from valkey_vector.cache.entries import CacheHit, entry_id, hit_of, lifetime, scope_id
 from valkey_vector.cache.failures import Failures
-from valkey_vector.cache.sansio import Call, Embedding, Flow, ask
+from valkey_vector.cache.sansio import Call, Embedding, Operation, call_server
 from valkey_vector.cache.settings import Settings
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
@@ -62,7 +62,7 @@ class Lookups:
         self._failures = failures
         self._settings = settings
 
-    def look(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
+    def look(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Operation[list[Looked]]:
         """Look up each prompt. Counts hits, but not misses."""
         looked = yield from self._exactly(prompts, scope)
         rest = {
@@ -81,7 +81,7 @@ class Lookups:
         self._count(looked)
         return looked
 
-    def embed(self, prompts: Sequence[str]) -> Flow[list[Vector] | None]:
+    def embed(self, prompts: Sequence[str]) -> Operation[list[Vector] | None]:
         """Embed prompts. Returns None if the embedder failed and `on_error` is ``miss``."""
         try:
             vectors: list[Vector] = yield Embedding(prompts)
@@ -106,12 +106,12 @@ class Lookups:
             counts[Count.TOKENS] = hit.tokens
         return counts, [(hit.id, lasts)]
 
-    def _exactly(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
+    def _exactly(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Operation[list[Looked]]:
         ids = [entry_id(prompt, scope) for prompt in prompts]
         if self._failures.resting():
             return [Looked(failed=True)] * len(ids)
         try:
-            records, refusal = yield from ask(lambda: self._storage.read(ids))
+            records, refusal = yield from call_server(lambda: self._storage.read(ids))
         except UnreadableRecordError as error:
             if len(prompts) == 1:
                 return [self._unreadable(error)]
@@ -132,7 +132,7 @@ class Lookups:
 
     def _similarly(
         self, prompts: Sequence[str], scope: Mapping[str, Any]
-    ) -> Flow[dict[str, Looked]]:
+    ) -> Operation[dict[str, Looked]]:
         vectors = yield from self.embed(prompts)
         if vectors is None:
             return dict.fromkeys(prompts, Looked())
@@ -140,12 +140,14 @@ class Lookups:
 
     def _compared(
         self, embedded: Sequence[tuple[str, Vector]], scope: Mapping[str, Any]
-    ) -> Flow[dict[str, Looked]]:
+    ) -> Operation[dict[str, Looked]]:
         """Look up the most similar entry of each prompt by its vector."""
         vectors = [vector for _, vector in embedded]
         decided: dict[str, Looked] = {}
         try:
-            found = yield from ask(lambda: self._storage.similar(vectors, scope_id(scope), 1))
+            found = yield from call_server(
+                lambda: self._storage.similar(vectors, scope_id(scope), 1)
+            )
         except UnreadableRecordError as error:
             ((prompt, vector),) = embedded
             return {prompt: replace(self._unreadable(error), vector=vector)}
@@ -186,7 +188,7 @@ class Lookups:
         self._failures.works("entry")
         return Looked(unreadable=True)
 
-    def _accepted(self, prompt: str, near: Looked) -> Flow[bool]:
+    def _accepted(self, prompt: str, near: Looked) -> Operation[bool]:
         hit, verify = near.hit, self._settings.verify
         if hit is None:
             return False

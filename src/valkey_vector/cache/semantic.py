@@ -29,7 +29,7 @@ from valkey_vector.cache.failures import Failures
 from valkey_vector.cache.framework_embedders import CacheEmbedder, question_embedder
 from valkey_vector.cache.get_or_compute import Answers, Keeping
 from valkey_vector.cache.lookup import Lookups
-from valkey_vector.cache.sansio import Embedding, Flow, awaited, blocking
+from valkey_vector.cache.sansio import Embedding, Operation, awaited, blocking
 from valkey_vector.cache.settings import (
     Settings,
     Verify,
@@ -171,7 +171,7 @@ class SemanticCache(Closing):
     def threshold(self, value: float) -> None:
         self._lookups.threshold = check_threshold(value)
 
-    def _lookup(self, prompt: str, scope: Scope | None = None) -> Flow[CacheHit | None]:
+    def _lookup(self, prompt: str, scope: Scope | None = None) -> Operation[CacheHit | None]:
         """Return the stored answer for a prompt, or for a prompt with the same meaning. Returns None on a miss.
 
         Args:
@@ -191,7 +191,7 @@ class SemanticCache(Closing):
 
     def _lookup_many(
         self, prompts: Sequence[str], scope: Scope | None = None
-    ) -> Flow[list[CacheHit | None]]:
+    ) -> Operation[list[CacheHit | None]]:
         """Look up many prompts. Takes as many round trips as `lookup` of one prompt.
 
         Args:
@@ -226,7 +226,7 @@ class SemanticCache(Closing):
         metadata: Metadata | None = None,
         seconds: float | None = None,
         tokens: int | None = None,
-    ) -> Flow[str | None]:
+    ) -> Operation[str | None]:
         """Store an answer. Replaces the entry with the same prompt and scope.
 
         Args:
@@ -261,7 +261,7 @@ class SemanticCache(Closing):
         ttl: float | None = None,
         metadata: Metadata | None = None,
         tokens: Callable[[_T], int] | None = None,
-    ) -> Flow[_T]:
+    ) -> Operation[_T]:
         """Return the stored answer for a prompt. On a miss, compute it with ``fn(prompt)`` and store it.
 
         If several threads and processes request the same prompt at once, one computes and the others wait for it.
@@ -375,7 +375,7 @@ class SemanticCache(Closing):
         """Set the statistics to zero."""
         self._storage.ledger.reset()
 
-    def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
+    def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Operation[Calibration]:
         """Propose a threshold from labeled pairs of prompts.
 
         Does not change the cache: set `threshold` to the proposed value. Use pairs like those the cache will compare:

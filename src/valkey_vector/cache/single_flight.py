@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from valkey_vector.cache.failures import Failures
-from valkey_vector.cache.sansio import Flow, Pause, Wait, ask
+from valkey_vector.cache.sansio import Operation, Pause, Wait, call_server
 from valkey_vector.cache.storage import Claim, Storage
 from valkey_vector.errors import ServerError, ValkeyVectorError
 from valkey_vector.records.record import Record
@@ -50,11 +50,11 @@ class Wanted(Protocol[_T]):
         """True if the last request to the server succeeded."""
         ...
 
-    def find(self) -> Flow[_T | None]:
+    def find(self) -> Operation[_T | None]:
         """Look up the stored value."""
         ...
 
-    def make(self) -> Flow[_T]:
+    def make(self) -> Operation[_T]:
         """Compute and store the value."""
         ...
 
@@ -92,7 +92,7 @@ class Flights:
         self._renewing = False
         self._pid = os.getpid()
 
-    def fly(self, wanted: Wanted[_T]) -> Flow[_T]:
+    def fly(self, wanted: Wanted[_T]) -> Operation[_T]:
         """Return the value: stored, computed here, or computed by another caller."""
         deadline = time.monotonic() + self._wait
         while True:
@@ -112,7 +112,7 @@ class Flights:
 
     def _lead(
         self, wanted: Wanted[_T], future: Future[_Landed[Any] | None], deadline: float
-    ) -> Flow[_T]:
+    ) -> Operation[_T]:
         """Act as the first caller of this process."""
         id = wanted.id
         try:
@@ -131,13 +131,13 @@ class Flights:
 
     def _claimed(
         self, id: str, future: Future[_Landed[Any] | None], deadline: float
-    ) -> Flow[Record | None]:
+    ) -> Operation[Record | None]:
         """Compete for the lock. Returns an entry that another process stored, or None if this one must compute it."""
         token = secrets.token_hex(16)
         pause = _SHORTEST
         while True:
             try:
-                claim: Claim = yield from ask(lambda: self._claim(id, future, token))
+                claim: Claim = yield from call_server(lambda: self._claim(id, future, token))
             except ServerError as error:
                 self._failures.note(error, "storing")
                 return None
@@ -149,11 +149,11 @@ class Flights:
             yield Pause(min(left, pause * random.uniform(0.5, 1.0)))
             pause = min(_LONGEST, 1.5 * pause)
 
-    def _released(self, id: str, token: str | None) -> Flow[None]:
+    def _released(self, id: str, token: str | None) -> Operation[None]:
         if token is None:
             return
         try:
-            yield from ask(lambda: self._storage.release(id, token))
+            yield from call_server(lambda: self._storage.release(id, token))
         except ServerError:
             return  # an outage that other requests report; the lock expires with its lease
 
