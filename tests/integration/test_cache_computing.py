@@ -267,7 +267,7 @@ async def test_a_lock_that_is_granted_after_a_cancellation_is_released(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await asyncio.to_thread(no_lock_is_left, cache)
-    assert cache._answers._flights._held == {}
+    assert cache._answers._single_flight._held == {}
 
 
 async def test_a_cancelled_waiter_leaves_the_computation_alone(cache: SemanticCache) -> None:

@@ -121,29 +121,29 @@ def clustered() -> Iterator[Storage]:
     with start_server(cluster=True) as server, Connection.open(server.url) as connection:
         assert connection.capabilities.cluster
         index = Index.open("cache", connection=connection)
-        yield Storage(index, Eviction("lru", 2), prolongs=True, report_every=3600)
+        yield Storage(index, Eviction("lru", 2), extends_ttl=True, report_every=3600)
 
 
 def test_in_a_cluster_a_lookup_tells_what_waits_in_the_same_round_trip(clustered: Storage) -> None:
-    clustered.ledger.note({Count.EXACT: 1, Count.SECONDS: 0.5}, uses=[("a", 60_000)])
+    clustered.usage.note({Count.EXACT: 1, Count.SECONDS: 0.5}, uses=[("a", 60_000)])
     time.sleep(0.15)
     assert clustered.read(["a", "b", "c"]) == ([None] * 3, None)
-    counts = clustered.ledger.statistics()
+    counts = clustered.usage.statistics()
     assert (counts.exact_hits, counts.saved_seconds) == (1, 0.5)
-    clustered.ledger.reset()
-    assert clustered.ledger.statistics().exact_hits == 0
+    clustered.usage.reset()
+    assert clustered.usage.statistics().exact_hits == 0
 
 
 def test_in_a_cluster_room_is_made(clustered: Storage) -> None:
     for id in "abc":
-        reported = clustered.ledger.report(Place(id, 0))
+        reported = clustered.usage.report(Place(id, 0))
     (victim,) = reported.victims
     assert victim.id == "a"
-    clustered.ledger.note({Count.EVICTIONS: 1}, gone=reported.victims)
-    assert clustered.ledger.statistics().evictions == 1
-    clustered.ledger.forget(["b", "c"])
-    assert clustered.ledger.report(Place("d", 0)).victims == ()
-    clustered.ledger.forget_all(counts=True)
+    clustered.usage.note({Count.EVICTIONS: 1}, evicted=reported.victims)
+    assert clustered.usage.statistics().evictions == 1
+    clustered.usage.forget(["b", "c"])
+    assert clustered.usage.report(Place("d", 0)).victims == ()
+    clustered.usage.forget_all(counts=True)
 
 
 def test_in_a_cluster_one_claim_is_granted(clustered: Storage) -> None:

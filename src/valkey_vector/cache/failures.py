@@ -45,18 +45,18 @@ class Failures:
     Args:
         name: name of the cache.
         on_error: ``raise`` or ``miss``.
-        ledger: counts the failures, and buffers the counts while the server is unreachable.
+        counter: counts the failures, and buffers the counts while the server is unreachable.
 
     Raises:
         ConfigurationError: `on_error` is not ``raise`` or ``miss``.
     """
 
-    def __init__(self, name: str, on_error: OnError, ledger: FailureCounter) -> None:
+    def __init__(self, name: str, on_error: OnError, counter: FailureCounter) -> None:
         if on_error not in ("raise", "miss"):
             raise ConfigurationError(f"on_error must be 'raise' or 'miss', not {on_error!r}")
         self._name = name
         self._on_error = on_error
-        self._ledger = ledger
+        self._counter = counter
         self._failing: dict[Part, Exception] = {}
         self._rests_until = 0.0
 
@@ -64,7 +64,7 @@ class Failures:
         """Return True while no request should be sent, because a recent one timed out. Counts as a failure."""
         rests = time.monotonic() < self._rests_until
         if rests:
-            self._ledger.failed()
+            self._counter.failed()
         return rests
 
     def note(self, error: Exception, part: Part = "server") -> None:
@@ -76,7 +76,7 @@ class Failures:
         """
         if self._on_error == "raise":
             raise error
-        self._ledger.failed()
+        self._counter.failed()
         if isinstance(error, (ConnectionLostError, RequestTimeoutError)) and part != "embedder":
             part = "server"
             if isinstance(error, RequestTimeoutError):

@@ -25,7 +25,7 @@ class Connected(Closing):
         self, label: str, *, url: str | None = None, connection: Connection | None = None
     ) -> None:
         if connection is not None and url is not None:
-            raise ConfigurationError("give url or connection, not both")
+            raise ConfigurationError("pass url or connection, not both")
         self._connection = connection if connection is not None else Connection.open(url)
         self._owns_connection = connection is None
         self._label = label

@@ -396,7 +396,7 @@ def check_record_size(size: int, owner: str) -> None:
     """
     if size > LARGEST_RECORD:
         raise InvalidInputError(
-            f"content, metadata, payload and additional vectors of {owner} have {size:,} bytes, but the maximum is "
+            f"content, metadata, payload and additional vectors of {owner} are {size:,} bytes, but the maximum is "
             f"{LARGEST_RECORD:,}: Valkey-Search omits larger records from its results"
         )
 
