@@ -70,7 +70,7 @@ class IndexInfo:
 
 
 Keep: TypeAlias = Callable[[list[Row]], list[Row]]
-"""A function that returns the rows of a page to keep."""
+"""A function that returns the matching rows of a page."""
 
 
 class Engine(Protocol):
@@ -132,7 +132,7 @@ class Engine(Protocol):
         """Replace the metadata of documents whose version is unchanged.
 
         Returns:
-            For each replacement: True if written, False if the version changed, None if the document is gone.
+            For each replacement: True if written, False if the version changed, None if the document does not exist.
         """
         ...
 

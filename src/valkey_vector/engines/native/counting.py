@@ -1,7 +1,7 @@
 """Counts of the native engine: documents that the replica selects, minus those removed without a change-log entry.
 
-A document can be evicted, or deleted by another program. So the documents that are counted are looked up: few always, many
-only if the server reports that anything was written past the log, expired or was evicted since they were last looked up.
+A document can be evicted, or deleted by another program. So a count checks that its documents exist: up to 500 always, more
+only if something was written without a log entry, expired or was evicted since their last check.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from valkey_vector.storage.hashes import in_batches
 __all__ = ["counting"]
 
 _FEW = 500
-"""Documents that are looked up in the first round trip, whatever happened since the last."""
+"""Largest number of documents that are checked in the first round trip of every count."""
 
 _PAGE = 1_000
 
 
 def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int]:
-    """How many documents a plan selects; one round trip where the replica is current and nothing suspicious happened."""
+    """Count the documents that a plan selects.
+
+    Cost: one round trip if the replica is current and no document can have been removed without a log entry.
+    """
     if shared.replica.sequence < 0:
         yield Request(current=True)
     current = True
@@ -54,7 +57,7 @@ def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int
 def _unverified(
     shared: SharedReplica, log: ChangeLog, plan: Plan, activity: str
 ) -> Pipelined[list[str]]:
-    """The ids of documents that are gone, out of those that a plan selects and that may be gone."""
+    """Check the documents of a plan that may have been removed; return the ids of the removed ones."""
     checked = None
     by_id = False
     while checked is None:
@@ -72,14 +75,14 @@ def _unverified(
 
 
 class _Lookup:
-    """The commands that look documents up: all of the replica by their numbers in the log, others by their ids.
+    """The commands that check documents: by number in the log if they are all of the replica, otherwise by id.
 
     Args:
-        shared: the replica; its lock is held.
+        shared: the replica; the caller holds its lock.
         log: the change log.
-        ids: of the documents.
-        sequence: up to which the log is known; None for any.
-        by_id: by their ids in any case: the log may have lost some.
+        ids: ids of the documents.
+        sequence: the last applied number; None to accept any state of the log.
+        by_id: always check by id, because the log may lack some.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class _Lookup:
             self.commands = [log.checking(batch, sequence) for batch in in_batches(ids, _PAGE)]
 
     def checked(self, replies: Sequence[Any]) -> list[Checked] | None:
-        """What was found; None if the log has moved on, or lacks documents."""
+        """Decode the replies; None if the log has newer changes, or lacks documents."""
         found = [ChangeLog.checked(reply) for reply in replies]
         checked = [each for each in found if each is not None]
         complete = sum(each.logged for each in checked) >= self._least
