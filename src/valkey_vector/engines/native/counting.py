@@ -6,17 +6,20 @@ only if something was written without a log entry, expired or was evicted since 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from valkey_vector.connection import Argument
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.native.change_log import ChangeLog, Checked
+from valkey_vector.engines.native.replica import Replica
 from valkey_vector.engines.native.shared_replica import SharedReplica
 from valkey_vector.filters.plan import Plan
 from valkey_vector.storage.hashes import in_batches
 
 __all__ = ["counting"]
+
+_T = TypeVar("_T")
 
 _FEW = 500
 """Largest number of documents that are checked in the first round trip of every count."""
@@ -24,10 +27,18 @@ _FEW = 500
 _PAGE = 1_000
 
 
-def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int]:
+def counting(
+    shared: SharedReplica, log: ChangeLog, plan: Plan, count: Callable[[Replica, float], _T]
+) -> Pipelined[_T]:
     """Count the documents that a plan selects.
 
     Cost: one round trip if the replica is current and no document can have been removed without a log entry.
+
+    Args:
+        shared: the replica.
+        log: the change log.
+        plan: the plan that selects the documents.
+        count: computes the result from the replica and the server's time in milliseconds.
     """
     if shared.replica.sequence < 0:
         yield Request(current=True)
@@ -51,7 +62,7 @@ def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int
     if lost:
         shared.forget(log, lost)
     with shared.lock:
-        return shared.replica.count(plan, shared.now)
+        return count(shared.replica, shared.now)
 
 
 def _unverified(

@@ -18,12 +18,15 @@ from contextlib import suppress
 
 from valkey_vector.connection import Connection, Reply
 from valkey_vector.connection.pipelines import Pipelined, Request, run
-from valkey_vector.engines.base import IndexInfo, Keep, Near
+from valkey_vector.engines.base import Grouped, IndexInfo, Keep, Near
 from valkey_vector.engines.exact import has_what_was_compared
 from valkey_vector.engines.native.change_log import ChangeLog
 from valkey_vector.engines.native.counting import counting
+from valkey_vector.engines.native.grouping import grouped
 from valkey_vector.engines.native.matching import judged, judged_fields
+from valkey_vector.engines.native.replica import Replica
 from valkey_vector.engines.native.shared_replica import shared_replica
+from valkey_vector.engines.native.sorting import ordered_rows
 from valkey_vector.engines.native.text import TextScores, text_statistics
 from valkey_vector.engines.native.writing import NativeWriting
 from valkey_vector.engines.paging import Ranked
@@ -94,7 +97,36 @@ class NativeEngine:
         """Pipelined `count`."""
         if isinstance(plan, NoDocument):
             return 0
-        return (yield from counting(self._shared, self._log, plan))
+
+        def count(replica: Replica, now: float) -> int:
+            return replica.count(plan, now)
+
+        return (yield from counting(self._shared, self._log, plan, count))
+
+    def grouping(self, plan: Plan, keys: Sequence[str], *, elements: bool) -> Pipelined[Grouped]:
+        """Count the selected documents by the values of metadata keys.
+
+        Cost: the round trips of `count`.
+        """
+
+        def count(replica: Replica, now: float) -> Grouped:
+            return grouped(replica, plan, keys, now, elements=elements)
+
+        return (yield from counting(self._shared, self._log, plan, count))
+
+    def ordering(
+        self, plan: Plan, orders: Sequence[tuple[str, bool]], limit: int | None
+    ) -> Pipelined[list[Row] | None]:
+        """Retrieve the ids and versions of the selected documents in an order of numbers.
+
+        Cost: one round trip.
+        """
+        yield Request(current=True)
+        with self._shared.lock:
+            replica = self._shared.replica
+            now = self._shared.now
+            rows = ordered_rows(replica, self.entry, plan, orders, limit=limit, now=now)
+            return None if rows is None else replica.identities(rows)
 
     def values(
         self,

@@ -25,6 +25,7 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.native.digest import DIGESTS, digest_of
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
 from valkey_vector.engines.native.postings import Inverted
+from valkey_vector.engines.native.token_index import TokenIndex
 from valkey_vector.filters.plan import (
     TAGS,
     AllOf,
@@ -40,6 +41,7 @@ from valkey_vector.filters.plan import (
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import CREATED, EXPIRES, VERSION
+from valkey_vector.storage.rows import Row
 from valkey_vector.text.vocabulary import Vocabulary
 
 __all__ = ["Replica"]
@@ -88,7 +90,7 @@ class Replica:
         self._unsure = np.full(_ROOM, math.inf, dtype=np.float64)
         self._verified = np.zeros(_ROOM, dtype=np.int64)
         self._hidden: dict[str, int] = {}
-        self._tokens: dict[str, array[int]] = {}
+        self.tokens = TokenIndex()
         self._numbers: dict[str, _Numbers] = {}
         self._vocabulary: Vocabulary | None = None
         self._inverted = {name: Inverted() for name in self._term_fields}
@@ -136,11 +138,7 @@ class Replica:
         self._expiring |= EXPIRES in fields
         for name, matrix in self._matrices.items():
             matrix.put(row, fields.get(name))
-        for token in fields.get(TAGS, b"").decode("ascii", "replace").split(","):
-            rows = self._tokens.get(token)
-            if rows is None:
-                rows = self._tokens[token] = array("q")
-            rows.append(row)
+        self.tokens.add(row, fields.get(TAGS, b"").decode("ascii", "replace").split(","))
         self._put_values(row, fields)
 
     def _put_values(self, row: int, fields: Mapping[str, bytes]) -> None:
@@ -197,12 +195,7 @@ class Replica:
         self._numbered = resized(self._numbered[rows], room)
         self._unsure = resized(self._unsure[rows], room, math.inf)
         self._verified = resized(self._verified[rows], room)
-        tokens = ((token, moved[np.asarray(rows)]) for token, rows in self._tokens.items())
-        self._tokens = {
-            token: array("q", rows[rows >= 0].tobytes())
-            for token, rows in tokens
-            if (rows >= 0).any()
-        }
+        self.tokens.pack(moved)
         for column in self._numbers.values():
             rows = moved[np.asarray(column.rows, dtype=np.int64)]
             column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
@@ -212,13 +205,13 @@ class Replica:
 
     def select(self, plan: Plan, now: float) -> list[str]:
         """Return the ids that a plan selects, oldest first. `now`: the server's time in milliseconds."""
-        rows = self._selected(plan, now)
+        rows = self.rows(plan, now)
         order = np.argsort(self._created[rows], kind="stable")
         return [self._ids[row] for row in rows[order]]
 
     def count(self, plan: Plan, now: float) -> int:
         """Count the records that a plan selects."""
-        return len(self._selected(plan, now))
+        return len(self.rows(plan, now))
 
     def unverified(self, plan: Plan, now: float, activity: str) -> list[str]:
         """Return the ids that a plan selects and whose existence must be checked before they are counted.
@@ -229,7 +222,7 @@ class Replica:
             activity: the activity of the server (see `valkey_vector.engines.native.scripts.CHECK`). A record that was found
                 under the same activity, and has no TTL, still exists.
         """
-        rows = self._selected(plan, now)
+        rows = self.rows(plan, now)
         if activity and activity == self._activity:
             seen = self._verified[rows] == self._activities
             rows = rows[~seen | (self._unsure[rows] <= now)]
@@ -264,16 +257,33 @@ class Replica:
 
     def rows(self, plan: Plan, now: float) -> Rows:
         """Return the rows that a plan selects, ascending."""
-        return self._selected(plan, now)
+        return np.flatnonzero(self.mask(plan, now))
 
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids of rows."""
         return [self._ids[row] for row in rows]
 
+    def identities(self, rows: Rows) -> list[Row]:
+        """Return the ids of rows, with versions as their only field."""
+        pairs = ((self._ids[row], self._versions[row]) for row in rows)
+        return [Row(id, {} if version is None else {VERSION: version}) for id, version in pairs]
+
     def versions(self, ids: Iterable[str]) -> dict[str, bytes | None]:
         """Return the versions of the records that the replica has."""
         rows = ((id, self._row_of.get(id)) for id in ids)
         return {id: self._versions[row] for id, row in rows if row is not None}
+
+    def created(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the times of creation of rows in microseconds."""
+        return self._created[rows]
+
+    def numbers(self, field: str) -> NDArray[np.float64]:
+        """Return the number of each row in a numeric field; NaN for rows without one."""
+        values = np.full(len(self._ids), np.nan)
+        column = self._numbers.get(field)
+        if column is not None:
+            values[np.frombuffer(column.rows, dtype=np.int64)] = np.frombuffer(column.values)
+        return values
 
     @property
     def size(self) -> int:
@@ -303,12 +313,10 @@ class Replica:
         """The selected rows that have a vector."""
         used = len(self._ids)
         present = self._matrices[vector_name(field.name)].present(used)
-        return np.flatnonzero(self._living(plan, now) & present)
+        return np.flatnonzero(self.mask(plan, now) & present)
 
-    def _selected(self, plan: Plan, now: float) -> Rows:
-        return np.flatnonzero(self._living(plan, now))
-
-    def _living(self, plan: Plan, now: float) -> Mask:
+    def mask(self, plan: Plan, now: float) -> Mask:
+        """A mask of all rows: True for a record that a plan selects."""
         used = len(self._ids)
         mask: Mask = self._alive[:used] & self._mask(plan, used)
         if self._expiring:
@@ -323,12 +331,7 @@ class Replica:
             case NoDocument():
                 return np.zeros(used, dtype=np.bool_)
             case Tokens(tokens):
-                mask = np.zeros(used, dtype=np.bool_)
-                for token in tokens:
-                    rows = self._tokens.get(token)
-                    if rows is not None:
-                        mask[np.frombuffer(rows, dtype=np.int64)] = True
-                return mask
+                return self.tokens.mask(tokens, used)
             case Range(field, low, high, low_open, high_open):
                 mask = np.zeros(used, dtype=np.bool_)
                 column = self._numbers.get(field)
