@@ -140,6 +140,25 @@ class SearchEngine(SearchReading):
             values.append(None if len(held) > most else held)
         return values
 
+    def grouping(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        keys: Sequence[str],  # noqa: ARG002
+        *,
+        elements: bool,  # noqa: ARG002
+    ) -> None:
+        """Return None: the server does not count by metadata keys."""
+        return
+
+    def ordering(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        orders: Sequence[tuple[str, bool]],  # noqa: ARG002
+        limit: int | None,  # noqa: ARG002
+    ) -> None:
+        """Return None: the server does not order by metadata keys."""
+        return
+
     def info(self) -> IndexInfo:
         """Describe the index."""
         documents = self.count(Everything())
