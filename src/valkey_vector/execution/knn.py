@@ -19,8 +19,8 @@ from valkey_vector.storage.rows import Row
 
 __all__ = ["hit", "nearest", "within"]
 
-_FIRST = 100
-_MOST = 10_000
+_FIRST_REQUEST = 100
+_MAX_CANDIDATES = 10_000
 """Largest number of candidates in one KNN request; beyond it, all records that the plan selects are compared."""
 
 
@@ -38,9 +38,9 @@ def nearest(
     if selection.ids is not None:
         return (yield from _named(engine, selection, near, fields, k=k))
     wanted = selection.with_own(fields)
-    for requested in _growing(k if selection.exact else max(4 * k, _FIRST)):
+    for requested in _growing(k if selection.exact else max(4 * k, _FIRST_REQUEST)):
         rows = yield from engine.knn(near, requested, selection.plan, wanted)
-        passing = selection.kept(rows)
+        passing = selection.filtered(rows)
         if len(passing) >= k or len(rows) < requested:
             return passing[:k]
     return (yield from _compared(engine, selection, near, fields, k=k))
@@ -68,14 +68,14 @@ def within(
     steps = engine.within(near, radius, selection.plan, wanted)
     if steps is not None:
         try:
-            return admitted(selection.kept((yield from steps)))
+            return admitted(selection.filtered((yield from steps)))
         except RangeUnavailableError:
             pass  # the server rejects the range query, or would truncate its result
-    for requested in _growing(_FIRST):
+    for requested in _growing(_FIRST_REQUEST):
         rows = yield from engine.knn(_wide(near, 2 * requested), requested, selection.plan, wanted)
         within_threshold = admitted(rows)
         if len(rows) < requested or len(within_threshold) < requested:
-            return selection.kept(within_threshold)
+            return selection.filtered(within_threshold)
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
@@ -88,10 +88,10 @@ def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
 def _growing(first: int) -> Iterator[int]:
     """Numbers of candidates to request: about four times as many each time, up to the largest request."""
     requested = first
-    while requested < _MOST:
+    while requested < _MAX_CANDIDATES:
         yield requested
         requested = 4 * requested + 8
-    yield max(_MOST, first)
+    yield max(_MAX_CANDIDATES, first)
 
 
 def _wide(near: Near, least: int) -> Near:
@@ -134,4 +134,4 @@ def _compared(
 
     wanted = selection.with_own(fields)
     rows = yield from compared(engine, pages, near, wanted, k=k, radius=radius)
-    return selection.kept(rows)
+    return selection.filtered(rows)
