@@ -32,7 +32,7 @@ from valkey_vector.storage.rows import Row
 
 __all__ = ["Facet", "FacetValue", "aggregate", "facets"]
 
-_MOST = 500
+_MAX_VALUES = 500
 """Largest number of distinct values to count on the server; beyond it, reading the records is as fast."""
 
 
@@ -209,7 +209,7 @@ def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iter
     fields = {path: _field(engine.entry, path) for path in paths}
     requested = list(dict.fromkeys(field for field in fields.values() if field is not None))
     held = (
-        dict(zip(requested, engine.values(plan, requested, _MOST), strict=True))
+        dict(zip(requested, engine.values(plan, requested, _MAX_VALUES), strict=True))
         if requested
         else {}
     )
