@@ -108,6 +108,7 @@ def _compiled(engine: Engine, query: TextQuery | HybridQuery) -> Matching:
         schema=schema,
         index=engine.entry.name,
         vocabulary=engine.vocabulary,
+        stop_words=query.stop_words,
     )
 
 

@@ -361,11 +361,12 @@ class Index(Closing):
         filter: FilterLike | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` records with the best BM25 scores for a text, best first, ties by id.
 
-        Records without any of the words are not returned, so there may be fewer than `k`. See `TextQuery` for the
-        arguments.
+        Records without any of the words are not returned, so there may be fewer than `k`. Stop words of the text, such
+        as ``how`` and ``do``, are not searched by default. See `TextQuery` for the arguments.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -381,6 +382,7 @@ class Index(Closing):
                 filter=filter,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -399,6 +401,7 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` best records by vector similarity and BM25 together, best first, ties by id.
 
@@ -423,6 +426,7 @@ class Index(Closing):
                 ef_runtime=ef_runtime,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
