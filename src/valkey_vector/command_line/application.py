@@ -9,7 +9,7 @@ import warnings
 import click
 
 import valkey_vector
-from valkey_vector.command_line import caching, checking, listing, reading
+from valkey_vector.command_line import caching, checking, diagnosing, listing, reading
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
 
@@ -31,6 +31,7 @@ for _verb in (
     *reading.VERBS,
     *checking.VERBS,
     *caching.VERBS,
+    *diagnosing.VERBS,
 ):
     application.add_command(_verb)
 

@@ -13,7 +13,7 @@ from valkey_vector.connection.reachability import plainly_connected
 from valkey_vector.connection.settings import ConnectionSettings, TlsSettings
 from valkey_vector.errors import AuthenticationError
 
-__all__ = ["ANY_PASSWORD", "check_admitted"]
+__all__ = ["ANY_PASSWORD", "check_admitted", "tls_context"]
 
 ANY_PASSWORD = "none"  # noqa: S105 - not a password
 """Sent for users without a password (``nopass``), who are let in with any; without one, GLIDE sends no
@@ -43,7 +43,9 @@ def check_admitted(settings: ConnectionSettings) -> None:
             if settings.tls is None:
                 replies = _replies(connection, settings)
             else:
-                with _context(settings.tls).wrap_socket(connection, server_hostname=host) as secure:
+                with tls_context(settings.tls).wrap_socket(
+                    connection, server_hostname=host
+                ) as secure:
                     replies = _replies(secure, settings)
         except (OSError, ValueError):
             return
@@ -75,7 +77,7 @@ def _encoded(command: list[str]) -> bytes:
     return b"*%d\r\n%s" % (len(parts), bulks)
 
 
-def _context(tls: TlsSettings) -> ssl.SSLContext:
+def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """A context with the same trust as GLIDE's; ssl.SSLError where Python cannot make it."""
     context = ssl.create_default_context()
     if tls.insecure:
