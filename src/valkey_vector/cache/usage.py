@@ -253,7 +253,7 @@ class UsageBuffer:
         """Remove the eviction data of all entries and, with `counts`, the statistics."""
         taken = self.take()
         if not counts:
-            self._wait(Pending(taken.counts))
+            self._buffer(Pending(taken.counts))
         self._connection.execute("DEL", *(self._keys if counts else self._keys[1:]))
 
     def failed(self) -> None:
