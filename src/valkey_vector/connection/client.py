@@ -104,7 +104,12 @@ class Connection(Closing):
         return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
-        self, commands: Sequence[Sequence[Argument]], *, lane: int = 0, retry: bool = False
+        self,
+        commands: Sequence[Sequence[Argument]],
+        *,
+        lane: int = 0,
+        retry: bool = False,
+        any_primary: bool = False,
     ) -> list[Reply | ServerError]:
         """Send several commands together and return their replies.
 
@@ -112,6 +117,8 @@ class Connection(Closing):
             commands: the name and arguments of each command.
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
+            any_primary: every primary of a cluster can execute the commands, so distribute calls over them.
+                Otherwise GLIDE chooses the node by the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -131,7 +138,7 @@ class Connection(Closing):
             return []
 
         def attempt(client: BoundedClient) -> list[Reply | ServerError]:
-            replies = client.pipeline(commands)
+            replies = client.pipeline(commands, any_primary=any_primary)
             for reply in replies:
                 if isinstance(reply, ConnectionLostError | RequestTimeoutError):
                     raise reply

@@ -5,6 +5,7 @@ Only this module and `glide_configuration` import GLIDE's clients. They are impo
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -62,6 +63,7 @@ _BLOCKING = frozenset(
 # Timeout of the check that an existing connection is alive when a new one is rejected.
 _ALIVE_SECONDS = 0.5
 # Timeout for each node of a failing cluster to accept a connection.
+_SLOTS = 16_384
 _SEEK_SECONDS = 0.5
 
 # GLIDE writes its log to standard output, which breaks programs that speak a protocol there (such as
@@ -136,11 +138,17 @@ class BoundedClient:
             raise self._after_error(reply, name, command) from None
         return reply
 
-    def pipeline(self, commands: Commands) -> list[Any]:
-        """Send commands in one pipeline. The error of a command takes the place of its reply."""
+    def pipeline(self, commands: Commands, *, any_primary: bool = False) -> list[Any]:
+        """Send commands in one pipeline. The error of a command takes the place of its reply.
+
+        Args:
+            commands: the commands.
+            any_primary: in a cluster, send all of them to one primary, another one each time.
+        """
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
         timeout = milliseconds(seconds)
-        replies = self._run("pipeline", lambda: self._sent(commands, timeout), commands)
+        route = _some_primary() if any_primary else None
+        replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
         return [
             self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
@@ -148,7 +156,9 @@ class BoundedClient:
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
-    def _sent(self, commands: Commands, timeout: int) -> list[Any] | None:
+    def _sent(
+        self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
+    ) -> list[Any] | None:
         client = self._client
         if isinstance(client, glide.GlideClusterClient):
             cluster_batch = glide.ClusterBatch(is_atomic=False)
@@ -156,7 +166,9 @@ class BoundedClient:
                 cluster_batch.custom_command(list(command))
             # A single command can be retried while slots move: there is no order to keep.
             retries = glide.BatchRetryStrategy(retry_server_error=len(commands) == 1)
-            options = glide.ClusterBatchOptions(timeout=timeout, retry_strategy=retries)
+            options = glide.ClusterBatchOptions(
+                timeout=timeout, retry_strategy=retries, route=route
+            )
             return client.exec(cluster_batch, False, options)
         batch = glide.Batch(is_atomic=False)
         for command in commands:
@@ -341,3 +353,8 @@ def single_node(settings: ConnectionSettings) -> ConnectionSettings:
 def _name(command: Sequence[str | bytes]) -> str:
     first = command[0] if command else ""
     return first if isinstance(first, str) else first.decode(errors="replace")
+
+
+def _some_primary() -> glide.SlotIdRoute:
+    """Route to the primary of a random slot: each primary in proportion to its slots."""
+    return glide.SlotIdRoute(glide.SlotType.PRIMARY, random.randrange(_SLOTS))

@@ -68,21 +68,24 @@ class RequestSender(Protocol):
         ...
 
 
-def send(connection: Connection, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+def send(
+    connection: Connection, requests: Sequence[Request], *, any_primary: bool = False
+) -> list[list[Reply | ServerError]]:
     """Send several requests in one round trip, and return their replies. An error takes the place of its reply.
 
     Args:
         connection: the connection to send on.
         requests: requests with commands that can run twice: they are sent again after an outage.
+        any_primary: see `Connection.pipeline`.
 
     Raises:
         ConnectionLostError, RequestTimeoutError: an outage.
     """
     commands = [command for request in requests for command in request.commands]
-    if len(commands) == 1:
+    if len(commands) == 1 and not any_primary:
         replies = iter([_executed(connection, commands[0])])
     else:
-        replies = iter(connection.pipeline(commands, retry=True))
+        replies = iter(connection.pipeline(commands, retry=True, any_primary=any_primary))
     return [list(islice(replies, len(request.commands))) for request in requests]
 
 

@@ -94,7 +94,8 @@ class Index(Closing):
         """Open an index. Sends nothing to the server unless `must_exist` is True.
 
         Args:
-            name: letters, digits, ``_``, ``-`` and ``.``.
+            name: letters, digits, ``_``, ``-`` and ``.``. With a hash tag before it, as in ``{tenant}articles``, all keys of
+                the index are in one cluster slot.
             dimension: length of the vectors. Default: that of the existing index, or of the first vector.
             url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
             connection: an open connection to use instead. It is not closed with the index.

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
-from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run, send
+from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search import commands
@@ -50,7 +50,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.records.tokens import SLIDING
 from valkey_vector.schema.schema import Metric
-from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.catalog import CatalogEntry, has_hash_tag
 from valkey_vector.storage.hashes import Documents
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.storage.rows import Row, StaleIndexError
@@ -65,6 +65,7 @@ _HEAVY = frozenset({"content", "payload"})
 
 _FIRST_PAGE = 100
 _PAUSE = 0.01
+_SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
@@ -269,7 +270,11 @@ class SearchReading:
             Request(tuple(map(support.with_options, request.commands)), request.current)
             for request in requests
         ]
-        learned, *answered = send(self._connection, [Request(status), *completed])
+        learned, *answered = send(
+            self._connection,
+            [Request(status), *completed],
+            any_primary=self._runs_anywhere(status, completed),
+        )
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
@@ -290,6 +295,19 @@ class SearchReading:
             if could_sort and not support.sort_by:
                 raise StaleIndexError from error  # the operation starts again, without SORTBY
         return None if again else answered
+
+    def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
+        """Return True if every primary of the cluster can execute the requests, which are then distributed.
+
+        By itself GLIDE sends all searches of an index to one node. An index with a hash tag is on one node only.
+        """
+        return (
+            self.capabilities.cluster
+            and self.is_valkey_search
+            and not status
+            and not has_hash_tag(self.entry.name)
+            and all(command[0] in _SEARCHES for request in requests for command in request.commands)
+        )
 
     def _failure(self, error: ServerError) -> ServerError:
         failure = explained(self._connection, error, self.support.primaries)
