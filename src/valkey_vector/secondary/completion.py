@@ -29,7 +29,7 @@ _MAX_COUNT = 10**_DIGITS - 1
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A text that completes a prefix.
+    """Text that completes a prefix.
 
     Attributes:
         text: the text in its last recorded spelling.
