@@ -154,10 +154,8 @@ class BoundedClient:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
                 cluster_batch.custom_command(list(command))
-            # A single command can be retried while slots move: there is no order to keep.
-            retries = glide.BatchRetryStrategy(retry_server_error=len(commands) == 1)
-            options = glide.ClusterBatchOptions(timeout=timeout, retry_strategy=retries)
-            return client.exec(cluster_batch, False, options)
+            # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
+            return client.exec(cluster_batch, False, glide.ClusterBatchOptions(timeout=timeout))
         batch = glide.Batch(is_atomic=False)
         for command in commands:
             batch.custom_command(list(command))
