@@ -46,7 +46,7 @@ def reader(writer: Index) -> Index:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_log, "_MOST", 100)
+    monkeypatch.setattr(change_log, "_MAX_DOCUMENTS", 100)
 
 
 def after_each_page(monkeypatch: pytest.MonkeyPatch, *hooks: Any) -> None:

@@ -249,7 +249,7 @@ class AttachedSearch:
         """Send a search and return its reply. A reply that would be incomplete raises an error."""
         support = self._support
         if support.is_due:
-            signs = support.vital_signs()
+            signs = support.status_commands()
             support.learn(signs, self._connection.pipeline(signs, retry=True))
         if support.run is not self._complete_run:
             # While the server indexes existing documents, also after a restart, its results are incomplete.
@@ -257,7 +257,7 @@ class AttachedSearch:
             wait_until_indexed(self.indexed_share, self._definition.name, timeout, progress=False)
             self._complete_run = run
         try:
-            return self._connection.execute(*support.equipped(command), retry=True)
+            return self._connection.execute(*support.with_options(command), retry=True)
         except (ConnectionLostError, RequestTimeoutError) as error:
             raise explained(self._connection, error, support.primaries) from error
         except ServerError as error:
@@ -268,7 +268,7 @@ class AttachedSearch:
             if gave_up(error):
                 failure = given_up(error)
                 raise explained(self._connection, failure, support.primaries) from error
-            if support.unlearn(error):
+            if support.forget_option(error):
                 return self._send(command)
             raise
 

@@ -17,6 +17,7 @@ from typing import Any
 from valkey_vector.cache.eviction import REPORT, Eviction, Place, Victim
 from valkey_vector.cache.statistics import COUNTS, CacheStatistics, Count
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.observation import note_counts
 from valkey_vector.errors import ServerError, ValkeyVectorError
 
 __all__ = ["Reported", "UsageBuffer"]
@@ -124,6 +125,7 @@ class UsageBuffer:
             place: a stored entry.
             evicted: evicted entries.
         """
+        note_counts(counts)
         bounded = self._eviction is not None
         relevant = uses if uses is not None and (bounded or self._extends_ttl) else []
         places = [place] if place is not None and bounded else []
@@ -251,7 +253,7 @@ class UsageBuffer:
         """Remove the eviction data of all entries and, with `counts`, the statistics."""
         taken = self.take()
         if not counts:
-            self.note(taken.counts)
+            self._buffer(Pending(taken.counts))
         self._connection.execute("DEL", *(self._keys if counts else self._keys[1:]))
 
     def failed(self) -> None:

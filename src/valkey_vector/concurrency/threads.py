@@ -46,17 +46,18 @@ class _Pool(Executor):
         self._executor: ThreadPoolExecutor | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a function in a thread of the pool."""
+        """Run a function in a thread of the pool, with the caller's context variables."""
+        call = partial(contextvars.copy_context().run, fn, *args, **kwargs)
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
             executor = self._executor
         try:
-            return executor.submit(fn, *args, **kwargs)
+            return executor.submit(call)
         except RuntimeError as error:
             if "shutdown" not in str(error):
                 raise
-        return self._in_own_thread(partial(fn, *args, **kwargs))
+        return self._in_own_thread(call)
 
     def _in_own_thread(self, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
@@ -105,8 +106,7 @@ async def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
             # Otherwise the awaiting task would wait forever (before Python 3.12).
             raise RuntimeError("the function raised StopIteration") from stop
 
-    run = partial(contextvars.copy_context().run, call)
-    return await asyncio.get_running_loop().run_in_executor(_calls, run)
+    return await asyncio.get_running_loop().run_in_executor(_calls, call)
 
 
 def writers() -> Executor:

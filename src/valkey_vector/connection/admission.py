@@ -13,7 +13,7 @@ from valkey_vector.connection.reachability import plainly_connected
 from valkey_vector.connection.settings import ConnectionSettings, TlsSettings
 from valkey_vector.errors import AuthenticationError
 
-__all__ = ["ANY_PASSWORD", "check_admitted"]
+__all__ = ["ANY_PASSWORD", "check_admitted", "tls_context"]
 
 ANY_PASSWORD = "none"  # noqa: S105 - not a password
 """Password sent for users without a password (``nopass``): the server accepts any. Without a password GLIDE sends
@@ -46,7 +46,9 @@ def check_admitted(settings: ConnectionSettings) -> None:
             if settings.tls is None:
                 replies = _replies(connection, settings)
             else:
-                with _context(settings.tls).wrap_socket(connection, server_hostname=host) as secure:
+                with tls_context(settings.tls).wrap_socket(
+                    connection, server_hostname=host
+                ) as secure:
                     replies = _replies(secure, settings)
         except (OSError, ValueError):
             return
@@ -78,7 +80,7 @@ def _encoded(command: list[str]) -> bytes:
     return b"*%d\r\n%s" % (len(parts), bulks)
 
 
-def _context(tls: TlsSettings) -> ssl.SSLContext:
+def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """Create an SSL context that trusts the same certificates as GLIDE.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
+from valkey_vector.connection.observation import note_request
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
@@ -105,6 +106,7 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
+        note_request(1)
         return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
@@ -141,6 +143,7 @@ class Connection(Closing):
                     raise reply
             return replies
 
+        note_request(len(commands))
         replies = self._send_repeatedly(lane, attempt, retry)
         for reply in replies:
             if _is_outage(reply):
@@ -155,6 +158,7 @@ class Connection(Closing):
         Returns:
             Address of a node -> its reply.
         """
+        note_request(1)
         return self._send_repeatedly(
             lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
         )
@@ -166,6 +170,7 @@ class Connection(Closing):
             address: the node's address, a key of the result of `execute_on_primaries`.
             args: the command's name and arguments.
         """
+        note_request(1)
         return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
@@ -246,6 +251,7 @@ class Connection(Closing):
 
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
+                    note_request(1)
                     return self._send_repeatedly(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )

@@ -42,7 +42,7 @@ __all__ = [
 _CHANGING_SECONDS = 30.0
 """Time limit for retries of a removal whose records are changed by other clients."""
 
-_FEW = 5_000
+_MAX_NAMED = 5_000
 """Largest number of ids in a filter that are fetched directly."""
 
 _MOST_CHECKS = 20_000_000
@@ -94,16 +94,16 @@ class Selection:
         """These fields, and the fields needed to check the filter."""
         return list(dict.fromkeys([*fields, *self.fields]))
 
-    def kept(self, rows: Sequence[Row]) -> list[Row]:
+    def filtered(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that match the filter, by their own fields."""
         if self.filter is None:
             return list(rows)
-        kept: list[Row] = []
+        matching: list[Row] = []
         for row in rows:
             metadata = metadata_of(row)
             if passes(self.filter, row, metadata):
-                kept.append(CheckedRow(row.id, row.fields, row.distance, metadata))
-        return kept
+                matching.append(CheckedRow(row.id, row.fields, row.distance, metadata))
+        return matching
 
 
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
@@ -111,7 +111,7 @@ def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     if filter is None:
         return Selection(Everything(), None)
     ids = _named_ids(filter)
-    if ids is not None and len(ids) <= _FEW:
+    if ids is not None and len(ids) <= _MAX_NAMED:
         return Selection(Everything(), filter, exact=False, ids=ids)
     slots = _Watched(engine)
     compiled = compile_filter(filter, slots)
@@ -136,8 +136,8 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
             yield rows
         return
     for page in engine.select(selection.plan, selection.with_own(fields)):
-        if kept := selection.kept(page):
-            yield kept
+        if matching := selection.filtered(page):
+            yield matching
 
 
 def selecting(
@@ -152,11 +152,11 @@ def selecting(
     wanted = selection.with_own(fields)
     if selection.exact and limit is not None:
         rows = yield from engine.selecting(selection.plan, wanted, limit, None)
-        kept = selection.kept(rows)
-        if len(kept) == len(rows):
-            return kept
+        matching = selection.filtered(rows)
+        if len(matching) == len(rows):
+            return matching
     # Without a limit, or if records changed since they were selected: read on until enough records match.
-    return (yield from engine.selecting(selection.plan, wanted, limit, selection.kept))[:limit]
+    return (yield from engine.selecting(selection.plan, wanted, limit, selection.filtered))[:limit]
 
 
 def delete(engine: Engine, selection: Selection) -> int:
@@ -176,12 +176,12 @@ def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
     deadline = time.monotonic() + _CHANGING_SECONDS
     removed = 0
     while rows:
-        gone = engine.delete([row.id for row in rows], [row.version for row in rows])
-        removed += gone
-        if gone == len(rows):
+        deleted = engine.delete([row.id for row in rows], [row.version for row in rows])
+        removed += deleted
+        if deleted == len(rows):
             break
         found = run(engine, engine.fetching([row.id for row in rows], selection.with_own([])))
-        rows = selection.kept([row for row in found if row is not None])
+        rows = selection.filtered([row for row in found if row is not None])
         if rows and time.monotonic() > deadline:
             raise RequestTimeoutError(
                 f"{len(rows)} matching records were not removed, among them {rows[0].id!r}: other clients kept changing "
@@ -201,7 +201,7 @@ def counting(engine: Engine, selection: Selection) -> Pipelined[int]:
 
     def tally(rows: list[Row]) -> list[Row]:
         nonlocal number
-        number += len(selection.kept(rows))
+        number += len(selection.filtered(rows))
         return []
 
     yield from engine.selecting(selection.plan, selection.fields, None, tally)
@@ -278,7 +278,7 @@ def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Pipel
     """The matching records among the ids that the filter names, oldest first."""
     wanted = selection.with_own([CREATED, *fields])
     found = yield from engine.fetching(selection.ids or (), wanted)
-    rows = selection.kept([row for row in found if row is not None])
+    rows = selection.filtered([row for row in found if row is not None])
     return sorted(rows, key=lambda row: (float(row.fields[CREATED]), row.id))
 
 

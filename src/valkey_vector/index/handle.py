@@ -50,7 +50,7 @@ _TRACED = 5.0
 
 _log = logging.getLogger("valkey_vector")
 _noticed: set[tuple[str, str]] = set()
-_MOST_NOTICED = 1_000
+_MAX_NOTICED = 1_000
 _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
@@ -111,7 +111,7 @@ class IndexHandle:
             self._met
             or not self.settings.hints
             or name in _noticed
-            or len(_noticed) >= _MOST_NOTICED
+            or len(_noticed) >= _MAX_NOTICED
         ):
             return
         _noticed.add(name)
@@ -190,7 +190,7 @@ class IndexHandle:
     def drop(self, *, documents: bool) -> int:
         """Remove the index, its record and, with `documents`, all its documents. Returns the number of documents.
 
-        Also removes documents that an earlier drop kept. Never removes other keys under the prefix.
+        Also removes documents that an earlier drop left. Never removes other keys under the prefix.
         """
         with self._lock:
             try:

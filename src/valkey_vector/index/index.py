@@ -102,7 +102,7 @@ class Index(Closing):
             algorithm: `Hnsw` (default for a new index) or `Flat`, or its name.
             schema: all settings at once, as a `Schema`, a dict or a YAML file.
             engine: ``auto``, or require ``search`` or ``native``.
-            full_text: index the words of the texts of a new index, for text and hybrid search: True, or settings. Uses
+            full_text: index the terms of the texts of a new index, for text and hybrid search: True, or settings. Uses
                 about twice the size of the texts on the server, and time to write.
             embedding_model: stored with a new index. Opening an index with another model raises an error.
             must_exist: raise now if there is no such index.
@@ -174,11 +174,11 @@ class Index(Closing):
 
     @property
     def metric(self) -> Metric:
-        """How vectors are compared."""
+        """The metric that compares vectors."""
         return self.schema.metric
 
     def exists(self) -> bool:
-        """Whether the index exists on the server."""
+        """True if the index exists on the server."""
         return self._handle.existing() is not None
 
     def create(self, *, dimension: int | None = None) -> None:
@@ -286,7 +286,7 @@ class Index(Closing):
     ) -> list[Hit]:
         """Return the `k` records nearest to a vector, nearest first, ties by id. Fewer only if there are fewer.
 
-        If several records at the cut are equally near, a search module chooses among them. To search within a distance
+        If several records at the cut have the same distance, a search module chooses among them. To search within a distance
         or similarity, pass a `VectorQuery` to `query`.
 
         Args:
@@ -361,11 +361,12 @@ class Index(Closing):
         filter: FilterLike | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` records with the best BM25 scores for a text, best first, ties by id.
 
-        Records without any of the words are not returned, so there may be fewer than `k`. See `TextQuery` for the
-        arguments.
+        Records without any of the terms are not returned, so there may be fewer than `k`. Stop words of the text, such
+        as ``how`` and ``do``, are not searched by default. See `TextQuery` for the arguments.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -381,6 +382,7 @@ class Index(Closing):
                 filter=filter,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -399,6 +401,7 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` best records by vector similarity and BM25 together, best first, ties by id.
 
@@ -423,6 +426,7 @@ class Index(Closing):
                 ef_runtime=ef_runtime,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 

@@ -76,7 +76,7 @@ def check_count(value: int, name: str, lowest: int) -> int:
         InvalidInputError: it is not an integer, or too small.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-        raise InvalidInputError(f"{name} must be a whole number from {lowest} on, not {value!r}")
+        raise InvalidInputError(f"{name} must be an integer ≥ {lowest}, not {value!r}")
     return value
 
 

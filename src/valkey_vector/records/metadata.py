@@ -1,8 +1,8 @@
-"""Metadata: what it may hold, how it is stored, and what of it is indexed.
+"""Metadata: allowed values, the stored JSON, and the indexed tokens and numbers.
 
-Stored as JSON, with the exact types coming back. Dates and datetimes, which JSON lacks, are
-written as ``{"$date": "2024-01-31"}`` and ``{"$datetime": "2024-01-31T12:00:00+00:00"}``; a user's own
-dict of that shape gets one more ``$`` on the way in and loses it on the way out.
+The JSON preserves types exactly. JSON has no dates and datetimes, so they are stored as ``{"$date": "2024-01-31"}``
+and ``{"$datetime": "2024-01-31T12:00:00+00:00"}``. A user's own dict of that shape is stored with one more ``$``, which
+is removed when it is read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
-"""What `lookup` gives where there is nothing."""
+"""Returned by `lookup` if the path does not exist."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
@@ -43,10 +43,10 @@ _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class IndexedItems:
-    """What the index keeps of one record's metadata.
+    """Indexed form of the metadata of one record.
 
     Attributes:
-        tokens: for the generic TAG field; see `valkey_vector.records.tokens`.
+        tokens: tokens of the generic TAG field; see `valkey_vector.records.tokens`.
         numbers: path -> number, for range queries.
         instants: path -> microseconds since 1970 UTC, for range queries.
     """
@@ -57,9 +57,9 @@ class IndexedItems:
 
 
 def lookup(metadata: Mapping[str, Any], path: str) -> Any:
-    """The value under a path; `MISSING` where there is none.
+    """Return the value under a path, or `MISSING`.
 
-    ``"a.b"`` is the key ``a.b`` if there is one, else key ``b`` of the dict under ``a``.
+    ``"a.b"`` means the key ``a.b`` if it exists, otherwise the key ``b`` of the dict under ``a``.
     """
     if path in metadata:
         return metadata[path]
@@ -75,14 +75,14 @@ def lookup(metadata: Mapping[str, Any], path: str) -> Any:
 
 
 def plain_metadata(metadata: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Metadata as Python's own types, which is what is stored, indexed and returned.
+    """Convert metadata to Python's own types: the form that is stored, indexed and returned.
 
     Args:
-        metadata: what a caller passed.
-        owner: how an error names the record (``record 'a'``).
+        metadata: metadata as a caller passed it.
+        owner: name of the record in an error (``record 'a'``).
 
     Raises:
-        InvalidInputError: something in it would not come back as it is; names the path and the cure.
+        InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
     try:
         plain: dict[str, Any] = plain_value(metadata)
@@ -92,20 +92,20 @@ def plain_metadata(metadata: Mapping[str, Any], owner: str) -> dict[str, Any]:
 
 
 def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
-    """Metadata as JSON, UTF-8.
+    """Encode metadata as JSON in UTF-8.
 
     Args:
-        metadata: what to store.
-        owner: how an error names the record (``record 'a'``).
+        metadata: the metadata to store.
+        owner: name of the record in an error (``record 'a'``).
 
     Raises:
-        InvalidInputError: something would not come back as it is; names the path and the cure.
+        InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
     return encode(plain_metadata(metadata, owner), owner)
 
 
 def encode(plain: dict[str, Any], owner: str) -> bytes:
-    """`dump` for what `plain_metadata` returned."""
+    """Encode metadata that `plain_metadata` returned, as `dump` does."""
     text = _ENCODER.encode(_storable_dict(plain, owner, ""))
     try:
         return text.encode("utf-8")
@@ -139,7 +139,7 @@ def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
 
 
 def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
-    """Tokens and numbers for the index, from metadata that `plain_metadata` returned."""
+    """Compute the tokens and numbers of metadata that `plain_metadata` returned."""
     tokens: list[str] = []
     numbers: dict[str, float] = {}
     instants: dict[str, int] = {}
@@ -176,7 +176,7 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
 
 
 def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every path that `lookup` resolves, with its value, once."""
+    """Yield each path that `lookup` resolves, once, with its value."""
     for value in metadata.values():
         if isinstance(value, dict):
             break
@@ -195,7 +195,7 @@ def _paths(metadata: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 
 def _as_float(value: float) -> float:
-    """The nearest double; infinity becomes the largest, so that every stored number is finite."""
+    """Convert to the nearest finite double: infinity becomes the largest one."""
     try:
         number = float(value)
     except OverflowError:
@@ -205,7 +205,7 @@ def _as_float(value: float) -> float:
 
 
 def _storable(value: Any, owner: str, path: str) -> Any:
-    """A plain value as JSON can hold it."""
+    """Convert a plain value to one that JSON can hold."""
     match value:
         case bool():
             return value
@@ -244,7 +244,7 @@ def _restore(value: dict[str, Any]) -> Any:
     if len(value) == 1:
         ((key, item),) = value.items()
         if key in ("$date", "$datetime") and item == "NaT":
-            return None  # written by versions that took pandas.NaT for a point in time
+            return None  # written by versions that accepted pandas.NaT as a point in time
         if key == "$date":
             return date.fromisoformat(item)
         if key == "$datetime":

@@ -23,7 +23,7 @@ Metadata: TypeAlias = Mapping[str, Any]
 
 
 class WritePolicy(StrEnum):
-    """Behavior of a write for an id that is already stored. The server decides it atomically."""
+    """Behavior of a write for an id that is already stored."""
 
     OVERWRITE = "OVERWRITE"
     SKIP = "SKIP"

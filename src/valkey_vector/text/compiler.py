@@ -13,6 +13,7 @@ from valkey_vector.schema.schema import Schema
 from valkey_vector.text.analysis import Analyzer, analyzer
 from valkey_vector.text.bm25 import Clause, Matching, Place, Sought
 from valkey_vector.text.fields import IndexedText, indexed_texts
+from valkey_vector.text.stop_words import without_stop_words
 from valkey_vector.text.vocabulary import Vocabulary
 
 __all__ = ["compile_text"]
@@ -26,8 +27,9 @@ def compile_text(
     schema: Schema,
     index: str,
     vocabulary: Callable[[], Vocabulary],
+    stop_words: tuple[str, ...] | None = None,
 ) -> Matching:
-    """The words a query asks for.
+    """Return the terms of a query.
 
     Args:
         text: a user's text, or clauses.
@@ -35,7 +37,8 @@ def compile_text(
         fields: the texts to look into.
         schema: of the index.
         index: its name, for errors.
-        vocabulary: brings the words that there are; called only if a clause needs them.
+        vocabulary: returns the words of the index; called only if a clause needs them.
+        stop_words: words that a user's text does not search, unless all of it must match; see `TextQuery`.
 
     Raises:
         ConfigurationError: the index was made without text.
@@ -50,7 +53,9 @@ def compile_text(
         analyzer(schema.full_text), indexed_texts(schema), fields, index, vocabulary
     )
     if isinstance(text, str):
-        words = Counter(compiler.analyzer.words(text))
+        split = compiler.analyzer.all_words(text)
+        searched = split if every else without_stop_words(split, schema.full_text, stop_words)
+        words = Counter(compiler.analyzer.without_stop_words(searched))
         clauses = [compiler.word(word, count) for word, count in words.items()]
     else:
         clauses = [compiled for clause in text if (compiled := compiler.clause(clause)) is not None]

@@ -67,7 +67,7 @@ def to_record(node: BaseNode) -> Record:
             f"metadata {error.path!r} of node {node.node_id!r} is {error.what}; store {error.cure} instead"
         ) from None
     try:
-        metadata = _serialised(node.metadata)
+        metadata = _serialized(node.metadata)
         rest = node.model_dump(mode="json", exclude=_RECORD_FIELDS)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"node {node.node_id!r} cannot be serialized: {error}") from error
@@ -106,7 +106,7 @@ def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseN
     typed = load(payload["typed"].encode("utf-8")) if "typed" in payload else {}
     metadata = {
         # A value that was changed after the node was stored keeps the change.
-        key: typed[key] if key in typed and _serialised(typed[key]) == item else item
+        key: typed[key] if key in typed and _serialized(typed[key]) == item else item
         for key, item in record.metadata.items()
     }
     text = record.content
@@ -156,7 +156,7 @@ def _take_text(node: BaseNode, rest: dict[str, Any]) -> tuple[str, str | None]:
             return node.get_content(MetadataMode.NONE), None
 
 
-def _serialised(metadata: Any) -> Any:
+def _serialized(metadata: Any) -> Any:
     return to_jsonable_python(metadata, inf_nan_mode="constants")
 
 

@@ -1,7 +1,7 @@
-"""Inverted index of one text field: for each term the rows with it and its frequency, and the length of each row.
+"""Inverted index of one text field: the rows and frequencies of each term, and the length of each row.
 
-A part of the native engine's replica (see `valkey_vector.engines.native.replica`): rows are only ever added, dead ones are
-left out by whoever reads, until all is packed.
+Part of the replica (see `valkey_vector.engines.native.replica`). Rows are only added. Readers ignore the rows of deleted
+documents until `Inverted.pack` removes them.
 """
 
 from __future__ import annotations
@@ -19,74 +19,76 @@ _NO_ROWS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
 class _Postings:
-    """One word: its rows, ascending, and how often each has it."""
+    """One term: its rows, ascending, and its frequency in each."""
 
-    __slots__ = ("rows", "times")
+    __slots__ = ("frequencies", "rows")
 
     def __init__(self) -> None:
         self.rows = array("I")
-        self.times = array("I")
+        self.frequencies = array("I")
 
 
 class Inverted:
-    """The words of one text field of an index. Not thread-safe."""
+    """The terms of one text field of an index. Not thread-safe."""
 
     def __init__(self) -> None:
         self._postings: dict[str, _Postings] = {}
         self._rows = array("I")
         self._lengths = array("I")
 
-    def add(self, row: int, words: str) -> bool:
-        """Take in a new row's words, with a blank between them; whether there are new ones among them."""
+    def add(self, row: int, text: str) -> bool:
+        """Add the terms of a new row, separated by blanks; return True if the index gains a term."""
         known = len(self._postings)
-        split = words.split()
-        for word, times in Counter(split).items():
-            postings = self._postings.get(word)
+        terms = text.split()
+        for term, frequency in Counter(terms).items():
+            postings = self._postings.get(term)
             if postings is None:
-                postings = self._postings[word] = _Postings()
+                postings = self._postings[term] = _Postings()
             postings.rows.append(row)
-            postings.times.append(times)
+            postings.frequencies.append(frequency)
         self._rows.append(row)
-        self._lengths.append(len(split))
+        self._lengths.append(len(terms))
         return len(self._postings) > known
 
-    def rows(self, word: str) -> NDArray[np.int64]:
-        """The rows with a word, ascending."""
-        postings = self._postings.get(word)
+    def rows(self, term: str) -> NDArray[np.int64]:
+        """The rows with a term, ascending."""
+        postings = self._postings.get(term)
         if postings is None:
             return _NO_ROWS
         return np.asarray(postings.rows, dtype=np.int64)
 
-    def times(self, word: str) -> NDArray[np.float64]:
-        """How often each of those rows has it."""
-        postings = self._postings.get(word)
-        return np.asarray([] if postings is None else postings.times, dtype=np.float64)
+    def frequencies(self, term: str) -> NDArray[np.float64]:
+        """The frequency of a term in each of its rows."""
+        postings = self._postings.get(term)
+        return np.asarray([] if postings is None else postings.frequencies, dtype=np.float64)
 
     def lengths(self, size: int) -> NDArray[np.float64]:
-        """How many words each of `size` rows has."""
+        """The number of terms in each of `size` rows."""
         lengths = np.zeros(size)
         lengths[np.asarray(self._rows, dtype=np.int64)] = np.asarray(self._lengths)
         return lengths
 
-    def words(self) -> Iterable[str]:
-        """All its words, also those that only dead rows have."""
+    def terms(self) -> Iterable[str]:
+        """All terms, including those that only deleted documents have."""
         return self._postings.keys()
 
     def pack(self, moved: NDArray[np.int64]) -> None:
-        """Number the rows anew, and drop those that have no new number (-1)."""
-        self._rows, self._lengths = _kept(self._rows, self._lengths, moved)
-        for word, postings in list(self._postings.items()):
-            postings.rows, postings.times = _kept(postings.rows, postings.times, moved)
+        """Renumber the rows, and remove those without a new number (-1)."""
+        self._rows, self._lengths = _renumbered(self._rows, self._lengths, moved)
+        for term, postings in list(self._postings.items()):
+            postings.rows, postings.frequencies = _renumbered(
+                postings.rows, postings.frequencies, moved
+            )
             if not postings.rows:
-                del self._postings[word]
+                del self._postings[term]
 
 
-def _kept(
+def _renumbered(
     rows: array[int], values: array[int], moved: NDArray[np.int64]
 ) -> tuple[array[int], array[int]]:
     numbers = moved[np.asarray(rows, dtype=np.int64)]
-    kept = numbers >= 0
+    retained = numbers >= 0
     return (
-        array("I", numbers[kept].astype(np.uint32).tobytes()),
-        array("I", np.asarray(values, dtype=np.uint32)[kept].tobytes()),
+        array("I", numbers[retained].astype(np.uint32).tobytes()),
+        array("I", np.asarray(values, dtype=np.uint32)[retained].tobytes()),
     )

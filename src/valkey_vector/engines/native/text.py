@@ -1,4 +1,4 @@
-"""Text search of the native engine: BM25 over the replica's inverted fields, for all records at a time."""
+"""Text search of the native engine: BM25 over the inverted fields of the replica, for all records at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["TextScores", "text_statistics"]
 
 
 def text_statistics(replica: Replica, matching: Matching, now: float) -> Statistics:
-    """What BM25 has to know for one query. `now`: the server's time in milliseconds."""
+    """Compute the BM25 statistics for a query. `now`: the server's time in milliseconds."""
     everything = replica.rows(Everything(), now)
     lengths = {
         text.name: replica.inverted(text.words).lengths(replica.size)[everything]
@@ -33,9 +33,9 @@ class TextScores:
     """The scores of one query.
 
     Args:
-        replica: where it is asked.
-        scorer: of the query.
-        plan: which records.
+        replica: the replica to search.
+        scorer: the scorer of the query.
+        plan: the plan that selects the records.
         now: the server's time in milliseconds.
     """
 
@@ -45,14 +45,14 @@ class TextScores:
         self._now = now
         matching = scorer.matching
         self._rows = replica.rows(all_of([plan, matching.plan()]), now)
-        # Arrays over all rows: gathering from them is cheaper than looking rows up.
+        # Arrays over all rows: indexing them is cheaper than looking rows up.
         self._lengths = {
             text.name: replica.inverted(text.words).lengths(replica.size) for text in matching.texts
         }
 
     @property
     def sequences(self) -> list[str]:
-        """The ids of records whose words must be seen, because the order of words counts."""
+        """The ids of records whose terms must be fetched, because a clause depends on their order."""
         wanted = [
             sought.plan()
             for clause in self._scorer.matching.clauses
@@ -64,15 +64,15 @@ class TextScores:
         found: set[int] = set()
         for plan in wanted:
             found.update(self._replica.rows(plan, self._now).tolist())
-        kept = self._rows[np.isin(self._rows, np.fromiter(found, dtype=np.int64))]
-        return self._replica.ids(kept)
+        rows = self._rows[np.isin(self._rows, np.fromiter(found, dtype=np.int64))]
+        return self._replica.ids(rows)
 
-    def best(self, k: int, words: Mapping[str, Mapping[str, bytes]]) -> list[Scored]:
-        """The k best, best first, ties by id.
+    def best(self, k: int, terms: Mapping[str, Mapping[str, bytes]]) -> list[Scored]:
+        """Return the k best records, best first, ties by id.
 
         Args:
-            k: how many.
-            words: for the ids of `sequences`, the hash fields of their words.
+            k: number of records, >= 1.
+            terms: id → hash fields with terms, for the ids of `sequences`.
         """
         size, matching = self._replica.size, self._scorer.matching
         total = np.zeros(size)
@@ -80,11 +80,11 @@ class TextScores:
         for parts in self._scorer.clauses:
             found = np.zeros(size, dtype=np.bool_)
             for part in parts:
-                times = self._times(part, words, size)
-                rows = np.flatnonzero(times)
+                frequencies = self._frequencies(part, terms, size)
+                rows = np.flatnonzero(frequencies)
                 found[rows] = True
                 lengths = self._lengths[part.sought.text.name][rows]
-                total[rows] += part.worth(times[rows], lengths)
+                total[rows] += part.worth(frequencies[rows], lengths)
             matched = matched & found if matching.every else matched | found
         rows = self._rows[matched[self._rows]]
         scores = total[rows]
@@ -94,22 +94,22 @@ class TextScores:
         pairs = zip(scores.tolist(), self._replica.ids(rows), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:k]
 
-    def _times(
-        self, part: Part, words: Mapping[str, Mapping[str, bytes]], size: int
+    def _frequencies(
+        self, part: Part, terms: Mapping[str, Mapping[str, bytes]], size: int
     ) -> NDArray[np.float64]:
-        """How often each row has what is sought."""
-        times = np.zeros(size)
+        """The frequency of a part of the query in each row."""
+        frequencies = np.zeros(size)
         if len(part.sought.places) == 1:
-            self._add_times(part.sought.places[0], times)
-            return times
+            self._add_frequencies(part.sought.places[0], frequencies)
+            return frequencies
         ids = self._replica.ids(self._rows)
         for row, id in zip(self._rows.tolist(), ids, strict=True):
-            stored = words.get(id, {}).get(part.sought.field)
+            stored = terms.get(id, {}).get(part.sought.field)
             if stored is not None:
-                times[row] = part.times(stored.decode().split(), {})
-        return times
+                frequencies[row] = part.times(stored.decode().split(), {})
+        return frequencies
 
-    def _add_times(self, place: Place, times: NDArray[np.float64]) -> None:
+    def _add_frequencies(self, place: Place, frequencies: NDArray[np.float64]) -> None:
         inverted = self._replica.inverted(place.field)
-        for word in place.words:
-            times[inverted.rows(word)] += inverted.times(word)
+        for term in place.words:
+            frequencies[inverted.rows(term)] += inverted.frequencies(term)
