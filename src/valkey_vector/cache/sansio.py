@@ -163,7 +163,7 @@ def _renamed(function: _Function, name: str) -> _Function:
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Return True for a coroutine function, or an object whose ``__call__`` is one."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - it is not asked whether it can be called
+        getattr(function, "__call__", None)  # noqa: B004 - reads the method; does not check that the object is callable
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.observation import note_request
+from valkey_vector.connection.refusals import is_not_ready
+from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.connection.sharing import acquire_clients, release_clients
 from valkey_vector.errors import (
@@ -42,6 +43,11 @@ class Connection(Closing):
     as a new connection to the same server. During an outage, every command raises; once the server is reachable
     again, the same connection works again. If the embedded server ends, the next command restarts it. A temporary
     server has then lost its data; this raises `ConnectionLostError` once.
+
+    A server that is not ready rejects commands without executing them: while it loads its data, while the cluster is
+    down, while keys move to another node, or while a script blocks it (LOADING, CLUSTERDOWN, MASTERDOWN, TRYAGAIN,
+    BUSY). Such commands, also writes, are sent again until ``settings.request_timeout`` is over. Then the server's
+    error is raised.
 
     Connections in one process with equal settings share their clients, sockets and memory. Closing the last
     of these connections closes the clients. Do not send commands that change the state of a client (SELECT,
@@ -140,12 +146,16 @@ class Connection(Closing):
         def attempt(client: BoundedClient) -> list[Reply | ServerError]:
             replies = client.pipeline(commands, any_primary=any_primary)
             for reply in replies:
-                if isinstance(reply, ConnectionLostError | RequestTimeoutError):
+                if _is_outage(reply) and not is_not_ready(reply):
                     raise reply
             return replies
 
         note_request(len(commands))
-        return self._send_repeatedly(lane, attempt, retry)
+        replies = self._send_repeatedly(lane, attempt, retry)
+        for reply in replies:
+            if _is_outage(reply):
+                raise reply
+        return replies
 
     def execute_on_primaries(
         self, *args: Argument, lane: int = 0, retry: bool = False
@@ -156,7 +166,9 @@ class Connection(Closing):
             Address of a node -> its reply.
         """
         note_request(1)
-        return self._send_repeatedly(lane, lambda client: client.execute_on_primaries(args), retry)
+        return self._send_repeatedly(
+            lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
+        )
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
         """Send one command to one node of a cluster.
@@ -260,16 +272,25 @@ class Connection(Closing):
             "SCAN",
         )
 
-    def _send_repeatedly(self, lane: int, request: Callable[[BoundedClient], T], retry: bool) -> T:
-        delay = self.settings.retry_delay
-        for _ in range(self.settings.retries if retry else 0):
+    def _send_repeatedly(
+        self,
+        lane: int,
+        request: Callable[[BoundedClient], T],
+        retry: bool,
+        *,
+        many_nodes: bool = False,
+    ) -> T:
+        retries = Retries(self.settings, idempotent=retry, many_nodes=many_nodes)
+        while True:
             clients = self._ready()
             try:
-                return self._send(clients, lane, request)
-            except ConnectionLostError:
-                time.sleep(delay)
-                delay *= self.settings.retry_factor
-        return self._send(self._ready(), lane, request)
+                reply = self._send(clients, lane, request)
+            except ServerError as error:
+                if not retries.again(error):
+                    raise
+            else:
+                if not retries.again(reply):
+                    return reply
 
     def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
         if not self._admitted:
@@ -298,6 +319,10 @@ class Connection(Closing):
         if clients is None:
             raise ConfigurationError("the connection is closed; open a new one")
         return clients
+
+
+def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:
+    return isinstance(reply, ConnectionLostError | RequestTimeoutError)
 
 
 def _scanned(reply: Any, proceed: Callable[[bytes], Any]) -> Iterator[list[bytes]]:

@@ -164,11 +164,8 @@ class BoundedClient:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
                 cluster_batch.custom_command(list(command))
-            # A single command can be retried while slots move: there is no order to keep.
-            retries = glide.BatchRetryStrategy(retry_server_error=len(commands) == 1)
-            options = glide.ClusterBatchOptions(
-                timeout=timeout, retry_strategy=retries, route=route
-            )
+            # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
+            options = glide.ClusterBatchOptions(timeout=timeout, route=route)
             return client.exec(cluster_batch, False, options)
         batch = glide.Batch(is_atomic=False)
         for command in commands:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from valkey_vector.errors import ConfigurationError, ConnectionLostError, ServerError
 
-__all__ = ["ClientClosedError", "NotSentError", "from_replica", "never_read", "refused"]
+__all__ = [
+    "ClientClosedError",
+    "NotSentError",
+    "from_replica",
+    "is_not_ready",
+    "never_read",
+    "refused",
+]
+
+# The server answers with these codes before it executes a command: while it loads its data, while the cluster or the
+# replica's primary is down, while the keys of a slot are moved, and while a script runs for too long.
+_NOT_READY_CODES = frozenset({"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"})
 
 # Bytes that a client writes at once and a server reads at once.
 _AT_ONCE_BYTES = 8192
@@ -23,6 +34,13 @@ class NotSentError(ConnectionLostError):
 def from_replica(error: object) -> bool:
     """Return True if a replica rejected a write."""
     return isinstance(error, ServerError) and error.message.startswith("READONLY ")
+
+
+def is_not_ready(outcome: object) -> bool:
+    """Return True if a server that was not ready rejected a command before executing it."""
+    return (
+        isinstance(outcome, ServerError) and outcome.message.partition(" ")[0] in _NOT_READY_CODES
+    )
 
 
 def never_read(error: ServerError, sent: Sequence[Sequence[str | bytes]], *, alone: bool) -> bool:
