@@ -165,7 +165,7 @@ class NativeEngine:
         if isinstance(plan, NoDocument):
             return []
         shared = self._shared
-        if shared.replica.sequence < 0:
+        if shared.outdated:
             yield Request(current=True)
         wanted = self._documents.read_fields(fields)
         current, limit = True, k

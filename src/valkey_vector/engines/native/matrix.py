@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.page import Column
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.schema.schema import Metric, VectorField
 from valkey_vector.schema.similarity import distances
@@ -38,16 +39,30 @@ class Matrix:
         self._norms: Float32Array = np.zeros(room, dtype=np.float32)
         self._present: Mask = np.zeros(room, dtype=np.bool_)
 
-    def put(self, row: int, packed: bytes | None) -> None:
-        """Set the vector of a row; ignore bytes that are not a finite vector of the field's dimension."""
-        if packed is None or len(packed) != self._vectors.itemsize * self._vectors.shape[1]:
+    def put(self, rows: Rows, column: Column, positions: Rows) -> None:
+        """Set vectors; ignore bytes that are not a finite vector of the field's dimension.
+
+        Args:
+            rows: the rows to set.
+            column: the vectors of a page of documents.
+            positions: for each row the position of its document in the page.
+        """
+        size = self._vectors.itemsize * self._vectors.shape[1]
+        fitting = column.present[positions] & (column.lengths[positions] == size)
+        rows, positions = rows[fitting], positions[fitting]
+        if not len(rows):
             return
-        vector = unpack_vector(packed)
+        starts = column.starts[positions]
+        if len(column.data) % size == 0 and not (starts % size).any():
+            vectors = unpack_vector(column.data).reshape(-1, self._vectors.shape[1])[starts // size]
+        else:
+            vectors = np.stack([unpack_vector(column.at(each)) for each in positions.tolist()])
         with np.errstate(over="ignore", invalid="ignore"):
-            norm = np.sqrt(np.dot(vector, vector))
-        if not np.isfinite(norm) and not np.isfinite(vector).all():
-            return
-        self._vectors[row], self._norms[row], self._present[row] = vector, norm, True
+            norms = np.linalg.norm(vectors, axis=1)
+        finite = np.isfinite(norms) | np.isfinite(vectors).all(axis=1)
+        rows = rows[finite]
+        self._vectors[rows], self._norms[rows] = vectors[finite], norms[finite]
+        self._present[rows] = True
 
     def present(self, used: int) -> Mask:
         """A mask of the first `used` rows: True for a row with a vector."""
@@ -113,6 +128,8 @@ class Matrix:
 
 def resized(values: NDArray[_Item], room: int, fill: float = 0) -> NDArray[_Item]:
     """Return a copy of the array with `room` rows."""
-    larger = np.full((room, *values.shape[1:]), fill, dtype=values.dtype)
+    shape = (room, *values.shape[1:])
+    # Memory of zeros is not used before something is written to it.
+    larger = np.full(shape, fill, values.dtype) if fill else np.zeros(shape, values.dtype)
     larger[: len(values)] = values
     return larger

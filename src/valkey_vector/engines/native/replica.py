@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import chain
 from typing import assert_never
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.native.digest import DIGESTS, digest_of
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
+from valkey_vector.engines.native.page import Page
 from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.engines.native.token_index import TokenIndex
 from valkey_vector.filters.plan import (
@@ -55,7 +56,7 @@ class _Numbers:
     __slots__ = ("rows", "values")
 
     def __init__(self) -> None:
-        self.rows = array("q")
+        self.rows = array("I")
         self.values = array("d")
 
 
@@ -108,51 +109,85 @@ class Replica:
     def __contains__(self, id: str) -> bool:
         return id in self._row_of
 
-    def put(
-        self, id: str, fields: Mapping[str, bytes], sequence: int = 0, unsure: float = math.inf
-    ) -> None:
-        """Add a record, or replace it.
+    def put(self, page: Page, now: float) -> None:
+        """Add records, or replace them; an id without a record is noted as hidden.
 
         A field with an invalid value counts as absent, because other programs can write anything into a hash.
 
         Args:
-            id: id of the record.
-            fields: its hash fields.
-            sequence: number of its last write.
-            unsure: the server's time in milliseconds from which on the record may have expired.
+            page: the documents; each id occurs once.
+            now: the server's time in milliseconds when they were read.
         """
-        self.remove(id)
-        self.digest = (self.digest + digest_of(sequence)) % DIGESTS
-        row = len(self._ids)
-        if row == len(self._alive):
-            self._grow()
-        self._ids.append(id)
-        self._versions.append(fields.get(VERSION))
-        self._row_of[id] = row
-        self._alive[row] = True
-        self._numbered[row] = sequence
-        self._unsure[row] = unsure
-        self._verified[row] = 0
-        self._created[row] = _number(fields.get(CREATED), 0.0)
-        self._expires[row] = _number(fields.get(EXPIRES), math.inf)
-        self._expiring |= EXPIRES in fields
+        for id, sequence, exists in zip(
+            page.ids, page.sequences, page.exists.tolist(), strict=True
+        ):
+            if not exists:
+                self.hide(id, sequence)
+            elif id in self._row_of or id in self._hidden:
+                self.remove(id)
+        positions = np.flatnonzero(page.exists)
+        first, added = len(self._ids), len(positions)
+        self.reserve(added)
+        rows = np.arange(first, first + added)
+        ids = [page.ids[position] for position in positions.tolist()]
+        self._ids += ids
+        self._row_of.update(zip(ids, rows.tolist(), strict=True))
+        sequences = [page.sequences[position] for position in positions.tolist()]
+        self.digest = (self.digest + sum(map(digest_of, sequences))) % DIGESTS
+        self._alive[rows] = True
+        self._numbered[rows] = sequences
+        self._verified[rows] = 0
+        untimed = (page.left >= 0) & ~page.columns[EXPIRES].present
+        self._unsure[rows] = np.where(untimed, now + page.left, math.inf)[positions]
+        row_at = np.full(len(page.ids), -1)
+        row_at[positions] = rows
+        self._put_values(page, row_at.tolist())
         for name, matrix in self._matrices.items():
-            matrix.put(row, fields.get(name))
-        self.tokens.add(row, fields.get(TAGS, b"").decode("ascii", "replace").split(","))
-        self._put_values(row, fields)
+            matrix.put(rows, page.columns[name], positions)
 
-    def _put_values(self, row: int, fields: Mapping[str, bytes]) -> None:
-        """Add the terms and numbers of a new row."""
-        for name, value in fields.items():
-            if name in self._inverted:
-                if self._inverted[name].add(row, value.decode("utf-8", "replace")):
-                    self._vocabulary = None
-            elif name not in _NO_NUMBERS and name not in self._matrices:
-                number = _number(value, math.nan)
-                if not math.isnan(number):
-                    column = self._numbers.setdefault(name, _Numbers())
-                    column.rows.append(row)
-                    column.values.append(number)
+    def _put_values(self, page: Page, row_at: Sequence[int]) -> None:
+        """Add the values of documents that are not vectors; `row_at`: the new row of each document, -1 for none."""
+        versions: list[bytes | None] = [None] * sum(row >= 0 for row in row_at)
+        first = len(self._ids) - len(versions)
+        for name, column in page.columns.items():
+            values = ((row_at[at], value) for at, value in column.items() if row_at[at] >= 0)
+            if name in self._matrices:
+                continue
+            if name == VERSION:
+                for row, value in values:
+                    versions[row - first] = value
+            elif name == TAGS:
+                for row, value in values:
+                    self.tokens.add(row, value.decode("ascii", "replace").split(","))
+            elif name in self._inverted:
+                for row, value in values:
+                    if self._inverted[name].add(row, value.decode("utf-8", "replace")):
+                        self._vocabulary = None
+            elif name == CREATED:
+                for row, value in values:
+                    self._created[row] = _number(value, 0.0)
+            elif name == EXPIRES:
+                for row, value in values:
+                    self._expires[row] = _number(value, math.inf)
+                    self._expiring = True
+            else:
+                self._put_numbers(name, values)
+        self._versions += versions
+
+    def _put_numbers(self, name: str, values: Iterable[tuple[int, bytes]]) -> None:
+        column = self._numbers.setdefault(name, _Numbers())
+        for row, value in values:
+            number = _number(value, math.nan)
+            if not math.isnan(number):
+                column.rows.append(row)
+                column.values.append(number)
+
+    def reserve(self, added: int) -> None:
+        """Allocate arrays for additional rows."""
+        wanted = len(self._ids) + added
+        if wanted > len(self._alive):
+            # The spare quarter uses no memory before rows are added (see `resized`).
+            self._resize(max(wanted + wanted // 4, 2 * len(self._alive)))
 
     def hide(self, id: str, sequence: int) -> None:
         """Note that the change log has an id without a record."""
@@ -199,7 +234,7 @@ class Replica:
         for column in self._numbers.values():
             rows = moved[np.asarray(column.rows, dtype=np.int64)]
             column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
-            column.rows = array("q", rows[rows >= 0].tobytes())
+            column.rows = array("I", rows[rows >= 0].astype(np.uintc).tobytes())
         for inverted in self._inverted.values():
             inverted.pack(moved)
 
@@ -282,7 +317,7 @@ class Replica:
         values = np.full(len(self._ids), np.nan)
         column = self._numbers.get(field)
         if column is not None:
-            values[np.frombuffer(column.rows, dtype=np.int64)] = np.frombuffer(column.values)
+            values[np.frombuffer(column.rows, dtype=np.uintc)] = np.frombuffer(column.values)
         return values
 
     @property
@@ -339,7 +374,7 @@ class Replica:
                     values = np.frombuffer(column.values, dtype=np.float64)
                     inside = values > low if low_open else values >= low
                     inside &= values < high if high_open else values <= high
-                    mask[np.frombuffer(column.rows, dtype=np.int64)[inside]] = True
+                    mask[np.frombuffer(column.rows, dtype=np.uintc)[inside]] = True
                 return mask
             case Words(field, terms):
                 mask = np.zeros(used, dtype=np.bool_)
@@ -355,8 +390,7 @@ class Replica:
             case _:
                 assert_never(plan)
 
-    def _grow(self) -> None:
-        room = 2 * len(self._alive)
+    def _resize(self, room: int) -> None:
         for matrix in self._matrices.values():
             matrix.retain(slice(None), room)
         self._alive = resized(self._alive, room)
@@ -367,13 +401,10 @@ class Replica:
         self._verified = resized(self._verified, room)
 
 
-_NO_NUMBERS = frozenset({TAGS, CREATED, EXPIRES, VERSION})
-
-
-def _number(value: bytes | None, default: float) -> float:
-    """Parse a field as a number; return `default` for a missing, invalid or NaN value."""
+def _number(value: bytes, default: float) -> float:
+    """Parse a field as a number; return `default` for an invalid or NaN value."""
     try:
-        number = default if value is None else float(value)
+        number = float(value)
     except ValueError:
         return default
     return default if math.isnan(number) else number
