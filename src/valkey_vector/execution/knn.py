@@ -40,7 +40,7 @@ def nearest(
     wanted = selection.with_own(fields)
     for requested in _growing(k if selection.exact else max(4 * k, _FIRST_REQUEST)):
         rows = yield from engine.knn(near, requested, selection.plan, wanted)
-        passing = selection.filtered(rows)
+        passing = selection.kept(rows)
         if len(passing) >= k or len(rows) < requested:
             return passing[:k]
     return (yield from _compared(engine, selection, near, fields, k=k))
@@ -68,14 +68,14 @@ def within(
     steps = engine.within(near, radius, selection.plan, wanted)
     if steps is not None:
         try:
-            return admitted(selection.filtered((yield from steps)))
+            return admitted(selection.kept((yield from steps)))
         except RangeUnavailableError:
             pass  # the server rejects the range query, or would truncate its result
     for requested in _growing(_FIRST_REQUEST):
         rows = yield from engine.knn(_wide(near, 2 * requested), requested, selection.plan, wanted)
         within_threshold = admitted(rows)
         if len(rows) < requested or len(within_threshold) < requested:
-            return selection.filtered(within_threshold)
+            return selection.kept(within_threshold)
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
@@ -134,4 +134,4 @@ def _compared(
 
     wanted = selection.with_own(fields)
     rows = yield from compared(engine, pages, near, wanted, k=k, radius=radius)
-    return selection.filtered(rows)
+    return selection.kept(rows)
