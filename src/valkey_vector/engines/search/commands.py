@@ -37,6 +37,7 @@ __all__ = [
     "groups",
     "index_is_missing",
     "knn_command",
+    "listing_command",
     "page_command",
     "range_command",
     "rows",
@@ -88,6 +89,16 @@ def knn_command(
     command += ["RETURN", str(len(returned)), *returned]
     command += ["LIMIT", "0", str(k), "DIALECT", "2"]
     return command
+
+
+def listing_command(
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int
+) -> list[Argument]:
+    """FT.SEARCH for up to `limit` of the documents that a query selects, in any order."""
+    returned = list(dict.fromkeys([*identifying_fields(entry), EXPIRES, *fields]))
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
+    command += ["RETURN", str(len(returned)), *returned]
+    return [*command, "VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
 
 
 def page_command(

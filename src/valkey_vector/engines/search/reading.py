@@ -19,6 +19,7 @@ from valkey_vector.connection.pipelines import Command, Pipelined, Request, requ
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
     explained,
@@ -60,10 +61,9 @@ __all__ = ["SearchReading", "indexed_share"]
 _PIECES = 64
 """Largest number of queries into which one filter with many values is divided."""
 
-_HEAVY = frozenset({"content", "payload"})
-"""Fields of unknown size; with one of them, or a vector, the first page is small."""
-
 _FIRST_PAGE = 100
+"""Records in the first page if it has fields of unknown size or vectors."""
+
 _PAUSE = 0.01
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
@@ -252,7 +252,7 @@ class SearchReading:
         return all_of([plan, Range(EXPIRES, high=self.now())])
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        heavy = any(name in _HEAVY or name.startswith("v") for name in fields)
+        heavy = any(name in HEAVY or name.startswith("v") for name in fields)
         pages = Pages(self, plan, fields, PageSize(_FIRST_PAGE if heavy else PAGE))
         while pages.more:
             if rows := pages.take(run(self, requesting(pages.commands))):
