@@ -262,9 +262,13 @@ class Replica:
             self._vocabulary = Vocabulary(chain.from_iterable(words))
         return self._vocabulary
 
-    def rows(self, plan: Plan, now: float) -> Rows:
-        """The rows of the records a plan selects, ascending."""
-        return self._selected(plan, now)
+    def mask(self, plan: Plan, now: float) -> Mask:
+        """Return for each row whether it is a record that a plan selects."""
+        return self._living(plan, now)
+
+    def rows_of(self, ids: Iterable[str]) -> list[int]:
+        """Return the row of each record."""
+        return [self._row_of[id] for id in ids]
 
     def ids(self, rows: Rows) -> list[str]:
         """The ids of rows."""
