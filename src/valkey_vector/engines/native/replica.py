@@ -294,6 +294,10 @@ class Replica:
         """Return the rows that a plan selects, ascending."""
         return np.flatnonzero(self.mask(plan, now))
 
+    def rows_of(self, ids: Iterable[str]) -> list[int]:
+        """Return the row of each record."""
+        return [self._row_of[id] for id in ids]
+
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids of rows."""
         return [self._ids[row] for row in rows]
