@@ -67,9 +67,9 @@ def send(connection: Connection, asks: Sequence[Request]) -> list[list[Reply | S
     """
     commands = [command for ask in asks for command in ask.commands]
     if len(commands) == 1:
-        replies = iter([_executed(connection, commands[0])])
-    else:
-        replies = iter(connection.pipeline(commands, retry=True))
+        reply = _executed(connection, commands[0])
+        return [[reply] if ask.commands else [] for ask in asks]
+    replies = iter(connection.pipeline(commands, retry=True))
     return [list(islice(replies, len(ask.commands))) for ask in asks]
 
 
@@ -93,10 +93,14 @@ def run(asked: Asked, steps: Pipelined[_T]) -> _T:
     Raises:
         ServerError: the server refused a command, or could not be asked.
     """
-    (outcome,) = run_all(asked, [steps])
-    if isinstance(outcome, ValkeyVectorError):
-        raise outcome
-    return outcome
+    try:
+        request = next(steps)
+        while True:
+            (replies,) = asked.ask([request])
+            request = _continued(steps, replies, errors=request.errors)()
+    except StopIteration as end:
+        result: _T = end.value
+        return result
 
 
 def run_all(asked: Asked, many: Sequence[Pipelined[_T]]) -> list[_T | ValkeyVectorError]:

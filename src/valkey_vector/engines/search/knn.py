@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
@@ -32,7 +31,7 @@ from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Toke
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import field_token
-from valkey_vector.storage.record_version import has_vector
+from valkey_vector.storage.record_version import VERSION, has_vector
 from valkey_vector.storage.rows import Row
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of what a plan selects."""
         engine, asked = self._engine, self._asked(near, k)
-        wide = replace(near, ef_runtime=_ef(near, asked))
+        wide = Near(near.field, near.vector, _ef(near, asked))
         queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
         return [
             commands.knn_command(engine.entry, _grouped(query), wide, asked, fields)
@@ -142,9 +141,13 @@ class Nearest:
         """What searches found, nearest first, and how many hits are no records, or not any more."""
         found: dict[str, Row] = {}
         dropped = 0
+        field = vector_name(near.field.name)
         for reply in replies:
-            rows = [row for row in self._engine.rows(reply, near.field.metric) if _has(row, near)]
+            rows = self._engine.rows(reply, near.field.metric)
+            rows = [row for row in rows if has_vector(row.fields.get(VERSION), field)]
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
+            if len(replies) == 1:
+                return sorted(rows, key=_nearness), dropped
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_nearness), dropped
 

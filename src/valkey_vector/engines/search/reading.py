@@ -217,8 +217,11 @@ class SearchReading:
     def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
         """The documents in the reply to a search, without those that have expired."""
         now = self.support.now()
-        found = commands.rows(reply, self.entry, metric)
-        return [row for row in found if float(row.fields.get(EXPIRES, b"inf")) > now]
+        return [
+            row
+            for row in commands.rows(reply, self.entry, metric)
+            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
+        ]
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by looking at every key, in any order."""
@@ -264,9 +267,7 @@ class SearchReading:
         """
         support = self.support
         signs = support.vital_signs() if support.is_due else []
-        equipped = [
-            Request(tuple(map(support.equipped, ask.commands)), ask.current) for ask in asks
-        ]
+        equipped = [Request([support.equipped(each) for each in ask.commands]) for ask in asks]
         learned, *answered = send(self._connection, [Request(signs), *equipped])
         if signs:
             support.learn(signs, learned)
