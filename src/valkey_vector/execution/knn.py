@@ -12,7 +12,7 @@ from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.execution.selection import Selection, record_of, select, selecting
 from valkey_vector.query import Threshold
-from valkey_vector.records.record import Hit
+from valkey_vector.records.record import Hit, new_hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import vector_name
@@ -95,7 +95,7 @@ def within(
 def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
     """Convert a row of a vector query to a `Hit` with only `fields`, without fields read to check the filter."""
     score = similarity(row.distance, metric)
-    return Hit(record=record_of(row, fields), score=score, distance=row.distance, similarity=score)
+    return new_hit(record_of(row, fields), score, row.distance, score)
 
 
 def _growing(first: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from valkey_vector.connection.pipelines import Pipelined, run
@@ -52,7 +52,7 @@ _MANY_CONDITIONS = 100
 """Number of conditions from which the records are counted before a filter is checked on each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckedRow(Row):
     """A row that matched the filter, with its decoded metadata.
 
@@ -242,13 +242,8 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     Raises:
         UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
-    try:
-        if isinstance(row, CheckedRow) and METADATA in only:
-            others = {name: value for name, value in row.fields.items() if name != METADATA}
-            return replace(decode_record(row.id, others, only), metadata=row.metadata)
-        return decode_record(row.id, row.fields, only)
-    except ValueError as error:
-        raise _unreadable(row) from error
+    known = row.metadata if isinstance(row, CheckedRow) and METADATA in only else None
+    return decode_record(row.id, row.fields, only, known)
 
 
 def _unreadable(row: Row) -> UnreadableRecordError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 
 from valkey_vector.connection import Argument, Capabilities
@@ -83,12 +84,17 @@ def knn_command(
     """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all)."""
     ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
-    command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
-    command += ["PARAMS", "2", "vector", near.vector.tobytes()]
-    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), EXPIRES, *fields]))
-    command += ["RETURN", str(len(returned)), *returned]
-    command += ["LIMIT", "0", str(k), "DIALECT", "2"]
-    return command
+    packed = near.vector.tobytes()
+    constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
+    return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *constant]
+
+
+@lru_cache(maxsize=256)
+def _knn_options(fields: tuple[str, ...], k: int) -> tuple[bytes, ...]:
+    """The options after the vector, encoded once for all queries for the same fields and k."""
+    returned = list(dict.fromkeys([DISTANCE, *fields]))
+    options = ["RETURN", str(len(returned)), *returned, "LIMIT", "0", str(k), "DIALECT", "2"]
+    return tuple(option.encode() for option in options)
 
 
 def listing_command(
@@ -191,10 +197,11 @@ def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
     for key, pairs in found.items():
         if pairs is None:
             continue
-        fields = own_fields(entry, {name.decode(): value for name, value in pairs.items()})
+        read = {_names[name]: value for name, value in pairs.items()}
+        measured = read.pop(DISTANCE, None)
+        fields = own_fields(entry, read)
         if fields is None:
             continue
-        measured = fields.pop(DISTANCE, None)
         distance = math.nan if measured is None else distance_of(measured, metric)
         yield Row(key[skip:].decode(), fields, distance)
 
@@ -216,6 +223,17 @@ def index_is_missing(message: str) -> bool:
     return any(words in lowered for words in _ABSENT)
 
 
+class _Names(dict[bytes, str]):
+    """The names of hash fields, each decoded once. A search returns the fields that it names, so they are few."""
+
+    def __missing__(self, name: bytes) -> str:
+        decoded = self[name] = name.decode()
+        return decoded
+
+
+_names = _Names()
+
+
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -223,9 +241,9 @@ def _text(value: Any) -> Any:
 def distance_of(text: bytes, metric: Metric) -> float:
     """Parse a distance. The cosine distance of a zero vector is 1 (Valkey-Search); RediSearch returns NaN."""
     value = float(text)
-    if math.isnan(value):
-        return 1.0 if metric is Metric.COSINE else math.inf
-    return value
+    if value == value:
+        return value
+    return 1.0 if metric is Metric.COSINE else math.inf
 
 
 def _vector(field: VectorField) -> list[str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
@@ -33,7 +32,7 @@ from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Toke
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import field_token
-from valkey_vector.storage.record_version import has_vector
+from valkey_vector.storage.record_version import VERSION, has_vector
 from valkey_vector.storage.rows import Row
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         engine, requested = self._engine, self._requested(near, k)
-        wide = replace(near, ef_runtime=_ef(near, requested))
+        wide = Near(near.field, near.vector, _ef(near, requested))
         queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
         return [
             commands.knn_command(engine.entry, _grouped(query), wide, requested, fields)
@@ -178,7 +177,7 @@ class Nearest:
         self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The search of a filter with a given EF_RUNTIME."""
-        wide = replace(near, ef_runtime=width)
+        wide = Near(near.field, near.vector, width)
         requested = self._requested(near, k)
         return [commands.knn_command(self._engine.entry, _grouped(query), wide, requested, fields)]
 
@@ -200,9 +199,13 @@ class Nearest:
         """The hits in replies, nearest first, and the number of hits that are not records, or expired."""
         found: dict[str, Row] = {}
         dropped = 0
+        field = vector_name(near.field.name)
         for reply in replies:
-            rows = [row for row in self._engine.rows(reply, near.field.metric) if _has(row, near)]
+            rows = self._engine.rows(reply, near.field.metric)
+            rows = [row for row in rows if has_vector(row.fields.get(VERSION), field)]
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
+            if len(replies) == 1:
+                return sorted(rows, key=_by_distance), dropped
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_by_distance), dropped
 

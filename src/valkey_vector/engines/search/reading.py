@@ -218,8 +218,11 @@ class SearchReading:
     def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
         """The documents in a reply to FT.SEARCH, without expired ones."""
         now = self.support.now()
-        found = commands.rows(reply, self.entry, metric)
-        return [row for row in found if float(row.fields.get(EXPIRES, b"inf")) > now]
+        return [
+            row
+            for row in commands.rows(reply, self.entry, metric)
+            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
+        ]
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -267,7 +270,7 @@ class SearchReading:
         support = self.support
         status = support.status_commands() if support.is_due else []
         completed = [
-            Request(tuple(map(support.with_options, request.commands)), request.current)
+            Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
         learned, *answered = send(
