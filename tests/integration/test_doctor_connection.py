@@ -238,6 +238,19 @@ def test_the_user_may_not_run_info(server: TestServer) -> None:
     assert any(each.startswith("INFO") for each in report.skipped)
 
 
+@pytest.mark.parametrize(
+    ("option", "command", "code"),
+    [("/1", "select", "acl.select"), ("?client_name=billing", "client|setname", "acl.client_name")],
+)
+def test_a_setting_needs_a_command_that_the_user_lacks(
+    server: TestServer, option: str, command: str, code: str
+) -> None:
+    url = restricted(server, *ALL_KEYS, f"-{command}")
+    assert f"+{command}" in found(examined(f"{url}{option}"), code)
+    report = examined(f"{restricted(server, *ALL_KEYS)}{option}", names=["articles"])
+    assert all(f"+{command}" in each.line for each in report.acl)
+
+
 def test_examining_permissions_changes_nothing(server: TestServer) -> None:
     with Connection.open(server.url) as connection:
         before = sorted(key for page in connection.scan("*") for key in page)

@@ -38,8 +38,18 @@ def describe_everywhere(
     first = _described(reply)
     if first is None or not connection.capabilities.cluster:
         return {connection.settings.location: first}
-    nodes = connection.execute_on_primaries(*command, retry=True)
-    return {node.decode(): _described(reply) for node, reply in nodes.items()}
+    # GLIDE cannot combine the replies of several nodes to FT.INFO, so each node is queried by itself.
+    nodes = [node.decode() for node in connection.execute_on_primaries("TIME", retry=True)]
+    return {node: _described_by(connection, node, command) for node in nodes}
+
+
+def _described_by(
+    connection: Connection, node: str, command: Sequence[str]
+) -> IndexDescription | None:
+    try:
+        return parse_local(connection.execute_on(node, *command))
+    except ServerError as failed:
+        return _described(failed)
 
 
 def _described(reply: object) -> IndexDescription | None:

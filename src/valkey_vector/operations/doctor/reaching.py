@@ -232,6 +232,8 @@ def _conversation(connection: socket.socket, settings: ConnectionSettings) -> by
     commands = [["PING"], ["ROLE"], ["HELLO"]]
     if settings.database:
         commands.insert(1, ["SELECT", str(settings.database)])
+    if settings.client_name:
+        commands.insert(1, ["CLIENT", "SETNAME", settings.client_name])
     if settings.iam is None and (settings.username is not None or settings.password is not None):
         names = [] if settings.username is None else [settings.username]
         commands.insert(0, ["AUTH", *names, settings.password or ANY_PASSWORD])
@@ -307,6 +309,15 @@ def _refusal(text: str, settings: ConnectionSettings, subject: str) -> Finding |
             what = "this replica has lost its primary and refuses stale reads"
             cure = "connect to the primary, and restore the replication link"
             return error("server.primary_down", subject, what, cure)
+        case "NOPERM" if "'select'" in text:
+            what = f"user {user!r} may not run SELECT, which database {settings.database} needs"
+            return error(
+                "acl.select", subject, what, f"ACL SETUSER {user} +select, or use database 0"
+            )
+        case "NOPERM" if "'client|setname'" in text:
+            what = f"user {user!r} may not run CLIENT SETNAME, which client_name needs"
+            cure = f"ACL SETUSER {user} +client|setname, or remove client_name"
+            return error("acl.client_name", subject, what, cure)
         case _ if "without any password configured" in text:
             what = "the URL has a password, and the default user of the server has none"
             cure = "remove the password from the URL, name an ACL user, or set `requirepass` on the server"
