@@ -32,6 +32,7 @@ PACKAGES = (
     "valkey_vector.connection",
     "valkey_vector.errors",
     "valkey_vector.filters",
+    "valkey_vector.operations",
     "valkey_vector.query",
     "valkey_vector.secondary",
     "valkey_vector.stores",
