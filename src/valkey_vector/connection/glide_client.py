@@ -20,6 +20,7 @@ from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.error_mapping import is_bad_database, translated
 from valkey_vector.connection.glide_configuration import create_client, milliseconds
 from valkey_vector.connection.reachability import check_reachable, reachable_address
+from valkey_vector.connection.recording import recorded
 from valkey_vector.connection.refusal_details import withholds_info
 from valkey_vector.connection.refusals import (
     ClientClosedError,
@@ -203,7 +204,7 @@ class BoundedClient:
         ticket = self._enter(command)
         try:
             seen = self._notice_outage(command)
-            reply = request()
+            reply = recorded(request, sent)
         except GlideError as error:
             ours = self._after_error(error, command, sent[0] if len(sent) == 1 else ())
             if isinstance(ours, ConnectionLostError) and self.cluster:

@@ -18,6 +18,7 @@ from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
 from valkey_vector.execution.aggregates import Facet
+from valkey_vector.index.explanation import Explanation, explain_query
 from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
 from valkey_vector.index.report import IndexReport
@@ -607,6 +608,10 @@ class Index(Closing):
         """
         return self._reader.facets(keys, filter, limit)
 
+    def explain(self, query: Query) -> Explanation:
+        """Run a query, and report what the server decides, what the client checks, and the time of each command."""
+        return explain_query(self._handle, query)
+
     # Writing
 
     def upsert(
@@ -692,6 +697,7 @@ class Index(Closing):
     aselect = async_version(select)
     aaggregate = async_version(aggregate)
     afacets = async_version(facets)
+    aexplain = async_version(explain)
     aupsert = async_version(upsert)
     adelete = async_version(delete)
     adelete_by_filter = async_version(delete_by_filter)

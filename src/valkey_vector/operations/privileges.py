@@ -129,6 +129,8 @@ def acl_line(
     user: str | None = None,
     cluster: bool = False,
     redisearch: bool = False,
+    database: int = 0,
+    client_name: bool = False,
 ) -> AclLine:
     """Build the `ACL SETUSER` line of least privilege.
 
@@ -139,6 +141,8 @@ def acl_line(
         user: name of the user. Default: the name of the role.
         cluster: the server is a cluster.
         redisearch: the search module is RediSearch.
+        database: number of the database. Any but 0 needs a command more.
+        client_name: the connection has a client name, which needs a command more.
 
     Raises:
         ConfigurationError: there is no name, or one that no index may have, or the user's name contains blanks.
@@ -150,6 +154,8 @@ def acl_line(
         raise ConfigurationError(f"the name of an ACL user contains no blanks: {chosen!r}")
     patterns = [pattern for name in names for pattern in key_patterns(name, redisearch=redisearch)]
     commands = [*commands_of(role, engine), *(_CLUSTER if cluster else ())]
+    commands += ["SELECT"] if database else []
+    commands += ["CLIENT|SETNAME"] if client_name else []
     rules = [f"+{command.lower()}" for command in commands]
     words = ["ACL", "SETUSER", chosen, "reset", "on", PASSWORD, *patterns, "-@all", *rules]
     return AclLine(role=role, line=" ".join(words))

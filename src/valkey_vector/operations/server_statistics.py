@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ServerError
 
@@ -13,6 +14,7 @@ __all__ = [
     "NodeStatistics",
     "SearchStatistics",
     "ServerStatistics",
+    "aserver_statistics",
     "parse_info",
     "read_info",
     "server_statistics",
@@ -219,6 +221,11 @@ def server_statistics(connection: Connection) -> ServerStatistics:
         used_memory=sum(node.used_memory for node in nodes),
         search=SearchStatistics.total(node.search for node in nodes),
     )
+
+
+async def aserver_statistics(connection: Connection) -> ServerStatistics:
+    """Async version of `server_statistics`."""
+    return await offload(server_statistics, connection)
 
 
 def read_info(connection: Connection) -> dict[str, dict[str, str]]:

@@ -18,6 +18,7 @@ from valkey_vector.errors import (
     ConnectionLostError,
     RequestTimeoutError,
     ServerError,
+    ValkeyVectorError,
 )
 from valkey_vector.operations.doctor.cluster_check import check_nodes
 from valkey_vector.operations.doctor.documents import check_foreign_index
@@ -223,9 +224,16 @@ class _Doctor:
             self._findings += judge_permissions(self._user, name, self._role, lacking)
         engine: EngineName = "search" if "search" in engines.values() else "native"
         capabilities = connection.capabilities
-        redisearch = capabilities.module is SearchModule.REDISEARCH
         self._acl += [
-            acl_line(role, own, engine, cluster=capabilities.cluster, redisearch=redisearch)
+            acl_line(
+                role,
+                own,
+                engine,
+                cluster=capabilities.cluster,
+                redisearch=capabilities.module is SearchModule.REDISEARCH,
+                database=self._settings.database,
+                client_name=self._settings.client_name is not None,
+            )
             for role in ROLES
         ]
 
@@ -251,7 +259,15 @@ class _Doctor:
         except AuthenticationError as refused:
             self._skipped.append(f"index {name}: {refused}")
             return
-        self._findings += self._unknown(connection, name, facts)
+        except (ConnectionLostError, RequestTimeoutError):
+            raise
+        except ValkeyVectorError as failed:
+            what = f"the index could not be examined: {failed}"
+            cure = "read the message and the server's log; `valkey-vector verify` may say more"
+            self._findings.append(error("index.not_examined", name, what, cure))
+            return
+        if name in self._names:  # one that was only listed has been dropped meanwhile
+            self._findings += self._unknown(connection, name, facts)
 
     def _unknown(self, connection: Connection, name: str, facts: ServerFacts) -> list[Finding]:
         """Findings for a name of which the server has nothing."""

@@ -162,7 +162,7 @@ def _check_existing(
 
 
 def _check_search_index(connection: Connection, entry: CatalogEntry, result: IndexCheck) -> bool:
-    """Check what the search module has of an index. Returns False if it has nothing."""
+    """Check what the search module has of an index. Returns False if it cannot be searched."""
     name = entry.name
     try:
         described = describe_everywhere(connection, entry.search_index)
@@ -174,6 +174,7 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
         cure = f"as an administrator, call Index.open({name!r}).create(): it indexes the stored documents again"
         result.findings.append(error("index.search_index_missing", name, what, cure))
         return False
+    differences: list[Finding] = []
     for node, description in described.items():
         if description is None:
             what = f"the node {node} does not have the index"
@@ -181,7 +182,10 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
             result.findings.append(error("index.missing_on_node", name, what, cure))
         else:
             result.findings += judge_description(name, description)
-            result.findings += _differences(entry, description)
+            differences += _differences(entry, description)
+    result.findings += differences
+    if differences:
+        return False
     failures = sum(each.failures for each in described.values() if each is not None)
     if failures:
         fields = {vector_name(each.name): each.dimension for each in entry.schema.vector_fields}
