@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.types import Command
 
 from langchain_valkey import ValkeyCache, ValkeySemanticCache
-from langchain_valkey.serialisation import dump_message, load_message
+from langchain_valkey.serialization import dump_message, load_message
 from valkey_vector import ConfigurationError, Connection, InvalidInputError, ServerError
 from valkey_vector.cache import CacheHit, ExactCache
 from valkey_vector.concurrency.closing import Closing

@@ -163,6 +163,15 @@ def test_the_facets_of_the_cookbook_are_the_same_on_every_server(
     assert "notions=exception" in ended.stdout
 
 
+def test_the_cookbook_serves_one_part_of_an_index_to_a_model(search_server: Server) -> None:
+    for arguments in ([], ["--url", search_server.url]):
+        ended = cooked("mcp_server", *arguments)
+        assert ended.returncode == 0, ended.stderr
+        assert '"id": "try"' in ended.stdout
+        assert '"value": "statements"' in ended.stdout
+        assert '"value": "other"' not in ended.stdout
+
+
 def test_the_cookbook_attaches_to_the_index_of_another_application(search_server: Server) -> None:
     ended = cooked("attach", "--url", search_server.url)
     assert ended.returncode == 0, ended.stderr

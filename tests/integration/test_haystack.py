@@ -315,7 +315,7 @@ def test_every_operation_has_an_asynchronous_twin_with_the_same_parameters() -> 
         assert inspect.signature(twin) == inspect.signature(found[name]), name
 
 
-# -- serialisation ----------------------------------------------------------------------------------
+# -- serialization ----------------------------------------------------------------------------------
 
 
 def pipeline(store: ValkeyDocumentStore) -> Pipeline:

@@ -119,7 +119,7 @@ def test_large_metadata_comes_back_and_can_be_filtered_on(index: Index, value: A
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, True])
-def test_k_must_be_a_whole_number_from_one_on(index: Index, k: Any) -> None:
+def test_k_must_be_a_positive_integer(index: Index, k: Any) -> None:
     index.upsert([GOOD])
     asks: list[Callable[[], object]] = [
         lambda: index.search([1, 2, 3, 4], k=k),
@@ -127,16 +127,14 @@ def test_k_must_be_a_whole_number_from_one_on(index: Index, k: Any) -> None:
         lambda: index.search_mmr([1, 2, 3, 4], fetch_k=k),
     ]
     for ask in asks:
-        with pytest.raises(InvalidInputError, match=r"k must be a whole number from 1 on"):
+        with pytest.raises(InvalidInputError, match=r"k must be an integer ≥ 1"):
             ask()
 
 
 @pytest.mark.parametrize("ef_runtime", [0, -1, 1.5, "3", True])
-def test_candidates_to_look_at_must_be_a_whole_number_from_one_on(
-    index: Index, ef_runtime: Any
-) -> None:
+def test_ef_runtime_must_be_a_positive_integer(index: Index, ef_runtime: Any) -> None:
     for ask in (index.search, index.search_mmr):
-        with pytest.raises(InvalidInputError, match="ef_runtime must be a whole number"):
+        with pytest.raises(InvalidInputError, match="ef_runtime must be an integer"):
             ask([1, 2, 3, 4], ef_runtime=ef_runtime)
 
 
@@ -262,9 +260,11 @@ def test_ids_may_come_one_by_one_and_none_is_lost(index: Index) -> None:
 
 @pytest.mark.parametrize("window", ["offset", "limit"])
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True])
-def test_a_window_is_of_whole_numbers_from_zero_on(index: Index, window: str, value: Any) -> None:
+def test_offset_and_limit_must_be_integers_from_zero_on(
+    index: Index, window: str, value: Any
+) -> None:
     index.upsert([GOOD])
-    with pytest.raises(InvalidInputError, match=f"{window} must be a whole number"):
+    with pytest.raises(InvalidInputError, match=f"{window} must be an integer"):
         index.select(**{window: value})
 
 

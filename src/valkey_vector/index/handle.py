@@ -37,6 +37,7 @@ from valkey_vector.storage.catalog import (
     CatalogEntry,
     EngineName,
     check_index_name,
+    has_hash_tag,
 )
 from valkey_vector.storage.rows import StaleIndexError
 
@@ -50,7 +51,7 @@ _TRACED = 5.0
 
 _log = logging.getLogger("valkey_vector")
 _noticed: set[tuple[str, str]] = set()
-_MOST_NOTICED = 1_000
+_MAX_NOTICED = 1_000
 _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
@@ -111,7 +112,7 @@ class IndexHandle:
             self._met
             or not self.settings.hints
             or name in _noticed
-            or len(_noticed) >= _MOST_NOTICED
+            or len(_noticed) >= _MAX_NOTICED
         ):
             return
         _noticed.add(name)
@@ -190,7 +191,7 @@ class IndexHandle:
     def drop(self, *, documents: bool) -> int:
         """Remove the index, its record and, with `documents`, all its documents. Returns the number of documents.
 
-        Also removes documents that an earlier drop kept. Never removes other keys under the prefix.
+        Also removes documents that an earlier drop left. Never removes other keys under the prefix.
         """
         with self._lock:
             try:
@@ -316,7 +317,8 @@ class IndexHandle:
         match self.settings.engine:
             case "auto":
                 searches = capabilities.has_search and self._module_works_here()
-                engine = "search" if searches or capabilities.cluster else "native"
+                spans_nodes = capabilities.cluster and not has_hash_tag(self.name)
+                engine = "search" if searches or spans_nodes else "native"
             case "search" | "native":
                 engine = self.settings.engine
         if engine == "search":

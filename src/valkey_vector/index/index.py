@@ -18,6 +18,7 @@ from valkey_vector.connection import Connection
 from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
 from valkey_vector.execution.aggregates import Facet
+from valkey_vector.index.explanation import Explanation, explain_query
 from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
 from valkey_vector.index.report import IndexReport
@@ -94,7 +95,8 @@ class Index(Closing):
         """Open an index. Sends nothing to the server unless `must_exist` is True.
 
         Args:
-            name: letters, digits, ``_``, ``-`` and ``.``.
+            name: letters, digits, ``_``, ``-`` and ``.``. With a hash tag before it, as in ``{tenant}articles``, all keys of
+                the index are in one cluster slot.
             dimension: length of the vectors. Default: that of the existing index, or of the first vector.
             url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
             connection: an open connection to use instead. It is not closed with the index.
@@ -102,7 +104,7 @@ class Index(Closing):
             algorithm: `Hnsw` (default for a new index) or `Flat`, or its name.
             schema: all settings at once, as a `Schema`, a dict or a YAML file.
             engine: ``auto``, or require ``search`` or ``native``.
-            full_text: index the words of the texts of a new index, for text and hybrid search: True, or settings. Uses
+            full_text: index the terms of the texts of a new index, for text and hybrid search: True, or settings. Uses
                 about twice the size of the texts on the server, and time to write.
             embedding_model: stored with a new index. Opening an index with another model raises an error.
             must_exist: raise now if there is no such index.
@@ -174,11 +176,11 @@ class Index(Closing):
 
     @property
     def metric(self) -> Metric:
-        """How vectors are compared."""
+        """The metric that compares vectors."""
         return self.schema.metric
 
     def exists(self) -> bool:
-        """Whether the index exists on the server."""
+        """True if the index exists on the server."""
         return self._handle.existing() is not None
 
     def create(self, *, dimension: int | None = None) -> None:
@@ -286,7 +288,7 @@ class Index(Closing):
     ) -> list[Hit]:
         """Return the `k` records nearest to a vector, nearest first, ties by id. Fewer only if there are fewer.
 
-        If several records at the cut are equally near, a search module chooses among them. To search within a distance
+        If several records at the cut have the same distance, a search module chooses among them. To search within a distance
         or similarity, pass a `VectorQuery` to `query`.
 
         Args:
@@ -361,11 +363,12 @@ class Index(Closing):
         filter: FilterLike | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` records with the best BM25 scores for a text, best first, ties by id.
 
-        Records without any of the words are not returned, so there may be fewer than `k`. See `TextQuery` for the
-        arguments.
+        Records without any of the terms are not returned, so there may be fewer than `k`. Stop words of the text, such
+        as ``how`` and ``do``, are not searched by default. See `TextQuery` for the arguments.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -381,6 +384,7 @@ class Index(Closing):
                 filter=filter,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -399,6 +403,7 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` best records by vector similarity and BM25 together, best first, ties by id.
 
@@ -423,6 +428,7 @@ class Index(Closing):
                 ef_runtime=ef_runtime,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -602,6 +608,10 @@ class Index(Closing):
         """
         return self._reader.facets(keys, filter, limit)
 
+    def explain(self, query: Query) -> Explanation:
+        """Run a query, and report what the server decides, what the client checks, and the time of each command."""
+        return explain_query(self._handle, query)
+
     # Writing
 
     def upsert(
@@ -687,6 +697,7 @@ class Index(Closing):
     aselect = async_version(select)
     aaggregate = async_version(aggregate)
     afacets = async_version(facets)
+    aexplain = async_version(explain)
     aupsert = async_version(upsert)
     adelete = async_version(delete)
     adelete_by_filter = async_version(delete_by_filter)

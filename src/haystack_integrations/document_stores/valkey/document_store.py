@@ -180,7 +180,7 @@ class ValkeyDocumentStore(SearchableStore):
             distance_metric=self._distance_metric,
             embedding_dim=self._embedding_dim,
             metadata_fields=named_fields(self._metadata_fields),
-            url=settings.serialisable_url(),
+            url=settings.serializable_url(),
             engine=self._engine,
             algorithm=self._algorithm,
             full_text=self._full_text,
