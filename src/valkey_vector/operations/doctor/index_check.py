@@ -93,13 +93,12 @@ def check_own_index(connection: Connection, name: str, options: IndexOptions) ->
         result.skipped.append(f"index {name}: {refused}")
         return result
     except (ConfigurationError, UnreadableRecordError) as failed:
-        code = "newer_format" if isinstance(failed, ConfigurationError) else "record_unreadable"
-        cure = (
-            "upgrade valkey-vector"
-            if isinstance(failed, ConfigurationError)
-            else "restore the key from a backup"
-        )
-        result.findings.append(error(f"index.{code}", name, str(failed), cure))
+        if isinstance(failed, ConfigurationError):
+            finding = error("index.newer_format", name, str(failed), "upgrade valkey-vector")
+        else:
+            cure = "restore the key from a backup"
+            finding = error("index.record_unreadable", name, str(failed), cure)
+        result.findings.append(finding)
         return result
     except ServerError as failed:
         if "WRONGTYPE" not in failed.message:
