@@ -306,9 +306,7 @@ SMALL = st.text("ab%_\\B", max_size=9)
 
 
 @given(SMALL | st.sampled_from(PATTERNS), st.text("abAB%_\\\n", max_size=12), st.booleans())
-def test_a_pattern_fits_what_its_definition_says(
-    pattern: str, text: str, ignore_case: bool
-) -> None:
+def test_a_pattern_matches_by_its_definition(pattern: str, text: str, ignore_case: bool) -> None:
     assert like_pattern(pattern, ignore_case).matches(text) is fits(pattern, text, ignore_case)
 
 

@@ -1,4 +1,4 @@
-"""Texts are taken apart into words that mean nothing to any query parser; phrases and near words are found exactly."""
+"""Texts are split into words that are never query syntax; phrases and fuzzy matches are exact."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def test_settings_of_text_survive_a_dict() -> None:
         lambda: Weighted(True),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(wrong: object) -> None:
+def test_an_invalid_query_is_refused(wrong: object) -> None:
     assert callable(wrong)
     with pytest.raises(InvalidInputError):
         wrong()
