@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.engines.native.page import Column
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.schema.schema import Metric, VectorField
 from valkey_vector.schema.similarity import distances
@@ -39,30 +39,20 @@ class Matrix:
         self._norms: Float32Array = np.zeros(room, dtype=np.float32)
         self._present: Mask = np.zeros(room, dtype=np.bool_)
 
-    def put(self, rows: Rows, column: Column, positions: Rows) -> None:
-        """Set vectors; ignore bytes that are not a finite vector of the field's dimension.
-
-        Args:
-            rows: the rows to set.
-            column: the vectors of a page of documents.
-            positions: for each row the position of its document in the page.
-        """
-        size = self._vectors.itemsize * self._vectors.shape[1]
-        fitting = column.present[positions] & (column.lengths[positions] == size)
-        rows, positions = rows[fitting], positions[fitting]
-        if not len(rows):
-            return
-        starts = column.starts[positions]
-        if len(column.data) % size == 0 and not (starts % size).any():
-            vectors = unpack_vector(column.data).reshape(-1, self._vectors.shape[1])[starts // size]
-        else:
-            vectors = np.stack([unpack_vector(column.at(each)) for each in positions.tolist()])
+    def put(self, rows: Rows, packed: Sequence[bytes]) -> None:
+        """Set the vectors of rows; ignore bytes that are not a finite vector of the field's dimension."""
+        dimension = self._vectors.shape[1]
+        size = self._vectors.itemsize * dimension
+        if any(len(each) != size for each in packed):
+            fitting = [at for at, each in enumerate(packed) if len(each) == size]
+            rows, packed = rows[fitting], [packed[at] for at in fitting]
+        vectors = unpack_vector(b"".join(packed)).reshape(-1, dimension)
         with np.errstate(over="ignore", invalid="ignore"):
             norms = np.linalg.norm(vectors, axis=1)
-        finite = np.isfinite(norms) | np.isfinite(vectors).all(axis=1)
-        rows = rows[finite]
-        self._vectors[rows], self._norms[rows] = vectors[finite], norms[finite]
-        self._present[rows] = True
+        if not np.isfinite(norms).all():
+            finite = np.isfinite(vectors).all(axis=1)
+            rows, vectors, norms = rows[finite], vectors[finite], norms[finite]
+        self._vectors[rows], self._norms[rows], self._present[rows] = vectors, norms, True
 
     def present(self, used: int) -> Mask:
         """A mask of the first `used` rows: True for a row with a vector."""
