@@ -40,7 +40,11 @@ _ROUND = 1_000
 """Documents that a further round trip fetches before the threshold is computed again."""
 
 _AT_ONCE = 5_000
-"""Documents that one reply returns. More are fetched in pages, oldest first, which costs more per document."""
+"""Documents that one reply returns, if their size is not known. More are fetched in pages, oldest first: the server then
+sorts them for every page."""
+
+_BYTES = 16 * 1024 * 1024
+"""Size of the terms that one reply returns."""
 
 _PARTS = 25
 """Clauses in one round, which usually fit into one query."""
@@ -164,11 +168,18 @@ class TextSearch:
         cap = self._engine.support.cap
         return _AT_ONCE if cap is None or cap > 4 * _AT_ONCE else 0
 
+    def _fitting_one_reply(self, collected: _Collected) -> int:
+        """Return how many documents one reply may return, by the size of those scored so far."""
+        cap = self._engine.support.cap
+        fitting = max(self._at_once, int(_BYTES / max(1.0, collected.mean_size)))
+        return fitting if cap is None else min(fitting, cap // 4)
+
     def collecting(self, plan: Plan, collected: _Collected, expected: int) -> Pipelined[None]:
         """Score all documents that a plan selects: fetched at once, or in pages if there may be too many."""
-        if expected <= self._at_once:
-            total = yield from self.fetching(plan, collected, _AT_ONCE)
-            if total is not None and total <= _AT_ONCE:
+        limit = self._fitting_one_reply(collected) if self._at_once else 0
+        if expected <= limit:
+            total = yield from self.fetching(plan, collected, limit)
+            if total is not None and total <= limit:
                 return
         fields = collected.scorer.matching.fields
         yield from self._engine.selecting(plan, fields, None, collected.take)
@@ -297,6 +308,12 @@ class _Collected:
         self._k = k
         self._scores: dict[str, float | None] = {}
         self._versions: dict[str, bytes | None] = {}
+        self._bytes = 0
+
+    @property
+    def mean_size(self) -> float:
+        """Mean size of the terms of a document in bytes; without any document, as large as can be."""
+        return self._bytes / len(self._scores) if self._scores else float(_BYTES)
 
     def take(self, rows: Iterable[Row]) -> list[Row]:
         """Score documents that were not seen before. Returns no rows: none of them must be kept."""
@@ -304,6 +321,7 @@ class _Collected:
             if row.id not in self._scores:
                 self._scores[row.id] = self.scorer.score(row.fields)
                 self._versions[row.id] = row.version
+                self._bytes += sum(map(len, row.fields.values()))
         return []
 
     @property
