@@ -15,14 +15,10 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
-from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
-from valkey_vector.execution.aggregates import Facet
 from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
-from valkey_vector.index.report import IndexReport
 from valkey_vector.index.settings import EngineChoice, IndexSettings
-from valkey_vector.index.verification import Options, check_index
 from valkey_vector.index.writer import IndexWriter
 from valkey_vector.query import (
     Answer,
@@ -33,7 +29,7 @@ from valkey_vector.query import (
     TextQuery,
     VectorQuery,
 )
-from valkey_vector.query.aggregate import AggregateQuery
+from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.hybrid import Fusion, ReciprocalRank
 from valkey_vector.query.order import OrderLike
@@ -46,10 +42,15 @@ from valkey_vector.schema.schema import Algorithm, Metric, Schema
 
 if TYPE_CHECKING:
     from valkey_vector.attached.index import AttachedIndex
+    from valkey_vector.engines.base import IndexInfo
+    from valkey_vector.execution.aggregates import Facet
+    from valkey_vector.index.report import IndexReport
+    from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["Index"]
 
 
+@names_filter
 class Index(Closing):
     """A named collection of records with vectors, text and metadata.
 
@@ -249,6 +250,8 @@ class Index(Closing):
         Raises:
             ConfigurationError: `examples` is negative.
         """
+        from valkey_vector.index.verification import Options, check_index
+
         options = Options(not dry_run, remove_orphans, remove_damaged, examples, progress)
         return check_index(self._handle, options)
 
