@@ -290,8 +290,8 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
     wanted = F("s").has_text(
         "x"
     )  # so few are requested that all are compared, and fetched after that
-    monkeypatch.setattr("valkey_vector.execution.knn._MOST", 1)
-    monkeypatch.setattr("valkey_vector.execution.knn._FIRST", 1)
+    monkeypatch.setattr("valkey_vector.execution.knn._MAX_CANDIDATES", 1)
+    monkeypatch.setattr("valkey_vector.execution.knn._FIRST_REQUEST", 1)
     sizes: dict[str, dict[str, Any]] = {
         "search": {"k": 2},
         "search_mmr": {"k": 2, "fetch_k": 2},

@@ -1,4 +1,4 @@
-"""Operations in steps: what they ask together goes together, and what goes wrong is each one's own."""
+"""Pipelined operations: requests share round trips, and an error concerns only its own operation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Echo:
     def __init__(self) -> None:
         self.rounds: list[list[Request]] = []
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Any]]:
-        self.rounds.append(list(asks))
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Any]]:
+        self.rounds.append(list(requests))
         replies: list[list[Any]] = []
-        for one in asks:
+        for one in requests:
             words: list[Any] = [command[1] for command in one.commands]
             replies.append([ServerError(word) if word == "bad" else word for word in words])
             if "gone" in words:
@@ -58,11 +58,11 @@ def test_operations_share_their_rounds_until_each_is_done() -> None:
 
 
 def test_a_round_carries_no_more_commands_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_MOST", 5)
+    monkeypatch.setattr(steps, "_MAX_COMMANDS", 5)
     echo = Echo()
     many = [requesting(["a", "b"]) for _ in range(6)] + [requesting(["x"] * 9)]
     assert run_all(echo, many) == [["a", "b"]] * 6 + [["x"] * 9]
-    sizes = [sum(len(one.commands) for one in asked) for asked in echo.rounds]
+    sizes = [sum(len(one.commands) for one in requests) for requests in echo.rounds]
     assert sizes == [4, 4, 4, 9]  # one operation's own are not divided
 
 

@@ -18,6 +18,7 @@ from valkey_vector.engines.base import Engine
 from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.execution.aggregation.rows import Line, group_key, place, shown, simplest
 from valkey_vector.execution.aggregation.stages import run
+from valkey_vector.execution.grouping import Groups, groups_of
 from valkey_vector.execution.selection import Selection, metadata_of, prepare_selection, select
 from valkey_vector.filters.ast import And, Filter
 from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
@@ -31,7 +32,7 @@ from valkey_vector.storage.rows import Row
 
 __all__ = ["Facet", "FacetValue", "aggregate", "facets"]
 
-_MOST = 500
+_MAX_VALUES = 500
 """Largest number of distinct values to count on the server; beyond it, reading the records is as fast."""
 
 
@@ -116,7 +117,7 @@ def facets(
     selection = prepare_selection(engine, filter)
     tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
     if selection.exact:
-        tallies.update(zip(paths, _tallied_by_server(engine, selection.plan, paths), strict=True))
+        tallies.update(zip(paths, _tallied(engine, selection, paths), strict=True))
     counted = {path: _Tally({}, 0) for path, tally in tallies.items() if tally is None}
     if counted:
         for row in chain.from_iterable(select(engine, selection, [METADATA])):
@@ -165,16 +166,37 @@ def _grouped_by_server(
     if not steps or not isinstance(steps[0], GroupBy) or not selection.exact:
         return None
     step = steps[0]
-    if len(step.keys) > 1 or not all(isinstance(each, Count) for _, each in step.reducers):
+    if not all(isinstance(each, Count) for _, each in step.reducers):
         return None
     if not step.keys:
         return iter([_counted(step, (), engine.count(selection.plan))])
+    known = groups_of(engine, selection, [step.keys], elements=False)
+    if known is not None:
+        found = sorted(known[0].counts.values(), key=lambda group: tuple(map(place, group[0])))
+        return iter([_counted(step, values, count) for values, count in found])
+    if len(step.keys) > 1:
+        return None
     (tally,) = _tallied_by_server(engine, selection.plan, step.keys)
     if tally is None:
         return None
     groups = [*tally.values.values(), *([(None, tally.missing)] if tally.missing else [])]
     groups.sort(key=lambda group: place(group[0]))
     return iter([_counted(step, (value,), count) for value, count in groups])
+
+
+def _tallied(engine: Engine, selection: Selection, paths: Sequence[str]) -> Iterable[_Tally | None]:
+    """For each path the counts of its values, from the engine or the server; None if the records are needed."""
+    known = groups_of(engine, selection, [[path] for path in paths], elements=True)
+    if known is None:
+        return _tallied_by_server(engine, selection.plan, paths)
+    return map(_tally, known)
+
+
+def _tally(groups: Groups) -> _Tally:
+    """The counts of one key."""
+    counts = {key: (value, count) for (key,), ((value,), count) in groups.counts.items()}
+    _, missing = counts.pop(group_key(None), (None, 0))
+    return _Tally(counts, missing)
 
 
 def _counted(step: GroupBy, keys: Sequence[Any], count: int) -> Line:
@@ -187,7 +209,7 @@ def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iter
     fields = {path: _field(engine.entry, path) for path in paths}
     requested = list(dict.fromkeys(field for field in fields.values() if field is not None))
     held = (
-        dict(zip(requested, engine.values(plan, requested, _MOST), strict=True))
+        dict(zip(requested, engine.values(plan, requested, _MAX_VALUES), strict=True))
         if requested
         else {}
     )

@@ -35,6 +35,7 @@ from valkey_vector.storage.catalog import (
     CatalogEntry,
     EngineName,
     check_index_name,
+    has_hash_tag,
 )
 from valkey_vector.storage.rows import StaleIndexError
 
@@ -318,7 +319,8 @@ class IndexHandle:
         match self.settings.engine:
             case "auto":
                 searches = capabilities.has_search and self._module_works_here()
-                engine = "search" if searches or capabilities.cluster else "native"
+                spans_nodes = capabilities.cluster and not has_hash_tag(self.name)
+                engine = "search" if searches or spans_nodes else "native"
             case "search" | "native":
                 engine = self.settings.engine
         if engine == "search":

@@ -1,7 +1,7 @@
 """`Index`: the public class. Its methods are thin: each checks nothing itself and makes one call.
 
-`IndexHandle` opens the index and reopens it after a change, `IndexReader` answers queries, `IndexWriter` writes, and
-`check_index` verifies. Every blocking method has an async version beside it.
+`IndexHandle` opens the index and reopens it after a change, `IndexReader` answers queries, and `IndexWriter` writes and
+repairs. Every blocking method has an async version beside it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,7 @@ from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
 from valkey_vector.index.settings import EngineChoice, IndexSettings
 from valkey_vector.index.writer import IndexWriter
-from valkey_vector.query import (
-    Answer,
-    CountQuery,
-    FilterQuery,
-    HybridQuery,
-    Query,
-    TextQuery,
-    VectorQuery,
-)
+from valkey_vector.query import CountQuery, FilterQuery, HybridQuery, TextQuery, VectorQuery
 from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.hybrid import Fusion, ReciprocalRank
@@ -44,7 +36,9 @@ if TYPE_CHECKING:
     from valkey_vector.attached.index import AttachedIndex
     from valkey_vector.engines.base import IndexInfo
     from valkey_vector.execution.aggregates import Facet
+    from valkey_vector.index.explanation import Explanation
     from valkey_vector.index.report import IndexReport
+    from valkey_vector.query import Answer, Query
     from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["Index"]
@@ -95,7 +89,8 @@ class Index(Closing):
         """Open an index. Sends nothing to the server unless `must_exist` is True.
 
         Args:
-            name: letters, digits, ``_``, ``-`` and ``.``.
+            name: letters, digits, ``_``, ``-`` and ``.``. With a hash tag before it, as in ``{tenant}articles``, all keys of
+                the index are in one cluster slot.
             dimension: length of the vectors. Default: that of the existing index, or of the first vector.
             url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
             connection: an open connection to use instead. It is not closed with the index.
@@ -250,10 +245,7 @@ class Index(Closing):
         Raises:
             ConfigurationError: `examples` is negative.
         """
-        from valkey_vector.index.verification import Options, check_index
-
-        options = Options(not dry_run, remove_orphans, remove_damaged, examples, progress)
-        return check_index(self._handle, options)
+        return self._writer.repair(not dry_run, remove_orphans, remove_damaged, examples, progress)
 
     def drop(self, *, documents: bool = True) -> int:
         """Remove the index and, by default, its documents. Does nothing if the index does not exist.
@@ -364,11 +356,12 @@ class Index(Closing):
         filter: FilterLike | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` records with the best BM25 scores for a text, best first, ties by id.
 
-        Records without any of the terms are not returned, so there may be fewer than `k`. See `TextQuery` for the
-        arguments.
+        Records without any of the terms are not returned, so there may be fewer than `k`. Stop words of the text, such
+        as ``how`` and ``do``, are not searched by default. See `TextQuery` for the arguments.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -384,6 +377,7 @@ class Index(Closing):
                 filter=filter,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -402,6 +396,7 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` best records by vector similarity and BM25 together, best first, ties by id.
 
@@ -426,6 +421,7 @@ class Index(Closing):
                 ef_runtime=ef_runtime,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -605,6 +601,12 @@ class Index(Closing):
         """
         return self._reader.facets(keys, filter, limit)
 
+    def explain(self, query: Query) -> Explanation:
+        """Run a query, and report what the server decides, what the client checks, and the time of each command."""
+        from valkey_vector.index.explanation import explain_query
+
+        return explain_query(self._handle, query)
+
     # Writing
 
     def upsert(
@@ -690,6 +692,7 @@ class Index(Closing):
     aselect = async_version(select)
     aaggregate = async_version(aggregate)
     afacets = async_version(facets)
+    aexplain = async_version(explain)
     aupsert = async_version(upsert)
     adelete = async_version(delete)
     adelete_by_filter = async_version(delete_by_filter)

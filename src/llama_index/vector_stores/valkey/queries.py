@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 MMR_KEYWORDS = ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor")
-TEXT_KEYWORDS = ("match", "fields")
+TEXT_KEYWORDS = ("match", "fields", "stop_words")
 
 _MMR_CANDIDATES = 100
 """Default minimum number of candidates for MMR."""
@@ -233,6 +233,7 @@ def _text(query: VectorStoreQuery) -> str:
 
 
 def _text_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords for `TextQuery` and `HybridQuery`, with a list of fields as a tuple."""
-    fields = keywords.get("fields")
-    return {**keywords, "fields": tuple(fields)} if isinstance(fields, list) else dict(keywords)
+    """Return the keywords for `TextQuery` and `HybridQuery`, with lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in keywords.items()
+    }

@@ -32,7 +32,7 @@ from valkey_vector.filters.plan import (
 from valkey_vector.storage.catalog import Catalog, vocabulary_key
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.storage.rows import Row, StaleIndexError
-from valkey_vector.text.bm25 import Clause, Matching, Place, Scored, Scorer, Statistics
+from valkey_vector.text.bm25 import Clause, Matching, Position, Scored, Scorer, Statistics
 from valkey_vector.text.fields import IndexedText
 from valkey_vector.text.vocabulary import Vocabulary
 
@@ -218,7 +218,7 @@ class TextSearch:
         texts = asked.matching.texts
         documents = {text.name: count for text, count in zip(texts, counts, strict=False)}
         frequencies = dict(zip(asked.places, counts[len(texts) :], strict=True))
-        for place in asked.matching.places:
+        for place in asked.matching.positions:
             if place not in frequencies:
                 frequencies[place] = yield from self._frequency(place)
         asked.frequencies = frequencies
@@ -230,7 +230,7 @@ class TextSearch:
             lengths[text.name] = yield from self._length(text, stamp)
         return Statistics(documents, lengths, frequencies)
 
-    def _frequency(self, place: Place) -> Pipelined[int]:
+    def _frequency(self, place: Position) -> Pipelined[int]:
         """How many documents have one of very many words."""
         plan = Words(place.field, place.words)
         if self._engine.fits(plan):
@@ -275,11 +275,11 @@ class _Asked:
 
     def __init__(self, engine: SearchEngine, connection: Connection, matching: Matching) -> None:
         self.matching = matching
-        self.frequencies: dict[Place, int] = {}
+        self.frequencies: dict[Position, int] = {}
         self._engine = engine
         self._expired = Range(EXPIRES, high=engine.now())
-        counted: list[tuple[Place, Plan]] = []
-        for place in matching.places:
+        counted: list[tuple[Position, Plan]] = []
+        for place in matching.positions:
             plan = Words(place.field, place.words)
             if len(engine.queries(plan)) == 1 and len(engine.queries(self._gone(plan))) == 1:
                 counted.append((place, plan))
@@ -301,8 +301,8 @@ class _Asked:
     def expected(self, clause: Clause) -> int:
         """How many documents a clause brings at most, by the counts."""
         return sum(
-            min(self.frequencies.get(place, 0) for place in sought.places)
-            for sought in clause.sought
+            min(self.frequencies.get(place, 0) for place in field.positions)
+            for field in clause.fields
         )
 
     def _gone(self, plan: Plan) -> Plan:

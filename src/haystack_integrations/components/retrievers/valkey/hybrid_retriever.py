@@ -73,7 +73,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         """Retrieve documents.
 
         Args:
-            query: the question. Without terms, the ranking is by embedding alone.
+            query: the question, searched without its stop words. Without terms, the ranking is by embedding alone.
             query_embedding: embedding of the question.
             filters: replace the filters of the component, or are merged with them (`filter_policy`).
             top_k: replaces the `top_k` of the component.

@@ -15,6 +15,8 @@ __all__ = ["ValkeyTextRetriever"]
 class ValkeyTextRetriever(ValkeyRetriever):
     """Retrieve the documents with any term of a question, ranked by BM25.
 
+    The stop words of the store's language (``how``, ``do``) are not searched, unless the question has no other words.
+
     Args:
         document_store: store to retrieve from, created with ``full_text=True``.
         filters: return only documents that match.

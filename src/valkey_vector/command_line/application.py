@@ -1,0 +1,68 @@
+"""The group of all verbs, and how their errors end the process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import click
+
+import valkey_vector
+from valkey_vector.command_line import (
+    caching,
+    checking,
+    diagnosing,
+    explaining,
+    listing,
+    measuring,
+    reading,
+)
+from valkey_vector.command_line.exit_codes import ExitCode, exit_code
+from valkey_vector.errors import ValkeyVectorError
+
+__all__ = ["application", "run"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(valkey_vector.__version__, prog_name="valkey-vector")
+def application() -> None:
+    """Inspect, search and check the indexes of valkey-vector on a server.
+
+    A verb reads only, unless its description says that it changes something. Name the server with --url, or in the
+    environment variable VALKEY_URL, which keeps a password out of the list of processes.
+    """
+
+
+for _verb in (
+    *listing.VERBS,
+    *reading.VERBS,
+    *checking.VERBS,
+    *caching.VERBS,
+    *diagnosing.VERBS,
+    *explaining.VERBS,
+    *measuring.VERBS,
+):
+    application.add_command(_verb)
+
+
+def run() -> None:
+    """Run the command with the arguments of the process, and exit with its code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    warnings.simplefilter("ignore")
+    try:
+        code = application.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.stderr.write("interrupted\n")
+        sys.exit(ExitCode.INTERRUPTED)
+    except ValkeyVectorError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has ended.
+        sys.stdout = None
+        sys.exit(ExitCode.OK)
+    sys.exit(code if isinstance(code, int) else ExitCode.OK)
