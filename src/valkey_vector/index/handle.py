@@ -16,9 +16,7 @@ from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
 from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
-from valkey_vector.engines.native.engine import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
-from valkey_vector.engines.search.engine import SearchEngine, is_unfinished
 from valkey_vector.engines.withdrawal import withdraw
 from valkey_vector.errors import (
     ConfigurationError,
@@ -262,6 +260,8 @@ class IndexHandle:
         if entry.engine == "search":
             self.connection.capabilities.require(Feature.SEARCH)
             return self._search_engine(entry, new=new)
+        from valkey_vector.engines.native.engine import NativeEngine
+
         native = NativeEngine(self.connection, entry)
         if new:
             native.create()
@@ -273,6 +273,8 @@ class IndexHandle:
         Raises:
             ServerError: the server refused. Nothing is left of a new index.
         """
+        from valkey_vector.engines.search.engine import SearchEngine, is_unfinished
+
         engine = SearchEngine(self.connection, entry)
         try:
             engine.create()

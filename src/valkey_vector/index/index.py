@@ -1,7 +1,7 @@
 """`Index`: the public class. Its methods are thin: each checks nothing itself and makes one call.
 
-`IndexHandle` opens the index and reopens it after a change, `IndexReader` answers queries, `IndexWriter` writes, and
-`check_index` verifies. Every blocking method has an async version beside it.
+`IndexHandle` opens the index and reopens it after a change, `IndexReader` answers queries, and `IndexWriter` writes and
+repairs. Every blocking method has an async version beside it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,13 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
-from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
-from valkey_vector.execution.aggregates import Facet
-from valkey_vector.index.explanation import Explanation, explain_query
 from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
-from valkey_vector.index.report import IndexReport
 from valkey_vector.index.settings import EngineChoice, IndexSettings
-from valkey_vector.index.verification import Options, check_index
 from valkey_vector.index.writer import IndexWriter
-from valkey_vector.query import (
-    Answer,
-    CountQuery,
-    FilterQuery,
-    HybridQuery,
-    Query,
-    TextQuery,
-    VectorQuery,
-)
-from valkey_vector.query.aggregate import AggregateQuery
+from valkey_vector.query import CountQuery, FilterQuery, HybridQuery, TextQuery, VectorQuery
+from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.hybrid import Fusion, ReciprocalRank
 from valkey_vector.query.order import OrderLike
@@ -46,10 +33,17 @@ from valkey_vector.schema.schema import Algorithm, Metric, Schema
 
 if TYPE_CHECKING:
     from valkey_vector.attached.index import AttachedIndex
+    from valkey_vector.engines.base import IndexInfo
+    from valkey_vector.execution.aggregates import Facet
+    from valkey_vector.index.explanation import Explanation
+    from valkey_vector.index.report import IndexReport
+    from valkey_vector.query import Answer, Query
+    from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["Index"]
 
 
+@names_filter
 class Index(Closing):
     """A named collection of records with vectors, text and metadata.
 
@@ -247,8 +241,7 @@ class Index(Closing):
         Raises:
             ConfigurationError: `examples` is negative.
         """
-        options = Options(not dry_run, remove_orphans, remove_damaged, examples, progress)
-        return check_index(self._handle, options)
+        return self._writer.repair(not dry_run, remove_orphans, remove_damaged, examples, progress)
 
     def drop(self, *, documents: bool = True) -> int:
         """Remove the index and, by default, its documents. Does nothing if the index does not exist.
@@ -605,6 +598,8 @@ class Index(Closing):
 
     def explain(self, query: Query) -> Explanation:
         """Run a query, and report what the server decides, what the client checks, and the time of each command."""
+        from valkey_vector.index.explanation import explain_query
+
         return explain_query(self._handle, query)
 
     # Writing
