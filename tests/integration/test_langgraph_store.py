@@ -284,8 +284,8 @@ def test_items_expire_and_reading_begins_their_time_again(
 def test_many_expired_items_are_removed_a_thousand_at_a_time(
     store: ValkeyStore, commands: CommandLog
 ) -> None:
-    store.batch([PutOp(("u", str(n)), "k", {}, ttl=3 / 60) for n in range(2500)])
     store.put(("u", "last"), "k", {})
+    store.batch([PutOp(("u", str(n)), "k", {}, ttl=3 / 60) for n in range(2500)])
     time.sleep(3.1)
     commands.clear()
     assert store.list_namespaces() == [("u", "last")]
