@@ -126,9 +126,9 @@ class _Doctor:
             try:
                 with Connection(self._settings) as connection:
                     self._check_server(connection)
-            except (ConnectionLostError, RequestTimeoutError, AuthenticationError) as failed:
-                what = f"the connection failed during the examination: {failed}"
-                cure = "read the server's log; run the doctor again when the server is stable"
+            except ValkeyVectorError as failed:
+                what = f"the examination ended: {failed}"
+                cure = "read the message and the server's log; run the doctor again when the server is stable"
                 self._findings.append(
                     error("connection.failed", self._settings.location, what, cure)
                 )

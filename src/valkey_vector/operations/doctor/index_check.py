@@ -132,7 +132,7 @@ def _remains(connection: Connection, catalog: Catalog, *, noted: bool) -> list[F
         cure = "create the index again with the same settings to find them, and drop() it to remove them"
         return [warning("index.documents_left", name, what, cure)]
     if traces_of(connection, name) or lineages_of(connection, name, first=True):
-        what = f"the record of the index, the key {catalog.key!r}, is gone, but documents of it exist: it was evicted or deleted"
+        what = f"the record of the index, the key {catalog.key!r}, is gone, but documents or a search index of it exist: it was evicted or deleted"
         cure = "set maxmemory-policy to noeviction; restore the key from a backup, or drop() the index and write again"
         return [error("index.record_lost", name, what, cure)]
     return []
