@@ -150,3 +150,18 @@ def test_a_search_finds_vectors_of_every_page(index: Index) -> None:
     for number in (0, 999, 1_000, 1_499):
         (hit,) = reader.search([1.0, 0.0, number + 1.0, 0.0], k=1)
         assert hit.record.id == f"f{number}"
+
+
+def test_facets_go_by_the_metadata_where_another_program_changed_the_tokens(
+    index: Index, native_server: Server
+) -> None:
+    for number, tags in enumerate(
+        ["topic_xn,topic_nabc", "topic_xs,topic_s_ff", "topic_st0", "topic_lsx"]
+    ):
+        native_server.command("HSET", f"{index.name}:d{number}", "tags", tags)
+    share_nothing()
+    reader = Index.open(index.name, connection=index.connection)
+    found = reader.facets(["topic"])["topic"]
+    assert [(each.value, each.count) for each in found.values] == [
+        ("t0", 100), ("t1", 100), ("t2", 100),
+    ]  # fmt: skip
