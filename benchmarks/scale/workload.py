@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -60,7 +60,6 @@ class Workload:
         self._centers = _unit(np.random.default_rng(0).normal(size=(_CLUSTERS, dimension)))
         weights = 1 / (np.arange(_VOCABULARY) + 2.7)
         self._frequencies = np.cumsum(weights)[:-1] / weights.sum()
-        self._vocabulary = [word(number) for number in range(_VOCABULARY)]
         self._chunk = lru_cache(maxsize=4)(self._generated)
         random = np.random.default_rng(1)
         self._query_vectors = self._points(random, _QUERIES)
@@ -135,8 +134,14 @@ class Workload:
         return _unit(centers + noise)
 
     def _texts(self, random: np.random.Generator, count: int, words: int) -> list[str]:
+        vocabulary = _vocabulary()
         chosen = np.searchsorted(self._frequencies, random.random((count, words)))
-        return [" ".join(self._vocabulary[at] for at in row) for row in chosen]
+        return [" ".join(vocabulary[at] for at in row) for row in chosen]
+
+
+@cache
+def _vocabulary() -> list[str]:
+    return [word(number) for number in range(_VOCABULARY)]
 
 
 def _unit(rows: NDArray[Any]) -> Vectors:

@@ -83,6 +83,16 @@ def test_nothing_is_wrong_with_a_server_in_order(index: Index, server: TestServe
     assert len(report.acl) == 3
 
 
+def test_the_settings_of_a_connection_are_examined_with_its_credentials() -> None:
+    with start_server(extra=SAFE) as server:
+        server.command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all")
+        server.command("CONFIG", "SET", "requirepass", "other")
+        with Connection.open(server.url.replace("//", "//app:pw@")) as connection:
+            report = diagnose(connection.settings, request_timeout=5)
+    assert report.user == "app"
+    assert report.ok, str(report)
+
+
 async def test_the_asynchronous_version_reports_the_same(index: Index, server: TestServer) -> None:
     report = await adiagnose(server.url, recall=False)
     assert codes(report) == codes(examined(server))

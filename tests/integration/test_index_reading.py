@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from strategies import KEYS, MOMENTS, NUMBERS, TEXTS
 from valkey_vector import F, Index, Metric, Record
-from valkey_vector.engines import exact as comparison
+from valkey_vector.engines import exact
 from valkey_vector.records.temporal import instant
 
 MANY = 15_000
@@ -302,7 +302,7 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
         )
         index.upsert([Record(id="a", vector=[9, 1, 0, 0], metadata={"s": "x"})])
         index.upsert([Record(id="b", vector=[1, 1, 0, 0], metadata={"s": "x"})])
-        fetching, done = comparison.compared, False
+        fetching, done = exact.compared, False
 
         def overtaken(engine: Any, pages: Any, *rest: Any, **options: Any) -> Any:
             def changing() -> Any:

@@ -54,7 +54,7 @@ def nearest(index: Index, wanted: Filter, k: int) -> list[str]:
         assert record.vector is not None
         dot = sum(a * b for a, b in zip(record.vector, HERE, strict=True))
         length = sum(a * a for a in record.vector) ** 0.5
-        return round(float(1 - dot / length / sum(b * b for b in HERE) ** 0.5), 5)
+        return float(round(1 - dot / length / sum(b * b for b in HERE) ** 0.5, 5))
 
     return [record.id for record in sorted(records, key=lambda r: (distance(r), r.id))[:k]]
 

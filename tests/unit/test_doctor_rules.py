@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from valkey_vector.connection import Capabilities, SearchModule
@@ -210,3 +213,15 @@ def test_the_statistics_of_the_module_are_typed_and_summed() -> None:
     assert total.total_indexed_documents == 100_000
     assert total.coordinator_bytes_in == 240
     assert total.coordinator_server_listening_port == 0
+
+
+def test_every_code_is_documented() -> None:
+    root = Path(__file__).parents[2]
+    areas = "server|tls|auth|cluster|acl|module|memory|persistence|index|client|connection"
+    code = re.compile(rf"[\"`]((?:{areas})\.[a-z_]+)[\"`]")
+    folder = root / "src" / "valkey_vector" / "operations" / "doctor"
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    used = set(code.findall(source))
+    documented = set(code.findall((root / "docs" / "operations.md").read_text(encoding="utf-8")))
+    assert len(used) > 80
+    assert used == documented

@@ -17,6 +17,7 @@ from valkey_vector.command_line import (
     listing,
     measuring,
     reading,
+    serving,
 )
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
@@ -42,6 +43,7 @@ for _verb in (
     *diagnosing.VERBS,
     *explaining.VERBS,
     *measuring.VERBS,
+    *serving.VERBS,
 ):
     application.add_command(_verb)
 

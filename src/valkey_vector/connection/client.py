@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
-from valkey_vector.connection.observation import note_request
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
@@ -106,7 +105,6 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        note_request(1)
         return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
@@ -150,7 +148,6 @@ class Connection(Closing):
                     raise reply
             return replies
 
-        note_request(len(commands))
         replies = self._send_repeatedly(lane, attempt, retry)
         for reply in replies:
             if _is_outage(reply):
@@ -165,7 +162,6 @@ class Connection(Closing):
         Returns:
             Address of a node -> its reply.
         """
-        note_request(1)
         return self._send_repeatedly(
             lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
         )
@@ -177,7 +173,6 @@ class Connection(Closing):
             address: the node's address, a key of the result of `execute_on_primaries`.
             args: the command's name and arguments.
         """
-        note_request(1)
         return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
@@ -258,7 +253,6 @@ class Connection(Closing):
 
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
-                    note_request(1)
                     return self._send_repeatedly(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )

@@ -29,6 +29,7 @@ from valkey_vector.errors import (
     UnsupportedFeatureError,
 )
 from valkey_vector.index.settings import EngineChoice, IndexSettings
+from valkey_vector.records.plain_values import plain_text
 from valkey_vector.schema.schema import MAIN_VECTOR, Metric, Schema
 from valkey_vector.storage.catalog import (
     Catalog,
@@ -61,9 +62,9 @@ class IndexHandle:
 
     def __init__(self, connection: Connection, name: str, settings: IndexSettings) -> None:
         self.connection = connection
-        self.name = check_index_name(name)
+        self.name = check_index_name(plain_text(name) if isinstance(name, str) else name)
         self.settings = settings
-        self._catalog = Catalog(connection, name)
+        self._catalog = Catalog(connection, self.name)
         self._begin()
         _handles.add(self)
 

@@ -26,7 +26,6 @@ from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.hybrid import Fusion, ReciprocalRank
 from valkey_vector.query.order import OrderLike
 from valkey_vector.query.text import Clause
-from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Hit, Record, Vector, WritePolicy, WriteResult
 from valkey_vector.records.validation import check_k
 from valkey_vector.schema.full_text import FullText
@@ -89,8 +88,7 @@ class Index(Closing):
         """Open an index. Sends nothing to the server unless `must_exist` is True.
 
         Args:
-            name: letters, digits, ``_``, ``-`` and ``.``. With a hash tag before it, as in ``{tenant}articles``, all keys of
-                the index are in one cluster slot.
+            name: letters, digits, ``_``, ``-`` and ``.``, after a hash tag for an index in one slot: ``{tenant}articles``.
             dimension: length of the vectors. Default: that of the existing index, or of the first vector.
             url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
             connection: an open connection to use instead. It is not closed with the index.
@@ -106,8 +104,7 @@ class Index(Closing):
         Raises:
             ConfigurationError: a setting is wrong.
             IndexNotFoundError: `must_exist` is True and there is no such index.
-            IndexMismatchError: the index exists with other settings than those passed. Without `must_exist` it is
-                raised on first use.
+            IndexMismatchError: the index has other settings than those passed. Without `must_exist`: on first use.
         """
         if connection is not None and url is not None:
             raise ConfigurationError("give url or connection, not both")
@@ -120,9 +117,8 @@ class Index(Closing):
             full_text=full_text,
             embedding_model=embedding_model,
         )
-        known = plain_text(name) if isinstance(name, str) else name
         opened = connection if connection is not None else Connection.open(url)
-        index = cls(IndexHandle(opened, known, settings), owns_connection=connection is None)
+        index = cls(IndexHandle(opened, name, settings), owns_connection=connection is None)
         if must_exist and not index.exists():
             raise not_found(name)
         return index
@@ -435,8 +431,7 @@ class Index(Closing):
         """Run a query object.
 
         Returns:
-            Hits for a `VectorQuery`, `TextQuery` or `HybridQuery`; records for a `FilterQuery`; an int for a
-            `CountQuery`.
+            Hits for a `VectorQuery`, `TextQuery` or `HybridQuery`; records for a `FilterQuery`; a count for a `CountQuery`.
 
         Raises:
             InvalidInputError: the query does not fit the index, such as a vector of another dimension.

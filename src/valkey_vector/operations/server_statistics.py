@@ -239,7 +239,7 @@ def read_info(connection: Connection) -> dict[str, dict[str, str]]:
         return {connection.settings.location: parse_info(text)}
     replies = connection.execute_on_primaries("INFO", "everything", retry=True)
     found: dict[str, dict[str, str]] = {}
-    for address, text in replies.items():
+    for address, text in sorted(replies.items()):
         if isinstance(text, ServerError):
             raise text
         found[address.decode()] = parse_info(text)

@@ -15,7 +15,7 @@ from valkey_vector.storage.catalog import EngineName
 
 __all__ = ["SizeEstimate", "estimate_size"]
 
-GIB = 1024**3
+_GIB = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Costs:
         link: each link of HNSW (the parameter `m`).
         character: each byte of its content.
         key: each metadata key.
-        word: each word of its content in the full-text index.
+        indexed: each byte of its content in the full-text index.
     """
 
     record: float
@@ -36,19 +36,13 @@ class _Costs:
     link: float
     character: float
     key: float
-    word: float
+    indexed: float
 
 
 _COSTS: dict[EngineName, _Costs] = {
-    "search": _Costs(record=1710, number=8.0, link=11.0, character=1.0, key=200, word=165),
-    "native": _Costs(record=555, number=4.05, link=0, character=1.0, key=115, word=20),
+    "search": _Costs(record=1710, number=8.0, link=11.0, character=1.0, key=190, indexed=14.2),
+    "native": _Costs(record=555, number=4.05, link=0, character=1.0, key=60, indexed=1.55),
 }
-
-_BYTES_PER_WORD = 9.0
-"""Average length of a word with the space after it."""
-
-_CLIENT_RECORD = 300
-"""Bytes of a record in each process that searches with the native engine, without its vector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +60,8 @@ class SizeEstimate:
         total: bytes on the server, without replicas.
         maxmemory: recommended sum of `maxmemory` of all primaries, with the headroom.
         shards: primaries that are needed at `node_memory` each. None if that is not given.
-        client: bytes in each process that searches, with the native engine; 0 with the search engine.
+        client: bytes of the vectors in each process that searches, with the native engine; tokens and words come on
+            top. 0 with the search engine.
     """
 
     engine: EngineName
@@ -123,8 +118,8 @@ def estimate_size(
         raise InvalidInputError(f"engine must be 'search' or 'native', not {engine!r}")
     costs = _COSTS[engine]
     vectors = documents * (costs.number * dimension + costs.link * m)
-    words = content / _BYTES_PER_WORD if full_text else 0
-    texts = documents * (costs.character * content + costs.word * words)
+    per_byte = costs.character + (costs.indexed if full_text else 0)
+    texts = documents * per_byte * content
     metadata, other = documents * costs.key * keys, documents * costs.record
     total = vectors + texts + metadata + other
     maxmemory = total * (1 + headroom)
@@ -138,6 +133,6 @@ def estimate_size(
         other=round(other),
         total=round(total),
         maxmemory=round(maxmemory),
-        shards=None if node_memory is None else math.ceil(maxmemory / (node_memory * GIB)),
-        client=documents * (4 * dimension + _CLIENT_RECORD) if engine == "native" else 0,
+        shards=None if node_memory is None else math.ceil(maxmemory / (node_memory * _GIB)),
+        client=documents * 4 * dimension if engine == "native" else 0,
     )

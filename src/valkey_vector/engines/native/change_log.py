@@ -5,10 +5,13 @@ The log and its scripts are described in `valkey_vector.engines.native.scripts`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.engines.native import scripts
 from valkey_vector.engines.native.page import Page, page_of
@@ -214,11 +217,21 @@ class ChangeLog:
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
-        for batch in in_batches(changed, _MAX_DOCUMENTS):
+
+        def load(batch: Sequence[tuple[str, int]]) -> Page:
             ids = [id for id, _ in batch]
             command = self.command(scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
             reply = self._sent(command, retry=True)
-            yield self._page(ids, [number for _, number in batch], reply)
+            return self._page(ids, [number for _, number in batch], reply)
+
+        # The server reads the next page while the caller applies this one.
+        pages: deque[Future[Page]] = deque()
+        for batch in in_batches(changed, _MAX_DOCUMENTS):
+            pages.append(writers().submit(load, batch))
+            if len(pages) > 1:
+                yield pages.popleft().result()
+        if pages:
+            yield pages.popleft().result()
 
     def fetching(
         self, ids: Sequence[str], fields: Sequence[str], sequence: int | None

@@ -1,16 +1,14 @@
 """Pages of changed documents: the reply of the scripts SYNC and LOAD, column by column.
 
-A reply of few long strings is decoded much faster than one string for each field of each document.
+Most fields of a document are missing, and columns do not transmit those: clients decode long lists of values much faster than
+many small ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry
 from valkey_vector.storage.layout import CREATED, EXPIRES, VECTOR
@@ -18,38 +16,24 @@ from valkey_vector.storage.record_version import VERSION, own_fields
 
 __all__ = ["Column", "Page", "page_of"]
 
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The values of one hash field, one after the other.
+    """The values of one hash field.
 
     Attributes:
-        data: the values.
-        starts: position of each document's value in `data`.
-        lengths: length of each value, 0 for a missing one.
-        present: True for each document that has the field.
+        positions: positions of the documents that have the field, ascending.
+        values: their values.
     """
 
-    data: bytes
-    starts: Integers
-    lengths: Integers
-    present: Flags
+    positions: Sequence[int]
+    values: Sequence[bytes]
 
-    def at(self, position: int) -> bytes:
-        """The value of one document."""
-        start = int(self.starts[position])
-        return self.data[start : start + int(self.lengths[position])]
-
-    def items(self) -> Iterator[tuple[int, bytes]]:
-        """Iterate over the documents that have the field: position, value."""
-        chosen = np.flatnonzero(self.present)
-        starts = self.starts[chosen]
-        ends = (starts + self.lengths[chosen]).tolist()
-        for position, start, end in zip(chosen.tolist(), starts.tolist(), ends, strict=True):
-            yield position, self.data[start:end]
+    def without(self, positions: Collection[int]) -> Column:
+        """The column without the values of some documents."""
+        pairs = zip(self.positions, self.values, strict=True)
+        retained = [pair for pair in pairs if pair[0] not in positions]
+        return Column([position for position, _ in retained], [value for _, value in retained])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +51,8 @@ class Page:
     ids: Sequence[str]
     sequences: Sequence[int]
     columns: Mapping[str, Column]
-    left: Integers
-    exists: Flags
+    left: Sequence[int]
+    exists: Sequence[bool]
 
 
 def page_of(
@@ -85,58 +69,51 @@ def page_of(
         fields: the hash fields of the columns; among them version and time of creation.
         ids: ids of the documents.
         sequences: numbers of their last writes.
-        reply: values of each field, lengths of each field, and milliseconds left.
+        reply: what `load` of ``read_record.lua`` returns.
     """
     size = len(ids)
-    values, lengths, left = reply
+    values, positions, left = reply
     columns = {
-        name: _column(data, _integers(text, size))
-        for name, data, text in zip(fields, values, lengths, strict=True)
+        name: _column(found, text, size)
+        for name, found, text in zip(fields, values, positions, strict=True)
     }
-    exists = _keep_own(entry, columns, size)
-    return Page(ids, sequences, columns, _integers(left, size), exists)
+    exists = _retain_own(entry, columns, size)
+    return Page(ids, sequences, columns, list(map(int, left.split())), exists)
 
 
-def _keep_own(entry: CatalogEntry, columns: dict[str, Column], size: int) -> Flags:
-    """Hide fields that are not valid, and return which documents belong to the index (see `own_fields`).
+def _column(values: Sequence[bytes], positions: bytes, size: int) -> Column:
+    if positions:
+        return Column([int(position) - 1 for position in positions.split()], values)
+    return Column(range(size if values else 0), values)
+
+
+def _retain_own(entry: CatalogEntry, columns: dict[str, Column], size: int) -> list[bool]:
+    """Remove fields that are not valid, and return which documents belong to the index (see `own_fields`).
 
     Documents with the same lineage and the same list of parts have the same valid fields.
     """
     optional = [n for n in columns if n in {VECTOR, EXPIRES} or n.startswith(VECTOR_PREFIX)]
-    versions = dict(columns[VERSION].items())
-    created = columns[CREATED].present.tolist()
-    kinds: dict[tuple[bytes, bytes] | bool, list[int]] = {}
-    for position in range(size):
-        version = versions.get(position)
-        kind: tuple[bytes, bytes] | bool = created[position]
-        if version is not None:
-            kind = version.partition(b":")[0], version.rpartition(b":")[2]
-        kinds.setdefault(kind, []).append(position)
-    exists = np.ones(size, dtype=np.bool_)
-    for kind, positions in kinds.items():
+    kinds: list[tuple[bytes, bytes] | bool] = [False] * size
+    for position in columns[CREATED].positions:
+        kinds[position] = True
+    for position, version in zip(columns[VERSION].positions, columns[VERSION].values, strict=True):
+        kinds[position] = version.partition(b":")[0], version.rpartition(b":")[2]
+    invalid: dict[str, set[int]] = {}
+    exists = [True] * size
+    for kind in set(kinds):
         sample = dict.fromkeys(optional, b"")
         if isinstance(kind, tuple):
-            sample[VERSION] = versions[positions[0]]
+            sample[VERSION] = b"::".join(kind)
         elif kind:
             sample[CREATED] = b""
         valid = own_fields(entry, sample)
-        if valid is None:
-            exists[positions] = False
+        missing = optional if valid is None else [name for name in optional if name not in valid]
+        if valid is not None and not missing:
             continue
-        for name in optional:
-            if name not in valid:
-                columns[name].present[positions] = False
+        for position in (at for at, each in enumerate(kinds) if each == kind):
+            exists[position] = valid is not None
+            for name in missing:
+                invalid.setdefault(name, set()).add(position)
+    for name, positions in invalid.items():
+        columns[name] = columns[name].without(positions)
     return exists
-
-
-def _integers(text: bytes, size: int) -> Integers:
-    """Decode integers, separated by blanks; an empty text means -1 for all."""
-    if not text:
-        return np.full(size, -1, dtype=np.int64)
-    return np.fromstring(text.decode("ascii"), dtype=np.int64, sep=" ")
-
-
-def _column(data: bytes, lengths: Integers) -> Column:
-    present = lengths >= 0
-    lengths = np.maximum(lengths, 0)
-    return Column(data, np.cumsum(lengths) - lengths, lengths, present)

@@ -12,7 +12,6 @@ numbers in the log (see `valkey_vector.engines.native.scripts`). It is not threa
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import chain
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.native.digest import DIGESTS, digest_of
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
+from valkey_vector.engines.native.numeric_columns import NumericColumns, parsed
 from valkey_vector.engines.native.page import Page
 from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.engines.native.token_index import TokenIndex
@@ -48,16 +48,6 @@ from valkey_vector.text.vocabulary import Vocabulary
 __all__ = ["Replica"]
 
 _ROOM = 1024
-
-
-class _Numbers:
-    """One numeric field: its rows, and their values."""
-
-    __slots__ = ("rows", "values")
-
-    def __init__(self) -> None:
-        self.rows = array("I")
-        self.values = array("d")
 
 
 class Replica:
@@ -92,7 +82,7 @@ class Replica:
         self._verified = np.zeros(_ROOM, dtype=np.int64)
         self._hidden: dict[str, int] = {}
         self.tokens = TokenIndex()
-        self._numbers: dict[str, _Numbers] = {}
+        self._numbers = NumericColumns()
         self._vocabulary: Vocabulary | None = None
         self._inverted = {name: Inverted() for name in self._term_fields}
         self._expiring = False
@@ -118,69 +108,65 @@ class Replica:
             page: the documents; each id occurs once.
             now: the server's time in milliseconds when they were read.
         """
-        for id, sequence, exists in zip(
-            page.ids, page.sequences, page.exists.tolist(), strict=True
-        ):
+        if not page.ids:
+            return
+        for id, sequence, exists in zip(page.ids, page.sequences, page.exists, strict=True):
             if not exists:
                 self.hide(id, sequence)
             elif id in self._row_of or id in self._hidden:
                 self.remove(id)
-        positions = np.flatnonzero(page.exists)
-        first, added = len(self._ids), len(positions)
-        self.reserve(added)
-        rows = np.arange(first, first + added)
-        ids = [page.ids[position] for position in positions.tolist()]
+        first = len(self._ids)
+        ids = [id for id, exists in zip(page.ids, page.exists, strict=True) if exists]
+        sequences = [
+            number for number, is_one in zip(page.sequences, page.exists, strict=True) if is_one
+        ]
+        self.reserve(len(ids))
+        rows = np.arange(first, first + len(ids))
         self._ids += ids
+        self._versions += [None] * len(ids)
         self._row_of.update(zip(ids, rows.tolist(), strict=True))
-        sequences = [page.sequences[position] for position in positions.tolist()]
         self.digest = (self.digest + sum(map(digest_of, sequences))) % DIGESTS
         self._alive[rows] = True
         self._numbered[rows] = sequences
-        self._verified[rows] = 0
-        untimed = (page.left >= 0) & ~page.columns[EXPIRES].present
-        self._unsure[rows] = np.where(untimed, now + page.left, math.inf)[positions]
         row_at = np.full(len(page.ids), -1)
-        row_at[positions] = rows
-        self._put_values(page, row_at.tolist())
-        for name, matrix in self._matrices.items():
-            matrix.put(rows, page.columns[name], positions)
-
-    def _put_values(self, page: Page, row_at: Sequence[int]) -> None:
-        """Add the values of documents that are not vectors; `row_at`: the new row of each document, -1 for none."""
-        versions: list[bytes | None] = [None] * sum(row >= 0 for row in row_at)
-        first = len(self._ids) - len(versions)
+        row_at[np.asarray(page.exists)] = rows
+        left = np.asarray(page.left)
+        left[list(page.columns[EXPIRES].positions)] = -1
+        self._unsure[rows] = np.where(left >= 0, now + left, math.inf)[np.asarray(page.exists)]
         for name, column in page.columns.items():
-            values = ((row_at[at], value) for at, value in column.items() if row_at[at] >= 0)
-            if name in self._matrices:
-                continue
-            if name == VERSION:
-                for row, value in values:
-                    versions[row - first] = value
-            elif name == TAGS:
-                for row, value in values:
-                    self.tokens.add(row, value.decode("ascii", "replace").split(","))
-            elif name in self._inverted:
-                for row, value in values:
-                    if self._inverted[name].add(row, value.decode("utf-8", "replace")):
-                        self._vocabulary = None
-            elif name == CREATED:
-                for row, value in values:
-                    self._created[row] = _number(value, 0.0)
-            elif name == EXPIRES:
-                for row, value in values:
-                    self._expires[row] = _number(value, math.inf)
-                    self._expiring = True
-            else:
-                self._put_numbers(name, values)
-        self._versions += versions
+            new = row_at[list(column.positions)]
+            values = column.values
+            if (new < 0).any():
+                values = [
+                    value for row, value in zip(new.tolist(), values, strict=True) if row >= 0
+                ]
+                new = new[new >= 0]
+            if values:
+                self._put_values(name, new, values)
 
-    def _put_numbers(self, name: str, values: Iterable[tuple[int, bytes]]) -> None:
-        column = self._numbers.setdefault(name, _Numbers())
-        for row, value in values:
-            number = _number(value, math.nan)
-            if not math.isnan(number):
-                column.rows.append(row)
-                column.values.append(number)
+    def _put_values(self, name: str, rows: Rows, values: Sequence[bytes]) -> None:
+        """Add the values of one field to new rows."""
+        if name in self._matrices:
+            self._matrices[name].put(rows, values)
+            return
+        pairs = zip(rows.tolist(), values, strict=True)
+        if name == VERSION:
+            for row, value in pairs:
+                self._versions[row] = value
+        elif name == TAGS:
+            for row, value in pairs:
+                self.tokens.add(row, value.decode("ascii", "replace").split(","))
+        elif name in self._inverted:
+            for row, value in pairs:
+                if self._inverted[name].add(row, value.decode("utf-8", "replace")):
+                    self._vocabulary = None
+        elif name == CREATED:
+            self._created[rows] = [parsed(value, 0.0) for value in values]
+        elif name == EXPIRES:
+            self._expires[rows] = [parsed(value, math.inf) for value in values]
+            self._expiring = True
+        else:
+            self._numbers.add(name, pairs)
 
     def reserve(self, added: int) -> None:
         """Allocate arrays for additional rows."""
@@ -231,10 +217,7 @@ class Replica:
         self._unsure = resized(self._unsure[rows], room, math.inf)
         self._verified = resized(self._verified[rows], room)
         self.tokens.pack(moved)
-        for column in self._numbers.values():
-            rows = moved[np.asarray(column.rows, dtype=np.int64)]
-            column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
-            column.rows = array("I", rows[rows >= 0].astype(np.uintc).tobytes())
+        self._numbers.pack(moved)
         for inverted in self._inverted.values():
             inverted.pack(moved)
 
@@ -318,11 +301,7 @@ class Replica:
 
     def numbers(self, field: str) -> NDArray[np.float64]:
         """Return the number of each row in a numeric field; NaN for rows without one."""
-        values = np.full(len(self._ids), np.nan)
-        column = self._numbers.get(field)
-        if column is not None:
-            values[np.frombuffer(column.rows, dtype=np.uintc)] = np.frombuffer(column.values)
-        return values
+        return self._numbers.values(field, len(self._ids))
 
     @property
     def size(self) -> int:
@@ -371,15 +350,8 @@ class Replica:
                 return np.zeros(used, dtype=np.bool_)
             case Tokens(tokens):
                 return self.tokens.mask(tokens, used)
-            case Range(field, low, high, low_open, high_open):
-                mask = np.zeros(used, dtype=np.bool_)
-                column = self._numbers.get(field)
-                if column is not None:
-                    values = np.frombuffer(column.values, dtype=np.float64)
-                    inside = values > low if low_open else values >= low
-                    inside &= values < high if high_open else values <= high
-                    mask[np.frombuffer(column.rows, dtype=np.uintc)[inside]] = True
-                return mask
+            case Range():
+                return self._numbers.mask(plan, used)
             case Words(field, terms):
                 mask = np.zeros(used, dtype=np.bool_)
                 for term in terms:
@@ -403,12 +375,3 @@ class Replica:
         self._numbered = resized(self._numbered, room)
         self._unsure = resized(self._unsure, room, math.inf)
         self._verified = resized(self._verified, room)
-
-
-def _number(value: bytes, default: float) -> float:
-    """Parse a field as a number; return `default` for an invalid or NaN value."""
-    try:
-        number = float(value)
-    except ValueError:
-        return default
-    return default if math.isnan(number) else number

@@ -147,14 +147,15 @@ def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
 
 
 def group_command(entry: CatalogEntry, query: str, field: str, limit: int) -> list[Argument]:
-    """FT.AGGREGATE for the first `limit` distinct values of a field in the documents that a query selects.
+    """FT.AGGREGATE for the distinct values of a field in `limit` of the documents that a query selects.
 
-    LOAD is needed: without it, the grouped field is empty in every row (Valkey-Search 1.2.1).
+    LOAD is needed: without it, the grouped field is empty in every row (Valkey-Search 1.2.1). LIMIT comes before GROUPBY,
+    so that the server reads no other documents.
     """
     command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["LIMIT", "0", str(limit)]
     command += ["GROUPBY", "1", f"@{field}", "REDUCE", "COUNT", "0", "AS", "count"]
-    command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
-    return command
+    return [*command, "DIALECT", "2"]
 
 
 def groups(reply: Any, field: str) -> list[str]:

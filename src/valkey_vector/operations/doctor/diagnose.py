@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from valkey_vector.concurrency.threads import offload
@@ -53,7 +54,7 @@ __all__ = ["adiagnose", "diagnose"]
 
 
 def diagnose(
-    url: str | None = None,
+    url: str | ConnectionSettings | None = None,
     *,
     names: Sequence[str] = (),
     role: Role = "application",
@@ -67,27 +68,31 @@ def diagnose(
     Changes nothing on the server.
 
     Args:
-        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        url: the server (see `Connection.open`), or settings, such as `Connection.settings`. Default: ``VALKEY_URL``, or
+            the embedded server.
         names: indexes to check. Default: all indexes of the database, found by a scan of all keys.
         role: what the user does; its permissions are checked.
         deep: verify every document. None verifies indexes of up to 10,000 documents.
         recall: measure the recall of HNSW indexes of up to 20,000 documents.
         cores: processors of the server's machine. Default: those of this machine if the server runs on it.
-        options: attributes of `ConnectionSettings`; they override the URL.
+        options: attributes of `ConnectionSettings`; they override the URL or the settings.
 
     Raises:
         ConfigurationError: the URL or an option is invalid.
 
     Cost: a few round trips, and what verifying and measuring each index costs.
     """
-    chosen = url if url is not None else os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    settings = ConnectionSettings.from_url(chosen, **options)
+    if isinstance(url, ConnectionSettings):
+        settings = replace(url, **options)
+    else:
+        chosen = url if url is not None else os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        settings = ConnectionSettings.from_url(chosen, **options)
     if role not in ROLES:
         raise ConfigurationError(f"role {role!r} is not one of {', '.join(ROLES)}")
     return _Doctor(settings, names, role, IndexOptions(deep=deep, recall=recall), cores).run()
 
 
-async def adiagnose(url: str | None = None, **options: Any) -> DoctorReport:
+async def adiagnose(url: str | ConnectionSettings | None = None, **options: Any) -> DoctorReport:
     """Async version of `diagnose`."""
     return await offload(diagnose, url, **options)
 
@@ -121,9 +126,9 @@ class _Doctor:
             try:
                 with Connection(self._settings) as connection:
                     self._check_server(connection)
-            except (ConnectionLostError, RequestTimeoutError, AuthenticationError) as failed:
-                what = f"the connection failed during the examination: {failed}"
-                cure = "read the server's log; run the doctor again when the server is stable"
+            except ValkeyVectorError as failed:
+                what = f"the examination ended: {failed}"
+                cure = "read the message and the server's log; run the doctor again when the server is stable"
                 self._findings.append(
                     error("connection.failed", self._settings.location, what, cure)
                 )

@@ -116,7 +116,7 @@ def _from_each(
     if not connection.capabilities.cluster:
         return {location: reply}
     replies = connection.execute_on_primaries(*command, retry=True)
-    return {address.decode(): reply for address, reply in replies.items()}
+    return {address.decode(): reply for address, reply in sorted(replies.items())}
 
 
 def _note_refusal(error: ServerError, command: Sequence[str], skipped: list[str]) -> None:
