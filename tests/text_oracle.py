@@ -1,4 +1,4 @@
-"""What text queries mean, in plain Python: one document after the other, one character after the other."""
+"""The meaning of text queries in plain Python: document by document, character by character."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def first_letter(word: str) -> int:
 
 
 def ignorable(code: int) -> bool:
-    """Whether it is one of Unicode's default ignorable code points that are marks, or not assigned."""
+    """Return True for Unicode's default ignorable code points that are marks or not assigned."""
     return (
         code in (0x34F, 0x17B4, 0x17B5)
         or 0x180B <= code <= 0x180F
@@ -125,7 +125,7 @@ def times(words: Sequence[str], wanted: Sequence[set[str]], slop: int, in_order:
 
 
 def searched(asked: str, stop_words: Sequence[str] | None) -> list[str]:
-    """The words of a question that are searched: without stop words, or all if it has no others.
+    """Return the searched words of a question: without stop words, or all if it has no others.
 
     A stop word of several words, such as "I'm", is one where all of them stand in a row; the longest counts.
     """

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from valkey_vector.execution.aggregates import Facet, FacetValue
     from valkey_vector.filters import F, FieldExpression, Filter, all_of, any_of
+    from valkey_vector.index.explanation import ExplainedCommand, ExplainedTrip, Explanation
     from valkey_vector.index.index import Index
     from valkey_vector.index.report import IndexReport
     from valkey_vector.query import (
@@ -144,6 +145,11 @@ else:
             ],
             "valkey_vector.filters": ["F", "FieldExpression", "Filter", "all_of", "any_of"],
             "valkey_vector.schema.full_text": ["FullText"],
+            "valkey_vector.index.explanation": [
+                "ExplainedCommand",
+                "ExplainedTrip",
+                "Explanation",
+            ],
             "valkey_vector.index.index": ["Index"],
             "valkey_vector.index.report": ["IndexReport"],
             "valkey_vector.query": [
@@ -192,6 +198,9 @@ __all__ = [
     "ConnectionSettings",
     "CountQuery",
     "DuplicateIdError",
+    "ExplainedCommand",
+    "ExplainedTrip",
+    "Explanation",
     "F",
     "Facet",
     "FacetValue",

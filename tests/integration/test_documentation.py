@@ -172,6 +172,23 @@ def test_the_cookbook_serves_one_part_of_an_index_to_a_model(search_server: Serv
         assert '"value": "other"' not in ended.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
+def test_the_cookbook_of_operations_names_faults_and_repairs_them(
+    arguments: list[str], search_server: Server
+) -> None:
+    ended = cooked("operations", *([*arguments, search_server.url] if arguments else []))
+    assert ended.returncode == 0, ended.stderr
+    assert "filter decided by: server" in ended.stdout
+    assert "ACL SETUSER application reset on >PASSWORD" in ended.stdout
+    before, after = ended.stdout.split("repair mended")
+    for code in ("index.damaged_vectors", "index.wrong_fields", "index.foreign_keys"):
+        assert code in before
+    assert "index.wrong_fields" not in after
+    assert "in order after repair: True" in after
+    with Connection.open(search_server.url) as connection:
+        assert not [key for keys in connection.scan("*operations_*") for key in keys]
+
+
 def test_the_cookbook_attaches_to_the_index_of_another_application(search_server: Server) -> None:
     ended = cooked("attach", "--url", search_server.url)
     assert ended.returncode == 0, ended.stderr

@@ -305,3 +305,23 @@ def test_values_that_only_look_odd_are_stored_exactly(index: Index) -> None:
     }
     index.upsert([Record(id="odd", metadata=odd)])
     assert index.get(["odd"]) == [Record(id="odd", metadata=odd)]
+
+
+async def test_the_keyword_of_other_libraries_is_refused_with_the_name_of_ours(
+    index: Index,
+) -> None:
+    wrong: Any = {"filters": {"tenant": "a"}}
+    for call in (
+        lambda: index.search([1, 2, 3, 4], **wrong),
+        lambda: index.search_mmr([1, 2, 3, 4], **wrong),
+        lambda: index.search_text("text", **wrong),
+        lambda: index.search_hybrid([1, 2, 3, 4], "text", **wrong),
+        lambda: index.select(**wrong),
+        lambda: index.count(**wrong),
+        lambda: index.facets(["tenant"], **wrong),
+        lambda: index.delete_by_filter(**wrong),
+    ):
+        with pytest.raises(TypeError, match="takes filter=, a dict or an expression, not filters="):
+            call()
+    with pytest.raises(TypeError, match="takes filter="):
+        await index.asearch([1, 2, 3, 4], **wrong)

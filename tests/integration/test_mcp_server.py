@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 
@@ -13,11 +16,13 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import TextContent
 
+from command_runs import run_command
+from servers import Server, start_server
 from valkey_vector import ConfigurationError, F, FilterError, Index, Record
+from valkey_vector.command_line.serving import load_function
 from valkey_vector.mcp_server import ServedIndex, create_server
-from valkey_vector.mcp_server.__main__ import json_object, load_function, main
 
-TOOLS = {"search", "similar", "get", "facets", "describe"}
+TOOLS = {"search", "similar", "get", "count", "facets", "describe"}
 
 
 def at(degrees: float) -> list[float]:
@@ -219,40 +224,95 @@ async def test_an_index_without_text_or_embedder_offers_similar_records_only(
     assert "similar" in refused
 
 
-async def test_the_process_serves_on_standard_input_and_output(
+@asynccontextmanager
+async def connected(url: str, *arguments: str) -> AsyncIterator[Client]:
+    """A client of the SDK, connected to the command."""
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "valkey_vector.command_line", "mcp", *arguments],
+        env={**os.environ, "VALKEY_URL": url},
+    )
+    async with Client(parameters) as client:
+        yield client
+
+
+async def test_the_command_serves_on_standard_input_and_output(
     articles: Index, server_url: str
 ) -> None:
-    arguments = ["-m", "valkey_vector.mcp_server", "--index", f"{articles.name}=Animals"]
-    arguments += ["--url", server_url, "--filter", '{"tenant": "ours"}']
-    async with Client(
-        StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
-    ) as client:
+    arguments = [
+        articles.name,
+        "--describe",
+        articles.name,
+        "Animals",
+        "--lock",
+        '{"tenant": "ours"}',
+    ]
+    async with connected(server_url, *arguments) as client:
         assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS
-        result = await client.call_tool("search", {"text": "dogs"})
-    assert ids(result) == ["ours1"]
+        assert ids(await client.call_tool("search", {"text": "dogs"})) == ["ours1"]
+        [summary] = of(await client.call_tool("describe", {}))
+    assert summary["description"] == "Animals"
+
+
+async def test_a_lock_of_one_index_is_added_to_the_common_one(
+    articles: Index, server_url: str
+) -> None:
+    locks = ["--lock", '{"tenant": "ours"}', "--lock-index", articles.name, '{"n": {"$lt": 2}}']
+    async with connected(server_url, articles.name, *locks) as client:
+        assert of(await client.call_tool("count", {})) == 2
+        assert of(await client.call_tool("count", {"filter": {"n": {"$gte": 1}}})) == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--index", "nowhere"], "there is no index 'nowhere'"),
-        (["--index", "nowhere", "--filter", "{"], "not valid JSON"),
-        (["--index", "nowhere", "--filter", "[]"], "must be a JSON object"),
-        (["--index", "nowhere", "--embedder", "json"], "MODULE:FUNCTION"),
-        (["--index", "nowhere", "--embedder", "json:nothing"], "no function 'json:nothing'"),
+        (["nowhere"], 5, "there is no index 'nowhere'"),
+        (["nowhere", "--lock", "{"], 2, "not valid JSON"),
+        (["nowhere", "--lock", "[]"], 2, "must be a JSON object"),
+        (["nowhere", "--lock-index", "other", "{}"], 2, "'other' is not one of the indexes"),
+        (["nowhere", "--describe", "other", "text"], 2, "'other' is not one of the indexes"),
+        (["nowhere", "--embedder", "json"], 2, "MODULE:FUNCTION"),
+        (["nowhere", "--embedder", "json:nothing"], 2, "no function 'json:nothing'"),
     ],
     ids=str,
 )
-def test_settings_that_cannot_be_used_end_the_process(
-    arguments: list[str], message: str, server_url: str, capsys: pytest.CaptureFixture[str]
+def test_mistakes_end_the_command_before_it_serves(
+    native_server: Server, arguments: list[str], code: int, message: str
 ) -> None:
-    assert main([*arguments, "--url", server_url]) == 2
-    assert message in capsys.readouterr().err
+    ended = run_command("mcp", *arguments, url=native_server.url)
+    assert ended.returncode == code, ended.stderr
+    assert message in ended.stderr
+    assert ended.stdout == ""
+
+
+async def test_an_outage_is_reported_without_the_address_of_the_server() -> None:
+    with start_server() as server:
+        with Index.open("reports", url=server.url, dimension=2) as index:
+            index.upsert([Record(id="1", vector=at(0))])
+        async with connected(server.url, "reports", "--timeout", "2") as client:
+            assert of(await client.call_tool("count", {})) == 1
+            server.kill()
+            message = error(await client.call_tool("count", {}))
+    assert "cannot answer now" in message
+    assert str(server.port) not in message
+
+
+def test_without_the_extra_the_verb_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['mcp'] = None\n"
+        "sys.argv = ['valkey-vector', 'mcp', 'reports', '--url', 'valkey://localhost']\n"
+        "from valkey_vector.command_line.entry import main; main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert 'pip install "valkey-vector[mcp]"' in ended.stderr
 
 
 def test_an_embedder_is_found_by_its_module_and_name() -> None:
-    assert load_function("json:dumps") is __import__("json").dumps
-    assert json_object('{"a": 1}') == {"a": 1}
+    loaded: object = load_function("json:dumps")
+    assert loaded is json.dumps
 
 
 @pytest.mark.parametrize("limit", ["max_results", "max_characters", "sample"])

@@ -560,7 +560,7 @@ def test_an_index_made_without_text_says_what_to_do(open_index: Callable[..., In
         lambda: index.search_hybrid([1, 0, 0, 0], "fox"),
     ]
     for search in searches:
-        with pytest.raises(ConfigurationError, match="Make it anew"):
+        with pytest.raises(ConfigurationError, match="Create it again with full_text=True"):
             search()
     stored = index.connection.execute("HKEYS", f"{index.name}:1")
     assert b"words" not in stored

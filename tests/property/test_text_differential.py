@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from servers import Server
 from text_oracle import answers, words_of
 from valkey_vector import F, Fuzzy, Index, Phrase, Prefix, Record, Term
+from valkey_vector.engines.search import text as search_text
 from valkey_vector.query import Clause
+from valkey_vector.text import candidates
 
 POOL = [
     "fox", "foxes", "running", "runs", "run", "runner", "quick", "the", "of", "and", "AND", "or", "OR", "not", "in",
@@ -65,6 +67,22 @@ def indexes(
 def test_any_text_query_is_answered_as_by_the_oracle(
     indexes: dict[Literal["native", "search"], Index],
 ) -> None:
+    compare_with_oracle(list(indexes.values()))
+
+
+@pytest.mark.timeout(600)
+def test_a_large_index_is_answered_as_by_the_oracle(
+    indexes: dict[Literal["native", "search"], Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Limits that make a few records a large index, which is searched in rounds.
+    for limit in ("_FIRST", "_ROUND", "_PARTS", "_AT_ONCE"):
+        monkeypatch.setattr(search_text, limit, 2)
+    monkeypatch.setattr(search_text, "_SMALL", 0)
+    monkeypatch.setattr(candidates, "_MAX_COMBINED", 3)
+    compare_with_oracle([indexes["search"]])
+
+
+def compare_with_oracle(indexes: Sequence[Index]) -> None:
     telling = 0
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -83,7 +101,7 @@ def test_any_text_query_is_answered_as_by_the_oracle(
             Record(id=f"r{n}", content=content.replace("\ud800", ""), metadata={"n": n})
             for n, content in enumerate(contents)
         ]
-        for index in indexes.values():
+        for index in indexes:
             index.delete_all()
             index.upsert(records)
         for query, every in asked:
@@ -98,7 +116,7 @@ def test_any_text_query_is_answered_as_by_the_oracle(
                 stop_words=stop_words,
             )
             telling += 0 < len(expected) < len(records)
-            for index in indexes.values():
+            for index in indexes:
                 check_answer(index, query, every, expected, stop_words)
 
     check()
@@ -120,5 +138,5 @@ def check_answer(
     assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.record.id))
     few = index.search_text(query, k=20, match=match, filter=F("n") >= 2, stop_words=stop_words)
     assert few == [hit for hit in hits if hit.record.metadata["n"] >= 2]
-    one = index.search_text(query, k=1, match=match, stop_words=stop_words)
-    assert one == hits[:1]
+    for k in (1, 2, 4):
+        assert index.search_text(query, k=k, match=match, stop_words=stop_words) == hits[:k]

@@ -53,8 +53,8 @@ FRAMEWORKS = {
 # The rooms of the core, each a folder. A module imports only from its own room and from the rooms below; side by side
 # stand those that do not import each other.
 LAYERS = [
-    {"command_line", "mcp_server", "telemetry"},
-    {"operations"},
+    {"command_line"},
+    {"mcp_server", "operations", "telemetry"},
     {"cache", "stores", "secondary"},
     {"index"},
     {"attached"},

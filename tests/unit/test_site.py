@@ -17,6 +17,7 @@ API = DOCS / "reference" / "api"
 PACKAGES = {
     "valkey_vector": ["core", "queries", "connection", "attached", "errors"],
     "valkey_vector.cache": ["cache"],
+    "valkey_vector.operations": ["operations"],
     "valkey_vector.stores": ["stores"],
     "valkey_vector.secondary": ["secondary"],
     "langchain_valkey": ["langchain"],

@@ -14,7 +14,7 @@ from valkey_vector import ConfigurationError, FullText, InvalidInputError, Schem
 from valkey_vector.query import Fuzzy, HybridQuery, Phrase, Prefix, ReciprocalRank, Term, TextQuery
 from valkey_vector.query.hybrid import Weighted
 from valkey_vector.schema.full_text import LANGUAGES
-from valkey_vector.text.analysis import LONGEST_WORD, MOST_BYTES, analyzer
+from valkey_vector.text.analysis import MAX_WORD_BYTES, MAX_WORD_LENGTH, analyzer
 from valkey_vector.text.fields import indexed_texts, text_values
 from valkey_vector.text.phrases import occurrences
 from valkey_vector.text.stop_words import QUERY_STOP_WORDS, without_stop_words
@@ -75,8 +75,8 @@ def test_nothing_in_a_word_or_stem_has_a_meaning_in_a_query(
     taken = analyzer(FullText(language=language, punctuation=punctuation, stop_words=()))
     words = taken.all_words(text)
     for word in [*words, *taken.stems(words)]:
-        assert 0 < len(word.encode()) <= MOST_BYTES
-        assert len(word) <= LONGEST_WORD
+        assert 0 < len(word.encode()) <= MAX_WORD_BYTES
+        assert len(word) <= MAX_WORD_LENGTH
         assert not re.search(r"[\x00-/:-@\[-^`{-\x7f\s]", word)
         assert not unicodedata.category(word[0]).startswith("Z")
 
@@ -135,13 +135,13 @@ def test_a_vocabulary_finds_all_words_that_begin_so_or_are_near(
     furthest = data.draw(st.integers(1, 3))
     more = data.draw(st.sets(st.text("ab", min_size=1, max_size=3)))
     vocabulary = Vocabulary(words)
-    vocabulary.near(asked, 1)
+    vocabulary.within(asked, 1)
     vocabulary = vocabulary.with_more(more)
     every = sorted(words | more)
     assert len(vocabulary) == len(every)
-    assert list(vocabulary.beginning_with(asked)) == [w for w in every if w.startswith(asked)]
+    assert list(vocabulary.with_prefix(asked)) == [w for w in every if w.startswith(asked)]
     expected = [word for word in every if distance(word, asked) <= furthest]
-    assert list(vocabulary.near(asked, furthest)) == expected
+    assert list(vocabulary.within(asked, furthest)) == expected
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from valkey_vector.errors import (
     ServerError,
     UnsupportedFeatureError,
 )
-from valkey_vector.storage.catalog import Catalog, EngineName
+from valkey_vector.storage.catalog import CATALOG_PATTERN, Catalog, EngineName, name_of_catalog
 
 __all__ = [
     "ListedIndex",
@@ -41,7 +41,6 @@ __all__ = [
     "list_indexes",
 ]
 
-_OWN = "{*}:index"
 _PARSERS: dict[Scope, Callable[[Any], Any]] = {
     "local": parse_local,
     "primary": parse_primary,
@@ -267,13 +266,14 @@ def _belongs_to(owner: str, name: str) -> ConfigurationError:
 
 def _own_names(connection: Connection) -> set[str]:
     """Names of hashes whose keys look like a catalog of this library."""
-    keys = {key for batch in connection.scan(_OWN) for key in batch}
+    keys = {key for batch in connection.scan(CATALOG_PATTERN) for key in batch}
     types = connection.pipeline([["TYPE", key] for key in keys], retry=True)
     for kind in types:
         if isinstance(kind, ServerError):
             raise kind
     hashes = [key for key, kind in zip(keys, types, strict=True) if text_of(kind) == "hash"]
-    return {text_of(key)[1 : -len("}:index")] for key in hashes}
+    names = [name_of_catalog(text_of(key)) for key in hashes]
+    return {name for name in names if name is not None}
 
 
 def _has_json(connection: Connection) -> bool:

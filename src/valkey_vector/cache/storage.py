@@ -19,7 +19,7 @@ from valkey_vector.index.index import Index
 from valkey_vector.query import VectorQuery
 from valkey_vector.records.record import Hit, Record, Vector
 from valkey_vector.records.vectors import check_vector
-from valkey_vector.storage.catalog import CatalogEntry, document_prefix
+from valkey_vector.storage.catalog import CatalogEntry, document_prefix, own_key
 from valkey_vector.storage.hashes import row_of
 from valkey_vector.storage.layout import decode_record, record_fields
 from valkey_vector.storage.record_version import identifying_fields
@@ -258,7 +258,7 @@ class Storage:
         return None if row is None else decode_record(id, row.fields)
 
     def _lock(self, id: str) -> str:
-        return f"{{{self.index.name}}}:making:{id}"
+        return own_key(self.index.name, f"making:{id}")
 
 
 def _fields(entry: CatalogEntry) -> list[str]:

@@ -19,6 +19,7 @@ from valkey_vector.cache.statistics import COUNTS, CacheStatistics, Count
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.observation import note_counts
 from valkey_vector.errors import ServerError, ValkeyVectorError
+from valkey_vector.storage.catalog import own_key
 
 __all__ = ["Reported", "UsageBuffer"]
 
@@ -92,10 +93,9 @@ class UsageBuffer:
         every: float,
         entry_prefix: str,
     ) -> None:
-        own = f"{{{name}}}"
         self._connection = connection
-        self._stats_key = f"{own}:stats"
-        self._keys = [self._stats_key, f"{own}:uses", f"{own}:ends"]
+        self._stats_key = own_key(name, "stats")
+        self._keys = [self._stats_key, own_key(name, "uses"), own_key(name, "ends")]
         self._eviction = eviction
         self._extends_ttl = extends_ttl
         self._every = every

@@ -9,7 +9,16 @@ import warnings
 import click
 
 import valkey_vector
-from valkey_vector.command_line import caching, checking, diagnosing, listing, reading
+from valkey_vector.command_line import (
+    caching,
+    checking,
+    diagnosing,
+    explaining,
+    listing,
+    measuring,
+    reading,
+    serving,
+)
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
 
@@ -32,6 +41,9 @@ for _verb in (
     *checking.VERBS,
     *caching.VERBS,
     *diagnosing.VERBS,
+    *explaining.VERBS,
+    *measuring.VERBS,
+    *serving.VERBS,
 ):
     application.add_command(_verb)
 

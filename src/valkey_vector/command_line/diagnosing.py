@@ -81,6 +81,8 @@ def _show(report: DoctorReport, *, show_acl: bool) -> None:
 )
 @click.option("--cluster", is_flag=True, help="The server is a cluster.")
 @click.option("--redisearch", is_flag=True, help="The search module is RediSearch.")
+@click.option("--database", type=int, default=0, help="Number of the database.")
+@click.option("--client-name", is_flag=True, help="The connection has a client name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def acl(
     names: tuple[str, ...], *, role: str | None, engine: str, as_json: bool, **options: object

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
 from valkey_vector.command_line.exit_codes import ExitCode
+from valkey_vector.command_line.extras import is_installed
 
 __all__ = ["main"]
 
@@ -14,7 +14,7 @@ _REQUIRED = ("click", "rich")
 
 def main() -> None:
     """Run `valkey-vector` with the arguments of the process, and exit."""
-    missing = [name for name in _REQUIRED if not _is_installed(name)]
+    missing = [name for name in _REQUIRED if not is_installed(name)]
     if missing:
         sys.stderr.write(
             f"valkey-vector needs {' and '.join(missing)}, which the extra `cli` installs: "
@@ -24,9 +24,3 @@ def main() -> None:
     from valkey_vector.command_line.application import run
 
     run()
-
-
-def _is_installed(name: str) -> bool:
-    if name in sys.modules:
-        return sys.modules[name] is not None
-    return find_spec(name) is not None

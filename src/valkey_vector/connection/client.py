@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
-from valkey_vector.connection.observation import note_request
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
@@ -106,11 +105,15 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        note_request(1)
         return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
-        self, commands: Sequence[Sequence[Argument]], *, lane: int = 0, retry: bool = False
+        self,
+        commands: Sequence[Sequence[Argument]],
+        *,
+        lane: int = 0,
+        retry: bool = False,
+        any_primary: bool = False,
     ) -> list[Reply | ServerError]:
         """Send several commands together and return their replies.
 
@@ -118,6 +121,8 @@ class Connection(Closing):
             commands: the name and arguments of each command.
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
+            any_primary: every primary of a cluster can execute the commands, so distribute calls over them.
+                Otherwise GLIDE chooses the node by the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -137,13 +142,12 @@ class Connection(Closing):
             return []
 
         def attempt(client: BoundedClient) -> list[Reply | ServerError]:
-            replies = client.pipeline(commands)
+            replies = client.pipeline(commands, any_primary=any_primary)
             for reply in replies:
                 if _is_outage(reply) and not is_not_ready(reply):
                     raise reply
             return replies
 
-        note_request(len(commands))
         replies = self._send_repeatedly(lane, attempt, retry)
         for reply in replies:
             if _is_outage(reply):
@@ -158,7 +162,6 @@ class Connection(Closing):
         Returns:
             Address of a node -> its reply.
         """
-        note_request(1)
         return self._send_repeatedly(
             lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
         )
@@ -170,7 +173,6 @@ class Connection(Closing):
             address: the node's address, a key of the result of `execute_on_primaries`.
             args: the command's name and arguments.
         """
-        note_request(1)
         return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
@@ -251,7 +253,6 @@ class Connection(Closing):
 
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
-                    note_request(1)
                     return self._send_repeatedly(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )

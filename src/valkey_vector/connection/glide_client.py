@@ -5,6 +5,7 @@ Only this module and `glide_configuration` import GLIDE's clients. They are impo
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.error_mapping import is_bad_database, translated
 from valkey_vector.connection.glide_configuration import create_client, milliseconds
 from valkey_vector.connection.reachability import check_reachable, reachable_address
+from valkey_vector.connection.recording import recorded
 from valkey_vector.connection.refusal_details import withholds_info
 from valkey_vector.connection.refusals import (
     ClientClosedError,
@@ -63,6 +65,7 @@ _BLOCKING = frozenset(
 # Timeout of the check that an existing connection is alive when a new one is rejected.
 _ALIVE_SECONDS = 0.5
 # Timeout for each node of a failing cluster to accept a connection.
+_SLOTS = 16_384
 _SEEK_SECONDS = 0.5
 
 # GLIDE writes its log to standard output, which breaks programs that speak a protocol there (such as
@@ -137,11 +140,17 @@ class BoundedClient:
             raise self._after_error(reply, name, command) from None
         return reply
 
-    def pipeline(self, commands: Commands) -> list[Any]:
-        """Send commands in one pipeline. The error of a command takes the place of its reply."""
+    def pipeline(self, commands: Commands, *, any_primary: bool = False) -> list[Any]:
+        """Send commands in one pipeline. The error of a command takes the place of its reply.
+
+        Args:
+            commands: the commands.
+            any_primary: in a cluster, send all of them to one primary, another one each time.
+        """
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
         timeout = milliseconds(seconds)
-        replies = self._run("pipeline", lambda: self._sent(commands, timeout), commands)
+        route = _some_primary() if any_primary else None
+        replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
         return [
             self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
@@ -149,14 +158,17 @@ class BoundedClient:
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
-    def _sent(self, commands: Commands, timeout: int) -> list[Any] | None:
+    def _sent(
+        self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
+    ) -> list[Any] | None:
         client = self._client
         if isinstance(client, glide.GlideClusterClient):
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
                 cluster_batch.custom_command(list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
-            return client.exec(cluster_batch, False, glide.ClusterBatchOptions(timeout=timeout))
+            options = glide.ClusterBatchOptions(timeout=timeout, route=route)
+            return client.exec(cluster_batch, False, options)
         batch = glide.Batch(is_atomic=False)
         for command in commands:
             batch.custom_command(list(command))
@@ -193,7 +205,7 @@ class BoundedClient:
         ticket = self._enter(command)
         try:
             seen = self._notice_outage(command)
-            reply = request()
+            reply = recorded(request, sent)
         except GlideError as error:
             ours = self._after_error(error, command, sent[0] if len(sent) == 1 else ())
             if isinstance(ours, ConnectionLostError) and self.cluster:
@@ -343,3 +355,8 @@ def single_node(settings: ConnectionSettings) -> ConnectionSettings:
 def _name(command: Sequence[str | bytes]) -> str:
     first = command[0] if command else ""
     return first if isinstance(first, str) else first.decode(errors="replace")
+
+
+def _some_primary() -> glide.SlotIdRoute:
+    """Route to the primary of a random slot: each primary in proportion to its slots."""
+    return glide.SlotIdRoute(glide.SlotType.PRIMARY, random.randrange(_SLOTS))

@@ -68,21 +68,24 @@ class RequestSender(Protocol):
         ...
 
 
-def send(connection: Connection, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+def send(
+    connection: Connection, requests: Sequence[Request], *, any_primary: bool = False
+) -> list[list[Reply | ServerError]]:
     """Send several requests in one round trip, and return their replies. An error takes the place of its reply.
 
     Args:
         connection: the connection to send on.
         requests: requests with commands that can run twice: they are sent again after an outage.
+        any_primary: see `Connection.pipeline`.
 
     Raises:
         ConnectionLostError, RequestTimeoutError: an outage.
     """
     commands = [command for request in requests for command in request.commands]
-    if len(commands) == 1:
-        replies = iter([_executed(connection, commands[0])])
-    else:
-        replies = iter(connection.pipeline(commands, retry=True))
+    if len(commands) == 1 and not any_primary:
+        reply = _executed(connection, commands[0])
+        return [[reply] if request.commands else [] for request in requests]
+    replies = iter(connection.pipeline(commands, retry=True, any_primary=any_primary))
     return [list(islice(replies, len(request.commands))) for request in requests]
 
 
@@ -106,10 +109,14 @@ def run(sender: RequestSender, operation: Pipelined[_T]) -> _T:
     Raises:
         ServerError: the server rejected a command, or is unreachable.
     """
-    (outcome,) = run_all(sender, [operation])
-    if isinstance(outcome, ValkeyVectorError):
-        raise outcome
-    return outcome
+    try:
+        request = next(operation)
+        while True:
+            (replies,) = sender.send_requests([request])
+            request = _continued(operation, replies, errors=request.errors)()
+    except StopIteration as end:
+        result: _T = end.value
+        return result
 
 
 def run_all(

@@ -183,9 +183,10 @@ class Engine(Protocol):
         ...
 
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
-        """List the distinct values of each hash field among the selected documents, in the server's spelling.
+        """List the distinct values of each hash field in a sample of `most` selected documents, in the server's spelling.
 
-        None for a field whose values the server cannot list, or that has more than `most`.
+        For the field ``metadata``: its JSON text in each document of the sample. None for a field whose values the server
+        cannot list.
         """
         ...
 

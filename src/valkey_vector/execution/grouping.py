@@ -79,7 +79,7 @@ def _read(engine: Engine, selection: Selection, ids: Sequence[str]) -> Iterator[
     """Fetch records, and check each against the filter."""
     for batch in in_batches(ids, PAGE):
         found = run(engine, engine.fetching(batch, selection.with_own([METADATA])))
-        yield from selection.filtered([row for row in found if row is not None])
+        yield from selection.kept([row for row in found if row is not None])
 
 
 def _values(row: Row, keys: Sequence[str], *, elements: bool) -> Iterator[_Values]:

@@ -12,7 +12,7 @@ from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.execution.selection import Selection, record_of, select, selecting
 from valkey_vector.query import Threshold
-from valkey_vector.records.record import Hit
+from valkey_vector.records.record import Hit, new_hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import vector_name
@@ -48,7 +48,7 @@ def nearest(
             note_fallback(MORE_CANDIDATES)
         rows = yield from engine.knn(near, requested, selection.plan, wanted)
         note_candidates(len(rows))
-        passing = selection.filtered(rows)
+        passing = selection.kept(rows)
         if len(passing) >= k or len(rows) < requested:
             return passing[:k]
     return (yield from _compared(engine, selection, near, fields, k=k))
@@ -78,7 +78,7 @@ def within(
         try:
             rows = yield from steps
             note_candidates(len(rows))
-            return admitted(selection.filtered(rows))
+            return admitted(selection.kept(rows))
         except RangeUnavailableError:
             pass  # the server rejects the range query, or would truncate its result
     for requested in _growing(_FIRST_REQUEST):
@@ -88,14 +88,14 @@ def within(
         note_candidates(len(rows))
         within_threshold = admitted(rows)
         if len(rows) < requested or len(within_threshold) < requested:
-            return selection.filtered(within_threshold)
+            return selection.kept(within_threshold)
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
 def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
     """Convert a row of a vector query to a `Hit` with only `fields`, without fields read to check the filter."""
     score = similarity(row.distance, metric)
-    return Hit(record=record_of(row, fields), score=score, distance=row.distance, similarity=score)
+    return new_hit(record_of(row, fields), score, row.distance, score)
 
 
 def _growing(first: int) -> Iterator[int]:
@@ -148,4 +148,4 @@ def _compared(
     note_fallback(EXACT_COMPARISON)
     wanted = selection.with_own(fields)
     rows = yield from compared(engine, pages, near, wanted, k=k, radius=radius)
-    return selection.filtered(rows)
+    return selection.kept(rows)

@@ -89,7 +89,7 @@ def _fetched(
         end = None if window.limit is None else position + window.limit - len(rows)
         part = ordered[position:end]
         found = yield from engine.fetching([row.id for row in part], wanted)
-        there = selection.filtered([row for row in found if row is not None])
+        there = selection.kept([row for row in found if row is not None])
         versions = {row.id: row.version for row in part}
         changed = changed or any(row.version != versions[row.id] for row in there)
         rows += there
@@ -113,7 +113,7 @@ def pages(
         part, ids = ids[: size.rows], ids[size.rows :]
         found = [row for row in engine.fetch(part, selection.with_own(fields)) if row is not None]
         size.learn(found)
-        if page := selection.filtered(found):
+        if page := selection.kept(found):
             yield page
 
 

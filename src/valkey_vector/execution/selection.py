@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from valkey_vector.connection.pipelines import Pipelined, run
@@ -52,7 +52,7 @@ _MANY_CONDITIONS = 100
 """Number of conditions from which the records are counted before a filter is checked on each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckedRow(Row):
     """A row that matched the filter, with its decoded metadata.
 
@@ -94,7 +94,7 @@ class Selection:
         """These fields, and the fields needed to check the filter."""
         return list(dict.fromkeys([*fields, *self.fields]))
 
-    def filtered(self, rows: Sequence[Row]) -> list[Row]:
+    def kept(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that match the filter, by their own fields."""
         if self.filter is None:
             return list(rows)
@@ -136,7 +136,7 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
             yield rows
         return
     for page in engine.select(selection.plan, selection.with_own(fields)):
-        if matching := selection.filtered(page):
+        if matching := selection.kept(page):
             yield matching
 
 
@@ -152,11 +152,11 @@ def selecting(
     wanted = selection.with_own(fields)
     if selection.exact and limit is not None:
         rows = yield from engine.selecting(selection.plan, wanted, limit, None)
-        matching = selection.filtered(rows)
+        matching = selection.kept(rows)
         if len(matching) == len(rows):
             return matching
     # Without a limit, or if records changed since they were selected: read on until enough records match.
-    return (yield from engine.selecting(selection.plan, wanted, limit, selection.filtered))[:limit]
+    return (yield from engine.selecting(selection.plan, wanted, limit, selection.kept))[:limit]
 
 
 def delete(engine: Engine, selection: Selection) -> int:
@@ -181,7 +181,7 @@ def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
         if deleted == len(rows):
             break
         found = run(engine, engine.fetching([row.id for row in rows], selection.with_own([])))
-        rows = selection.filtered([row for row in found if row is not None])
+        rows = selection.kept([row for row in found if row is not None])
         if rows and time.monotonic() > deadline:
             raise RequestTimeoutError(
                 f"{len(rows)} matching records were not removed, among them {rows[0].id!r}: other clients kept changing "
@@ -201,7 +201,7 @@ def counting(engine: Engine, selection: Selection) -> Pipelined[int]:
 
     def tally(rows: list[Row]) -> list[Row]:
         nonlocal number
-        number += len(selection.filtered(rows))
+        number += len(selection.kept(rows))
         return []
 
     yield from engine.selecting(selection.plan, selection.fields, None, tally)
@@ -242,13 +242,8 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     Raises:
         UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
-    try:
-        if isinstance(row, CheckedRow) and METADATA in only:
-            others = {name: value for name, value in row.fields.items() if name != METADATA}
-            return replace(decode_record(row.id, others, only), metadata=row.metadata)
-        return decode_record(row.id, row.fields, only)
-    except ValueError as error:
-        raise _unreadable(row) from error
+    known = row.metadata if isinstance(row, CheckedRow) and METADATA in only else None
+    return decode_record(row.id, row.fields, only, known)
 
 
 def _unreadable(row: Row) -> UnreadableRecordError:
@@ -278,7 +273,7 @@ def _named(engine: Engine, selection: Selection, fields: Sequence[str]) -> Pipel
     """The matching records among the ids that the filter names, oldest first."""
     wanted = selection.with_own([CREATED, *fields])
     found = yield from engine.fetching(selection.ids or (), wanted)
-    rows = selection.filtered([row for row in found if row is not None])
+    rows = selection.kept([row for row in found if row is not None])
     return sorted(rows, key=lambda row: (float(row.fields[CREATED]), row.id))
 
 

@@ -145,7 +145,7 @@ def _best_of_named(
 def _passing(engine: Engine, selection: Selection, ids: Sequence[str]) -> Pipelined[set[str]]:
     """The ids whose records match the residual filter."""
     rows = yield from engine.fetching(ids, selection.fields)
-    return {row.id for row in selection.filtered([row for row in rows if row is not None])}
+    return {row.id for row in selection.kept([row for row in rows if row is not None])}
 
 
 def _both(
@@ -186,7 +186,7 @@ def _fetched(
         best = scored[:k]
         rows = yield from engine.fetching([id for _, id in best], wanted)
         same = [row for row in rows if row and versions.get(row.id, row.version) == row.version]
-        matching_rows = {row.id: row for row in selection.filtered(same)}
+        matching_rows = {row.id: row for row in selection.kept(same)}
         found = [(score, matching_rows[id]) for score, id in best if id in matching_rows]
         if len(found) == len(best) or attempt == _TRIES:
             break

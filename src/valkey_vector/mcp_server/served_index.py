@@ -150,6 +150,10 @@ class ServedIndex:
             if record is not None
         ]
 
+    async def count(self, *, filter: Mapping[str, Any] | None = None) -> int:
+        """Count the records that match, among those that the tools can see."""
+        return await self.index.acount(self._narrowed(filter))
+
     async def facets(
         self, keys: Sequence[str], *, limit: int, filter: Mapping[str, Any] | None = None
     ) -> list[KeyFacet]:

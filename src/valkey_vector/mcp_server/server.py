@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 from valkey_vector import __version__
-from valkey_vector.errors import ConfigurationError, ValkeyVectorError
+from valkey_vector.errors import ConfigurationError, ServerError, ValkeyVectorError
 from valkey_vector.mcp_server.results import FoundRecord, IndexSummary, KeyFacet, SearchResponse
 from valkey_vector.mcp_server.served_index import SearchMethod, ServedIndex
 
@@ -22,6 +23,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = ["create_server"]
+
+_log = logging.getLogger("valkey_vector")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -43,7 +46,7 @@ Limit = Annotated[int, Field(ge=1, description="Maximum number of results.")]
 def create_server(
     indexes: Sequence[ServedIndex], *, name: str = "valkey-vector"
 ) -> MCPServer[dict[str, Any]]:
-    """Create an MCP server with the tools ``search``, ``similar``, ``get``, ``facets`` and ``describe``.
+    """Create an MCP server with the tools ``search``, ``similar``, ``get``, ``count``, ``facets`` and ``describe``.
 
     The tools only read. They see only the given indexes, and of each only the records that match its locked filter.
 
@@ -114,6 +117,10 @@ def _tools(served: dict[str, ServedIndex]) -> list[Callable[..., Awaitable[Any]]
         """Return records by their ids. Ids without a record are left out."""
         return await chosen(index).get(ids)
 
+    async def count(index: IndexName = None, filter: FilterArgument = None) -> int:
+        """Count the records that match a filter, or all records."""
+        return await chosen(index).count(filter=filter)
+
     async def facets(
         keys: Annotated[list[str], Field(description="Metadata keys.")],
         index: IndexName = None,
@@ -128,17 +135,23 @@ def _tools(served: dict[str, ServedIndex]) -> list[Callable[..., Awaitable[Any]]
         asked = served.values() if index is None else [chosen(index)]
         return [await each.describe() for each in asked]
 
-    return [search, similar, get, facets, describe]
+    return [search, similar, get, count, facets, describe]
 
 
 def _reported(tool: Callable[_P, Awaitable[_T]]) -> Callable[_P, Awaitable[_T]]:
-    """Return a tool that reports the errors of this library to the model. Any other error is a defect."""
+    """Return a tool that reports the errors of this library to the model. Any other error is a defect.
+
+    An outage is reported without its message, which names the server.
+    """
 
     @wraps(tool)
     async def reported(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return await tool(*args, **kwargs)
+        except ServerError as error:
+            _log.warning("%s failed: %s", tool.__name__, error)
+            raise ToolError("the server cannot answer now; try again later") from None
         except ValkeyVectorError as error:
-            raise ToolError(str(error)) from error
+            raise ToolError(str(error)) from None
 
     return reported

@@ -1,6 +1,12 @@
 """What an operator does with a server: list, describe, search, check and diagnose. The command prints the results."""
 
-from valkey_vector.operations.caches import CacheReport, cache_report, clear_cache
+from valkey_vector.operations.caches import (
+    CacheReport,
+    acache_report,
+    aclear_cache,
+    cache_report,
+    clear_cache,
+)
 from valkey_vector.operations.doctor.diagnose import adiagnose, diagnose
 from valkey_vector.operations.doctor.findings import (
     DoctorReport,
@@ -8,16 +14,26 @@ from valkey_vector.operations.doctor.findings import (
     RecallMeasure,
     Severity,
 )
-from valkey_vector.operations.listing import IndexDetails, IndexSummary, describe, summarize
+from valkey_vector.operations.listing import (
+    IndexDetails,
+    IndexSummary,
+    adescribe,
+    asummarize,
+    describe,
+    summarize,
+)
 from valkey_vector.operations.opening import open_any, open_own
 from valkey_vector.operations.privileges import AclLine, acl_line
-from valkey_vector.operations.searching import SearchOutcome, SearchRequest, search
+from valkey_vector.operations.searching import SearchOutcome, SearchRequest, asearch, search
 from valkey_vector.operations.server_statistics import (
     NodeStatistics,
     SearchStatistics,
     ServerStatistics,
+    aserver_statistics,
     server_statistics,
 )
+from valkey_vector.operations.sizing import SizeEstimate, estimate_size
+from valkey_vector.operations.watching import Sample, watch
 
 __all__ = [
     "AclLine",
@@ -28,20 +44,30 @@ __all__ = [
     "IndexSummary",
     "NodeStatistics",
     "RecallMeasure",
+    "Sample",
     "SearchOutcome",
     "SearchRequest",
     "SearchStatistics",
     "ServerStatistics",
     "Severity",
+    "SizeEstimate",
+    "acache_report",
     "acl_line",
+    "aclear_cache",
+    "adescribe",
     "adiagnose",
+    "asearch",
+    "aserver_statistics",
+    "asummarize",
     "cache_report",
     "clear_cache",
     "describe",
     "diagnose",
+    "estimate_size",
     "open_any",
     "open_own",
     "search",
     "server_statistics",
     "summarize",
+    "watch",
 ]

@@ -7,11 +7,12 @@ from typing import NoReturn
 
 from valkey_vector.cache import CacheStatistics, SemanticCache
 from valkey_vector.cache.entries import SCOPE_ID
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.operations.opening import open_own
 
-__all__ = ["CacheReport", "cache_report", "clear_cache"]
+__all__ = ["CacheReport", "acache_report", "aclear_cache", "cache_report", "clear_cache"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,11 @@ def cache_report(connection: Connection, name: str) -> CacheReport:
     )
 
 
+async def acache_report(connection: Connection, name: str) -> CacheReport:
+    """Async version of `cache_report`."""
+    return await offload(cache_report, connection, name)
+
+
 def clear_cache(connection: Connection, name: str) -> int:
     """Remove all entries of a semantic cache and no other key. The statistics stay.
 
@@ -64,6 +70,11 @@ def clear_cache(connection: Connection, name: str) -> int:
         ConfigurationError: the index of this name is not a cache.
     """
     return _opened(connection, name).clear()
+
+
+async def aclear_cache(connection: Connection, name: str) -> int:
+    """Async version of `clear_cache`."""
+    return await offload(clear_cache, connection, name)
 
 
 def _opened(connection: Connection, name: str) -> SemanticCache:

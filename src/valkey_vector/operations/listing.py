@@ -9,13 +9,14 @@ from typing import Any
 from valkey_vector.attached.definition import IndexDefinition, VectorAttribute
 from valkey_vector.attached.index import AttachedIndex
 from valkey_vector.attached.server import ListedIndex, describe_index, list_indexes
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection
 from valkey_vector.errors import IndexNotFoundError, ValkeyVectorError
 from valkey_vector.index.index import Index
 from valkey_vector.operations.opening import open_any
 from valkey_vector.storage.catalog import Catalog, EngineName
 
-__all__ = ["IndexDetails", "IndexSummary", "describe", "summarize"]
+__all__ = ["IndexDetails", "IndexSummary", "adescribe", "asummarize", "describe", "summarize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,11 @@ def summarize(connection: Connection) -> tuple[IndexSummary, ...]:
     return tuple(_summary(connection, listed) for listed in list_indexes(connection))
 
 
+async def asummarize(connection: Connection) -> tuple[IndexSummary, ...]:
+    """Async version of `summarize`."""
+    return await offload(summarize, connection)
+
+
 def describe(connection: Connection, name: str) -> IndexDetails:
     """Describe one index of this library or of another program.
 
@@ -99,6 +105,11 @@ def describe(connection: Connection, name: str) -> IndexDetails:
     if isinstance(index, AttachedIndex):
         return _foreign_details(connection, name)
     return _own_details(connection, index)
+
+
+async def adescribe(connection: Connection, name: str) -> IndexDetails:
+    """Async version of `describe`."""
+    return await offload(describe, connection, name)
 
 
 def _summary(connection: Connection, listed: ListedIndex) -> IndexSummary:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from valkey_vector.errors import ConfigurationError
-from valkey_vector.storage.catalog import EngineName, check_index_name
+from valkey_vector.storage.catalog import EngineName, check_index_name, document_prefix, own_key
 
 __all__ = [
     "OPTIONAL_COMMANDS",
@@ -116,7 +116,7 @@ def key_patterns(name: str, *, redisearch: bool = False) -> tuple[str, ...]:
         ConfigurationError: no index may have this name.
     """
     check_index_name(name)
-    patterns = (f"~{name}:*", f"~{{{name}}}:*")
+    patterns = (f"~{document_prefix(name)}*", f"~{own_key(name, '*')}")
     # Not name-*: that would grant the documents of other indexes, such as those of name-old.
     return (*patterns, f"~{name}-{_GENERATION}") if redisearch else patterns
 
@@ -129,6 +129,8 @@ def acl_line(
     user: str | None = None,
     cluster: bool = False,
     redisearch: bool = False,
+    database: int = 0,
+    client_name: bool = False,
 ) -> AclLine:
     """Build the `ACL SETUSER` line of least privilege.
 
@@ -139,6 +141,8 @@ def acl_line(
         user: name of the user. Default: the name of the role.
         cluster: the server is a cluster.
         redisearch: the search module is RediSearch.
+        database: number of the database. Any but 0 needs a command more.
+        client_name: the connection has a client name, which needs a command more.
 
     Raises:
         ConfigurationError: there is no name, or one that no index may have, or the user's name contains blanks.
@@ -150,6 +154,8 @@ def acl_line(
         raise ConfigurationError(f"the name of an ACL user contains no blanks: {chosen!r}")
     patterns = [pattern for name in names for pattern in key_patterns(name, redisearch=redisearch)]
     commands = [*commands_of(role, engine), *(_CLUSTER if cluster else ())]
+    commands += ["SELECT"] if database else []
+    commands += ["CLIENT|SETNAME"] if client_name else []
     rules = [f"+{command.lower()}" for command in commands]
     words = ["ACL", "SETUSER", chosen, "reset", "on", PASSWORD, *patterns, "-@all", *rules]
     return AclLine(role=role, line=" ".join(words))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.errors import IndexNotFoundError, InvalidInputError
 from valkey_vector.index.index import Index
 from valkey_vector.query import FilterQuery, HybridQuery, Query, TextQuery, VectorQuery
@@ -14,7 +15,7 @@ from valkey_vector.records.record import Hit, Record, Vector
 from valkey_vector.records.validation import check_k
 from valkey_vector.schema.schema import MAIN_VECTOR
 
-__all__ = ["SearchKind", "SearchOutcome", "SearchRequest", "query_of", "search"]
+__all__ = ["SearchKind", "SearchOutcome", "SearchRequest", "asearch", "query_of", "search"]
 
 SearchKind: TypeAlias = Literal["vector", "text", "hybrid", "filter"]
 """How the records of a search were chosen and ranked."""
@@ -89,6 +90,11 @@ def search(index: Index, request: SearchRequest) -> SearchOutcome:
     hits = [each if isinstance(each, Hit) else Hit(record=each, score=math.nan) for each in found]
     others = [hit for hit in hits if hit.record.id != request.like]
     return SearchOutcome(kind=request.kind, hits=tuple(others[: request.k]))
+
+
+async def asearch(index: Index, request: SearchRequest) -> SearchOutcome:
+    """Async version of `search`."""
+    return await offload(search, index, request)
 
 
 def query_of(index: Index, request: SearchRequest) -> Query:

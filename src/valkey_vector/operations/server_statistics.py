@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ServerError
 
@@ -13,6 +14,7 @@ __all__ = [
     "NodeStatistics",
     "SearchStatistics",
     "ServerStatistics",
+    "aserver_statistics",
     "parse_info",
     "read_info",
     "server_statistics",
@@ -221,6 +223,11 @@ def server_statistics(connection: Connection) -> ServerStatistics:
     )
 
 
+async def aserver_statistics(connection: Connection) -> ServerStatistics:
+    """Async version of `server_statistics`."""
+    return await offload(server_statistics, connection)
+
+
 def read_info(connection: Connection) -> dict[str, dict[str, str]]:
     """Read INFO with all sections from every primary: address -> fields.
 
@@ -232,7 +239,7 @@ def read_info(connection: Connection) -> dict[str, dict[str, str]]:
         return {connection.settings.location: parse_info(text)}
     replies = connection.execute_on_primaries("INFO", "everything", retry=True)
     found: dict[str, dict[str, str]] = {}
-    for address, text in replies.items():
+    for address, text in sorted(replies.items()):
         if isinstance(text, ServerError):
             raise text
         found[address.decode()] = parse_info(text)

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from typing import Any
 
 from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.plain_values import NotPlainError, plain_value
 from valkey_vector.records.temporal import instant, parse_iso
 from valkey_vector.records.tokens import element_token, kind_token, value_token
@@ -37,6 +38,7 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 _PLAIN = frozenset({str, bool, float, type(None)})
+_NESTED = frozenset({list, dict})
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
 
@@ -116,19 +118,19 @@ def encode(plain: dict[str, Any], owner: str) -> bytes:
 
 
 def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
-    """The metadata that `dump` stored.
+    """Decode metadata that `dump` encoded.
 
     Args:
-        data: what is stored.
-        owner: how an error names the record.
+        data: the stored JSON.
+        owner: name of the record in an error.
 
     Raises:
-        UnreadableRecordError: it is something else.
+        UnreadableRecordError: the data is not a JSON object.
     """
     try:
-        text = data.decode("utf-8")
-        decoder = _TAGGED_DECODER if '"$' in text else _DECODER
-        loaded = decoder.decode(text)
+        loaded = decode_json(data)
+        if b'"$' in data:
+            loaded = _restored(loaded)
     except (ValueError, TypeError, RecursionError) as error:
         raise UnreadableRecordError(f"what is stored of {owner} cannot be read: {error}") from error
     if not isinstance(loaded, dict):
@@ -240,7 +242,18 @@ def _storable_dict(value: dict[str, Any], owner: str, path: str) -> dict[str, An
     return result
 
 
-def _restore(value: dict[str, Any]) -> Any:
+def _restored(value: Any) -> Any:
+    """Replace tagged dicts in decoded JSON with the dates, datetimes and dicts that they stand for; the innermost first."""
+    if isinstance(value, list):
+        return [_restored(item) if type(item) in _NESTED else item for item in value]
+    if not isinstance(value, dict):
+        return value
+    return _untagged(
+        {key: _restored(item) if type(item) in _NESTED else item for key, item in value.items()}
+    )
+
+
+def _untagged(value: dict[str, Any]) -> Any:
     if len(value) == 1:
         ((key, item),) = value.items()
         if key in ("$date", "$datetime") and item == "NaT":
@@ -252,10 +265,6 @@ def _restore(value: dict[str, Any]) -> Any:
         if _TAGGED.fullmatch(key):
             return {key[1:]: item}
     return value
-
-
-_DECODER = json.JSONDecoder()
-_TAGGED_DECODER = json.JSONDecoder(object_hook=_restore)
 
 
 def _unacceptable(owner: str, path: str, what: str, cure: str) -> InvalidInputError:

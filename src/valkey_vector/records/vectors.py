@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Vector
 
-__all__ = ["Float32Array", "check_vector", "check_vectors", "unpack_vector", "wrong_dimension"]
+__all__ = [
+    "Float32Array",
+    "check_vector",
+    "check_vectors",
+    "checked_vector",
+    "unpack_vector",
+    "wrong_dimension",
+]
 
 Float32Array = NDArray[np.float32]
 
@@ -68,14 +76,21 @@ def check_vector(
     """Check one embedding, as `check_vectors` does; returns an array of shape (dimension,)."""
     _check_shape(vector, dimension, owner, index)
     try:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             row: Float32Array = np.asarray(vector, dtype=_WIRE)
+            # Not finite if any number is not; a square beyond float32 is checked again below.
+            squared = row.dot(row) if row.ndim == 1 else math.nan
     except (TypeError, ValueError, OverflowError):
         _check_numeric(vector, owner)
         raise
-    if row.ndim != 1 or not np.isfinite(row).all():
+    if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
         return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
     return row
+
+
+def checked_vector(vector: Vector) -> Float32Array:
+    """Return a vector that `check_vector` returned before, for the type checker. No copy."""
+    return np.asarray(vector, dtype=_WIRE)
 
 
 def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:

@@ -7,8 +7,8 @@ If an index is dropped without its documents, slots, layout and lineage stay, so
 the documents reads them correctly. If it is dropped with its documents, the catalog keeps the lineage as a pending removal
 until the last document is removed. So any process can complete an interrupted removal.
 
-The braces keep all keys of an index in one cluster slot. Index names cannot begin with a brace, so these keys have no
-index's prefix. Each change is one script, so any number of processes can create an index or claim a slot at the same time.
+The braces keep all keys of an index in one cluster slot. Documents have the key ``<name>:<id>``, which none of these keys
+is (see `own_key`). Each change is one script, so any number of processes can create an index or claim a slot at the same time.
 No search index covers these keys: scripts on them are safe on every Valkey-Search.
 """
 
@@ -30,13 +30,18 @@ from valkey_vector.records.tokens import escape, record_token
 from valkey_vector.schema.schema import MAIN_VECTOR, NumericField, Schema
 
 __all__ = [
+    "CATALOG_PATTERN",
     "Catalog",
     "CatalogEntry",
     "EngineName",
+    "change_log_keys",
     "check_index_name",
     "declared_name",
     "document_prefix",
+    "has_hash_tag",
     "locks_key",
+    "name_of_catalog",
+    "own_key",
     "own_keys",
     "vector_name",
     "vocabulary_key",
@@ -56,7 +61,8 @@ _REMOVING = "removing:"
 """Prefix of the catalog's fields of pending removals."""
 
 _MAX_NAME = 200
-_NAME = re.compile(r"[^\W_][\w.\-]*")
+_NAME = re.compile(r"(?:\{(?P<tag>[\w.\-]+)\})?(?P<rest>[^\W_][\w.\-]*)")
+_OWN_INDEX = re.compile(r"\{(?P<tag>[^{}]+)\}(?::(?P<rest>[^:]+))?:index")
 
 _CREATE = read_lua(__package__, "catalog_create")
 
@@ -75,16 +81,48 @@ _RESTORE = read_lua(__package__, "catalog_restore")
 def check_index_name(name: str) -> str:
     """Return the name if it is a valid name of an index.
 
+    A name may begin with a hash tag, such as ``{tenant}articles``. All keys of such an index are in one cluster slot.
+
     Raises:
         ConfigurationError: the name is not a letter or digit followed by letters, digits, ``_``, ``-``
-            and ``.``. With a colon, keys of one index could have the prefix of another.
+            and ``.``, after an optional hash tag of these characters. With a colon, keys of one index could have the
+            prefix of another.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise ConfigurationError(
             f"index name {name!r} must begin with a letter or digit, hold only letters, digits, "
-            f"'_', '-' and '.', and have at most {_MAX_NAME} characters"
+            f"'_', '-' and '.', and have at most {_MAX_NAME} characters; a hash tag such as {{tenant}} may come first"
         )
     return name
+
+
+def has_hash_tag(name: str) -> bool:
+    """Return True if all keys of an index are in one cluster slot, because its name begins with a hash tag."""
+    return name.startswith("{")
+
+
+def own_key(name: str, part: str) -> str:
+    """Key of an index that is not a document. All of them are in one cluster slot.
+
+    With a hash tag, ``{tenant}articles`` has ``{tenant}:articles:<part>``, in the slot of its documents. Otherwise
+    ``articles`` has ``{articles}:<part>``. No document and no other index has such a key.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None or match["tag"] is None:
+        return f"{{{name}}}:{part}"
+    return f"{{{match['tag']}}}:{match['rest']}:{part}"
+
+
+CATALOG_PATTERN = "{*}:*index"
+"""Glob of the keys of all catalogs, and of some other keys: see `name_of_catalog`."""
+
+
+def name_of_catalog(key: str) -> str | None:
+    """Return the name of the index whose catalog has a key, or None if no catalog has such a key."""
+    match = _OWN_INDEX.fullmatch(key)
+    if match is None:
+        return None
+    return match["tag"] if match["rest"] is None else f"{{{match['tag']}}}{match['rest']}"
 
 
 def document_prefix(name: str) -> str:
@@ -170,7 +208,7 @@ class CatalogEntry:
 
 def vocabulary_key(name: str) -> str:
     """Key of all terms that ever occurred in texts of an index (see `valkey_vector.text.vocabulary`)."""
-    return f"{{{name}}}:vocabulary"
+    return own_key(name, "vocabulary")
 
 
 def declared_name(path: str) -> str:
@@ -198,7 +236,7 @@ class Catalog:
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self.name = name
-        self.key = f"{{{name}}}:index"
+        self.key = own_key(name, "index")
         self.new_lineage = ""
 
     def read(self) -> CatalogEntry | None:
@@ -346,14 +384,17 @@ class Catalog:
 
 def own_keys(name: str) -> list[str]:
     """Keys of an index other than the catalog and its documents, in the same cluster slot as the catalog."""
-    own = f"{{{name}}}"
-    log = (f"{own}:{part}" for part in ("changes", "deletions", "expiry"))
-    return [*log, vocabulary_key(name), locks_key(name)]
+    return [*change_log_keys(name), vocabulary_key(name), locks_key(name)]
+
+
+def change_log_keys(name: str) -> list[str]:
+    """Keys of the native engine's change log (see `valkey_vector.engines.native.scripts`)."""
+    return [own_key(name, part) for part in ("changes", "deletions", "expiry")]
 
 
 def locks_key(name: str) -> str:
     """Key of the locks on records during a change (see `valkey_vector.engines.search.locks`)."""
-    return f"{{{name}}}:locks"
+    return own_key(name, "locks")
 
 
 def removals_in(fields: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from valkey_vector.filters.plan import TAGS
 from valkey_vector.records import metadata as metadata_codec
 from valkey_vector.records.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.records.plain_values import plain_text
-from valkey_vector.records.record import Metadata, Record
+from valkey_vector.records.record import Metadata, Record, new_record
 from valkey_vector.records.tokens import (
     HAS_VECTOR,
     SLIDING,
@@ -251,43 +251,48 @@ def record_fields(
 
 
 def decode_record(
-    id: str, fields: Mapping[str, bytes], only: Collection[str] | None = None
+    id: str,
+    fields: Mapping[str, bytes],
+    only: Collection[str] | None = None,
+    metadata: Metadata | None = None,
 ) -> Record:
-    """Decode a record from the fetched fields of its hash.
+    """Decode a record from the fetched fields of its hash, in one pass.
 
     Args:
         id: id of the record.
         fields: fetched fields.
-        only: names of the fields to use; None uses all.
+        only: names of the fields to decode; None decodes all.
+        metadata: the decoded metadata, if the caller has it and wants it in the record.
 
     Raises:
         UnreadableRecordError: another program wrote one of the fields; the message names the record.
     """
-    if only is not None:
-        fields = {name: value for name, value in fields.items() if name in only}
+    content, parent = "", None
+    payload: bytes | None = None
+    vector: Float32Array | None = None
+    vectors: dict[str, Float32Array] = {}
     try:
-        return _decoded(id, fields)
+        for name in fields if only is None else only:
+            value = fields.get(name)
+            if value is None:
+                continue
+            if name == CONTENT:
+                content = value.decode()
+            elif name == METADATA:
+                if metadata is None and value:
+                    metadata = metadata_codec.load(value, f"record {id!r}")
+            elif name == PARENT:
+                parent = value.decode()
+            elif name == PAYLOAD:
+                payload = value
+            elif name == VECTOR:
+                vector = unpack_vector(value)
+            elif name.startswith(VECTOR_PREFIX):
+                vectors[unescape(name.removeprefix(VECTOR_PREFIX))] = unpack_vector(value)
     except ValueError as error:  # text that is not UTF-8, a vector of odd length
         raise UnreadableRecordError(f"record {id!r} cannot be read: {error}") from error
-
-
-def _decoded(id: str, fields: Mapping[str, bytes]) -> Record:
-    stored = fields.get(METADATA)
-    vector: Float32Array | None = None
-    if VECTOR in fields:
-        vector = unpack_vector(fields[VECTOR])
-    return Record(
-        id=id,
-        content=fields.get(CONTENT, b"").decode("utf-8"),
-        vector=vector,
-        metadata=metadata_codec.load(stored, f"record {id!r}") if stored else {},
-        parent=fields[PARENT].decode("utf-8") if PARENT in fields else None,
-        payload=fields.get(PAYLOAD),
-        vectors={
-            unescape(name.removeprefix(VECTOR_PREFIX)): unpack_vector(value)
-            for name, value in fields.items()
-            if name.startswith(VECTOR_PREFIX)
-        },
+    return new_record(
+        id, content, vector, {} if metadata is None else metadata, parent, payload, vectors
     )
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from valkey_vector.schema.schema import MAIN_VECTOR
@@ -106,36 +107,43 @@ def has_vector(version: bytes | None, field: str) -> bool:
 
     Check it for results of a vector search: the server can have indexed a vector that the record no longer has.
     """
-    if version is None:
-        return True
-    letters, _, named = version.rpartition(b":")[2].partition(b";")
-    if field == MAIN_VECTOR:
-        return b"v" in letters
-    return field.removeprefix(VECTOR_PREFIX).encode("ascii") in named.split(b",")
+    return version is None or not _invalid(version.rpartition(b":")[2], (field,))
 
 
-def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> dict[str, bytes] | None:
+def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
     """Return the valid fields of a hash, or None if the hash is not a record of this index.
 
     Args:
         entry: catalog entry of the index.
-        fields: fields of the hash that were read, including `identifying_fields`.
+        fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid.
     """
     version = fields.get(VERSION)
     lineage = entry.lineage
     if version is None:
-        return dict(fields) if lineage is None and CREATED in fields else None
-    if not version.startswith(b":" if lineage is None else lineage.encode("ascii") + b":"):
+        return fields if lineage is None and CREATED in fields else None
+    if not version.startswith(_beginning(lineage)):
         return None
-    letters, _, named = version.rpartition(b":")[2].partition(b";")
-    valid = dict(fields)
-    for name, letter in _OPTIONAL.items():
-        if name in valid and letter not in letters:
-            del valid[name]
-    additional = [name for name in valid if name.startswith(VECTOR_PREFIX)]
-    if additional:
-        names = named.decode("ascii").split(",")
-        for name in additional:
-            if name.removeprefix(VECTOR_PREFIX) not in names:
-                del valid[name]
-    return valid
+    invalid = _invalid(version.rpartition(b":")[2], tuple(fields))
+    if not invalid:
+        return fields
+    return {name: value for name, value in fields.items() if name not in invalid}
+
+
+@lru_cache(maxsize=256)
+def _beginning(lineage: str | None) -> bytes:
+    """The first bytes of the versions of a lineage."""
+    return b":" if lineage is None else lineage.encode("ascii") + b":"
+
+
+# Records of one kind have equal parts, and queries read the same fields, so few combinations occur.
+@lru_cache(maxsize=1024)
+def _invalid(parts: bytes, names: tuple[str, ...]) -> frozenset[str]:
+    """Return which of these fields are not valid in a record with these parts."""
+    letters, _, named = parts.partition(b";")
+    additional = {VECTOR_PREFIX + name for name in named.decode("ascii", "replace").split(",")}
+    return frozenset(
+        name
+        for name in names
+        if (name in _OPTIONAL and _OPTIONAL[name] not in letters)
+        or (name.startswith(VECTOR_PREFIX) and name not in additional)
+    )

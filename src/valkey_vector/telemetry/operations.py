@@ -23,6 +23,7 @@ OPERATIONS: Mapping[type, tuple[str, ...]] = MappingProxyType(
             "delete_all",
             "delete_by_filter",
             "drop",
+            "explain",
             "facets",
             "get",
             "query",

@@ -53,10 +53,10 @@ _BY_EMBEDDING = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR, *_HYBRI
 
 def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
     """Return a query by filter alone if the query has filters, an empty text and no embedding; otherwise None."""
-    condition = _filter(query)
-    if query.mode not in _BY_EMBEDDING or query.query_embedding is not None:
+    if query.query_embedding is not None or query.query_str != "":
         return None
-    if query.query_str != "" or condition is None:
+    condition = _filter(query)
+    if condition is None or query.mode not in _BY_EMBEDDING:
         return None
     k = check_k(query.similarity_top_k, "similarity_top_k")
     if query.mode in _HYBRID and query.hybrid_top_k is not None:

@@ -5,24 +5,27 @@ The log and its scripts are described in `valkey_vector.engines.native.scripts`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.engines.native import scripts
+from valkey_vector.engines.native.page import Page, page_of
 from valkey_vector.errors import ForeignKeyError, ServerError
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.schema.schema import Schema
 from valkey_vector.storage.catalog import vector_name
-from valkey_vector.storage.hashes import Documents, checked, in_batches, row_of, stale_or
+from valkey_vector.storage.hashes import Documents, checked, in_batches, stale_or
 from valkey_vector.storage.layout import CREATED, EXPIRES
 from valkey_vector.storage.record_version import VERSION
 from valkey_vector.storage.rows import StaleIndexError
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = [
-    "Change",
     "ChangeLog",
     "Changes",
     "Checked",
@@ -36,23 +39,6 @@ __all__ = [
 
 _MAX_DOCUMENTS = 1_000
 """Largest number of documents in one script, so that no script blocks the server for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One written document.
-
-    Attributes:
-        id: of the document.
-        sequence: number of its last write.
-        fields: its hash fields that the index reads; None if its key holds no document of the index.
-        left: milliseconds until it expires, if only the TTL of its key says so; < 0 otherwise.
-    """
-
-    id: str
-    sequence: int
-    fields: dict[str, bytes] | None
-    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,7 @@ class Changes:
     now: float
     digest: int | None
     deleted: Sequence[str]
-    changed: Sequence[Change]
+    changed: Page
     size: int
 
 
@@ -180,13 +166,13 @@ class ChangeLog:
                 return Reload()
             case b"many":
                 return Many(int(reply[1]), float(reply[2]))
-        _, last, now, digest, deleted, rows, size = reply
+        _, last, now, digest, deleted, ids, numbers, page, size = reply
         return Changes(
             int(last),
             float(now),
             None if digest is None else int(digest),
             [id.decode() for id in deleted],
-            [self._change(id, number, values, left) for id, number, values, left in rows],
+            self._page([id.decode() for id in ids], list(map(int, numbers)), page),
             size,
         )
 
@@ -223,7 +209,7 @@ class ChangeLog:
             return None
         return [id.decode() for id in deleted], _scored(changed)
 
-    def load(self, changed: Sequence[tuple[str, int]]) -> Iterator[list[Change]]:
+    def load(self, changed: Sequence[tuple[str, int]]) -> Iterator[Page]:
         """Load the current content of documents in pages of 1,000.
 
         Cost: one round trip a page.
@@ -231,14 +217,21 @@ class ChangeLog:
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
-        for batch in in_batches(changed, _MAX_DOCUMENTS):
+
+        def load(batch: Sequence[tuple[str, int]]) -> Page:
             ids = [id for id, _ in batch]
             command = self.command(scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
-            rows = self._sent(command, retry=True)
-            yield [
-                self._change(id.encode(), number, values, left)
-                for (id, number), (values, left) in zip(batch, rows, strict=True)
-            ]
+            reply = self._sent(command, retry=True)
+            return self._page(ids, [number for _, number in batch], reply)
+
+        # The server reads the next page while the caller applies this one.
+        pages: deque[Future[Page]] = deque()
+        for batch in in_batches(changed, _MAX_DOCUMENTS):
+            pages.append(writers().submit(load, batch))
+            if len(pages) > 1:
+                yield pages.popleft().result()
+        if pages:
+            yield pages.popleft().result()
 
     def fetching(
         self, ids: Sequence[str], fields: Sequence[str], sequence: int | None
@@ -361,12 +354,8 @@ class ChangeLog:
         """Remove the log, unless the index was created again."""
         self._connection.execute("EVAL", scripts.DROP, str(len(self._keys)), *self._keys)
 
-    def _change(self, id: bytes, number: bytes | int, values: Any, left: int) -> Change:
-        name = id.decode()
-        row = None
-        if values is not None:
-            row = row_of(self._documents.entry, name, self._fields, values)
-        return Change(name, int(number), None if row is None else dict(row.fields), left)
+    def _page(self, ids: Sequence[str], sequences: Sequence[int], reply: Any) -> Page:
+        return page_of(self._documents.entry, self._fields, ids, sequences, reply)
 
     def _sent(self, command: Sequence[Argument], *, retry: bool) -> Reply:
         try:

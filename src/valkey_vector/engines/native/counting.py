@@ -40,7 +40,7 @@ def counting(
         plan: the plan that selects the documents.
         count: computes the result from the replica and the server's time in milliseconds.
     """
-    if shared.replica.sequence < 0:
+    if shared.outdated:
         yield Request(current=True)
     current = True
     while True:

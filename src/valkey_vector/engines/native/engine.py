@@ -33,7 +33,7 @@ from valkey_vector.engines.paging import Ranked
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.schema.schema import Flat
-from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.catalog import CatalogEntry, change_log_keys, has_hash_tag
 from valkey_vector.storage.hashes import Documents, in_batches, row_of
 from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
@@ -51,16 +51,17 @@ class NativeEngine:
     """One index on plain data types. Implements `valkey_vector.engines.base.Engine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
-        if connection.capabilities.cluster:
+        if connection.capabilities.cluster and not has_hash_tag(entry.name):
             raise UnsupportedFeatureError(
-                "the native engine", "a cluster", "a single server, or a cluster with Valkey-Search"
+                f"the native engine for index {entry.name!r}",
+                "a cluster",
+                "a single server, a cluster with Valkey-Search, or a name with a hash tag, such as "
+                f"{'{tenant}' + entry.name!r}",
             )
         self._connection = connection
         self._documents = Documents(connection, entry)
         self.slots = self._documents.slots
-        own = f"{{{entry.name}}}"
-        keys = [f"{own}:changes", f"{own}:deletions", f"{own}:expiry"]
-        self._log = ChangeLog(self._documents, keys)
+        self._log = ChangeLog(self._documents, change_log_keys(entry.name))
         self._shared = shared_replica(connection, entry)
         self._writing = NativeWriting(self._documents, self._log, self._shared)
         self.write = self._writing.write
@@ -164,7 +165,7 @@ class NativeEngine:
         if isinstance(plan, NoDocument):
             return []
         shared = self._shared
-        if shared.replica.sequence < 0:
+        if shared.outdated:
             yield Request(current=True)
         wanted = self._documents.read_fields(fields)
         current, limit = True, k

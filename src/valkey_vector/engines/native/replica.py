@@ -12,8 +12,7 @@ numbers in the log (see `valkey_vector.engines.native.scripts`). It is not threa
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import chain
 from typing import assert_never
@@ -24,6 +23,8 @@ from numpy.typing import NDArray
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.native.digest import DIGESTS, digest_of
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
+from valkey_vector.engines.native.numeric_columns import NumericColumns, parsed
+from valkey_vector.engines.native.page import Page
 from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.engines.native.token_index import TokenIndex
 from valkey_vector.filters.plan import (
@@ -47,16 +48,6 @@ from valkey_vector.text.vocabulary import Vocabulary
 __all__ = ["Replica"]
 
 _ROOM = 1024
-
-
-class _Numbers:
-    """One numeric field: its rows, and their values."""
-
-    __slots__ = ("rows", "values")
-
-    def __init__(self) -> None:
-        self.rows = array("q")
-        self.values = array("d")
 
 
 class Replica:
@@ -91,7 +82,7 @@ class Replica:
         self._verified = np.zeros(_ROOM, dtype=np.int64)
         self._hidden: dict[str, int] = {}
         self.tokens = TokenIndex()
-        self._numbers: dict[str, _Numbers] = {}
+        self._numbers = NumericColumns()
         self._vocabulary: Vocabulary | None = None
         self._inverted = {name: Inverted() for name in self._term_fields}
         self._expiring = False
@@ -108,51 +99,81 @@ class Replica:
     def __contains__(self, id: str) -> bool:
         return id in self._row_of
 
-    def put(
-        self, id: str, fields: Mapping[str, bytes], sequence: int = 0, unsure: float = math.inf
-    ) -> None:
-        """Add a record, or replace it.
+    def put(self, page: Page, now: float) -> None:
+        """Add records, or replace them; an id without a record is noted as hidden.
 
         A field with an invalid value counts as absent, because other programs can write anything into a hash.
 
         Args:
-            id: id of the record.
-            fields: its hash fields.
-            sequence: number of its last write.
-            unsure: the server's time in milliseconds from which on the record may have expired.
+            page: the documents; each id occurs once.
+            now: the server's time in milliseconds when they were read.
         """
-        self.remove(id)
-        self.digest = (self.digest + digest_of(sequence)) % DIGESTS
-        row = len(self._ids)
-        if row == len(self._alive):
-            self._grow()
-        self._ids.append(id)
-        self._versions.append(fields.get(VERSION))
-        self._row_of[id] = row
-        self._alive[row] = True
-        self._numbered[row] = sequence
-        self._unsure[row] = unsure
-        self._verified[row] = 0
-        self._created[row] = _number(fields.get(CREATED), 0.0)
-        self._expires[row] = _number(fields.get(EXPIRES), math.inf)
-        self._expiring |= EXPIRES in fields
-        for name, matrix in self._matrices.items():
-            matrix.put(row, fields.get(name))
-        self.tokens.add(row, fields.get(TAGS, b"").decode("ascii", "replace").split(","))
-        self._put_values(row, fields)
+        if not page.ids:
+            return
+        for id, sequence, exists in zip(page.ids, page.sequences, page.exists, strict=True):
+            if not exists:
+                self.hide(id, sequence)
+            elif id in self._row_of or id in self._hidden:
+                self.remove(id)
+        first = len(self._ids)
+        ids = [id for id, exists in zip(page.ids, page.exists, strict=True) if exists]
+        sequences = [
+            number for number, is_one in zip(page.sequences, page.exists, strict=True) if is_one
+        ]
+        self.reserve(len(ids))
+        rows = np.arange(first, first + len(ids))
+        self._ids += ids
+        self._versions += [None] * len(ids)
+        self._row_of.update(zip(ids, rows.tolist(), strict=True))
+        self.digest = (self.digest + sum(map(digest_of, sequences))) % DIGESTS
+        self._alive[rows] = True
+        self._numbered[rows] = sequences
+        row_at = np.full(len(page.ids), -1)
+        row_at[np.asarray(page.exists)] = rows
+        left = np.asarray(page.left)
+        left[list(page.columns[EXPIRES].positions)] = -1
+        self._unsure[rows] = np.where(left >= 0, now + left, math.inf)[np.asarray(page.exists)]
+        for name, column in page.columns.items():
+            new = row_at[list(column.positions)]
+            values = column.values
+            if (new < 0).any():
+                values = [
+                    value for row, value in zip(new.tolist(), values, strict=True) if row >= 0
+                ]
+                new = new[new >= 0]
+            if values:
+                self._put_values(name, new, values)
 
-    def _put_values(self, row: int, fields: Mapping[str, bytes]) -> None:
-        """Add the terms and numbers of a new row."""
-        for name, value in fields.items():
-            if name in self._inverted:
+    def _put_values(self, name: str, rows: Rows, values: Sequence[bytes]) -> None:
+        """Add the values of one field to new rows."""
+        if name in self._matrices:
+            self._matrices[name].put(rows, values)
+            return
+        pairs = zip(rows.tolist(), values, strict=True)
+        if name == VERSION:
+            for row, value in pairs:
+                self._versions[row] = value
+        elif name == TAGS:
+            for row, value in pairs:
+                self.tokens.add(row, value.decode("ascii", "replace").split(","))
+        elif name in self._inverted:
+            for row, value in pairs:
                 if self._inverted[name].add(row, value.decode("utf-8", "replace")):
                     self._vocabulary = None
-            elif name not in _NO_NUMBERS and name not in self._matrices:
-                number = _number(value, math.nan)
-                if not math.isnan(number):
-                    column = self._numbers.setdefault(name, _Numbers())
-                    column.rows.append(row)
-                    column.values.append(number)
+        elif name == CREATED:
+            self._created[rows] = [parsed(value, 0.0) for value in values]
+        elif name == EXPIRES:
+            self._expires[rows] = [parsed(value, math.inf) for value in values]
+            self._expiring = True
+        else:
+            self._numbers.add(name, pairs)
+
+    def reserve(self, added: int) -> None:
+        """Allocate arrays for additional rows."""
+        wanted = len(self._ids) + added
+        if wanted > len(self._alive):
+            # The spare quarter uses no memory before rows are added (see `resized`).
+            self._resize(max(wanted + wanted // 4, 2 * len(self._alive)))
 
     def hide(self, id: str, sequence: int) -> None:
         """Note that the change log has an id without a record."""
@@ -196,10 +217,7 @@ class Replica:
         self._unsure = resized(self._unsure[rows], room, math.inf)
         self._verified = resized(self._verified[rows], room)
         self.tokens.pack(moved)
-        for column in self._numbers.values():
-            rows = moved[np.asarray(column.rows, dtype=np.int64)]
-            column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
-            column.rows = array("q", rows[rows >= 0].tobytes())
+        self._numbers.pack(moved)
         for inverted in self._inverted.values():
             inverted.pack(moved)
 
@@ -259,6 +277,10 @@ class Replica:
         """Return the rows that a plan selects, ascending."""
         return np.flatnonzero(self.mask(plan, now))
 
+    def rows_of(self, ids: Iterable[str]) -> list[int]:
+        """Return the row of each record."""
+        return [self._row_of[id] for id in ids]
+
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids of rows."""
         return [self._ids[row] for row in rows]
@@ -279,11 +301,7 @@ class Replica:
 
     def numbers(self, field: str) -> NDArray[np.float64]:
         """Return the number of each row in a numeric field; NaN for rows without one."""
-        values = np.full(len(self._ids), np.nan)
-        column = self._numbers.get(field)
-        if column is not None:
-            values[np.frombuffer(column.rows, dtype=np.int64)] = np.frombuffer(column.values)
-        return values
+        return self._numbers.values(field, len(self._ids))
 
     @property
     def size(self) -> int:
@@ -332,15 +350,8 @@ class Replica:
                 return np.zeros(used, dtype=np.bool_)
             case Tokens(tokens):
                 return self.tokens.mask(tokens, used)
-            case Range(field, low, high, low_open, high_open):
-                mask = np.zeros(used, dtype=np.bool_)
-                column = self._numbers.get(field)
-                if column is not None:
-                    values = np.frombuffer(column.values, dtype=np.float64)
-                    inside = values > low if low_open else values >= low
-                    inside &= values < high if high_open else values <= high
-                    mask[np.frombuffer(column.rows, dtype=np.int64)[inside]] = True
-                return mask
+            case Range():
+                return self._numbers.mask(plan, used)
             case Words(field, terms):
                 mask = np.zeros(used, dtype=np.bool_)
                 for term in terms:
@@ -355,8 +366,7 @@ class Replica:
             case _:
                 assert_never(plan)
 
-    def _grow(self) -> None:
-        room = 2 * len(self._alive)
+    def _resize(self, room: int) -> None:
         for matrix in self._matrices.values():
             matrix.retain(slice(None), room)
         self._alive = resized(self._alive, room)
@@ -365,15 +375,3 @@ class Replica:
         self._numbered = resized(self._numbered, room)
         self._unsure = resized(self._unsure, room, math.inf)
         self._verified = resized(self._verified, room)
-
-
-_NO_NUMBERS = frozenset({TAGS, CREATED, EXPIRES, VERSION})
-
-
-def _number(value: bytes | None, default: float) -> float:
-    """Parse a field as a number; return `default` for a missing, invalid or NaN value."""
-    try:
-        number = default if value is None else float(value)
-    except ValueError:
-        return default
-    return default if math.isnan(number) else number

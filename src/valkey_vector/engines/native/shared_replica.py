@@ -20,7 +20,6 @@ from contextlib import suppress
 
 from valkey_vector.connection import Connection
 from valkey_vector.engines.native.change_log import (
-    Change,
     ChangeLog,
     Changes,
     Incomplete,
@@ -31,7 +30,6 @@ from valkey_vector.engines.native.change_log import (
 from valkey_vector.engines.native.replica import Replica
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import EXPIRES
 
 __all__ = ["SharedReplica", "shared_replica"]
 
@@ -74,6 +72,16 @@ class SharedReplica:
         self._lost_lock = threading.Lock()
         self._trusted_until = -math.inf
         self._all_checked = -math.inf
+        self._written = False
+
+    @property
+    def outdated(self) -> bool:
+        """True if the replica is empty, or lacks a write of this process."""
+        return self._written or self.replica.sequence < 0
+
+    def note_write(self) -> None:
+        """Note that this process changed the index: the next read synchronizes before it searches."""
+        self._written = True
 
     def synchronize(self, log: ChangeLog) -> None:
         """Apply the changes since the last synchronization.
@@ -85,6 +93,7 @@ class SharedReplica:
             ServerError: the log lost a key and cannot be completed, because the server refuses writes.
         """
         with self.lock:
+            self._written = False
             self._synchronize(log)
 
     def _synchronize(self, log: ChangeLog) -> None:
@@ -180,8 +189,7 @@ class SharedReplica:
     def _apply(self, changes: Changes) -> None:
         for id in changes.deleted:
             self.replica.remove(id)
-        for change in changes.changed:
-            self._apply_change(change, changes.now)
+        self.replica.put(changes.changed, changes.now)
         self.now = changes.now
         self.replica.sequence = changes.sequence
         self.replica.pack()
@@ -195,21 +203,12 @@ class SharedReplica:
         deleted, changed = listing
         for id in deleted:
             self.replica.remove(id)
+        self.replica.reserve(len(changed))
         for page in log.load(changed):
-            for change in page:
-                self._apply_change(change, now)
+            self.replica.put(page, now)
         self.now = now
         self.replica.sequence = sequence
         self.replica.pack()
-
-    def _apply_change(self, change: Change, now: float) -> None:
-        if change.fields is None:
-            self.replica.hide(change.id, change.sequence)
-            return
-        unsure = math.inf
-        if change.left >= 0 and EXPIRES not in change.fields:
-            unsure = now + change.left
-        self.replica.put(change.id, change.fields, change.sequence, unsure)
 
 
 _Key = tuple[str, int, str | None, str, str, int]

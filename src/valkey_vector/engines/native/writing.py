@@ -69,6 +69,7 @@ class NativeWriting:
         ]
         commands.append(self._log.command(scripts.WRITE, *head, *packed, ids=ids))
         reply = checked(self._connection.pipeline(commands, lane=lane))[-1]
+        self._shared.note_write()
         refuse_foreign(reply)
         self._documents.words_added(terms)
         _, written, present = reply
@@ -94,6 +95,7 @@ class NativeWriting:
                 for each in batch
             ]  # fmt: skip
             replies = checked(self._connection.pipeline(commands))
+            self._shared.note_write()
             replaced += [None if reply == -1 else bool(reply) for reply in replies]
         return replaced
 
@@ -117,6 +119,7 @@ class NativeWriting:
             )
             commands = [*self._log.removing(self._shared.take_lost()), command]
             reply = checked(self._connection.pipeline(commands))[-1]
+            self._shared.note_write()
             refuse_foreign(reply)
             removed += reply[1]
         return removed

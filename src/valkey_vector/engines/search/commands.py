@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 
 from valkey_vector.connection import Argument, Capabilities
@@ -37,6 +38,7 @@ __all__ = [
     "groups",
     "index_is_missing",
     "knn_command",
+    "listing_command",
     "page_command",
     "range_command",
     "rows",
@@ -82,12 +84,27 @@ def knn_command(
     """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all)."""
     ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
-    command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
-    command += ["PARAMS", "2", "vector", near.vector.tobytes()]
-    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), EXPIRES, *fields]))
+    packed = near.vector.tobytes()
+    constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
+    return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *constant]
+
+
+@lru_cache(maxsize=256)
+def _knn_options(fields: tuple[str, ...], k: int) -> tuple[bytes, ...]:
+    """The options after the vector, encoded once for all queries for the same fields and k."""
+    returned = list(dict.fromkeys([DISTANCE, *fields]))
+    options = ["RETURN", str(len(returned)), *returned, "LIMIT", "0", str(k), "DIALECT", "2"]
+    return tuple(option.encode() for option in options)
+
+
+def listing_command(
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int
+) -> list[Argument]:
+    """FT.SEARCH for up to `limit` of the documents that a query selects, in any order."""
+    returned = list(dict.fromkeys([*identifying_fields(entry), EXPIRES, *fields]))
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
-    command += ["LIMIT", "0", str(k), "DIALECT", "2"]
-    return command
+    return [*command, "VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
 
 
 def page_command(
@@ -130,14 +147,15 @@ def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
 
 
 def group_command(entry: CatalogEntry, query: str, field: str, limit: int) -> list[Argument]:
-    """FT.AGGREGATE for the first `limit` distinct values of a field in the documents that a query selects.
+    """FT.AGGREGATE for the distinct values of a field in `limit` of the documents that a query selects.
 
-    LOAD is needed: without it, the grouped field is empty in every row (Valkey-Search 1.2.1).
+    LOAD is needed: without it, the grouped field is empty in every row (Valkey-Search 1.2.1). LIMIT comes before GROUPBY,
+    so that the server reads no other documents.
     """
     command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["LIMIT", "0", str(limit)]
     command += ["GROUPBY", "1", f"@{field}", "REDUCE", "COUNT", "0", "AS", "count"]
-    command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
-    return command
+    return [*command, "DIALECT", "2"]
 
 
 def groups(reply: Any, field: str) -> list[str]:
@@ -180,10 +198,11 @@ def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
     for key, pairs in found.items():
         if pairs is None:
             continue
-        fields = own_fields(entry, {name.decode(): value for name, value in pairs.items()})
+        read = {_names[name]: value for name, value in pairs.items()}
+        measured = read.pop(DISTANCE, None)
+        fields = own_fields(entry, read)
         if fields is None:
             continue
-        measured = fields.pop(DISTANCE, None)
         distance = math.nan if measured is None else distance_of(measured, metric)
         yield Row(key[skip:].decode(), fields, distance)
 
@@ -205,6 +224,17 @@ def index_is_missing(message: str) -> bool:
     return any(words in lowered for words in _ABSENT)
 
 
+class _Names(dict[bytes, str]):
+    """The names of hash fields, each decoded once. A search returns the fields that it names, so they are few."""
+
+    def __missing__(self, name: bytes) -> str:
+        decoded = self[name] = name.decode()
+        return decoded
+
+
+_names = _Names()
+
+
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -212,9 +242,9 @@ def _text(value: Any) -> Any:
 def distance_of(text: bytes, metric: Metric) -> float:
     """Parse a distance. The cosine distance of a zero vector is 1 (Valkey-Search); RediSearch returns NaN."""
     value = float(text)
-    if math.isnan(value):
-        return 1.0 if metric is Metric.COSINE else math.inf
-    return value
+    if value == value:
+        return value
+    return 1.0 if metric is Metric.COSINE else math.inf
 
 
 def _vector(field: VectorField) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import chain
+from typing import Any
 
-from valkey_vector.connection import Connection, Feature
+from valkey_vector.connection import Argument, Connection, Feature
 from valkey_vector.connection.pipelines import Pipelined, requesting, run
 from valkey_vector.engines.base import IndexInfo, Near
 from valkey_vector.engines.search import commands
@@ -16,6 +16,7 @@ from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.layout import METADATA
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
@@ -118,27 +119,30 @@ class SearchEngine(SearchReading):
         """Do nothing: the server indexes a document when its fields are written."""
 
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
-        """List the distinct values of hash fields (see `valkey_vector.engines.base.Engine.values`), in one round trip."""
+        """List values of hash fields in a sample of documents (see `valkey_vector.engines.base.Engine.values`).
+
+        Cost: one round trip.
+        """
         if isinstance(plan, NoDocument):
             return [[] for _ in fields]
         if not self.capabilities.filter_queries or not self.fits_one(plan):
             return [None] * len(fields)
-        pieces = run(self, self.parts_of(plan))
-        if any(number is None for _, number in pieces):
-            return [None] * len(fields)
-        queries = [self.query_for(part) for part, _ in pieces]
-        requested = [
-            commands.group_command(self.entry, query, field, most + 1)
-            for field in fields
-            for query in queries
+        query = self.query_for(plan)
+        replies = run(self, requesting([self._sampling(query, field, most) for field in fields]))
+        return [
+            self._metadata_in(reply) if field == METADATA else commands.groups(reply, field)
+            for field, reply in zip(fields, replies, strict=True)
         ]
-        replies = iter(run(self, requesting(requested)))
-        values: list[list[str] | None] = []
-        for field in fields:
-            groups = (commands.groups(next(replies), field) for _ in queries)
-            distinct = list(dict.fromkeys(chain.from_iterable(groups)))
-            values.append(None if len(distinct) > most else distinct)
-        return values
+
+    def _sampling(self, query: str, field: str, limit: int) -> list[Argument]:
+        if field == METADATA:
+            return commands.listing_command(self.entry, query, [METADATA], limit)
+        return commands.group_command(self.entry, query, field, limit)
+
+    def _metadata_in(self, reply: Any) -> list[str]:
+        return [
+            row.fields.get(METADATA, b"{}").decode(errors="replace") for row in self.rows(reply)
+        ]
 
     def grouping(
         self,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
@@ -21,6 +20,8 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.comparison import compared_here
+from valkey_vector.engines.search.selectivity import Selectivities
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -31,13 +32,16 @@ from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Toke
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import field_token
-from valkey_vector.storage.record_version import has_vector
+from valkey_vector.storage.record_version import VERSION, has_vector
 from valkey_vector.storage.rows import Row
 
 if TYPE_CHECKING:
     from valkey_vector.engines.search.reading import SearchReading
 
 __all__ = ["Nearest"]
+
+_TOO_NARROW = 1.25
+"""A search is repeated if its filter matches so many more records that it needs this many times the width."""
 
 _HIGHEST_EF = 1_000_000
 """Largest EF_RUNTIME that Valkey-Search accepts (1.0 to 1.3)."""
@@ -62,16 +66,20 @@ class Nearest:
     def __init__(self, engine: SearchReading) -> None:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
+        self._selectivities = Selectivities(engine.support)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the records that a plan selects, nearest first.
 
-        Cost: one round trip, more if the result is incomplete or its last hits have one distance.
+        Cost: one round trip, more if the result is incomplete or its last hits have one distance. A filter that was not
+        counted lately is counted first; after that, its counts ride along.
         """
         if isinstance(plan, NoDocument):
             return []
         if k > self._max_k:
             return (yield from self._exact(near, k, plan, fields))
+        if self._is_adaptive(near, plan):
+            return (yield from self._filtered(near, k, plan, fields))
         replies = yield Request(self.commands(near, k, plan, fields))
         return (yield from self.completed(replies, near, k, plan, fields))
 
@@ -101,7 +109,7 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         engine, requested = self._engine, self._requested(near, k)
-        wide = replace(near, ef_runtime=_ef(near, requested))
+        wide = Near(near.field, near.vector, _ef(near, requested))
         queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
         return [
             commands.knn_command(engine.entry, _grouped(query), wide, requested, fields)
@@ -129,6 +137,50 @@ class Nearest:
         """A plan that selects the records of another plan that have the vector."""
         return all_of([plan, Tokens((field_token(near.field),))])
 
+    def _is_adaptive(self, near: Near, plan: Plan) -> bool:
+        """Return True if the width of a search may depend on the selectivity of its filter."""
+        engine = self._engine
+        if isinstance(plan, Everything) or isinstance(near.field.algorithm, Flat):
+            return False
+        if near.ef_runtime is not None or not engine.is_valkey_search:
+            return False
+        return engine.capabilities.filter_queries and engine.fits_one(plan)
+
+    def _filtered(
+        self, near: Near, k: int, plan: Plan, fields: Sequence[str]
+    ) -> Pipelined[list[Row]]:
+        """The k nearest of the records that a filter selects, in the cheapest way for its selectivity."""
+        engine, query = self._engine, self._engine.query_for(plan)
+        counting = self._selectivities.commands(engine.entry, query)
+        known, riding = self._selectivities.get(query), counting
+        if known is None:
+            known = self._selectivities.learn(query, (yield Request(counting)))
+        if not known.is_old:
+            riding = []
+        full = _ef(near, self._requested(near, k)) or k
+        if known.is_cheaper_to_compare(full, near.field.dimension):
+            comparing = compared_here(engine, near, k, query, fields, matching=known.matching)
+            number, rows = yield from comparing
+            known = self._selectivities.note(query, number, known.documents)
+            if rows is not None:
+                return rows
+        width = known.width(full, k)
+        replies = yield Request([*self._widened(near, width, k, query, fields), *riding])
+        if riding:
+            known = self._selectivities.learn(query, replies[1:])
+            if known.width(full, k) > _TOO_NARROW * width:
+                width = known.width(full, k)
+                replies = yield Request(self._widened(near, width, k, query, fields))
+        return (yield from self.completed(replies[:1], near, k, plan, fields))
+
+    def _widened(
+        self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
+    ) -> list[list[Argument]]:
+        """The search of a filter with a given EF_RUNTIME."""
+        wide = Near(near.field, near.vector, width)
+        requested = self._requested(near, k)
+        return [commands.knn_command(self._engine.entry, _grouped(query), wide, requested, fields)]
+
     def _requested(self, near: Near, k: int) -> int:
         match near.field.algorithm:
             case Hnsw():
@@ -147,9 +199,13 @@ class Nearest:
         """The hits in replies, nearest first, and the number of hits that are not records, or expired."""
         found: dict[str, Row] = {}
         dropped = 0
+        field = vector_name(near.field.name)
         for reply in replies:
-            rows = [row for row in self._engine.rows(reply, near.field.metric) if _has(row, near)]
+            rows = self._engine.rows(reply, near.field.metric)
+            rows = [row for row in rows if has_vector(row.fields.get(VERSION), field)]
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
+            if len(replies) == 1:
+                return sorted(rows, key=_by_distance), dropped
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_by_distance), dropped
 

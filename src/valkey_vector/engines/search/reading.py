@@ -15,10 +15,11 @@ from itertools import chain, islice
 from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
-from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run, send
+from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
     explained,
@@ -50,7 +51,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.records.tokens import SLIDING
 from valkey_vector.schema.schema import Metric
-from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.catalog import CatalogEntry, has_hash_tag
 from valkey_vector.storage.hashes import Documents
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.storage.rows import Row, StaleIndexError
@@ -60,11 +61,11 @@ __all__ = ["SearchReading", "indexed_share"]
 _PIECES = 64
 """Largest number of queries into which one filter with many values is divided."""
 
-_HEAVY = frozenset({"content", "payload"})
-"""Fields of unknown size; with one of them, or a vector, the first page is small."""
-
 _FIRST_PAGE = 100
+"""Records in the first page if it has fields of unknown size or vectors."""
+
 _PAUSE = 0.01
+_SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
@@ -217,8 +218,11 @@ class SearchReading:
     def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
         """The documents in a reply to FT.SEARCH, without expired ones."""
         now = self.support.now()
-        found = commands.rows(reply, self.entry, metric)
-        return [row for row in found if float(row.fields.get(EXPIRES, b"inf")) > now]
+        return [
+            row
+            for row in commands.rows(reply, self.entry, metric)
+            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
+        ]
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -251,7 +255,7 @@ class SearchReading:
         return all_of([plan, Range(EXPIRES, high=self.now())])
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        heavy = any(name in _HEAVY or name.startswith("v") for name in fields)
+        heavy = any(name in HEAVY or name.startswith("v") for name in fields)
         pages = Pages(self, plan, fields, PageSize(_FIRST_PAGE if heavy else PAGE))
         while pages.more:
             if rows := pages.take(run(self, requesting(pages.commands))):
@@ -266,10 +270,14 @@ class SearchReading:
         support = self.support
         status = support.status_commands() if support.is_due else []
         completed = [
-            Request(tuple(map(support.with_options, request.commands)), request.current)
+            Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
-        learned, *answered = send(self._connection, [Request(status), *completed])
+        learned, *answered = send(
+            self._connection,
+            [Request(status), *completed],
+            any_primary=self._runs_anywhere(status, completed),
+        )
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
@@ -290,6 +298,19 @@ class SearchReading:
             if could_sort and not support.sort_by:
                 raise StaleIndexError from error  # the operation starts again, without SORTBY
         return None if again else answered
+
+    def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
+        """Return True if every primary of the cluster can execute the requests, which are then distributed.
+
+        By itself GLIDE sends all searches of an index to one node. An index with a hash tag is on one node only.
+        """
+        return (
+            self.capabilities.cluster
+            and self.is_valkey_search
+            and not status
+            and not has_hash_tag(self.entry.name)
+            and all(command[0] in _SEARCHES for request in requests for command in request.commands)
+        )
 
     def _failure(self, error: ServerError) -> ServerError:
         failure = explained(self._connection, error, self.support.primaries)

@@ -70,11 +70,7 @@ class SearchWriting:
     ) -> WriteOutcome:
         """Store a batch (see `valkey_vector.engines.base.Engine.write`)."""
         words = self._documents.unknown_words([document.text for document in batch])
-        reads: list[list[Argument]] = [["TIME"], self._batches.generation]
-        reads += [["HKEYS", self._documents.key(document.id)] for document in batch]
-        (seconds, micros), generation, *names = self._read_before(
-            [*self._documents.adding_words(words), *reads], len(words), batch, lane
-        )
+        ((seconds, micros), generation), exist = self._read_before(words, batch, lane)
         self._documents.check_generation(generation)
         self._documents.words_added(words)
         now = int(seconds) * 1_000_000 + int(micros)
@@ -87,8 +83,8 @@ class SearchWriting:
             {document.id: position for position, document in enumerate(batch)},
             lane,
         )
-        there = [document for document, found in zip(batch, names, strict=True) if found]
-        new = [document for document, found in zip(batch, names, strict=True) if not found]
+        there = [document for document, exists in zip(batch, exist, strict=True) if exists]
+        new = [document for document, exists in zip(batch, exist, strict=True) if not exists]
         tally = Tally()
         if policy is WritePolicy.FAIL and there:
             tally.present += self._present(there, settings)
@@ -353,25 +349,27 @@ class SearchWriting:
         return [document.id for document, state in pairs if state.is_alive(settings.now)]
 
     def _read_before(
-        self,
-        commands: Sequence[Sequence[Argument]],
-        skipped: int,
-        batch: Sequence[Prepared],
-        lane: int,
-    ) -> list[Any]:
-        """Send the reads before a batch; returns their replies, without those of `skipped` vocabulary commands.
+        self, words: Sequence[str], batch: Sequence[Prepared], lane: int
+    ) -> tuple[list[Any], list[bool]]:
+        """Read the server time and the generation, and which keys may exist; add words to the vocabulary.
+
+        On a single server, one command for all keys tells if any exists. If so, all may exist.
 
         Raises:
-            ForeignKeyError: a key is not a hash.
+            ForeignKeyError: a key is not a hash. On a single server, the locked write detects that.
         """
-        replies = self._connection.pipeline(commands, lane=lane)
-        names = replies[-len(batch) :]
-        for document, reply in zip(batch, names, strict=True):
+        keys = [self._documents.key(document.id) for document in batch]
+        reads: list[list[Argument]] = [["TIME"], self._batches.generation]
+        cluster = self._connection.capabilities.cluster
+        reads += [["HKEYS", key] for key in keys] if cluster else [["EXISTS", *keys]]
+        adding = self._documents.adding_words(words)
+        replies = self._connection.pipeline([*adding, *reads], lane=lane)
+        for key, reply in zip(keys, replies[-len(keys) :], strict=True) if cluster else ():
             if isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE"):
-                raise ForeignKeyError.of(
-                    self._documents.key(document.id), "a value that is no hash"
-                )
-        return checked(replies)[-len(batch) - 2 :] if skipped else checked(replies)
+                raise ForeignKeyError.of(key, "a value that is no hash")
+        time, generation, *found = checked(replies)[len(adding) :]
+        exist = [bool(each) for each in found] if cluster else [bool(found[0])] * len(keys)
+        return [time, generation], exist
 
 
 def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:

@@ -42,7 +42,8 @@ def check_nodes(settings: ConnectionSettings) -> list[Finding]:
         except ServerError:
             return []  # connecting reports an outage, and the permissions a refusal
     findings: list[Finding] = []
-    for node in parse_nodes(reply.decode(errors="replace")):
+    known = settings.addresses[0].host
+    for node in parse_nodes(reply.decode(errors="replace"), known):
         place = f"{node.host}:{node.port}"
         kind = "primary" if node.primary else "replica"
         if node.failed:
@@ -60,8 +61,13 @@ def check_nodes(settings: ConnectionSettings) -> list[Finding]:
     return findings
 
 
-def parse_nodes(text: str) -> list[ClusterNode]:
-    """Parse CLUSTER NODES. Nodes without an address, or in a handshake, are left out."""
+def parse_nodes(text: str, known: str) -> list[ClusterNode]:
+    """Parse CLUSTER NODES. Nodes without an address, or in a handshake, are left out.
+
+    Args:
+        text: the reply.
+        known: host of the node that replied, which may not know its own address.
+    """
     found: list[ClusterNode] = []
     for line in text.splitlines():
         parts = line.split()
@@ -69,12 +75,12 @@ def parse_nodes(text: str) -> list[ClusterNode]:
             continue
         address, flags = parts[1].split(",")[0].split("@")[0], parts[2].split(",")
         host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or "handshake" in flags or "noaddr" in flags:
+        if not port.isdecimal() or "handshake" in flags or "noaddr" in flags:
             continue
         name = parts[1].split(",")[1:2]
         found.append(
             ClusterNode(
-                host=name[0] if name and name[0] and "=" not in name[0] else host,
+                host=name[0] if name and name[0] and "=" not in name[0] else host or known,
                 port=int(port),
                 primary="master" in flags,
                 failed="fail" in flags,

@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from valkey_vector.concurrency.threads import offload
@@ -18,6 +19,7 @@ from valkey_vector.errors import (
     ConnectionLostError,
     RequestTimeoutError,
     ServerError,
+    ValkeyVectorError,
 )
 from valkey_vector.operations.doctor.cluster_check import check_nodes
 from valkey_vector.operations.doctor.documents import check_foreign_index
@@ -39,13 +41,20 @@ from valkey_vector.operations.doctor.permissions import (
 from valkey_vector.operations.doctor.reaching import reach
 from valkey_vector.operations.doctor.server_rules import judge_server
 from valkey_vector.operations.privileges import ROLES, AclLine, Role, acl_line
-from valkey_vector.storage.catalog import Catalog, CatalogEntry, EngineName, check_index_name
+from valkey_vector.storage.catalog import (
+    CATALOG_PATTERN,
+    Catalog,
+    CatalogEntry,
+    EngineName,
+    check_index_name,
+    name_of_catalog,
+)
 
 __all__ = ["adiagnose", "diagnose"]
 
 
 def diagnose(
-    url: str | None = None,
+    url: str | ConnectionSettings | None = None,
     *,
     names: Sequence[str] = (),
     role: Role = "application",
@@ -59,27 +68,31 @@ def diagnose(
     Changes nothing on the server.
 
     Args:
-        url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
+        url: the server (see `Connection.open`), or settings, such as `Connection.settings`. Default: ``VALKEY_URL``, or
+            the embedded server.
         names: indexes to check. Default: all indexes of the database, found by a scan of all keys.
         role: what the user does; its permissions are checked.
         deep: verify every document. None verifies indexes of up to 10,000 documents.
         recall: measure the recall of HNSW indexes of up to 20,000 documents.
         cores: processors of the server's machine. Default: those of this machine if the server runs on it.
-        options: attributes of `ConnectionSettings`; they override the URL.
+        options: attributes of `ConnectionSettings`; they override the URL or the settings.
 
     Raises:
         ConfigurationError: the URL or an option is invalid.
 
     Cost: a few round trips, and what verifying and measuring each index costs.
     """
-    chosen = url if url is not None else os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    settings = ConnectionSettings.from_url(chosen, **options)
+    if isinstance(url, ConnectionSettings):
+        settings = replace(url, **options)
+    else:
+        chosen = url if url is not None else os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        settings = ConnectionSettings.from_url(chosen, **options)
     if role not in ROLES:
         raise ConfigurationError(f"role {role!r} is not one of {', '.join(ROLES)}")
     return _Doctor(settings, names, role, IndexOptions(deep=deep, recall=recall), cores).run()
 
 
-async def adiagnose(url: str | None = None, **options: Any) -> DoctorReport:
+async def adiagnose(url: str | ConnectionSettings | None = None, **options: Any) -> DoctorReport:
     """Async version of `diagnose`."""
     return await offload(diagnose, url, **options)
 
@@ -113,9 +126,9 @@ class _Doctor:
             try:
                 with Connection(self._settings) as connection:
                     self._check_server(connection)
-            except (ConnectionLostError, RequestTimeoutError, AuthenticationError) as failed:
-                what = f"the connection failed during the examination: {failed}"
-                cure = "read the server's log; run the doctor again when the server is stable"
+            except ValkeyVectorError as failed:
+                what = f"the examination ended: {failed}"
+                cure = "read the message and the server's log; run the doctor again when the server is stable"
                 self._findings.append(
                     error("connection.failed", self._settings.location, what, cure)
                 )
@@ -168,12 +181,12 @@ class _Doctor:
     def _all_names(self, connection: Connection) -> list[str]:
         """Names of all indexes: of own ones that exist or left something behind, and of other programs' ones."""
         try:
-            keys = [key for page in connection.scan("{*}:index") for key in page]
+            keys = [key for page in connection.scan(CATALOG_PATTERN) for key in page]
         except AuthenticationError as refused:
             self._skipped.append(f"the list of indexes: {refused}")
             return []
-        own = sorted({key[1 : -len(b"}:index")].decode(errors="replace") for key in keys})
-        names = [name for name in own if _is_own_name(name)]
+        own = {name_of_catalog(key.decode(errors="replace")) for key in keys}
+        names = sorted(name for name in own if name is not None and _is_own_name(name))
         if not connection.capabilities.has_search:
             return names
         try:
@@ -216,9 +229,16 @@ class _Doctor:
             self._findings += judge_permissions(self._user, name, self._role, lacking)
         engine: EngineName = "search" if "search" in engines.values() else "native"
         capabilities = connection.capabilities
-        redisearch = capabilities.module is SearchModule.REDISEARCH
         self._acl += [
-            acl_line(role, own, engine, cluster=capabilities.cluster, redisearch=redisearch)
+            acl_line(
+                role,
+                own,
+                engine,
+                cluster=capabilities.cluster,
+                redisearch=capabilities.module is SearchModule.REDISEARCH,
+                database=self._settings.database,
+                client_name=self._settings.client_name is not None,
+            )
             for role in ROLES
         ]
 
@@ -244,7 +264,15 @@ class _Doctor:
         except AuthenticationError as refused:
             self._skipped.append(f"index {name}: {refused}")
             return
-        self._findings += self._unknown(connection, name, facts)
+        except (ConnectionLostError, RequestTimeoutError):
+            raise
+        except ValkeyVectorError as failed:
+            what = f"the index could not be examined: {failed}"
+            cure = "read the message and the server's log; `valkey-vector verify` may say more"
+            self._findings.append(error("index.not_examined", name, what, cure))
+            return
+        if name in self._names:  # one that was only listed has been dropped meanwhile
+            self._findings += self._unknown(connection, name, facts)
 
     def _unknown(self, connection: Connection, name: str, facts: ServerFacts) -> list[Finding]:
         """Findings for a name of which the server has nothing."""

@@ -38,8 +38,18 @@ def describe_everywhere(
     first = _described(reply)
     if first is None or not connection.capabilities.cluster:
         return {connection.settings.location: first}
-    nodes = connection.execute_on_primaries(*command, retry=True)
-    return {node.decode(): _described(reply) for node, reply in nodes.items()}
+    # GLIDE cannot combine the replies of several nodes to FT.INFO, so each node is queried by itself.
+    nodes = [node.decode() for node in connection.execute_on_primaries("TIME", retry=True)]
+    return {node: _described_by(connection, node, command) for node in nodes}
+
+
+def _described_by(
+    connection: Connection, node: str, command: Sequence[str]
+) -> IndexDescription | None:
+    try:
+        return parse_local(connection.execute_on(node, *command))
+    except ServerError as failed:
+        return _described(failed)
 
 
 def _described(reply: object) -> IndexDescription | None:
@@ -125,15 +135,18 @@ def check_foreign_index(connection: Connection, name: str) -> list[Finding] | No
     failures = sum(each.failures for each in present)
     if failures and definition.on == "hash":
         findings += wrong_vectors(connection, name, prefixes, vectors, failures)
-    if not any(each.documents for each in present) and not failures:
-        findings.append(_why_empty(connection, name, prefixes, definition.on, list(vectors)))
+    if not failures:
+        empty = not any(each.documents for each in present)
+        missing = _why_empty(connection, name, prefixes, definition.on, list(vectors))
+        if missing is not None and (empty or missing.code == "index.no_vector_field"):
+            findings.append(missing)
     return findings
 
 
 def _why_empty(
     connection: Connection, name: str, prefixes: Sequence[str], kind: str, vectors: Sequence[str]
-) -> Finding:
-    """Find out why an index has no documents."""
+) -> Finding | None:
+    """Find out why an index has no documents, or none with a vector. Looks at the first 100 keys."""
     shown = ", ".join(f"{prefix}*" for prefix in prefixes)
     keys = _keys(connection, prefixes, _SAMPLE)
     if not keys:
@@ -150,7 +163,7 @@ def _why_empty(
     if kind == "hash" and vectors:
         sizes = connection.pipeline([["HSTRLEN", k, f] for k in keys for f in vectors], retry=True)
         if not any(isinstance(size, int) and size for size in sizes):
-            what = f"the documents {shown} have none of the index's vector fields ({', '.join(vectors)})"
+            what = f"the first documents {shown} have none of the index's vector fields ({', '.join(vectors)})"
             cure = "create the index over the field that the program writes"
             return error("index.no_vector_field", name, what, cure)
     what = f"the index has no documents, although keys match its prefixes {shown}"

@@ -109,22 +109,14 @@ def _from_each(
 ) -> dict[str, object]:
     """The reply of each node; a refusal is noted and has no reply."""
     location = connection.settings.location
-    found: dict[str, object] = {}
-    if connection.capabilities.cluster:
-        try:
-            replies = connection.execute_on_primaries(*command, retry=True)
-        except ServerError as error:
-            _note_refusal(error, command, skipped)
-            return {location: None}
-        found = {address.decode(): reply for address, reply in replies.items()}
-    else:
-        (reply,) = connection.pipeline([command], retry=True)
-        found = {location: reply}
-    for node, reply in found.items():
-        if isinstance(reply, ServerError):
-            _note_refusal(reply, command, skipped)
-            found[node] = None
-    return found
+    (reply,) = connection.pipeline([command], retry=True)
+    if isinstance(reply, ServerError):
+        _note_refusal(reply, command, skipped)
+        return {location: None}
+    if not connection.capabilities.cluster:
+        return {location: reply}
+    replies = connection.execute_on_primaries(*command, retry=True)
+    return {address.decode(): reply for address, reply in sorted(replies.items())}
 
 
 def _note_refusal(error: ServerError, command: Sequence[str], skipped: list[str]) -> None:

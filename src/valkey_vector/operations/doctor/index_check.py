@@ -93,13 +93,12 @@ def check_own_index(connection: Connection, name: str, options: IndexOptions) ->
         result.skipped.append(f"index {name}: {refused}")
         return result
     except (ConfigurationError, UnreadableRecordError) as failed:
-        code = "newer_format" if isinstance(failed, ConfigurationError) else "record_unreadable"
-        cure = (
-            "upgrade valkey-vector"
-            if isinstance(failed, ConfigurationError)
-            else "restore the key from a backup"
-        )
-        result.findings.append(error(f"index.{code}", name, str(failed), cure))
+        if isinstance(failed, ConfigurationError):
+            finding = error("index.newer_format", name, str(failed), "upgrade valkey-vector")
+        else:
+            cure = "restore the key from a backup"
+            finding = error("index.record_unreadable", name, str(failed), cure)
+        result.findings.append(finding)
         return result
     except ServerError as failed:
         if "WRONGTYPE" not in failed.message:
@@ -133,7 +132,7 @@ def _remains(connection: Connection, catalog: Catalog, *, noted: bool) -> list[F
         cure = "create the index again with the same settings to find them, and drop() it to remove them"
         return [warning("index.documents_left", name, what, cure)]
     if traces_of(connection, name) or lineages_of(connection, name, first=True):
-        what = f"the record of the index, the key {catalog.key!r}, is gone, but documents of it exist: it was evicted or deleted"
+        what = f"the record of the index, the key {catalog.key!r}, is gone, but documents or a search index of it exist: it was evicted or deleted"
         cure = "set maxmemory-policy to noeviction; restore the key from a backup, or drop() the index and write again"
         return [error("index.record_lost", name, what, cure)]
     return []
@@ -162,7 +161,7 @@ def _check_existing(
 
 
 def _check_search_index(connection: Connection, entry: CatalogEntry, result: IndexCheck) -> bool:
-    """Check what the search module has of an index. Returns False if it has nothing."""
+    """Check what the search module has of an index. Returns False if it cannot be searched."""
     name = entry.name
     try:
         described = describe_everywhere(connection, entry.search_index)
@@ -174,6 +173,7 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
         cure = f"as an administrator, call Index.open({name!r}).create(): it indexes the stored documents again"
         result.findings.append(error("index.search_index_missing", name, what, cure))
         return False
+    differences: list[Finding] = []
     for node, description in described.items():
         if description is None:
             what = f"the node {node} does not have the index"
@@ -181,7 +181,10 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
             result.findings.append(error("index.missing_on_node", name, what, cure))
         else:
             result.findings += judge_description(name, description)
-            result.findings += _differences(entry, description)
+            differences += _differences(entry, description)
+    result.findings += differences
+    if differences:
+        return False
     failures = sum(each.failures for each in described.values() if each is not None)
     if failures:
         fields = {vector_name(each.name): each.dimension for each in entry.schema.vector_fields}

@@ -18,8 +18,12 @@ from valkey_vector.operations.doctor.findings import Finding, error, warning
 __all__ = ["Reached", "reach"]
 
 _SECONDS = 5.0
+_MORE_SECONDS = 0.5
+"""Longest wait for the rest of the replies."""
 _MAX_BYTES = 1 << 16
 _MODE = re.compile(rb"mode\r\n\$\d+\r\n(\w+)")
+_ROLE = re.compile(rb"role\r\n\$\d+\r\n(\w+)")
+_PRIMARY_OF = re.compile(rb"\$5\r\nslave\r\n\$\d+\r\n(\S*)\r\n:(\d+)\r\n\$\d+\r\n(\w+)")
 _TLS_ALERT = b"\x15\x03"
 _UNKNOWN_CA = {18, 19, 20, 21}
 _EXPIRED = {9, 10}
@@ -57,27 +61,47 @@ def reach(settings: ConnectionSettings) -> Reached:
     if settings.embedded:
         return Reached(True, "standalone", ())
     findings: list[Finding] = []
-    mode = ""
-    admitted = False
+    servers: list[_Server] = []
     for address in _places(settings):
         try:
-            mode = _examine(settings, address) or mode
-            admitted = True
+            servers.append(_examine(settings, address))
         except _StepError as failed:
             findings.append(failed.finding)
-    if admitted:  # one address is enough; the others are a warning
+    mode = next((each.mode for each in servers if each.mode), "")
+    if servers:  # one address is enough; the others are a warning
         findings = [_lesser(finding) for finding in findings]
         findings += _mode_findings(settings, mode)
-    usable = admitted and not any(each.severity == "error" for each in findings)
+        if mode == "standalone" and all(each.replica for each in servers):
+            findings += [finding for each in servers for finding in _replica_findings(each)]
+    usable = bool(servers) and not any(each.severity == "error" for each in findings)
     return Reached(usable, mode, tuple(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What an address that admits the user is.
+
+    Attributes:
+        place: the address.
+        mode: as in `Reached`.
+        replica: it is a replica.
+        primary: address of its primary, if it reports it.
+        link: state of the link to its primary, if it reports it.
+    """
+
+    place: str
+    mode: str
+    replica: bool
+    primary: str
+    link: str
 
 
 def _places(settings: ConnectionSettings) -> Sequence[Address | str]:
     return settings.addresses if settings.unix_socket is None else (settings.unix_socket,)
 
 
-def _examine(settings: ConnectionSettings, place: Address | str) -> str:
-    """Connect to one address. Returns the mode of the server.
+def _examine(settings: ConnectionSettings, place: Address | str) -> _Server:
+    """Connect to one address.
 
     Raises:
         _StepError: a step fails.
@@ -88,7 +112,10 @@ def _examine(settings: ConnectionSettings, place: Address | str) -> str:
         else:
             host = place.host if isinstance(place, Address) else ""
             with _secured(plain, settings.tls, host, settings, place) as secure:
-                replies = _conversation(secure, settings)
+                try:
+                    replies = _conversation(secure, settings)
+                except OSError:  # an alert, or no reply: judged as an empty one
+                    replies = b""
     return _judged(replies, settings, place)
 
 
@@ -201,10 +228,12 @@ def _speaks_plainly(settings: ConnectionSettings, place: Address | str) -> bool:
 
 
 def _conversation(connection: socket.socket, settings: ConnectionSettings) -> bytes:
-    """The replies to AUTH, if there are credentials, PING, SELECT and HELLO."""
-    commands = [["PING"], ["HELLO"]]
+    """The replies to AUTH, if there are credentials, PING, SELECT, ROLE and HELLO."""
+    commands = [["PING"], ["ROLE"], ["HELLO"]]
     if settings.database:
         commands.insert(1, ["SELECT", str(settings.database)])
+    if settings.client_name:
+        commands.insert(1, ["CLIENT", "SETNAME", settings.client_name])
     if settings.iam is None and (settings.username is not None or settings.password is not None):
         names = [] if settings.username is None else [settings.username]
         commands.insert(0, ["AUTH", *names, settings.password or ANY_PASSWORD])
@@ -212,27 +241,20 @@ def _conversation(connection: socket.socket, settings: ConnectionSettings) -> by
     connection.sendall(b"".join(map(_encoded, commands)))
     received = b""
     try:
-        while len(received) < _MAX_BYTES and not _is_complete(received, len(commands)):
+        while len(received) < _MAX_BYTES and _MODE.search(received) is None:
             chunk = connection.recv(_MAX_BYTES)
             if not chunk:
                 break
             received += chunk
+            connection.settimeout(_MORE_SECONDS)
     except TimeoutError:
         if not received:
             raise
     return received
 
 
-def _is_complete(received: bytes, number: int) -> bool:
-    """Return True if the last reply, to HELLO, has begun and its mode has arrived, or it is an error."""
-    lines = received.split(b"\r\n")
-    if len(lines) <= number:
-        return False
-    return lines[number - 1].startswith(b"-") or _MODE.search(received) is not None
-
-
-def _judged(replies: bytes, settings: ConnectionSettings, place: Address | str) -> str:
-    """Read the replies. Returns the mode of the server.
+def _judged(replies: bytes, settings: ConnectionSettings, place: Address | str) -> _Server:
+    """Read the replies.
 
     Raises:
         _StepError: one of them is an error.
@@ -251,8 +273,15 @@ def _judged(replies: bytes, settings: ConnectionSettings, place: Address | str) 
         what = "what listens there does not answer like a Valkey server"
         cure = "check the port: another program may listen there, or the server ends connections at once"
         raise _StepError(error("server.not_valkey", subject, what, cure))
-    found = _MODE.search(replies)
-    return found[1].decode() if found else ""
+    mode, role = _MODE.search(replies), _ROLE.search(replies)
+    primary = _PRIMARY_OF.search(replies)
+    return _Server(
+        place=subject,
+        mode=mode[1].decode() if mode else "",
+        replica=primary is not None or (role is not None and role[1] == b"replica"),
+        primary=f"{primary[1].decode()}:{primary[2].decode()}" if primary else "",
+        link=primary[3].decode() if primary else "",
+    )
 
 
 def _refusal(text: str, settings: ConnectionSettings, subject: str) -> Finding | None:
@@ -280,6 +309,15 @@ def _refusal(text: str, settings: ConnectionSettings, subject: str) -> Finding |
             what = "this replica has lost its primary and refuses stale reads"
             cure = "connect to the primary, and restore the replication link"
             return error("server.primary_down", subject, what, cure)
+        case "NOPERM" if "'select'" in text:
+            what = f"user {user!r} may not run SELECT, which database {settings.database} needs"
+            return error(
+                "acl.select", subject, what, f"ACL SETUSER {user} +select, or use database 0"
+            )
+        case "NOPERM" if "'client|setname'" in text:
+            what = f"user {user!r} may not run CLIENT SETNAME, which client_name needs"
+            cure = f"ACL SETUSER {user} +client|setname, or remove client_name"
+            return error("acl.client_name", subject, what, cure)
         case _ if "without any password configured" in text:
             what = "the URL has a password, and the default user of the server has none"
             cure = "remove the password from the URL, name an ACL user, or set `requirepass` on the server"
@@ -316,6 +354,19 @@ def _mode_findings(settings: ConnectionSettings, mode: str) -> list[Finding]:
         cure = "connect over TCP"
         return [warning("cluster.unix_socket", subject, what, cure)]
     return []
+
+
+def _replica_findings(server: _Server) -> list[Finding]:
+    """Findings for a server that is a replica, where no address leads to a primary."""
+    of = f" of {server.primary}" if server.primary else ""
+    what = f"this is a replica{of}: it refuses writes, and the client connects to primaries only"
+    cure = f"connect to the primary {server.primary}".rstrip()
+    findings = [error("server.replica", server.place, what, cure)]
+    if server.link not in ("", "connected"):
+        what = f"the replica has no link to its primary {server.primary} (state: {server.link})"
+        cure = "start the primary, restore the network between them, and check `primaryuser` and `primaryauth`"
+        findings.append(error("server.replica_link_down", server.place, what, cure))
+    return findings
 
 
 def _lesser(finding: Finding) -> Finding:

@@ -1,4 +1,4 @@
-"""Rules that judge what a server reports: role, module, versions, cluster and load. Pure functions of recorded facts."""
+"""Rules that judge what a server reports: module, versions, cluster and load. Pure functions of recorded facts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def judge_server(facts: ServerFacts) -> tuple[Finding, ...]:
     findings = [*_versions(facts), *_module(facts), *_cluster(facts)]
     for node in facts.nodes:
         findings += [
-            *_role(node),
+            *_replicas(node),
             *_state(node),
             *judge_storage(node),
             *_search_module(node, facts),
@@ -102,15 +102,7 @@ def _cluster(facts: ServerFacts) -> Iterator[Finding]:
             yield warning("module.coordinator_failures", node.node, what, cure)
 
 
-def _role(node: NodeFacts) -> Iterator[Finding]:
-    if node.info.get("role") in ("slave", "replica"):
-        primary = f"{node.info.get('master_host', '?')}:{node.info.get('master_port', '?')}"
-        what = f"this is a replica of {primary}: it refuses writes, and its reads may be stale"
-        yield error("server.replica", node.node, what, f"connect to the primary {primary}")
-        if node.info.get("master_link_status") == "down":
-            what = f"the replica has no link to its primary {primary}"
-            cure = "restore the network between them, and check `primaryuser` and `primaryauth`"
-            yield error("server.replica_link_down", node.node, what, cure)
+def _replicas(node: NodeFacts) -> Iterator[Finding]:
     if node.info.get("min_slaves_good_slaves") == "0":
         what = "the server requires connected replicas for writes (min-replicas-to-write), and has none"
         cure = "start the replicas, or set min-replicas-to-write to 0"
