@@ -1,137 +1,15 @@
-"""Compare raw GLIDE, the core and the LangChain store, on both engines, in one run.
-
-    python -m benchmarks --data DIR [--documents 10000] [--search-url URL]
-
-Prints Markdown. Times are of one machine at one time: only ratios within a run mean something. Contenders take turns
-query by query, so that a slow moment of the machine meets them all.
-"""
+"""Run a benchmark: ``python -m benchmarks scale`` times every operation at growing sizes; else the contenders are compared."""
 
 from __future__ import annotations
 
-import argparse
-import gc
-import statistics
 import sys
-import time
-from collections.abc import Sequence
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from benchmarks.contenders import Contender, CoreIndex, LangChainStore, RawGlide
-from benchmarks.corpus import Corpus, banking, clustered, xquad
-from servers import start_server
-from valkey_vector import Connection, Flat, Hnsw
-
-K = 10
-_ROUNDS = 400
-_TURNS = 3
-
-
-def main() -> None:
-    """Run everything that was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--data", type=Path, help="directory with xquad_en.* and banking77.*")
-    parser.add_argument("--documents", type=int, default=10_000, help="clustered vectors")
-    parser.add_argument("--dimension", type=int, default=384, help="of the clustered vectors")
-    parser.add_argument(
-        "--search-url", help="a server with a search module, instead of a local one"
-    )
-    arguments = parser.parse_args()
-
-    corpora = [clustered(arguments.documents, arguments.dimension, _ROUNDS)]
-    if arguments.data is not None:
-        corpora += [banking(arguments.data), xquad(arguments.data)]
-    for engine in ("native", "search"):
-        remote = arguments.search_url if engine == "search" else None
-        with nullcontext() if remote else start_server(search=engine == "search") as server:
-            url = remote or server.url
-            with Connection.open(url) as connection:
-                print(f"\n## {engine}: {connection.capabilities.description}")
-            for corpus in corpora:
-                compare(url, engine, corpus)
-
-
-def compare(url: str, engine: str, corpus: Corpus) -> None:
-    """Ingest and search one corpus with all contenders, and print a table."""
-    algorithm: Hnsw | Flat = Hnsw()
-    contenders: list[Any] = []
-    if engine == "search":
-        contenders += [RawGlide(url, algorithm, 1), RawGlide(url, algorithm, 4)]
-    contenders += [CoreIndex(url, engine, algorithm), LangChainStore(url, engine, algorithm)]
-    for contender in contenders:
-        contender.prepare(corpus)
-    rates = _ingested(contenders, corpus)
-    kept = contenders[1:] if engine == "search" else contenders
-    for contender in kept:
-        contender.ingest(corpus)
-    plain = _searched(kept, corpus, filtered=False)
-    filtered = _searched(kept, corpus, filtered=True)
-    truth = corpus.neighbours(K)
-    print(f"\n### {corpus.name}\n")
-    print("| | ingest docs/s | search p50 ms | p95 ms | filtered p50 ms | p95 ms | recall@10 |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name, rate in rates.items():
-        times = [*plain.get(name, (0, 0)), *filtered.get(name, (0, 0))]
-        shown = " | ".join(f"{value * 1e3:.2f}" if value else "" for value in times)
-        found = next((item for item in kept if item.name == name), None)
-        recall = "" if found is None else f"{_recall(found, corpus, truth):.4f}"
-        print(f"| {name} | {rate:,.0f} | {shown} | {recall} |", flush=True)
-    if engine == "search":
-        raw, best = kept[0].name, max(rate for name, rate in rates.items() if "raw" in name)
-        for name in (CoreIndex.name, LangChainStore.name):
-            print(
-                f"\n{name}: ingest {rates[name] / best:.2f} × the best raw path, search p50 "
-                f"{plain[name][0] / plain[raw][0]:.2f} × raw, filtered "
-                f"{filtered[name][0] / filtered[raw][0]:.2f} × raw."
-            )
-    for contender in contenders:
-        if contender in kept:
-            contender.drop()
-        contender.close()
-
-
-def _ingested(contenders: Sequence[Contender], corpus: Corpus) -> dict[str, float]:
-    """Documents per second of each, the median of three turns; alone on the server each time."""
-    rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    for _ in range(_TURNS):
-        for contender in contenders:
-            gc.collect()
-            began = time.perf_counter()
-            contender.ingest(corpus)
-            rates[contender.name].append(len(corpus.texts) / (time.perf_counter() - began))
-            contender.drop()
-    return {name: statistics.median(each) for name, each in rates.items()}
-
-
-def _searched(
-    contenders: Sequence[Contender], corpus: Corpus, *, filtered: bool
-) -> dict[str, tuple[float, float]]:
-    """p50 and p95 of a search, in seconds; the contenders take turns."""
-    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    queries = [corpus.queries[i % len(corpus.queries)].tolist() for i in range(_ROUNDS + 20)]
-    gc.collect()
-    for number, query in enumerate(queries):
-        for contender in contenders:
-            began = time.perf_counter()
-            contender.search(query, K, filtered=filtered)
-            if number >= 20:
-                times[contender.name].append(time.perf_counter() - began)
-    return {
-        name: (statistics.median(each), statistics.quantiles(each, n=20)[-1])
-        for name, each in times.items()
-    }
-
-
-def _recall(contender: Contender, corpus: Corpus, truth: Sequence[set[int]]) -> float:
-    found = 0
-    for query, expected in zip(corpus.queries, truth, strict=True):
-        ids = contender.search(query.tolist(), K, filtered=False)
-        found += len(expected & {int(id[1:]) for id in ids})
-    return found / (K * len(truth))
-
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["scale"]:
+        from benchmarks.scale.command import main
+
+        main(sys.argv[2:])
+    else:
+        from benchmarks.compare import main as compare
+
+        compare()

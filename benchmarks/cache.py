@@ -1,12 +1,12 @@
-"""The semantic cache on real questions: hit rate and precision by threshold, and what a hit costs.
+"""Semantic cache on real questions: hit rate and precision by threshold, and the cost of a hit.
 
     python -m benchmarks.cache --data DIR [--search-url URL] [--model FOLDER]
 
-Quiet the mathematics' own threads for times that mean something: ``OPENBLAS_NUM_THREADS=1``.
+Set ``OPENBLAS_NUM_THREADS=1``, or the threads of the linear algebra disturb the times.
 
-The training half of BANKING77 is stored, with its intents as answers; the test half is asked. What a hit costs is compared with
-the embedding call and one FT.SEARCH of GLIDE itself, command made beforehand, on the same entries; the contenders
-take turns question by question. Prints Markdown.
+The training half of BANKING77 is stored, with its intents as answers. The test half is looked up. The cost of a hit is compared
+with the embedding call and one FT.SEARCH through GLIDE alone, with a prepared command, on the same entries. The contenders take
+turns question by question. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ROUNDS, _WARM = 400, 20
 
 
 class Lsa:
-    """Latent semantic analysis: a small model that really computes."""
+    """Latent semantic analysis: a small real model."""
 
     name = "LSA, 256 dimensions"
 
@@ -78,19 +78,19 @@ def main() -> None:
             lsa = Lsa(train.texts)
             costs(url, engine, (lsa, lsa), train, test)
             if arguments.model:
-                # What it would store is known: the data has this model's embeddings.
+                # The data has this model's embeddings, so storing needs no model.
                 costs(url, engine, (MiniLm(arguments.model), Known(train, test)), train, test)
 
 
 def opened(url: str, engine: Any, embedder: Any, threshold: float) -> SemanticCache:
-    """An empty cache."""
+    """Return an empty cache."""
     settings: dict[str, Any] = {"name": "bench_cache", "url": url, "engine": engine, "scope": SCOPE}
     SemanticCache(embedder, **settings).drop()
     return SemanticCache(embedder, threshold=threshold, on_error="raise", **settings)
 
 
 def by_threshold(url: str, engine: str, train: Questions, test: Questions) -> None:
-    """Print hit rate and precision by threshold, and what calibration on the training half promises and keeps."""
+    """Print hit rate and precision by threshold, and those of the threshold that calibration proposes."""
     with opened(url, engine, Known(train, test), 0.01) as cache:
         print(f"\n## {engine}: {cache.index.connection.capabilities.description}\n")
         calibration = cache.calibrate(labelled_pairs(train), precision=0.95)
@@ -116,7 +116,7 @@ def by_threshold(url: str, engine: str, train: Questions, test: Questions) -> No
 def outcome(
     hits: Sequence[CacheHit | None], test: Questions, threshold: float
 ) -> tuple[int, float]:
-    """How many hits there are with a threshold, and the share of them with the right intent."""
+    """Return the number of hits at a threshold, and the share of them with the right intent."""
     right = [
         hit.answer == intent
         for hit, intent in zip(hits, test.intents, strict=True)
@@ -128,7 +128,7 @@ def outcome(
 def costs(
     url: str, engine: Any, embedders: tuple[Any, Any], train: Questions, test: Questions
 ) -> None:
-    """Print what hits cost with the first embedder, in a cache whose entries the second one made."""
+    """Print the cost of hits with the first embedder, in a cache whose entries the second one embedded."""
     embedder, storing = embedders
     with opened(url, engine, storing, 0.01) as cache:
         for text, intent in zip(train.texts, train.intents, strict=True):
@@ -159,14 +159,14 @@ def costs(
 
 
 def raw_search(url: str, cache: SemanticCache, embedder: Any) -> Callable[[str], object]:
-    """The embedding call and the search that the cache sends, through GLIDE alone."""
+    """Return a function that embeds a text and sends the cache's search through GLIDE alone."""
     host, _, port = url.removeprefix("valkey://").partition(":")
     client = GlideClient.create(
         GlideClientConfiguration(
             [NodeAddress(host, int(port))], request_timeout=60_000, protocol=ProtocolVersion.RESP2
         )
     )
-    engine = cache.index._lifecycle.existing()
+    engine = cache.index._handle.existing()
     assert engine is not None
     plan = compile_filter(F("scope_id") == scope_id(SCOPE), engine.entry).plan
     query = f"({query_text(plan)})"
@@ -185,7 +185,7 @@ def raw_search(url: str, cache: SemanticCache, embedder: Any) -> Callable[[str],
 def in_turns(
     contenders: dict[str, tuple[Callable[[str], object], Sequence[str]]], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each call; the contenders take turns."""
+    """Return the seconds of each call. The contenders take turns."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     gc.collect()
     for number in range(rounds):

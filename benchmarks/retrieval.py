@@ -1,9 +1,9 @@
-"""Measure what vector, text and hybrid search find on XQuAD, on both engines, in one run.
+"""Measure the recall of vector, text and hybrid search on XQuAD, on both engines, in one run.
 
     python -m benchmarks.retrieval --data DIR [--search-url URL]
 
-Prints Markdown: the share of the questions whose paragraph is the first, and among the first five, and the time of a
-search. The embeddings are those stored with the data.
+Prints Markdown: the share of the questions whose paragraph is the first hit, the share with it among the first five, and the
+time of a search. The embeddings are stored with the data.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measure(url: str, engine: str, folder: Path) -> dict[str, float]:
-    """Print what each kind of search finds; returns the recall among the first five."""
+    """Print recall and time of each kind of search; returns the recall among the first five."""
     paragraphs = read_lines(folder / "xquad_en.jsonl")
     questions = read_lines(folder / "xquad_en_questions.jsonl")
     arrays = np.load(folder / "xquad_en.npz", allow_pickle=False)
@@ -84,7 +84,7 @@ def measure(url: str, engine: str, folder: Path) -> dict[str, float]:
 
 
 def searches(index: Index) -> dict[str, Search]:
-    """The kinds of search to compare, by name."""
+    """Return the kinds of search to compare, by name."""
     return {
         "vector": lambda _, vector: index.search(vector, k=K),
         "text": lambda text, _: index.search_text(text, k=K),

@@ -1,10 +1,10 @@
-"""Secondary indexes at growing sizes: speed, bytes per entry, and how both grow.
+"""Secondary indexes at growing sizes: speed and bytes per entry, with the slope of both.
 
     python -m benchmarks.secondary [--sizes 10000 100000 1000000] [--only Completion]
 
-Prints Markdown. Each index is filled and measured alone on a plain server of its own. Times are of one machine at one time:
-compare them with a single GET, and look at the slopes: log of the time against log of the number of members,
-0 for a time that does not grow, 1 for one that grows as the number does.
+Prints Markdown. Each index is filled and measured alone on its own plain server. Times are of one machine at one time: compare
+them with a single GET, and read the slopes. A slope is that of log(time) against log(members): 0 for a time that does not grow,
+1 for one that grows as the number of members does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from benchmarks.scale.report import slope as growth
+from benchmarks.words import word
 from servers import start_server
 from valkey_vector import Connection
 from valkey_vector.secondary import (
@@ -41,12 +43,11 @@ from valkey_vector.secondary import (
 
 CALLS = 1500
 CHUNK = 20_000
-SYLLABLES = [a + b for a in "bcdfghklmnprstvz" for b in "aeiou"]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One index: how it is made, filled and asked."""
+    """One index: functions that open it, fill it and call it."""
 
     name: str
     opened: Callable[[Connection], Any]
@@ -54,18 +55,8 @@ class Case:
     calls: Callable[[Any, int, random.Random], dict[str, Callable[[], object]]]
 
 
-def word(number: int) -> str:
-    """A pronounceable word for a number; different ones for different numbers below 2^31."""
-    number = number * 2654435761 % 2**31 + 2**31
-    parts = []
-    while number:
-        number, rest = divmod(number, len(SYLLABLES))
-        parts.append(SYLLABLES[rest])
-    return "".join(parts)
-
-
 def frequency(rng: random.Random) -> int:
-    """How often a text was typed: few often, most once or twice."""
+    """Return a random frequency of a text: a few are high, most are 1 or 2."""
     return min(10**6, int(rng.paretovariate(0.8)))
 
 
@@ -215,7 +206,7 @@ CASES = [
 
 
 def timed(call: Callable[[], object]) -> list[float]:
-    """Milliseconds of single calls, sorted."""
+    """Return the milliseconds of single calls, sorted."""
     times = []
     for _ in range(CALLS):
         start = time.perf_counter()
@@ -225,24 +216,21 @@ def timed(call: Callable[[], object]) -> list[float]:
 
 
 def used(connection: Connection) -> int:
-    """Bytes that the server has allocated."""
+    """Return the bytes that the server has allocated."""
     lines = connection.execute("INFO", "memory").decode().splitlines()
     return int(dict(line.split(":", 1) for line in lines if ":" in line)["used_memory"])
 
 
 def server_time(connection: Connection) -> float:
-    """Milliseconds that the server's slowest hundredth of the scripts took, waiting for nobody."""
+    """Return the p99 of the server's own time for scripts, in milliseconds."""
     lines = connection.execute("INFO", "latencystats").decode().splitlines()
-    (line,) = [one for one in lines if one.startswith("latency_percentiles_usec_eval:")]
+    (line,) = [each for each in lines if each.startswith("latency_percentiles_usec_eval:")]
     return float(dict(part.split("=") for part in line.split(":")[1].split(","))["p99"]) / 1000
 
 
 def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Of a straight line through the logarithms."""
-    if len(sizes) < 2:
-        return math.nan
-    fitted = statistics.linear_regression([*map(math.log, sizes)], [*map(math.log, values)])
-    return fitted.slope
+    """Return the slope of log(values) against log(sizes)."""
+    return growth(list(zip(sizes, values, strict=True)))
 
 
 def measure(case: Case, sizes: Sequence[int]) -> None:
@@ -286,7 +274,7 @@ def measure(case: Case, sizes: Sequence[int]) -> None:
 
 
 def main() -> None:
-    """Measure every index, or those that are named."""
+    """Measure every index, or those in ``--only``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.secondary", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--only", nargs="+", default=[case.name for case in CASES])

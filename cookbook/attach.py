@@ -1,7 +1,7 @@
-"""Search an index that another application made: its hashes, its attributes, its raw tags.
+"""Search an index that another application created: its hashes, its attributes, its raw tags.
 
-Needs a server with a search module. The "other application" writes with plain commands, as any client in any language
-would; everything it wrote is removed in the end.
+Needs a server with a search module. The "other application" writes with plain commands, as a client in any language
+does. At the end the program removes everything that it wrote.
 
     python cookbook/attach.py --url valkey://localhost:6379
 """
@@ -33,24 +33,24 @@ DIMENSION = 64
 QUESTION = "exceptions that are raised and handled in a try statement"
 
 
-def embedded(text: str) -> bytes:
-    """Words hashed into a few places: a plain embedding that needs no download."""
+def embed(text: str) -> bytes:
+    """Hash the words of a text into 64 dimensions: a plain embedding that needs no download."""
     vector = np.zeros(DIMENSION, "<f4")
     for word in text.lower().split():
-        place = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "big")
-        vector[place % DIMENSION] += 1
+        digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+        vector[int.from_bytes(digest, "big") % DIMENSION] += 1
     return (vector / max(1.0, float(np.linalg.norm(vector)))).tobytes()
 
 
-def written_elsewhere(connection: Connection, prefix: str) -> None:
-    """What the other application does: one hash for each topic of the Python language reference."""
+def write_as_another_application(connection: Connection, prefix: str) -> None:
+    """Write one hash for each topic of the Python language reference, as another application would."""
     commands: list[list[str | bytes]] = []
     for topic, text in sorted(topics.items()):
         title = text.strip().split("\n", 1)[0]
         tenant = "acme*" if topic < "h" else "acme"
         commands.append(
             [
-                *("HSET", f"{prefix}{topic}", "vec", embedded(text), "title", title),
+                *("HSET", f"{prefix}{topic}", "vec", embed(text), "title", title),
                 *("tenant", tenant, "size", str(len(text)), "topics", topic.replace("-", ",")),
             ]
         )
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--url", required=True, help="a server with a search module")
     name = f"elsewhere_{uuid.uuid4().hex[:8]}"
     with Connection.open(parser.parse_args().url) as connection:
-        written_elsewhere(connection, f"{name}:")
+        write_as_another_application(connection, f"{name}:")
         definition = IndexDefinition(
             name=name,
             prefixes=(f"{name}:",),
@@ -78,21 +78,21 @@ def main() -> None:
         )
         try:
             create_index(connection, definition)
-            ask(connection, name)
+            search(connection, name)
         finally:
             connection.execute("FT.DROPINDEX", name)
             for keys in connection.scan(f"{name}:*"):
                 connection.pipeline([["UNLINK", key] for key in keys])
 
 
-def ask(connection: Connection, name: str) -> None:
+def search(connection: Connection, name: str) -> None:
     own = [each.own for each in list_indexes(connection) if each.name == name]
-    print(f"index {name!r}, made by this library: {own[0]}")
+    print(f"index {name!r}, created by this library: {own[0]}")
     index = Index.attach(name, connection=connection)
     index.wait_until_indexed()
     for attribute in index.definition.attributes:
         print(f"   {attribute.kind:8} {attribute.identifier}")
-    vector = np.frombuffer(embedded(QUESTION), "<f4")
+    vector = np.frombuffer(embed(QUESTION), "<f4")
     for tenant in ("acme", "acme*"):
         mine = F("tenant") == tenant
         print(f"\n{index.count(mine)} documents of tenant {tenant!r}; nearest to {QUESTION!r}:")

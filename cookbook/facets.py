@@ -1,8 +1,7 @@
-"""Facets and aggregates over real text: what a search page shows beside its results.
+"""Facets and aggregates over real text, as a search page shows them beside its results.
 
-The text is the Python language reference, which every Python brings along. Its paragraphs are stored with what can be
-counted about them; no vectors are needed. Without --url a private Valkey server is started and is gone with this
-program.
+The text is the Python language reference, which is part of every Python. Its paragraphs are stored with metadata such as
+their length; no vectors are needed. Without --url the program starts a private Valkey server, which ends with it.
 
     python cookbook/facets.py
     python cookbook/facets.py --url valkey://localhost:6379
@@ -35,7 +34,7 @@ SCHEMA = {"dimension": 2, "fields": {"topic": "tag"}}
 
 
 def paragraphs() -> list[Record]:
-    """The language reference by paragraphs, each with its topic, kind, length and the notions it speaks of."""
+    """Return the paragraphs of the language reference, each with its topic, kind, length and notions."""
     records = []
     for topic, text in sorted(topics.items()):
         for number, paragraph in enumerate(re.split(r"\n\s*\n", text.strip())):
@@ -74,12 +73,12 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
         print("   ", "  ".join(cells))
 
 
-def ask(index: Index) -> None:
+def show_all(index: Index) -> None:
     print("\nFacets of all paragraphs")
     for facet in index.facets(["kind", "notions", "new", "topic"], limit=5).values():
         show_facet(facet)
 
-    print("\nFacets of those that speak of exceptions, at most 40 words long")
+    print("\nFacets of the paragraphs about exceptions with at most 40 words")
     narrowed = F("notions").contains("exception") & (F("words") <= 40)
     for facet in index.facets(["kind", "topic"], filter=narrowed, limit=3).values():
         show_facet(facet)
@@ -98,7 +97,7 @@ def ask(index: Index) -> None:
         .sort_by("words", descending=True)
         .limit(5)
     )
-    show("The topics with most to read, of running text", index.aggregate(lengths))
+    show("The topics with the most running text", index.aggregate(lengths))
 
     notions = (
         AggregateQuery()
@@ -113,7 +112,7 @@ def ask(index: Index) -> None:
         )
         .sort_by("paragraphs", descending=True)
     )
-    show("Where notions come up", index.aggregate(notions))
+    show("The notions, and how often they occur", index.aggregate(notions))
 
 
 def main() -> None:
@@ -127,7 +126,7 @@ def main() -> None:
         try:
             index.upsert(records)
             print(f"{index.count()} paragraphs stored, {index.info().engine} engine")
-            ask(index)
+            show_all(index)
         finally:
             index.drop()
 

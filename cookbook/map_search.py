@@ -1,6 +1,6 @@
-"""Search on a map: cities in a rectangle, of a size, and the nearest to a point.
+"""Search on a map: cities in a rectangle, above a size, and nearest to a point.
 
-Needs no search module; without --url a private Valkey server is started and is gone with this program.
+Needs no search module. Without --url the program starts a private Valkey server, which ends with it.
 
     python cookbook/map_search.py
     python cookbook/map_search.py --url valkey://localhost:6379
@@ -41,7 +41,7 @@ COLUMNS = [Column("country", str), Column("millions", float, descending=True)]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", help="the server; a private one without it")
+    parser.add_argument("--url", help="a Valkey server; by default a private one")
     arguments = parser.parse_args()
 
     name = f"cookbook-{uuid.uuid4().hex}"
@@ -49,17 +49,19 @@ def main() -> None:
         index.put_many({city: place[:3] for city, place in CITIES.items()})
 
         italy = index.box((36, 6.5, 0.5), (47, 18.5, None))
-        print("Between 36 and 47 degrees north, 6.5 and 18.5 east, of half a million or more:")
+        print(
+            "Cities of at least half a million between 36 and 47 degrees north, 6.5 and 18.5 east:"
+        )
         for city, (latitude, longitude, millions) in sorted(italy.items):
             print(f"    {city:10} {latitude:6.2f} {longitude:6.2f} {millions:4.1f}")
         print(f"  ({italy.ranges} ranges read, {italy.scanned} entries scanned)")
 
-        # Distance counts all dimensions alike: a map has two, and degrees of longitude are shorter in the north.
+        # The distance counts all dimensions equally, so this index has only the two of the map.
         plane = SpatialIndex(f"{name}-plane", DIMENSIONS[:2], connection=index.connection)
         plane.put_many({city: place[:2] for city, place in CITIES.items()})
         print("The nearest to Geneva (46.20, 6.15), in degrees:")
-        for one in plane.nearest((46.20, 6.15), 3):
-            print(f"    {one.member:10} {one.distance:.2f}")
+        for city in plane.nearest((46.20, 6.15), 3):
+            print(f"    {city.member:10} {city.distance:.2f}")
 
         countries = CompositeIndex(name, COLUMNS, connection=index.connection)
         countries.put_many(
@@ -70,9 +72,9 @@ def main() -> None:
             "The largest of Italy:",
             ", ".join(f"{city} ({row['millions']})" for city, row in largest),
         )
-        for one_index in (countries, plane, index):
-            assert one_index.verify().ok
-            one_index.clear()
+        for each in (countries, plane, index):
+            assert each.verify().ok
+            each.clear()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Index real text and search it with LangChain on Valkey: `./quickstart`, or `python cookbook/quickstart.py`.
 
-The text is the Python language reference, which every Python brings along; the embedding is fitted on it
-(latent semantic analysis), so nothing is downloaded. Without --url a private Valkey server is started and
-is gone with this program.
+The text is the Python language reference, which is part of every Python. The embedding is fitted on it (latent semantic
+analysis), so nothing is downloaded. Without --url the program starts a private Valkey server, which ends with it.
 
     ./quickstart
     ./quickstart --url valkey://localhost:6379
@@ -48,7 +47,7 @@ QUESTIONS: list[tuple[str, Filter | dict[str, Any] | None, str]] = [
 
 
 class LsaEmbeddings(Embeddings):
-    """Latent semantic analysis of the texts it is made with: a real embedding that needs no download."""
+    """Latent semantic analysis, fitted on the given texts: a real embedding that needs no download."""
 
     def __init__(self, texts: list[str], dimension: int = 256) -> None:
         from sklearn.decomposition import TruncatedSVD
@@ -70,7 +69,7 @@ class LsaEmbeddings(Embeddings):
 
 
 def passages() -> list[Document]:
-    """The language reference in passages of whole paragraphs, each with the topic it is from."""
+    """Return the language reference in passages of whole paragraphs, each with its topic."""
     documents = []
     for topic, text in sorted(topics.items()):
         title = text.strip().split("\n", 1)[0]
@@ -83,7 +82,7 @@ def passages() -> list[Document]:
 
 
 def joined(paragraphs: list[str]) -> Iterator[str]:
-    """Paragraphs put together until a passage is long enough."""
+    """Join paragraphs until a passage is long enough."""
     passage = ""
     for paragraph in paragraphs:
         if passage and len(passage) + len(paragraph) > PASSAGE:
@@ -103,7 +102,7 @@ def chosen_embeddings(arguments: argparse.Namespace, texts: list[str]) -> Embedd
     except (ImportError, AttributeError, ValueError) as error:
         sys.exit(f"--embeddings {arguments.embeddings}: {error}")
     if not isinstance(chosen, type) or not issubclass(chosen, Embeddings):
-        sys.exit(f"--embeddings {arguments.embeddings} is no LangChain embedding class")
+        sys.exit(f"--embeddings {arguments.embeddings} is not a LangChain embedding class")
     try:
         return chosen(**json.loads(arguments.embeddings_options))
     except (TypeError, ValueError) as error:
@@ -139,7 +138,9 @@ def main() -> None:
     parser.add_argument("--url", help="a Valkey server; by default VALKEY_URL or a private one")
     parser.add_argument("--embeddings", metavar="MODULE.CLASS", help="a LangChain embedding class")
     parser.add_argument("--embeddings-options", metavar="JSON", default="{}", help="its arguments")
-    parser.add_argument("--keep", metavar="INDEX", help="keep the documents in an index so named")
+    parser.add_argument(
+        "--keep", metavar="INDEX", help="keep the documents in an index of this name"
+    )
     arguments = parser.parse_args()
 
     documents = passages()

@@ -1,8 +1,8 @@
-"""Suggestions while a user types, over real titles.
+"""Suggest titles while a user types.
 
-The titles are the headings of the Python language reference, which every Python brings along. How often a title counts is
-how often its words occur in the reference. Prints what a search box would show after each key. Needs no search module;
-without --url a private Valkey server is started and is gone with this program.
+The titles are the headings of the Python language reference, which is part of every Python. The frequency of a title is that
+of its rarest word in the reference. The program prints what a search box would show after each key. It needs no search
+module. Without --url it starts a private Valkey server, which ends with it.
 
     python cookbook/search_as_you_type.py
     python cookbook/search_as_you_type.py --url valkey://localhost:6379 --type "asign" --fuzzy
@@ -22,7 +22,7 @@ HEADING = re.compile(r'^([^\n]+)\n([*=~\-^"+])\2{3,}$', re.MULTILINE)
 
 
 def titles() -> dict[str, int]:
-    """The headings, and how often the rarest of their words occurs."""
+    """Return the headings, each with the frequency of its rarest word."""
     texts = topics.values()
     words = Counter(word for text in texts for word in re.findall(r"\w+", text.lower()))
     found: dict[str, int] = {}
@@ -36,9 +36,9 @@ def titles() -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", help="the server; a private one without it")
+    parser.add_argument("--url", help="a Valkey server; by default a private one")
     parser.add_argument("--type", default="the wi", help="what the user types")
-    parser.add_argument("--fuzzy", action="store_true", help="forgive one mistake")
+    parser.add_argument("--fuzzy", action="store_true", help="accept one mistake")
     arguments = parser.parse_args()
 
     name = f"cookbook-{uuid.uuid4().hex}"
@@ -55,7 +55,7 @@ def main() -> None:
         best = completion.suggest(arguments.type, 1, fuzzy=arguments.fuzzy)
         if best:
             print(
-                f"\nThe user chooses {best[0].text!r}: it now counts {completion.record(best[0].text)}."
+                f"\nThe user chooses {best[0].text!r}; its frequency is now {completion.record(best[0].text)}."
             )
 
         # The same titles in alphabetical order, for a page that lists them.

@@ -1,8 +1,8 @@
-"""Questions that say what to filter by, searches by threshold, and many searches at once: `python cookbook/self_query.py`.
+"""Derive filters from questions, search within a threshold, and send many searches at once: `python cookbook/self_query.py`.
 
-Needs ``valkey-vector[quickstart]``, langchain-classic and lark. Without --url a private Valkey server is started and is
-gone with this program. What a language model does in earnest, turning a question into a text to search for
-and a filter, is done here by a few rules, so nothing is downloaded; any of LangChain's models takes their place.
+Needs ``valkey-vector[quickstart]``, langchain-classic and lark. Without --url the program starts a private Valkey server,
+which ends with it. An application uses a language model to turn a question into a text and a filter. Here a few rules do
+so, and nothing is downloaded. You can use any model of LangChain instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RULES = [
 
 
 class RuleModel(LLM):
-    """Answers LangChain's prompt for structured queries by rules."""
+    """Fake model that answers LangChain's prompt for structured queries by rules."""
 
     @property
     def _llm_type(self) -> str:
@@ -79,14 +79,16 @@ def self_query(store: ValkeyVectorStore) -> None:
         show(retriever.invoke(question))
 
 
-def threshold(store: ValkeyVectorStore, embedding: LsaEmbeddings) -> None:
+def within_threshold(store: ValkeyVectorStore, embedding: LsaEmbeddings) -> None:
     vector = embedding.embed_query("How does a with statement leave its block?")
-    print("\nAll within a threshold, however many there are")
-    for least in (0.6, 0.4, 0.2):
-        hits = store.index.query(VectorQuery(vector=vector, min_similarity=least))
-        print(f"   {len(hits):4} passages with a similarity of at least {least}")
-    some = VectorQuery(vector=vector, min_similarity=0.2, filter=F("part") == 0, with_content=False)
-    print(f"   {len(store.index.query(some)):4} of them at the beginning of a topic")
+    print("\nAll passages within a threshold")
+    for threshold in (0.6, 0.4, 0.2):
+        hits = store.index.query(VectorQuery(vector=vector, min_similarity=threshold))
+        print(f"   {len(hits):4} passages with a similarity of at least {threshold}")
+    first = VectorQuery(
+        vector=vector, min_similarity=0.2, filter=F("part") == 0, with_content=False
+    )
+    print(f"   {len(store.index.query(first)):4} of them at the beginning of a topic")
 
 
 def batch(store: ValkeyVectorStore) -> None:
@@ -108,7 +110,7 @@ def batch(store: ValkeyVectorStore) -> None:
     print(f"   {long} of {total} passages have 800 characters or more; the longest:")
     show(longest)
     topics = {record.metadata["topic"] for record in store.index.iterate()}
-    print(f"   going through all of them page by page: {len(topics)} topics")
+    print(f"   iterating over all of them page by page: {len(topics)} topics")
 
 
 def main() -> None:
@@ -124,7 +126,7 @@ def main() -> None:
         try:
             store.add_documents(documents, progress=False)
             self_query(store)
-            threshold(store, embedding)
+            within_threshold(store, embedding)
             batch(store)
         finally:
             store.index.drop()

@@ -1,8 +1,8 @@
-"""A semantic cache in front of a slow model: `python cookbook/semantic_cache.py`.
+"""Put a semantic cache in front of a slow model: `python cookbook/semantic_cache.py`.
 
-The model is a fake one that sleeps, unless --model names a LangChain chat model. The embedding is latent semantic analysis, fitted
-on the Python language reference and the questions below, so nothing is downloaded. Without --url a private
-Valkey server is started and is gone with this program. Needs ``valkey-vector[quickstart]``.
+The model is a fake one that sleeps, unless --model names a LangChain chat model. The embedding is latent semantic analysis,
+fitted on the Python language reference and the questions below, so nothing is downloaded. Without --url the program starts a
+private Valkey server, which ends with it. Needs ``valkey-vector[quickstart]``.
 
     python cookbook/semantic_cache.py
     python cookbook/semantic_cache.py --url valkey://localhost:6379 --seconds 2
@@ -24,7 +24,7 @@ from quickstart import LsaEmbeddings, passages
 
 from valkey_vector.cache import SemanticCache
 
-# Each line asks one thing in several ways: one answer does for all of them.
+# The questions of a line mean the same, so one answer serves all of them.
 QUESTIONS = [
     ["How do I catch an exception?", "How can I catch an exception that was raised?", "Catching exceptions: how?"],
     ["How do I open a file for reading?", "How can I open a file to read it?", "Opening a file for reading, how?"],
@@ -41,19 +41,19 @@ QUESTIONS = [
 ]  # fmt: skip
 
 
-def labelled(lines: list[list[str]]) -> list[tuple[str, str, bool]]:
-    """All pairs of questions, with whether they ask the same."""
+def labeled(lines: list[list[str]]) -> list[tuple[str, str, bool]]:
+    """Return all pairs of questions, each with True if both mean the same."""
     numbered = [(number, text) for number, line in enumerate(lines) for text in line]
     return [(a, b, m == n) for (m, a), (n, b) in combinations(numbered, 2)]
 
 
 def chosen_model(arguments: argparse.Namespace) -> Callable[[str], str]:
-    """A function from question to answer: slow and made up, or a real model's."""
+    """Return a function that answers a question: a slow fake, or a real model."""
     if arguments.model is None:
 
         def sleep_and_answer(question: str) -> str:
             time.sleep(arguments.seconds)
-            return f"(an answer that took {arguments.seconds:g} s to make: {question})"
+            return f"(an answer that took {arguments.seconds:g} s: {question})"
 
         return sleep_and_answer
     module, _, name = arguments.model.rpartition(".")
@@ -70,10 +70,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", help="a Valkey server; by default VALKEY_URL or a private one")
-    parser.add_argument("--seconds", type=float, default=0.5, help="that the fake model sleeps")
+    parser.add_argument("--seconds", type=float, default=0.5, help="time the fake model sleeps")
     parser.add_argument("--model", metavar="MODULE.CLASS", help="a LangChain chat model")
     parser.add_argument("--model-options", metavar="JSON", default="{}", help="its arguments")
-    parser.add_argument("--precision", type=float, default=0.95, help="wanted of the cache's hits")
+    parser.add_argument("--precision", type=float, default=0.95, help="precision of hits, 0 to 1")
     arguments = parser.parse_args()
     model = chosen_model(arguments)
 
@@ -96,24 +96,24 @@ def main() -> None:
 
 
 def calibrate(cache: SemanticCache, precision: float) -> None:
-    """Take the threshold that half of the labelled questions propose."""
-    calibration = cache.calibrate(labelled(QUESTIONS[::2]), precision=precision)
-    print(f"Calibrated on {calibration.pairs} labelled pairs for a precision of {precision}:\n")
+    """Set the threshold that calibration on half of the labeled questions proposes."""
+    calibration = cache.calibrate(labeled(QUESTIONS[::2]), precision=precision)
+    print(f"Calibrated on {calibration.pairs} labeled pairs for a precision of {precision}:\n")
     print(calibration)
     cache.threshold = calibration.threshold
 
 
 def ask_all(cache: SemanticCache, model: Callable[[str], str]) -> None:
-    """Ask the other half, each question in all its ways, and one of them again."""
-    print(f"\nAsked with a threshold of {cache.threshold:.3f}:\n")
+    """Look up the other half: every question of a line, then its first one again."""
+    print(f"\nLookups with a threshold of {cache.threshold:.3f}:\n")
     lines = QUESTIONS[1::2]
-    asked = [(line[0], text) for line in lines for text in [*line, line[0]]]
+    lookups = [(line[0], text) for line in lines for text in [*line, line[0]]]
     right = wrong = 0
-    for meant, question in asked:
+    for meant, question in lookups:
         began = time.perf_counter()
         hit = cache.lookup(question)
         if hit is None:
-            # Had others asked the same meanwhile, one of them would make the answer and all would have it.
+            # Of concurrent calls with this question, one calls the model and all get its answer.
             cache.get_or_compute(question, model)
             found = "miss"
         else:
@@ -122,7 +122,7 @@ def ask_all(cache: SemanticCache, model: Callable[[str], str]) -> None:
             right, wrong = right + same, wrong + (not same)
         print(f"   {1000 * (time.perf_counter() - began):7.1f} ms  {question}  [{found}]")
     stats = cache.stats()
-    print(f"\n{right} hits were right, {wrong} were not; {cache.count()} answers are kept.")
+    print(f"\n{right} hits were right, {wrong} were wrong; {cache.count()} answers are stored.")
     print(
         f"Exact hits {stats.exact_hits}, semantic hits {stats.semantic_hits}, stored {stats.stores}"
     )

@@ -1,7 +1,7 @@
-# Sourced by ./quickstart and ./test: finds or makes the Python environment they run in.
+# Sourced by ./quickstart and ./test: finds or creates their Python environment.
 # shellcheck shell=sh
 
-# The first Python that is new enough; PYTHON, when set, is the only one tried.
+# Prints the first Python that is new enough. If PYTHON is set, only that one is tried.
 find_python() {
   for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -15,15 +15,15 @@ find_python() {
 }
 
 # use_environment ROOT EXTRAS: sets $environment_python to a Python that has the project with EXTRAS.
-# VALKEY_VECTOR_VENV names an environment that is ready; otherwise ROOT/.venv is made or reused, and
-# installed into again whenever pyproject.toml has changed.
+# VALKEY_VECTOR_VENV names an existing environment. Otherwise ROOT/.venv is created or reused, and the
+# project is installed again whenever pyproject.toml has changed.
 use_environment() {
   root=$1
   extras=$2
   if [ -n "${VALKEY_VECTOR_VENV:-}" ]; then
     environment_python=$VALKEY_VECTOR_VENV/bin/python
     if [ ! -x "$environment_python" ]; then
-      echo "VALKEY_VECTOR_VENV is $VALKEY_VECTOR_VENV, but there is no bin/python in it." >&2
+      echo "VALKEY_VECTOR_VENV is $VALKEY_VECTOR_VENV, but it has no bin/python." >&2
       return 1
     fi
     return 0
@@ -31,16 +31,16 @@ use_environment() {
 
   venv=$root/.venv
   environment_python=$venv/bin/python
-  # An environment whose Python is gone (upgraded, or the folder was moved) is of no use.
-  if ! "$environment_python" -c '' 2>/dev/null || ! [ -f "$venv/.made-in" ] ||
-    [ "$(cat "$venv/.made-in")" != "$root" ]; then
+  # An environment without a working Python (upgraded, or the folder was moved) is created again.
+  if ! "$environment_python" -c '' 2>/dev/null || ! [ -f "$venv/.created-in" ] ||
+    [ "$(cat "$venv/.created-in")" != "$root" ]; then
     python=$(find_python) || return 1
-    echo "==> Making .venv with $("$python" --version)"
+    echo "==> Creating .venv with $("$python" --version)"
     if ! "$python" -m venv --clear "$venv"; then
-      echo "Python could not make an environment: its venv module is missing (Debian, Ubuntu: apt install python3-venv)." >&2
+      echo "Python could not create an environment: its venv module is missing (Debian, Ubuntu: apt install python3-venv)." >&2
       return 1
     fi
-    printf '%s\n' "$root" >"$venv/.made-in"
+    printf '%s\n' "$root" >"$venv/.created-in"
   fi
 
   stamp=$venv/.installed-$(echo "$extras" | tr ',' '-')

@@ -32,10 +32,12 @@ PACKAGES = (
     "valkey_vector.connection",
     "valkey_vector.errors",
     "valkey_vector.filters",
+    "valkey_vector.mcp_server",
     "valkey_vector.operations",
     "valkey_vector.query",
     "valkey_vector.secondary",
     "valkey_vector.stores",
+    "valkey_vector.telemetry",
 )
 
 

@@ -122,7 +122,7 @@ servers' own {unused}.
 | | native | search |
 | --- | --- | --- |
 | one server | yes | yes |
-| cluster | raises | Valkey-Search only |
+| cluster | names with a hash tag only | Valkey-Search only |
 | vector index | none: exact | HNSW (approximate) or FLAT (exact) |
 | needs | Valkey or Redis 7 or newer | Valkey-Search 1.0 or newer, RediSearch 2.10 |
 """

@@ -55,7 +55,7 @@ def calibration_plot(path: Path) -> None:
     texts = [passage.page_content for passage in semantic_cache.passages()]
     lsa = semantic_cache.LsaEmbeddings([*texts, *(text for line in questions for text in line)])
     with SemanticCache(lsa.embed_query, name="site_images", url="embedded://") as cache:
-        found = cache.calibrate(semantic_cache.labelled(questions), precision=0.95)
+        found = cache.calibrate(semantic_cache.labeled(questions), precision=0.95)
     thresholds = [row.threshold for row in found.table]
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     axes.plot(thresholds, [row.precision for row in found.table], marker="o", label="precision")

@@ -1,4 +1,4 @@
-"""What tests of caches have done by other processes: importable there, unlike a test module."""
+"""Functions that tests of caches run in other processes. Unlike a test module, they can import this one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def die_while_computing(url: str, name: str, engine: EngineChoice, lease: float)
 
 
 def compute_slowly(url: str, name: str, engine: EngineChoice, lease: float, seconds: float) -> Any:
-    """Make an answer that takes longer than the lease."""
+    """Compute an answer that takes longer than the lease."""
     with opened(url, name, engine, lease=lease) as cache:
 
         def compute(_: str) -> str:

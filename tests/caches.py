@@ -26,7 +26,7 @@ def similarity(degrees: float) -> float:
 
 
 class Degrees:
-    """Embeds by `vector_of`, and remembers what it was asked, by which form."""
+    """Embedder that uses `vector_of` and records its calls, sync and async."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

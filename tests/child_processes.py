@@ -1,4 +1,4 @@
-"""What tests have done by other processes: importable there, unlike a test module."""
+"""Functions that tests run in other processes. Unlike a test module, they can import this one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def search_once(store: ValkeyVectorStore, text: str) -> str | None:
 
 
 def in_child(function: Callable[[], bool]) -> bool:
-    """Whether the function returned True in a forked child within ten seconds."""
+    """Return True if the function returned True in a forked child within ten seconds."""
     child = os.fork()
     if child == 0:
         status = 1

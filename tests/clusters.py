@@ -26,7 +26,7 @@ class ClusterNode(TestServer):
         self._slots = first, last
 
     def is_ready(self, nodes: int) -> bool:
-        """Whether it knows that all slots are served by so many nodes."""
+        """Return True if the node knows that this many nodes serve all slots."""
         info = self._cluster_info()
         return b"cluster_state:ok" in info and b"cluster_size:%d\r" % nodes in info
 
@@ -55,7 +55,7 @@ class TestCluster:
 
     @property
     def url(self) -> str:
-        """The addresses of all nodes in the form the library takes."""
+        """The URL of all nodes."""
         return "valkey://" + ",".join(f"{node.host}:{node.port}" for node in self.nodes)
 
     def __enter__(self) -> Self:

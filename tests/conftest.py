@@ -91,7 +91,7 @@ def pytest_report_header() -> list[str]:
 
 
 def _engines() -> list[str]:
-    """The engines that the run tests; ``VALKEY_VECTOR_ENGINES=native`` leaves out the others."""
+    """Return the engines under test; ``VALKEY_VECTOR_ENGINES=native`` leaves out the others."""
     both = os.environ.get("VALKEY_VECTOR_ENGINES", "native,search").split(",")
     return [*both, *(["cluster"] if os.environ.get(CLUSTER_URL) else [])]
 
@@ -206,7 +206,7 @@ def result_cap(valkey_search_server: Server) -> Iterator[Callable[[int], None]]:
 
 @pytest.fixture
 def lossy_cluster() -> Iterator[StandInServer]:
-    """A cluster that answers as Valkey-Search 1.2.1; ``stand_in.state.shard_lost = True`` makes a third of it refuse."""
+    """A cluster that answers as Valkey-Search 1.2.1. With ``stand_in.state.shard_lost = True`` a third of it refuses."""
     with start_server(search=True, cluster=True, speaks=SPEAKS) as server:
         assert isinstance(server, StandInServer)
         yield server
@@ -226,7 +226,7 @@ def url_without_admin(valkey_search_server: Server, index_name: str) -> Iterator
 def open_search_index(
     valkey_search_server: Server, index_name: str
 ) -> Iterator[Callable[..., Index]]:
-    """Opens indexes on `valkey_search_server`, of four dimensions unless told; closed afterwards."""
+    """Opens indexes on `valkey_search_server`, by default of four dimensions; closes them afterwards."""
     with Connection.open(valkey_search_server.url) as connection:
         yield _opener(connection, index_name, "search")
 
@@ -277,7 +277,7 @@ def _remove(connection: Connection, name: str) -> None:
 def open_index(
     server_url: str, index_name: str, engine_name: str
 ) -> Iterator[Callable[..., Index]]:
-    """Opens indexes on the engine under test, of four dimensions unless told; closed afterwards."""
+    """Opens indexes on the engine under test, by default of four dimensions; closes them afterwards."""
     with Connection.open(server_url) as connection:
         yield _opener(connection, index_name, engine_name)
 
@@ -292,13 +292,13 @@ def _opener(connection: Connection, name: str, engine: str) -> Callable[..., Ind
 
 @pytest.fixture
 def index(open_index: Callable[..., Index]) -> Index:
-    """An index on the engine under test, not made yet."""
+    """An index on the engine under test, not created yet."""
     return open_index()
 
 
 @pytest.fixture
 def embedder() -> Degrees:
-    """Prompts say in degrees where they point."""
+    """An embedder of prompts that contain the angle of their vector in degrees."""
     return Degrees()
 
 
@@ -306,7 +306,7 @@ def embedder() -> Degrees:
 def open_cache(
     server_url: str, index_name: str, engine_name: str, embedder: Degrees
 ) -> Iterator[Callable[..., SemanticCache]]:
-    """Opens caches on the engine under test, which raise errors and report only when they are told to."""
+    """Opens caches on the engine under test that raise errors and report usage only on request."""
     with Connection.open(server_url) as connection:
 
         def opened(suffix: str = "", **settings: Any) -> SemanticCache:
@@ -327,5 +327,5 @@ def open_cache(
 
 @pytest.fixture
 def cache(open_cache: Callable[..., SemanticCache]) -> SemanticCache:
-    """A cache on the engine under test, not made yet."""
+    """A cache on the engine under test, not created yet."""
     return open_cache()

@@ -1,4 +1,4 @@
-"""What FT.CREATE of Valkey-Search accepts, and the schema that results."""
+"""The arguments that FT.CREATE of Valkey-Search accepts, and the resulting schema."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _rejected(reply: str) -> DialectError:
 
 
 def _hash_tag(text: str) -> str | None:
-    """What is between the first brace and the next closing one, unless that is nothing."""
+    """Return the text between the first brace and the next closing one; None if it is empty."""
     _, _, rest = text.partition("{")
     tag, closing, _ = rest.partition("}")
     return tag if tag and closing else None

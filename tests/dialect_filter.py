@@ -47,7 +47,7 @@ class FilterParser:
         self._nodes = 0
 
     def matches_all(self) -> bool:
-        """Whether it is ``*``, in brackets or not."""
+        """True for ``*``, in brackets or not."""
         return re.fullmatch(r"\s*(?:\*|\(\s*\*\s*\))\s*", self._text, re.ASCII) is not None
 
     def parse(self) -> bool:
@@ -266,7 +266,7 @@ class FilterParser:
             raise self._error("No fields support suffix search")
 
     def _word_end(self) -> None:
-        """What follows a word at once must not mean something else than it seems to."""
+        """Check that the characters after a word do not change its meaning."""
         following = self._peek()
         if following == "-":
             raise self._error("`-` after a word negates what follows it")

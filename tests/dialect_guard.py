@@ -1,4 +1,4 @@
-"""Rejects every FT.* command that Valkey-Search would reject, or would answer otherwise than meant.
+"""Guard that rejects every FT.* command that Valkey-Search rejects or answers differently from the intention.
 
 The search module that the tests load locally is more lenient than Valkey-Search. The guard sees every
 command on its way and judges it by the grammar of Valkey-Search 1.2.1 (other versions from 1.0 on differ
@@ -78,7 +78,7 @@ class DialectGuard:
         return self._schemas.get(index)
 
     def check(self, command: Sequence[bytes | str], *, in_transaction: bool = False) -> None:
-        """Raise DialectError if the command would be rejected, or answered otherwise than meant."""
+        """Raise DialectError if Valkey-Search would reject the command, or answer it differently from the intention."""
         name, words = _split(command)
         try:
             if name in SCRIPTS:

@@ -1,4 +1,4 @@
-"""Finds writes to indexed keys that are not plain commands.
+"""Detection of writes to indexed keys that are not plain commands.
 
 Every released Valkey-Search (up to 1.2.1) may hang for good after a script or a transaction has written
 to a key of an index: upstream issue 1260. So such keys are written by plain commands only.
@@ -28,7 +28,7 @@ _ALL_KEYS = frozenset(["DEL", "UNLINK", "RENAME", "RENAMENX", "COPY"])
 
 
 def check_script(command: Sequence[str], prefixes: Iterable[str]) -> None:
-    """Raise DialectError if a script is given an indexed key, as KEYS or by an argument that names one."""
+    """Raise DialectError if a script receives an indexed key, in KEYS or in an argument."""
     name = command[0].upper()
     if name not in SCRIPTS or len(command) < 3 or _NO_WRITES.match(command[1]):
         return

@@ -1,4 +1,4 @@
-"""What the dialect guard knows of a version of Valkey-Search and of an index, and the error for both."""
+"""Facts about a version of Valkey-Search and about an index for the dialect guard, and its error."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ STOP_WORDS = frozenset(
 
 
 class DialectError(AssertionError):
-    """A command that Valkey-Search would reject, or would answer otherwise than meant.
+    """A command that Valkey-Search rejects or answers differently from the intention.
 
     Attributes:
         reply: the server's own error where it is known to the letter.
@@ -60,11 +60,11 @@ class DialectError(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """What one version of Valkey-Search understands."""
+    """The commands and limits of one version of Valkey-Search."""
 
     version: tuple[int, int, int]
     complete: bool = False
-    """Whether a search must state that it wants all shards, consistently: else it may get a part."""
+    """True if a search must request all shards consistently, because it may otherwise get a partial result."""
 
     @property
     def text(self) -> bool:

@@ -1,4 +1,4 @@
-"""The arguments of FT.SEARCH and FT.AGGREGATE as Valkey-Search takes them."""
+"""The arguments that FT.SEARCH and FT.AGGREGATE of Valkey-Search accept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _rejected(reply: str) -> DialectError:
 
 
 class _Command:
-    """What FT.SEARCH and FT.AGGREGATE have in common: a query, its parameters and its options."""
+    """The common part of FT.SEARCH and FT.AGGREGATE: a query, its parameters and its options."""
 
     def __init__(self, words: Words, schema: IndexSchema | None, dialect: Dialect) -> None:
         self._words = words
@@ -138,11 +138,11 @@ class Search(_Command):
         return returned
 
     def _check_completeness(self) -> None:
-        """By default the server answers with a part when a shard fails, and does not say so."""
+        """Require all shards: by default the server silently returns a partial result if a shard fails."""
         if not self._dialect.complete or "LOCALONLY" in self._seen:
             return
         if {"SOMESHARDS", "INCONSISTENT"} <= self._seen and self._limit == [0, 0]:
-            return  # asks for no answer: it has a node look up its slots
+            return  # needs no result: it lets a node look up its slots
         if missing := {"ALLSHARDS", "CONSISTENT"} - self._seen:
             raise DialectError(
                 f"without {sorted(missing)} a cluster may return a part of the answer"

@@ -1,4 +1,4 @@
-"""The arguments of a command, taken one after the other."""
+"""The arguments of a command, consumed one by one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Words:
         return self._words[self._position].upper() if self else ""
 
     def next(self, what: str) -> str:
-        """Take the next argument, which is what ``what`` says."""
+        """Consume the next argument; ``what`` describes it in errors."""
         if not self:
             raise DialectError(f"Missing argument: {what}", reply="Missing argument")
         self._position += 1

@@ -1,4 +1,4 @@
-"""Puts what this process sends before the dialect guard."""
+"""Checks the commands that this process sends with the dialect guard."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GuardedTraffic:
             try:
                 guard.check(command, in_transaction=trip.transaction)
             except DialectError as error:
-                # Raised at the sender, and kept for the test's end in case it is caught there.
+                # Raised in the sender, and again at the end of the test in case the sender catches it.
                 self.violations.append(error)
                 raise
 
@@ -49,7 +49,7 @@ class GuardedTraffic:
             self._valkey_search.update(addresses)
 
     def _guard_of(self, trip: RoundTrip) -> DialectGuard:
-        # A cluster is asked what it is through a standalone client, so there are two guards.
+        # The capabilities of a cluster are requested by a standalone client, so there are two guards.
         database = trip.server, trip.cluster
         guard = self._guards.setdefault(database, DialectGuard(cluster=trip.cluster))
         guard.complete = trip.cluster and not self._valkey_search.isdisjoint(
@@ -63,7 +63,7 @@ def _addresses(server: str) -> list[str]:
 
 
 def _names_valkey_search(reply: object) -> bool:
-    """Whether a reply to HELLO lists Valkey-Search 1.1 or later, which can answer with a part."""
+    """Return True if a reply to HELLO lists Valkey-Search 1.1 or later, which can return a partial result."""
     modules = _mapping(reply).get(b"modules")
     listed = [_mapping(one) for one in modules] if isinstance(modules, list) else []
     return any(

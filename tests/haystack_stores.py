@@ -1,4 +1,4 @@
-"""Haystack's document stores of one test, closed when it is over."""
+"""Haystack document stores of one test, closed at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MakeStore = Callable[..., ValkeyDocumentStore]
 
 @contextmanager
 def opener(**given: Any) -> Iterator[MakeStore]:
-    """Makes stores with these settings, of four dimensions, unless told otherwise."""
+    """Creates stores with these settings, by default of four dimensions."""
     with ExitStack() as stack:
 
         def make(**settings: Any) -> ValkeyDocumentStore:

@@ -1,4 +1,4 @@
-"""What Haystack 2.28 and 3 name differently, for tests that run with both."""
+"""Names that differ between Haystack 2.28 and 3, for tests that run with both."""
 
 from __future__ import annotations
 

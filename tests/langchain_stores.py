@@ -1,4 +1,4 @@
-"""An embedding that the tests know everything about, and stores that use it."""
+"""A predictable embedding for tests, and stores that use it."""
 
 from __future__ import annotations
 

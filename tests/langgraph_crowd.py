@@ -1,4 +1,4 @@
-"""Many writers on one thread of checkpoints, who can tell afterwards whether anything was lost or mixed."""
+"""Many writers on one thread of checkpoints, with a check that nothing was lost or mixed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _branch(saver: ValkeySaver, writer: str, puts: int) -> None:
 
 
 def complaints(saver: ValkeySaver, writers: int, puts: int) -> list[str]:
-    """What is wrong with the thread, if anything."""
+    """Return the faults of the thread."""
     wrong, seen = [], Counter[str]()
     for one in saver.list(thread(THREAD)):
         values, metadata = one.checkpoint["channel_values"], dict(one.metadata)

@@ -1,4 +1,4 @@
-"""What the tests of LangGraph have done by other processes: ``python langgraph_processes.py TASK URL NAMESPACE …``."""
+"""Tasks that the tests of LangGraph run in other processes: ``python langgraph_processes.py TASK URL NAMESPACE …``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from langgraph_valkey import ValkeySaver
 
 
 class Steps(TypedDict, total=False):
-    """What the graph below has done so far."""
+    """The state of the graph below."""
 
     done: list[str]
     answer: str
 
 
 def approval(saver: ValkeySaver, *, dies: bool = False) -> Any:
-    """A graph that prepares, asks a human, and acts; it may kill its own process while it acts."""
+    """Build a graph that prepares, waits for a human, and acts; it can kill its own process while it acts."""
 
     def prepare(state: Steps) -> Steps:
         return {"done": [*state.get("done", []), "prepared"]}

@@ -1,4 +1,4 @@
-"""LlamaIndex's filters, generated, and what they mean by LlamaIndex's own function."""
+"""Generated filters of LlamaIndex, and their meaning by LlamaIndex's own function."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def leaves(chosen: st.SearchStrategy[str]) -> st.SearchStrategy[MetadataFilter]:
 
 
 def flat(chosen: st.SearchStrategy[str]) -> st.SearchStrategy[MetadataFilters]:
-    """Filters as `build_metadata_filter_fn` takes them."""
+    """Generate filters that `build_metadata_filter_fn` accepts."""
     return _combined(leaves(chosen))
 
 
@@ -118,7 +118,7 @@ class Reachable(Mapping[str, Any]):
 
 
 def expected(filters: MetadataFilters, seen: Mapping[str, Any]) -> bool:
-    """Whether a node passes, each comparison by LlamaIndex's own function; where that raises a TypeError, it does not."""
+    """Return True if a node passes. LlamaIndex's own function compares; a TypeError of it means False."""
     results = [
         expected(part, seen) if isinstance(part, MetadataFilters) else _compared(part, seen)
         for part in filters.filters
@@ -145,7 +145,7 @@ def _compared(part: MetadataFilter, seen: Mapping[str, Any]) -> bool:
 def pointed(
     stored: list[dict[str, Any]], others: st.SearchStrategy[MetadataFilters]
 ) -> st.SearchStrategy[MetadataFilters]:
-    """Filters of which some part asks for what one of the stored metadata holds."""
+    """Generate filters with a condition on a value of the stored metadata."""
     asked = [
         (key, value)
         for items in stored

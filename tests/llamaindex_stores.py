@@ -1,4 +1,4 @@
-"""What the tests of LlamaIndex's stores share: stores on every kind of server, nodes, and a local embedding."""
+"""Stores on every kind of server, nodes and a local embedding for the tests of LlamaIndex."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def vector_of(text: str) -> list[float]:
 
 
 class LocalEmbedding(BaseEmbedding):
-    """Embeds without a model: equal texts are near, all others are somewhere."""
+    """Embedding without a model: equal texts have equal vectors, all others have arbitrary ones."""
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return vector_of(text)

@@ -1,4 +1,4 @@
-"""Indexes on the native engine for tests: records, readers that begin with an empty replica, and work for other processes."""
+"""Indexes on the native engine for tests: records, readers with an empty replica, and tasks for other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The RESP2 wire protocol as far as the stand-in for Valkey-Search needs it."""
+"""The part of the RESP2 wire protocol that the stand-in for Valkey-Search needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reply: TypeAlias = "Simple | bytes | int | Failure | list[Reply] | None"
 
 
 class ProtocolError(ValueError):
-    """What was read is not RESP2."""
+    """Input that is not RESP2."""
 
 
 def encode(reply: Reply) -> bytes:

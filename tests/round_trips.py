@@ -1,4 +1,4 @@
-"""Sees every round trip that this process makes through GLIDE, without changing it.
+"""Recorder of every round trip that this process makes through GLIDE, without changing it.
 
 The client's two real entry points are wrapped at class level, and call through to the real ones, so
 nothing is mocked: listeners are told what is about to be sent, and then what came back.
@@ -20,7 +20,7 @@ Command = list[bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTrip:
-    """What goes to a server in one go."""
+    """The commands that are sent in one round trip."""
 
     server: str
     cluster: bool
@@ -39,7 +39,7 @@ class Listener(Protocol):
 
 
 class CommandLog:
-    """The round trips made while it listened, in the order in which they began."""
+    """The recorded round trips, in the order of their start."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class CommandLog:
         return [command[0].decode("ascii").upper() for trip in self.round_trips for command in trip]
 
     def clear(self) -> None:
-        """Forget what was seen so far."""
+        """Remove the recorded round trips."""
         with self._lock:
             self._round_trips.clear()
             self._threads.clear()
@@ -78,7 +78,7 @@ class CommandLog:
 
 
 class Wiretap:
-    """Wraps the client's entry points while it is installed, and tells the listeners."""
+    """Wraps the client's entry points while it is installed, and notifies the listeners."""
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
@@ -151,7 +151,9 @@ class Wiretap:
         for listener in listeners:
             listener.sending(trip)
         reply = call()
-        replies = [reply] if single else list(reply or ())  # an aborted transaction answers None
+        replies = (
+            [reply] if single else list(reply or ())
+        )  # the reply to an aborted transaction is None
         for listener in listeners:
             listener.received(trip, replies)
         return reply

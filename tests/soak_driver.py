@@ -1,4 +1,4 @@
-"""Runs worker processes against a server, and watches that its nodes keep answering."""
+"""Driver of worker processes against a server, which checks that its nodes keep answering."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from soak_workers import Plan, Report, run
 SHORT_SECONDS = 2.0
 """For how long a soak test runs in the default suite."""
 FREEZE_SECONDS = 10.0
-"""How long a node may leave PING unanswered."""
+"""Longest time without an answer to PING, in seconds."""
 START_SECONDS = 60.0
 
 
@@ -30,7 +30,7 @@ def soak_seconds() -> float:
 
 
 def is_long() -> bool:
-    """Whether a long run was requested."""
+    """Return True if a long run was requested."""
     return soak_seconds() > SHORT_SECONDS
 
 
@@ -40,7 +40,7 @@ class FrozenServerError(AssertionError):
 
 @dataclass(slots=True)
 class Watch:
-    """Sends PING to every node while the block runs, and BGSAVE in a loop if told to.
+    """Sends PING to every node while the block runs, and BGSAVE in a loop on request.
 
     Attributes:
         nodes: host and port of each.

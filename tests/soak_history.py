@@ -1,4 +1,4 @@
-"""What the workers of a soak test did and saw, and whether the two agree.
+"""Writes and reads of the workers of a soak test, and the check that they agree.
 
 Times are of the monotonic clock, which all processes of a machine share. An operation took effect at one
 moment between its start and its end. A rule is broken only if no such moments explain what was seen, so a
@@ -17,11 +17,11 @@ from itertools import accumulate, chain
 from soak_records import group_of, id_of
 
 SLACK = 500_000_000
-"""Nanoseconds after its end of life at which a record may still be seen."""
+"""Nanoseconds after its expiration during which a read may still return a record."""
 
 
 class Kind(StrEnum):
-    """What an operation does to a record."""
+    """The effect of an operation on a record."""
 
     WRITE = "write"
     DELETE = "delete"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the caller knows of an operation."""
+    """The outcome of an operation for its caller."""
 
     DONE = "done"
     UNKNOWN = "unknown"
@@ -90,7 +90,7 @@ class History:
     def __init__(self, changes: Iterable[Change]) -> None:
         self._by_id: dict[str, list[Change]] = defaultdict(list)
         self._purges: dict[int, list[Change]] = defaultdict(list)
-        everywhere: dict[int, Change] = {}  # updates by filter, of nobody knows which records
+        everywhere: dict[int, Change] = {}  # updates by filter, of unknown records
         for change in changes:
             if change.kind is Kind.PURGE:
                 self._purges[change.seed].append(change)
@@ -126,7 +126,7 @@ class History:
                     yield self._described(reason, id, sight)
 
     def _wrong(self, id: str, seed: int, mark: int, sight: Sight) -> str:
-        """Why a record cannot have been seen; empty if it can."""
+        """Return the reason why a read cannot return the record; empty if it can."""
         life = self._lives.get(id)
         write = None if life is None else life.writes.get(seed)
         if life is None or write is None or write.start > sight.end or id_of(seed) != id:
@@ -179,7 +179,7 @@ class History:
 
 
 class _Done:
-    """Finished operations, to find one that lies wholly between two moments."""
+    """Finished operations, searchable for one between two moments."""
 
     def __init__(self, changes: Iterable[Change]) -> None:
         done = (one for one in changes if one.outcome is Outcome.DONE)
@@ -203,7 +203,7 @@ def _earlier(one: Change, other: Change) -> Change:
 
 
 class _Life:
-    """What happened to one record."""
+    """The history of one record."""
 
     def __init__(self, changes: Sequence[Change], everywhere: Mapping[int, Change]) -> None:
         mutations = [one for one in changes if one.kind is not Kind.MARK]
@@ -265,7 +265,7 @@ def _over(change: Change) -> int:
 
 
 def _may_vanish(change: Change) -> bool:
-    """Whether an operation may take effect, or end, after its caller went on."""
+    """Return True if an operation may take effect, or end, after its caller continued."""
     return change.ttl > 0 or change.outcome is Outcome.UNKNOWN
 
 

@@ -36,7 +36,7 @@ EVERYTHING = 2 * IDS + UNTOUCHED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one process does.
+    """The tasks of one process.
 
     Attributes:
         url: of the server.
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What happened in one process."""
+    """The history of one process."""
 
     changes: list[Change] = field(default_factory=list)
     sights: list[Sight] = field(default_factory=list)
@@ -356,7 +356,7 @@ class _Worker:
         self._report.faults.append(f"{self._name}: {text}")
 
     def _seeds(self, count: int) -> list[int]:
-        """Seeds that nobody else uses, for different ids."""
+        """Return seeds that no other worker uses, for different ids."""
         ids = self._random.sample(range(IDS), count)
         return [next(self._numbers) * IDS + id for id in ids]
 

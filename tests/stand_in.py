@@ -47,7 +47,7 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """The address in the form the library takes."""
+        """The URL of the stand-in."""
         return f"valkey://{self.host}:{self.port}"
 
     def start(self) -> None:
@@ -87,7 +87,7 @@ class StandIn:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """One client: commands one way and replies the other, each in order."""
+        """Serve one client: pass commands and replies on, each in order."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -104,7 +104,7 @@ class StandIn:
         answering = asyncio.ensure_future(_answer(waiting, upstream_reader, writer))
         asking = asyncio.ensure_future(_ask(session, waiting, reader, upstream_writer))
         try:
-            # Whichever side is gone first, the other one is closed, too.
+            # If one side closes, the other side is closed, too.
             await asyncio.wait([answering, asking], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in (answering, asking):

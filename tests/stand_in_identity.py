@@ -1,4 +1,4 @@
-"""Presents the server of the stand-in as one with Valkey-Search 1.2.1: HELLO, INFO, MODULE, COMMAND, CONFIG, ACL."""
+"""Replies by which the stand-in looks like Valkey-Search 1.2.1: HELLO, INFO, MODULE, COMMAND, CONFIG, ACL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADMIN = [b"FT._LIST"]
 
 
 def exchange_of(name: str, command: Command, state: State) -> Exchange:
-    """What to do for a command that is no FT command."""
+    """Return the handling of a command that is not an FT command."""
     words = [word.decode("latin-1").upper() for word in command[1:3]]
     match name, words:
         case "HELLO", []:
@@ -83,7 +83,7 @@ def _info(reply: Reply) -> Reply:
 
 
 def _command_info(reply: Reply, names: Sequence[bytes]) -> Reply:
-    """FT commands by what Valkey-Search has, whatever RediSearch says of them."""
+    """Describe the FT commands that Valkey-Search has, independent of RediSearch's reply."""
     if not isinstance(reply, list):
         return reply
     return [
@@ -129,7 +129,7 @@ def _config_set(command: Command, state: State) -> Exchange:
 
 
 def _rules(rules: Sequence[bytes]) -> list[bytes]:
-    """ACL rules with the categories that Valkey-Search gives its commands."""
+    """Return ACL rules with the categories of Valkey-Search's commands."""
     translated: list[bytes] = []
     for rule in rules:
         sign, category = rule[:1], rule[1:].lower()

@@ -1,4 +1,4 @@
-"""FT.INFO as Valkey-Search 1.2.1 answers it, from what RediSearch reports."""
+"""FT.INFO replies of Valkey-Search 1.2.1, from RediSearch's report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHARDS = ("ALLSHARDS", "SOMESHARDS", "CONSISTENT", "INCONSISTENT")
 
 
 def info_exchange(command: Command, session: Session) -> Exchange:
-    """What to do for FT.INFO with at least one argument."""
+    """Return the handling of FT.INFO with at least one argument."""
     name, *options = latin(command[1:])
     scope = "LOCAL"
     for option in map(str.upper, options):

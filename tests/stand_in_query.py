@@ -1,4 +1,4 @@
-"""FT.SEARCH as Valkey-Search 1.2.1 takes and answers it, with RediSearch underneath."""
+"""FT.SEARCH of Valkey-Search 1.2.1, on top of RediSearch."""
 
 from __future__ import annotations
 
@@ -103,10 +103,10 @@ class _Options:
 
 
 def search_exchange(command: Command, session: Session) -> Exchange:
-    """What to do for FT.SEARCH with at least one argument."""
+    """Return the handling of FT.SEARCH with at least one argument."""
     index, *rest = latin(command[1:])
     schema = session.state.schemas.get(index)
-    if schema is None:  # says so before it looks at the query; or it was created past the stand-in
+    if schema is None:  # checked before the query; or the index was created outside the stand-in
         return Exchange([command], lambda replies: known_error(replies[0], index, session))
     if not rest:
         return Exchange.failing("Missing argument")
@@ -136,7 +136,7 @@ def _checked(text: str, schema: IndexSchema, options: _Options, state: State) ->
 
 
 def _lost_shard(state: State, options: _Options) -> Failure | bool:
-    """Whether the answer lacks a shard; the error if that is not allowed."""
+    """Return True if the reply lacks a shard; the error if that is not allowed."""
     if not state.shard_lost or "LOCALONLY" in options.seen:
         return False
     partial = state.partial_results
@@ -245,5 +245,5 @@ def _key(key: Reply) -> bytes:
 
 
 def _is_there(key: Reply) -> bool:
-    """Whether a key is not on the shard that refuses."""
+    """Return True if a key is not on the shard that refuses."""
     return zlib.crc32(_key(key)) % _SHARDS > 0

@@ -1,4 +1,4 @@
-"""FT commands as Valkey-Search 1.2.1 takes and answers them, with RediSearch underneath."""
+"""FT commands of Valkey-Search 1.2.1, on top of RediSearch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CUT = b"__cut"
 
 
 def module_exchange(name: str, command: Command, session: Session) -> Exchange:
-    """What to do for an FT command of Valkey-Search."""
+    """Return the handling of an FT command of Valkey-Search."""
     arguments = len(command) - 1
     wrong = f"ERR wrong number of arguments for '{name}' command"
     match name:

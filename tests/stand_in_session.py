@@ -1,4 +1,4 @@
-"""Turns each command of a client of the stand-in into commands for RediSearch, and their replies into one."""
+"""Translation of each client command of the stand-in into commands for RediSearch, and of their replies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _first(replies: Sequence[Reply]) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What is sent to the server for one command, and how its replies become the answer."""
+    """The commands to send for one command, and the function that turns their replies into one."""
 
     commands: Sequence[Command] = ()
     answer: Answer = _first
@@ -49,7 +49,7 @@ class Session:
     _transaction: list[Answer] | None = field(default=None)
 
     def translate(self, command: Command) -> Exchange:
-        """What to do for a command."""
+        """Return the handling of a command."""
         name = command[0].decode("latin-1").upper() if command else ""
         if self._transaction is not None:
             return self._queued(name, command)

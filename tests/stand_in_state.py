@@ -1,4 +1,4 @@
-"""What the stand-in for Valkey-Search knows: its settings and its indexes."""
+"""Settings and indexes of the stand-in for Valkey-Search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESULT_CAP = "search.max-nonvector-search-results-fetched"
 PARTIAL_RESULTS = "search.enable-partial-results"
 DEFAULT_CAP = 100_000
 REFUSAL = "OOM command not allowed when used memory > 'maxmemory'"
-"""What a node that is full answers to a search that needs it."""
+"""Error of a full node for a search."""
 
 
 def default_settings() -> dict[str, bytes]:
@@ -33,7 +33,7 @@ def default_settings() -> dict[str, bytes]:
 
 @dataclass(slots=True)
 class State:
-    """What all connections to one stand-in share.
+    """State that all connections to one stand-in share.
 
     Attributes:
         cluster: whether it plays a cluster.
@@ -56,12 +56,12 @@ class State:
 
     @property
     def result_cap(self) -> int:
-        """How many keys a query without a vector may return or count."""
+        """The maximum number of keys that a query without a vector returns or counts."""
         return int(self.settings[RESULT_CAP])
 
     @property
     def partial_results(self) -> bool:
-        """Whether an answer may lack a shard if the query does not say."""
+        """True if a reply may lack a shard when the query does not specify it."""
         return self.settings[PARTIAL_RESULTS] == b"yes"
 
     @property

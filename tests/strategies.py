@@ -139,10 +139,10 @@ def values(leaves: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 
 stored_values = st.one_of(scalars, scalars, values(st.none() | scalars | anything))
-"""What metadata may hold under a key."""
+"""Values that metadata can contain under a key."""
 
 literals = st.one_of(scalars, values(scalars))
-"""What a predicate may compare with."""
+"""Values that a predicate can compare with."""
 
 metadata = st.dictionaries(keys, stored_values, max_size=5)
 
@@ -252,7 +252,7 @@ filters = _every_node()
 
 @st.composite
 def pointed_filters(draw: DrawFn, records: list[Record]) -> Filter:
-    """A filter of which some part asks for what one of the records holds."""
+    """Generate a filter with a condition on a value of one of the records."""
     pointed = draw(filters)
     if not records or draw(st.integers(0, 7).map(lambda number: number == 0)):
         return pointed
@@ -310,7 +310,7 @@ def literals_of(filter: Filter) -> Iterator[Any]:
 
 
 def kind_of(value: Any) -> str:
-    """Which kind of literal a value is; every kind has its own way to go wrong."""
+    """Return the kind of literal of a value. Each kind has its own possible faults."""
     match value:
         case None | bool():
             return type(value).__name__
@@ -336,7 +336,7 @@ KINDS = {
     "bool", "int", "big int", "float", "inf", "nan", "empty text", "ISO text", "long text", "text",
     "text with signs", "date", "datetime", "datetime with a zone", "list", "dict",
 }  # fmt: skip
-"""Every kind of literal that `kind_of` tells apart, None aside."""
+"""Every kind of literal that `kind_of` distinguishes, except None."""
 
 
 def _parts(value: Any) -> Iterator[Any]:

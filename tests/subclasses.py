@@ -1,4 +1,4 @@
-"""Values of subclasses, as applications and other libraries have them: equal to plain ones, and spelt otherwise."""
+"""Values of subclasses, as in applications and other libraries: equal to plain values, but formatted differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What text queries mean, in plain Python: one document after the other, one character after the other."""
+"""The meaning of text queries in plain Python: document by document, character by character."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from snowballstemmer.english_stemmer import EnglishStemmer
 
 from valkey_vector import Fuzzy, Phrase, Prefix, Term
 from valkey_vector.query import Clause
+from valkey_vector.text.stop_words import QUERY_STOP_WORDS
 
 STOP_WORDS = {
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
@@ -61,7 +62,7 @@ def first_letter(word: str) -> int:
 
 
 def ignorable(code: int) -> bool:
-    """Whether it is one of Unicode's default ignorable code points that are marks, or not assigned."""
+    """Return True for Unicode's default ignorable code points that are marks or not assigned."""
     return (
         code in (0x34F, 0x17B4, 0x17B5)
         or 0x180B <= code <= 0x180F
@@ -123,14 +124,40 @@ def times(words: Sequence[str], wanted: Sequence[set[str]], slop: int, in_order:
     return len(found)
 
 
+def searched(asked: str, stop_words: Sequence[str] | None) -> list[str]:
+    """Return the searched words of a question: without stop words, or all if it has no others.
+
+    A stop word of several words, such as "I'm", is one where all of them stand in a row; the longest counts.
+    """
+    words = words_of(asked)
+    if stop_words is None:
+        stop_words = QUERY_STOP_WORDS["english"]
+    rows = sorted((words_of(stop) for stop in stop_words), key=len, reverse=True)
+    rest, left = words, list[str]()
+    while rest:
+        row = next((row for row in rows if row and rest[: len(row)] == row), None)
+        if row is None:
+            left.append(rest[0])
+        rest = rest[len(row or [""]) :]
+    return [word for word in left or words if word not in STOP_WORDS]
+
+
 def answers(
-    texts: Mapping[str, str], asked: str | Sequence[Clause], *, every: bool
+    texts: Mapping[str, str],
+    asked: str | Sequence[Clause],
+    *,
+    every: bool,
+    stop_words: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """The BM25 score of each matching document."""
+    """The BM25 score of each matching document.
+
+    `stop_words`: those of the query; None for the list of English.
+    """
     taken = {id: kept(text) for id, text in texts.items()}
     vocabulary = {word for words in taken.values() for word in words}
     if isinstance(asked, str):
-        parts = [([{stem(word)}], True, 0, True) for word in kept(asked)]
+        words = kept(asked) if every else searched(asked, stop_words)
+        parts = [([{stem(word)}], True, 0, True) for word in words]
     else:
         parts = [part for clause in asked if (part := _part(clause, vocabulary))[0]]
     if not parts:

@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_valkey.closing import Closing
 from langchain_valkey.questions import digest, question
-from langchain_valkey.serialisation import dump_generations, load_generations
+from langchain_valkey.serialization import dump_generations, load_generations
 from valkey_vector import ConfigurationError, Connection, F, InvalidInputError, ServerError
 from valkey_vector.cache import CacheHit, ExactCache, SemanticCache
 from valkey_vector.concurrency.threads import offload

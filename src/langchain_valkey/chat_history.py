@@ -9,7 +9,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from langchain_valkey.closing import Closing
-from langchain_valkey.serialisation import dump_message, load_message
+from langchain_valkey.serialization import dump_message, load_message
 from valkey_vector import Connection, InvalidInputError, ServerError
 from valkey_vector.records.validation import check_k
 from valkey_vector.stores import MessageLog

@@ -51,7 +51,7 @@ class WriteOptions:
         WritePolicy.parse(self.policy)
         size, ttl = self.batch_size, self.ttl
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ConfigurationError(f"batch_size must be a whole number from 1 on, not {size!r}")
+            raise ConfigurationError(f"batch_size must be an integer ≥ 1, not {size!r}")
         if ttl is not None and not (
             isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and 0 < ttl < 10**10
         ):

@@ -64,7 +64,8 @@ class ValkeyRetriever(BaseRetriever):
     search_type: SearchType = "similarity"
     """``similarity``: nearest neighbors. ``similarity_score_threshold``: nearest neighbors with a score of at least
     `score_threshold`. ``mmr``: similar and diverse documents. ``text``: documents with any term of the query, ranked
-    by BM25. ``hybrid``: similarity and BM25 fused. The last two require an index with `full_text`."""
+    by BM25, without the stop words of the index's language. ``hybrid``: similarity and BM25 fused. The last two
+    require an index with `full_text`."""
     k: int | None = Field(default=4, ge=1)
     """Maximum number of documents. With ``similarity_score_threshold``, None returns all above the threshold."""
     filter: Any = None

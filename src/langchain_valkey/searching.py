@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, wraps
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.documents import Document
@@ -18,12 +17,14 @@ from langchain_core.vectorstores import VectorStore
 from langchain_valkey.documents import scored_documents, to_document
 from valkey_vector import Index
 from valkey_vector.concurrency.threads import offload
+from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.schema.similarity import relevance
 
-__all__ = ["SearchableStore", "refuse_filters"]
+__all__ = ["SearchableStore"]
 
 
+@names_filter
 class SearchableStore(VectorStore):
     """Search an index. `ValkeyVectorStore` adds the methods that write."""
 
@@ -223,38 +224,3 @@ class SearchableStore(VectorStore):
 
 def _documents(scored: Iterable[tuple[Document, float]]) -> list[Document]:
     return [document for document, _ in scored]
-
-
-def refuse_filters(method: str, keywords: Mapping[str, Any]) -> None:
-    """Reject the keyword ``filters``, which other stores use for `filter`.
-
-    Raises:
-        TypeError: if `keywords` contains ``filters``.
-    """
-    if "filters" in keywords:
-        raise TypeError(f"{method}() takes filter=, a dict or an expression, not filters=")
-
-
-def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a method so that ``filters=`` raises an error that names `filter`."""
-    name = method.__name__
-    if inspect.iscoroutinefunction(method):
-
-        @wraps(method)
-        async def acall(self: SearchableStore, /, *args: Any, **kwargs: Any) -> Any:
-            refuse_filters(name, kwargs)
-            return await method(self, *args, **kwargs)
-
-        return acall
-
-    @wraps(method)
-    def call(self: SearchableStore, /, *args: Any, **kwargs: Any) -> Any:
-        refuse_filters(name, kwargs)
-        return method(self, *args, **kwargs)
-
-    return call
-
-
-for _name, _method in list(vars(SearchableStore).items()):
-    if inspect.isfunction(_method) and "filter" in inspect.signature(_method).parameters:
-        setattr(SearchableStore, _name, _naming_filter(_method))

@@ -19,7 +19,6 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_valkey.adding import AddingStore
 from langchain_valkey.checking import OnInvalid
 from langchain_valkey.documents import columns, to_document
-from langchain_valkey.searching import refuse_filters
 from valkey_vector import (
     ConfigurationError,
     Connection,
@@ -33,6 +32,7 @@ from valkey_vector import (
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.index.settings import EngineChoice
+from valkey_vector.query.filter_keyword import refuse_filters
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.records.representation import shown_as
 from valkey_vector.schema.schema import Algorithm

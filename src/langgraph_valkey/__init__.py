@@ -10,7 +10,7 @@ except ModuleNotFoundError as error:
 from langgraph_valkey.cache import ValkeyCache
 from langgraph_valkey.migration import copy_checkpoints
 from langgraph_valkey.saver import ValkeySaver
-from langgraph_valkey.serialisation import AllowListSerializer
+from langgraph_valkey.serialization import AllowListSerializer
 from langgraph_valkey.store import ValkeyStore
 
 __all__ = ["AllowListSerializer", "ValkeyCache", "ValkeySaver", "ValkeyStore", "copy_checkpoints"]

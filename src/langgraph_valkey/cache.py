@@ -1,4 +1,4 @@
-"""`ValkeyCache`: LangGraph's cache of the results of nodes."""
+"""`ValkeyCache`: LangGraph cache of node results."""
 
 # `set` is one of the methods.
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from langgraph.cache.base import BaseCache, FullKey, Namespace
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_valkey.serialisation import AllowListSerializer, dump, load
+from langgraph_valkey.serialization import AllowListSerializer, dump, load
 from valkey_vector import ConfigurationError, Connection, ServerError
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
@@ -26,20 +26,20 @@ _logger = logging.getLogger(__name__)
 
 
 class ValkeyCache(Closing, BaseCache[ValueT]):
-    """Results of nodes that several processes share, for ``builder.compile(cache=ValkeyCache())``.
+    """Node results that several processes share, for ``builder.compile(cache=ValkeyCache())``.
 
-    Getting or setting any number of results is one round trip (for each 1000).
+    Cost: one round trip for each 1,000 results that are read or written.
 
     Args:
-        url: the server; by default ``VALKEY_URL``, or a private server that ends with the process.
-        connection: an open connection to share instead; it is not closed with the cache.
-        serde: LangGraph serializer for results; by default `AllowListSerializer`, which makes objects of safe classes only.
+        url: the server. Default: ``VALKEY_URL``, or a private server that ends with the process.
+        connection: an open connection to share instead. The cache does not close it.
+        serde: LangGraph serializer for results. Default: `AllowListSerializer`, which creates only objects of safe classes.
         namespace: caches of different namespaces never see each other's results. Any non-empty text.
-        on_error: what happens if the server fails, or a result cannot be read: ``miss`` logs a warning and computes the
-            result again; ``raise`` raises. `clear` always raises.
+        on_error: the reaction when the server fails or a result cannot be read. ``miss`` logs a warning, and the graph computes
+            the result again. ``raise`` raises. `clear` always raises.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting is invalid.
     """
 
     def __init__(
@@ -61,11 +61,15 @@ class ValkeyCache(Closing, BaseCache[ValueT]):
         return shown_as(self, self._core)
 
     def close(self) -> None:
-        """Release the connection, unless it was given."""
+        """Release the connection, unless it was passed as `connection`."""
         self._core.close()
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
-        """The results that are there, by namespace and key."""
+        """Return the stored results by namespace and key. Missing and expired ones are left out.
+
+        Raises:
+            ServerError: the server fails or a result cannot be read, and `on_error` is ``raise``.
+        """
         names = [(tuple(namespace), key) for namespace, key in keys]
         try:
             stored = self._core.get(names)
@@ -81,10 +85,11 @@ class ValkeyCache(Closing, BaseCache[ValueT]):
         return found
 
     def set(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
-        """Store results, each with the seconds until it expires, or None to keep it.
+        """Store results, each with its time to live in seconds, or None for no expiration.
 
         Raises:
             InvalidInputError: a result cannot be serialized, or a time to live is not a positive number. Nothing was stored.
+            ServerError: the server fails, and `on_error` is ``raise``.
         """
         entries = {
             (tuple(namespace), key): (dump(self.serde, value, f"the result {key!r}"), ttl)
@@ -96,7 +101,10 @@ class ValkeyCache(Closing, BaseCache[ValueT]):
             self._failed(error)
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """Remove the results of namespaces, and of none below them; or all. Looks through all keys of the server."""
+        """Remove the results of these namespaces, but not of namespaces below them. None removes all results.
+
+        Cost: scans all keys of the server.
+        """
         self._core.clear(namespaces)
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
@@ -114,4 +122,4 @@ class ValkeyCache(Closing, BaseCache[ValueT]):
     def _failed(self, error: ServerError) -> None:
         if self._raises:
             raise error
-        _logger.warning("LangGraph's cache goes on without a result: %s", error)
+        _logger.warning("the LangGraph cache continues without a result: %s", error)

@@ -1,4 +1,4 @@
-"""What LangGraph's configs say about threads, namespaces and checkpoints."""
+"""Thread, namespace and checkpoint in the configs of LangGraph."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from langchain_core.runnables import RunnableConfig
 
 from valkey_vector import InvalidInputError
 
-__all__ = ["Target", "made_config", "target_of", "thread_of"]
+__all__ = ["Target", "checkpoint_config", "target_of", "thread_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a config names.
+    """The thread, namespace and checkpoint that a config names.
 
     Attributes:
-        thread: its thread, as text.
-        namespace: its namespace; the root one if it names none.
-        id: its checkpoint; None if it names none.
-        given_thread: the thread as the config has it.
-        given_namespace: the namespace; None if it names none.
+        thread: the thread as text.
+        namespace: the namespace; the root namespace if the config names none.
+        id: the checkpoint; None if the config names none.
+        given_thread: the thread as it is in the config.
+        given_namespace: the namespace as it is in the config; None if there is none.
     """
 
     thread: str
@@ -33,14 +33,14 @@ class Target:
 
 
 def target_of(config: RunnableConfig, *, thread_needed: bool = True) -> Target:
-    """What a config names.
+    """Return the thread, namespace and checkpoint that a config names.
 
     Args:
-        config: of a graph.
-        thread_needed: whether it must name a thread.
+        config: the config of a graph.
+        thread_needed: True if the config must name a thread.
 
     Raises:
-        InvalidInputError: it names no thread, or one that is not text or a whole number.
+        InvalidInputError: the config names no thread, or its thread is not text, an integer or a UUID.
     """
     configurable = config.get("configurable") or {}
     if thread_needed and configurable.get("thread_id") is None:
@@ -59,16 +59,16 @@ def target_of(config: RunnableConfig, *, thread_needed: bool = True) -> Target:
 
 
 def thread_of(given: Any) -> str:
-    """A thread's id as text. A whole number or a UUID is the thread of its text, as on other servers.
+    """Return a thread id as text. An integer or a UUID names the same thread as its text, as in other checkpointers.
 
     Raises:
-        InvalidInputError: it is something else.
+        InvalidInputError: the id has another type.
     """
     if isinstance(given, bool) or not isinstance(given, (str, int, UUID)):
         raise InvalidInputError(f"a thread_id must be text, not {given!r}")
     return str(given)
 
 
-def made_config(thread: Any, namespace: str, id: str) -> RunnableConfig:
-    """The config of a checkpoint."""
+def checkpoint_config(thread: Any, namespace: str, id: str) -> RunnableConfig:
+    """Return the config that names a checkpoint."""
     return {"configurable": {"thread_id": thread, "checkpoint_ns": namespace, "checkpoint_id": id}}

@@ -1,4 +1,4 @@
-"""Middleware for the agents of LangChain 1.x: answers of the model and results of tools are used again."""
+"""Middleware for the agents of LangChain 1.x: caches of model answers and tool results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.types import Command
 
 from langchain_valkey import ValkeyCache, ValkeySemanticCache
-from langchain_valkey.serialisation import dump_message, load_message
+from langchain_valkey.serialization import dump_message, load_message
 from valkey_vector import ConfigurationError, Connection, InvalidInputError, ServerError
 from valkey_vector.cache import CacheHit, ExactCache
 from valkey_vector.concurrency.closing import Closing
@@ -33,7 +33,7 @@ from valkey_vector.records.representation import shown_as
 __all__ = ["SemanticCacheMiddleware", "ThreadPolicy", "ToolCacheMiddleware"]
 
 ThreadPolicy: TypeAlias = Literal["history", "thread", "question"]
-"""What else of a conversation must be the same: its earlier messages, these and the thread, or nothing."""
+"""The part of a conversation that must be equal: the earlier messages, these and the thread, or nothing."""
 
 _UNFINISHED = frozenset({"length", "max_tokens", "content_filter", "refusal"})
 
@@ -41,19 +41,19 @@ _logger = logging.getLogger(__name__)
 
 
 class SemanticCacheMiddleware(AgentMiddleware[Any, Any, Any]):
-    """Answers of an agent's model, given again to a question that means the same.
+    """Semantic cache of an agent's model: a question that means the same gets the stored answer.
 
-    The last human message is compared by meaning. All else must be the same: the model with its parameters, the tools, the
-    system prompt, and of the conversation what `thread_policy` says. A turn is cached only if it begins with a human message:
-    what the model makes of tool results is always made anew. An answer is kept only if it is complete and has no structured
-    response. Tool calls are kept, and get new ids when they are given again.
+    The last human message is compared by meaning. Everything else must be equal: the model and its parameters, the tools, the
+    system prompt, the response format, and the part of the conversation that `thread_policy` names. A turn is cached only if
+    its last message is a human one. So the model always runs on tool results. An answer is stored only if it is complete and
+    has no structured response. Tool calls are stored; they get new ids when the cache returns them.
 
     Args:
-        cache: a `ValkeySemanticCache`, or a `ValkeyCache` for the very same questions only. Both are shared by all processes
-            that use the same name.
-        thread_policy: ``history``: the earlier messages must be the same, in whatever thread; ``thread``: in the same thread
-            only; ``question``: earlier messages do not matter. Use this only for agents without memory.
-        cacheable: decides on further turns that are not to be cached; gets the request.
+        cache: a `ValkeySemanticCache`, or a `ValkeyCache` for equal questions only. All processes that use the same name
+            share the cache.
+        thread_policy: ``history``: the earlier messages must be equal, in any thread. ``thread``: they must be equal, in the
+            same thread. ``question``: earlier messages are ignored; use this only for agents without memory.
+        cacheable: called with the request. Returns False for a turn that must not be cached. None: no such turns.
 
     Raises:
         ConfigurationError: the thread policy is unknown.
@@ -80,16 +80,16 @@ class SemanticCacheMiddleware(AgentMiddleware[Any, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelResponse[Any]:
-        """Answer from the cache, or call the model and keep its answer."""
-        asked = self._asked(request)
-        if asked is None:
+        """Answer from the cache, or call the model and store its answer."""
+        entry = self._entry(request)
+        if entry is None:
             return handler(request)
-        found = _response(self._cache.lookup(*asked))
-        if found is None:
-            found = handler(request)
-            if (kept := _generations(found)) is not None:
-                self._cache.update(*asked, kept)
-        return found
+        response = _response(self._cache.lookup(*entry))
+        if response is None:
+            response = handler(request)
+            if (generations := _generations(response)) is not None:
+                self._cache.update(*entry, generations)
+        return response
 
     async def awrap_model_call(
         self,
@@ -97,18 +97,18 @@ class SemanticCacheMiddleware(AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
         """Async version of `wrap_model_call`."""
-        asked = self._asked(request)
-        if asked is None:
+        entry = self._entry(request)
+        if entry is None:
             return await handler(request)
-        found = _response(await self._cache.alookup(*asked))
-        if found is None:
-            found = await handler(request)
-            if (kept := _generations(found)) is not None:
-                await self._cache.aupdate(*asked, kept)
-        return found
+        response = _response(await self._cache.alookup(*entry))
+        if response is None:
+            response = await handler(request)
+            if (generations := _generations(response)) is not None:
+                await self._cache.aupdate(*entry, generations)
+        return response
 
-    def _asked(self, request: ModelRequest[Any]) -> tuple[str, str] | None:
-        """The prompt, and all that must be the same beside it; None if the turn is not to be cached."""
+    def _entry(self, request: ModelRequest[Any]) -> tuple[str, str] | None:
+        """Return the prompt, and everything else that must be equal. None if the turn is not cached."""
         messages = request.messages
         if not messages or not isinstance(messages[-1], HumanMessage):
             return None
@@ -130,22 +130,23 @@ class SemanticCacheMiddleware(AgentMiddleware[Any, Any, Any]):
 
 
 class ToolCacheMiddleware(Closing, AgentMiddleware[Any, Any, Any]):
-    """Results of named tools, given again to a call with the very same arguments.
+    """Cache of tool results: a call of a listed tool with equal arguments gets the stored result.
 
-    Only for tools without side effects whose result depends on their arguments alone; what else it depends on, such as a user
-    in the agent's state, belongs into `scope`. Results that are errors or commands are not kept. A lookup and a store are one
-    round trip each.
+    Use it for tools without side effects whose result depends on their arguments alone. Put other inputs, such as a user in
+    the agent's state, into `scope`. Results that are errors or commands are not stored.
+
+    Cost: one round trip for a lookup, one for storing a result.
 
     Args:
-        tools: the names of the tools, each with the seconds that a result is kept, or None to keep it.
-        scope: makes a dict of JSON values from a call, which must be the same.
-        name: caches of different names never meet; any non-empty text.
-        on_error: what happens if the server fails: ``miss`` goes on without the cache and logs one warning; ``raise`` raises.
-        url: the server; by default ``VALKEY_URL``, or a private server that ends with the process.
-        connection: an open connection to share instead; it is not closed with this.
+        tools: the names of the tools, each with the time to live of its results in seconds, > 0, or None for no expiration.
+        scope: called with the tool call. Returns a dict of JSON values that must be equal, too.
+        name: caches of different names never see each other's results. Any non-empty text.
+        on_error: the reaction when the server fails. ``miss`` continues without the cache and logs one warning. ``raise`` raises.
+        url: the server. Default: ``VALKEY_URL``, or a private server that ends with the process.
+        connection: an open connection to share instead. The middleware does not close it.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting is invalid.
     """
 
     def __init__(
@@ -169,14 +170,14 @@ class ToolCacheMiddleware(Closing, AgentMiddleware[Any, Any, Any]):
 
     @property
     def cache(self) -> ExactCache:
-        """The core's cache, for what middleware has no words for: `clear`, `failures`."""
+        """The cache of the core, for operations that middleware does not have: `clear`, `failures`."""
         return self._core
 
     def __repr__(self) -> str:
         return shown_as(self, self._core)
 
     def close(self) -> None:
-        """Release the connection, unless it was given."""
+        """Release the connection, unless it was passed as `connection`."""
         self._core.close()
 
     def wrap_tool_call(
@@ -184,17 +185,17 @@ class ToolCacheMiddleware(Closing, AgentMiddleware[Any, Any, Any]):
         request: ToolCallRequest,
         handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]],
     ) -> ToolMessage | Command[Any]:
-        """Answer from the cache, or call the tool and keep its result."""
-        asked = self._asked(request)
-        if asked is None:
+        """Answer from the cache, or call the tool and store its result."""
+        entry = self._entry(request)
+        if entry is None:
             return handler(request)
-        found = _result(self._core.lookup(*asked), request)
-        if found is not None:
-            return found
-        made = handler(request)
-        if (kept := _kept(made)) is not None:
-            self._core.store(asked[0], kept, asked[1], ttl=self._ttl(request))
-        return made
+        cached = _result(self._core.lookup(*entry), request)
+        if cached is not None:
+            return cached
+        result = handler(request)
+        if (data := _dumped(result)) is not None:
+            self._core.store(entry[0], data, entry[1], ttl=self._ttl(request))
+        return result
 
     async def awrap_tool_call(
         self,
@@ -202,22 +203,22 @@ class ToolCacheMiddleware(Closing, AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
         """Async version of `wrap_tool_call`."""
-        asked = self._asked(request)
-        if asked is None:
+        entry = self._entry(request)
+        if entry is None:
             return await handler(request)
-        found = _result(await self._core.alookup(*asked), request)
-        if found is not None:
-            return found
-        made = await handler(request)
-        if (kept := _kept(made)) is not None:
-            await self._core.astore(asked[0], kept, asked[1], ttl=self._ttl(request))
-        return made
+        cached = _result(await self._core.alookup(*entry), request)
+        if cached is not None:
+            return cached
+        result = await handler(request)
+        if (data := _dumped(result)) is not None:
+            await self._core.astore(entry[0], data, entry[1], ttl=self._ttl(request))
+        return result
 
     def _ttl(self, request: ToolCallRequest) -> float | None:
         return self._ttls[request.tool_call["name"]]
 
-    def _asked(self, request: ToolCallRequest) -> tuple[str, dict[str, Any]] | None:
-        """The arguments of a call, and the scope; None if its tool is not one of those to cache."""
+    def _entry(self, request: ToolCallRequest) -> tuple[str, dict[str, Any]] | None:
+        """Return the arguments of a call, and its scope. None if the tool is not cached."""
         name = request.tool_call["name"]
         if name not in self._ttls:
             return None
@@ -230,7 +231,7 @@ def _described(tool: BaseTool | Mapping[str, Any]) -> Any:
 
 
 def _thread_of(request: ModelRequest[Any]) -> Any:
-    """The thread that the agent runs in."""
+    """Return the id of the thread that the agent runs in."""
     info = getattr(request.runtime, "execution_info", None)
     thread = getattr(info, "thread_id", None)
     if thread is None:
@@ -241,7 +242,7 @@ def _thread_of(request: ModelRequest[Any]) -> Any:
 
 
 def _without_ids(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Copies of messages without what is different each time: ids, and the model's remarks on its answer."""
+    """Copy messages without the parts that differ each time: ids, and the model's metadata of its answer."""
     calls: dict[str, str] = {}
     copies = []
     for message in messages:
@@ -255,7 +256,7 @@ def _without_ids(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def _renamed(message: BaseMessage, names: Mapping[str, str]) -> BaseMessage:
-    """A copy of a message with other ids of tool calls, wherever it mentions them."""
+    """Copy a message with other ids of tool calls, wherever it contains them."""
 
     def rename(value: Any) -> Any:
         match value:
@@ -281,7 +282,7 @@ def _renamed(message: BaseMessage, names: Mapping[str, str]) -> BaseMessage:
 
 
 def _response(found: Sequence[Generation] | None) -> ModelResponse[Any] | None:
-    """A response with new ids, so that it is a message of its own in whatever thread it is given again."""
+    """Return stored generations as a response with new ids, so that it is a message of its own in every thread."""
     if found is None:
         return None
     messages: list[BaseMessage] = []
@@ -297,36 +298,38 @@ def _response(found: Sequence[Generation] | None) -> ModelResponse[Any] | None:
 
 
 def _generations(response: ModelResponse[Any]) -> list[ChatGeneration] | None:
-    """What to keep of a response; None if it is not complete."""
+    """Return the generations of a response to store; None if it is not complete."""
     if response.structured_response is not None or len(response.result) != 1:
         return None
     message: AnyMessage | BaseMessage = response.result[0]
     if not isinstance(message, AIMessage) or message.invalid_tool_calls:
         return None
-    remarks = message.response_metadata
-    reason = remarks.get("finish_reason") or remarks.get("stop_reason")
+    metadata = message.response_metadata
+    reason = metadata.get("finish_reason") or metadata.get("stop_reason")
     return None if reason in _UNFINISHED else [ChatGeneration(message=message)]
 
 
-def _kept(made: ToolMessage | Command[Any]) -> bytes | None:
-    """The bytes to keep of a tool's result; None if it is not to be kept."""
-    if not isinstance(made, ToolMessage) or made.status == "error":
+def _dumped(result: ToolMessage | Command[Any]) -> bytes | None:
+    """Return the bytes of a tool's result to store; None if it must not be stored."""
+    if not isinstance(result, ToolMessage) or result.status == "error":
         return None
     try:
-        return dump_message(made.model_copy(update={"id": None}))
+        return dump_message(result.model_copy(update={"id": None}))
     except InvalidInputError as error:
-        _logger.warning("the result of tool %r is not kept: %s", made.name, error)
+        _logger.warning("the result of tool %r is not cached: %s", result.name, error)
         return None
 
 
 def _result(hit: CacheHit | None, request: ToolCallRequest) -> ToolMessage | None:
-    """The kept result as an answer to this call."""
+    """Return the stored result as the answer to this call; None if there is none or it cannot be used."""
     if hit is None or not isinstance(hit.answer, bytes):
         return None
     try:
         message = load_message(hit.answer)
     except ServerError as error:
-        _logger.warning("a kept result of a tool cannot be used: %s", error)
+        _logger.warning(
+            "the cached result of tool %r is ignored: %s", request.tool_call["name"], error
+        )
         return None
     if not isinstance(message, ToolMessage):
         return None

@@ -1,4 +1,4 @@
-"""`copy_checkpoints`: moves threads from another checkpointer."""
+"""`copy_checkpoints`: copies threads from another checkpointer."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ def copy_checkpoints(
 ) -> int:
     """Copy the checkpoints of threads, with their pending writes, from one checkpointer to another.
 
-    May be repeated: what was copied before is stored once. One put for each checkpoint, and one for each task with writes.
+    You can repeat the call: a checkpoint that is already in the target stays as it is.
+
+    Cost: one put for each checkpoint, and one `put_writes` for each task with pending writes.
 
     Args:
-        source: such as `InMemorySaver`, or the saver of another package.
-        target: such as `ValkeySaver`.
-        threads: the ids of the threads; None for all, which not every checkpointer can list.
+        source: the checkpointer to read, such as `InMemorySaver` or the saver of another package.
+        target: the checkpointer to write, such as `ValkeySaver`.
+        threads: ids of the threads. None copies all threads; not every checkpointer can list them.
 
     Returns:
-        How many checkpoints were copied.
+        The number of copied checkpoints.
     """
     configs: list[RunnableConfig | None] = [None]
     if threads is not None:
         configs = [{"configurable": {"thread_id": thread}} for thread in threads]
     count = 0
     for config in configs:
-        for one in source.list(config):
-            _copy(one, target)
+        for found in source.list(config):
+            _copy(found, target)
             count += 1
     return count
 
 
-def _copy(one: CheckpointTuple, target: BaseCheckpointSaver[Any]) -> None:
-    own = one.config["configurable"]
-    place: dict[str, Any] = {
-        "thread_id": own["thread_id"],
-        "checkpoint_ns": own.get("checkpoint_ns", ""),
+def _copy(found: CheckpointTuple, target: BaseCheckpointSaver[Any]) -> None:
+    source = found.config["configurable"]
+    parent: dict[str, Any] = {
+        "thread_id": source["thread_id"],
+        "checkpoint_ns": source.get("checkpoint_ns", ""),
     }
-    if one.parent_config is not None:
-        place["checkpoint_id"] = one.parent_config["configurable"]["checkpoint_id"]
-    versions = one.checkpoint["channel_versions"]
-    stored = target.put({"configurable": place}, one.checkpoint, one.metadata, versions)
+    if found.parent_config is not None:
+        parent["checkpoint_id"] = found.parent_config["configurable"]["checkpoint_id"]
+    versions = found.checkpoint["channel_versions"]
+    stored = target.put({"configurable": parent}, found.checkpoint, found.metadata, versions)
     tasks: dict[str, list[tuple[str, Any]]] = {}
-    for task, channel, value in one.pending_writes or ():
+    for task, channel, value in found.pending_writes or ():
         tasks.setdefault(task, []).append((channel, value))
     for task, writes in tasks.items():
         target.put_writes(stored, writes, task)

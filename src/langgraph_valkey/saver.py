@@ -1,4 +1,4 @@
-"""`ValkeySaver`: LangGraph's checkpointer."""
+"""`ValkeySaver`: LangGraph checkpointer."""
 
 # `list` is one of the methods.
 # mypy: disable-error-code="valid-type"
@@ -22,8 +22,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.base import Checkpoint as GraphCheckpoint
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_valkey.configuration import made_config, target_of, thread_of
-from langgraph_valkey.serialisation import AllowListSerializer, dump, load
+from langgraph_valkey.configuration import checkpoint_config, target_of, thread_of
+from langgraph_valkey.serialization import AllowListSerializer, dump, load
 from langgraph_valkey.translation import channels_of, history_of, tuple_of
 from valkey_vector import Connection, InvalidInputError
 from valkey_vector.concurrency.closing import Closing
@@ -44,22 +44,25 @@ _VERSION_DIGITS = 16
 
 
 class ValkeySaver(Closing, BaseCheckpointSaver[str]):
-    """Keeps the checkpoints of graphs on Valkey, for ``builder.compile(checkpointer=ValkeySaver())``.
+    """Checkpointer that keeps the state of graphs on Valkey, for ``builder.compile(checkpointer=ValkeySaver())``.
 
-    One class for sync and async graphs. It needs no search module: it runs on plain Valkey, on the embedded server and on a
-    cluster, where each thread lies on one node. A value of a channel is stored once for each of its versions. A put and a
-    get are one round trip. If the server is unreachable every method raises `ConnectionLostError`.
+    One class serves sync and async graphs. If the server is unreachable, every method raises `ConnectionLostError`. A channel
+    value is stored once for each of its versions.
+
+    Cost: one round trip for a put or a get.
+
+    Engines: any Valkey or Redis, without a search module; on a cluster each thread is on one node.
 
     Args:
-        url: the server; by default ``VALKEY_URL``, or a private server that ends with the process.
-        connection: an open connection to share instead; it is not closed with the saver.
-        ttl: seconds after the last write until a thread is gone as a whole; None keeps it.
-        refresh_on_read: start that time again also when the thread is read.
-        serde: LangGraph serializer for values; by default `AllowListSerializer`, which makes objects of safe classes only.
+        url: the server. Default: ``VALKEY_URL``, or a private server that ends with the process.
+        connection: an open connection to share instead. The saver does not close it.
+        ttl: time to live of a thread in seconds after its last write, > 0. The whole thread expires. None: no expiration.
+        refresh_on_read: True restarts the time to live also when the thread is read.
+        serde: LangGraph serializer for values. Default: `AllowListSerializer`, which creates only objects of safe classes.
         namespace: savers of different namespaces never see each other's threads. Any non-empty text.
 
     Raises:
-        ConfigurationError: both url and connection are given, or the namespace is not acceptable.
+        ConfigurationError: both `url` and `connection` are passed, or the namespace is invalid.
         InvalidInputError: `ttl` is not a positive number.
     """
 
@@ -80,27 +83,27 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **options: Any) -> Self:
-        """A saver for the server at a URL, to be used in a ``with`` or ``async with`` block, as other savers have it."""
+        """Return a saver for the server at a URL. Use it in a ``with`` or ``async with`` block, as with other savers."""
         return cls(conn_string, **options)
 
     def __repr__(self) -> str:
         return shown_as(self, self._core)
 
     def close(self) -> None:
-        """Release the connection, unless it was given."""
+        """Release the connection, unless it was passed as `connection`."""
         self._core.close()
 
     def get_next_version(self, current: str | float | None, channel: None = None) -> str:  # noqa: ARG002  # LangGraph passes it
-        """A version that is higher than the current one, and different from every other branch's."""
+        """Return a version that is higher than the current one and different from every other branch's."""
         text = "0" if current is None else str(current)
         number = text.partition(".")[0]
         width = max(_VERSION_DIGITS, len(number) if isinstance(current, str) else 0)
         return f"{int(number) + 1:0{width}}.{secrets.token_hex(6)}"
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that a config names, or the newest of its thread and namespace; None if there is none.
+        """Return the checkpoint that a config names, or the newest of its thread and namespace. None if there is none.
 
-        One round trip, whatever the length of the thread.
+        Cost: one round trip, independent of the length of the thread.
         """
         target = target_of(config)
         found = self._core.get(target.thread, target.namespace, target.id)
@@ -114,29 +117,30 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first, read in pages as they are iterated.
+        """Iterate over checkpoints, newest first, in pages.
+
+        Cost: one round trip for each page. With `filter`, the metadata is read first, then the checkpoints that match.
 
         Args:
-            config: of which thread, and of which namespace (all if it has no ``checkpoint_ns``). None lists every thread;
-                this looks through all keys of the server.
-            filter: metadata that must be equal. Without it one page is one round trip; with it the metadata is read first,
-                and only the checkpoints that match are read as a whole.
-            before: only checkpoints older than this config's.
-            limit: at most so many.
+            config: names the thread, and the namespace (all namespaces if it has no ``checkpoint_ns``). None lists every
+                thread, which scans all keys of the server.
+            filter: metadata that must be equal.
+            before: returns only checkpoints older than the one in this config.
+            limit: the maximum number of checkpoints. None: no limit.
         """
         accept = self._accept(filter) if filter else None
         older = _id_in(before)
         if limit is not None and limit <= 0:
             return
         if config is None:
-            for thread, one in list_all_threads(
+            for thread, stored in list_all_threads(
                 self._core, before=older, accept=accept, limit=limit
             ):
-                yield tuple_of(self.serde, thread, one)
+                yield tuple_of(self.serde, thread, stored)
             return
         target = target_of(config)
         if target.id is None:
-            for one in list_thread(
+            for stored in list_thread(
                 self._core,
                 target.thread,
                 namespace=target.given_namespace,
@@ -144,11 +148,11 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
                 accept=accept,
                 limit=limit,
             ):
-                yield tuple_of(self.serde, target.given_thread, one)
+                yield tuple_of(self.serde, target.given_thread, stored)
             return
         found = self._core.get(target.thread, target.namespace, target.id)
-        in_time = older is None or target.id < older
-        if found is not None and in_time and (accept is None or accept(found.metadata)):
+        is_older = older is None or target.id < older
+        if found is not None and is_older and (accept is None or accept(found.metadata)):
             yield tuple_of(self.serde, target.given_thread, found)
 
     async def alist(
@@ -161,8 +165,8 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
     ) -> AsyncIterator[CheckpointTuple]:
         """Async version of `list`."""
         found = self.list(config, filter=filter, before=before, limit=limit)
-        while (one := await offload(next, found, None)) is not None:
-            yield one
+        while (checkpoint := await offload(next, found, None)) is not None:
+            yield checkpoint
 
     def put(
         self,
@@ -171,13 +175,15 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint, whole or not at all. One round trip.
+        """Store a checkpoint.
+
+        Cost: one round trip. Atomicity: the whole checkpoint is stored, or nothing.
 
         Args:
-            config: of the thread and the namespace; its ``checkpoint_id`` is the parent's.
-            checkpoint: what to store.
-            metadata: filterable in `list`.
-            new_versions: the channels whose values are new. Values of others are sent only if the server lacks them.
+            config: names the thread and the namespace. Its ``checkpoint_id`` is the parent's.
+            checkpoint: the checkpoint to store.
+            metadata: metadata, on which `list` can filter.
+            new_versions: the channels whose values are new. Other values are sent only if the server lacks them.
 
         Returns:
             The config of the stored checkpoint.
@@ -206,7 +212,7 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
                 channels=channels_of(self.serde, checkpoint, new_versions, deltas),
             ),
         )
-        return made_config(target.given_thread, target.namespace, checkpoint["id"])
+        return checkpoint_config(target.given_thread, target.namespace, checkpoint["id"])
 
     def put_writes(
         self,
@@ -215,7 +221,9 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store what a task wrote after a checkpoint. One round trip; repeating it changes nothing.
+        """Store the writes of a task after a checkpoint. Repeating the call changes nothing.
+
+        Cost: one round trip.
 
         Raises:
             InvalidInputError: a value cannot be serialized, or the config names no checkpoint. Nothing was written.
@@ -240,18 +248,22 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
         )
 
     def delete_thread(self, thread_id: str) -> None:
-        """Remove everything of a thread, and of no other. One round trip."""
+        """Remove a thread with its checkpoints and writes. Cost: one round trip."""
         self._core.delete_thread(thread_of(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Remove the checkpoints that runs made, in every thread. Looks through all keys of the server.
+        """Remove the checkpoints that runs created, in every thread.
 
-        A delta channel of a later checkpoint that was made from what is removed loses that part of its history.
+        A delta channel of a later checkpoint loses the part of its history that is removed.
+
+        Cost: scans all keys of the server.
         """
         self._core.delete_runs([str(run) for run in run_ids])
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy a thread, with all checkpoints and writes, to one that does not exist yet. Two round trips.
+        """Copy a thread, with all checkpoints and writes, to a new thread.
+
+        Cost: two round trips.
 
         Raises:
             InvalidInputError: the target thread exists. Nothing was changed.
@@ -259,12 +271,14 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
         self._core.copy_thread(thread_of(source_thread_id), thread_of(target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Remove old checkpoints of threads. One pipeline for each 200 threads.
+        """Remove old checkpoints of threads.
+
+        Cost: one pipeline for each 200 threads.
 
         Args:
-            thread_ids: of which threads.
+            thread_ids: the ids of the threads.
             strategy: ``keep_latest`` keeps the newest checkpoint of each namespace, and the ancestors that its delta
-                channels are made from; ``delete`` removes the threads.
+                channels build on. ``delete`` removes the threads.
 
         Raises:
             InvalidInputError: the strategy is unknown.
@@ -283,7 +297,10 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """What the ancestors of a checkpoint wrote to channels, back to the nearest stored value. One round trip."""
+        """Return the writes of a checkpoint's ancestors to channels, back to the nearest stored value.
+
+        Cost: one round trip.
+        """
         if not channels:
             return {}
         target = target_of(config)
@@ -337,7 +354,7 @@ class ValkeySaver(Closing, BaseCheckpointSaver[str]):
         return await offload(self.get_delta_channel_history, config=config, channels=channels)
 
     def _accept(self, filter: Mapping[str, Any]) -> Callable[[bytes], bool]:
-        """Decides by the stored metadata of a checkpoint whether it matches."""
+        """Return a predicate on the stored metadata of a checkpoint."""
 
         def accept(metadata: bytes) -> bool:
             found = load(self.serde, metadata, "the metadata of a checkpoint")

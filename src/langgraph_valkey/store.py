@@ -1,4 +1,4 @@
-"""`ValkeyStore`: LangGraph's long-term memory."""
+"""`ValkeyStore`: LangGraph store for long-term memory."""
 
 from __future__ import annotations
 
@@ -57,28 +57,31 @@ Texts: TypeAlias = dict[int, list[str]]
 
 
 class ValkeyStore(Closing, BaseStore):
-    """Keeps items by namespace and key on Valkey, for ``builder.compile(store=ValkeyStore())``.
+    """Store of items by namespace and key on Valkey, for ``builder.compile(store=ValkeyStore())``.
 
-    Without `index` it needs no search module and no vector index. With it, items are found by meaning, by words, or both. A
-    batch without a query is one round trip, and one step that no other client sees half done. Reads in a batch see the state
-    before it; of several puts of one item the last counts. Values are JSON: None, booleans, numbers, texts, dates, lists and
-    dicts. A store lies on one node of a cluster; its index is spread over all nodes.
+    With `index`, you can search items by meaning, by terms, or by both. Values are JSON: None, booleans, numbers, text, dates,
+    lists and dicts. Reads in a batch see the state before the batch. If a batch puts one item several times, the last put wins.
+
+    Cost: one round trip for a batch without a query. Atomicity: other clients see such a batch as one step.
+
+    Engines: any Valkey or Redis; without `index` no search module is used. On a cluster, a store is on one node, and its index
+    is spread over all nodes.
 
     Args:
-        url: the server; by default ``VALKEY_URL``, or a private server that ends with the process.
-        connection: an open connection to share instead; it is not closed with the store.
+        url: the server. Default: ``VALKEY_URL``, or a private server that ends with the process.
+        connection: an open connection to share instead. The store does not close it.
         index: how to embed items: ``embed``, ``dims`` and ``fields`` (paths such as ``notes[*].text``; by default the whole
-            item). An item may have any number of texts; it is found by the best of them.
+            item). An item may have any number of texts; its best text counts.
         ttl: ``default_ttl`` in minutes for items that are put without one, and ``refresh_on_read`` (True by default).
-            Expired items are never returned. They are removed by the next operations, so there is no sweeper to start.
-        search: what a query ranks by: ``vector`` (similarity), ``text`` (words, by BM25; `index` needs no ``embed``), or
-            ``hybrid`` (both).
+            Expired items are never returned. Later operations remove them, so there is no sweeper to start.
+        search: how a query ranks items: ``vector`` by similarity, ``text`` by terms (BM25; `index` needs no ``embed``), or
+            ``hybrid`` by both.
         namespace: stores of different namespaces never see each other's items. Any non-empty text.
-        index_name: of the index: letters, digits, ``_``, ``-`` and ``.``; by default ``<namespace>-store``.
-        engine: of the index: ``auto``, or insist on ``search`` or ``native``.
+        index_name: name of the index: letters, digits, ``_``, ``-`` and ``.``. Default: ``<namespace>-store``.
+        engine: engine of the index: ``auto``, or ``search`` or ``native`` to require that one.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting is invalid.
     """
 
     supports_ttl = True
@@ -118,14 +121,14 @@ class ValkeyStore(Closing, BaseStore):
 
     @classmethod
     def from_conn_string(cls, conn_string: str, **options: Any) -> ValkeyStore:
-        """A store for the server at a URL, to be used in a ``with`` or ``async with`` block, as other stores have it."""
+        """Return a store for the server at a URL. Use it in a ``with`` or ``async with`` block, as with other stores."""
         return cls(conn_string, **options)
 
     def __repr__(self) -> str:
         return shown_as(self, self._core)
 
     def close(self) -> None:
-        """Release the connection, unless it was given."""
+        """Release the connection, unless it was passed as `connection`."""
         self._core.close()
 
     def clear(self) -> None:
@@ -135,13 +138,13 @@ class ValkeyStore(Closing, BaseStore):
             self._texts.clear()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Carry out operations; returns their results in the same order.
+        """Run operations; returns their results in the same order.
 
-        One round trip for up to 1000 operations. A query takes two more, to the index and to its items, and an embedding. A
-        put with texts to index takes one more before, and one after if it replaces an item that had some.
+        Cost: one round trip for each 1,000 operations. A query adds its embedding and two round trips: to the index and to the
+        items. A put with texts to index adds one round trip before, and one after it if the replaced item had texts.
 
         Raises:
-            InvalidInputError: an operation is not acceptable. Nothing was written.
+            InvalidInputError: an operation is invalid. Nothing was written.
             ConnectionLostError: the server cannot be reached.
         """
         listed = list(ops)
@@ -152,28 +155,28 @@ class ValkeyStore(Closing, BaseStore):
             if distinct:
                 embedded = self._embeddings.embed_documents(distinct)
                 vectors = dict(zip(distinct, embedded, strict=True))
-            asked = {query: self._embeddings.embed_query(query) for query in queries}
+            embedded_queries = {query: self._embeddings.embed_query(query) for query in queries}
         else:
-            asked = {}
-        return self._run(listed, texts, vectors, asked)
+            embedded_queries = {}
+        return self._run(listed, texts, vectors, embedded_queries)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Async version of `batch`; embeddings are awaited."""
+        """Async version of `batch`. Awaits the embeddings."""
         listed = list(ops)
         texts, queries = self._to_embed(listed)
         vectors: dict[str, Sequence[float]] = {}
-        asked: dict[str, Sequence[float]] = {}
+        embedded_queries: dict[str, Sequence[float]] = {}
         if self._embeddings is not None:
             distinct = _distinct(texts)
             if distinct:
                 embedded = await self._embeddings.aembed_documents(distinct)
                 vectors = dict(zip(distinct, embedded, strict=True))
             found = await asyncio.gather(*map(self._embeddings.aembed_query, queries))
-            asked = dict(zip(queries, found, strict=True))
-        return await offload(self._run, listed, texts, vectors, asked)
+            embedded_queries = dict(zip(queries, found, strict=True))
+        return await offload(self._run, listed, texts, vectors, embedded_queries)
 
     def _to_embed(self, ops: Sequence[Op]) -> tuple[Texts, list[str]]:
-        """The texts of the puts that count, and the queries of the searches."""
+        """Return the texts of each item's last put, and the queries of the searches."""
         if self._texts is None:
             return {}, []
         last = {(op.namespace, op.key): at for at, op in enumerate(ops) if isinstance(op, PutOp)}
@@ -191,45 +194,47 @@ class ValkeyStore(Closing, BaseStore):
         ops: Sequence[Op],
         texts: Texts,
         vectors: Mapping[str, Sequence[float]],
-        asked: Mapping[str, Sequence[float]],
+        embedded_queries: Mapping[str, Sequence[float]],
     ) -> list[Result]:
-        """Carry out a batch whose embeddings are made: queries first, for they must not see its puts."""
+        """Run a batch whose texts are embedded. Queries run first, because they must not see the puts."""
         plain: dict[int, Operation] = {}
         ranked: dict[int, RankedSearch] = {}
         for at, op in enumerate(ops):
-            made = self._operation(op, asked)
-            if isinstance(made, RankedSearch):
-                ranked[at] = made
+            operation = self._operation(op, embedded_queries)
+            if isinstance(operation, RankedSearch):
+                ranked[at] = operation
             else:
-                plain[at] = made
+                plain[at] = operation
         results: list[Result] = [None] * len(ops)
         if ranked and self._texts is not None:
             pages = search_ranked(self._core, self._texts, list(ranked.values()))
             for at, page in zip(ranked, pages, strict=True):
-                results[at] = [_found(one) for one in page]
+                results[at] = [_found(item) for item in page]
         self._index_texts(plain, texts, vectors)
         if plain:
             for at, result in zip(plain, self._core.run(list(plain.values())), strict=True):
                 results[at] = _result(ops[at], result)
         return results
 
-    def _operation(self, op: Op, asked: Mapping[str, Sequence[float]]) -> Operation | RankedSearch:
+    def _operation(
+        self, op: Op, embedded_queries: Mapping[str, Sequence[float]]
+    ) -> Operation | RankedSearch:
         match op:
             case GetOp(namespace, key, refresh):
                 return GetItem(namespace, key, refresh)
             case PutOp(namespace, key, value, _, ttl):
-                minutes = None if ttl is None else lifetime(ttl * 60)
+                duration = None if ttl is None else lifetime(ttl * 60)
                 stored = None if value is None else dump(value, f"item {key!r} of {namespace!r}")
-                return PutItem(namespace, key, stored, minutes)
+                return PutItem(namespace, key, stored, duration)
             case ListNamespacesOp(conditions, depth, limit, offset):
-                matches = [Match(one.match_type, one.path) for one in conditions or ()]
+                matches = [Match(each.match_type, each.path) for each in conditions or ()]
                 return ListNamespaces(matches, depth, offset, limit)
             case SearchOp(prefix, filter, limit, offset, query, refresh):
                 matches_filter = compile_filter(filter) if filter else None
                 accept = None if matches_filter is None else _on_value(matches_filter)
                 if not query or self._texts is None:
                     return FindItems(prefix, accept, offset, limit, refresh)
-                question = Question(prefix, query, asked.get(query))
+                question = Question(prefix, query, embedded_queries.get(query))
                 return RankedSearch(question, accept, offset, limit, refresh)
             case _:
                 raise InvalidInputError(f"unknown operation: {op!r}")
@@ -240,7 +245,7 @@ class ValkeyStore(Closing, BaseStore):
         texts: Texts,
         vectors: Mapping[str, Sequence[float]],
     ) -> None:
-        """Write the texts of the puts to the index, and say in the puts by which revision they are known."""
+        """Write the texts of the puts to the index, and add their revisions to the puts."""
         if self._texts is None or not texts:
             return
         added = []
@@ -264,7 +269,7 @@ def _embeddings(index: IndexConfig, search: SearchMode) -> Embeddings | None:
     if embed is None:
         if search != "text":
             raise ConfigurationError(
-                f"index has no 'embed', which search={search!r} needs; give one, or use search='text'"
+                f"index has no 'embed', which search={search!r} needs; add it, or use search='text'"
             )
         return None
     return None if search == "text" else ensure_embeddings(embed)
@@ -279,7 +284,7 @@ def _texts_at(op: PutOp, path: str) -> list[str]:
         return get_text_at_path(dict(op.value or {}), path)
     except TypeError as error:
         raise InvalidInputError(
-            f"the text at {path!r} of item {op.key!r} cannot be made: {error}"
+            f"the text at {path!r} of item {op.key!r} cannot be read: {error}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints as LangGraph has them, and as the core stores them."""
+"""Conversion between LangGraph's checkpoints and the stored form."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_valkey.configuration import made_config
-from langgraph_valkey.serialisation import dump, load
+from langgraph_valkey.configuration import checkpoint_config
+from langgraph_valkey.serialization import dump, load
 from valkey_vector import InvalidInputError
 from valkey_vector.stores import Ancestor, Channel, StoredCheckpoint, TaskWrite
 
@@ -29,13 +29,13 @@ def channels_of(
     new_versions: ChannelVersions,
     deltas: Mapping[str, Any],
 ) -> Sequence[Channel]:
-    """The channels of a checkpoint. New values are serialized now, others only if they have to be sent.
+    """Return the channels of a checkpoint. New values are serialized now, others only if they must be sent.
 
     Args:
-        serde: serializes values.
-        checkpoint: with its channels' values and versions.
+        serde: the serializer of values.
+        checkpoint: the checkpoint, with the values and versions of its channels.
         new_versions: the channels whose values are new.
-        deltas: the names of its delta channels.
+        deltas: the names of the delta channels.
 
     Raises:
         InvalidInputError: a value cannot be serialized, or a version is neither text nor a number.
@@ -43,25 +43,25 @@ def channels_of(
     values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
     found = []
     for name in dict.fromkeys([*versions, *values]):
-        made = partial(_dumped, serde, name, values[name]) if name in values else None
+        serialize = partial(_dumped, serde, name, values[name]) if name in values else None
         new = name in new_versions or name not in versions
-        if made is not None and new:
-            made = partial(_same, made())
+        if serialize is not None and new:
+            serialize = partial(_same, serialize())
         version = _encoded_version(versions[name]) if name in versions else None
-        found.append(Channel(name, version, made, new, made is None and name in deltas))
+        found.append(Channel(name, version, serialize, new, serialize is None and name in deltas))
     return found
 
 
 def tuple_of(serde: SerializerProtocol, thread: Any, stored: StoredCheckpoint) -> CheckpointTuple:
-    """The tuple of a stored checkpoint.
+    """Return LangGraph's tuple of a stored checkpoint.
 
     Args:
-        serde: deserializes values.
-        thread: its thread, as the configs are to name it.
+        serde: the serializer of values.
+        thread: the thread as the configs of the tuple name it.
         stored: the checkpoint.
 
     Raises:
-        ServerError: something stored cannot be read.
+        ServerError: a stored value cannot be read.
     """
     owner = f"checkpoint {stored.place.id!r} of thread {thread!r}"
     values: dict[str, Any] = {}
@@ -80,10 +80,10 @@ def tuple_of(serde: SerializerProtocol, thread: Any, stored: StoredCheckpoint) -
     }
     namespace, parent = stored.place.namespace, stored.parent
     return CheckpointTuple(
-        config=made_config(thread, namespace, stored.place.id),
+        config=checkpoint_config(thread, namespace, stored.place.id),
         checkpoint=checkpoint,
         metadata=load(serde, stored.metadata, f"the metadata of {owner}"),
-        parent_config=None if parent is None else made_config(thread, namespace, parent),
+        parent_config=None if parent is None else checkpoint_config(thread, namespace, parent),
         pending_writes=[_pending(serde, write) for write in stored.writes],
     )
 
@@ -91,7 +91,16 @@ def tuple_of(serde: SerializerProtocol, thread: Any, stored: StoredCheckpoint) -
 def history_of(
     serde: SerializerProtocol, channel: str, ancestors: Sequence[Ancestor]
 ) -> DeltaChannelHistory:
-    """What ancestors, the newest first, wrote to a channel: oldest write first, after the value that they build on."""
+    """Return the writes of ancestors to a channel, oldest first, and the value they build on as the seed.
+
+    Args:
+        serde: the serializer of values.
+        channel: the name of the delta channel.
+        ancestors: the ancestors of the checkpoint, newest first.
+
+    Raises:
+        ServerError: a stored value cannot be read.
+    """
     found: DeltaChannelHistory = {"writes": []}
     for ancestor in ancestors:
         newer = found["writes"]
@@ -118,7 +127,7 @@ def _same(value: bytes) -> bytes:
 
 
 def _encoded_version(version: Any) -> str:
-    """A version as text, which says its type."""
+    """Encode a version as text that begins with a letter for its type."""
     match version:
         case str():
             return f"s{version}"

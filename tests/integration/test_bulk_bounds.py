@@ -120,7 +120,12 @@ def test_sizes_are_about_right() -> None:
 
 def test_batches_are_bounded_by_number_and_weight() -> None:
     assert list(in_batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert list(in_batches([1, 9, 3, 3, 20, 1], 10, int, most=10)) == [[1, 9], [3, 3], [20], [1]]
+    assert list(in_batches([1, 9, 3, 3, 20, 1], 10, int, max_bytes=10)) == [
+        [1, 9],
+        [3, 3],
+        [20],
+        [1],
+    ]
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:

@@ -134,7 +134,7 @@ def test_a_full_server_keeps_no_answer_back(
     server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     server.command("CONFIG", "SET", "maxmemory", "1")
     time.sleep(0.15)
-    hit = cache.lookup("prompt @0")  # what the ledger has to tell is refused
+    hit = cache.lookup("prompt @0")  # the server rejects the buffered usage
     assert hit is not None
     for number in range(3):
         assert cache.get_or_compute(f"new {number} @90", str.upper) == f"NEW {number} @90"

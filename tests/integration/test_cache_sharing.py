@@ -87,16 +87,32 @@ def test_many_threads_lose_no_count(open_cache: OpenCache) -> None:
 
 
 def test_no_thread_stays_when_there_is_nothing_to_tell(open_cache: OpenCache) -> None:
+    before = set(threading.enumerate())
     cache = open_cache(report_every=0.02)
     cache.get_or_compute("stored @0", str.upper)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        names = [thread.name for thread in threading.enumerate()]
-        if not any("lease" in name or "Timer" in name for name in names):
+        new = [thread.name for thread in set(threading.enumerate()) - before]
+        if not any("lease" in name or "report" in name for name in new):
             break
         time.sleep(0.1)
     else:
-        pytest.fail(f"still there: {names}")
+        pytest.fail(f"still there: {new}")
+
+
+def test_closing_a_cache_sends_its_statistics_and_ends_its_thread(open_cache: OpenCache) -> None:
+    before = set(threading.enumerate())
+    cache = open_cache(report_every=3600)
+    cache.get_or_compute("stored @0", str.upper)
+    cache.close()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        new = [thread.name for thread in set(threading.enumerate()) - before]
+        if not any("lease" in name or "report" in name for name in new):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail(f"still there: {new}")
 
 
 @pytest.fixture(scope="module")
@@ -105,29 +121,29 @@ def clustered() -> Iterator[Storage]:
     with start_server(cluster=True) as server, Connection.open(server.url) as connection:
         assert connection.capabilities.cluster
         index = Index.open("cache", connection=connection)
-        yield Storage(index, Eviction("lru", 2), prolongs=True, report_every=3600)
+        yield Storage(index, Eviction("lru", 2), extends_ttl=True, report_every=3600)
 
 
 def test_in_a_cluster_a_lookup_tells_what_waits_in_the_same_round_trip(clustered: Storage) -> None:
-    clustered.ledger.note({Count.EXACT: 1, Count.SECONDS: 0.5}, uses=[("a", 60_000)])
+    clustered.usage.note({Count.EXACT: 1, Count.SECONDS: 0.5}, uses=[("a", 60_000)])
     time.sleep(0.15)
     assert clustered.read(["a", "b", "c"]) == ([None] * 3, None)
-    counts = clustered.ledger.statistics()
+    counts = clustered.usage.statistics()
     assert (counts.exact_hits, counts.saved_seconds) == (1, 0.5)
-    clustered.ledger.reset()
-    assert clustered.ledger.statistics().exact_hits == 0
+    clustered.usage.reset()
+    assert clustered.usage.statistics().exact_hits == 0
 
 
 def test_in_a_cluster_room_is_made(clustered: Storage) -> None:
     for id in "abc":
-        reported = clustered.ledger.report(Place(id, 0))
+        reported = clustered.usage.report(Place(id, 0))
     (victim,) = reported.victims
     assert victim.id == "a"
-    clustered.ledger.note({Count.EVICTIONS: 1}, gone=reported.victims)
-    assert clustered.ledger.statistics().evictions == 1
-    clustered.ledger.forget(["b", "c"])
-    assert clustered.ledger.report(Place("d", 0)).victims == ()
-    clustered.ledger.forget_all(counts=True)
+    clustered.usage.note({Count.EVICTIONS: 1}, evicted=reported.victims)
+    assert clustered.usage.statistics().evictions == 1
+    clustered.usage.forget(["b", "c"])
+    assert clustered.usage.report(Place("d", 0)).victims == ()
+    clustered.usage.forget_all(counts=True)
 
 
 def test_in_a_cluster_one_claim_is_granted(clustered: Storage) -> None:

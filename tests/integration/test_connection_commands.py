@@ -1,4 +1,4 @@
-"""Commands, pipelines, scans and lanes on a real server, from one thread and from many."""
+"""Commands, pipelines, scans and separate sockets on a real server, from one thread and from many."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_the_server_sees_who_it_is(server: TestServer) -> None:
     assert b" resp=2 " in info
 
 
-def test_lanes_are_connections_of_their_own_made_on_first_use(server: TestServer) -> None:
+def test_each_lane_has_its_own_socket_connected_on_first_use(server: TestServer) -> None:
     with Connection.open(f"{server.url}?write_connections=2") as connection:
         ids = {connection.execute("CLIENT", "ID", lane=lane) for lane in (0, 1, 2, 0, 1, 2)}
         assert len(ids) == 3

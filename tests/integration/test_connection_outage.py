@@ -190,7 +190,7 @@ def test_threads_that_wait_for_a_failing_connection_fail_together() -> None:
 def test_a_server_that_is_loading_its_data_is_an_outage() -> None:
     with (
         start_server(extra=["--appendonly", "yes"]) as server,
-        Connection.open(server.url) as connection,
+        Connection.open(server.url, request_timeout=0.5) as connection,
     ):
         connection.execute("PING")
         server.command("DEBUG", "SET-ACTIVE-EXPIRE", "1")

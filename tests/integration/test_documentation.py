@@ -132,9 +132,9 @@ def test_the_haystack_cookbook_runs(
     assert ended.returncode == 0, ended.stderr
     assert "documents written" in ended.stdout
     assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) >= 9
-    by_words = ended.stdout.partition("(by words)\n")[2].splitlines()[:3]
-    assert [line for line in by_words if not re.match(r"   \d+\.\d{3}  ", line)] == []
-    assert len(by_words) == 3
+    by_terms = ended.stdout.partition("(by terms)\n")[2].splitlines()[:3]
+    assert [line for line in by_terms if not re.match(r"   \d+\.\d{3}  ", line)] == []
+    assert len(by_terms) == 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
@@ -145,7 +145,7 @@ def test_the_self_query_cookbook_runs(arguments: list[str], search_server: Serve
     within = [int(n) for n in re.findall(r"^ +([0-9]+) passages with", ended.stdout, re.MULTILINE)]
     assert within == sorted(within)
     assert within[-1] > 10
-    assert "going through all of them" in ended.stdout
+    assert "iterating over all of them" in ended.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
@@ -161,6 +161,15 @@ def test_the_facets_of_the_cookbook_are_the_same_on_every_server(
     assert sum(map(int, kinds[:4])) == int(counts[1])
     assert len(re.findall(r"^    topic=", ended.stdout, re.MULTILINE)) == 5
     assert "notions=exception" in ended.stdout
+
+
+def test_the_cookbook_serves_one_part_of_an_index_to_a_model(search_server: Server) -> None:
+    for arguments in ([], ["--url", search_server.url]):
+        ended = cooked("mcp_server", *arguments)
+        assert ended.returncode == 0, ended.stderr
+        assert '"id": "try"' in ended.stdout
+        assert '"value": "statements"' in ended.stdout
+        assert '"value": "other"' not in ended.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
@@ -180,10 +189,10 @@ def test_the_cookbook_of_operations_names_faults_and_repairs_them(
         assert not [key for keys in connection.scan("*operations_*") for key in keys]
 
 
-def test_the_cookbook_attaches_to_what_others_wrote(search_server: Server) -> None:
+def test_the_cookbook_attaches_to_the_index_of_another_application(search_server: Server) -> None:
     ended = cooked("attach", "--url", search_server.url)
     assert ended.returncode == 0, ended.stderr
-    assert "made by this library: False" in ended.stdout
+    assert "created by this library: False" in ended.stdout
     assert len(re.findall(r"^   0\.\d{3}  ", ended.stdout, re.MULTILINE)) == 6
     counts = list(map(int, re.findall(r"^(\d+) documents of tenant", ended.stdout, re.MULTILINE)))
     with Connection.open(search_server.url) as connection:
@@ -218,7 +227,7 @@ def test_the_cookbook_of_the_semantic_cache_runs(
     assert ended.stdout.count("[miss]") >= 6
     assert ended.stdout.count("[exact hit]") == 6
     assert ended.stdout.count("[hit, ") >= 6
-    assert "16 hits were right, 0 were not" in ended.stdout
+    assert "16 hits were right, 0 were wrong" in ended.stdout
     with Connection.open(search_server.url) as connection:
         assert not list(connection.scan("*cookbook_cache*"))
 
@@ -296,7 +305,7 @@ def test_the_benchmark_of_retrieval_measures_both_engines(tmp_path: Path) -> Non
     [
         ("nowhere.Nothing", "nowhere"),
         ("json.dumps", "json.dumps"),
-        ("collections.Counter", "no LangChain embedding"),
+        ("collections.Counter", "not a LangChain embedding"),
     ],
 )
 def test_the_quickstart_names_an_embedding_that_it_cannot_use(option: str, message: str) -> None:

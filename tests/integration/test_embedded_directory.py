@@ -271,7 +271,7 @@ def test_unwritable_directory_is_refused(path: str, base: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", "nul\0byte"])
 def test_path_that_names_nothing_is_refused(path: str) -> None:
-    with pytest.raises(ConfigurationError, match="not a directory"):
+    with pytest.raises(ConfigurationError, match="must be a path that is not empty, without NUL"):
         EmbeddedServer.open(path)
 
 

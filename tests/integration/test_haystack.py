@@ -23,7 +23,12 @@ from haystack.document_stores.types import DuplicatePolicy, FilterPolicy
 from haystack.errors import FilterError
 from haystack.utils import Secret
 
-from haystack_integrations.components.retrievers.valkey import ValkeyEmbeddingRetriever
+from haystack_integrations.components.retrievers.valkey import (
+    ValkeyEmbeddingRetriever,
+    ValkeyHybridRetriever,
+    ValkeyTextRetriever,
+)
+from haystack_integrations.components.retrievers.valkey.retriever import ValkeyRetriever
 from haystack_integrations.document_stores.valkey import (
     ValkeyDocumentStore,
     ValkeyDocumentStoreError,
@@ -315,7 +320,60 @@ def test_every_operation_has_an_asynchronous_twin_with_the_same_parameters() -> 
         assert inspect.signature(twin) == inspect.signature(found[name]), name
 
 
-# -- serialisation ----------------------------------------------------------------------------------
+# -- embeddings, names and existence --------------------------------------------------------------------
+
+
+async def test_retrievers_return_embeddings_only_on_request(make_store: MakeStore) -> None:
+    store = make_store(full_text=True)
+    store.write_documents(compass())
+    by_embedding: dict[str, Any] = {"query_embedding": [2.0, 0, 0, 0]}
+    by_text: dict[str, Any] = {"query": "same"}
+    retrievers: list[tuple[type[ValkeyRetriever], dict[str, Any]]] = [
+        (ValkeyEmbeddingRetriever, by_embedding),
+        (ValkeyTextRetriever, by_text),
+        (ValkeyHybridRetriever, by_text | by_embedding),
+    ]
+    for kind, question in retrievers:
+        bare: Any = kind(document_store=store, top_k=1)
+        full: Any = kind(document_store=store, top_k=1, return_embedding=True)
+        for retriever, asked, returned in (
+            (bare, None, False),
+            (bare, True, True),
+            (full, None, True),
+            (full, False, False),
+        ):
+            for answer in (
+                retriever.run(**question, return_embedding=asked),
+                await retriever.run_async(**question, return_embedding=asked),
+            ):
+                (document,) = answer["documents"]
+                assert document.id == "same"
+                assert document.embedding == ([2.0, 0, 0, 0] if returned else None)
+        assert type(full).from_dict(full.to_dict()).return_embedding
+        old = bare.to_dict()
+        del old["init_parameters"]["return_embedding"]
+        assert not type(bare).from_dict(old).return_embedding
+
+
+def test_a_store_for_another_embedding_model_is_refused(make_store: MakeStore) -> None:
+    make_store(embedding_model="small").write_documents(compass())
+    with pytest.raises(ValkeyDocumentStoreError, match="'small'"):
+        make_store(embedding_model="large").count_documents()
+    assert make_store(embedding_model="small").count_documents() == 4
+
+
+def test_an_index_that_must_exist_is_not_created(make_store: MakeStore) -> None:
+    store = make_store(must_exist=True)
+    for operation in (store.count_documents, lambda: store.write_documents(compass())):
+        with pytest.raises(ValkeyDocumentStoreError, match="there is no index"):
+            operation()
+    make_store().write_documents(compass())
+    assert store.count_documents() == 4
+    loaded = ValkeyDocumentStore.from_dict(store.to_dict())
+    assert loaded.to_dict()["init_parameters"]["must_exist"] is True
+
+
+# -- serialization ----------------------------------------------------------------------------------
 
 
 def pipeline(store: ValkeyDocumentStore) -> Pipeline:

@@ -63,7 +63,7 @@ def ids(found: dict[str, list[Document]]) -> list[str]:
 
 async def test_text_finds_the_cores_hits_as_whole_documents(store: ValkeyDocumentStore) -> None:
     hits = store.index.search_text("running fox", k=10)
-    retriever = ValkeyTextRetriever(document_store=store)
+    retriever = ValkeyTextRetriever(document_store=store, return_embedding=True)
     for found in (retriever.run("running fox"), await retriever.run_async("running fox")):
         documents = found["documents"]
         assert [(document.id, document.score) for document in documents] == [

@@ -119,7 +119,7 @@ def test_large_metadata_comes_back_and_can_be_filtered_on(index: Index, value: A
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, True])
-def test_k_must_be_a_whole_number_from_one_on(index: Index, k: Any) -> None:
+def test_k_must_be_a_positive_integer(index: Index, k: Any) -> None:
     index.upsert([GOOD])
     asks: list[Callable[[], object]] = [
         lambda: index.search([1, 2, 3, 4], k=k),
@@ -127,16 +127,14 @@ def test_k_must_be_a_whole_number_from_one_on(index: Index, k: Any) -> None:
         lambda: index.search_mmr([1, 2, 3, 4], fetch_k=k),
     ]
     for ask in asks:
-        with pytest.raises(InvalidInputError, match=r"k must be a whole number from 1 on"):
+        with pytest.raises(InvalidInputError, match=r"k must be an integer ≥ 1"):
             ask()
 
 
 @pytest.mark.parametrize("ef_runtime", [0, -1, 1.5, "3", True])
-def test_candidates_to_look_at_must_be_a_whole_number_from_one_on(
-    index: Index, ef_runtime: Any
-) -> None:
+def test_ef_runtime_must_be_a_positive_integer(index: Index, ef_runtime: Any) -> None:
     for ask in (index.search, index.search_mmr):
-        with pytest.raises(InvalidInputError, match="ef_runtime must be a whole number"):
+        with pytest.raises(InvalidInputError, match="ef_runtime must be an integer"):
             ask([1, 2, 3, 4], ef_runtime=ef_runtime)
 
 
@@ -262,9 +260,11 @@ def test_ids_may_come_one_by_one_and_none_is_lost(index: Index) -> None:
 
 @pytest.mark.parametrize("window", ["offset", "limit"])
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True])
-def test_a_window_is_of_whole_numbers_from_zero_on(index: Index, window: str, value: Any) -> None:
+def test_offset_and_limit_must_be_integers_from_zero_on(
+    index: Index, window: str, value: Any
+) -> None:
     index.upsert([GOOD])
-    with pytest.raises(InvalidInputError, match=f"{window} must be a whole number"):
+    with pytest.raises(InvalidInputError, match=f"{window} must be an integer"):
         index.select(**{window: value})
 
 
@@ -305,3 +305,23 @@ def test_values_that_only_look_odd_are_stored_exactly(index: Index) -> None:
     }
     index.upsert([Record(id="odd", metadata=odd)])
     assert index.get(["odd"]) == [Record(id="odd", metadata=odd)]
+
+
+async def test_the_keyword_of_other_libraries_is_refused_with_the_name_of_ours(
+    index: Index,
+) -> None:
+    wrong: Any = {"filters": {"tenant": "a"}}
+    for call in (
+        lambda: index.search([1, 2, 3, 4], **wrong),
+        lambda: index.search_mmr([1, 2, 3, 4], **wrong),
+        lambda: index.search_text("text", **wrong),
+        lambda: index.search_hybrid([1, 2, 3, 4], "text", **wrong),
+        lambda: index.select(**wrong),
+        lambda: index.count(**wrong),
+        lambda: index.facets(["tenant"], **wrong),
+        lambda: index.delete_by_filter(**wrong),
+    ):
+        with pytest.raises(TypeError, match="takes filter=, a dict or an expression, not filters="):
+            call()
+    with pytest.raises(TypeError, match="takes filter="):
+        await index.asearch([1, 2, 3, 4], **wrong)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from strategies import KEYS, MOMENTS, NUMBERS, TEXTS
 from valkey_vector import F, Index, Metric, Record
-from valkey_vector.engines import exact as comparison
+from valkey_vector.engines import exact
 from valkey_vector.records.temporal import instant
 
 MANY = 15_000
@@ -290,8 +290,8 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
     wanted = F("s").has_text(
         "x"
     )  # so few are requested that all are compared, and fetched after that
-    monkeypatch.setattr("valkey_vector.execution.knn._MOST", 1)
-    monkeypatch.setattr("valkey_vector.execution.knn._FIRST", 1)
+    monkeypatch.setattr("valkey_vector.execution.knn._MAX_CANDIDATES", 1)
+    monkeypatch.setattr("valkey_vector.execution.knn._FIRST_REQUEST", 1)
     sizes: dict[str, dict[str, Any]] = {
         "search": {"k": 2},
         "search_mmr": {"k": 2, "fetch_k": 2},
@@ -302,7 +302,7 @@ def test_a_record_that_loses_its_vector_while_it_is_searched_is_no_hit(
         )
         index.upsert([Record(id="a", vector=[9, 1, 0, 0], metadata={"s": "x"})])
         index.upsert([Record(id="b", vector=[1, 1, 0, 0], metadata={"s": "x"})])
-        fetching, done = comparison.compared, False
+        fetching, done = exact.compared, False
 
         def overtaken(engine: Any, pages: Any, *rest: Any, **options: Any) -> Any:
             def changing() -> Any:

@@ -21,7 +21,7 @@ from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_POS_ARGS, JsonPl
 
 from langgraph_savers import conversation, thread, trips
 from langgraph_valkey import AllowListSerializer, ValkeySaver
-from langgraph_valkey.serialisation import dump, load
+from langgraph_valkey.serialization import dump, load
 from round_trips import CommandLog
 from valkey_vector import ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.connection import Connection
@@ -149,23 +149,22 @@ def keys_of(saver: ValkeySaver, name: str) -> list[Any]:
 def test_a_get_in_a_long_thread_takes_no_longer(saver: ValkeySaver, commands: CommandLog) -> None:
     values = {f"channel {n}": "x" * 50 for n in range(5)}
 
-    def seconds() -> float:
-        taken = []
-        for _ in range(40):
-            begin = time.perf_counter()
-            assert saver.get_tuple(thread("t")) is not None
-            taken.append(time.perf_counter() - begin)
-        return median(taken)
+    def seconds(name: str) -> float:
+        begin = time.perf_counter()
+        assert saver.get_tuple(thread(name)) is not None
+        return time.perf_counter() - begin
 
+    put(saver, "short", values)
     config = put(saver, "t", values)
-    short = seconds()
     for n in range(2, 2001):
         made = checkpoint(values)
         made["channel_versions"] = {**dict.fromkeys(values, 1), "channel 0": n}
         config = saver.put(config, made, {"step": n}, {"channel 0": n})
     commands.clear()
-    assert seconds() < 3 * short
-    assert [len(trip) for trip in trips(commands)] == [1] * 40
+    # In turns, so that a slow moment of the machine meets both.
+    short, long = zip(*[(seconds("short"), seconds("t")) for _ in range(40)], strict=True)
+    assert median(long) < 3 * median(short)
+    assert [len(trip) for trip in trips(commands)] == [1] * 80
     commands.clear()
     assert [one.metadata["step"] for one in saver.list(thread("t"), limit=3)] == [2000, 1999, 1998]
     assert len(trips(commands)) == 1
@@ -355,7 +354,7 @@ def test_a_class_of_the_application_is_refused_unless_it_is_allowed(
         found = one.get_tuple(thread("t"))
         assert found is not None
         assert found.checkpoint["channel_values"]["plan"] == plan
-    with pytest.raises(ServerError, match="Plan may not be made from stored data"):
+    with pytest.raises(ServerError, match="Plan must not be created from stored data"):
         open_saver().get_tuple(thread("t"))
 
 
@@ -371,7 +370,7 @@ def test_stored_bytes_that_name_a_function_do_not_call_it(
             return ("msgpack", harmful) if obj == "attack" else super().dumps_typed(obj)
 
     put(open_saver(serde=Attacker()), "t", {"a": "attack"})
-    with pytest.raises(ServerError, match=r"os\.system may not be made"):
+    with pytest.raises(ServerError, match=r"os\.system must not be created"):
         open_saver().get_tuple(thread("t"))
     assert "called" not in capfd.readouterr().out
     open_saver(serde=Attacker()).delete_thread("t")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import logging
 import math
 from collections.abc import Iterator
@@ -210,6 +211,96 @@ def test_a_node_with_a_time_to_live_goes(store: ValkeyVectorStore) -> None:
     store.add([node("long")])
     assert ids_of(store.get_nodes(["short"])) == ["short"]
     assert store.client.execute("PTTL", f"{store.index_name}:short") <= 200
+
+
+def payload_of(store: ValkeyVectorStore, given: BaseNode) -> bytes | None:
+    store.add([given])
+    (record,) = store.index.get([given.node_id], with_payloads=True)
+    assert record is not None
+    return record.payload
+
+
+def test_a_plain_node_stores_nothing_beside_its_text_metadata_and_source(
+    store: ValkeyVectorStore,
+) -> None:
+    source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="whole")}
+    given = TextNode(id_="n", text="the text", metadata={"a": 1}, relationships=source)
+    assert payload_of(store, given) is None
+    assert store.get_nodes(["n"]) == [given]
+
+
+def test_what_a_node_stores_beside_its_record_has_no_default_and_repeats_no_text(
+    store: ValkeyVectorStore,
+) -> None:
+    source = {NodeRelationship.SOURCE: SOURCE.as_related_node_info()}
+    given = TextNode(id_="n", text="the text", relationships=source, start_char_idx=3)
+    payload = payload_of(store, given)
+    assert payload is not None
+    stored = json.loads(payload)["llama_index"]
+    assert stored == {
+        "node": {
+            "relationships": {
+                "1": {
+                    "node_id": "whole",
+                    "node_type": "4",
+                    "metadata": {"title": "t"},
+                    "hash": SOURCE.hash,
+                }
+            },
+            "start_char_idx": 3,
+        }
+    }
+
+
+OLD_DETAILS = (
+    b""""excluded_embed_metadata_keys":[],"excluded_llm_metadata_keys":[],"relationships":"""
+)
+OLD_TEXT_NODE = (
+    b"""{"llama_index":{"class":"llama_index.core.schema.TextNode","base":"TextNode","text":"text","node":{"""
+    + OLD_DETAILS
+    + b"""{"1":{"node_id":"s","node_type":null,"metadata":{},"hash":null,"class_name":"RelatedNodeInfo"}},"""
+    b""""metadata_template":"{key}: {value}","metadata_separator":"\\n","mimetype":"text/plain","""
+    b""""start_char_idx":null,"end_char_idx":null,"text_template":"{metadata_str}\\n\\n{content}"}}}"""
+)
+OLD_DOCUMENT = (
+    b"""{"llama_index":{"class":"llama_index.core.schema.Document","base":"Document","text":"text_resource","node":{"""
+    + OLD_DETAILS
+    + b"""{},"metadata_template":"{key}: {value}","metadata_separator":"\\n","""
+    b""""text_resource":{"embeddings":null,"path":null,"url":null,"mimetype":null},"image_resource":null,"""
+    b""""audio_resource":null,"video_resource":null,"text_template":"{metadata_str}\\n\\n{content}"}}}"""
+)
+
+
+def test_nodes_that_repeat_their_defaults_are_read(store: ValkeyVectorStore) -> None:
+    store.index.upsert(
+        [
+            Record(id="n", content="x", metadata={"a": 1}, parent="s", payload=OLD_TEXT_NODE),
+            Record(id="d", content="y", payload=OLD_DOCUMENT),
+        ]
+    )
+    source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="s")}
+    assert store.get_nodes(["n", "d"]) == [
+        TextNode(id_="n", text="x", metadata={"a": 1}, relationships=source),
+        Document(id_="d", text="y"),
+    ]
+
+
+class OtherDefaults(TextNode):
+    """A node whose defaults are not LlamaIndex's own."""
+
+    text_template: str = "{content}!"
+    mimetype: str = "text/html"
+
+
+def test_a_class_with_defaults_of_its_own_keeps_values_that_are_llamaindexs_defaults(
+    store: ValkeyVectorStore,
+) -> None:
+    usual, own = TextNode(), OtherDefaults(id_="own", text="t")
+    given = OtherDefaults(
+        id_="n", text="t", text_template=usual.text_template, mimetype=usual.mimetype
+    )
+    store.add([given, own])
+    assert store.get_nodes(["n", "own"]) == [given, own]
 
 
 def test_records_of_others_are_read_as_text_nodes(store: ValkeyVectorStore) -> None:

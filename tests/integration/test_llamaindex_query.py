@@ -142,8 +142,8 @@ def test_another_mode_is_refused(library: ValkeyVectorStore, mode: str) -> None:
     [
         ({"query_embedding": None}, "query_embedding"),
         ({"embedding_field": "other"}, "embedding_field"),
-        ({"similarity_top_k": 0}, "whole number"),
-        ({"similarity_top_k": 0, "mode": "mmr"}, "whole number"),
+        ({"similarity_top_k": 0}, "must be an integer"),
+        ({"similarity_top_k": 0, "mode": "mmr"}, "must be an integer"),
         ({"mode": "fuzzy"}, "fuzzy"),
         ({"mode": "mmr", "mmr_threshold": 1.5}, "mmr_threshold"),
         ({"filters": MetadataFilters.model_construct(filters=["x"], condition=None)}, "str"),

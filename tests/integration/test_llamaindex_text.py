@@ -265,7 +265,7 @@ def test_an_index_without_full_text_says_so(
 ) -> None:
     store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
     store.add([node("a", "fox")])
-    with pytest.raises(ConfigurationError, match="Make it anew with full_text=True"):
+    with pytest.raises(ConfigurationError, match="Create it again with full_text=True"):
         store.query(asking(mode))
     assert ids_of(store.query(asking("default"))) == ["a"]
     store.close()

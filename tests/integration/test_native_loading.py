@@ -23,7 +23,8 @@ from native_indexes import (
 from servers import Server
 from valkey_vector import Connection, F, Index, Record
 from valkey_vector.engines.native import change_log
-from valkey_vector.engines.native.change_log import Change, ChangeLog, Since
+from valkey_vector.engines.native.change_log import ChangeLog, Since
+from valkey_vector.engines.native.page import Page
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def reader(writer: Index) -> Index:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_log, "_MOST", 100)
+    monkeypatch.setattr(change_log, "_MAX_DOCUMENTS", 100)
 
 
 def after_each_page(monkeypatch: pytest.MonkeyPatch, *hooks: Any) -> None:
@@ -54,7 +55,7 @@ def after_each_page(monkeypatch: pytest.MonkeyPatch, *hooks: Any) -> None:
     remaining = list(hooks)
     load = ChangeLog.load
 
-    def hooked(log: ChangeLog, changed: Sequence[tuple[str, int]]) -> Iterator[list[Change]]:
+    def hooked(log: ChangeLog, changed: Sequence[tuple[str, int]]) -> Iterator[Page]:
         for page in load(log, changed):
             yield page
             if remaining:

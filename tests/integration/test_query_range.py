@@ -26,8 +26,7 @@ from valkey_vector import (
     SearchModule,
     VectorQuery,
 )
-from valkey_vector.connection import Connection
-from valkey_vector.connection import pipelines as steps
+from valkey_vector.connection import Connection, pipelines
 from valkey_vector.errors import ServerError
 from valkey_vector.schema.similarity import distances, similarity
 
@@ -256,15 +255,21 @@ def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
         engine.capabilities, module=SearchModule.VALKEY_SEARCH, module_version=(1, 3, 0)
     )
     monkeypatch.setattr(engine, "support", copy.copy(engine.support))
-    sending, asked = steps.send, 0
+    sending, refused = pipelines.send, 0
 
-    def refusing(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
-        nonlocal asked
-        if any("VECTOR_RANGE" in str(command[2:3]) for ask in asks for command in ask.commands):
-            asked += 1
+    def refusing(
+        connection: Connection, requests: Sequence[pipelines.Request], **options: Any
+    ) -> list[list[Any]]:
+        nonlocal refused
+        if any(
+            "VECTOR_RANGE" in str(command[2:3])
+            for request in requests
+            for command in request.commands
+        ):
+            refused += 1
             refusal = ServerError("`vector` is not indexed as a numeric field", "FT.SEARCH")
-            return [[refusal for _ in ask.commands] for ask in asks]
-        return sending(connection, asks)
+            return [[refusal for _ in request.commands] for request in requests]
+        return sending(connection, requests, **options)
 
     monkeypatch.setattr("valkey_vector.engines.search.reading.send", refusing)
     for count in (1, 30, 100):
@@ -274,7 +279,7 @@ def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
         )[:count]
         hits = index.query(VectorQuery(vector=QUERY, max_distance=expected[-1][0] + 1e-4))
         assert ids(hits) == [id for _, id in expected]
-    assert asked == 1
+    assert refused == 1
 
 
 def test_a_query_does_not_change_with_what_it_was_made_of() -> None:

@@ -12,8 +12,7 @@ import pytest
 from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import F, Filter, Index, Record, SearchModule, ValkeyVectorError
-from valkey_vector.connection import Argument, Connection
-from valkey_vector.connection import pipelines as steps
+from valkey_vector.connection import Argument, Connection, pipelines
 from valkey_vector.engines.search import support as search_support
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import FilterError, RequestTimeoutError, ServerError
@@ -61,15 +60,17 @@ def small_limit(index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield cap
         set_limit(connection, configured)
         return
-    sending = steps.send
+    sending = pipelines.send
 
-    def cutting(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
-        answered = sending(connection, asks)
-        for ask, replies in zip(asks, answered, strict=True):
-            for place, command in enumerate(ask.commands):
+    def cutting(
+        connection: Connection, requests: Sequence[pipelines.Request], **options: Any
+    ) -> list[list[Any]]:
+        received = sending(connection, requests, **options)
+        for request, replies in zip(requests, received, strict=True):
+            for place, command in enumerate(request.commands):
                 if command[0] == "FT.SEARCH" and "=>[KNN" not in str(command[2]):
                     replies[place] = capped(replies[place], cap)
-        return answered
+        return received
 
     monkeypatch.setattr("valkey_vector.engines.search.reading.send", cutting)
     support.cap = cap
@@ -131,19 +132,21 @@ def test_records_of_one_time_of_creation_are_whole_beyond_the_servers_limit(
 
 def forged(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
     """Have the next replies to FT.SEARCH hold other metadata: what a change between choice and reading looks like."""
-    sending = steps.send
+    sending = pipelines.send
     left = set(ids)
 
-    def forging(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
-        answered = sending(connection, asks)
-        for reply in (reply for replies in answered for reply in replies):
+    def forging(
+        connection: Connection, requests: Sequence[pipelines.Request], **options: Any
+    ) -> list[list[Any]]:
+        received = sending(connection, requests, **options)
+        for reply in (reply for replies in received for reply in replies):
             found = reply[1] if isinstance(reply, list) and len(reply) > 1 else {}
             for key, fields in found.items() if isinstance(found, dict) else ():
                 id = key.decode().partition(":")[2]
                 if id in left and b"metadata" in fields:
                     left.discard(id)
                     fields[b"metadata"] = b'{"n": 1000}'
-        return answered
+        return received
 
     monkeypatch.setattr("valkey_vector.engines.search.reading.send", forging)
 
@@ -279,9 +282,11 @@ def test_a_search_that_the_server_gives_up_is_a_timeout(
     refusal = ServerError("Search operation cancelled due to timeout", "FT.SEARCH")
     monkeypatch.setattr(
         "valkey_vector.engines.search.reading.send",
-        lambda connection, asks: [[refusal for _ in ask.commands] for ask in asks],
+        lambda connection, requests, **_: [
+            [refusal for _ in request.commands] for request in requests
+        ],
     )
-    with pytest.raises(RequestTimeoutError, match="gave up"):
+    with pytest.raises(RequestTimeoutError, match="without a complete result"):
         index.search(HERE, k=1)
 
 
@@ -360,16 +365,18 @@ def test_what_a_search_for_more_than_there_is_missed_is_found_by_its_id(
     index.upsert(records(12))
     if engine_name == "native":
         return
-    sending = steps.send
+    sending = pipelines.send
 
-    def losing(connection: Connection, asks: Sequence[steps.Request]) -> list[list[Any]]:
-        answered: list[list[Any]] = sending(connection, asks)
-        for ask, replies in zip(asks, answered, strict=True):
-            for command, reply in zip(ask.commands, replies, strict=True):
+    def losing(
+        connection: Connection, requests: Sequence[pipelines.Request], **options: Any
+    ) -> list[list[Any]]:
+        received: list[list[Any]] = sending(connection, requests, **options)
+        for request, replies in zip(requests, received, strict=True):
+            for command, reply in zip(request.commands, replies, strict=True):
                 if "=>[KNN" in str(command[2:3]):
                     reply[1].pop(f"{index.name}:r4".encode(), None)
                     reply[0] = len(reply[1])
-        return answered
+        return received
 
     monkeypatch.setattr("valkey_vector.engines.search.reading.send", losing)
     assert {hit.record.id for hit in index.search(HERE, k=50)} == {f"r{n}" for n in range(12)}

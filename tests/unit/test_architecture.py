@@ -54,7 +54,7 @@ FRAMEWORKS = {
 # stand those that do not import each other.
 LAYERS = [
     {"command_line"},
-    {"operations"},
+    {"mcp_server", "operations", "telemetry"},
     {"cache", "stores", "secondary"},
     {"index"},
     {"attached"},

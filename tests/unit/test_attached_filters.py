@@ -26,7 +26,7 @@ from valkey_vector import (
 from valkey_vector.attached.definition import Attribute, VectorAttribute
 from valkey_vector.attached.documents import document_of, key_pattern
 from valkey_vector.attached.filters import AttributeFilter, everything
-from valkey_vector.attached.text import words_query
+from valkey_vector.attached.text import terms_query
 
 DEFINITION = IndexDefinition(
     name="idx",
@@ -44,7 +44,7 @@ DEFINITION = IndexDefinition(
 def compiled(
     filter: Filter, definition: IndexDefinition = DEFINITION, **limits: Any
 ) -> AttributeFilter:
-    settings = {"most_bytes": 10_000, "most_terms": 1_000, "list_paths": True, **limits}
+    settings = {"max_bytes": 10_000, "max_terms": 1_000, "list_paths": True, **limits}
     return AttributeFilter.of(filter, definition, **settings)
 
 
@@ -129,7 +129,7 @@ def test_no_text_breaks_out_of_its_tag(text: str, path: str) -> None:
 
 @given(st.sampled_from(TEXTS) | anything)
 def test_no_text_breaks_out_of_its_words(text: str) -> None:
-    words = words_query({"x": text}, DEFINITION)
+    words = terms_query({"x": text}, DEFINITION)
     if words is not None:
         schema = ["FT.CREATE", "idx", "SCHEMA", "x", "TEXT"]
         check(["FT.SEARCH", "idx", words, "LIMIT", "0", "1"], schema=schema)
@@ -137,13 +137,13 @@ def test_no_text_breaks_out_of_its_words(text: str) -> None:
 
 
 def test_words_are_cut_as_the_index_says() -> None:
-    assert words_query({"x": "State-of-the-art, state"}, DEFINITION) == "(@x:state @x:art)"
-    assert words_query({"x": "the"}, DEFINITION) is None
+    assert terms_query({"x": "State-of-the-art, state"}, DEFINITION) == "(@x:state @x:art)"
+    assert terms_query({"x": "the"}, DEFINITION) is None
     told = replace(DEFINITION, text=TextOptions(stop_words=("art",)))
-    assert words_query({"x": "the art"}, told) == "@x:the"
+    assert terms_query({"x": "the art"}, told) == "@x:the"
     odd = replace(DEFINITION, text=TextOptions(punctuation=",."))
     with pytest.raises(UnsupportedFeatureError, match="punctuation"):
-        words_query({"x": "a"}, odd)
+        terms_query({"x": "a"}, odd)
 
 
 def test_a_query_that_is_too_large_keeps_its_short_conditions() -> None:
@@ -153,7 +153,7 @@ def test_a_query_that_is_too_large_keeps_its_short_conditions() -> None:
     assert compiled(many).query is None
     terms = F("n").in_(range(1_000))
     assert compiled(terms).query is None
-    assert compiled(terms & (F("t") == "a"), most_terms=16).query == "@t:{a}"
+    assert compiled(terms & (F("t") == "a"), max_terms=16).query == "@t:{a}"
 
 
 def test_json_paths_to_several_values_are_asked_for_only_where_they_are_indexed() -> None:

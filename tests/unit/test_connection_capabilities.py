@@ -105,7 +105,7 @@ def test_server_and_mode_are_read_from_hello_or_from_info() -> None:
 
 
 def test_when_nothing_may_be_asked_that_is_an_error_and_not_no_module() -> None:
-    with pytest.raises(AuthenticationError, match="cannot be told"):
+    with pytest.raises(AuthenticationError, match="cannot be detected"):
         capabilities_from([NO, NO, NO, NO, NO])
 
 

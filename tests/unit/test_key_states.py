@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from valkey_vector.engines.search.key_states import look, states
+from valkey_vector.engines.search.key_states import parse_states, state_commands
 from valkey_vector.errors import ForeignKeyError
 from valkey_vector.schema.schema import Schema
 from valkey_vector.storage.catalog import CatalogEntry
@@ -26,14 +26,18 @@ NAMES = [b"version", b"created", b"expires", b"metadata", b"vector"]
 def test_a_record_that_expires_between_the_two_reads_is_absent(
     names: list[bytes] | set[bytes], *, refuse_foreign: bool
 ) -> None:
-    assert len(look(["articles:1"])) == 2
-    (state,) = states(ENTRY, ["articles:1"], [names, [None] * 4], refuse_foreign=refuse_foreign)
+    assert len(state_commands(["articles:1"])) == 2
+    (state,) = parse_states(
+        ENTRY, ["articles:1"], [names, [None] * 4], refuse_foreign=refuse_foreign
+    )
     assert not state.names
     assert not state.own
 
 
 def test_a_hash_with_other_fields_is_foreign() -> None:
     with pytest.raises(ForeignKeyError, match="articles:1"):
-        states(ENTRY, ["articles:1"], [[b"price"], [None] * 4], refuse_foreign=True)
+        parse_states(ENTRY, ["articles:1"], [[b"price"], [None] * 4], refuse_foreign=True)
     with pytest.raises(ForeignKeyError, match="articles:1"):
-        states(ENTRY, ["articles:1"], [[b"created"], [None, b"5", None, None]], refuse_foreign=True)
+        parse_states(
+            ENTRY, ["articles:1"], [[b"created"], [None, b"5", None, None]], refuse_foreign=True
+        )

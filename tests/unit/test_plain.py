@@ -105,7 +105,7 @@ def test_moments_of_other_libraries_are_datetimes() -> None:
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        (pd.NaT, "no point in time"),
+        (pd.NaT, "not a point in time"),
         (pd.Timestamp("2024-01-31 00:00:00.000000001"), "nanoseconds"),
         (np.datetime64("2024-01-31"), "datetime64"),
         (np.int64(1), "int64"),

@@ -100,32 +100,32 @@ SEARCH = ["FT.SEARCH", "i", "q"]
     ("timeout", "sent"), [(30.0, "29000"), (0.25, "200"), (600.0, "60000"), (0.001, "1")]
 )
 def test_the_servers_timeout_is_below_the_clients(timeout: float, sent: str) -> None:
-    command = support(timeout=timeout).equipped(SEARCH)
+    command = support(timeout=timeout).with_options(SEARCH)
     assert list(command[3:5]) == ["TIMEOUT", sent]
 
 
 def test_words_that_a_server_refuses_are_not_sent_again() -> None:
     learned = support()
-    assert "CONSISTENT" in learned.equipped(SEARCH)
-    assert learned.unlearn(ServerError("Unexpected argument `CONSISTENT`"))
-    assert "CONSISTENT" not in learned.equipped(SEARCH)
-    assert "ALLSHARDS" in learned.equipped(SEARCH)
-    assert not learned.unlearn(ServerError("Unexpected argument `CONSISTENT`"))
-    assert not learned.unlearn(ServerError("CONSISTENT is not a field"))
-    assert "ALLSHARDS" not in support((1, 0, 0)).equipped(SEARCH)
+    assert "CONSISTENT" in learned.with_options(SEARCH)
+    assert learned.forget_option(ServerError("Unexpected argument `CONSISTENT`"))
+    assert "CONSISTENT" not in learned.with_options(SEARCH)
+    assert "ALLSHARDS" in learned.with_options(SEARCH)
+    assert not learned.forget_option(ServerError("Unexpected argument `CONSISTENT`"))
+    assert not learned.forget_option(ServerError("CONSISTENT is not a field"))
+    assert "ALLSHARDS" not in support((1, 0, 0)).with_options(SEARCH)
 
 
 def test_the_limit_on_a_query_is_read_and_otherwise_the_default() -> None:
     learned = support()
     assert learned.cap == 100_000
-    signs = learned.vital_signs()
+    status = learned.status_commands()
     refused = ServerError("NOPERM", "CONFIG")
-    learned.learn(signs, [[b"1", b"2"], b"run_id:abc\r\n", refused])
+    learned.learn(status, [[b"1", b"2"], b"run_id:abc\r\n", refused])
     assert learned.cap == 100_000
-    assert "CONFIG" not in [command[0] for command in learned.vital_signs()]
+    assert "CONFIG" not in [command[0] for command in learned.status_commands()]
     other = support()
     setting = {b"search.max-nonvector-search-results-fetched": b"500"}
-    other.learn(signs, [[b"1", b"2"], b"run_id:abc\r\n", setting])
+    other.learn(status, [[b"1", b"2"], b"run_id:abc\r\n", setting])
     assert other.cap == 500
     assert other.safe_total < 500
 
@@ -133,12 +133,12 @@ def test_the_limit_on_a_query_is_read_and_otherwise_the_default() -> None:
 def test_another_process_is_another_run() -> None:
     learned = support()
     time, config = [b"1", b"2"], dict[bytes, bytes]()
-    signs = learned.vital_signs()
-    learned.learn(signs, [time, b"run_id:abc\r\n", config])
+    status = learned.status_commands()
+    learned.learn(status, [time, b"run_id:abc\r\n", config])
     run = learned.run
-    learned.learn(signs, [time, b"run_id:abc\r\n", config])
+    learned.learn(status, [time, b"run_id:abc\r\n", config])
     assert learned.run is run
-    learned.learn(signs, [time, b"run_id:def\r\n", config])
+    learned.learn(status, [time, b"run_id:def\r\n", config])
     assert learned.run is not run
 
 

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text_oracle import distance, kept, stem, times, words_of
+from text_oracle import distance, kept, searched, stem, times, words_of
 from valkey_vector import ConfigurationError, FullText, InvalidInputError, Schema, TextField
 from valkey_vector.query import Fuzzy, HybridQuery, Phrase, Prefix, ReciprocalRank, Term, TextQuery
 from valkey_vector.query.hybrid import Weighted
 from valkey_vector.schema.full_text import LANGUAGES
-from valkey_vector.text.analysis import LONGEST_WORD, MOST_BYTES, analyzer
+from valkey_vector.text.analysis import MAX_WORD_BYTES, MAX_WORD_LENGTH, analyzer
 from valkey_vector.text.fields import indexed_texts, text_values
 from valkey_vector.text.phrases import occurrences
+from valkey_vector.text.stop_words import QUERY_STOP_WORDS, without_stop_words
 from valkey_vector.text.vocabulary import Vocabulary
 
 ENGLISH = analyzer(FullText())
@@ -74,8 +75,8 @@ def test_nothing_in_a_word_or_stem_has_a_meaning_in_a_query(
     taken = analyzer(FullText(language=language, punctuation=punctuation, stop_words=()))
     words = taken.all_words(text)
     for word in [*words, *taken.stems(words)]:
-        assert 0 < len(word.encode()) <= MOST_BYTES
-        assert len(word) <= LONGEST_WORD
+        assert 0 < len(word.encode()) <= MAX_WORD_BYTES
+        assert len(word) <= MAX_WORD_LENGTH
         assert not re.search(r"[\x00-/:-@\[-^`{-\x7f\s]", word)
         assert not unicodedata.category(word[0]).startswith("Z")
 
@@ -134,13 +135,13 @@ def test_a_vocabulary_finds_all_words_that_begin_so_or_are_near(
     furthest = data.draw(st.integers(1, 3))
     more = data.draw(st.sets(st.text("ab", min_size=1, max_size=3)))
     vocabulary = Vocabulary(words)
-    vocabulary.near(asked, 1)
+    vocabulary.within(asked, 1)
     vocabulary = vocabulary.with_more(more)
     every = sorted(words | more)
     assert len(vocabulary) == len(every)
-    assert list(vocabulary.beginning_with(asked)) == [w for w in every if w.startswith(asked)]
+    assert list(vocabulary.with_prefix(asked)) == [w for w in every if w.startswith(asked)]
     expected = [word for word in every if distance(word, asked) <= furthest]
-    assert list(vocabulary.near(asked, furthest)) == expected
+    assert list(vocabulary.within(asked, furthest)) == expected
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,53 @@ def test_a_vocabulary_finds_all_words_that_begin_so_or_are_near(
 def test_settings_of_text_are_checked(settings: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         FullText(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("question", "settings", "own", "remaining"),
+    [
+        ("How do I catch an exception?", FullText(), None, ["catch", "exception"]),
+        ("I'm stuck, what’s wrong with it?", FullText(), None, ["stuck", "wrong"]),
+        ("Is m a unit?", FullText(), None, ["m", "unit"]),
+        ("Who are you?", FullText(), None, ["who", "are", "you"]),
+        ("HOW DO foxes run", FullText(), ("run", "how do"), ["foxes"]),
+        ("do how foxes", FullText(), ("how do",), ["do", "how", "foxes"]),
+        ("How do foxes run", FullText(), (), ["how", "do", "foxes", "run"]),
+        ("How do foxes run", FullText(stop_words=()), None, ["how", "do", "foxes", "run"]),
+        ("How do foxes run", FullText(stop_words=()), ("do",), ["how", "foxes", "run"]),
+        ("Wie fängt man eine Ausnahme?", FullText(language="german"), None, ["fängt", "ausnahme"]),
+        ("Qu'est-ce que l'exception ?", FullText(language="french"), None, ["exception"]),
+        ("¿Cómo captura la excepción?", FullText(language="spanish"), None, ["captura", "excepción"]),
+        ("Как поймать исключение?", FullText(language="russian"), None, ["поймать", "исключение"]),
+        ("how do", FullText(language="tamil"), None, ["how", "do"]),
+        ("", FullText(), None, []),
+    ],
+)  # fmt: skip
+def test_a_question_is_searched_without_its_stop_words(
+    question: str, settings: FullText, own: tuple[str, ...] | None, remaining: list[str]
+) -> None:
+    words = analyzer(settings).all_words(question)
+    assert without_stop_words(words, settings, own) == remaining
+
+
+def test_lists_of_stop_words_are_of_languages_with_a_stemmer() -> None:
+    assert set(QUERY_STOP_WORDS) <= LANGUAGES
+    assert set(FullText().left_out) <= set(QUERY_STOP_WORDS["english"])
+    for language, words in QUERY_STOP_WORDS.items():
+        assert len(set(words)) == len(words), language
+        assert all(analyzer(FullText(language=language)).all_words(word) for word in words)
+
+
+@given(
+    st.lists(st.text(max_size=3) | st.sampled_from(["how", "do", "I'm", "re", "fox"]), max_size=6),
+    st.none() | st.lists(st.text(max_size=3) | st.just("how do"), max_size=3).map(tuple),
+)
+def test_stop_words_of_a_query_are_those_of_the_oracle(
+    pieces: list[str], own: tuple[str, ...] | None
+) -> None:
+    text = " ".join(pieces)
+    left = without_stop_words(ENGLISH.all_words(text), FullText(), own)
+    assert ENGLISH.without_stop_words(left) == searched(text, own)
 
 
 def test_settings_of_text_survive_a_dict() -> None:
@@ -185,6 +233,9 @@ def test_settings_of_text_survive_a_dict() -> None:
         lambda: TextQuery("x", match="both"),  # type: ignore[arg-type]
         lambda: TextQuery("x", fields=()),
         lambda: TextQuery("x", fields="content"),  # type: ignore[arg-type]
+        lambda: TextQuery("x", stop_words="the"),  # type: ignore[arg-type]
+        lambda: TextQuery("x", stop_words=["the"]),  # type: ignore[arg-type]
+        lambda: HybridQuery([1.0], "x", stop_words=(1,)),  # type: ignore[arg-type]
         lambda: Term(None),  # type: ignore[arg-type]
         lambda: Prefix(b"x"),  # type: ignore[arg-type]
         lambda: Phrase("x", slop=-1),

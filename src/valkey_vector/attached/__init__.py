@@ -1,1 +1,1 @@
-"""Indexes that others made with a search module, as they are: defined, described, listed, and searched."""
+"""Indexes that other programs created with a search module: define, describe, list and search them."""

@@ -1,7 +1,7 @@
-"""What FT.CREATE takes and FT.INFO tells: an index of a search module by its own attributes, as data.
+"""Definition of an index of a search module: the arguments of FT.CREATE, and the result of FT.INFO, as data.
 
-This is the index as the server knows it, over hashes or JSON documents that anybody writes. An `Index` of this
-library has a `Schema` instead. Source of the rules: the recorded behaviour of Valkey-Search 1.2.1.
+The index covers hashes or JSON documents that any program writes. An `Index` of this library has a `Schema` instead.
+The rules follow the recorded behavior of Valkey-Search 1.2.1.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ __all__ = [
 DocumentType: TypeAlias = Literal["hash", "json"]
 
 _PUNCTUATION = re.compile(r"[,.<>{}\[\]\"':;!@#$%^&*()\-+=~/\\|?]")
-"""What Valkey-Search does not allow in an attribute's name."""
+"""Characters that Valkey-Search does not allow in the name of an attribute."""
 
-_LONGEST_TAG_FIELD = 256
-_LONGEST_NUMERIC_FIELD = 128
-_MOST_PREFIXES = 8
-_MOST_ATTRIBUTES = 1000
+_MAX_TAG_FIELD = 256
+_MAX_NUMERIC_FIELD = 128
+_MAX_PREFIXES = 8
+_MAX_ATTRIBUTES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """Where an attribute is, and what queries call it.
+    """Location and name of an attribute.
 
     Attributes:
-        identifier: the hash field, or the JSON path (``$.address.city``).
-        alias: its name in queries; by default the hash field itself. A JSON path needs one.
+        identifier: hash field, or JSON path (``$.address.city``).
+        alias: name in queries; None uses the hash field. A JSON path needs an alias.
     """
 
     identifier: str
@@ -63,14 +63,14 @@ class _Named:
 
 @dataclass(frozen=True, slots=True)
 class TagAttribute(_Named):
-    """Exact texts.
+    """TAG attribute: texts that are matched exactly.
 
     Attributes:
-        identifier: the hash field, or the JSON path.
-        alias: its name in queries.
-        separator: one character at which a stored text is split into tags; there is no escape for it. Empty only
-            where an existing index says that texts are not split (RediSearch over JSON).
-        case_sensitive: whether ``Red`` and ``red`` are two; without, ASCII letters are compared without regard to case.
+        identifier: hash field, or JSON path.
+        alias: name in queries.
+        separator: one character at which the server splits a text into tags; it cannot be escaped. Empty only for an
+            existing index that does not split texts (RediSearch over JSON).
+        case_sensitive: True distinguishes ``Red`` and ``red``. False ignores the case of ASCII letters.
     """
 
     kind: ClassVar[Literal["TAG"]] = "TAG"
@@ -87,7 +87,7 @@ class TagAttribute(_Named):
 
 @dataclass(frozen=True, slots=True)
 class NumericAttribute(_Named):
-    """Numbers, as doubles."""
+    """NUMERIC attribute: numbers, as doubles."""
 
     kind: ClassVar[Literal["NUMERIC"]] = "NUMERIC"
 
@@ -97,13 +97,16 @@ class NumericAttribute(_Named):
 
 @dataclass(frozen=True, slots=True)
 class TextAttribute(_Named):
-    """Running text (Valkey-Search 1.2 or RediSearch).
+    """TEXT attribute: text for full-text search.
 
     Attributes:
-        identifier: the hash field, or the JSON path.
-        alias: its name in queries.
-        stemming: whether words are also found in other forms.
-        suffix_trie: whether suffixes can be searched for.
+        identifier: hash field, or JSON path.
+        alias: name in queries.
+        stemming: True also matches other forms of a term.
+        suffix_trie: True allows queries for suffixes.
+
+    Engines:
+        Valkey-Search 1.2 or later, or RediSearch.
     """
 
     kind: ClassVar[Literal["TEXT"]] = "TEXT"
@@ -116,19 +119,19 @@ class TextAttribute(_Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorAttribute(_Named):
-    """Vectors of float32: in hashes as little-endian bytes, in JSON as a list of numbers.
+    """VECTOR attribute: vectors of float32, in hashes as little-endian bytes, in JSON as a list of numbers.
 
     Attributes:
-        identifier: the hash field, or the JSON path.
-        alias: its name in queries.
-        dimension: length of every vector, 1 to 32,768.
+        identifier: hash field, or JSON path.
+        alias: name in queries.
+        dimension: number of components, 1 to 32,768.
         metric: COSINE, L2 or IP.
         algorithm: HNSW or FLAT.
-        m, ef_construction, ef_runtime: of HNSW; None leaves them to the server.
-        initial_cap: vectors to make room for at first; None leaves it to the server, which may have told another
-            number than was asked for.
-        block_size: of FLAT, likewise.
-        data_type: FLOAT32; an existing RediSearch index may have others, which cannot be searched here.
+        m, ef_construction, ef_runtime: parameters of HNSW; None uses the server's default.
+        initial_cap: number of vectors to allocate space for; None uses the server's default. The server can report
+            another number than requested.
+        block_size: parameter of FLAT; None uses the server's default.
+        data_type: FLOAT32. An existing RediSearch index can have other types, which this library does not search.
     """
 
     kind: ClassVar[Literal["VECTOR"]] = "VECTOR"
@@ -160,8 +163,8 @@ class VectorAttribute(_Named):
             low = 2 if name == "m" else 1
             if value is not None and not _is_within(value, low, highest):
                 raise ConfigurationError(
-                    f"{name} of vector attribute {attribute_name(self)!r} must be a whole number from {low}"
-                    + (f" to {highest}" if highest else " on")
+                    f"{name} of vector attribute {attribute_name(self)!r} must be an integer "
+                    + (f"from {low} to {highest}" if highest else f">= {low}")
                     + f", not {value!r}"
                 )
         only_hnsw = (self.m, self.ef_construction, self.ef_runtime)
@@ -172,7 +175,7 @@ class VectorAttribute(_Named):
 
     @property
     def settings(self) -> dict[str, str]:
-        """The parameters by their name in FT.CREATE."""
+        """Parameter name in FT.CREATE -> value."""
         named = {
             "TYPE": self.data_type,
             "DIM": self.dimension,
@@ -188,12 +191,12 @@ class VectorAttribute(_Named):
 
 @dataclass(frozen=True, slots=True)
 class OtherAttribute(_Named):
-    """An attribute of a type that only RediSearch has; told, and neither filtered on nor created here.
+    """Attribute of a type that only RediSearch has. It is reported, but cannot be created or used in filters.
 
     Attributes:
-        identifier: the hash field, or the JSON path.
-        alias: its name in queries.
-        kind: its type.
+        identifier: hash field, or JSON path.
+        alias: name in queries.
+        kind: type of the attribute.
     """
 
     kind: str = "UNKNOWN"
@@ -207,15 +210,15 @@ Attribute: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOptions:
-    """How an index reads text; None leaves a setting to the server.
+    """Text analysis settings of an index. None uses the server's default.
 
     Attributes:
-        stop_words: words that are not indexed; empty for none of them.
-        punctuation: characters at which words end.
-        min_stem_size: letters of the shortest word that is stemmed.
-        offsets: whether the places of words are kept, which phrases need.
-        stemming: False for no stemming in any attribute.
-        language: only english is known to Valkey-Search 1.2.
+        stop_words: terms that are not indexed; an empty tuple indexes all terms.
+        punctuation: characters that separate terms.
+        min_stem_size: minimum length of terms that are stemmed, in characters.
+        offsets: True stores the positions of terms, which phrase queries need.
+        stemming: False disables stemming in all attributes.
+        language: language of the stemmer; Valkey-Search 1.2 supports only ``english``.
     """
 
     stop_words: tuple[str, ...] | None = None
@@ -228,16 +231,16 @@ class TextOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDefinition:
-    """An index of a search module.
+    """Definition of an index of a search module.
 
     Attributes:
-        name: its name in FT.* commands.
-        on: ``hash`` or ``json``.
-        prefixes: what the keys of its documents begin with, at most 8 of them; none for every key.
-        attributes: what of a document is indexed.
-        skip_initial_scan: leave out documents that are there when the index is made. FT.INFO does not tell it.
-        text: how text is read.
-        condition: the expression a document must fulfil, of an existing RediSearch index.
+        name: name in FT.* commands.
+        on: document type, ``hash`` or ``json``.
+        prefixes: key prefixes of the documents, at most 8; empty for all keys.
+        attributes: indexed attributes of the documents.
+        skip_initial_scan: do not index documents that exist when the index is created. FT.INFO does not report it.
+        text: text analysis settings.
+        condition: FILTER expression of an existing RediSearch index, which a document must satisfy.
     """
 
     name: str
@@ -249,19 +252,19 @@ class IndexDefinition:
     condition: str | None = None
 
     def attribute(self, name: str) -> Attribute | None:
-        """The attribute that queries call so, if there is one."""
+        """Return the attribute with this name in queries, or None."""
         return next((each for each in self.attributes if attribute_name(each) == name), None)
 
     @property
     def vectors(self) -> tuple[VectorAttribute, ...]:
-        """Its vector attributes."""
+        """Vector attributes of the index."""
         return tuple(each for each in self.attributes if isinstance(each, VectorAttribute))
 
     def create_command(self) -> list[Argument]:
-        """FT.CREATE for this index.
+        """Return the FT.CREATE command for this index.
 
         Raises:
-            ConfigurationError: Valkey-Search would refuse it, or make another index than this.
+            ConfigurationError: Valkey-Search would reject the command, or create another index.
         """
         self._check()
         command: list[Argument] = ["FT.CREATE", self.name, "ON", self.on.upper()]
@@ -284,35 +287,36 @@ class IndexDefinition:
         if self.on not in ("hash", "json"):
             raise ConfigurationError(f"on must be 'hash' or 'json', not {self.on!r}")
         if self.condition is not None:
-            raise ConfigurationError("Valkey-Search has no FILTER: leave condition out")
-        if isinstance(self.prefixes, str) or len(self.prefixes) > _MOST_PREFIXES:
-            raise ConfigurationError(f"prefixes must be a tuple of at most {_MOST_PREFIXES} texts")
+            raise ConfigurationError("Valkey-Search has no FILTER: remove condition")
+        if isinstance(self.prefixes, str) or len(self.prefixes) > _MAX_PREFIXES:
+            raise ConfigurationError(f"prefixes must be a tuple of at most {_MAX_PREFIXES} texts")
         for prefix in self.prefixes:
             if _hash_tag(prefix) != _hash_tag(self.name):
                 raise ConfigurationError(
                     f"the prefix {prefix!r} and the index's name {self.name!r} must have the same hash tag, or none"
                 )
-        if not 0 < len(self.attributes) <= _MOST_ATTRIBUTES:
-            raise ConfigurationError(f"an index has 1 to {_MOST_ATTRIBUTES} attributes")
+        if not 0 < len(self.attributes) <= _MAX_ATTRIBUTES:
+            raise ConfigurationError(f"an index has 1 to {_MAX_ATTRIBUTES} attributes")
         names = [attribute_name(each) for each in self.attributes]
         identifiers = [each.identifier for each in self.attributes]
         for attribute in self.attributes:
             name = attribute_name(attribute)
             if names.count(name) > 1 or identifiers.count(attribute.identifier) > 1:
-                raise ConfigurationError(f"the attribute {name!r} is there more than once")
+                raise ConfigurationError(f"the attribute {name!r} occurs more than once")
             if found := _PUNCTUATION.search(name):
                 raise ConfigurationError(
-                    f"an attribute's name has no punctuation, {name!r} has {found[0]!r}: give it an alias"
+                    f"the name of an attribute must not contain punctuation, but {name!r} contains {found[0]!r}: "
+                    "set an alias"
                 )
             if self.on == "json" and not attribute.identifier.startswith("$"):
                 raise ConfigurationError(
-                    f"{attribute.identifier!r} is no JSON path: those begin with $"
+                    f"{attribute.identifier!r} is not a JSON path: JSON paths begin with $"
                 )
             _check_creatable(attribute)
 
 
 def attribute_name(attribute: Any) -> str:
-    """What queries call an attribute."""
+    """Name of an attribute in queries."""
     name: str = attribute.identifier if attribute.alias is None else attribute.alias
     return name
 
@@ -327,20 +331,20 @@ def _check_creatable(attribute: Attribute) -> None:
                 raise ConfigurationError(
                     f"the separator of {name!r} must be one ASCII character, not {separator!r}"
                 )
-            longest = _LONGEST_TAG_FIELD
+            max_length = _MAX_TAG_FIELD
         case NumericAttribute():
-            longest = _LONGEST_NUMERIC_FIELD
+            max_length = _MAX_NUMERIC_FIELD
         case VectorAttribute(data_type=data_type):
             if data_type != "FLOAT32":
-                raise ConfigurationError(f"Valkey-Search has FLOAT32 only, not {data_type}")
+                raise ConfigurationError(f"Valkey-Search supports only FLOAT32, not {data_type}")
             return
         case TextAttribute():
             return
         case _:
             assert_never(attribute)
-    if len(attribute.identifier) > longest:
+    if len(attribute.identifier) > max_length:
         raise ConfigurationError(
-            f"the field of {name!r} has more than {longest} characters, which {attribute.kind} does not take"
+            f"the field of {name!r} has more than {max_length} characters, the maximum of {attribute.kind}"
         )
 
 
@@ -381,12 +385,12 @@ def _text_options(options: TextOptions) -> Iterator[str]:
 
 
 def _hash_tag(text: str) -> str | None:
-    """What is between the first brace and the next closing one, unless that is nothing."""
+    """Text between the first brace and the next closing brace; None if it is empty or missing."""
     _, _, rest = text.partition("{")
     tag, closing, _ = rest.partition("}")
     return tag if tag and closing else None
 
 
 def _is_within(value: Any, low: int, high: int | None) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole and value >= low and (high is None or value <= high)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return is_integer and value >= low and (high is None or value <= high)

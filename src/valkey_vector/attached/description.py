@@ -1,7 +1,7 @@
-"""FT.INFO as typed objects, for each scope and both search modules.
+"""Replies to FT.INFO as typed objects, for each scope and both search modules.
 
-Source: the recorded replies of Valkey-Search 1.2.1 (also of a cluster), and RediSearch 2.10, which names some things
-otherwise and writes flags without a value.
+Based on recorded replies of Valkey-Search 1.2.1, also in a cluster, and of RediSearch 2.10, which has other names for some
+properties and writes flags without a value.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Scope: TypeAlias = Literal["local", "primary", "cluster"]
-"""Of this node, of all primaries together, of all nodes of the cluster."""
+"""Scope of a description: this node, all primaries together, or all nodes of the cluster."""
 
 _FLAGS = {
     "CASESENSITIVE", "SORTABLE", "UNF", "NOSTEM", "NO_STEM", "WITHSUFFIXTRIE", "WITH_SUFFIX_TRIE", "NOINDEX",
@@ -46,11 +46,11 @@ _FLAGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backfill:
-    """How far the indexing of documents that were there before the index has come.
+    """Progress of indexing documents that existed before the index.
 
     Attributes:
-        in_progress: whether it goes on.
-        share: of the documents that were gone through, 0 to 1; of a cluster that of the slowest node.
+        in_progress: True until the server has processed all documents.
+        share: processed share of the documents, 0 to 1; in a cluster, that of the slowest node.
     """
 
     in_progress: bool
@@ -59,14 +59,14 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeStatistics:
-    """What an attribute holds; None where the server does not tell.
+    """Statistics of an attribute. None: the server does not report it.
 
     Attributes:
-        name: what queries call it.
-        identifier: its hash field or JSON path.
-        memory: bytes.
-        records: documents that have it, or for a tag the tags.
-        capacity: of a vector attribute, vectors there is room for.
+        name: name in queries.
+        identifier: hash field, or JSON path.
+        memory: memory in bytes.
+        records: number of documents with the attribute; for a tag attribute, number of tags.
+        capacity: number of vectors for which a vector attribute has space.
     """
 
     name: str
@@ -78,17 +78,17 @@ class AttributeStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDescription:
-    """An index as one node knows it (on a single server, all of it).
+    """State of an index on one node. On a single server, this is the whole index.
 
     Attributes:
-        definition: what it is.
-        documents: documents in it, indexed in full or in part.
-        records: attributes of documents in it.
-        failures: documents, or attributes of them, that could not be indexed.
-        backfill: how far it has come.
-        queue: writes not indexed yet.
-        state: in the server's words; empty where it has none.
-        attributes: what each attribute holds.
+        definition: definition of the index.
+        documents: number of documents, indexed fully or partly.
+        records: number of indexed attributes of documents.
+        failures: number of documents, or of their attributes, that could not be indexed.
+        backfill: progress of the backfill.
+        queue: number of writes that are not indexed yet.
+        state: state that the server reports; empty if it reports none.
+        attributes: statistics of each attribute.
     """
 
     definition: IndexDefinition
@@ -103,14 +103,14 @@ class IndexDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryDescription:
-    """An index on all primaries of a cluster together.
+    """State of an index on all primaries of a cluster together.
 
     Attributes:
-        name: of the index.
-        documents: documents in it.
-        records: attributes of documents in it.
-        failures: what could not be indexed.
-        attributes: what each attribute holds.
+        name: name of the index.
+        documents: number of documents.
+        records: number of indexed attributes of documents.
+        failures: number of documents, or of their attributes, that could not be indexed.
+        attributes: statistics of each attribute.
     """
 
     name: str
@@ -122,14 +122,14 @@ class PrimaryDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterDescription:
-    """An index on all nodes of a cluster.
+    """State of an index on all nodes of a cluster.
 
     Attributes:
-        name: of the index.
-        backfill: of the slowest node.
-        fastest: share that the fastest node has gone through, 0 to 1.
-        state: in the server's words.
-        attributes: what each attribute holds.
+        name: name of the index.
+        backfill: progress of the slowest node.
+        fastest: share that the fastest node has processed, 0 to 1.
+        state: state that the server reports.
+        attributes: statistics of each attribute.
     """
 
     name: str
@@ -140,75 +140,75 @@ class ClusterDescription:
 
 
 def parse_local(reply: Any) -> IndexDescription:
-    """A reply to FT.INFO with no scope, or LOCAL."""
-    told = _pairs(reply)
-    placed = _pairs(told["index_definition"])
-    attributes = [_words(each) for each in told["attributes"]]
+    """Parse a reply to FT.INFO without a scope, or with LOCAL."""
+    info = _pairs(reply)
+    settings = _pairs(info["index_definition"])
+    attributes = [_properties(each) for each in info["attributes"]]
     definition = IndexDefinition(
-        name=text_of(told["index_name"]),
-        on="json" if text_of(placed["key_type"]).upper() == "JSON" else "hash",
-        prefixes=tuple(prefix for prefix in map(text_of, placed["prefixes"]) if prefix),
+        name=text_of(info["index_name"]),
+        on="json" if text_of(settings["key_type"]).upper() == "JSON" else "hash",
+        prefixes=tuple(prefix for prefix in map(text_of, settings["prefixes"]) if prefix),
         attributes=tuple(map(_attribute, attributes)),
-        text=_text_options(told, placed),
-        condition=text_of(placed["filter"]) if "filter" in placed else None,
+        text=_text_options(info, settings),
+        condition=text_of(settings["filter"]) if "filter" in settings else None,
     )
     return IndexDescription(
         definition=definition,
-        documents=int(told["num_docs"]),
-        records=int(told["num_records"]),
-        failures=int(told.get("hash_indexing_failures", 0)),
-        backfill=_backfill(told),
-        queue=int(told.get("mutation_queue_size", 0)),
-        state=text_of(told.get("state", "")),
+        documents=int(info["num_docs"]),
+        records=int(info["num_records"]),
+        failures=int(info.get("hash_indexing_failures", 0)),
+        backfill=_backfill(info),
+        queue=int(info.get("mutation_queue_size", 0)),
+        state=text_of(info.get("state", "")),
         attributes=tuple(map(_statistics, attributes)),
     )
 
 
 def parse_primary(reply: Any) -> PrimaryDescription:
-    """A reply to FT.INFO PRIMARY."""
-    told = _pairs(reply)
+    """Parse a reply to FT.INFO PRIMARY."""
+    info = _pairs(reply)
     return PrimaryDescription(
-        name=text_of(told["index_name"]),
-        documents=int(told["num_docs"]),
-        records=int(told["num_records"]),
-        failures=int(told["hash_indexing_failures"]),
-        attributes=tuple(_statistics(_words(each)) for each in told["attributes"]),
+        name=text_of(info["index_name"]),
+        documents=int(info["num_docs"]),
+        records=int(info["num_records"]),
+        failures=int(info["hash_indexing_failures"]),
+        attributes=tuple(_statistics(_properties(each)) for each in info["attributes"]),
     )
 
 
 def parse_cluster(reply: Any) -> ClusterDescription:
-    """A reply to FT.INFO CLUSTER."""
-    told = _pairs(reply)
+    """Parse a reply to FT.INFO CLUSTER."""
+    info = _pairs(reply)
     return ClusterDescription(
-        name=text_of(told["index_name"]),
-        backfill=_backfill(told),
-        fastest=float(told["backfill_complete_percent_max"]),
-        state=text_of(told["state"]),
-        attributes=tuple(_statistics(_words(each)) for each in told["attributes"]),
+        name=text_of(info["index_name"]),
+        backfill=_backfill(info),
+        fastest=float(info["backfill_complete_percent_max"]),
+        state=text_of(info["state"]),
+        attributes=tuple(_statistics(_properties(each)) for each in info["attributes"]),
     )
 
 
-def _backfill(told: Mapping[str, Any]) -> Backfill:
-    if "percent_indexed" in told:  # RediSearch
-        share = float(told["percent_indexed"])
-        return Backfill(in_progress=bool(int(told.get("indexing", 0))), share=min(1.0, share))
-    in_progress = text_of(told.get("backfill_in_progress", "0")) != "0"
-    share = told.get(
-        "backfill_complete_percent_min", told.get("backfill_complete_percent", not in_progress)
+def _backfill(info: Mapping[str, Any]) -> Backfill:
+    if "percent_indexed" in info:  # RediSearch
+        share = float(info["percent_indexed"])
+        return Backfill(in_progress=bool(int(info.get("indexing", 0))), share=min(1.0, share))
+    in_progress = text_of(info.get("backfill_in_progress", "0")) != "0"
+    share = info.get(
+        "backfill_complete_percent_min", info.get("backfill_complete_percent", not in_progress)
     )
     return Backfill(in_progress=in_progress, share=min(1.0, float(share)) if in_progress else 1.0)
 
 
-def _attribute(words: Mapping[str, Any]) -> Attribute:
-    identifier, name = text_of(words["IDENTIFIER"]), text_of(words["ATTRIBUTE"])
+def _attribute(properties: Mapping[str, Any]) -> Attribute:
+    identifier, name = text_of(properties["IDENTIFIER"]), text_of(properties["ATTRIBUTE"])
     alias = None if name == identifier else name
-    match text_of(words["TYPE"]).upper():
+    match text_of(properties["TYPE"]).upper():
         case "TAG":
             return TagAttribute(
                 identifier,
                 alias,
-                separator=text_of(words.get("SEPARATOR", ",")),
-                case_sensitive=_flag(words, "CASESENSITIVE"),
+                separator=text_of(properties.get("SEPARATOR", ",")),
+                case_sensitive=_flag(properties, "CASESENSITIVE"),
             )
         case "NUMERIC":
             return NumericAttribute(identifier, alias)
@@ -216,86 +216,87 @@ def _attribute(words: Mapping[str, Any]) -> Attribute:
             return TextAttribute(
                 identifier,
                 alias,
-                stemming=not _flag(words, "NO_STEM", "NOSTEM"),
-                suffix_trie=_flag(words, "WITH_SUFFIX_TRIE", "WITHSUFFIXTRIE"),
+                stemming=not _flag(properties, "NO_STEM", "NOSTEM"),
+                suffix_trie=_flag(properties, "WITH_SUFFIX_TRIE", "WITHSUFFIXTRIE"),
             )
         case "VECTOR":
-            return _vector(identifier, alias, words)
+            return _vector(identifier, alias, properties)
         case other:
             return OtherAttribute(identifier, alias, other)
 
 
-def _vector(identifier: str, alias: str | None, words: Mapping[str, Any]) -> VectorAttribute:
-    """Valkey-Search nests what RediSearch writes in a row."""
-    told = {**words, **_words(words.get("INDEX", ()))}
-    algorithm = told["ALGORITHM"]
+def _vector(identifier: str, alias: str | None, properties: Mapping[str, Any]) -> VectorAttribute:
+    """Create a vector attribute. Valkey-Search nests the properties that RediSearch writes in one list."""
+    info = {**properties, **_properties(properties.get("INDEX", ()))}
+    algorithm = info["ALGORITHM"]
     if isinstance(algorithm, (list, Mapping)):
-        told |= _words(algorithm)
-        algorithm = told["NAME"]
+        info |= _properties(algorithm)
+        algorithm = info["NAME"]
 
     def number(name: str) -> int | None:
-        return int(told[name]) if name in told else None
+        return int(info[name]) if name in info else None
 
     hnsw = text_of(algorithm).upper() == "HNSW"
     return VectorAttribute(
         identifier,
         alias,
-        dimension=number("DIMENSIONS") or int(told["DIM"]),
-        metric=Metric.parse(text_of(told["DISTANCE_METRIC"])),
+        dimension=number("DIMENSIONS") or int(info["DIM"]),
+        metric=Metric.parse(text_of(info["DISTANCE_METRIC"])),
         algorithm="HNSW" if hnsw else "FLAT",
         m=number("M") if hnsw else None,
         ef_construction=number("EF_CONSTRUCTION") if hnsw else None,
         ef_runtime=number("EF_RUNTIME") if hnsw else None,
         block_size=None if hnsw else number("BLOCK_SIZE"),
-        data_type=text_of(told.get("DATA_TYPE", "FLOAT32")),
+        data_type=text_of(info.get("DATA_TYPE", "FLOAT32")),
     )
 
 
-def _statistics(words: Mapping[str, Any]) -> AttributeStatistics:
-    inner = _words(words.get("INDEX", ()))
+def _statistics(properties: Mapping[str, Any]) -> AttributeStatistics:
+    inner = _properties(properties.get("INDEX", ()))
 
     def number(*names: str) -> int | None:
         return next(
-            (int(told[name]) for name in names for told in (words, inner) if name in told), None
+            (int(info[name]) for name in names for info in (properties, inner) if name in info),
+            None,
         )
 
     return AttributeStatistics(
-        name=text_of(words["ATTRIBUTE"]),
-        identifier=text_of(words["IDENTIFIER"]),
+        name=text_of(properties["ATTRIBUTE"]),
+        identifier=text_of(properties["IDENTIFIER"]),
         memory=number("USER_INDEXED_MEMORY"),
         records=number("SIZE", "NUM_RECORDS"),
         capacity=number("CAPACITY"),
     )
 
 
-def _text_options(told: Mapping[str, Any], placed: Mapping[str, Any]) -> TextOptions:
-    stop_words = told.get("stop_words", told.get("stopwords_list"))
-    language = told.get("language", placed.get("default_language"))
+def _text_options(info: Mapping[str, Any], settings: Mapping[str, Any]) -> TextOptions:
+    stop_words = info.get("stop_words", info.get("stopwords_list"))
+    language = info.get("language", settings.get("default_language"))
     return TextOptions(
         stop_words=None if stop_words is None else tuple(map(text_of, stop_words)),
-        punctuation=text_of(told["punctuation"]) if "punctuation" in told else None,
-        min_stem_size=int(told["min_stem_size"]) if "min_stem_size" in told else None,
-        offsets=text_of(told["with_offsets"]) == "1" if "with_offsets" in told else None,
+        punctuation=text_of(info["punctuation"]) if "punctuation" in info else None,
+        min_stem_size=int(info["min_stem_size"]) if "min_stem_size" in info else None,
+        offsets=text_of(info["with_offsets"]) == "1" if "with_offsets" in info else None,
         language=None if language is None else text_of(language),
     )
 
 
 def _pairs(reply: Any) -> dict[str, Any]:
-    """A map, or a flat list of names and values."""
+    """Convert a map, or a flat list of names and values, into a dict."""
     items = (
         reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
     )
     return {text_of(name): value for name, value in items}
 
 
-def _words(reply: Any) -> dict[str, Any]:
-    """What is told of an attribute by name in capitals; a flag may stand without a value."""
+def _properties(reply: Any) -> dict[str, Any]:
+    """Properties of an attribute by name in upper case. A flag can have no value."""
     if isinstance(reply, Mapping):
         return {text_of(name).upper(): value for name, value in reply.items()}
-    return dict(_words_of(reply))
+    return dict(_items(reply))
 
 
-def _words_of(reply: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+def _items(reply: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     position = 0
     while position < len(reply):
         name = text_of(reply[position]).upper()
@@ -305,5 +306,5 @@ def _words_of(reply: Sequence[Any]) -> Iterator[tuple[str, Any]]:
         position += 2 if valued else 1
 
 
-def _flag(words: Mapping[str, Any], *names: str) -> bool:
-    return any(text_of(words.get(name, "0")) == "1" for name in names)
+def _flag(properties: Mapping[str, Any], *names: str) -> bool:
+    return any(text_of(properties.get(name, "0")) == "1" for name in names)

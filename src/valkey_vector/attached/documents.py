@@ -1,4 +1,4 @@
-"""Documents of an attached index: fetches them by key, and decodes the attributes that the index holds."""
+"""Documents of an attached index: fetch by key, and decode the indexed attributes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from valkey_vector.attached.definition import (
     attribute_name,
 )
 from valkey_vector.attached.encoding import encoded, text_of
-from valkey_vector.attached.semantics import WHITE_SPACE, normalised_tag
+from valkey_vector.attached.semantics import WHITE_SPACE, normalized_tag
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import ServerError
 from valkey_vector.records.vectors import Float32Array
@@ -32,16 +32,16 @@ from valkey_vector.records.vectors import Float32Array
 __all__ = [
     "AttachedDocument",
     "AttachedHit",
-    "Brought",
-    "bring",
+    "Fetched",
     "document_of",
+    "fetch",
     "key_pattern",
     "scan",
     "vector_of",
 ]
 
 _BATCH = 500
-_LONGEST_INTEGER = 400
+_MAX_INTEGER_DIGITS = 400
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
@@ -49,14 +49,14 @@ _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachedDocument:
-    """A document of an attached index.
+    """Document of an attached index.
 
     Attributes:
-        key: its whole key.
-        fields: as stored: of a hash each field's bytes, of a JSON document the items of its root (or the root itself
-            under ``$``, if that is no object).
-        values: what the index holds of it, by the attributes' names: the tags of a tag attribute, the number, the
-            text. What it lacks is left out.
+        key: full key.
+        fields: stored fields: the bytes of each hash field, or the items of the root of a JSON document. A root that is
+            not an object is under ``$``.
+        values: name of an attribute -> indexed value: the list of tags, the number, or the text. Missing attributes are
+            omitted.
     """
 
     key: str
@@ -69,10 +69,10 @@ class AttachedHit:
     """Document found by a vector search.
 
     Attributes:
-        document: what was found.
-        score: the similarity: higher is better.
-        distance: as the server reports it, lower is nearer; see `valkey_vector.Hit`.
-        similarity: higher is nearer; see `valkey_vector.Hit`.
+        document: the document.
+        score: the similarity; higher is better.
+        distance: distance that the server reports; lower is more similar; see `valkey_vector.Hit`.
+        similarity: higher is more similar; see `valkey_vector.Hit`.
     """
 
     document: AttachedDocument
@@ -81,26 +81,29 @@ class AttachedHit:
     similarity: float
 
 
-Brought: TypeAlias = tuple[AttachedDocument, Mapping[str, Any]]
-"""A document and what its attributes' identifiers lead to: bytes of a hash, matches of a JSON path."""
+Fetched: TypeAlias = tuple[AttachedDocument, Mapping[str, Any]]
+"""Document, and the raw value of each attribute by identifier: bytes of a hash field, or matches of a JSON path."""
 
 
-def bring(
+def fetch(
     connection: Connection, definition: IndexDefinition, keys: Iterable[bytes]
-) -> Iterator[list[Brought]]:
-    """Documents by key, in that order, one round trip for each 500; keys that are gone, or of another type, are left out.
+) -> Iterator[list[Fetched]]:
+    """Fetch documents by key, in the same order. Skips keys that are missing or have another type.
 
     Yields:
-        Documents, each with what its identifiers lead to, from which `vector_of` reads.
+        Batches of documents, each with its raw values, from which `vector_of` reads.
+
+    Cost:
+        One round trip for each 500 keys.
     """
     remaining = iter(keys)
     while batch := list(islice(remaining, _BATCH)):
         replies = connection.pipeline([_command(definition, key) for key in batch], retry=True)
         documents = map(partial(document_of, definition), batch, map(_present, replies))
-        yield [brought for brought in documents if brought is not None]
+        yield [fetched for fetched in documents if fetched is not None]
 
 
-def document_of(definition: IndexDefinition, key: bytes, reply: Any) -> Brought | None:
+def document_of(definition: IndexDefinition, key: bytes, reply: Any) -> Fetched | None:
     """Decode the document in a reply to HGETALL or JSON.GET. Returns None if there is none."""
     if reply is None:
         return None
@@ -122,7 +125,7 @@ def document_of(definition: IndexDefinition, key: bytes, reply: Any) -> Brought 
 
 
 def scan(connection: Connection, definition: IndexDefinition) -> Iterator[list[bytes]]:
-    """All keys under the index's prefixes, each once, in batches; among them may be some of other types."""
+    """Iterate over batches of all keys with the index's prefixes, each once. Some can have another type."""
     seen: set[bytes] = set()
     for prefix in definition.prefixes or ("",):
         for batch in connection.scan(key_pattern(prefix)):
@@ -133,7 +136,7 @@ def scan(connection: Connection, definition: IndexDefinition) -> Iterator[list[b
 
 
 def key_pattern(prefix: str) -> bytes:
-    """The pattern of all keys that begin with a prefix, whatever characters it has."""
+    """Glob-style pattern of all keys that begin with a prefix. Special characters are escaped."""
     return encoded(re.sub(r"([\\*?\[\]])", r"\\\1", prefix)) + b"*"
 
 
@@ -176,7 +179,7 @@ def _present(reply: Any) -> Any:
 
 
 def _value(attribute: Attribute, found: Any) -> Any:
-    """What an index holds of an attribute, None where there is nothing."""
+    """Indexed value of an attribute; None if there is none."""
     match attribute:
         case TagAttribute():
             return _tags(attribute, found) or None
@@ -194,12 +197,12 @@ def _tags(attribute: TagAttribute, found: Any) -> list[str]:
     parts = [text_of(found)] if isinstance(found, bytes) else _texts(found)
     if attribute.separator:
         parts = [part for text in parts for part in text.split(attribute.separator)]
-    tags = (normalised_tag(part, attribute) for part in parts)
+    tags = (normalized_tag(part, attribute) for part in parts)
     return list(dict.fromkeys(tag for tag in tags if tag))
 
 
 def _texts(found: Any) -> list[str]:
-    """The texts and booleans that a JSON path leads to, also within lists."""
+    """Texts and booleans that a JSON path matches, also within lists."""
     match found:
         case str():
             return [found]
@@ -222,7 +225,7 @@ def _single_text(found: Any) -> str | None:
 
 
 def _number(found: Any) -> float | None:
-    """A number as the server reads it; text that it does not read as one is none."""
+    """Parse a number as the server does. None if the server does not read the text as a number."""
     if isinstance(found, list):
         return found[0] if len(found) == 1 and _is_number(found[0]) else None
     if not isinstance(found, bytes):
@@ -234,8 +237,8 @@ def _number(found: Any) -> float | None:
         return -math.inf if text.startswith("-") else math.inf
     if not _DECIMAL.fullmatch(text):
         return None
-    whole = text.lstrip("+-").isdigit() and len(text) <= _LONGEST_INTEGER
-    return int(text) if whole else float(text)
+    is_integer = text.lstrip("+-").isdigit() and len(text) <= _MAX_INTEGER_DIGITS
+    return int(text) if is_integer else float(text)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Texts of the server that need not be UTF-8, there and back without loss."""
+"""Lossless conversion between texts and bytes of the server, which can be invalid UTF-8."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["encoded", "text_of"]
 
 
 def text_of(value: Any) -> str:
-    """A value of a reply as text; bytes that are no UTF-8 become lone surrogates, which no text of a user has."""
+    """Convert a value of a reply into text. Invalid UTF-8 becomes lone surrogates, which no user text contains."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def encoded(text: str) -> bytes:
-    """The bytes that `text_of` made the text of."""
+    """Convert a text from `text_of` back into bytes."""
     return text.encode("utf-8", "surrogateescape")

@@ -1,9 +1,9 @@
-"""Filters on an index's own attributes: the query that selects what may match, and the meaning it is checked by.
+"""Compile filters on attributes of an attached index: a query that selects a superset, and a filter to check results.
 
-An attached index has raw tags, which no query can ask for in every case (a tag that ends in ``*`` is a prefix
-wildcard on Valkey-Search, escaped or not). So a query selects at least everything that matches, and every document
-that is brought is checked by `AttributeFilter.matches` before anybody sees it: no value of one tenant ever matches
-another's. What matches is stated in `valkey_vector.attached.semantics`.
+Queries cannot express every raw tag: on Valkey-Search, a tag that ends in ``*`` is a prefix wildcard, even if escaped.
+So the query selects at least all documents that match, and `AttributeFilter.matches` checks every fetched document
+before it is returned. A value of one tenant never matches that of another. `valkey_vector.attached.semantics` defines
+which documents match.
 """
 
 from __future__ import annotations
@@ -51,26 +51,26 @@ __all__ = ["AttributeFilter", "escaped_tag", "everything"]
 _PLAIN_NAME = re.compile(r"\w+")
 _ESCAPED = re.compile(r"[^A-Za-z0-9\x80-\U0010ffff]")
 _UNSURE = re.compile(r"[\x00-\x1f\x7f]")
-"""Control characters, which not every module's parser takes."""
+"""Control characters, which not every query parser accepts."""
 
 _EXACT = 2**53
-_LONGEST_TAG = 1000
+_MAX_TAG = 1000
 _DEFINITE = re.compile(r"\$(?:\.\w+|\[\"[^\"]+\"\]|\['[^']+'\]|\[\d+\])*")
 
 
 @dataclass(frozen=True, slots=True)
 class _All:
-    """Every document."""
+    """Query for every document."""
 
 
 @dataclass(frozen=True, slots=True)
 class _None:
-    """No document."""
+    """Query for no document."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """The documents that a query selects; `negated` is what it is the complement of."""
+    """Query text. If the query is a complement, `negated` is the original query."""
 
     text: str
     terms: int
@@ -83,7 +83,7 @@ _ALL, _NOTHING = _All(), _None()
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """What surely matches, and what may."""
+    """Lower and upper bound of a filter: documents that certainly match, and documents that can match."""
 
     lower: _Query
     upper: _Query
@@ -95,14 +95,14 @@ class _Bounds:
 
 @dataclass(frozen=True, slots=True)
 class AttributeFilter:
-    """A filter made ready for an index that is not of this library.
+    """Compiled filter on an attached index.
 
     Attributes:
-        query: selects at least every document that matches; None selects all.
-        nothing: whether it is certain that no document matches.
-        exact: whether the query selects nothing else.
-        meaning: what is checked on each document.
-        indispensable: whether the query also asks what cannot be checked on a document here.
+        query: query that selects at least every document that matches; None selects all documents.
+        nothing: True if no document can match.
+        exact: True if the query selects only documents that match.
+        meaning: filter that is checked on each document.
+        indispensable: True if the query has conditions that the client cannot check.
     """
 
     query: str | None
@@ -117,27 +117,27 @@ class AttributeFilter:
         filter: Filter,
         definition: IndexDefinition,
         *,
-        most_bytes: int,
-        most_terms: int,
+        max_bytes: int,
+        max_terms: int,
         list_paths: bool,
     ) -> AttributeFilter:
         """Compile a filter.
 
         Args:
-            filter: on the attributes, or on the key as ``F.id``.
-            definition: of the index.
-            most_bytes: of a query.
-            most_terms: of a query.
-            list_paths: whether the server indexes what a JSON path finds if that is not one value.
+            filter: filter on the attributes, or on the key as ``F.id``.
+            definition: definition of the index.
+            max_bytes: maximum bytes of a query.
+            max_terms: maximum terms of a query.
+            list_paths: True if the server indexes JSON paths that match more than one value.
 
         Raises:
-            FilterError: the index has no such attribute, or it does not take the operator.
+            FilterError: an attribute does not exist, or does not support the operator.
         """
         attributes = {attribute_name(each): each for each in definition.attributes}
         meaning = translated(filter, attributes)
         compiler = _Compiler(attributes, json=definition.on == "json", list_paths=list_paths)
         bounds = compiler.bounds(meaning)
-        upper = _fitted(bounds.upper, compiler, meaning, most_bytes, most_terms)
+        upper = _fitted(bounds.upper, compiler, meaning, max_bytes, max_terms)
         return cls(
             query=upper.text if isinstance(upper, _Text) else None,
             nothing=isinstance(upper, _None),
@@ -146,21 +146,24 @@ class AttributeFilter:
         )
 
     def matches(self, key: str, values: Mapping[str, Any]) -> bool:
-        """Whether a document matches, by what the index holds of it."""
+        """Return True if a document matches, by its indexed values."""
         return matches(self.meaning, values, id=key)
 
 
 def escaped_tag(tag: str) -> str:
-    """A tag as it is written in a query. Not for one that ends in ``*``: no escape helps there."""
+    """Escape a tag for a query. A final ``*`` cannot be escaped."""
     return _ESCAPED.sub(lambda found: f"\\{found[0]}", tag)
 
 
 def everything(attributes: Iterable[Attribute], nobody: str) -> str | None:
-    """A query for all documents, which ``*`` alone is not before Valkey-Search 1.3; None where no attribute allows one.
+    """Create a query for all documents. Before Valkey-Search 1.3, ``*`` alone is not such a query.
 
     Args:
-        attributes: of the index.
-        nobody: a long word that no document can be expected to have.
+        attributes: attributes of the index.
+        nobody: long random tag that no document has.
+
+    Returns:
+        The query, or None if no attribute allows one.
     """
     for attribute in attributes:
         name = attribute_name(attribute)
@@ -180,7 +183,7 @@ def everything(attributes: Iterable[Attribute], nobody: str) -> str | None:
 
 
 class _Compiler:
-    """Writes a translated filter as bounds."""
+    """Compiles a translated filter into bounds."""
 
     def __init__(
         self, attributes: Mapping[str, Attribute], *, json: bool, list_paths: bool
@@ -221,7 +224,7 @@ class _Compiler:
                 assert_never(filter)
 
     def _alternatives(self, parts: Sequence[Filter]) -> list[_Bounds]:
-        """The parts of a union, with all tags of one attribute in one condition."""
+        """Bounds of the operands of a union, with all tags of one attribute in one condition."""
         tags: dict[str, list[str]] = {}
         others: list[_Bounds] = []
         for part in parts:
@@ -260,12 +263,12 @@ class _Compiler:
 
 
 def _is_beyond_queries(tag: str) -> bool:
-    """Whether a tag cannot be asked for: it would be a wildcard, or its query is not sure to be understood."""
-    return tag.endswith("*") or len(tag) > _LONGEST_TAG or _UNSURE.search(tag) is not None
+    """Return True if a query cannot express a tag: it would be a wildcard, or the parser can misread it."""
+    return tag.endswith("*") or len(tag) > _MAX_TAG or _UNSURE.search(tag) is not None
 
 
 def _numbers(path: str, operator: Operator | None, values: Iterable[float]) -> _Bounds:
-    """Numbers compared with an attribute; None for equality. Beyond 2**53 several share a double."""
+    """Compare an attribute with numbers. The operator None is equality. Beyond 2**53 several integers share a double."""
     parts: list[_Bounds] = []
     for value in values:
         if value != value:
@@ -342,29 +345,29 @@ def _complement(query: _Query) -> _Query:
 
 
 def _fitted(
-    upper: _Query, compiler: _Compiler, meaning: Filter, most_bytes: int, most_terms: int
+    upper: _Query, compiler: _Compiler, meaning: Filter, max_bytes: int, max_terms: int
 ) -> _Query:
-    """The query, or one for a superset that the server's parser has room for: short conditions stay."""
+    """Return the query, or a query for a superset within the server's limits, with the shortest conditions."""
 
     def fits(query: _Query) -> bool:
         if not isinstance(query, _Text):
             return True
-        return query.terms <= most_terms and len(query.text.encode()) <= most_bytes
+        return query.terms <= max_terms and len(query.text.encode()) <= max_bytes
 
     if fits(upper):
         return upper
-    kept: _Query = _ALL
+    shortened: _Query = _ALL
     queries = (compiler.bounds(part).upper for part in _conditions(meaning))
     for query in sorted(queries, key=_length):
-        longer = _all_of([kept, query])
+        longer = _all_of([shortened, query])
         if not fits(longer):
             break
-        kept = longer
-    return kept
+        shortened = longer
+    return shortened
 
 
 def _conditions(filter: Filter) -> Iterator[Filter]:
-    """What must all match, of nested conjunctions, too."""
+    """Iterate over the conditions of nested conjunctions."""
     if isinstance(filter, And):
         for part in filter.parts:
             yield from _conditions(part)

@@ -1,4 +1,4 @@
-"""`AttachedIndex`: searches an index that another program created. It never writes."""
+"""`AttachedIndex`: read-only search in an index that another program created."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from valkey_vector.attached.description import (
 from valkey_vector.attached.documents import (
     AttachedDocument,
     AttachedHit,
-    bring,
+    fetch,
 )
 from valkey_vector.attached.searching import AttachedSearch, Choice
 from valkey_vector.attached.server import describe_index
@@ -69,7 +69,7 @@ class AttachedIndex(Closing):
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"the name of an index must be non-empty text, not {name!r}")
         if connection is not None and url is not None:
-            raise ConfigurationError("give url or connection, not both")
+            raise ConfigurationError("pass url or connection, not both")
         opened = connection if connection is not None else Connection.open(url)
         try:
             return cls(opened, name, owns_connection=connection is None)
@@ -174,7 +174,7 @@ class AttachedIndex(Closing):
     def get(self, keys: Sequence[str]) -> list[AttachedDocument | None]:
         """Return documents by full key, in the same order. None for a key that is missing or has another type."""
         wanted = [key.encode() for key in check_ids(keys)]
-        found = chain.from_iterable(bring(self._connection, self._definition, wanted))
+        found = chain.from_iterable(fetch(self._connection, self._definition, wanted))
         by_key = {document.key: document for document, _ in found}
         return [by_key.get(key.decode()) for key in wanted]
 
@@ -234,8 +234,8 @@ class AttachedIndex(Closing):
 
 
 def _hit(document: AttachedDocument, distance: float, metric: Metric) -> AttachedHit:
-    near = similarity(distance, metric)
-    return AttachedHit(document=document, score=near, distance=distance, similarity=near)
+    score = similarity(distance, metric)
+    return AttachedHit(document=document, score=score, distance=distance, similarity=score)
 
 
 def _choice(filter: FilterLike | None, words: Mapping[str, str] | None) -> Choice:

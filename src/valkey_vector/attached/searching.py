@@ -1,4 +1,4 @@
-"""Search in an attached index: fetches the documents that the server finds, checks and completes them."""
+"""Search in an attached index: fetch the documents that the server finds, check them, and complete the results."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
-from valkey_vector.attached.documents import AttachedDocument, Brought, bring, scan, vector_of
+from valkey_vector.attached.documents import AttachedDocument, Fetched, fetch, scan, vector_of
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.server import describe_index
-from valkey_vector.attached.text import words_query
+from valkey_vector.attached.text import terms_query
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Argument, Connection, Feature, SearchModule
 from valkey_vector.engines.search.commands import distance_of, index_is_missing
@@ -37,17 +37,17 @@ __all__ = ["AttachedSearch", "Choice"]
 
 _DEFAULT_EF = 100
 _FIRST = 100
-_MOST_FOUND = 100_000
-"""Keys that one query without a vector fetches at most, where the server has no limit of its own."""
+_MAX_FOUND = 100_000
+"""Maximum number of keys that one query without a vector fetches, if the server sets no lower limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which documents are asked for.
+    """Selection of documents.
 
     Attributes:
-        filter: that they match; None for all.
-        words: text by text attribute, of which they have every word.
+        filter: filter that the documents match; None selects all.
+        words: text attribute -> text, all of whose terms the documents contain.
     """
 
     filter: Filter | None
@@ -82,12 +82,12 @@ class AttachedSearch:
         if selection.nothing:
             return []
         first = k if selection.exact else max(4 * k, _FIRST)
-        for asked in _growing(first, self._capabilities.max_knn):
-            found = self._found_nearest(attribute, vector, asked, selection.query, ef_runtime)
+        for limit in _growing(first, self._capabilities.max_knn):
+            found = self._found_nearest(attribute, vector, limit, selection.query, ef_runtime)
             passing = self._passing(found, selection)
             if len(passing) >= k:
                 return passing[:k]
-            if len(found) < asked:
+            if len(found) < limit:
                 if self._are_all(selection, len(found)):
                     return passing
                 break
@@ -97,7 +97,7 @@ class AttachedSearch:
         """Return the documents that match, ordered by key."""
         selection = self._selection(chosen)
         keys = sorted(chain.from_iterable(self._keys(selection)))
-        for document, _ in chain.from_iterable(bring(self._connection, self._definition, keys)):
+        for document, _ in chain.from_iterable(fetch(self._connection, self._definition, keys)):
             if selection.matches(document.key, document.values):
                 yield document
 
@@ -127,22 +127,22 @@ class AttachedSearch:
         return capabilities.cluster and capabilities.module is SearchModule.VALKEY_SEARCH
 
     def _selection(self, chosen: Choice) -> AttributeFilter:
-        words: str | None = None
+        terms: str | None = None
         if chosen.words:
             self._capabilities.require(Feature.TEXT)
-            words = words_query(chosen.words, self._definition)
+            terms = terms_query(chosen.words, self._definition)
         compiled = AttributeFilter.of(
             Always() if chosen.filter is None else chosen.filter,
             self._definition,
-            most_bytes=self._capabilities.max_query_bytes - 256 - len((words or "").encode()),
-            most_terms=self._capabilities.max_query_terms - (words or "").count("@") - 1,
+            max_bytes=self._capabilities.max_query_bytes - 256 - len((terms or "").encode()),
+            max_terms=self._capabilities.max_query_terms - (terms or "").count("@") - 1,
             list_paths=self._capabilities.module is SearchModule.REDISEARCH,
         )
         if not chosen.words:
             return compiled
-        if words is None:
+        if terms is None:
             return replace(compiled, nothing=True)
-        query = words if compiled.query is None else f"({words} {compiled.query})"
+        query = terms if compiled.query is None else f"({terms} {compiled.query})"
         return replace(compiled, query=query, indispensable=True)
 
     def _found_nearest(
@@ -153,7 +153,7 @@ class AttachedSearch:
         query: str | None,
         ef_runtime: int | None,
     ) -> dict[bytes, float]:
-        """What the server finds: keys with their distances, nearest first, ties by key."""
+        """Search on the server. Returns keys with distances, nearest first, ties ordered by key."""
         alias = "vector_distance"
         while self._definition.attribute(alias) is not None:
             alias += "_"
@@ -163,21 +163,21 @@ class AttachedSearch:
         chosen = "*" if query is None else query if query.startswith("(") else f"({query})"
         text = f"{chosen}=>[KNN {k} @{attribute_name(attribute)} $vector{ef} AS {alias}]"
         command: list[Argument] = ["FT.SEARCH", self._definition.name, text]
-        # A stored field that has the alias's name does not come in its place: RETURN gives the distance alone.
+        # RETURN returns only the distance, even if a stored field has the name of the alias.
         command += ["PARAMS", "2", "vector", vector.tobytes(), "RETURN", "1", alias]
         command += ["LIMIT", "0", str(k), "DIALECT", "2"]
         measured = [
             (distance_of(fields[alias.encode()], attribute.metric), key)
-            for key, fields in _found(self._ask(command)).items()
-            if fields  # else the document went away since it was found
+            for key, fields in _found(self._send(command)).items()
+            if fields  # otherwise the document was removed after it was found
         ]
         return {key: distance for distance, key in sorted(measured)}
 
     def _passing(
         self, measured: Mapping[bytes, float], selection: AttributeFilter
     ) -> list[tuple[float, AttachedDocument]]:
-        """The documents of keys that match, with their distances."""
-        found = chain.from_iterable(bring(self._connection, self._definition, list(measured)))
+        """Fetch the documents of the keys. Returns those that match, with distances."""
+        found = chain.from_iterable(fetch(self._connection, self._definition, list(measured)))
         return [
             (measured[encoded(document.key)], document)
             for document, _ in found
@@ -185,7 +185,7 @@ class AttachedSearch:
         ]
 
     def _are_all(self, selection: AttributeFilter, found: int) -> bool:
-        """Whether no document can be selected besides those that a search by vector found."""
+        """Return True if the filter selects no documents other than those that the vector search found."""
         query = self._query(selection)
         return query is not None and self._total(query) <= min(found, self._support.safe_total)
 
@@ -196,10 +196,10 @@ class AttachedSearch:
         k: int,
         selection: AttributeFilter,
     ) -> list[tuple[float, AttachedDocument]]:
-        """The k nearest by comparing every document that matches: what the graph did not reach is found, too."""
+        """Compare every matching document, and return the k nearest. Also finds documents that the graph search missed."""
         best: list[tuple[float, bytes]] = []
         for keys in self._keys(selection):
-            for page in bring(self._connection, self._definition, keys):
+            for page in fetch(self._connection, self._definition, keys):
                 measurable = dict(_vectors(page, attribute, selection))
                 if measurable:
                     stacked = np.stack(list(measurable.values()))
@@ -208,28 +208,28 @@ class AttachedSearch:
         return self._passing({key: distance for distance, key in best}, selection)
 
     def _keys(self, selection: AttributeFilter) -> Iterator[list[bytes]]:
-        """Keys of at least all documents that match."""
+        """Iterate over batches of keys that include all documents that match."""
         if selection.nothing:
             return
         query = self._query(selection)
         if query is not None:
-            most = max(1, self._total(query))
-            while most <= min(_MOST_FOUND, self._support.safe_total):
-                reply = self._ask(self._select_command(query, most))
-                if int(reply[0]) <= most:
+            limit = max(1, self._total(query))
+            while limit <= min(_MAX_FOUND, self._support.safe_total):
+                reply = self._send(self._select_command(query, limit))
+                if int(reply[0]) <= limit:
                     yield list(_found(reply))
                     return
-                most = int(reply[0])  # some more were written since
+                limit = int(reply[0])  # documents were written in the meantime
         if self._definition.condition is not None or selection.indispensable:
             raise UnsupportedFeatureError(
-                f"selecting as many documents as the server's limit on a query ({self._support.cap or _MOST_FOUND:,})",
+                f"selecting as many documents as the server's limit on a query ({self._support.cap or _MAX_FOUND:,})",
                 f"index {self._definition.name!r}",
-                "a filter that selects fewer",
+                "a filter that selects fewer documents",
             )
         yield from scan(self._connection, self._definition)
 
     def _query(self, selection: AttributeFilter) -> str | None:
-        """The query that selects without a vector; None where the server has none."""
+        """Query that selects the documents without a vector; None if the server does not support such queries."""
         if not self._capabilities.filter_queries:
             return None
         if selection.query is not None:
@@ -243,21 +243,21 @@ class AttachedSearch:
         return [*command, "LIMIT", "0", str(count), "DIALECT", "2"]
 
     def _total(self, query: str) -> int:
-        return int(self._ask(self._select_command(query, 0))[0])
+        return int(self._send(self._select_command(query, 0))[0])
 
-    def _ask(self, command: Sequence[Argument]) -> Any:
-        """The reply to a search, which is whole or an error."""
+    def _send(self, command: Sequence[Argument]) -> Any:
+        """Send a search and return its reply. A reply that would be incomplete raises an error."""
         support = self._support
         if support.is_due:
-            signs = support.vital_signs()
+            signs = support.status_commands()
             support.learn(signs, self._connection.pipeline(signs, retry=True))
         if support.run is not self._complete_run:
-            # While the server indexes existing documents, also after a restart, it finds only a part.
+            # While the server indexes existing documents, also after a restart, its results are incomplete.
             run, timeout = support.run, self._connection.settings.request_timeout
             wait_until_indexed(self.indexed_share, self._definition.name, timeout, progress=False)
             self._complete_run = run
         try:
-            return self._connection.execute(*support.equipped(command), retry=True)
+            return self._connection.execute(*support.with_options(command), retry=True)
         except (ConnectionLostError, RequestTimeoutError) as error:
             raise explained(self._connection, error, support.primaries) from error
         except ServerError as error:
@@ -268,31 +268,31 @@ class AttachedSearch:
             if gave_up(error):
                 failure = given_up(error)
                 raise explained(self._connection, failure, support.primaries) from error
-            if support.unlearn(error):
-                return self._ask(command)
+            if support.forget_option(error):
+                return self._send(command)
             raise
 
 
-def _growing(first: int, most: int) -> Iterator[int]:
-    """How many to ask for: four times as many each time, the last time as many as are possible."""
-    asked = first
-    while asked < most:
-        yield asked
-        asked *= 4
-    if first <= most:
-        yield most
+def _growing(first: int, maximum: int) -> Iterator[int]:
+    """Limits to request, one after the other: each is four times the last one; the last one is the maximum."""
+    limit = first
+    while limit < maximum:
+        yield limit
+        limit *= 4
+    if first <= maximum:
+        yield maximum
 
 
 def _found(reply: Any) -> Mapping[bytes, Mapping[bytes, bytes] | None]:
-    """The documents in a reply to FT.SEARCH by key, in its order."""
+    """Documents in a reply to FT.SEARCH: key -> fields, in the same order."""
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
     return found
 
 
 def _vectors(
-    page: Iterable[Brought], attribute: VectorAttribute, selection: AttributeFilter
+    page: Iterable[Fetched], attribute: VectorAttribute, selection: AttributeFilter
 ) -> Iterator[tuple[bytes, Float32Array]]:
-    """Keys and vectors of the documents that match and have one."""
+    """Keys and vectors of the documents that match and have a vector."""
     for document, found in page:
         if selection.matches(document.key, document.values):
             vector = vector_of(found, attribute)

@@ -1,13 +1,13 @@
-"""What a filter means on an index that is not of this library, stated once.
+"""Meaning of filters on attached indexes.
 
-The filter language is that of `valkey_vector.filters`, on what the index holds of a document:
+The filter language is that of `valkey_vector.filters`, applied to the indexed values of a document:
 
-* A tag attribute is a set: its text split at the separator, each tag stripped of white space, empty ones left out,
-  ASCII letters lowered unless it is case-sensitive. ``==``, ``in_`` and ``contains`` ask whether a tag is in it; the
-  value is stripped and lowered alike. A value that holds the separator, or is empty, is no tag and matches nothing.
-* A numeric attribute is a number, a text attribute its text; both are compared as in any filter.
-* An attribute the index does not have, or an operator its type does not take, is an error. A document that lacks the
-  attribute fails every positive predicate.
+* A tag attribute is a set of tags: its text split at the separator, without white space around tags, without empty tags,
+  and in lower case (ASCII) unless the attribute is case-sensitive. ``==``, ``in_`` and ``contains`` match if the set
+  contains the value, which is normalized in the same way. A value that is empty or contains the separator matches nothing.
+* A numeric attribute is a number, a text attribute is a text. Both are compared as in any filter.
+* An unknown attribute, or an operator that the attribute's type does not support, raises `FilterError`. A document
+  without the attribute fails every positive predicate.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from valkey_vector.filters.ast import (
     Predicate,
 )
 
-__all__ = ["WHITE_SPACE", "normalised_tag", "translated"]
+__all__ = ["WHITE_SPACE", "normalized_tag", "translated"]
 
 WHITE_SPACE = " \t\n\v\f\r"
-"""What the server strips off tags."""
+"""Characters that the server strips from tags."""
 
 
-def normalised_tag(text: str, attribute: TagAttribute) -> str:
-    """A tag as the index compares it."""
+def normalized_tag(text: str, attribute: TagAttribute) -> str:
+    """Normalize a tag as the index does."""
     stripped = text.strip(WHITE_SPACE)
     return stripped if attribute.case_sensitive else _lowered(stripped)
 
@@ -58,7 +58,11 @@ def _lowered(text: str) -> str:
 
 
 def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
-    """The filter on what the index holds, where a tag attribute is a list of normalised tags."""
+    """Translate a filter on attributes into a filter on indexed values, in which a tag attribute is a list of tags.
+
+    Raises:
+        FilterError: an attribute does not exist, or does not support the operator.
+    """
     match filter:
         case Always() | Never():
             return filter
@@ -71,9 +75,13 @@ def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
         case _ if filter.field.source == "id":
             return filter
         case _ if filter.field.source == "content":
-            raise FilterError("an attached index has no content: name its text attribute, F('…')")
+            raise FilterError(
+                "an attached index has no content: name its text attribute, F('…'), instead of F.content"
+            )
         case _ if filter.field.source == "parent":
-            raise FilterError("an attached index has no parents: name the attribute, F('…')")
+            raise FilterError(
+                "an attached index has no parents: name the attribute, F('…'), instead of F.parent"
+            )
     attribute = attributes.get(filter.field.path)
     match attribute:
         case TagAttribute():
@@ -85,8 +93,7 @@ def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
         case None:
             names = ", ".join(sorted(attributes))
             raise FilterError(
-                f"the index has no attribute {filter.field.path!r}; it has {names}. "
-                "What is not indexed cannot be filtered on"
+                f"the index has no attribute {filter.field.path!r}: filter on one of its attributes, {names}"
             )
         case VectorAttribute() | OtherAttribute():
             raise FilterError(
@@ -116,7 +123,7 @@ def _tag_value(field: Field, value: Any, attribute: TagAttribute) -> str:
         raise FilterError(
             f"{field.path!r} is a tag attribute: it holds text, not {type(value).__name__}"
         )
-    return normalised_tag(value, attribute)
+    return normalized_tag(value, attribute)
 
 
 def _checked_number(filter: Predicate) -> Filter:

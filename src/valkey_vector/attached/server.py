@@ -1,4 +1,4 @@
-"""The indexes of a server: which there are, what each is, and how to make one over documents that others write."""
+"""Indexes of a server: list, describe, create and remove them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from valkey_vector.errors import (
     ServerError,
     UnsupportedFeatureError,
 )
-from valkey_vector.storage.catalog import Catalog, EngineName
+from valkey_vector.storage.catalog import CATALOG_PATTERN, Catalog, EngineName, name_of_catalog
 
 __all__ = [
     "ListedIndex",
@@ -41,7 +41,6 @@ __all__ = [
     "list_indexes",
 ]
 
-_OWN = "{*}:index"
 _PARSERS: dict[Scope, Callable[[Any], Any]] = {
     "local": parse_local,
     "primary": parse_primary,
@@ -51,13 +50,13 @@ _PARSERS: dict[Scope, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedIndex:
-    """One index of a server.
+    """Index of a server.
 
     Attributes:
-        name: what to open it by: of an own one with `Index.open`, of a foreign one with `Index.attach`.
-        own: whether this library made it, and keeps a record of it on the server.
-        engine: of an own one, ``search`` or ``native``; a foreign one is always the search module's.
-        server_name: its name in FT.* commands; None where the module has no index of it.
+        name: name for `Index.open` if this library created the index, otherwise for `Index.attach`.
+        own: True if this library created the index.
+        engine: ``search`` or ``native``; always ``search`` for an index of another program.
+        server_name: name in FT.* commands; None if the search module has no such index.
     """
 
     name: str
@@ -67,12 +66,13 @@ class ListedIndex:
 
 
 def list_indexes(connection: Connection) -> list[ListedIndex]:
-    """All indexes of the server's database: first those of this library, then the search module's others, by name.
-
-    The library's own are found by a look at all keys (SCAN): on a large server this takes its time.
+    """List all indexes of the server's database: first those of this library, then all others, each ordered by name.
 
     Raises:
-        ConfigurationError: a newer version of this library made one of them.
+        ConfigurationError: a newer version of this library created one of the indexes.
+
+    Cost:
+        Scans all keys of the server.
     """
     present: list[str] = []
     if connection.capabilities.has_search:
@@ -81,13 +81,13 @@ def list_indexes(connection: Connection) -> list[ListedIndex]:
     for name in sorted(_own_names(connection)):
         entry = Catalog(connection, name).read()
         if entry is not None:
-            there = entry.search_index in present
+            exists = entry.search_index in present
             own.append(
                 ListedIndex(
                     name=name,
                     own=True,
                     engine=entry.engine,
-                    server_name=entry.search_index if there else None,
+                    server_name=entry.search_index if exists else None,
                 )
             )
     ours = {each.server_name for each in own}
@@ -118,16 +118,20 @@ def describe_index(
 def describe_index(
     connection: Connection, name: str, scope: Scope = "local"
 ) -> IndexDescription | PrimaryDescription | ClusterDescription:
-    """What the search module tells of an index (FT.INFO).
+    """Describe an index of the search module (FT.INFO).
 
     Args:
-        connection: to the server.
-        name: in FT.* commands, as `ListedIndex.server_name` has it.
-        scope: of this node, of all primaries together, or of all nodes; the latter two of a cluster of Valkey-Search.
+        connection: connection to the server.
+        name: name in FT.* commands, as in `ListedIndex.server_name`.
+        scope: ``local`` for this node, ``primary`` for all primaries together, or ``cluster`` for all nodes. The last
+            two need a cluster with Valkey-Search.
 
     Raises:
-        IndexNotFoundError: there is none.
-        UnsupportedFeatureError: the server does not know the scope, or no indexes at all.
+        IndexNotFoundError: the index does not exist.
+        UnsupportedFeatureError: the server does not support the scope, or has no search module.
+
+    Cost:
+        One round trip.
     """
     connection.capabilities.require(Feature.SEARCH)
     if scope not in _PARSERS:
@@ -149,20 +153,21 @@ def describe_index(
 
 
 def create_index(connection: Connection, definition: IndexDefinition) -> bool:
-    """Make an index of the search module over documents that others write.
+    """Create an index of the search module over documents of other programs.
 
-    Nothing is written to them, and `Index.attach` searches it. An index of this library is made by `Index.open` instead.
+    The documents are not changed. Search the index with `Index.attach`. To create an index of this library, use
+    `Index.open` instead.
 
     Args:
-        connection: to the server.
-        definition: the index.
+        connection: connection to the server.
+        definition: definition of the index.
 
     Returns:
-        Whether it is new; one that is there with the same attributes, type and prefixes is no matter.
+        True if the index is new. False if it exists with the same attributes, document type and prefixes.
 
     Raises:
-        ConfigurationError: Valkey-Search would refuse the definition.
-        IndexMismatchError: an index of this name is there, and is another.
+        ConfigurationError: Valkey-Search would reject the definition.
+        IndexMismatchError: an index with this name and another definition exists.
         UnsupportedFeatureError: the server has no search module, or no JSON module for an index over JSON.
     """
     connection.capabilities.require(Feature.SEARCH)
@@ -175,7 +180,7 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
                 raise UnsupportedFeatureError(
                     "an index over JSON documents",
                     connection.capabilities.description,
-                    "the JSON module (valkey-json) besides it",
+                    "the JSON module (valkey-json) in addition",
                 ) from error
             raise
         _compare(connection, definition)
@@ -186,25 +191,25 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
 def drop_index(connection: Connection, name: str, *, missing_ok: bool = False) -> bool:
     """Remove an index of the search module that `create_index` or another program created. Its documents stay.
 
-    An index of this library is removed by `Index.drop` instead.
+    To remove an index of this library, use `Index.drop` instead.
 
     Args:
-        connection: to the server.
-        name: in FT.* commands, as `IndexDefinition.name` has it.
-        missing_ok: return False if there is no such index, instead of raising.
+        connection: connection to the server.
+        name: name in FT.* commands, as in `IndexDefinition.name`.
+        missing_ok: return False if the index does not exist, instead of raising.
 
     Returns:
-        Whether the index existed.
+        True if the index existed.
 
     Raises:
         ConfigurationError: the index belongs to this library.
-        IndexNotFoundError: there is no such index, unless `missing_ok` is set.
+        IndexNotFoundError: the index does not exist, and `missing_ok` is False.
         UnsupportedFeatureError: the server has no search module.
     """
     if not isinstance(name, str) or not name:
         raise ConfigurationError(f"drop_index needs the name of an index, not {name!r}")
     connection.capabilities.require(Feature.SEARCH)
-    # The server's name of an own index is the index's name, a hyphen and a random mark.
+    # The server's name of an index of this library is the index's name, a hyphen and a random mark.
     owner = name.rpartition("-")[0]
     if owner and _own_search_index(connection, owner) == name:
         raise _belongs_to(owner, name)
@@ -225,29 +230,29 @@ def drop_index(connection: Connection, name: str, *, missing_ok: bool = False) -
 
 
 async def alist_indexes(connection: Connection) -> list[ListedIndex]:
-    """`list_indexes`, awaited."""
+    """Async version of `list_indexes`."""
     return await offload(list_indexes, connection)
 
 
 async def adescribe_index(
     connection: Connection, name: str, scope: Scope = "local"
 ) -> IndexDescription | PrimaryDescription | ClusterDescription:
-    """`describe_index`, awaited."""
+    """Async version of `describe_index`."""
     return await offload(describe_index, connection, name, scope)
 
 
 async def acreate_index(connection: Connection, definition: IndexDefinition) -> bool:
-    """`create_index`, awaited."""
+    """Async version of `create_index`."""
     return await offload(create_index, connection, definition)
 
 
 async def adrop_index(connection: Connection, name: str, *, missing_ok: bool = False) -> bool:
-    """`drop_index`, awaited."""
+    """Async version of `drop_index`."""
     return await offload(drop_index, connection, name, missing_ok=missing_ok)
 
 
 def _own_search_index(connection: Connection, name: str) -> str | None:
-    """What this library's index of that name is called in FT.* commands; None if there is no such index."""
+    """Name in FT.* commands of this library's index with a name; None if it does not exist."""
     entry = Catalog(connection, name).read()
     return None if entry is None else entry.search_index
 
@@ -260,18 +265,19 @@ def _belongs_to(owner: str, name: str) -> ConfigurationError:
 
 
 def _own_names(connection: Connection) -> set[str]:
-    """Names of what looks like a record of this library: a hash under such a key."""
-    keys = {key for batch in connection.scan(_OWN) for key in batch}
+    """Names of hashes whose keys look like a catalog of this library."""
+    keys = {key for batch in connection.scan(CATALOG_PATTERN) for key in batch}
     types = connection.pipeline([["TYPE", key] for key in keys], retry=True)
     for kind in types:
         if isinstance(kind, ServerError):
             raise kind
     hashes = [key for key, kind in zip(keys, types, strict=True) if text_of(kind) == "hash"]
-    return {text_of(key)[1 : -len("}:index")] for key in hashes}
+    names = [name_of_catalog(text_of(key)) for key in hashes]
+    return {name for name in names if name is not None}
 
 
 def _has_json(connection: Connection) -> bool:
-    """Whether the server knows JSON documents."""
+    """Return True if the server has the JSON module."""
     (known,) = connection.execute("COMMAND", "INFO", "JSON.GET", retry=True)
     return known is not None
 
@@ -288,7 +294,7 @@ def _compare(connection: Connection, definition: IndexDefinition) -> None:
     there = describe_index(connection, definition.name).definition
     pairs: dict[str, tuple[object, object]] = {
         "on": (there.on, definition.on),
-        # In no order: Valkey-Search (1.2.1) tells attributes in one of its own.
+        # Sorted: Valkey-Search (1.2.1) reports attributes in another order.
         "prefixes": (sorted(there.prefixes), sorted(definition.prefixes)),
         "attributes": (
             sorted(map(_shape, there.attributes), key=repr),
@@ -301,8 +307,8 @@ def _compare(connection: Connection, definition: IndexDefinition) -> None:
 
 
 def _shape(attribute: Any) -> tuple[object, ...]:
-    """What tells attributes apart of what every server tells of them."""
-    told = (
+    """Properties of an attribute that every server reports."""
+    names = (
         "identifier",
         "alias",
         "kind",
@@ -312,4 +318,4 @@ def _shape(attribute: Any) -> tuple[object, ...]:
         "metric",
         "algorithm",
     )
-    return tuple(getattr(attribute, name, None) for name in told)
+    return tuple(getattr(attribute, name, None) for name in names)

@@ -1,7 +1,7 @@
-"""Words asked of an index's own text attributes, which the server reads and stems as it was told when the index was made.
+"""Queries for terms in text attributes of an attached index. The server stems them by the settings of the index.
 
-User text is never query syntax: it is cut at whatever the index takes for punctuation, and at all that means
-something in a query.
+User text is never query syntax: it is split at the punctuation of the index, which must include all characters with a
+meaning in queries.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from valkey_vector.attached.definition import IndexDefinition, TextAttribute, at
 from valkey_vector.errors import InvalidInputError, UnsupportedFeatureError
 from valkey_vector.records.tokens import is_unicode
 
-__all__ = ["words_query"]
+__all__ = ["terms_query"]
 
 _PUNCTUATION = ",.<>{}[]\"':;!@#$%^&*()-+=~/\\|?"
-"""What ends a word in both modules unless an index says otherwise; all of a query's syntax is among it."""
+"""Default punctuation of both search modules. It includes all characters with a meaning in queries."""
 
 _STOP_WORDS = frozenset(
     """
@@ -24,24 +24,24 @@ _STOP_WORDS = frozenset(
     was will with
     """.split()  # noqa: SIM905 - a list of 33 words is read more easily so
 )
-"""What both modules leave out unless an index says otherwise."""
+"""Default stop words of both search modules."""
 
-_MOST_WORDS = 100
+_MAX_TERMS = 100
 
 
-def words_query(words: Mapping[str, str], definition: IndexDefinition) -> str | None:
-    """The query for documents that have all the words.
+def terms_query(words: Mapping[str, str], definition: IndexDefinition) -> str | None:
+    """Create the query for documents that contain all terms of the texts.
 
     Args:
-        words: text by text attribute.
-        definition: of the index.
+        words: text attribute -> text.
+        definition: definition of the index.
 
     Returns:
-        The query; None where a text has no word that the index knows as one, so that no document has it.
+        The query; None if a text has no terms, so that no document matches.
 
     Raises:
-        InvalidInputError: the index has no such text attribute, or there are more than 100 words.
-        UnsupportedFeatureError: the index has punctuation of its own without all that means something in a query.
+        InvalidInputError: the index has no such text attribute, or there are more than 100 terms.
+        UnsupportedFeatureError: the punctuation of the index lacks a character with a meaning in queries.
     """
     parts: list[str] = []
     for name, text in words.items():
@@ -57,24 +57,26 @@ def words_query(words: Mapping[str, str], definition: IndexDefinition) -> str | 
             )
         if not isinstance(text, str) or not is_unicode(text):
             raise InvalidInputError(f"the words of {name!r} must be text, not {text!r}")
-        found = _words(text, definition)
+        found = _terms(text, definition)
         if not found:
             return None
         parts += [f"@{name}:{word}" for word in found]
-    if len(parts) > _MOST_WORDS:
-        raise InvalidInputError(f"at most {_MOST_WORDS} words can be asked for, not {len(parts)}")
+    if len(parts) > _MAX_TERMS:
+        raise InvalidInputError(
+            f"a query can contain at most {_MAX_TERMS} words, not {len(parts)}: shorten the text"
+        )
     return f"({' '.join(parts)})" if len(parts) > 1 else next(iter(parts), None)
 
 
-def _words(text: str, definition: IndexDefinition) -> list[str]:
-    told = definition.text
-    punctuation = _PUNCTUATION if told.punctuation is None else told.punctuation
+def _terms(text: str, definition: IndexDefinition) -> list[str]:
+    settings = definition.text
+    punctuation = _PUNCTUATION if settings.punctuation is None else settings.punctuation
     if not set(_PUNCTUATION) <= set(punctuation):
         raise UnsupportedFeatureError(
             "a search for words",
             f"index {definition.name!r} with the punctuation {punctuation!r}",
-            f"an index whose punctuation has all of {_PUNCTUATION!r} in it",
+            f"an index whose punctuation includes all of {_PUNCTUATION!r}",
         )
-    stop_words = _STOP_WORDS if told.stop_words is None else frozenset(told.stop_words)
+    stop_words = _STOP_WORDS if settings.stop_words is None else frozenset(settings.stop_words)
     found = re.split(rf"[\s\x00-\x1f\x7f{re.escape(punctuation)}]+", text.lower())
     return list(dict.fromkeys(word for word in found if word and word not in stop_words))

@@ -133,7 +133,7 @@ class EmbeddingsCache(Connected):
         packed = {text: self._packed(text, pairs[text]) for text in texts}
         if len({len(data) for data in packed.values()}) > 1:
             raise InvalidInputError("the vectors differ in dimension: pass vectors of one model")
-        self._keep(packed)
+        self._store_packed(packed)
 
     def delete(self, texts: Sequence[str]) -> int:
         """Remove the vectors of texts. Returns the number of removed vectors. Raises if the server fails."""
@@ -186,10 +186,10 @@ class EmbeddingsCache(Connected):
                 "changed: pass another version="
             )
         if packed and plan.reachable:
-            self._keep(packed)
+            self._store_packed(packed)
         return [list(vectors[text]) for text in plan.texts]
 
-    def _keep(self, packed: Mapping[str, bytes]) -> None:
+    def _store_packed(self, packed: Mapping[str, bytes]) -> None:
         ending = [] if self._milliseconds is None else ["PX", str(self._milliseconds)]
         try:
             for part in in_parts(packed.items(), weigh=lambda pair: len(pair[1])):

@@ -52,8 +52,8 @@ _HEADER = struct.Struct(">BcQdq")
 _VERSION = 1
 _BYTES, _JSON = b"b", b"j"
 _UNKNOWN = -1
-_DEEPEST = 100
-_MOST_SECONDS = 1e10
+_MAX_DEPTH = 100
+_MAX_SECONDS = 1e10
 """Upper limit of a duration in seconds, so that sums stay finite."""
 _FOREIGN = (
     "an entry of the cache was written by another program, or by a newer version of this library"
@@ -120,27 +120,25 @@ def check_tokens(tokens: object) -> int:
     """Return the checked number of tokens.
 
     Raises:
-        InvalidInputError: `tokens` is not a whole number from 0 to 2**63-1.
+        InvalidInputError: `tokens` is not an integer from 0 to 2**63-1.
     """
     if isinstance(tokens, Integral) and not isinstance(tokens, bool):
         count = int(tokens)
         if 0 <= count < 2**63:
             return count
-    raise InvalidInputError(
-        f"tokens must be a whole number from 0 to 2**63-1, not {_shown(tokens)}"
-    )
+    raise InvalidInputError(f"tokens must be an integer from 0 to 2**63-1, not {_shown(tokens)}")
 
 
 def _checked_seconds(seconds: object) -> float:
     try:
         if isinstance(seconds, Real) and not isinstance(seconds, bool):
             took = float(seconds)
-            if 0 <= took < _MOST_SECONDS:
+            if 0 <= took < _MAX_SECONDS:
                 return took
     except OverflowError:
         pass
     raise InvalidInputError(
-        f"seconds must be a number from 0 to {_MOST_SECONDS:g}, not {_shown(seconds)}"
+        f"seconds must be a number from 0 to {_MAX_SECONDS:g}, not {_shown(seconds)}"
     )
 
 
@@ -229,7 +227,7 @@ def decoded(payload: bytes | None) -> tuple[Answer, float | None, int | None]:
         answer = body if kind == _BYTES else json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnreadableRecordError(_FOREIGN) from error
-    known = 0 <= took < _MOST_SECONDS  # keeps NaN and invalid numbers out of the statistics
+    known = 0 <= took < _MAX_SECONDS  # keeps NaN and invalid numbers out of the statistics
     return answer, took if known else None, cost if cost >= 0 else None
 
 
@@ -238,7 +236,7 @@ def lifetime(payload: bytes | None) -> int:
     if payload is None or len(payload) < _HEADER.size:
         return 0
     lease: int = _HEADER.unpack_from(payload)[2]
-    return lease if lease < _MOST_SECONDS * 1000 else 0
+    return lease if lease < _MAX_SECONDS * 1000 else 0
 
 
 def instant_of(stored: object) -> datetime:
@@ -299,8 +297,8 @@ def _canonical(value: Any) -> str:
 
 def _check_json(value: Any, what: str, depth: int) -> None:
     """Raise for a value that JSON changes or cannot encode."""
-    if depth > _DEEPEST:
-        raise InvalidInputError(f"{what} is nested more than {_DEEPEST} deep")
+    if depth > _MAX_DEPTH:
+        raise InvalidInputError(f"{what} is nested more than {_MAX_DEPTH} deep")
     match value:
         case None | bool() | int() | str():
             return
@@ -319,6 +317,6 @@ def _check_json(value: Any, what: str, depth: int) -> None:
                 _check_json(item, what, depth + 1)
             return
     raise InvalidInputError(
-        f"{what} holds a {type(value).__name__}; it must be JSON values"
+        f"{what} contains a {type(value).__name__}; it must consist of JSON values"
         + (" or bytes: encode it first" if what == "the answer" else "")
     )

@@ -1,9 +1,8 @@
-"""Eviction of cache entries: the server chooses them in one script, in O(log n).
+"""Eviction settings of a cache. One script on the server selects the entries to evict, in O(log n).
 
-``{name}:uses`` is a sorted set of the entries by how soon they may go, ``{name}:ends`` one by the
-millisecond at which they expire by themselves. An entry is accounted for before it is stored, and is forgotten after it
-was removed, so that a process that dies in between leaves at worst an account of an entry that is not there: it is
-evicted in its turn, and costs nothing.
+``{name}:uses`` is a sorted set of the entries in order of eviction, ``{name}:ends`` one by the millisecond at which they
+expire. An entry is registered before it is stored, and unregistered after it is removed. If a process dies in between, at
+worst a missing entry stays registered. It is evicted in its turn, at no cost.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ Policy: TypeAlias = Literal["lru", "lfu"]
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """The maximum number of entries, and the order of eviction.
+    """Maximum number of entries, and order of eviction.
 
     Attributes:
-        policy: ``lru``, the longest unused; ``lfu``, the least often used, with aging: an entry that was used often, long ago,
-            goes before one that is used now.
+        policy: ``lru`` evicts the entry that was unused for the longest time. ``lfu`` evicts the least often used entry,
+            with aging: an entry that was used often long ago is evicted before one that is used now.
         max_entries: maximum number of entries, >= 1.
     """
 
@@ -34,15 +33,15 @@ class Eviction:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A stored entry and its time to live in milliseconds (0: no end)."""
+    """Stored entry and its time to live in milliseconds (0: it does not expire)."""
 
     id: str
-    lasts: int
+    ttl_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """An entry to evict, with its score when it was chosen. An entry that was used since then stays accounted for."""
+    """Entry to evict, with its score when it was selected. An entry that was used since then stays registered."""
 
     id: str
     score: str

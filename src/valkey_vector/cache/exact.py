@@ -1,4 +1,4 @@
-"""`ExactCache`: answers given again to the very same prompt in the very same scope; needs no embedding and no index."""
+"""`ExactCache`: cache of answers by exact prompt and scope. It needs no embedder and no index."""
 
 from __future__ import annotations
 
@@ -38,24 +38,25 @@ _LOOKUP = read_lua(__package__, "exact_lookup")
 
 
 class ExactCache(Connected):
-    """Answers of a slow or costly function of a prompt, kept for the same prompt in the same scope, word for word.
+    """Cache of answers to prompts. A lookup returns the answer to exactly the same prompt in the same scope.
 
-    Every method has an async version. A lookup and a store are one round trip each. An entry is one key, so that
-    entries of different scopes never evict each other and lie anywhere in a cluster.
+    Every method has an async version. An entry is one key, so entries are spread over all nodes of a cluster.
 
     Args:
-        name: caches of different names never meet; any non-empty text.
-        ttl: seconds that an entry lives; None keeps it.
-        sliding: each use of an entry prolongs its life, to the seconds it was stored with.
-        scope: part of every call's scope: tenant, model, parameters, … JSON values.
-        on_error: what happens when the server fails: ``miss`` goes on without the cache, logs one warning and
-            counts the failure; ``raise`` raises.
+        name: any non-empty text. Caches with different names do not share entries.
+        ttl: time to live of an entry in seconds, > 0. None: entries do not expire.
+        sliding: each use of an entry restarts its time to live.
+        scope: scope added to every call's scope: tenant, model, parameters, … JSON values.
+        on_error: behavior when the server fails. ``miss`` continues without the cache, logs one warning and counts
+            the failure; ``raise`` raises the error.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with the cache.
 
     Raises:
         ConfigurationError: a setting is wrong.
-        InvalidInputError: the scope or `ttl` is not acceptable.
+        InvalidInputError: the scope or `ttl` is not valid.
+
+    Cost: one round trip for each lookup, and one for each store.
     """
 
     def __init__(
@@ -70,9 +71,7 @@ class ExactCache(Connected):
         connection: Connection | None = None,
     ) -> None:
         if sliding and ttl is None:
-            raise ConfigurationError(
-                "sliding needs a ttl, by which each use prolongs an entry's life"
-            )
+            raise ConfigurationError("sliding needs a ttl, to which each use extends an entry")
         self._keys = Keyspace("exact", name)
         self._milliseconds = lifetime(ttl)
         self._sliding = sliding
@@ -83,18 +82,19 @@ class ExactCache(Connected):
 
     @property
     def failures(self) -> int:
-        """How often the server failed this process, and it went on without."""
+        """Number of operations of this process that continued without the cache because the server failed."""
         return self._count.count
 
     def lookup(self, prompt: str, scope: Scope | None = None) -> CacheHit | None:
-        """The stored answer for a prompt; None if there is none.
+        """Return the stored answer for a prompt. Returns None on a miss.
 
         Args:
-            prompt: what is asked.
-            scope: over the cache's own scope; must be the same as when the answer was stored.
+            prompt: the text to look up.
+            scope: added to the cache's scope. The result must equal the scope the answer was stored with.
 
         Raises:
-            InvalidInputError: the prompt or scope is not acceptable.
+            InvalidInputError: the prompt is not text, or the scope is not a dict of JSON values.
+            ServerError: the server failed, with ``on_error="raise"``.
         """
         whole = merged_scope(self._scope, scope)
         key = self._key(prompt, whole)
@@ -115,21 +115,22 @@ class ExactCache(Connected):
         seconds: float | None = None,
         tokens: int | None = None,
     ) -> str | None:
-        """Keep an answer; what the same prompt had in the same scope is replaced.
+        """Store an answer. Replaces the entry with the same prompt and scope.
 
         Args:
-            prompt: what was asked.
+            prompt: the text that was answered.
             answer: bytes or a JSON value.
-            scope: over the cache's own scope.
-            ttl: seconds that this entry lives; by default the cache's.
-            seconds: how long the answer took to make.
-            tokens: how many tokens it cost.
+            scope: added to the cache's scope.
+            ttl: time to live of this entry in seconds, > 0. None: that of the cache.
+            seconds: time it took to compute the answer, >= 0.
+            tokens: number of tokens the answer cost, >= 0.
 
         Returns:
-            The entry's id; None if it could not be stored, with ``on_error="miss"``.
+            The id of the entry. None if it could not be stored and ``on_error`` is ``miss``.
 
         Raises:
-            InvalidInputError: something cannot be stored as it is.
+            InvalidInputError: the answer or scope cannot be stored without loss.
+            ServerError: the server failed, with ``on_error="raise"``.
         """
         whole = merged_scope(self._scope, scope)
         key = self._key(prompt, whole)
@@ -138,27 +139,35 @@ class ExactCache(Connected):
         sliding = "1" if self._sliding else "0"
 
         def stored() -> str:
-            lasting = str(milliseconds or 0)
-            self._connection.execute("EVAL", _STORE, "1", key, payload, lasting, sliding)
+            ttl_ms = str(milliseconds or 0)
+            self._connection.execute("EVAL", _STORE, "1", key, payload, ttl_ms, sliding)
             return entry_id(prompt, whole)
 
         return self._tried(stored, None)
 
     def delete(self, prompt: str, scope: Scope | None = None) -> bool:
-        """Remove the entry of a prompt; returns whether there was one. A failing server raises.
+        """Remove the entry of a prompt. Returns True if it existed.
 
         Args:
-            prompt: word for word.
-            scope: over the cache's own scope.
+            prompt: exact text of the prompt.
+            scope: added to the cache's scope.
+
+        Raises:
+            ServerError: the server failed, with any `on_error`.
         """
         key = self._key(prompt, merged_scope(self._scope, scope))
         return bool(self._connection.execute("UNLINK", key))
 
     def clear(self, scope: Scope | None = None) -> int:
-        """Remove entries, and no other key on the server; returns how many there were. A failing server raises.
+        """Remove entries and no other key. Returns the number of removed entries.
 
         Args:
-            scope: only those of exactly this scope, over the cache's own; None removes those of every scope.
+            scope: remove only entries with exactly this scope, added to the cache's. None: all entries.
+
+        Raises:
+            ServerError: the server failed, with any `on_error`.
+
+        Cost: scans all keys of the server.
         """
         prefix = "" if scope is None else f"{scope_id(merged_scope(self._scope, scope))}:"
         return self._keys.remove(self._connection, prefix)
@@ -172,16 +181,16 @@ class ExactCache(Connected):
         return self._keys.key(f"{scope_id(scope)}:{entry_id(check_prompt(prompt), scope)}")
 
     def _entry(self, key: bytes) -> tuple[bytes | None, bytes | None]:
-        """The answer and the time of storing; begins the life of a sliding entry again.
+        """Fetch an answer and its time of storing. Restarts the time to live of a sliding entry.
 
-        A cache that does not slide only reads, so it works on a server whose writes are paused.
+        Without `sliding` the cache only reads, so it works on a server whose writes are paused.
         """
         if self._sliding:
             answer, stored, _ = self._connection.execute("EVAL", _LOOKUP, "1", key, retry=True)
             return answer, stored
-        answer, stored, lasting = self._connection.execute("HMGET", key, *_FIELDS, retry=True)
-        if answer is not None and lasting is not None:
-            self._connection.execute("PEXPIRE", key, lasting, retry=True)
+        answer, stored, ttl_ms = self._connection.execute("HMGET", key, *_FIELDS, retry=True)
+        if answer is not None and ttl_ms is not None:
+            self._connection.execute("PEXPIRE", key, ttl_ms, retry=True)
         return answer, stored
 
     def _tried(self, request: Callable[[], _T], otherwise: _T) -> _T:

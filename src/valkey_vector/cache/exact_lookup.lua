@@ -1,4 +1,4 @@
--- Reads an entry. One with sliding expiration begins its time to live again.
+-- Reads an entry. One with sliding expiration restarts its time to live.
 -- KEYS: entry. No ARGV. Returns {answer, time of storing, milliseconds to live if it slides}, each nil if missing.
 
 local entry = redis.call('HMGET', KEYS[1], 'answer', 'stored', 'sliding')

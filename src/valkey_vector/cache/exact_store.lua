@@ -1,5 +1,5 @@
 -- Stores an entry with its time to live and its time of storing, all or none.
--- KEYS: entry. ARGV: answer, milliseconds to live ('0': no end), '1' for sliding expiration. No reply.
+-- KEYS: entry. ARGV: answer, milliseconds to live ('0': does not expire), '1' for sliding expiration. No reply.
 
 local time = redis.call('TIME')
 redis.call('DEL', KEYS[1])

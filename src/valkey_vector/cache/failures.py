@@ -1,7 +1,7 @@
 """Error policy of a cache: raise, or continue without the cache, log one warning and count the failure.
 
-After a request times out, the cache sends no request for a few seconds. Otherwise every call of the application would
-wait for the whole timeout.
+After a request times out, or the server was not ready for the whole timeout, the cache sends no request for a few
+seconds. Otherwise every call of the application would wait for the whole timeout.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Literal, Protocol, TypeAlias
 
+from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.errors import ConfigurationError, ConnectionLostError, RequestTimeoutError
 
 __all__ = ["FailureCounter", "Failures", "OnError"]
@@ -27,7 +28,7 @@ _PARTS: dict[Part, str] = {
 }
 
 _REST = 5.0
-"""Seconds without requests after a request timed out."""
+"""Seconds without requests after a request waited for the whole timeout."""
 
 _log = logging.getLogger("valkey_vector.cache")
 
@@ -45,26 +46,26 @@ class Failures:
     Args:
         name: name of the cache.
         on_error: ``raise`` or ``miss``.
-        ledger: counts the failures, and buffers the counts while the server is unreachable.
+        counter: counts the failures, and buffers the counts while the server is unreachable.
 
     Raises:
         ConfigurationError: `on_error` is not ``raise`` or ``miss``.
     """
 
-    def __init__(self, name: str, on_error: OnError, ledger: FailureCounter) -> None:
+    def __init__(self, name: str, on_error: OnError, counter: FailureCounter) -> None:
         if on_error not in ("raise", "miss"):
             raise ConfigurationError(f"on_error must be 'raise' or 'miss', not {on_error!r}")
         self._name = name
         self._on_error = on_error
-        self._ledger = ledger
+        self._counter = counter
         self._failing: dict[Part, Exception] = {}
         self._rests_until = 0.0
 
     def resting(self) -> bool:
-        """Return True while no request should be sent, because a recent one timed out. Counts as a failure."""
+        """Return True while no request should be sent, because a recent one waited in vain. Counts as a failure."""
         rests = time.monotonic() < self._rests_until
         if rests:
-            self._ledger.failed()
+            self._counter.failed()
         return rests
 
     def note(self, error: Exception, part: Part = "server") -> None:
@@ -76,10 +77,10 @@ class Failures:
         """
         if self._on_error == "raise":
             raise error
-        self._ledger.failed()
+        self._counter.failed()
         if isinstance(error, (ConnectionLostError, RequestTimeoutError)) and part != "embedder":
             part = "server"
-            if isinstance(error, RequestTimeoutError):
+            if isinstance(error, RequestTimeoutError) or is_not_ready(error):
                 self._rests_until = time.monotonic() + _REST
         if self._failing.setdefault(part, error) is error:
             _log.warning(

@@ -20,23 +20,23 @@ from valkey_vector.cache.entries import (
     lifetime,
 )
 from valkey_vector.cache.failures import Failures
-from valkey_vector.cache.lookup import Looked, Lookups
-from valkey_vector.cache.sansio import Call, Flow, ask
+from valkey_vector.cache.lookup import LookupResult, Lookups
+from valkey_vector.cache.sansio import Call, Operation, call_server
 from valkey_vector.cache.settings import Settings, check_seconds
-from valkey_vector.cache.single_flight import Flights
+from valkey_vector.cache.single_flight import SingleFlight
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Draft, Storage
 from valkey_vector.errors import InvalidInputError, ServerError
 from valkey_vector.records.metadata import dump
 from valkey_vector.records.record import Metadata, Record, Vector
 
-__all__ = ["Answers", "Keeping"]
+__all__ = ["Answers", "NewEntry"]
 
 _log = logging.getLogger("valkey_vector.cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class NewEntry:
     """Prompt, scope and settings of an answer to store.
 
     Attributes:
@@ -72,7 +72,7 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _Computed:
     """Computed answer, and its stored form for other callers. The stored form is None if it cannot be stored."""
 
     answer: Answer
@@ -86,7 +86,7 @@ class Answers:
         storage: storage of the entries.
         lookups: lookup of stored answers.
         failures: error policy for the server and the embedder.
-        flights: single-flight locks, so that each answer is computed once.
+        single_flight: single-flight locks, so that each answer is computed once.
         settings: settings of the cache.
     """
 
@@ -95,53 +95,57 @@ class Answers:
         storage: Storage,
         lookups: Lookups,
         failures: Failures,
-        flights: Flights,
+        single_flight: SingleFlight,
         settings: Settings,
     ) -> None:
         self.lookups = lookups
-        self.note = storage.ledger.note
+        self.note = storage.usage.note
         self._storage = storage
         self._failures = failures
-        self._flights = flights
+        self._single_flight = single_flight
         self._settings = settings
 
     def packed(
-        self, answer: Answer, keeping: Keeping, seconds: float | None, tokens: int | None
+        self, answer: Answer, entry: NewEntry, seconds: float | None, tokens: int | None
     ) -> bytes:
         """Encode an answer for storage.
 
         Raises:
             InvalidInputError: the answer cannot be stored without loss.
         """
-        renewed = self._ttl(keeping) if self._settings.sliding else None
+        renewed = self._ttl(entry) if self._settings.sliding else None
         return encoded(answer, ttl=renewed, seconds=seconds, tokens=tokens)
 
-    def keep(self, payload: bytes, keeping: Keeping, vector: Vector | None = None) -> Flow[bool]:
+    def store(
+        self, payload: bytes, entry: NewEntry, vector: Vector | None = None
+    ) -> Operation[bool]:
         """Store an answer. Returns True if it was stored."""
         if self._failures.resting():
             return False
         if vector is None:
-            vectors = yield from self.lookups.embed([keeping.prompt])
+            vectors = yield from self.lookups.embed([entry.prompt])
             if vectors is None:
                 return False
             (vector,) = vectors
         draft = Draft(
-            keeping.record(payload, vector), self._ttl(keeping), sliding=self._settings.sliding
+            entry.record(payload, vector), self._ttl(entry), sliding=self._settings.sliding
         )
         try:
-            yield from ask(lambda: self._storage.write(draft))
+            yield from call_server(lambda: self._storage.write(draft))
         except ServerError as error:
             self._failures.note(error, "storing")
             return False
         self._failures.works("storing")
         return True
 
-    def keep_made(self, payload: bytes, keeping: Keeping, seen: Looked) -> Flow[None]:
+    def store_computed(
+        self, payload: bytes, entry: NewEntry, seen: LookupResult
+    ) -> Operation[None]:
         """Store a computed answer. The application receives it even if it cannot be stored."""
         if seen.vector is None and not seen.failed:
             return  # the embedder failed just now
         try:
-            yield from self.keep(payload, keeping, seen.vector)
+            yield from self.store(payload, entry, seen.vector)
         except InvalidInputError as error:
             self._failures.note(error, "storing")
 
@@ -149,62 +153,62 @@ class Answers:
         """Handle a computed answer that cannot be stored: raise, or log a warning and continue."""
         self._failures.note(error, "storing")
 
-    def found_or_made(
+    def get_or_compute(
         self,
-        keeping: Keeping,
+        entry: NewEntry,
         fn: Callable[[str], Any],
         tokens: Callable[[Any], int] | None,
-    ) -> Flow[Any]:
+    ) -> Operation[Any]:
         """Return the stored answer, or compute it with the function."""
-        made = yield from self._flights.fly(_Wanted(self, keeping, fn, tokens))
-        return made.answer
+        computed = yield from self._single_flight.run(_AnswerRequest(self, entry, fn, tokens))
+        return computed.answer
 
-    def _ttl(self, keeping: Keeping) -> float | None:
-        return self._settings.ttl if keeping.ttl is None else keeping.ttl
+    def _ttl(self, entry: NewEntry) -> float | None:
+        return self._settings.ttl if entry.ttl is None else entry.ttl
 
 
-class _Wanted:
-    """Request of one call for an answer. Implements `valkey_vector.cache.single_flight.Wanted`."""
+class _AnswerRequest:
+    """Request of one call for an answer. Implements `valkey_vector.cache.single_flight.ValueRequest`."""
 
     def __init__(
         self,
         answers: Answers,
-        keeping: Keeping,
+        entry: NewEntry,
         fn: Callable[[str], Any],
         tokens: Callable[[Any], int] | None,
     ) -> None:
-        self.id = keeping.id
+        self.id = entry.id
         self._answers = answers
-        self._keeping = keeping
+        self._new_entry = entry
         self._fn = fn
         self._tokens = tokens
-        self._seen = Looked()
+        self._seen = LookupResult()
 
     @property
     def reachable(self) -> bool:
         """True if the last request to the server succeeded and the entry is readable, so the lock works."""
         return not self._seen.failed and not self._seen.unreadable
 
-    def find(self) -> Flow[_Made | None]:
+    def find(self) -> Operation[_Computed | None]:
         """Look up the stored answer."""
-        keeping = self._keeping
-        (seen,) = yield from self._answers.lookups.look([keeping.prompt], keeping.scope)
+        entry = self._new_entry
+        (seen,) = yield from self._answers.lookups.look_up([entry.prompt], entry.scope)
         self._seen = seen
-        return None if seen.hit is None else _Made(seen.hit.answer, b"")
+        return None if seen.hit is None else _Computed(seen.hit.answer, b"")
 
-    def make(self) -> Flow[_Made]:
+    def compute(self) -> Operation[_Computed]:
         """Compute and store the answer. The application receives it even if it cannot be stored."""
         self._answers.note({Count.MISSES: 1})
         started = time.monotonic()
-        answer = yield Call(self._fn, (self._keeping.prompt,))
+        answer = yield Call(self._fn, (self._new_entry.prompt,))
         seconds = time.monotonic() - started
         try:
-            payload = self._answers.packed(answer, self._keeping, seconds, self._cost(answer))
+            payload = self._answers.packed(answer, self._new_entry, seconds, self._cost(answer))
         except InvalidInputError as error:
             self._answers.refused(error)
-            return _Made(answer, None)
-        yield from self._answers.keep_made(payload, self._keeping, self._seen)
-        return _Made(answer, payload)
+            return _Computed(answer, None)
+        yield from self._answers.store_computed(payload, self._new_entry, self._seen)
+        return _Computed(answer, payload)
 
     def _cost(self, answer: Answer) -> int | None:
         """Return the number of tokens of the answer. None if the application's function fails, which is only logged."""
@@ -220,15 +224,15 @@ class _Wanted:
             )
             return None
 
-    def landed(self, record: Record) -> _Made:
+    def from_record(self, record: Record) -> _Computed:
         """Return the answer that another process stored in the meantime."""
         return self._copied(record.payload or b"")
 
-    def shared(self, value: _Made) -> _Made | None:
+    def shared(self, value: _Computed) -> _Computed | None:
         """Return a copy of the answer that another caller computed. None if it cannot be copied."""
         return None if value.payload is None else self._copied(value.payload)
 
-    def _copied(self, payload: bytes) -> _Made:
+    def _copied(self, payload: bytes) -> _Computed:
         """Decode a stored answer and count an exact hit."""
         answer, seconds, cost = decoded(payload)
         counts: dict[str, float] = {Count.EXACT: 1}
@@ -237,4 +241,4 @@ class _Wanted:
         if cost is not None:
             counts[Count.TOKENS] = cost
         self._answers.note(counts, uses=[(self.id, lifetime(payload))])
-        return _Made(answer, payload)
+        return _Computed(answer, payload)

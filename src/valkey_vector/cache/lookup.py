@@ -8,7 +8,7 @@ from typing import Any
 
 from valkey_vector.cache.entries import CacheHit, entry_id, hit_of, lifetime, scope_id
 from valkey_vector.cache.failures import Failures
-from valkey_vector.cache.sansio import Call, Embedding, Flow, ask
+from valkey_vector.cache.sansio import Call, Embedding, Operation, call_server
 from valkey_vector.cache.settings import Settings
 from valkey_vector.cache.statistics import Count
 from valkey_vector.cache.storage import Storage
@@ -21,16 +21,16 @@ from valkey_vector.errors import (
 from valkey_vector.records.record import Hit, Record, Vector
 from valkey_vector.records.vectors import check_vector
 
-__all__ = ["Looked", "Lookups"]
+__all__ = ["LookupResult", "Lookups"]
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LookupResult:
     """Result of the lookup of one prompt.
 
     Attributes:
         hit: the hit, or None.
-        lasts: milliseconds to which this use extends the entry's time to live. 0: it does not.
+        ttl_ms: milliseconds to which this use extends the entry's time to live. 0: it does not.
         vector: the embedding of the prompt, if it was computed.
         failed: True if the server failed.
         unreadable: True if another program wrote the entry of the prompt, or the most similar one. An answer
@@ -38,7 +38,7 @@ class Looked:
     """
 
     hit: CacheHit | None = None
-    lasts: int = 0
+    ttl_ms: int = 0
     vector: Vector | None = None
     failed: bool = False
     unreadable: bool = False
@@ -62,26 +62,28 @@ class Lookups:
         self._failures = failures
         self._settings = settings
 
-    def look(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
+    def look_up(
+        self, prompts: Sequence[str], scope: Mapping[str, Any]
+    ) -> Operation[list[LookupResult]]:
         """Look up each prompt. Counts hits, but not misses."""
-        looked = yield from self._exactly(prompts, scope)
+        results = yield from self._exactly(prompts, scope)
         rest = {
             prompt: one
-            for prompt, one in zip(prompts, looked, strict=True)
+            for prompt, one in zip(prompts, results, strict=True)
             if one.hit is None and not one.failed
         }
         if rest:
             found = yield from self._similarly(list(rest), scope)
-            looked = [
+            results = [
                 replace(found[prompt], unreadable=one.unreadable or found[prompt].unreadable)
                 if prompt in rest
                 else one
-                for prompt, one in zip(prompts, looked, strict=True)
+                for prompt, one in zip(prompts, results, strict=True)
             ]
-        self._count(looked)
-        return looked
+        self._count(results)
+        return results
 
-    def embed(self, prompts: Sequence[str]) -> Flow[list[Vector] | None]:
+    def embed(self, prompts: Sequence[str]) -> Operation[list[Vector] | None]:
         """Embed prompts. Returns None if the embedder failed and `on_error` is ``miss``."""
         try:
             vectors: list[Vector] = yield Embedding(prompts)
@@ -95,7 +97,7 @@ class Lookups:
         self._failures.works("embedder")
         return vectors
 
-    def used(self, hit: CacheHit, lasts: int) -> tuple[dict[str, float], list[tuple[str, int]]]:
+    def used(self, hit: CacheHit, ttl_ms: int) -> tuple[dict[str, float], list[tuple[str, int]]]:
         """Return the statistics of a hit, and the use of its entry."""
         counts: dict[str, float] = {Count.EXACT if hit.exact else Count.SEMANTIC: 1}
         if not hit.exact:
@@ -104,48 +106,52 @@ class Lookups:
             counts[Count.SECONDS] = hit.seconds
         if hit.tokens is not None:
             counts[Count.TOKENS] = hit.tokens
-        return counts, [(hit.id, lasts)]
+        return counts, [(hit.id, ttl_ms)]
 
-    def _exactly(self, prompts: Sequence[str], scope: Mapping[str, Any]) -> Flow[list[Looked]]:
+    def _exactly(
+        self, prompts: Sequence[str], scope: Mapping[str, Any]
+    ) -> Operation[list[LookupResult]]:
         ids = [entry_id(prompt, scope) for prompt in prompts]
         if self._failures.resting():
-            return [Looked(failed=True)] * len(ids)
+            return [LookupResult(failed=True)] * len(ids)
         try:
-            records, refusal = yield from ask(lambda: self._storage.read(ids))
+            records, rejection = yield from call_server(lambda: self._storage.read(ids))
         except UnreadableRecordError as error:
             if len(prompts) == 1:
                 return [self._unreadable(error)]
             # At least one entry is unreadable. Look up each prompt alone, so that the others are hits.
-            looked = []
+            results = []
             for prompt in prompts:
-                looked += yield from self._exactly([prompt], scope)
-            return looked
+                results += yield from self._exactly([prompt], scope)
+            return results
         except ServerError as error:
             self._failures.note(error)
-            return [Looked(failed=True)] * len(ids)
+            return [LookupResult(failed=True)] * len(ids)
         self._failures.works()
-        if refusal is None:
+        if rejection is None:
             self._failures.works("counting")
         else:
-            self._failures.note(refusal, "counting")
-        return [Looked() if record is None else self._readable(record) for record in records]
+            self._failures.note(rejection, "counting")
+        return [LookupResult() if record is None else self._readable(record) for record in records]
 
     def _similarly(
         self, prompts: Sequence[str], scope: Mapping[str, Any]
-    ) -> Flow[dict[str, Looked]]:
+    ) -> Operation[dict[str, LookupResult]]:
         vectors = yield from self.embed(prompts)
         if vectors is None:
-            return dict.fromkeys(prompts, Looked())
+            return dict.fromkeys(prompts, LookupResult())
         return (yield from self._compared(list(zip(prompts, vectors, strict=True)), scope))
 
     def _compared(
         self, embedded: Sequence[tuple[str, Vector]], scope: Mapping[str, Any]
-    ) -> Flow[dict[str, Looked]]:
+    ) -> Operation[dict[str, LookupResult]]:
         """Look up the most similar entry of each prompt by its vector."""
         vectors = [vector for _, vector in embedded]
-        decided: dict[str, Looked] = {}
+        decided: dict[str, LookupResult] = {}
         try:
-            found = yield from ask(lambda: self._storage.similar(vectors, scope_id(scope), 1))
+            found = yield from call_server(
+                lambda: self._storage.similar(vectors, scope_id(scope), 1)
+            )
         except UnreadableRecordError as error:
             ((prompt, vector),) = embedded
             return {prompt: replace(self._unreadable(error), vector=vector)}
@@ -155,55 +161,55 @@ class Lookups:
             return decided
         except ServerError as error:
             self._failures.note(error, "searching")
-            return {prompt: Looked(vector=vector, failed=True) for prompt, vector in embedded}
+            return {prompt: LookupResult(vector=vector, failed=True) for prompt, vector in embedded}
         self._failures.works("searching")
         for (prompt, vector), hits in zip(embedded, found, strict=True):
-            near = self._near(hits)
-            accepted = yield from self._accepted(prompt, near)
-            kept = near if accepted else Looked(unreadable=near.unreadable)
-            decided[prompt] = replace(kept, vector=vector)
+            candidate = self._candidate(hits)
+            accepted = yield from self._accepted(prompt, candidate)
+            result = candidate if accepted else LookupResult(unreadable=candidate.unreadable)
+            decided[prompt] = replace(result, vector=vector)
         return decided
 
-    def _near(self, hits: Sequence[Hit]) -> Looked:
+    def _candidate(self, hits: Sequence[Hit]) -> LookupResult:
         """Return the most similar entry, unless its similarity is below the threshold and the margin."""
         reach = self.threshold - self._settings.margin
         if not hits or not hits[0].similarity >= reach:
-            return Looked()
+            return LookupResult()
         return self._readable(hits[0].record, hits[0].similarity)
 
-    def _readable(self, record: Record, similarity: float | None = None) -> Looked:
+    def _readable(self, record: Record, similarity: float | None = None) -> LookupResult:
         """Create the hit of an entry, exact if `similarity` is None. Counts a failure if another program wrote it."""
         exact = similarity is None
         try:
             hit = hit_of(record, 1.0 if similarity is None else similarity, exact=exact)
         except UnreadableRecordError as error:
             return self._unreadable(error)
-        return Looked(hit=hit, lasts=lifetime(record.payload))
+        return LookupResult(hit=hit, ttl_ms=lifetime(record.payload))
 
-    def _unreadable(self, error: UnreadableRecordError) -> Looked:
+    def _unreadable(self, error: UnreadableRecordError) -> LookupResult:
         """Return a miss and count a failure. Each unreadable entry is a separate failure."""
         self._failures.note(error, "entry")
         self._failures.works("entry")
-        return Looked(unreadable=True)
+        return LookupResult(unreadable=True)
 
-    def _accepted(self, prompt: str, near: Looked) -> Flow[bool]:
-        hit, verify = near.hit, self._settings.verify
+    def _accepted(self, prompt: str, candidate: LookupResult) -> Operation[bool]:
+        hit, verify = candidate.hit, self._settings.verify
         if hit is None:
             return False
         if verify is None or hit.similarity >= self.threshold + self._settings.margin:
             return True
         accepted = bool((yield Call(verify, (prompt, hit))))
         if not accepted:
-            self._storage.ledger.note({Count.REJECTED: 1})
+            self._storage.usage.note({Count.REJECTED: 1})
         return accepted
 
-    def _count(self, looked: Sequence[Looked]) -> None:
+    def _count(self, results: Sequence[LookupResult]) -> None:
         total: dict[str, float] = {}
         uses: list[tuple[str, int]] = []
-        for one in looked:
+        for one in results:
             if one.hit is not None:
-                counts, used = self.used(one.hit, one.lasts)
+                counts, used = self.used(one.hit, one.ttl_ms)
                 uses += used
                 for name, amount in counts.items():
                     total[name] = total.get(name, 0.0) + amount
-        self._storage.ledger.note(total, uses=uses)
+        self._storage.usage.note(total, uses=uses)

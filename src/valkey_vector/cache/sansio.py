@@ -3,6 +3,9 @@
 An operation alternates between the server, the embedder and functions of the application. It is written once, as a
 generator that yields each of these as a step and receives its result. Two small loops run the steps. An error of a step
 is raised in the generator, so its ``try`` and ``finally`` work in both.
+
+`valkey_vector.connection.pipelines` is the other driver of generators. Its operations yield commands only, so that
+several of them share one round trip. A step here is any blocking or async call, and an operation runs alone.
 """
 
 from __future__ import annotations
@@ -22,17 +25,17 @@ from valkey_vector.errors import ConfigurationError
 from valkey_vector.records.record import Vector
 
 __all__ = [
-    "Ask",
     "Call",
     "Embedding",
-    "Flow",
+    "Operation",
     "Pause",
+    "ServerCall",
     "Step",
     "Wait",
     "arun",
-    "ask",
     "awaited",
     "blocking",
+    "call_server",
     "is_coroutine_function",
     "run",
 ]
@@ -44,7 +47,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ServerCall:
     """Send a request to the server. The call blocks, so the async version runs it in a thread of this library."""
 
     call: Callable[[], Any]
@@ -80,19 +83,19 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = Ask | Embedding | Call | Wait | Pause
-Flow: TypeAlias = Generator[Step, Any, _T]
+Step: TypeAlias = ServerCall | Embedding | Call | Wait | Pause
+Operation: TypeAlias = Generator[Step, Any, _T]
 
 
-def ask(call: Callable[[], _T]) -> Flow[_T]:
-    """`Ask` with a typed reply."""
-    reply: _T = yield Ask(call)
+def call_server(call: Callable[[], _T]) -> Operation[_T]:
+    """`ServerCall` with a typed reply."""
+    reply: _T = yield ServerCall(call)
     return reply
 
 
-def run(flow: Flow[_T], embedder: TextEmbedder) -> _T:
+def run(operation: Operation[_T], embedder: TextEmbedder) -> _T:
     """Run an operation, blocking."""
-    advance: Callable[[], Step] = flow.__next__
+    advance: Callable[[], Step] = operation.__next__
     while True:
         try:
             step = advance()
@@ -100,14 +103,14 @@ def run(flow: Flow[_T], embedder: TextEmbedder) -> _T:
             result: _T = stop.value
             return result
         try:
-            advance = _sending(flow, _carried_out(step, embedder))
-        except BaseException as error:  # noqa: BLE001 - raised in the flow, and out of it
-            advance = _throwing(flow, error)
+            advance = _sending(operation, _perform(step, embedder))
+        except BaseException as error:  # noqa: BLE001 - raised in the operation, and out of it
+            advance = _throwing(operation, error)
 
 
-async def arun(flow: Flow[_T], embedder: TextEmbedder) -> _T:
+async def arun(operation: Operation[_T], embedder: TextEmbedder) -> _T:
     """Run an operation, async. Awaits async embedders and functions, and runs blocking ones in threads."""
-    advance: Callable[[], Step] = flow.__next__
+    advance: Callable[[], Step] = operation.__next__
     while True:
         try:
             step = advance()
@@ -115,12 +118,12 @@ async def arun(flow: Flow[_T], embedder: TextEmbedder) -> _T:
             result: _T = stop.value
             return result
         try:
-            advance = _sending(flow, await _awaited(step, embedder))
+            advance = _sending(operation, await _perform_async(step, embedder))
         except GeneratorExit:
-            flow.close()  # the event loop is closed: nothing can be awaited
+            operation.close()  # the event loop is closed: nothing can be awaited
             raise
-        except BaseException as error:  # noqa: BLE001 - likewise; a cancellation is raised in the flow, too
-            advance = _throwing(flow, error)
+        except BaseException as error:  # noqa: BLE001 - likewise; a cancellation is raised in the operation, too
+            advance = _throwing(operation, error)
 
 
 class _Embedding(Protocol):
@@ -128,7 +131,7 @@ class _Embedding(Protocol):
 
 
 def blocking(
-    method: Callable[Concatenate[_Self, _P], Flow[_T]],
+    method: Callable[Concatenate[_Self, _P], Operation[_T]],
 ) -> Callable[Concatenate[_Self, _P], _T]:
     """Create the blocking method of an operation. Its name is the operation's without the underscore."""
 
@@ -140,7 +143,7 @@ def blocking(
 
 
 def awaited(
-    method: Callable[Concatenate[_Self, _P], Flow[_T]],
+    method: Callable[Concatenate[_Self, _P], Operation[_T]],
 ) -> Callable[Concatenate[_Self, _P], Coroutine[Any, Any, _T]]:
     """Create the async method of an operation. Its name has ``a`` in place of the underscore."""
 
@@ -160,21 +163,21 @@ def _renamed(function: _Function, name: str) -> _Function:
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Return True for a coroutine function, or an object whose ``__call__`` is one."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - it is not asked whether it can be called
+        getattr(function, "__call__", None)  # noqa: B004 - reads the method; does not check that the object is callable
     )
 
 
-def _sending(flow: Flow[Any], result: Any) -> Callable[[], Step]:
-    return lambda: flow.send(result)
+def _sending(operation: Operation[Any], result: Any) -> Callable[[], Step]:
+    return lambda: operation.send(result)
 
 
-def _throwing(flow: Flow[Any], error: BaseException) -> Callable[[], Step]:
-    return lambda: flow.throw(error)
+def _throwing(operation: Operation[Any], error: BaseException) -> Callable[[], Step]:
+    return lambda: operation.throw(error)
 
 
-def _carried_out(step: Step, embedder: TextEmbedder) -> Any:
+def _perform(step: Step, embedder: TextEmbedder) -> Any:
     match step:
-        case Ask(call):
+        case ServerCall(call):
             return call()
         case Embedding(texts):
             return embedder.embed(texts)
@@ -196,9 +199,9 @@ def _carried_out(step: Step, embedder: TextEmbedder) -> Any:
             assert_never(step)
 
 
-async def _awaited(step: Step, embedder: TextEmbedder) -> Any:
+async def _perform_async(step: Step, embedder: TextEmbedder) -> Any:
     match step:
-        case Ask(call):
+        case ServerCall(call):
             return await offload(call)
         case Embedding(texts):
             vectors: list[Vector] = await embedder.aembed(texts)

@@ -27,9 +27,9 @@ from valkey_vector.cache.entries import (
 )
 from valkey_vector.cache.failures import Failures
 from valkey_vector.cache.framework_embedders import CacheEmbedder, question_embedder
-from valkey_vector.cache.get_or_compute import Answers, Keeping
+from valkey_vector.cache.get_or_compute import Answers, NewEntry
 from valkey_vector.cache.lookup import Lookups
-from valkey_vector.cache.sansio import Embedding, Flow, awaited, blocking
+from valkey_vector.cache.sansio import Embedding, Operation, awaited, blocking
 from valkey_vector.cache.settings import (
     Settings,
     Verify,
@@ -37,7 +37,7 @@ from valkey_vector.cache.settings import (
     check_threshold,
     eviction_of,
 )
-from valkey_vector.cache.single_flight import Flights
+from valkey_vector.cache.single_flight import SingleFlight
 from valkey_vector.cache.statistics import CacheStatistics, Count
 from valkey_vector.cache.storage import Storage
 from valkey_vector.concurrency.async_versions import async_version
@@ -146,11 +146,11 @@ class SemanticCache(Closing):
         self._index._handle.without_hints()
         # Uses must reach the server well before the TTL ends. Otherwise an entry in use expires.
         interval = min(report_every, ttl / 4) if sliding and ttl is not None else report_every
-        self._storage = Storage(self._index, evicting, prolongs=sliding, report_every=interval)
-        failures = Failures(name, on_error, self._storage.ledger)
-        flights = Flights(self._storage, failures, lease=lease, wait=wait)
+        self._storage = Storage(self._index, evicting, extends_ttl=sliding, report_every=interval)
+        failures = Failures(name, on_error, self._storage.usage)
+        single_flight = SingleFlight(self._storage, failures, lease=lease, wait=wait)
         self._lookups = Lookups(self._storage, failures, settings, least)
-        self._answers = Answers(self._storage, self._lookups, failures, flights, settings)
+        self._answers = Answers(self._storage, self._lookups, failures, single_flight, settings)
 
     @property
     def name(self) -> str:
@@ -171,7 +171,7 @@ class SemanticCache(Closing):
     def threshold(self, value: float) -> None:
         self._lookups.threshold = check_threshold(value)
 
-    def _lookup(self, prompt: str, scope: Scope | None = None) -> Flow[CacheHit | None]:
+    def _lookup(self, prompt: str, scope: Scope | None = None) -> Operation[CacheHit | None]:
         """Return the stored answer for a prompt, or for a prompt with the same meaning. Returns None on a miss.
 
         Args:
@@ -191,7 +191,7 @@ class SemanticCache(Closing):
 
     def _lookup_many(
         self, prompts: Sequence[str], scope: Scope | None = None
-    ) -> Flow[list[CacheHit | None]]:
+    ) -> Operation[list[CacheHit | None]]:
         """Look up many prompts. Takes as many round trips as `lookup` of one prompt.
 
         Args:
@@ -208,10 +208,10 @@ class SemanticCache(Closing):
         requested = [check_prompt(prompt) for prompt in prompts]
         if not requested:
             return []
-        looked = yield from self._lookups.look(requested, self._whole(scope))
-        hits = [one.hit for one in looked]
+        results = yield from self._lookups.look_up(requested, self._whole(scope))
+        hits = [one.hit for one in results]
         if missed := hits.count(None):
-            self._storage.ledger.note({Count.MISSES: missed})
+            self._storage.usage.note({Count.MISSES: missed})
         return hits
 
     lookup_many, alookup_many = blocking(_lookup_many), awaited(_lookup_many)
@@ -226,7 +226,7 @@ class SemanticCache(Closing):
         metadata: Metadata | None = None,
         seconds: float | None = None,
         tokens: int | None = None,
-    ) -> Flow[str | None]:
+    ) -> Operation[str | None]:
         """Store an answer. Replaces the entry with the same prompt and scope.
 
         Args:
@@ -245,10 +245,10 @@ class SemanticCache(Closing):
             InvalidInputError: the answer, scope or metadata cannot be stored without loss.
             ServerError: the server failed, with ``on_error="raise"``.
         """
-        keeping = self._keeping(prompt, scope, ttl, metadata)
-        payload = self._answers.packed(answer, keeping, seconds, tokens)
-        stored = yield from self._answers.keep(payload, keeping)
-        return keeping.id if stored else None
+        entry = self._new_entry(prompt, scope, ttl, metadata)
+        payload = self._answers.packed(answer, entry, seconds, tokens)
+        stored = yield from self._answers.store(payload, entry)
+        return entry.id if stored else None
 
     store, astore = blocking(_store), awaited(_store)
 
@@ -261,7 +261,7 @@ class SemanticCache(Closing):
         ttl: float | None = None,
         metadata: Metadata | None = None,
         tokens: Callable[[_T], int] | None = None,
-    ) -> Flow[_T]:
+    ) -> Operation[_T]:
         """Return the stored answer for a prompt. On a miss, compute it with ``fn(prompt)`` and store it.
 
         If several threads and processes request the same prompt at once, one computes and the others wait for it.
@@ -282,8 +282,8 @@ class SemanticCache(Closing):
             InvalidInputError: the prompt is not text, or the scope or metadata cannot be stored; nothing was computed.
                 Or the answer cannot be stored, with ``on_error="raise"``.
         """
-        keeping = self._keeping(prompt, scope, ttl, metadata)
-        answer: _T = yield from self._answers.found_or_made(keeping, fn, tokens)
+        entry = self._new_entry(prompt, scope, ttl, metadata)
+        answer: _T = yield from self._answers.get_or_compute(entry, fn, tokens)
         return answer
 
     get_or_compute = blocking(_get_or_compute)
@@ -369,13 +369,13 @@ class SemanticCache(Closing):
 
     def stats(self) -> CacheStatistics:
         """Return the statistics of all processes. Other processes report within `report_every` seconds."""
-        return self._storage.ledger.statistics()
+        return self._storage.usage.statistics()
 
     def reset_stats(self) -> None:
         """Set the statistics to zero."""
-        self._storage.ledger.reset()
+        self._storage.usage.reset()
 
-    def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Flow[Calibration]:
+    def _calibrate(self, pairs: Pairs, *, precision: float = 0.95) -> Operation[Calibration]:
         """Propose a threshold from labeled pairs of prompts.
 
         Does not change the cache: set `threshold` to the proposed value. Use pairs like those the cache will compare:
@@ -403,7 +403,7 @@ class SemanticCache(Closing):
     def close(self) -> None:
         """Send the buffered statistics, and close the connection if the cache opened it."""
         with suppress(ServerError):
-            self._storage.ledger.flush()
+            self._storage.usage.close()
         self._index.close()
 
     ainvalidate = async_version(invalidate)
@@ -419,9 +419,9 @@ class SemanticCache(Closing):
     def _whole(self, scope: Scope | None) -> dict[str, Any]:
         return merged_scope(self._settings.scope, scope)
 
-    def _keeping(
+    def _new_entry(
         self, prompt: str, scope: Scope | None, ttl: float | None, metadata: Metadata | None
-    ) -> Keeping:
-        return Keeping(
+    ) -> NewEntry:
+        return NewEntry(
             prompt=check_prompt(prompt), scope=self._whole(scope), ttl=ttl, metadata=metadata
         )

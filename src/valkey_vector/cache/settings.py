@@ -68,7 +68,7 @@ def eviction_of(max_entries: int | None, policy: Any) -> Eviction | None:
     if max_entries is None:
         return None
     if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
-        raise ConfigurationError(f"max_entries must be a whole number ≥ 1, not {max_entries!r}")
+        raise ConfigurationError(f"max_entries must be an integer ≥ 1, not {max_entries!r}")
     return Eviction(policy, max_entries)
 
 

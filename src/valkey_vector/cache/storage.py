@@ -1,4 +1,4 @@
-"""Cache entries on the server: read word for word or by similarity, written with room made for them, removed."""
+"""Storage of cache entries: read by exact prompt or by similarity, write with eviction, remove, and lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from valkey_vector.cache.entries import SCOPE_ID, STORED_AT
 from valkey_vector.cache.eviction import Eviction, Place
 from valkey_vector.cache.statistics import Count
-from valkey_vector.cache.usage import Ledger
+from valkey_vector.cache.usage import UsageBuffer
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.connection.lua import read_lua
 from valkey_vector.errors import ServerError, UnreadableRecordError
@@ -19,7 +19,7 @@ from valkey_vector.index.index import Index
 from valkey_vector.query import VectorQuery
 from valkey_vector.records.record import Hit, Record, Vector
 from valkey_vector.records.vectors import check_vector
-from valkey_vector.storage.catalog import CatalogEntry, document_prefix
+from valkey_vector.storage.catalog import CatalogEntry, document_prefix, own_key
 from valkey_vector.storage.hashes import row_of
 from valkey_vector.storage.layout import decode_record, record_fields
 from valkey_vector.storage.record_version import identifying_fields
@@ -35,12 +35,12 @@ _RENEW = read_lua(__package__, "lock_renew")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry to be written.
+    """Entry to write.
 
     Attributes:
-        record: its record, but for the time of storing, which the server gives.
-        ttl: seconds that it lives; None for ever.
-        sliding: uses prolong its life.
+        record: record of the entry, without the time of storing, which is the server's.
+        ttl: time to live in seconds; None: the entry does not expire.
+        sliding: True if each use restarts the time to live.
     """
 
     record: Record
@@ -50,11 +50,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What became of the wish to be the one who makes an entry.
+    """Result of competing for the single-flight lock of an entry.
 
     Attributes:
-        held: the wish was granted.
-        record: the entry, if it was there already.
+        held: True if the lock was acquired.
+        record: the entry, if it already exists.
     """
 
     held: bool
@@ -62,60 +62,63 @@ class Claim:
 
 
 class Storage:
-    """The server's side of one cache. Every method blocks, and raises `ServerError` on an outage.
+    """Entries of one cache on the server. Every method blocks, and raises `ServerError` on an outage.
 
     Args:
-        index: of the entries.
-        eviction: how entries make room; None where any number may stay.
-        prolongs: an entry's use prolongs its life.
-        report_every: seconds after which counts are sent at the latest.
+        index: index of the entries.
+        eviction: eviction settings. None: the number of entries is not limited.
+        extends_ttl: True if uses extend the time to live.
+        report_every: maximum seconds until buffered usage is sent.
     """
 
     def __init__(
-        self, index: Index, eviction: Eviction | None, *, prolongs: bool, report_every: float
+        self, index: Index, eviction: Eviction | None, *, extends_ttl: bool, report_every: float
     ) -> None:
         self.index = index
         self._prefix = document_prefix(index.name)
-        self.ledger = Ledger(
+        self.usage = UsageBuffer(
             index.connection,
             index.name,
             eviction,
-            prolongs=prolongs,
+            extends_ttl=extends_ttl,
             every=report_every,
             entry_prefix=self._prefix,
         )
 
     @property
     def connection(self) -> Connection:
-        """The connection to the server."""
+        """Connection to the server."""
         return self.index.connection
 
     def read(self, ids: Sequence[str]) -> tuple[list[Record | None], ServerError | None]:
-        """Entries by id, and what the ledger has to tell along with it: one round trip for each 500.
+        """Fetch entries by id, and send the buffered usage in the same round trip.
 
         Returns:
-            The entries, and the error with which the server refused what it was told, if it did (a full one does).
+            The entries, and the error if the server rejected the usage, for example because its memory is full.
+
+        Cost:
+            One round trip for each 500 entries.
         """
-        pending = self.ledger.take_if_due()
-        report = self.ledger.commands(pending) if pending else []
+        pending = self.usage.take_if_due()
+        report = self.usage.commands(pending) if pending else []
         found: list[Record | None] = []
-        refusal: ServerError | None = None
+        rejection: ServerError | None = None
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
             extra = report if start == 0 else []
             try:
-                records, told = self._read(batch, extra)
+                records, others = self._read(batch, extra)
             except UnreadableRecordError:
-                raise  # what was pending has arrived
+                raise  # the server has received the usage
             except ServerError:
                 if extra:
-                    self.ledger.restore(pending)
+                    self.usage.restore(pending)
                 raise
-            if told and isinstance(told[0], ServerError):
-                refusal = told[0]
-                self.ledger.restore(pending)
+            if others and isinstance(others[0], ServerError):
+                rejection = others[0]
+                self.usage.restore(pending)
             found += records
-        return found, refusal
+        return found, rejection
 
     def _read(
         self,
@@ -124,10 +127,13 @@ class Storage:
         *,
         before: bool = False,
     ) -> tuple[list[Record | None], list[Reply | ServerError]]:
-        """Entries by id, and the replies to other commands in the same round trip, sent after or `before` the reads.
+        """Fetch entries by id, and send other commands in the same round trip, after or `before` the reads.
 
-        An entry of another index is looked at again with the index that is there now: a process that knows a dropped
-        one would never find what others store in the new one.
+        An entry of another index of this name is read again with the current index. Otherwise a process that uses a
+        dropped index would never find entries that other processes store in the new one.
+
+        Returns:
+            The entries, and the replies to the other commands.
         """
         entry = self._entry()
         reads = [] if entry is None else [self._reading(id, entry) for id in ids]
@@ -140,23 +146,23 @@ class Storage:
             replies = self.connection.pipeline(sent, retry=not others)
         if entry is None:
             return [None] * len(ids), replies
-        told = replies[: len(others)] if before else replies[len(ids) :]
+        other_replies = replies[: len(others)] if before else replies[len(ids) :]
         found = replies[len(others) :] if before else replies[: len(ids)]
         pairs = list(zip(ids, found, strict=True))
         if any(_is_of_another(entry, reply) for _, reply in pairs):
             self.index._handle.forget()
             current = self._entry()
             if current is not None and current.generation != entry.generation:
-                return self._read(ids)[0], told
-        return [self._record(id, reply, entry) for id, reply in pairs], told
+                return self._read(ids)[0], other_replies
+        return [self._record(id, reply, entry) for id, reply in pairs], other_replies
 
     def _entry(self) -> CatalogEntry | None:
-        """The index as the server knows it; None if there is none."""
+        """Catalog entry of the index; None if the index does not exist."""
         engine = self.index._handle.existing()
         return None if engine is None else engine.entry
 
     def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:
-        """For each vector the k nearest entries of a scope, in one round trip."""
+        """Return the k nearest entries of a scope for each vector. Cost: one round trip."""
         within = F(SCOPE_ID) == scope_id
         if len(vectors) == 1:
             return [self.index.search(vectors[0], k=k, filter=within, with_payloads=True)]
@@ -166,21 +172,27 @@ class Storage:
         return self.index.search_many(queries)
 
     def write(self, draft: Draft) -> None:
-        """Store an entry, after making room for it."""
-        lasts = 0 if draft.ttl is None else max(1, round(draft.ttl * 1000))
-        place = Place(draft.record.id, lasts)
-        reported = self.ledger.report(place)
+        """Store an entry. Evicts other entries first if the cache is full."""
+        ttl_ms = 0 if draft.ttl is None else max(1, round(draft.ttl * 1000))
+        place = Place(draft.record.id, ttl_ms)
+        reported = self.usage.report(place)
         if reported.victims:
             evicted = self.index.delete([victim.id for victim in reported.victims])
-            self.ledger.note({Count.EVICTIONS: evicted}, gone=reported.victims)
+            self.usage.note({Count.EVICTIONS: evicted}, evicted=reported.victims)
         record = _completed(draft.record, reported.time)
         if record.vector is None and draft.record.vector is not None:
-            self.index.create(dimension=len(draft.record.vector))  # for it may be the first vector
+            self.index.create(dimension=len(draft.record.vector))  # it can be the first vector
         self.index.upsert([record], ttl=draft.ttl, sliding=draft.sliding)
-        self.ledger.note({Count.STORES: 1}, place=place)
+        self.usage.note({Count.STORES: 1}, place=place)
 
     def claim(self, id: str, token: str, milliseconds: int) -> Claim:
-        """Ask to be the one who makes an entry, unless it is there."""
+        """Try to acquire the lock of an entry, and fetch the entry in the same round trip.
+
+        Args:
+            id: id of the entry.
+            token: random token of the caller.
+            milliseconds: time after which the lock expires.
+        """
         lock = self._lock(id)
         setting: list[Argument] = ["SET", lock, token, "NX", "PX", str(milliseconds)]
         unknown = self._entry() is None
@@ -189,7 +201,7 @@ class Storage:
             if isinstance(granted, ServerError):
                 raise granted
             if granted is not None and (unknown or self.connection.capabilities.cluster):
-                # Read on another node, or before there was an index: it may be from before the lock was granted.
+                # The entry was read on another node, or before the index existed, so possibly before the lock.
                 (record,), _ = self._read([id])
         except UnreadableRecordError:
             self.release(id, token)
@@ -197,11 +209,11 @@ class Storage:
         return Claim(granted is not None, record)
 
     def release(self, id: str, token: str) -> None:
-        """Let go of what was claimed."""
+        """Release the lock of an entry if the token holds it."""
         self.connection.execute("EVAL", _RELEASE, "1", self._lock(id), token)
 
     def renew(self, claims: Sequence[tuple[str, str]], milliseconds: int) -> None:
-        """Hold on to what was claimed: pairs of id and token."""
+        """Renew locks: pairs of id and token."""
         self.connection.pipeline(
             [
                 ["EVAL", _RENEW, "1", self._lock(id), token, str(milliseconds)]
@@ -210,14 +222,14 @@ class Storage:
         )
 
     def remove(self, ids: Sequence[str]) -> int:
-        """Remove entries by id; returns how many were there."""
+        """Remove entries by id. Returns the number of removed entries."""
         wanted = list(ids)
         removed = self.index.delete(wanted)
-        self.ledger.forget(wanted)
+        self.usage.forget(wanted)
         return removed
 
     def remove_matching(self, conditions: Sequence[Filter], older_than: float | None) -> int:
-        """Remove the entries that meet all conditions; returns how many there were."""
+        """Remove the entries that match all conditions. Returns the number of removed entries."""
         parts = list(conditions)
         if older_than is not None:
             seconds, micros = self.connection.execute("TIME", retry=True)
@@ -226,15 +238,15 @@ class Storage:
         return self.remove([record.id for record in chosen])
 
     def clear(self) -> int:
-        """Remove all entries; returns how many there were."""
+        """Remove all entries. Returns the number of removed entries."""
         removed = self.index.delete_all()
-        self.ledger.forget_all(counts=False)
+        self.usage.forget_all(counts=False)
         return removed
 
     def drop(self) -> None:
-        """Remove all entries, the index and the counts."""
+        """Remove all entries, the index and the statistics."""
         self.index.drop()
-        self.ledger.forget_all(counts=True)
+        self.usage.forget_all(counts=True)
 
     def _reading(self, id: str, entry: CatalogEntry) -> list[Argument]:
         return ["HMGET", self._prefix + id, *_fields(entry)]
@@ -246,17 +258,17 @@ class Storage:
         return None if row is None else decode_record(id, row.fields)
 
     def _lock(self, id: str) -> str:
-        return f"{{{self.index.name}}}:making:{id}"
+        return own_key(self.index.name, f"making:{id}")
 
 
 def _fields(entry: CatalogEntry) -> list[str]:
-    """The hash fields of an entry."""
+    """Hash fields of an entry."""
     fields = record_fields(vectors=False, payloads=True)
     return list(dict.fromkeys([*identifying_fields(entry), *fields]))
 
 
 def _is_of_another(entry: CatalogEntry, reply: Reply) -> bool:
-    """Whether a reply shows a hash of another index of the name: of a dropped one, or of the one that replaced this."""
+    """Return True if a reply is a hash of another index of this name: a dropped one, or the one that replaced this."""
     return (
         not isinstance(reply, ServerError)
         and reply[0] is not None
@@ -265,7 +277,7 @@ def _is_of_another(entry: CatalogEntry, reply: Reply) -> bool:
 
 
 def _completed(record: Record, time: float) -> Record:
-    """With the time of storing; a vector without a direction is left out: nothing is similar to it."""
+    """Add the time of storing to a record. Removes a zero vector, to which no prompt is similar."""
     vector = record.vector
     if vector is not None and not np.any(check_vector(vector, None, "the prompt")):
         vector = None

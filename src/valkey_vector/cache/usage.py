@@ -17,14 +17,16 @@ from typing import Any
 from valkey_vector.cache.eviction import REPORT, Eviction, Place, Victim
 from valkey_vector.cache.statistics import COUNTS, CacheStatistics, Count
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.observation import note_counts
 from valkey_vector.errors import ServerError, ValkeyVectorError
+from valkey_vector.storage.catalog import own_key
 
-__all__ = ["Ledger", "Reported"]
+__all__ = ["Reported", "UsageBuffer"]
 
-_SOON = 0.1
+_MIN_SECONDS = 0.1
 """Minimum seconds that data stays in the buffer, because a report makes a hit more expensive."""
 
-_MOST = 1_000
+_MAX_BUFFERED = 1_000
 """Maximum number of buffered uses; the oldest are dropped, only in an outage. Also the ids in one command."""
 
 
@@ -36,24 +38,24 @@ class Pending:
         counts: counter name -> increment.
         uses: (id, milliseconds to which the use extends the time to live, or 0), in order.
         places: stored entries, to be added to the eviction data.
-        gone: evicted entries.
+        evicted: evicted entries.
     """
 
     counts: dict[str, float] = field(default_factory=dict)
     uses: list[tuple[str, int]] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
-    gone: list[Victim] = field(default_factory=list)
+    evicted: list[Victim] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.counts or self.uses or self.places or self.gone)
+        return bool(self.counts or self.uses or self.places or self.evicted)
 
     def add(self, later: Pending) -> None:
         """Append later data."""
         for name, amount in later.counts.items():
             self.counts[name] = self.counts.get(name, 0.0) + amount
-        self.uses = [*self.uses, *later.uses][-_MOST:]
-        self.places = [*self.places, *later.places][-_MOST:]
-        self.gone = [*self.gone, *later.gone][-_MOST:]
+        self.uses = [*self.uses, *later.uses][-_MAX_BUFFERED:]
+        self.places = [*self.places, *later.places][-_MAX_BUFFERED:]
+        self.evicted = [*self.evicted, *later.evicted][-_MAX_BUFFERED:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,14 @@ class Reported:
     victims: tuple[Victim, ...]
 
 
-class Ledger:
+class UsageBuffer:
     """Usage buffer of one cache in this process. Thread-safe. A forked child starts with an empty buffer.
 
     Args:
         connection: connection to the server.
         name: name of the cache.
         eviction: eviction settings. None: the number of entries is not limited.
-        prolongs: uses extend the time to live.
+        extends_ttl: uses extend the time to live.
         every: seconds after which buffered data is sent alone.
         entry_prefix: key prefix of the entries.
     """
@@ -87,16 +89,15 @@ class Ledger:
         name: str,
         eviction: Eviction | None,
         *,
-        prolongs: bool,
+        extends_ttl: bool,
         every: float,
         entry_prefix: str,
     ) -> None:
-        own = f"{{{name}}}"
         self._connection = connection
-        self._stats_key = f"{own}:stats"
-        self._keys = [self._stats_key, f"{own}:uses", f"{own}:ends"]
+        self._stats_key = own_key(name, "stats")
+        self._keys = [self._stats_key, own_key(name, "uses"), own_key(name, "ends")]
         self._eviction = eviction
-        self._prolongs = prolongs
+        self._extends_ttl = extends_ttl
         self._every = every
         self._entry_prefix = entry_prefix
         self._begin()
@@ -114,7 +115,7 @@ class Ledger:
         *,
         uses: list[tuple[str, int]] | None = None,
         place: Place | None = None,
-        gone: tuple[Victim, ...] = (),
+        evicted: tuple[Victim, ...] = (),
     ) -> None:
         """Buffer data for the next command.
 
@@ -122,16 +123,17 @@ class Ledger:
             counts: counter name -> increment.
             uses: used entries, and the milliseconds to which their time to live is extended (0: not).
             place: a stored entry.
-            gone: evicted entries.
+            evicted: evicted entries.
         """
+        note_counts(counts)
         bounded = self._eviction is not None
-        relevant = uses if uses is not None and (bounded or self._prolongs) else []
+        relevant = uses if uses is not None and (bounded or self._extends_ttl) else []
         places = [place] if place is not None and bounded else []
-        self._wait(Pending(dict(counts), list(relevant), places, list(gone)))
+        self._buffer(Pending(dict(counts), list(relevant), places, list(evicted)))
 
     def take_if_due(self) -> Pending:
         """Take the buffered data if it has waited for the minimum time, otherwise nothing."""
-        if time.monotonic() < self._since + min(_SOON, self._every):
+        if time.monotonic() < self._since + min(_MIN_SECONDS, self._every):
             return Pending()
         return self.take()
 
@@ -145,7 +147,7 @@ class Ledger:
 
     def restore(self, pending: Pending) -> None:
         """Return data to the buffer that could not be sent."""
-        self._wait(pending, before=True)
+        self._buffer(pending, before=True)
 
     def commands(self, pending: Pending, place: Place | None = None) -> list[list[Argument]]:
         """Return the commands that send the data. The first is the report; see `reported`.
@@ -160,26 +162,26 @@ class Ledger:
         for name, amount in pending.counts.items():
             report += [name, repr(amount)]
         bounded = self._eviction is not None
-        report.append(str(len(pending.gone)))
-        for victim in pending.gone:
+        report.append(str(len(pending.evicted)))
+        for victim in pending.evicted:
             report += [victim.id, victim.score]
         uses = pending.uses if bounded else []
         report.append(str(len(uses)))
-        for id, lasts in uses:
-            report += [id, str(lasts)]
+        for id, ttl_ms in uses:
+            report += [id, str(ttl_ms)]
         report.append(str(len(pending.places)))
         for stored in pending.places:
-            report += [stored.id, str(stored.lasts)]
+            report += [stored.id, str(stored.ttl_ms)]
         if place is not None and self._eviction is not None:
-            report += [place.id, str(place.lasts), str(self._eviction.max_entries)]
-        prolonged = {id: lasts for id, lasts in pending.uses if lasts}
-        return [report, *(self._prolong(id, lasts) for id, lasts in prolonged.items())]
+            report += [place.id, str(place.ttl_ms), str(self._eviction.max_entries)]
+        prolonged = {id: ttl_ms for id, ttl_ms in pending.uses if ttl_ms}
+        return [report, *(self._extend_ttl(id, ttl_ms) for id, ttl_ms in prolonged.items())]
 
     def reported(self, reply: Any) -> Reported:
         """Decode the reply to a report.
 
         Raises:
-            ServerError: the server refused the report.
+            ServerError: the server rejected the report.
         """
         if isinstance(reply, ServerError):
             raise reply
@@ -205,6 +207,16 @@ class Ledger:
         if self._pending and self._pid == os.getpid():
             self.report()
 
+    def close(self) -> None:
+        """Send the buffered data, and stop the timer that would send it."""
+        try:
+            self.flush()
+        finally:
+            with self._lock:
+                timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+
     def statistics(self) -> CacheStatistics:
         """Return the statistics of this process and of all that other processes sent."""
         self.flush()
@@ -225,14 +237,14 @@ class Ledger:
         """Remove the eviction data of removed entries."""
         self._check_process()
         if self._eviction is not None and ids:
-            gone = set(ids)
+            removed = set(ids)
             with self._lock:
-                kept = [place for place in self._pending.places if place.id not in gone]
-                self._pending.places = kept
+                remaining = [place for place in self._pending.places if place.id not in removed]
+                self._pending.places = remaining
             self._connection.pipeline(
                 [
-                    ["ZREM", key, *ids[start : start + _MOST]]
-                    for start in range(0, len(ids), _MOST)
+                    ["ZREM", key, *ids[start : start + _MAX_BUFFERED]]
+                    for start in range(0, len(ids), _MAX_BUFFERED)
                     for key in self._keys[1:]
                 ]
             )
@@ -241,17 +253,17 @@ class Ledger:
         """Remove the eviction data of all entries and, with `counts`, the statistics."""
         taken = self.take()
         if not counts:
-            self.note(taken.counts)
+            self._buffer(Pending(taken.counts))
         self._connection.execute("DEL", *(self._keys if counts else self._keys[1:]))
 
     def failed(self) -> None:
         """Count an operation that continued without the cache."""
         self.note({Count.FAILURES: 1})
 
-    def _prolong(self, id: str, lasts: int) -> list[Argument]:
-        return ["PEXPIRE", self._entry_prefix + id, str(lasts)]
+    def _extend_ttl(self, id: str, ttl_ms: int) -> list[Argument]:
+        return ["PEXPIRE", self._entry_prefix + id, str(ttl_ms)]
 
-    def _wait(self, pending: Pending, *, before: bool = False) -> None:
+    def _buffer(self, pending: Pending, *, before: bool = False) -> None:
         if not pending:
             return
         self._check_process()
@@ -263,6 +275,7 @@ class Ledger:
                 self._since = time.monotonic()
                 self._timer = threading.Timer(self._every, _flush, [weakref.ref(self)])
                 self._timer.daemon = True
+                self._timer.name = "valkey-vector-report"
                 self._timer.start()
 
     def _check_process(self) -> None:
@@ -271,14 +284,14 @@ class Ledger:
             self._begin()
 
 
-def _flush(reference: weakref.ref[Ledger]) -> None:
+def _flush(reference: weakref.ref[UsageBuffer]) -> None:
     """Send the buffer from a timer thread. In an outage the data stays in the buffer and is sent later."""
-    ledger = reference()
-    if ledger is None:
+    usage = reference()
+    if usage is None:
         return
-    with ledger._lock:
-        ledger._timer = None
+    with usage._lock:
+        usage._timer = None
     try:
-        ledger.flush()
+        usage.flush()
     except ValkeyVectorError:
         return

@@ -1,9 +1,9 @@
 -- Applies buffered counts and uses, and chooses the entries to evict.
 -- KEYS: counts, uses, ends.
--- ARGV[1]: policy ('': entries are not accounted for). Then lists, each after its length:
+-- ARGV[1]: policy ('': entries are not registered). Then lists, each after its length:
 --   counts: name, amount
 --   evicted entries: id, the score they were chosen by
---   used entries: id, milliseconds to live from now on (0: no end)
+--   used entries: id, milliseconds to live from now on (0: does not expire)
 --   stored entries: id, milliseconds to live
 -- At the end, if room is needed: id, milliseconds to live, maximum number of entries.
 -- Returns {time in microseconds, ids and scores of the entries to evict}.
@@ -15,7 +15,7 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 for _ = 1, tonumber(take()) do
   local name, amount = take(), take()
-  -- A count that is no number any more, or would be none, begins anew: it must not keep entries from being stored.
+  -- A count that is not a number, or would become infinite, restarts from zero, so that entries can still be stored.
   if type(redis.pcall('HINCRBYFLOAT', stats, name, amount)) == 'table' then
     redis.call('HDEL', stats, name)
     redis.pcall('HINCRBYFLOAT', stats, name, amount)

@@ -1,4 +1,4 @@
-"""Asynchronous twins of blocking methods: the same logic and signature, awaited."""
+"""Async versions of blocking methods, with the same logic and signature."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _T = TypeVar("_T")
 def async_version(
     method: Callable[Concatenate[_Self, _P], _T], name: str | None = None
 ) -> Callable[Concatenate[_Self, _P], Coroutine[Any, Any, _T]]:
-    """The asynchronous method that runs a blocking one in this library's own threads.
+    """Create the async version of a method. It runs the blocking method in a thread of this library.
 
     It takes the same arguments and raises the same errors. Cancelling it stops the waiting, not the command.
 
     Args:
-        method: the blocking one.
-        name: of the twin; by default the method's with a leading ``a``.
+        method: the blocking method.
+        name: name of the async version. None uses the method's name with a leading ``a``.
     """
 
     @wraps(method)

@@ -1,4 +1,4 @@
-"""What is closed at the end of a ``with`` block, blocking or awaited."""
+"""Base class of objects that are closed at the end of a ``with`` or ``async with`` block."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Closing"]
 
 
 class Closing:
-    """Calls `close`, or awaits `aclose`, at the end of the block."""
+    """Context manager that calls `close`, or awaits `aclose`, at the end of the block."""
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Release all resources."""
         raise NotImplementedError
 
     async def aclose(self) -> None:
-        """`close`, awaited."""
+        """Async version of `close`."""
         await offload(self.close)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Imports the public names of a package on first use, so that importing the package is fast."""
+"""Imports of public names on first use, so that importing a package is fast."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -12,11 +12,11 @@ def deferred(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of a package (PEP 562).
 
-    Type checkers read the imports under ``if TYPE_CHECKING``; a test holds that both agree.
+    Type checkers read the imports under ``if TYPE_CHECKING``. A test checks that both agree.
 
     Args:
-        package: name of the package, `__name__` there.
-        modules: public names, by the full name of the module that defines them.
+        package: name of the package; pass ``__name__``.
+        modules: full name of a module -> the public names that it defines.
     """
     homes = {name: module for module, names in modules.items() for name in names}
 

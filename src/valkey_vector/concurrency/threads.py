@@ -1,9 +1,9 @@
-"""The threads behind the asynchronous methods, apart from any event loop.
+"""Thread pools of the async methods, independent of any event loop.
 
-The commands themselves block, in a client that releases the interpreter lock while it waits. The
-asynchronous methods run them in a pool of this module, so that they work from any event loop, from
-several loops, and in a loop made after another one was closed; and so that they neither starve nor
-are starved by what else uses the loop's own default executor.
+Commands block in a client that releases the interpreter lock while it waits. The async methods run
+them in a pool of this module. So they work in any event loop, in several loops, and in a loop that
+was created after another one was closed. They do not compete with other users of the loop's default
+executor.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ WRITER_THREADS = 16
 
 
 class _Pool(Executor):
-    """A pool made on first use, and made anew in a forked child, which inherits no threads.
+    """Thread pool that is created on first use, and again in a forked child, which inherits no threads.
 
-    When the main thread has ended, Python's own pools refuse work although other threads may go on for as long as they
-    like. Each call then gets a thread of its own, for which the interpreter waits as it does for all.
+    After the main thread has ended, Python's own pools reject work, although other threads can still be running. Each
+    call then gets its own thread. The interpreter waits for it, as for all threads.
     """
 
     def __init__(self, name: str, threads: int) -> None:
@@ -41,22 +41,23 @@ class _Pool(Executor):
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # A lock that some other thread held at the moment of a fork would stay held for ever.
+        # A lock that another thread held at the fork is never released.
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a function in one of the threads."""
+        """Run a function in a thread of the pool, with the caller's context variables."""
+        call = partial(contextvars.copy_context().run, fn, *args, **kwargs)
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
             executor = self._executor
         try:
-            return executor.submit(fn, *args, **kwargs)
+            return executor.submit(call)
         except RuntimeError as error:
             if "shutdown" not in str(error):
                 raise
-        return self._in_own_thread(partial(fn, *args, **kwargs))
+        return self._in_own_thread(call)
 
     def _in_own_thread(self, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
@@ -65,7 +66,7 @@ class _Pool(Executor):
             future.set_running_or_notify_cancel()
             try:
                 result = call()
-            except BaseException as error:  # noqa: BLE001 - raised where the future is waited for
+            except BaseException as error:  # noqa: BLE001 - raised to the caller that waits for the future
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -83,36 +84,35 @@ async def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     """Run a blocking function in a thread of this library's pool, and await its result.
 
     The function sees the caller's context variables. Cancelling the await stops the waiting, not
-    the function: a command that was sent is carried out by the server all the same.
+    the function: the server still executes a command that was sent.
 
     Args:
-        function: what to call.
-        args: its positional arguments.
-        kwargs: its keyword arguments.
+        function: the function to call.
+        args: positional arguments.
+        kwargs: keyword arguments.
 
     Returns:
-        What the function returns.
+        The result of the function.
 
     Raises:
         RuntimeError: the function raised StopIteration, which cannot pass through an await.
-        Exception: whatever else the function raises.
+        Exception: any other error of the function.
     """
 
     def call() -> T:
         try:
             return function(*args, **kwargs)
         except StopIteration as stop:
-            # Left alone it would leave the awaiting task waiting for ever (before Python 3.12).
+            # Otherwise the awaiting task would wait forever (before Python 3.12).
             raise RuntimeError("the function raised StopIteration") from stop
 
-    run = partial(contextvars.copy_context().run, call)
-    return await asyncio.get_running_loop().run_in_executor(_calls, run)
+    return await asyncio.get_running_loop().run_in_executor(_calls, call)
 
 
 def writers() -> Executor:
-    """The pool for the batches of bulk writes.
+    """Return the pool for the batches of bulk writes.
 
-    It is not the pool of `offload`: a write that runs there waits for its batches here, and in one pool enough such
-    writes would wait for each other for ever.
+    It is separate from the pool of `offload`, in which a write waits for its batches. In a single pool, enough
+    concurrent writes would deadlock.
     """
     return _writers

@@ -1,4 +1,4 @@
-"""Wait until a server has indexed what was there before the index, with a bar if wanted."""
+"""Wait until a server has indexed the documents that existed before the index, with an optional progress bar."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from valkey_vector.errors import RequestTimeoutError
 __all__ = ["wait_until_indexed"]
 
 _FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.5
+_MAX_PAUSE = 0.5
 
 
 def wait_until_indexed(
     share: Callable[[], float], name: str, timeout: float, progress: bool | None
 ) -> None:
-    """Ask again and again until all is indexed.
+    """Poll until all documents are indexed.
 
     Args:
-        share: asks how much is indexed, 0 to 1.
-        name: of the index, for the error.
-        timeout: seconds.
-        progress: show a bar; None shows one on a terminal, if there is something to wait for.
+        share: fetches the indexed share, 0 to 1.
+        name: name of the index, for the error.
+        timeout: maximum time to wait in seconds.
+        progress: show a progress bar. None shows one on a terminal if the index is not complete.
 
     Raises:
-        RequestTimeoutError: it took longer.
+        RequestTimeoutError: the index was not complete in time.
     """
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
@@ -46,5 +46,5 @@ def wait_until_indexed(
                     f"index {name!r} is {done:.0%} indexed after {timeout:g} s"
                 )
             time.sleep(pause)
-            pause = min(_LONGEST_PAUSE, 2 * pause)
+            pause = min(_MAX_PAUSE, 2 * pause)
             done = share()

@@ -1,7 +1,7 @@
-"""Asks over a connection of its own whether the server lets a user in.
+"""Check on a separate connection that the server accepts the credentials.
 
-GLIDE keeps trying to reconnect with credentials that the server no longer accepts, and lets
-commands wait for that until their timeout. This tells at once that the credentials are refused.
+GLIDE keeps reconnecting with credentials that the server no longer accepts, and commands wait
+until their timeout. This check reports rejected credentials at once.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ from valkey_vector.errors import AuthenticationError
 __all__ = ["ANY_PASSWORD", "check_admitted", "tls_context"]
 
 ANY_PASSWORD = "none"  # noqa: S105 - not a password
-"""Sent for users without a password (``nopass``), who are let in with any; without one, GLIDE sends no
-AUTH, and would silently be the default user instead."""
+"""Password sent for users without a password (``nopass``): the server accepts any. Without a password GLIDE sends
+no AUTH, and the connection would silently use the default user."""
 
-# A server that is busy for longer is left to GLIDE.
+# If the server takes longer to reply, GLIDE handles it.
 _REPLY_SECONDS = 1.0
 _REFUSALS = (b"-NOAUTH", b"-WRONGPASS")
-_MOST_BYTES = 4096
+_MAX_REPLY_BYTES = 4096
 
 
 def check_admitted(settings: ConnectionSettings) -> None:
-    """Make sure that the server is there and does not refuse the credentials.
+    """Check that the server is reachable and does not reject the credentials.
 
-    What is unclear passes: IAM, a slow server, a TLS handshake that Python cannot make.
+    Cases that cannot be decided pass: IAM, a slow server, a TLS handshake that Python does not support.
 
     Raises:
-        ConnectionLostError: no address accepts connections; the message says why.
-        AuthenticationError: the server refuses the credentials.
+        ConnectionLostError: no address accepts connections; the message names the reason.
+        AuthenticationError: the server rejects the credentials.
+
+    Cost:
+        One round trip on a new socket.
     """
     connection, host = plainly_connected(settings)
     with connection:
@@ -51,20 +54,20 @@ def check_admitted(settings: ConnectionSettings) -> None:
             return
     for reply in replies:
         if reply.startswith(_REFUSALS):
-            words = reply[1:].decode(errors="replace")
-            raise AuthenticationError(f"{settings.location} refuses the credentials: {words}")
+            message = reply[1:].decode(errors="replace")
+            raise AuthenticationError(f"{settings.location} rejects the credentials: {message}")
 
 
 def _replies(connection: socket.socket, settings: ConnectionSettings) -> list[bytes]:
-    """What the server says to AUTH, if there are credentials, and to PING."""
+    """Reply lines to AUTH, if there are credentials, and to PING."""
     commands = [["PING"]]
     if settings.username is not None or settings.password is not None:
         names = [] if settings.username is None else [settings.username]
         commands.insert(0, ["AUTH", *names, settings.password or ANY_PASSWORD])
     connection.sendall(b"".join(map(_encoded, commands)))
     received = b""
-    while received.count(b"\r\n") < len(commands) and len(received) < _MOST_BYTES:
-        chunk = connection.recv(_MOST_BYTES)
+    while received.count(b"\r\n") < len(commands) and len(received) < _MAX_REPLY_BYTES:
+        chunk = connection.recv(_MAX_REPLY_BYTES)
         if not chunk:
             break
         received += chunk
@@ -78,7 +81,11 @@ def _encoded(command: list[str]) -> bytes:
 
 
 def tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    """A context with the same trust as GLIDE's; ssl.SSLError where Python cannot make it."""
+    """Create an SSL context that trusts the same certificates as GLIDE.
+
+    Raises:
+        ssl.SSLError: Python does not support the settings.
+    """
     context = ssl.create_default_context()
     if tls.insecure:
         context.check_hostname = False

@@ -1,4 +1,4 @@
-"""Requests of bounded size: items in batches, by number and by bytes."""
+"""Batches of bounded size, by number of items and by bytes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ __all__ = ["REQUEST_BYTES", "in_batches"]
 _T = TypeVar("_T")
 
 REQUEST_BYTES = 4 * 1024 * 1024
-"""Bytes in one request; a single item that is larger goes alone."""
+"""Maximum number of bytes in one request. A single larger item has a request of its own."""
 
 
 def in_batches(
     items: Iterable[_T],
     size: int,
     weigh: Callable[[_T], int] | None = None,
-    most: int = REQUEST_BYTES,
+    max_bytes: int = REQUEST_BYTES,
 ) -> Iterator[list[_T]]:
-    """The items in order, in lists of at most `size`, each list as soon as it is full.
+    """Split items into batches, in order. Each batch is returned as soon as it is full.
 
     Args:
-        items: any number.
-        size: items in a list, at least 1.
-        weigh: how many bytes an item is; None leaves the bytes unbounded.
-        most: bytes in a list, unless it has a single item.
+        items: any number of items.
+        size: maximum number of items in a batch, >= 1.
+        weigh: returns the bytes of an item; None sets no limit on the bytes.
+        max_bytes: maximum number of bytes in a batch of more than one item.
     """
     batch: list[_T] = []
     weight = 0
     for item in items:
         own = 0 if weigh is None else weigh(item)
-        if batch and weight + own > most:
+        if batch and weight + own > max_bytes:
             yield batch
             batch, weight = [], 0
         batch.append(item)
         weight += own
-        if len(batch) >= size or weight >= most:
+        if len(batch) >= size or weight >= max_bytes:
             yield batch
             batch, weight = [], 0
     if batch:

@@ -1,15 +1,14 @@
-"""What a server can do, found out in one round trip, also by a user who may ask hardly anything.
+"""Capabilities of a server, detected in one round trip, even for a user with few permissions.
 
-``HELLO`` answers every user, whatever the ACL says, with the server's name, version, mode and
-modules. Where something in between withholds it, ``INFO``, ``MODULE LIST`` and in the end ``COMMAND
-INFO`` tell the same or part of it. All are asked in one pipeline, so that what is refused costs
-nothing.
+The server answers ``HELLO`` to every user, whatever the ACL: name, version, mode and modules. If a proxy
+blocks it, ``INFO``, ``MODULE LIST`` and ``COMMAND INFO`` return the same or part of it. One pipeline sends
+all of them, so a rejected command costs no round trip.
 
-Both search modules call themselves ``search``. Valkey-Search numbers its versions
-``major << 16 | minor << 8 | patch``, RediSearch ``major * 10000 + minor * 100 + patch``. So 65536 to
-79999 can only be the former, anything else below 131072 only the latter; beyond, commands that
-Valkey-Search lacks decide. Where the number is withheld, they decide, too, and the version is taken
-to be the *oldest* that has the commands found: a feature may then seem missing, never present.
+Both search modules call themselves ``search``. Valkey-Search encodes versions as
+``major << 16 | minor << 8 | patch``, RediSearch as ``major * 10000 + minor * 100 + patch``. Numbers from 65536 to
+79999 are Valkey-Search, all other numbers below 131072 are RediSearch. Above that, the presence of commands that
+Valkey-Search lacks decides. It also decides if the number is not available. The version is then the *oldest* one
+that has the commands found, so a feature can seem missing, but never present.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _OLDEST_REDISEARCH: Version = (2, 4, 0)
 
 
 class SearchModule(Enum):
-    """Which search module the server has."""
+    """Search module of a server."""
 
     NONE = "none"
     VALKEY_SEARCH = "Valkey-Search"
@@ -58,7 +57,7 @@ class SearchModule(Enum):
 
 
 class Feature(Enum):
-    """Something not every server can do; the value is what error messages call it."""
+    """Feature that not every server supports. The value is its name in error messages."""
 
     SEARCH = "vector search"
     FILTER_QUERIES = "a query without a vector"
@@ -69,7 +68,7 @@ class Feature(Enum):
     HYBRID = "hybrid text and vector search"
 
 
-_NEEDED: Mapping[Feature, Version] = {
+_REQUIRED_VERSION: Mapping[Feature, Version] = {
     Feature.SEARCH: (1, 0, 0),
     Feature.FILTER_QUERIES: (1, 1, 0),
     Feature.TEXT: (1, 2, 0),
@@ -78,20 +77,20 @@ _NEEDED: Mapping[Feature, Version] = {
     Feature.VECTOR_RANGE: (1, 3, 0),
     Feature.HYBRID: (1, 3, 0),
 }
-"""The first Valkey-Search with each feature."""
+"""First version of Valkey-Search with each feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a server is, and what follows from it.
+    """Product, version and features of a server.
 
     Attributes:
-        server: ``"valkey"``, ``"redis"``, or what else it calls itself.
-        server_version: of the server.
-        cluster: whether it runs in cluster mode.
-        module: its search module.
-        module_version: of the module; (0, 0, 0) without one.
-        create_only: a hash can be written only where it is not there, in one command (HSETEX with FNX: Valkey 9, Redis 8).
+        server: ``"valkey"``, ``"redis"``, or another name that the server reports.
+        server_version: version of the server.
+        cluster: True in cluster mode.
+        module: search module.
+        module_version: version of the search module; (0, 0, 0) without one.
+        create_only: True if one command can write a hash only if it does not exist (HSETEX with FNX: Valkey 9, Redis 8).
     """
 
     server: str
@@ -102,26 +101,25 @@ class Capabilities:
     create_only: bool = False
 
     def has(self, feature: Feature) -> bool:
-        """Whether the server has a feature."""
+        """Return True if the server supports a feature."""
         match self.module:
             case SearchModule.NONE:
                 return False
             case SearchModule.REDISEARCH:
                 return feature is not Feature.HYBRID or self.module_version >= (8, 4, 0)
             case SearchModule.VALKEY_SEARCH:
-                return self.module_version >= _NEEDED[feature]
+                return self.module_version >= _REQUIRED_VERSION[feature]
             case _:
                 assert_never(self.module)
 
     def require(self, feature: Feature) -> None:
-        """Do nothing if the server has the feature.
+        """Raise an error if the server does not support a feature.
 
         Raises:
-            UnsupportedFeatureError: it has not; names the feature, what the server is, and what
-                would have it.
+            UnsupportedFeatureError: names the feature, the server, and the required version.
         """
         if not self.has(feature):
-            version = ".".join(map(str, _NEEDED[feature][:2]))
+            version = ".".join(map(str, _REQUIRED_VERSION[feature][:2]))
             redisearch = "RediSearch 8.4" if feature is Feature.HYBRID else "RediSearch"
             raise UnsupportedFeatureError(
                 feature.value,
@@ -131,58 +129,58 @@ class Capabilities:
 
     @property
     def has_search(self) -> bool:
-        """Whether there is a search module."""
+        """True if the server has a search module."""
         return self.has(Feature.SEARCH)
 
     @property
     def filter_queries(self) -> bool:
-        """Whether a query may consist of a filter alone, without a vector."""
+        """True if a query can consist of a filter only, without a vector."""
         return self.has(Feature.FILTER_QUERIES)
 
     @property
     def text(self) -> bool:
-        """Whether text fields can be indexed and queried."""
+        """True if the server indexes and searches text fields."""
         return self.has(Feature.TEXT)
 
     @property
     def sort_by(self) -> bool:
-        """Whether results can be sorted by a field."""
+        """True if the server can sort results by a field."""
         return self.has(Feature.SORT_BY)
 
     @property
     def scores(self) -> bool:
-        """Whether text matches can be scored."""
+        """True if the server scores text matches."""
         return self.has(Feature.SCORES)
 
     @property
     def vector_range(self) -> bool:
-        """Whether a query may ask for everything within a vector distance."""
+        """True if a query can select all documents within a vector distance."""
         return self.has(Feature.VECTOR_RANGE)
 
     @property
     def hybrid(self) -> bool:
-        """Whether FT.HYBRID is there."""
+        """True if the server has FT.HYBRID."""
         return self.has(Feature.HYBRID)
 
     @property
     def max_query_bytes(self) -> int:
-        """How long a query may be."""
+        """Maximum length of a query in bytes."""
         return 10_240
 
     @property
     def max_query_terms(self) -> int:
-        """How many terms a query may have."""
+        """Maximum number of terms in a query."""
         old = self.module is SearchModule.VALKEY_SEARCH and self.module_version < (1, 2, 0)
         return 16 if old else 1000
 
     @property
     def max_knn(self) -> int:
-        """How many nearest neighbours a query asks for at most: Valkey-Search's limit, kept everywhere."""
+        """Maximum number of nearest neighbors in one query: the limit of Valkey-Search, used for all servers."""
         return 10_000
 
     @property
     def description(self) -> str:
-        """Module and server with their versions, such as ``Valkey-Search 1.2.1 on Valkey 9.1.2``."""
+        """Search module and server with versions, such as ``Valkey-Search 1.2.1 on Valkey 9.1.2``."""
         server = f"{self.server.capitalize()} {'.'.join(map(str, self.server_version))}"
         if self.module is SearchModule.NONE:
             return f"{server} without a search module"
@@ -190,18 +188,18 @@ class Capabilities:
 
 
 def capabilities_from(replies: Sequence[Any]) -> Capabilities:
-    """Read the replies to :data:`PROBES`, of which any may be an error.
+    """Detect capabilities from the replies to :data:`PROBES`. Each reply can be an error.
 
     Raises:
-        AuthenticationError: the user may ask nothing that would tell.
+        AuthenticationError: the user has permission for none of the commands.
     """
     hello, server_info, module_info, module_list, commands = replies
     greeting = _mapping(hello)
     info = _info(server_info)
     if not greeting and all(isinstance(reply, ServerError) for reply in replies[2:]):
         raise AuthenticationError(
-            "the user may run none of HELLO, INFO, MODULE LIST and COMMAND INFO: "
-            "whether the server has a search module cannot be told"
+            "the user has no permission for HELLO, INFO, MODULE LIST or COMMAND INFO, so the search module of the "
+            "server cannot be detected; grant one of these commands"
         )
     known = {
         name
@@ -227,14 +225,14 @@ def capabilities_from(replies: Sequence[Any]) -> Capabilities:
 
 
 def is_cluster(replies: Sequence[Any]) -> bool:
-    """Whether the replies to :data:`PROBES` come from a server in cluster mode."""
+    """Return True if the replies to :data:`PROBES` come from a server in cluster mode."""
     mode = _text(_mapping(replies[0]).get(b"mode"))
     info = _info(replies[1])
     return "cluster" in (mode, info.get("server_mode"), info.get("redis_mode"))
 
 
 def _module_number(modules: Sequence[Any], info: Any) -> int | None:
-    """The version number of the search module; None without one, or if it was not told."""
+    """Version number of the search module; None without a module, or if the server does not report it."""
     for details in map(_mapping, modules):
         if details.get(b"name") in _MODULE_NAMES and isinstance(details.get(b"ver"), int):
             return int(details[b"ver"])
@@ -264,7 +262,7 @@ def _oldest_valkey_search(commands: set[str]) -> Version:
 
 
 def _mapping(reply: Any) -> Mapping[bytes, Any]:
-    """A reply that is a map, or a flat list of names and values."""
+    """Convert a reply that is a map, or a flat list of names and values."""
     if isinstance(reply, Mapping):
         return reply
     if isinstance(reply, list) and len(reply) % 2 == 0:
@@ -277,7 +275,7 @@ def _list(reply: Any) -> Sequence[Any]:
 
 
 def _info_text(reply: Any) -> str:
-    """The text of INFO; a cluster client has one for each node, of which any will do."""
+    """Text of an INFO reply; for a cluster client, the text of any node."""
     if isinstance(reply, Mapping):
         reply = next(iter(reply.values()), b"")
     return _text(reply)

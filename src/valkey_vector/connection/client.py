@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
+from valkey_vector.connection.refusals import is_not_ready
+from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
-from valkey_vector.connection.sharing import join, leave
+from valkey_vector.connection.sharing import acquire_clients, release_clients
 from valkey_vector.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -20,7 +21,7 @@ from valkey_vector.errors import (
 )
 
 if TYPE_CHECKING:
-    from valkey_vector.connection.glide_client import Lane
+    from valkey_vector.connection.glide_client import BoundedClient
 
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"
@@ -42,13 +43,18 @@ class Connection(Closing):
     again, the same connection works again. If the embedded server ends, the next command restarts it. A temporary
     server has then lost its data; this raises `ConnectionLostError` once.
 
+    A server that is not ready rejects commands without executing them: while it loads its data, while the cluster is
+    down, while keys move to another node, or while a script blocks it (LOADING, CLUSTERDOWN, MASTERDOWN, TRYAGAIN,
+    BUSY). Such commands, also writes, are sent again until ``settings.request_timeout`` is over. Then the server's
+    error is raised.
+
     Connections in one process with equal settings share their clients, sockets and memory. Closing the last
     of these connections closes the clients. Do not send commands that change the state of a client (SELECT,
     CLIENT REPLY) or block it (BLPOP): they affect every connection that shares it.
 
-    ``lane`` selects a socket to the server. Lane 0 is for ordinary commands. Lanes 1 to
+    ``lane`` selects one of the sockets to the server. Lane 0 is for ordinary commands. Lanes 1 to
     ``settings.write_connections`` are for bulk writers, because a search module blocks a client until its
-    writes are indexed. Each lane connects on first use.
+    writes are indexed. Each of them connects on first use.
 
     Args:
         settings: the server's location and all other settings.
@@ -59,7 +65,7 @@ class Connection(Closing):
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
         self._admitted = False
-        self._clients: Clients | None = join(self, settings)
+        self._clients: Clients | None = acquire_clients(self, settings)
 
     @classmethod
     def open(cls, url: str | None = None, **options: Any) -> Connection:
@@ -99,10 +105,15 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        return self._repeated(lane, lambda client: client.execute(args), retry)
+        return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
 
     def pipeline(
-        self, commands: Sequence[Sequence[Argument]], *, lane: int = 0, retry: bool = False
+        self,
+        commands: Sequence[Sequence[Argument]],
+        *,
+        lane: int = 0,
+        retry: bool = False,
+        any_primary: bool = False,
     ) -> list[Reply | ServerError]:
         """Send several commands together and return their replies.
 
@@ -110,6 +121,8 @@ class Connection(Closing):
             commands: the name and arguments of each command.
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
+            any_primary: every primary of a cluster can execute the commands, so distribute calls over them.
+                Otherwise GLIDE chooses the node by the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -128,14 +141,18 @@ class Connection(Closing):
         if not commands:
             return []
 
-        def attempt(client: Lane) -> list[Reply | ServerError]:
-            replies = client.pipeline(commands)
+        def attempt(client: BoundedClient) -> list[Reply | ServerError]:
+            replies = client.pipeline(commands, any_primary=any_primary)
             for reply in replies:
-                if isinstance(reply, ConnectionLostError | RequestTimeoutError):
+                if _is_outage(reply) and not is_not_ready(reply):
                     raise reply
             return replies
 
-        return self._repeated(lane, attempt, retry)
+        replies = self._send_repeatedly(lane, attempt, retry)
+        for reply in replies:
+            if _is_outage(reply):
+                raise reply
+        return replies
 
     def execute_on_primaries(
         self, *args: Argument, lane: int = 0, retry: bool = False
@@ -145,7 +162,9 @@ class Connection(Closing):
         Returns:
             Address of a node -> its reply.
         """
-        return self._repeated(lane, lambda client: client.execute_on_primaries(args), retry)
+        return self._send_repeatedly(
+            lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
+        )
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
         """Send one command to one node of a cluster.
@@ -154,7 +173,7 @@ class Connection(Closing):
             address: the node's address, a key of the result of `execute_on_primaries`.
             args: the command's name and arguments.
         """
-        return self._repeated(
+        return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
 
@@ -177,7 +196,7 @@ class Connection(Closing):
             One round trip for each `count` keys of the database.
         """
         options: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
-        if self._repeated(0, lambda client: client.cluster, retry=True):
+        if self._send_repeatedly(0, lambda client: client.cluster, retry=True):
             yield from self._scan_cluster(options)
             return
         first = self.execute("SCAN", "0", *options, retry=True)
@@ -197,7 +216,7 @@ class Connection(Closing):
         """
         if self._capabilities is None:
             # Connecting may have sent the probes already, to detect a cluster.
-            self._repeated(0, lambda client: client, retry=True)
+            self._send_repeatedly(0, lambda client: client, retry=True)
             probed = self._open_clients().take_probed()
             self._capabilities = capabilities_from(probed or self.pipeline(PROBES, retry=True))
         return self._capabilities
@@ -210,7 +229,7 @@ class Connection(Closing):
         """
         clients, self._clients = self._clients, None
         if clients is not None:
-            leave(self, clients)
+            release_clients(self, clients)
 
     def __repr__(self) -> str:
         return f"Connection({self.settings.location!r})"
@@ -234,7 +253,7 @@ class Connection(Closing):
 
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
-                    return self._repeated(
+                    return self._send_repeatedly(
                         0, lambda client: client.execute_on(address, command), retry=True
                     )
 
@@ -247,22 +266,31 @@ class Connection(Closing):
             "SCAN",
         )
 
-    def _repeated(self, lane: int, send: Callable[[Lane], T], retry: bool) -> T:
-        delay = self.settings.retry_delay
-        for _ in range(self.settings.retries if retry else 0):
+    def _send_repeatedly(
+        self,
+        lane: int,
+        request: Callable[[BoundedClient], T],
+        retry: bool,
+        *,
+        many_nodes: bool = False,
+    ) -> T:
+        retries = Retries(self.settings, idempotent=retry, many_nodes=many_nodes)
+        while True:
             clients = self._ready()
             try:
-                return self._ask(clients, lane, send)
-            except ConnectionLostError:
-                time.sleep(delay)
-                delay *= self.settings.retry_factor
-        return self._ask(self._ready(), lane, send)
+                reply = self._send(clients, lane, request)
+            except ServerError as error:
+                if not retries.again(error):
+                    raise
+            else:
+                if not retries.again(reply):
+                    return reply
 
-    def _ask(self, clients: Clients, lane: int, send: Callable[[Lane], T]) -> T:
+    def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
         if not self._admitted:
             clients.admit()
             self._admitted = True
-        return clients.ask(lane, send)
+        return clients.send(lane, request)
 
     def _ready(self) -> Clients:
         """Return the clients, after restarting the embedded server if it has ended.
@@ -285,6 +313,10 @@ class Connection(Closing):
         if clients is None:
             raise ConfigurationError("the connection is closed; open a new one")
         return clients
+
+
+def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:
+    return isinstance(reply, ConnectionLostError | RequestTimeoutError)
 
 
 def _scanned(reply: Any, proceed: Callable[[bytes], Any]) -> Iterator[list[bytes]]:

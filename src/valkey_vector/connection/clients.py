@@ -1,4 +1,4 @@
-"""The GLIDE clients of one server, for all connections of this process that have equal settings."""
+"""GLIDE clients of one server, shared by all connections of this process with equal settings."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.capabilities import PROBES, is_cluster
-from valkey_vector.connection.embedding import EmbeddedLink
+from valkey_vector.connection.embedded_link import EmbeddedLink
 from valkey_vector.connection.glide_version import check_glide
-from valkey_vector.connection.refusals import LaneClosedError, NotSentError, refused
+from valkey_vector.connection.refusals import ClientClosedError, NotSentError, refused
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.errors import ConfigurationError, ConnectionLostError, ValkeyVectorError
 
 if TYPE_CHECKING:
-    from valkey_vector.connection.glide_client import Lane
+    from valkey_vector.connection.glide_client import BoundedClient
 
 __all__ = ["Clients"]
 
-# How long a fork is put off for commands under way in other threads.
+# Maximum delay of a fork by commands in flight in other threads.
 _QUIET_SECONDS = 0.5
-# How long a client is kept, at least, before it is replaced because a replica answered it.
-_KEPT_SECONDS = 1.0
+# Minimum age of a client before it is replaced because a replica answered it.
+_MIN_CLIENT_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 class _Resources:
-    """What the clients hold open; apart from them, so that it can be closed after they are gone."""
+    """Open clients and embedded server of `Clients`. A separate object, so that a finalizer can close them."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
-        self.lanes: dict[int, Lane] = {}
+        self.clients: dict[int, BoundedClient] = {}
         self.embedded = EmbeddedLink(settings) if settings.embedded else None
 
-    def close_lanes(self) -> None:
-        lanes, self.lanes = self.lanes, {}
-        for lane in lanes.values():
-            lane.close()
+    def close_clients(self) -> None:
+        clients, self.clients = self.clients, {}
+        for client in clients.values():
+            client.close()
 
     def close(self) -> None:
-        self.close_lanes()
+        self.close_clients()
         if self.embedded is not None:
             self.embedded.close()
 
 
 class Clients:
-    """A client for each lane in use, made on first use and replaced when it leads nowhere any more.
+    """One client per lane in use, connected on first use and replaced when its server is no longer the primary.
 
     Attributes:
-        settings: where the server is, and everything else.
-        users: the connections that use these clients.
+        settings: settings of the clients.
+        users: connections that use the clients.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -65,17 +65,17 @@ class Clients:
         self._failure: tuple[float, ValkeyVectorError] | None = None
         self._lock = threading.RLock()
         self._resources = _Resources(settings)
-        # Not at exit: the end of the process closes everything, and other threads may still run.
+        # Not at exit: the end of the process closes everything, and other threads may still be running.
         weakref.finalize(self, self._resources.close).atexit = False
 
     def revive(self) -> int:
         """Start or join the embedded server again if it has ended.
 
         Returns:
-            How many times a temporary server was lost with its data.
+            Number of temporary servers that ended and lost their data.
 
         Raises:
-            ConnectionLostError: it cannot be started again; says why it ended and why it cannot.
+            ConnectionLostError: the server cannot be restarted; the message says why it ended and why the restart failed.
         """
         embedded = self._resources.embedded
         if embedded is None:
@@ -83,27 +83,27 @@ class Clients:
         if not embedded.running:
             with self._lock:
                 if not embedded.running and not self._closed:
-                    self._resources.close_lanes()
+                    self._resources.close_clients()
                     embedded.renew()
         return embedded.losses
 
     @property
     def loss(self) -> str:
-        """How the temporary embedded server was lost, for messages."""
+        """Description of how the temporary embedded server ended, for messages."""
         return self._resources.embedded.ended if self._resources.embedded is not None else ""
 
-    def ask(self, number: int, send: Callable[[Lane], T]) -> T:
-        """Send through a lane; once more where the server certainly did not carry it out.
+    def send(self, lane: int, request: Callable[[BoundedClient], T]) -> T:
+        """Send a request through the client of a lane. Send it again once if the server certainly did not execute it.
 
         Raises:
             ValkeyVectorError: as `Connection.execute`.
         """
         for last in (False, True):
-            lane = self.lane(number)
+            client = self.client(lane)
             try:
-                reply = send(lane)
-            except LaneClosedError:
-                # Another thread has replaced the lane, or the last user has closed it.
+                reply = request(client)
+            except ClientClosedError:
+                # Another thread has replaced the client, or the last user has closed it.
                 if last or self._closed:
                     raise
                 continue
@@ -116,114 +116,115 @@ class Clients:
                 self._await_end()
                 raise
             except ValkeyVectorError as error:
-                if not lane.demoted or not self._replace(lane) or last or not refused(error):
+                if not client.demoted or not self._replace(client) or last or not refused(error):
                     raise
                 continue
-            if lane.demoted and self._replace(lane) and not last and refused(reply):
+            if client.demoted and self._replace(client) and not last and refused(reply):
                 continue
             return reply
         raise AssertionError("the last attempt returns or raises")
 
     def admit(self) -> None:
-        """Make sure that the server still lets in whoever has these settings.
+        """Check that the server still accepts these settings.
 
-        For a connection that finds clients in use: they may be older than the current password.
+        Clients that are already in use can be older than the current password.
 
         Raises:
-            ConnectionLostError, AuthenticationError: it does not.
+            ConnectionLostError: the server is unreachable.
+            AuthenticationError: the server rejects the credentials.
         """
-        if self._resources.lanes:
+        if self._resources.clients:
             check_admitted(self.address())
 
-    def lane(self, number: int) -> Lane:
-        """The lane of a number."""
-        lane = self._resources.lanes.get(number)
-        return lane if lane is not None else self._new_lane(number)
+    def client(self, lane: int) -> BoundedClient:
+        """Return the client of a lane; connect it on first use."""
+        client = self._resources.clients.get(lane)
+        return client if client is not None else self._new_client(lane)
 
     def take_probed(self) -> list[Any]:
-        """The replies to `PROBES` if connecting asked them and nobody has taken them yet."""
+        """Return the replies to `PROBES` once, if connecting sent them; otherwise an empty list."""
         probed, self._probed = self._probed, []
         return probed
 
     def address(self) -> ConnectionSettings:
-        """The settings with a real address: starts or joins the embedded server."""
+        """Return the settings with a real address; start or join the embedded server first."""
         with self._lock:
             embedded = self._resources.embedded
             return self.settings if embedded is None else embedded.address()
 
     def close(self) -> None:
-        """Close the clients, after commands under way have ended."""
+        """Close the clients after the commands in flight have completed."""
         with self._lock:
             self._closed = True
             self._resources.close()
 
     def _await_end(self) -> bool:
-        """Whether the embedded server has ended, which its supervisor may be about to report."""
+        """Return True if the embedded server has ended, or its supervisor reports that within a moment."""
         embedded = self._resources.embedded
         return embedded is not None and embedded.await_end()
 
-    def _replace(self, lane: Lane) -> bool:
-        """Drop all lanes, so that the next commands connect anew; not if that was done just now."""
+    def _replace(self, client: BoundedClient) -> bool:
+        """Close all clients, so that the next commands connect again. Returns False if that happened just now."""
         with self._lock:
-            if time.monotonic() - lane.made < _KEPT_SECONDS:
+            if time.monotonic() - client.created < _MIN_CLIENT_SECONDS:
                 return False
-            if lane in self._resources.lanes.values():
-                self._resources.close_lanes()
+            if client in self._resources.clients.values():
+                self._resources.close_clients()
             return True
 
-    def _new_lane(self, number: int) -> Lane:
-        if not 0 <= number <= self.settings.write_connections:
+    def _new_client(self, lane: int) -> BoundedClient:
+        if not 0 <= lane <= self.settings.write_connections:
             raise ConfigurationError(
-                f"lane {number} is not one of 0 to {self.settings.write_connections}"
+                f"lane must be from 0 to {self.settings.write_connections} (write_connections), not {lane}"
             )
-        asked = time.monotonic()
+        requested = time.monotonic()
         with self._lock:
             if self._closed:
                 raise ConfigurationError("the connection is closed; open a new one")
-            if number not in self._resources.lanes:
-                if self._failure is not None and self._failure[0] > asked:
-                    # Another thread failed while this one waited for it: do not wait once more.
+            if lane not in self._resources.clients:
+                if self._failure is not None and self._failure[0] > requested:
+                    # Another thread failed to connect while this one waited: do not wait again.
                     raise copy.copy(self._failure[1])
                 try:
-                    self._resources.lanes[number] = self._connect()
+                    self._resources.clients[lane] = self._connect()
                 except ValkeyVectorError as error:
                     self._failure = (time.monotonic(), error)
                     raise
-            return self._resources.lanes[number]
+            return self._resources.clients[lane]
 
-    def _connect(self) -> Lane:
-        """A new lane, after finding out whether the server is a cluster."""
+    def _connect(self) -> BoundedClient:
+        """Connect a client, after detecting whether the server is a cluster."""
         check_glide()
-        from valkey_vector.connection.glide_client import Lane, single_node
+        from valkey_vector.connection.glide_client import BoundedClient, single_node
 
         settings = self.address()
         if self._cluster is None:
             node = single_node(settings)
-            lane = Lane(node, cluster=False)
+            client = BoundedClient(node, cluster=False)
             try:
-                self._probed = lane.pipeline(PROBES)
+                self._probed = client.pipeline(PROBES)
             except ValkeyVectorError:
-                lane.close()
+                client.close()
                 raise
-            # GLIDE has no cluster clients on unix sockets; a lone node works without.
+            # GLIDE has no cluster clients on unix sockets; a single node works without one.
             self._cluster = settings.unix_socket is None and is_cluster(self._probed)
             if not self._cluster and node == settings:
-                return lane
-            lane.close()
-        return Lane(settings, cluster=self._cluster)
+                return client
+            client.close()
+        return BoundedClient(settings, cluster=self._cluster)
 
     def before_fork(self) -> None:
-        """Wait for the commands under way in other threads, but not for long."""
-        for lane in list(self._resources.lanes.values()):
-            lane.pause(_QUIET_SECONDS)
+        """Wait a moment for the commands in flight in other threads."""
+        for client in list(self._resources.clients.values()):
+            client.pause(_QUIET_SECONDS)
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
-        for lane in list(self._resources.lanes.values()):
-            lane.resume()
+        """Continue after a fork."""
+        for client in list(self._resources.clients.values()):
+            client.resume()
 
     def after_fork_in_child(self) -> None:
-        """Renew the locks: what the parent's other threads held at the fork would stay held for ever."""
+        """Replace the locks: a lock that another thread of the parent held at the fork is never released."""
         self._lock = threading.RLock()
-        for lane in self._resources.lanes.values():
-            lane.forget_requests()
+        for client in self._resources.clients.values():
+            client.forget_requests()

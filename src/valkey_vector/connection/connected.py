@@ -1,4 +1,4 @@
-"""What the stores and caches beside the index share: a connection that is theirs or given, and how it is let go."""
+"""Base class of stores and caches: owns a connection, or uses one that the caller opened."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ __all__ = ["Connected"]
 
 
 class Connected(Closing):
-    """Keeps a connection to one server.
+    """Object with a connection to one server.
 
     Args:
-        label: its name, by which `repr` tells it from others.
-        url: the server (see `Connection.open`); by default ``VALKEY_URL`` or the embedded server.
-        connection: an open connection to use instead; it is not closed with this.
+        label: name shown by `repr`.
+        url: URL of the server (see `Connection.open`). None uses ``VALKEY_URL`` or the embedded server.
+        connection: open connection to use instead of a URL. `close` leaves it open.
 
     Raises:
-        ConfigurationError: both are given.
+        ConfigurationError: both url and connection are set.
     """
 
     def __init__(
         self, label: str, *, url: str | None = None, connection: Connection | None = None
     ) -> None:
         if connection is not None and url is not None:
-            raise ConfigurationError("give url or connection, not both")
+            raise ConfigurationError("pass url or connection, not both")
         self._connection = connection if connection is not None else Connection.open(url)
         self._owns_connection = connection is None
         self._label = label
 
     @property
     def connection(self) -> Connection:
-        """The connection it uses."""
+        """Connection to the server."""
         return self._connection
 
     def close(self) -> None:
-        """Let go of the connection, unless it was given."""
+        """Close the connection if this object opened it."""
         if self._owns_connection:
             self._connection.close()
 

@@ -1,10 +1,10 @@
-"""Turns GLIDE's errors into ours, in the server's own words and without secrets.
+"""Conversion of GLIDE's errors into the errors of this library, with the server's message and without secrets.
 
-GLIDE rewrites what the server says: ``-ERR x`` arrives as ``An error was signalled by the server: -
-ResponseError: x``, ``-WRONGTYPE x`` as ``WRONGTYPE: x``, ``-NOPERM x`` as ``… - PermissionDenied:
-x``. Here the original is restored (``WRONGTYPE x``, ``NOPERM x``; a plain ``ERR`` is left out), so
-that the rest of the library and its users can rely on the server's documented texts. What kind of
-error it is follows from its first word alone: what comes after can quote a user's data.
+GLIDE rewrites the server's messages: ``-ERR x`` becomes ``An error was signalled by the server: -
+ResponseError: x``, ``-WRONGTYPE x`` becomes ``WRONGTYPE: x``, ``-NOPERM x`` becomes ``… - PermissionDenied:
+x``. This module restores the original (``WRONGTYPE x``, ``NOPERM x``, without a plain ``ERR``), so
+that callers can rely on the server's documented messages. Only the first word decides the class of
+the error: the rest can quote a user's data.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CODES: Mapping[str, str] = {
     "TryAgain": "TRYAGAIN",
 }
 _REFUSED_CODES = frozenset({"NOAUTH", "NOPERM", "WRONGPASS"})
-# The server is there but cannot serve yet: the same as an outage to whoever asks.
+# The server is running but cannot serve requests yet: the same as an outage for the caller.
 _DOWN_CODES = frozenset({"LOADING", "CLUSTERDOWN", "MASTERDOWN"})
 _LOST = re.compile(
     r"BrokenPipe|Connection in recovery|IoError|FatalSendError|FatalReceiveError|connection error|"
@@ -63,13 +63,13 @@ def translated(
     secrets: Iterable[str] = (),
     sent: Sequence[str | bytes] = (),
 ) -> ServerError | ConfigurationError:
-    """The error of ours that says what this one of GLIDE's says.
+    """Convert an error of GLIDE into an error of this library.
 
     Args:
-        error: what GLIDE raised, or returned in place of a reply.
-        command: the command's name, without its arguments.
-        secrets: texts that must not appear in the message.
-        sent: the command with its arguments, to name the key or command that the server refused.
+        error: error that GLIDE raised, or returned in place of a reply.
+        command: name of the command, without its arguments.
+        secrets: strings that must not appear in the message.
+        sent: the command with its arguments, to name the key or command that the server rejected.
     """
     text = scrubbed(str(error).strip(), secrets)
     match error:
@@ -88,11 +88,11 @@ def translated(
 
 
 def scrubbed(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret, plain or percent-encoded, replaced by ``***``."""
+    """Replace every secret in a text, plain or percent-encoded, by ``***``."""
     for secret in secrets:
         for form in {secret, quote(secret, safe="")}:
-            # A short secret such as "a" is hidden only where it stands alone: hiding every
-            # letter a would both spoil the message and spell the secret out.
+            # Hide a short secret such as "a" only as a whole word: hiding every letter a
+            # would both spoil the message and reveal the secret.
             pattern = re.escape(form) if len(form) > 5 else rf"(?<!\w){re.escape(form)}(?!\w)"
             text = re.sub(pattern, HIDDEN, text)
     return text
@@ -114,7 +114,7 @@ def _replied(
 
 
 def _server_words(text: str) -> tuple[str, str]:
-    """The code and the whole text of a server's error; the code is empty if GLIDE itself speaks."""
+    """Split a server's error into code and whole message. The code is empty for errors of GLIDE itself."""
     if signalled := _SIGNALLED.fullmatch(text):
         kind, detail = signalled.groups()
         code = _CODES.get(kind, "")
@@ -136,5 +136,5 @@ def _not_connected(text: str, command: str) -> ServerError | ConfigurationError:
 
 
 def is_bad_database(error: Exception) -> bool:
-    """Whether the server refused the number of the database."""
+    """Return True if the server rejected the number of the database."""
     return isinstance(error, ConfigurationError) and str(error) == _NO_DATABASE

@@ -1,4 +1,4 @@
-"""Makes GLIDE's clients from our settings."""
+"""Creation of GLIDE clients from `ConnectionSettings`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from valkey_vector.connection.admission import ANY_PASSWORD
 from valkey_vector.connection.settings import ConnectionSettings, IamSettings, Pem, TlsSettings
 from valkey_vector.errors import ConfigurationError
 
-__all__ = ["made", "milliseconds"]
+__all__ = ["create_client", "milliseconds"]
 
-# Reconnecting waits at most 50 ms × 2⁴, so that a server which is back is noticed within a second.
+# The delay of a reconnect is at most 50 ms × 2⁴, so that a recovered server is noticed within a second.
 _RECONNECT = (4, 50, 2)
 
 
-def made(
+def create_client(
     settings: ConnectionSettings, cluster: bool, discovery: glide.NodeDiscoveryMode
 ) -> glide.TGlideClient:
-    """A client that has connected.
+    """Create a client and connect it.
 
     Raises:
-        GlideError: it cannot connect.
+        GlideError: the client cannot connect.
         ConfigurationError: a file of the TLS settings cannot be read.
     """
     common: dict[str, Any] = {
@@ -37,7 +37,7 @@ def made(
         "database_id": settings.database,
         "client_name": settings.client_name,
         "client_info_tag": "valkey-vector",
-        # Both search modules answer alike in RESP2 only.
+        # The replies of both search modules have the same structure only in RESP2.
         "protocol": glide.ProtocolVersion.RESP2,
     }
     timeout = milliseconds(settings.connection_timeout)
@@ -67,15 +67,15 @@ def made(
     try:
         client = glide.GlideClient.create(config)
     finally:
-        # GLIDE makes the client anew, from this configuration, in every forked child, also one
-        # that failed to connect. Connecting there and then would slow down children that never
-        # use it, and break them in an outage.
+        # In every forked child GLIDE creates the client again from this configuration, even a client
+        # that failed to connect. Connecting at once would slow down children that never use the
+        # client, and break them during an outage.
         config.lazy_connect = True
     return client
 
 
 def milliseconds(seconds: float) -> int:
-    """As GLIDE takes times."""
+    """Convert seconds into GLIDE's unit, whole milliseconds, at least 1."""
     return max(1, round(seconds * 1000))
 
 

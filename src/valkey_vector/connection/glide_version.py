@@ -1,8 +1,8 @@
-"""Checks that the GLIDE client installed is one this library is known to work with.
+"""Check of the installed GLIDE version.
 
-``valkey-glide`` (asynchronous) and ``valkey-glide-sync`` both install the package
-``glide_shared``. Installed at different versions, the later one overwrites the files of the earlier
-one, pip does not notice, and the earlier breaks in ways that name neither.
+``valkey-glide`` (asynchronous) and ``valkey-glide-sync`` both install the package ``glide_shared``.
+At different versions, the package installed last overwrites files of the other one. pip does not
+notice, and the other one fails with errors that name neither package.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ BELOW = (3,)
 
 
 def check_glide() -> None:
-    """Make sure that GLIDE can be imported and is not half overwritten.
+    """Check that GLIDE is installed in a supported version, and not partly overwritten.
 
     Raises:
-        ConfigurationError: it is missing, of a version that does not fit, or overwritten by
-            another GLIDE distribution; the message says what to install.
+        ConfigurationError: GLIDE is missing, has an unsupported version, or is overwritten by
+            another GLIDE distribution. The message says what to install.
     """
     _check_versions(_installed("valkey-glide-sync"), _installed("valkey-glide"))
 
 
 def _check_versions(ours: str | None, other: str | None) -> None:
-    wanted = f"valkey-glide-sync>={'.'.join(map(str, OLDEST))},<{'.'.join(map(str, BELOW))}"
+    required = f"valkey-glide-sync>={'.'.join(map(str, OLDEST))},<{'.'.join(map(str, BELOW))}"
     if ours is None:
         raise ConfigurationError(
-            f"the package valkey-glide-sync is not installed: pip install '{wanted}'"
+            f"the package valkey-glide-sync is not installed: pip install '{required}'"
         )
     if not OLDEST <= _numbers(ours) < BELOW:
         raise ConfigurationError(
-            f"valkey-glide-sync {ours} is installed, which is not known to work here: "
-            f"pip install '{wanted}'"
+            f"valkey-glide-sync {ours} is installed, which this library does not support: "
+            f"pip install '{required}'"
         )
     if other is not None and other != ours:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Lua scripts read from the ``.lua`` files of a package."""
+"""Loader of Lua scripts from the ``.lua`` files of a package."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SHEBANG = "#!"
 
 
 def read_lua(package: str, *names: str) -> str:
-    """Join files of a package to one script, without comments and indentation.
+    """Join files of a package into one script, without comments and indentation.
 
-    A script is sent with every call, or compared by its digest, so its text is kept short. A shebang line in any of the
-    files becomes the first line of the script. Files are read once in each process.
+    Every call sends the script, or compares its digest, so the text is short. A shebang line in any of the files becomes
+    the first line of the script. Files are read once in each process.
 
     Args:
         package: the package with the files; pass ``__package__``.
-        names: file names without ``.lua``. A file may use the local variables and functions of the files before it.
+        names: file names without ``.lua``. A file can use the local variables and functions of the files before it.
 
     Raises:
         ValueError: more than one of the files has a shebang line.
@@ -37,7 +37,7 @@ def _script(package: str, names: tuple[str, ...]) -> str:
 
 @cache
 def _lines(package: str, name: str) -> tuple[str, ...]:
-    """The lines of code of one file; a comment is left out if it has its line to itself."""
+    """Lines of code of one file, without lines that contain only a comment."""
     text = (files(package) / f"{name}.lua").read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     return tuple(line for line in lines if line and not line.startswith("--"))

@@ -12,17 +12,17 @@ from valkey_vector.errors import ServerError
 __all__ = ["MEMORY_COMMANDS", "ServerMemory", "server_memory"]
 
 MEMORY_COMMANDS = (("INFO", "memory"), ("INFO", "stats"))
-"""The commands whose replies `ServerMemory.of` reads."""
+"""Commands whose replies `ServerMemory.of` reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerMemory:
-    """Whether a server evicts keys when it is full.
+    """Eviction settings of a server.
 
     Attributes:
-        limit: maxmemory in bytes; 0 for none.
-        policy: maxmemory-policy, empty where the user may not know it.
-        evicted: keys evicted since the server started.
+        limit: maxmemory in bytes; 0 for no limit.
+        policy: maxmemory-policy; empty if the user has no permission to read it.
+        evicted: number of keys evicted since the server started.
     """
 
     limit: int
@@ -31,13 +31,13 @@ class ServerMemory:
 
     @classmethod
     def of(cls, replies: list[Any]) -> ServerMemory:
-        """Read the replies to `MEMORY_COMMANDS`; one that is refused counts as unknown."""
+        """Read the replies to `MEMORY_COMMANDS`. Values of a rejected command are unknown."""
         info: dict[str, str] = {}
         for reply in replies:
             if not isinstance(reply, ServerError):
                 for text in _texts(reply):
                     pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
-                    for name, _, value in pairs:  # of several nodes the one that evicts counts
+                    for name, _, value in pairs:  # of several nodes, the largest value counts
                         if _number(value) >= _number(info.get(name, "")):
                             info[name] = value.strip()
         return cls(
@@ -48,21 +48,24 @@ class ServerMemory:
 
     @property
     def evicts_any_key(self) -> bool:
-        """Whether keys without a time to live may be evicted."""
+        """True if the server can evict keys without a time to live."""
         return self.limit > 0 and self.policy.startswith("allkeys-")
 
 
 def server_memory(connection: Connection) -> ServerMemory:
-    """The memory settings of a server; one round trip.
+    """Fetch the memory settings of a server.
 
     Raises:
-        ServerError: an outage.
+        ConnectionLostError, RequestTimeoutError: an outage.
+
+    Cost:
+        One round trip.
     """
     return ServerMemory.of(connection.pipeline(MEMORY_COMMANDS, retry=True))
 
 
 def _texts(reply: Any) -> list[str]:
-    """The texts of an INFO reply; a cluster client may have one for each node."""
+    """Texts of an INFO reply: one for each node of a cluster."""
     replies = reply.values() if isinstance(reply, Mapping) else [reply]
     return [each.decode(errors="replace") for each in replies if isinstance(each, bytes)]
 

@@ -1,7 +1,7 @@
-"""Questions to a server in steps, so that many operations can share each round trip.
+"""Pipelined operations: generators that yield requests, so that several operations share each round trip.
 
-An operation is a generator: it yields what it asks, is sent the replies and returns its result. Alone it makes one
-round trip for each step; several together share them.
+An operation is a generator. It yields requests, receives their replies and returns its result. A single operation
+takes one round trip for each request. Operations that run together share their round trips.
 """
 
 from __future__ import annotations
@@ -19,24 +19,33 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 
-__all__ = ["Asked", "Command", "Pipelined", "Request", "requesting", "run", "run_all", "send"]
+__all__ = [
+    "Command",
+    "Pipelined",
+    "Request",
+    "RequestSender",
+    "requesting",
+    "run",
+    "run_all",
+    "send",
+]
 
 _T = TypeVar("_T")
 
 Command: TypeAlias = Sequence[Argument]
 
-_MOST = 100
-"""Commands in one pipeline, unless a single operation asks more at once: bounds what is under way at a time."""
+_MAX_COMMANDS = 100
+"""Maximum number of commands in one pipeline, unless a single request has more. Bounds the commands in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an operation asks in one step.
+    """One request of an operation.
 
     Attributes:
-        commands: to send; their replies are what the operation gets.
-        current: before anything is sent, bring what the engine holds in this process up to date.
-        errors: the operation takes a command's own error in its place, instead of failing.
+        commands: commands to send. The operation receives one reply per command.
+        current: update the engine's replica in this process before sending.
+        errors: return the error of a command in place of its reply, instead of raising it in the operation.
     """
 
     commands: Sequence[Command] = ()
@@ -47,30 +56,37 @@ class Request:
 Pipelined: TypeAlias = Generator[Request, list[Any], _T]
 
 
-class Asked(Protocol):
-    """Who is asked: an engine."""
+class RequestSender(Protocol):
+    """Object that sends requests to a server: an engine."""
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
-        """The replies to each, in one round trip for all commands.
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+        """Send several requests in one round trip, and return their replies. An error takes the place of its reply.
 
         Raises:
-            ConnectionLostError: an outage; likewise the other errors of a connection.
+            ConnectionLostError, RequestTimeoutError: an outage.
         """
         ...
 
 
-def send(connection: Connection, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
-    """Send the commands of several steps, all of them reads, in one round trip; an error in its command's place.
+def send(
+    connection: Connection, requests: Sequence[Request], *, any_primary: bool = False
+) -> list[list[Reply | ServerError]]:
+    """Send several requests in one round trip, and return their replies. An error takes the place of its reply.
+
+    Args:
+        connection: the connection to send on.
+        requests: requests with commands that can run twice: they are sent again after an outage.
+        any_primary: see `Connection.pipeline`.
 
     Raises:
-        ConnectionLostError: an outage; likewise the other errors of a connection.
+        ConnectionLostError, RequestTimeoutError: an outage.
     """
-    commands = [command for ask in asks for command in ask.commands]
-    if len(commands) == 1:
-        replies = iter([_executed(connection, commands[0])])
-    else:
-        replies = iter(connection.pipeline(commands, retry=True))
-    return [list(islice(replies, len(ask.commands))) for ask in asks]
+    commands = [command for request in requests for command in request.commands]
+    if len(commands) == 1 and not any_primary:
+        reply = _executed(connection, commands[0])
+        return [[reply] if request.commands else [] for request in requests]
+    replies = iter(connection.pipeline(commands, retry=True, any_primary=any_primary))
+    return [list(islice(replies, len(request.commands))) for request in requests]
 
 
 def _executed(connection: Connection, command: Command) -> Reply | ServerError:
@@ -83,35 +99,44 @@ def _executed(connection: Connection, command: Command) -> Reply | ServerError:
 
 
 def requesting(commands: Sequence[Command]) -> Pipelined[list[Any]]:
-    """The operation of one step: commands, and their replies."""
+    """Operation of one request: sends commands and returns their replies."""
     return (yield Request(commands))
 
 
-def run(asked: Asked, steps: Pipelined[_T]) -> _T:
-    """The result of one operation.
+def run(sender: RequestSender, operation: Pipelined[_T]) -> _T:
+    """Run one operation and return its result.
 
     Raises:
-        ServerError: the server refused a command, or could not be asked.
+        ServerError: the server rejected a command, or is unreachable.
     """
-    (outcome,) = run_all(asked, [steps])
-    if isinstance(outcome, ValkeyVectorError):
-        raise outcome
-    return outcome
+    try:
+        request = next(operation)
+        while True:
+            (replies,) = sender.send_requests([request])
+            request = _continued(operation, replies, errors=request.errors)()
+    except StopIteration as end:
+        result: _T = end.value
+        return result
 
 
-def run_all(asked: Asked, many: Sequence[Pipelined[_T]]) -> list[_T | ValkeyVectorError]:
-    """The results of several operations that share their round trips; in place of one that fails, its error.
+def run_all(
+    sender: RequestSender, operations: Sequence[Pipelined[_T]]
+) -> list[_T | ValkeyVectorError]:
+    """Run several operations that share their round trips.
+
+    Returns:
+        One result per operation, in order. If an operation fails, its result is the error.
 
     Raises:
-        ConnectionLostError: an outage, which is nobody's own failure; likewise the other errors of a connection.
-        StaleIndexError: the index is not what it was.
+        ConnectionLostError, RequestTimeoutError: an outage. It affects all operations.
+        StaleIndexError: the index was dropped or created again.
     """
     outcomes: dict[int, _T | ValkeyVectorError] = {}
     waiting: dict[int, Request] = {}
 
-    def advance(position: int, step: Callable[[], Request]) -> None:
+    def advance(position: int, next_request: Callable[[], Request]) -> None:
         try:
-            waiting[position] = step()
+            waiting[position] = next_request()
         except StopIteration as end:
             outcomes[position] = end.value
         except (ConnectionLostError, RequestTimeoutError):
@@ -119,35 +144,39 @@ def run_all(asked: Asked, many: Sequence[Pipelined[_T]]) -> list[_T | ValkeyVect
         except ValkeyVectorError as error:
             outcomes[position] = error
 
-    for position, steps in enumerate(many):
-        advance(position, lambda steps=steps: next(steps))  # type: ignore[misc]
+    for position, operation in enumerate(operations):
+        advance(position, lambda operation=operation: next(operation))  # type: ignore[misc]
     while waiting:
-        for positions in list(_portions(waiting)):
-            asks = [waiting.pop(position) for position in positions]
-            for position, ask, replies in zip(positions, asks, asked.ask(asks), strict=True):
-                advance(position, _continued(many[position], replies, errors=ask.errors))
-    return [outcomes[position] for position in range(len(many))]
+        for positions in list(_batches(waiting)):
+            requests = [waiting.pop(position) for position in positions]
+            answered = zip(positions, requests, sender.send_requests(requests), strict=True)
+            for position, request, replies in answered:
+                operation = operations[position]
+                advance(position, _continued(operation, replies, errors=request.errors))
+    return [outcomes[position] for position in range(len(operations))]
 
 
-def _continued(steps: Pipelined[_T], replies: list[Any], *, errors: bool) -> Callable[[], Request]:
-    """The next step: with the replies, or with the error that one of them is unless `errors` are taken as they are."""
+def _continued(
+    operation: Pipelined[_T], replies: list[Any], *, errors: bool
+) -> Callable[[], Request]:
+    """Continue an operation with its replies. Unless `errors` is set, the first error among them is raised in it."""
     error = (
         None
         if errors
         else next((reply for reply in replies if isinstance(reply, ServerError)), None)
     )
-    return (lambda: steps.send(replies)) if error is None else (lambda: steps.throw(error))
+    return (lambda: operation.send(replies)) if error is None else (lambda: operation.throw(error))
 
 
-def _portions(waiting: Mapping[int, Request]) -> Iterator[list[int]]:
-    """Who is asked together, in their order."""
-    portion: list[int] = []
+def _batches(waiting: Mapping[int, Request]) -> Iterator[list[int]]:
+    """Positions of the requests that one pipeline sends, in order."""
+    batch: list[int] = []
     commands = 0
-    for position, ask in waiting.items():
-        if portion and commands + len(ask.commands) > _MOST:
-            yield portion
-            portion, commands = [], 0
-        portion.append(position)
-        commands += len(ask.commands)
-    if portion:
-        yield portion
+    for position, request in waiting.items():
+        if batch and commands + len(request.commands) > _MAX_COMMANDS:
+            yield batch
+            batch, commands = [], 0
+        batch.append(position)
+        commands += len(request.commands)
+    if batch:
+        yield batch

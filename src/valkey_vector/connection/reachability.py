@@ -1,8 +1,8 @@
-"""Asks in the plainest way whether a server is there at all: can one connect to it?
+"""Check that a server accepts connections.
 
-GLIDE reconnects a standalone connection in the background and lets commands wait for that, for as
-long as their timeout allows, and then reports a timeout. This probe tells at once a server that is
-down from one that is slow.
+GLIDE reconnects a standalone connection in the background. Meanwhile commands wait until their
+timeout, and then raise a timeout error. This probe distinguishes at once a server that is down from
+one that is slow.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["check_reachable", "plainly_connected", "reachable_address"]
 
 
 def reachable_address(settings: ConnectionSettings) -> Address:
-    """The first address that accepts a connection.
+    """Return the first address that accepts a connection.
 
     Raises:
-        ConnectionLostError: none does; the message says why.
+        ConnectionLostError: no address accepts a connection; the message names the reasons.
     """
     connection, address = _connected_by_tcp(settings)
     connection.close()
@@ -27,19 +27,22 @@ def reachable_address(settings: ConnectionSettings) -> Address:
 
 
 def check_reachable(settings: ConnectionSettings) -> None:
-    """Make sure that the server, or one of its nodes, accepts connections.
+    """Check that the server, or one of its nodes, accepts connections.
 
     Raises:
-        ConnectionLostError: it does not; the message says why.
+        ConnectionLostError: no address accepts a connection; the message names the reasons.
     """
     plainly_connected(settings)[0].close()
 
 
 def plainly_connected(settings: ConnectionSettings) -> tuple[socket.socket, str]:
-    """A connection without encryption to the server, or one of its nodes, and the host's name.
+    """Connect a plain socket, without TLS, to the server or one of its nodes.
+
+    Returns:
+        The socket, and the name of the host; empty for a unix socket.
 
     Raises:
-        ConnectionLostError: it does not accept connections; the message says why.
+        ConnectionLostError: no address accepts a connection; the message names the reasons.
     """
     if settings.unix_socket is None:
         connection, address = _connected_by_tcp(settings)

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from valkey_vector.connection.observation import note_request
+
 __all__ = ["RecordedTrip", "recorded", "recording"]
 
 T = TypeVar("T")
@@ -44,10 +46,15 @@ def recording() -> Iterator[list[RecordedTrip]]:
 
 
 def recorded(send: Callable[[], T], commands: Sequence[Sequence[str | bytes]]) -> T:
-    """Send commands, and record the round trip if something records.
+    """Send commands; count them if they are observed, and record the round trip if something records.
 
-    Cost: reads one context variable if nothing records.
+    Cost: reads two context variables if nothing observes or records.
+
+    Args:
+        send: sends the commands.
+        commands: the commands; none for a single command whose errors need no name.
     """
+    note_request(len(commands) or 1)
     trips = _recorder.get()
     if trips is None:
         return send()

@@ -1,7 +1,7 @@
-"""Names the key or the command that a server's refusal leaves out.
+"""Details for error messages of the server: the rejected key or command.
 
-The server says "No permissions to access a key" without the key, and "Unknown command called from script" with a line
-number instead of the command. The command that was sent has both.
+The server's message "No permissions to access a key" does not name the key. "Unknown command called from script" has a
+line number instead of the command. The sent command contains both.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _WITHHELD_INFO = re.compile(r"'info'|unknown command ['`]?info\b", re.IGNORECASE
 
 
 def explained(message: str, sent: Sequence[str | bytes]) -> str:
-    """The server's message, with the keys or the command that it means.
+    """Add the rejected keys or the unknown command to a server's message.
 
     Args:
-        message: in the server's words.
-        sent: the command with its arguments; empty if it is not known.
+        message: message of the server.
+        sent: the command with its arguments; empty if unknown.
     """
     if not sent:
         return message
@@ -39,7 +39,7 @@ def explained(message: str, sent: Sequence[str | bytes]) -> str:
 
 
 def withholds_info(message: str) -> bool:
-    """Whether a server refused to connect a client because the user may not run INFO, or the server does not know it."""
+    """Return True if connecting failed because INFO is unknown to the server, or the user has no permission for it."""
     return _WITHHELD_INFO.search(message) is not None
 
 
@@ -55,7 +55,7 @@ def _named(keys: Sequence[str | bytes]) -> str:
 
 
 def _called(sent: Sequence[str | bytes], number: int) -> str | None:
-    """The command that a line of a script calls; None if the script is not known or the line does not name one."""
+    """Command that a line of a script calls; None if the script is unknown or the line names no command."""
     if _text(sent[0]).upper() != "EVAL":
         return None
     lines = _text(sent[1]).splitlines()

@@ -1,4 +1,4 @@
-"""Tells replies and errors after which a command may be sent again: it certainly was not carried out."""
+"""Detection of replies and errors that prove that the server did not execute a command, so that it can be sent again."""
 
 from __future__ import annotations
 
@@ -6,31 +6,49 @@ from collections.abc import Sequence
 
 from valkey_vector.errors import ConfigurationError, ConnectionLostError, ServerError
 
-__all__ = ["LaneClosedError", "NotSentError", "from_replica", "never_read", "refused"]
+__all__ = [
+    "ClientClosedError",
+    "NotSentError",
+    "from_replica",
+    "is_not_ready",
+    "never_read",
+    "refused",
+]
 
-# What a client surely writes at once and a server reads at once.
+# The server answers with these codes before it executes a command: while it loads its data, while the cluster or the
+# replica's primary is down, while the keys of a slot are moved, and while a script runs for too long.
+_NOT_READY_CODES = frozenset({"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"})
+
+# Bytes that a client writes at once and a server reads at once.
 _AT_ONCE_BYTES = 8192
 
 
-class LaneClosedError(ConfigurationError):
-    """The lane was closed before the command was sent."""
+class ClientClosedError(ConfigurationError):
+    """The client was closed before the command was sent."""
 
 
 class NotSentError(ConnectionLostError):
-    """The server was found to be down before it read the command."""
+    """The server was down before it read the command."""
 
 
 def from_replica(error: object) -> bool:
-    """Whether a replica has refused a write."""
+    """Return True if a replica rejected a write."""
     return isinstance(error, ServerError) and error.message.startswith("READONLY ")
 
 
-def never_read(error: ServerError, sent: Sequence[Sequence[str | bytes]], *, alone: bool) -> bool:
-    """Whether an error shows that a server on a unix socket ended before it read what was sent.
+def is_not_ready(outcome: object) -> bool:
+    """Return True if a server that was not ready rejected a command before executing it."""
+    return (
+        isinstance(outcome, ServerError) and outcome.message.partition(" ")[0] in _NOT_READY_CODES
+    )
 
-    A broken pipe means that at least the end could not be written. A unix socket is reset only if
-    its other end was closed with something unread, which is the end of this if it was sent alone.
-    One command without its end is not carried out; several neither, if they are read at once.
+
+def never_read(error: ServerError, sent: Sequence[Sequence[str | bytes]], *, alone: bool) -> bool:
+    """Return True if an error proves that a server on a unix socket ended before it read the commands.
+
+    A broken pipe means that at least the last bytes were not written. A unix socket is reset only if its other end
+    was closed with unread bytes; these are the last bytes of this request if it was sent alone. The server does not
+    execute an incomplete command. Several commands are not executed either, if they are read at once.
     """
     size = sum(len(part) * 4 + 16 for command in sent for part in command)
     if len(sent) != 1 and size > _AT_ONCE_BYTES:
@@ -40,7 +58,7 @@ def never_read(error: ServerError, sent: Sequence[Sequence[str | bytes]], *, alo
 
 
 def refused(reply: object) -> bool:
-    """Whether a replica has refused all that was sent: an error, or the replies of a pipeline."""
+    """Return True if a replica rejected every command: an error, or the replies of a pipeline."""
     if isinstance(reply, list):
         return bool(reply) and all(map(from_replica, reply))
     return from_replica(reply)

@@ -1,4 +1,4 @@
-"""Shares clients among the connections of a process: equal settings, equal clients."""
+"""Registry of clients that connections of one process with equal settings share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import weakref
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.settings import ConnectionSettings
 
-__all__ = ["join", "leave"]
+__all__ = ["acquire_clients", "release_clients"]
 
 
 class _Shared:
-    """The clients in use, by their settings.
+    """Clients in use, by settings.
 
-    Nothing here keeps clients alive. They are closed when the last connection leaves them or, if
-    none ever does, when the last one is garbage-collected.
+    The registry does not keep clients alive. They are closed when the last connection is closed or
+    garbage-collected.
     """
 
     def __init__(self) -> None:
@@ -24,15 +24,15 @@ class _Shared:
         self.clients: weakref.WeakValueDictionary[ConnectionSettings, Clients] = (
             weakref.WeakValueDictionary()
         )
-        # Apart from the above: clients that everybody left may still have commands under way.
+        # Separate from `clients`: released clients can still have commands in flight.
         self.all: weakref.WeakSet[Clients] = weakref.WeakSet()
 
 
 _shared = _Shared()
 
 
-def join(user: object, settings: ConnectionSettings) -> Clients:
-    """The clients for these settings, which the user now holds together with others."""
+def acquire_clients(user: object, settings: ConnectionSettings) -> Clients:
+    """Return the clients for these settings, and record the user as one of their users."""
     with _shared.lock:
         clients = _shared.clients.get(settings)
         if clients is None:
@@ -43,8 +43,8 @@ def join(user: object, settings: ConnectionSettings) -> Clients:
         return clients
 
 
-def leave(user: object, clients: Clients) -> None:
-    """Give the clients back; the last one who does closes them."""
+def release_clients(user: object, clients: Clients) -> None:
+    """Remove the user from the clients' users. The last user closes the clients."""
     with _shared.lock:
         clients.users.discard(user)
         last = not clients.users
@@ -73,8 +73,8 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    # What GLIDE was in the midst of at a fork stays half done in the child, whose own commands may then wait
-    # for it until their timeout (seen with GLIDE 2.6, three forks in a hundred on a busy machine).
+    # Requests in flight in GLIDE at a fork never complete in the child, whose own commands can then wait for
+    # them until their timeout (seen with GLIDE 2.6, three forks in a hundred on a busy machine).
     os.register_at_fork(
         before=_before_fork,
         after_in_parent=_after_fork_in_parent,

@@ -1,4 +1,4 @@
-"""The private Valkey server that ``embedded://`` stands for."""
+"""Private Valkey server of ``embedded://`` URLs."""
 
 from valkey_vector.embedded.server import EmbeddedServer
 

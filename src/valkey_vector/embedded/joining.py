@@ -1,4 +1,4 @@
-"""Join the server that another process keeps for a directory, or take the directory's lock."""
+"""Join the server that another process runs for a directory, or take the directory's lock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ _ORPHAN_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """What a directory's last supervisor wrote about itself; it may be gone by now."""
+    """Record that a directory's last supervisor wrote about itself. The supervisor can have ended since.
+
+    Attributes:
+        supervisor: process id of the supervisor.
+        server: process id of the server.
+        socket: path of the server's socket.
+        control: path of the supervisor's control socket.
+        owner: user id of the record's owner.
+    """
 
     supervisor: int
     server: int
@@ -34,7 +42,11 @@ class ServerRecord:
 
     @classmethod
     def read(cls, directory: str) -> ServerRecord | None:
-        """The directory's record, if there is a whole one."""
+        """Read the record of a directory. Returns None if it is missing or incomplete.
+
+        Raises:
+            ConfigurationError: the directory cannot be used.
+        """
         try:
             with Path(directory, "server.json").open(encoding="utf-8") as file:
                 return cls(**json.load(file), owner=os.fstat(file.fileno()).st_uid)
@@ -49,13 +61,17 @@ class ServerRecord:
 
 
 def _connect(path: str, owner: int) -> socket.socket:
-    """A connection to a recorded socket; OSError if nobody listens."""
-    # A path whose maker has gone could since have been made anew by some other user.
+    """Connect to a recorded socket.
+
+    Raises:
+        OSError: no process listens on the socket.
+    """
+    # After its creator has ended, another user can have created the same path.
     if Path(path).parent.stat().st_uid != owner:
         raise FileNotFoundError(path)
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.setblocking(False)  # a supervisor that hangs must not make us hang as well
+        connection.setblocking(False)  # a supervisor that hangs must not block this process
         connection.connect(path)
         connection.setblocking(True)
     except OSError:
@@ -65,7 +81,7 @@ def _connect(path: str, owner: int) -> socket.socket:
 
 
 def join(directory: str, record: ServerRecord, deadline: float) -> Lease | None:
-    """A lease from the recorded supervisor; None if it is gone or going."""
+    """Get a lease from the recorded supervisor. Returns None if the supervisor has ended or is ending."""
     try:
         with process.guard:
             descriptor = _connect(record.control, record.owner).detach()
@@ -83,10 +99,10 @@ def join(directory: str, record: ServerRecord, deadline: float) -> Lease | None:
 
 
 def _end_orphan(record: ServerRecord) -> None:
-    """Ask a server whose supervisor does not listen to shut down; it holds the directory's lock.
+    """Shut down a server whose supervisor does not listen: the server holds the directory's lock.
 
-    If the supervisor was killed, the kernel ends the server where it can (Linux), but not
-    everywhere; if it is shutting down, this is what it asks for as well. Data are flushed.
+    If the supervisor was killed, the kernel ends the server on Linux, but not on other systems. If the
+    supervisor is shutting down, it sends the same request. The server flushes its data.
     """
     with (
         contextlib.suppress(OSError),
@@ -98,7 +114,7 @@ def _end_orphan(record: ServerRecord) -> None:
 
 
 def holder(record: ServerRecord | None) -> str:
-    """Who holds the directory, in words."""
+    """Describe the process that holds the directory, for messages."""
     if record is not None and _running(record.server):
         return f"process {record.server} (supervised by process {record.supervisor})"
     if record is not None and _running(record.supervisor):
@@ -117,7 +133,14 @@ def _running(pid: int) -> bool:
 
 
 def take_lock(directory: str) -> int | None:
-    """A descriptor with the directory's lock, or None if another process has it."""
+    """Take the directory's lock.
+
+    Returns:
+        The descriptor that holds the lock, or None if another process has the lock.
+
+    Raises:
+        ConfigurationError: the directory cannot be used.
+    """
     with process.guard:
         try:
             Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What this process holds of private servers: a lease each, shared by its handles and kept right through forks."""
+"""Leases of this process on private servers: one per server, shared by its handles, and valid in forked children."""
 
 from __future__ import annotations
 
@@ -13,55 +13,63 @@ from dataclasses import dataclass
 
 __all__ = ["Lease", "Process", "description", "process", "readable"]
 
-# How long a supervisor may take to say how its server ended.
-_LAST_WORDS_SECONDS = 1.0
+# Maximum time until a supervisor reports how its server ended.
+_FINAL_REPORT_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """This process's connection to one supervisor, shared by all its handles."""
+    """Connection of this process to one supervisor, shared by all handles on the server.
+
+    Attributes:
+        descriptor: descriptor of the connection; None after `drop`.
+        socket_path: path of the server's socket.
+        server: descriptor of the server's process; None on systems without process descriptors.
+        handles: number of open handles.
+        ended: description of how the server ended; empty if not known yet.
+    """
 
     descriptor: int | None
     socket_path: str
-    server: int | None = None  # a descriptor of the server's process, where the system has such
+    server: int | None = None
     handles: int = 0
     ended: str = ""
 
     def alive(self) -> bool:
-        """Whether neither the server nor its supervisor has ended, as far as is known."""
+        """Return True if neither the server nor its supervisor is known to have ended."""
         return not self.await_end(0)
 
     def await_end(self, seconds: float) -> bool:
-        """Whether the server has ended, or does within so many seconds."""
-        # After "ready" a supervisor says nothing but how its server ended. A process can be seen to
-        # have ended before that.
+        """Wait up to `seconds` for the end of the server. Returns True if it has ended."""
+        # After "ready" a supervisor reports only the end of its server. The end of the process can
+        # be visible before that report.
         descriptors = [each for each in (self.descriptor, self.server) if each is not None]
         return self.descriptor is None or readable(descriptors, seconds)
 
     def how_it_ended(self) -> str:
-        """What the supervisor last said, or that it said nothing; only after the server has ended."""
+        """Return the supervisor's report of the end, or that it sent none. Call it only after the server has ended."""
         if not self.ended:
-            self.ended = self._last_words()
+            self.ended = self._final_report()
         return self.ended
 
-    def _last_words(self) -> str:
+    def _final_report(self) -> str:
         if self.descriptor is None:
             return "was closed"
-        readable([self.descriptor], _LAST_WORDS_SECONDS)
+        readable([self.descriptor], _FINAL_REPORT_SECONDS)
         with socket.socket(fileno=os.dup(self.descriptor)) as supervisor:
             supervisor.setblocking(False)
             try:
-                # Forked processes share the lease: leave what is said to them as well.
-                said = supervisor.recv(65_536, socket.MSG_PEEK)
+                # Forked processes share the lease: leave the report for them to read.
+                report = supervisor.recv(65_536, socket.MSG_PEEK)
             except OSError:
-                said = b""
+                report = b""
         try:
-            return str(json.loads(said.splitlines()[0])["reason"])
+            return str(json.loads(report.splitlines()[0])["reason"])
         except (LookupError, ValueError):
             return "ended, because its supervisor process was killed"
 
     def drop(self) -> None:
-        """Let go of the server."""
+        """Release the server."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -71,24 +79,31 @@ class Lease:
 
 
 class Process:
-    """What this process holds. The guard is taken for moments only, and while the process forks."""
+    """Leases and unfinished openings of this process.
+
+    Attributes:
+        guard: lock on all attributes; held briefly, and during a fork.
+        leases: directory -> lease; None is the key of the temporary server.
+        openings: directory -> lock that allows one opening at a time.
+        unfinished: descriptors of openings in progress.
+    """
 
     def __init__(self) -> None:
         self.guard = threading.RLock()
-        self.leases: dict[str | None, Lease] = {}  # by directory; None is the temporary server
-        self.openings: dict[str | None, threading.Lock] = {}  # one opening of each at a time
-        self.unfinished: set[int] = set()  # descriptors of openings under way
+        self.leases: dict[str | None, Lease] = {}
+        self.openings: dict[str | None, threading.Lock] = {}
+        self.unfinished: set[int] = set()
 
     def before_fork(self) -> None:
-        """Let no other thread be half-way."""
+        """Wait until no other thread changes the leases."""
         self.guard.acquire()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Continue after a fork."""
         self.guard.release()
 
     def after_fork_in_child(self) -> None:
-        """Keep the leases, but nothing of what other threads of the parent were about to open."""
+        """Keep the leases. Close the descriptors that other threads of the parent were opening."""
         self.guard = threading.RLock()
         self.openings.clear()
         for descriptor in self.unfinished:
@@ -96,7 +111,7 @@ class Process:
         self.unfinished.clear()
 
     def close_unfinished(self, descriptor: int) -> None:
-        """Close a descriptor of an opening that came to nothing."""
+        """Close the descriptor of an opening that failed."""
         with self.guard:
             self.unfinished.discard(descriptor)
             os.close(descriptor)
@@ -112,7 +127,7 @@ if sys.platform != "win32":
 
 
 def readable(descriptors: Iterable[int], seconds: float) -> bool:
-    """Whether one has something to read, or its other end is gone, within so many seconds."""
+    """Wait up to `seconds`. Returns True if a descriptor has data to read, or its other end was closed."""
     waiting = select.poll()
     for descriptor in descriptors:
         waiting.register(descriptor, select.POLLIN)
@@ -120,7 +135,7 @@ def readable(descriptors: Iterable[int], seconds: float) -> bool:
 
 
 def description(directory: str | None) -> str:
-    """A server in words, for messages."""
+    """Describe a server, for messages."""
     return (
         "the temporary embedded server"
         if directory is None

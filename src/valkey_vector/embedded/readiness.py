@@ -16,13 +16,19 @@ __all__ = ["EndedError", "await_ready"]
 
 
 class EndedError(Exception):
-    """The supervisor ended before the server was ready; what else it or its interpreter said."""
+    """The supervisor ended before the server was ready. The message is other output of the supervisor."""
 
 
 def await_ready(
     directory: str | None, descriptor: int, deadline: float, held_by: str = ""
 ) -> Lease:
-    """The lease, once its server is ready; on any error the descriptor is closed."""
+    """Wait until the server is ready, and return the lease. An error closes the descriptor.
+
+    Raises:
+        EndedError: the supervisor ended before the server was ready.
+        ServerError: the server did not start.
+        RequestTimeoutError: the server was not ready by the deadline.
+    """
     try:
         report, text = _read_reports(descriptor, deadline)
         path = _ready_socket(directory, report, text, held_by)
@@ -33,21 +39,21 @@ def await_ready(
 
 
 def _process_descriptor(server: int) -> int | None:
-    """A descriptor that becomes readable when the server's process ends; None where there is no such thing."""
+    """Open a descriptor that becomes readable when the server's process ends; None if the system has none."""
     if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return None
     try:
         return os.pidfd_open(server)
     except ProcessLookupError:
         raise EndedError("") from None
-    except OSError:  # an old kernel, or one that is told not to
+    except OSError:  # an old kernel, or one that forbids it
         return None
 
 
 def _ready_socket(
     directory: str | None, report: Mapping[str, Any], text: str, held_by: str = ""
 ) -> str:
-    """Where the server listens, if the last report says that it does."""
+    """Return the path of the server's socket, if the last report says that the server is ready."""
     match report.get("state"):
         case "ready":
             return str(report["socket"])
@@ -56,15 +62,15 @@ def _ready_socket(
         case "ended":
             raise EndedError(text)
         case "loading":
-            doing = "is still loading its data; allow more with start_timeout"
+            state = "is still loading its data; increase start_timeout"
         case _:
-            doing = "was not ready in time"
+            state = "was not ready in time"
     held = f" (held by {held_by})" if held_by else ""
-    raise RequestTimeoutError(f"{description(directory)} {doing}{held}")
+    raise RequestTimeoutError(f"{description(directory)} {state}{held}")
 
 
 def _read_reports(descriptor: int, deadline: float) -> tuple[Mapping[str, Any], str]:
-    """The last report before the deadline ("ended" if the supervisor has), and any other text."""
+    """Return the last report before the deadline ("ended" if the supervisor has ended), and any other text."""
     report: dict[str, Any] = {}
     received = b""
     text: list[str] = []
@@ -82,6 +88,6 @@ def _read_reports(descriptor: int, deadline: float) -> tuple[Mapping[str, Any], 
         for line in lines:
             try:
                 report = json.loads(line)
-            except ValueError:  # the interpreter's own words, if it could not run the supervisor
+            except ValueError:  # output of the interpreter, if it could not run the supervisor
                 text.append(line.decode(errors="replace"))
     return report, "\n".join([*text, received.decode(errors="replace")]).strip()

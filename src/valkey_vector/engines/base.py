@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from valkey_vector.connection import Reply
 from valkey_vector.connection.pipelines import Pipelined, Request
@@ -20,7 +20,7 @@ from valkey_vector.storage.slot_bindings import SlotBindings
 from valkey_vector.text.bm25 import Matching, Scored, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 
-__all__ = ["Engine", "IndexInfo", "Keep", "Near"]
+__all__ = ["Engine", "Grouped", "IndexInfo", "Keep", "Near"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,22 @@ class IndexInfo:
     slots: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Counts of records by the values of metadata keys.
+
+    Attributes:
+        groups: the values of the keys, None for a missing one, and the number of records with them. A combination of values
+            may occur more than once.
+        unread: ids of the selected records that are not counted: the engine does not know their values.
+    """
+
+    groups: Sequence[tuple[tuple[Any, ...], int]]
+    unread: Sequence[str]
+
+
 Keep: TypeAlias = Callable[[list[Row]], list[Row]]
-"""A function that returns the rows of a page to keep."""
+"""A function that returns the matching rows of a page."""
 
 
 class Engine(Protocol):
@@ -132,7 +146,7 @@ class Engine(Protocol):
         """Replace the metadata of documents whose version is unchanged.
 
         Returns:
-            For each replacement: True if written, False if the version changed, None if the document is gone.
+            For each replacement: True if written, False if the version changed, None if the document does not exist.
         """
         ...
 
@@ -152,7 +166,7 @@ class Engine(Protocol):
         """
         ...
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """Send several requests in one round trip, and return their replies; an error takes the place of its reply."""
         ...
 
@@ -169,9 +183,38 @@ class Engine(Protocol):
         ...
 
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
-        """List the distinct values of each hash field among the selected documents, in the server's spelling.
+        """List the distinct values of each hash field in a sample of `most` selected documents, in the server's spelling.
 
-        None for a field whose values the server cannot list, or that has more than `most`.
+        For the field ``metadata``: its JSON text in each document of the sample. None for a field whose values the server
+        cannot list.
+        """
+        ...
+
+    def grouping(
+        self, plan: Plan, keys: Sequence[str], *, elements: bool
+    ) -> Pipelined[Grouped] | None:
+        """Count the selected documents by the values of metadata keys; None if the engine has no such counts.
+
+        Args:
+            plan: the plan that selects the documents.
+            keys: metadata keys, at least one.
+            elements: for a single key: count a list once for each distinct element that is not None.
+        """
+        ...
+
+    def ordering(
+        self, plan: Plan, orders: Sequence[tuple[str, bool]], limit: int | None
+    ) -> Pipelined[list[Row] | None] | None:
+        """Retrieve the ids and versions of the selected documents in an order of metadata keys.
+
+        Args:
+            plan: the plan that selects the documents.
+            orders: keys, each with True for descending, the most important first. Ties, and all documents if there are
+                no keys, are ordered oldest first, respectively newest first.
+            limit: number of documents, >= 1; None for all.
+
+        Returns:
+            None, or a result of None, if the engine does not know the order.
         """
         ...
 

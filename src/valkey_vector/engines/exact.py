@@ -61,21 +61,22 @@ def compared(
     for attempt in range(1, _ROUNDS + 1):
         best = _nearest(pages(), near, k, radius, lean=True)
         rows = yield from engine.fetching([row.id for row in best], fields)
-        there = [
+        unchanged = [
             Row(row.id, row.fields, seen.distance)
             for seen, row in zip(best, rows, strict=True)
             if row is not None
             and row.version == seen.version
             and has_what_was_compared(row, near, fields)
         ]
-        if len(there) == len(best):
-            return there
+        if len(unchanged) == len(best):
+            return unchanged
         if attempt == _ROUNDS:
             break
-    unchanged = {row.id for row in there}
-    others = [row.id for row in best if row.id not in unchanged]
+    unchanged_ids = {row.id for row in unchanged}
+    others = [row.id for row in best if row.id not in unchanged_ids]
     return sorted(
-        [*there, *(yield from _measured_now(engine, others, near, fields, radius))], key=_nearness
+        [*unchanged, *(yield from _measured_now(engine, others, near, fields, radius))],
+        key=_by_distance,
     )[:k]
 
 
@@ -105,7 +106,7 @@ def _measured_now(
 def _nearest(
     pages: Iterable[Sequence[Row]], near: Near, k: int | None, radius: float, *, lean: bool
 ) -> list[Row]:
-    """The nearest rows with their distances, nearest first, ties by id; with `lean`, only their versions are kept."""
+    """The nearest rows with their distances, nearest first, ties by id; with `lean`, only with their versions."""
     name = vector_name(near.field.name)
     size = 4 * near.vector.size
     nearest: list[Row] = []
@@ -120,13 +121,13 @@ def _nearest(
                 if distance <= radius
             ]
             if k is not None:
-                nearest = heapq.nsmallest(k, nearest, key=_nearness)
-    return sorted(nearest, key=_nearness)
+                nearest = heapq.nsmallest(k, nearest, key=_by_distance)
+    return sorted(nearest, key=_by_distance)
 
 
 def _version(row: Row) -> dict[str, bytes]:
     return {} if row.version is None else {VERSION: row.version}
 
 
-def _nearness(row: Row) -> tuple[float, str]:
+def _by_distance(row: Row) -> tuple[float, str]:
     return row.distance, row.id

@@ -1,7 +1,7 @@
-"""Detection of indexes whose catalog entry was lost, by eviction or by a clean-up job, while their documents remain.
+"""Detection of indexes whose catalog entry was lost while their documents remain.
 
-Without the entry the index would read as empty, and a new index of the same name would not contain the documents, both
-without an error. So if there is no entry, traces of an index are searched for.
+An eviction or a clean-up job can remove the entry. The index would then read as empty, and a new index of the same name
+would not contain the documents. So if there is no entry, the server is searched for traces of the index.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _LINEAGE = re.compile(rb"([0-9a-f]{8}):[\w-]+:")
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What is left of an index without a record.
+    """The remaining parts of an index without a catalog entry.
 
     Attributes:
-        generations: of search indexes that the server keeps for it.
-        change_log: the change log of the native engine is there.
-        documents: a document is there; only looked for on a server that may have evicted the rest.
+        generations: the generations of its search indexes on the server.
+        change_log: the change log of the native engine exists.
+        documents: a document exists; only checked on a server that may have evicted the rest.
     """
 
     generations: frozenset[str]
@@ -40,47 +40,51 @@ class Traces:
         return bool(self.generations or self.change_log or self.documents)
 
     def are_of(self, entry: CatalogEntry) -> bool:
-        """Whether an index that this process knows was lost, not dropped."""
+        """Return True if the index of this entry was lost, and False if it was dropped."""
         if entry.engine == "search":
             return entry.generation in self.generations
         return self.change_log
 
 
 def traces_of(connection: Connection, name: str) -> Traces:
-    """Look for an index without a record, in one round trip; on a server that evicts keys also for documents.
+    """Search for traces of an index without a catalog entry.
+
+    Cost: one round trip; on a server that evicts keys, a SCAN if that finds nothing.
 
     Raises:
-        ServerError: an outage.
+        ServerError: the server is unreachable.
     """
     changes, *_ = own_keys(name)
     commands: list[Sequence[Argument]] = [["EXISTS", changes], *MEMORY_COMMANDS]
     if connection.capabilities.has_search:
         commands.append(["FT._LIST"])
-    there, *replies = connection.pipeline(commands, retry=True)
-    checked([there])
+    exists, *replies = connection.pipeline(commands, retry=True)
+    checked([exists])
     listed = replies[2] if len(replies) > 2 and not isinstance(replies[2], ServerError) else []
     generations = generations_in(listed, name)
     memory = ServerMemory.of(replies[:2])
     documents = False
-    if not generations and not there and (memory.evicts_any_key or memory.evicted > 0):
+    if not generations and not exists and (memory.evicts_any_key or memory.evicted > 0):
         documents = bool(lineages_of(connection, name, first=True))
-    return Traces(generations, bool(there), documents)
+    return Traces(generations, bool(exists), documents)
 
 
 def generations_in(listed: Iterable[bytes], name: str) -> frozenset[str]:
-    """The generations of an index whose search indexes are among those of a server, by the reply of FT._LIST."""
+    """Return the generations of the search indexes of a name. `listed`: the reply to FT._LIST."""
     wanted = re.compile(re.escape(name.encode()) + rb"-([0-9a-f]{8})")
     found = [wanted.fullmatch(each) for each in listed]
     return frozenset(match[1].decode() for match in found if match is not None)
 
 
 def lineages_of(connection: Connection, name: str, *, first: bool = False) -> frozenset[str]:
-    """The lineages of documents under the prefix of an index; looks at every key of the server.
+    """Return the lineages of the documents under the prefix of an index.
+
+    Cost: a SCAN of the server, and one round trip for each page of keys with that prefix.
 
     Args:
-        connection: to the server.
-        name: of the index.
-        first: one is enough.
+        connection: connection to the server.
+        name: name of the index.
+        first: stop at the first lineage.
     """
     found: set[str] = set()
     for keys in connection.scan(f"{document_prefix(name)}*"):

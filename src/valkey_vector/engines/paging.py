@@ -34,15 +34,15 @@ class PageSize:
 
     Args:
         first: rows in the first page.
-        most: largest number of rows in a page.
+        limit: largest number of rows in a page.
 
     Attributes:
         rows: rows in the next page.
     """
 
-    def __init__(self, first: int, most: int = PAGE) -> None:
-        self.rows = min(first, most)
-        self._most = most
+    def __init__(self, first: int, limit: int = PAGE) -> None:
+        self.rows = min(first, limit)
+        self._limit = limit
 
     def learn(self, page: Sequence[Row]) -> None:
         """Adapt the page size to a page that was read."""
@@ -50,7 +50,7 @@ class PageSize:
             largest = sum(sum(map(len, row.fields.values())) for row in page) / len(page)
             fitting = int(_BYTES / max(1.0, largest))
             # Four times as many at most: the next rows may be larger than the ones before.
-            self.rows = max(1, min(self._most, fitting, 4 * self.rows))
+            self.rows = max(1, min(self._limit, fitting, 4 * self.rows))
 
 
 def age(row: Row) -> tuple[float, str]:

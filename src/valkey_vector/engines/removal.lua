@@ -1,6 +1,6 @@
 -- Removes the documents of a dropped index, and no other keys.
 -- KEYS: keys under the prefix of the index; no search index covers them.
--- ARGV: what the versions of its documents begin with: <lineage>: (':' in format 1). Returns how many were removed.
+-- ARGV: the prefix of the versions of its documents, <lineage>: (':' in format 1). Returns the number removed.
 
 local removed = 0
 for _, key in ipairs(KEYS) do

@@ -21,9 +21,11 @@ _REMOVE = read_lua(__package__, "removal")
 
 
 def complete_removals(connection: Connection, catalog: Catalog) -> int:
-    """Remove the documents of all dropped indexes of a name that are to be removed, and return their number.
+    """Remove the documents of the dropped indexes of a name, and return their number.
 
-    A document that another client writes meanwhile, for a new index of this name, stays.
+    Documents that another client writes meanwhile, for a new index of this name, stay.
+
+    Cost: a SCAN of the server for each dropped index.
     """
     removed = 0
     for lineage, generation in catalog.removals().items():
@@ -36,7 +38,7 @@ def complete_removals(connection: Connection, catalog: Catalog) -> int:
 
 
 def drop_search_index(connection: Connection, name: str, generation: str) -> None:
-    """Remove the server's index of a generation, if an interrupted drop left it behind."""
+    """Remove the search index of a generation, if an interrupted drop left it on the server."""
     from valkey_vector.engines.search.commands import index_is_missing
 
     try:
@@ -49,13 +51,13 @@ def drop_search_index(connection: Connection, name: str, generation: str) -> Non
 def _remove_documents(
     connection: Connection, catalog: Catalog, lineage: str, *, was_search: bool
 ) -> int:
-    """Remove the documents of a lineage as the engine that may be writing beside them does: under locks, or by script.
+    """Remove the documents of a lineage: under locks if a search index may cover them, otherwise by script.
 
     Args:
-        connection: to the server.
-        catalog: of the name.
-        lineage: of the documents.
-        was_search: the index that was dropped was the search engine's; counts where there is no other by now.
+        connection: connection to the server.
+        catalog: catalog of the name.
+        lineage: lineage of the documents.
+        was_search: the dropped index used the search engine; decides if there is no new index of the name.
     """
     removed = 0
     for keys in connection.scan(f"{document_prefix(catalog.name)}*"):
@@ -72,7 +74,7 @@ def _remove_documents(
 def _remove_under_locks(
     connection: Connection, name: str, lineage: str, keys: Sequence[bytes]
 ) -> int:
-    """Remove those documents of a lineage; plain commands only, because a search index may cover their keys."""
+    """Remove documents of a lineage with plain commands, because a search index may cover their keys."""
     candidates = _of_lineage(connection, lineage, keys)
     if not candidates:
         return 0
@@ -86,7 +88,7 @@ def _remove_under_locks(
 
 
 def _of_lineage(connection: Connection, lineage: str, keys: Sequence[bytes]) -> list[bytes]:
-    """Those keys that are documents of a lineage; of format 1 where it is empty."""
+    """Return the keys that are documents of a lineage; an empty lineage means format 1."""
     replies = connection.pipeline([["HMGET", key, *_FIELDS] for key in keys], retry=True)
     found: list[bytes] = []
     for key, reply in zip(keys, replies, strict=True):
@@ -95,7 +97,9 @@ def _of_lineage(connection: Connection, lineage: str, keys: Sequence[bytes]) -> 
                 continue
             raise reply
         version, metadata, created = reply
-        first = not lineage and version is None and created is not None
-        if metadata is not None and (first or (version or b"").startswith(f"{lineage}:".encode())):
+        unversioned = not lineage and version is None and created is not None
+        if metadata is not None and (
+            unversioned or (version or b"").startswith(f"{lineage}:".encode())
+        ):
             found.append(key)
     return found

@@ -1,4 +1,4 @@
--- Removes the record of an index that was just created, unless it was dropped or created again.
+-- Removes the catalog entry of an index that was just created, unless it was dropped or created again.
 -- KEYS: catalog. ARGV: generation, 'keep' for an index whose documents are older than it: slots, layout and lineage stay.
 -- Returns 1 if it was removed, else 0.
 

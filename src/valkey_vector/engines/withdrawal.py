@@ -1,6 +1,7 @@
-"""Withdrawal of the record of a new index whose search index the server refused to create.
+"""Removal of the catalog entry of a new index whose search index the server refused to create.
 
-Without it the record would block the name: nobody could search the index, and a user who lacks rights could not drop it.
+If the entry stayed, it would block the name: the index could not be searched, and a user without the rights could not
+drop it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ _WITHDRAW = read_lua(__package__, "withdrawal")
 
 
 def withdraw(connection: Connection, catalog: Catalog, entry: CatalogEntry) -> None:
-    """Remove the record of an index that was just created, unless it was dropped or created again meanwhile.
+    """Remove the catalog entry of an index that was just created, unless it was dropped or created again meanwhile.
 
-    What is needed to read the kept documents of an earlier index stays.
+    The fields that describe the retained documents of an earlier index stay.
+
+    Cost: one round trip.
     """
     keep = "" if entry.lineage == catalog.new_lineage else "keep"
     connection.execute("EVAL", _WITHDRAW, "1", catalog.key, entry.generation, keep)

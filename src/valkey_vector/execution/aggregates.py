@@ -1,9 +1,8 @@
 """Aggregates: count on the server where its counts are exact, otherwise compute from the records.
 
-A search module groups by index fields, not by metadata, and returns numbers with ten digits. So FT.AGGREGATE is used
-only to list the values of a field. The number of records per value is then counted by the tokens of the values, which
-are exact. If these counts and the number of records without a value do not add up to all records, every record is
-read instead, page by page. Reasons are lists, dates, numbers that share one double, and concurrent writes.
+A search module groups by index fields, not by metadata, and returns numbers with ten digits. So the records of each value
+are counted by the token of the value (see `valkey_vector.execution.value_counts`). If these counts do not add up to all
+records, every record is read instead, page by page.
 """
 
 from __future__ import annotations
@@ -13,26 +12,20 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from valkey_vector.connection.pipelines import run_all
 from valkey_vector.engines.base import Engine
-from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.execution.aggregation.rows import Line, group_key, place, shown, simplest
 from valkey_vector.execution.aggregation.stages import run
+from valkey_vector.execution.grouping import Groups, groups_of
 from valkey_vector.execution.selection import Selection, metadata_of, prepare_selection, select
+from valkey_vector.execution.value_counts import count_values
 from valkey_vector.filters.ast import And, Filter
-from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
+from valkey_vector.filters.plan import Plan
 from valkey_vector.query.aggregate import AggregateQuery, Count, GroupBy, Step, Where, reads
 from valkey_vector.records.metadata import MISSING, lookup
-from valkey_vector.records.tokens import presence_tokens, value_token
-from valkey_vector.schema.schema import TagField
-from valkey_vector.storage.catalog import CatalogEntry, declared_name
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
 from valkey_vector.storage.rows import Row
 
 __all__ = ["Facet", "FacetValue", "aggregate", "facets"]
-
-_MOST = 500
-"""Largest number of distinct values to count on the server; beyond it, reading the records is as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +109,7 @@ def facets(
     selection = prepare_selection(engine, filter)
     tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
     if selection.exact:
-        tallies.update(zip(paths, _tallied_by_server(engine, selection.plan, paths), strict=True))
+        tallies.update(zip(paths, _tallied(engine, selection, paths), strict=True))
     counted = {path: _Tally({}, 0) for path, tally in tallies.items() if tally is None}
     if counted:
         for row in chain.from_iterable(select(engine, selection, [METADATA])):
@@ -165,10 +158,16 @@ def _grouped_by_server(
     if not steps or not isinstance(steps[0], GroupBy) or not selection.exact:
         return None
     step = steps[0]
-    if len(step.keys) > 1 or not all(isinstance(each, Count) for _, each in step.reducers):
+    if not all(isinstance(each, Count) for _, each in step.reducers):
         return None
     if not step.keys:
         return iter([_counted(step, (), engine.count(selection.plan))])
+    known = groups_of(engine, selection, [step.keys], elements=False)
+    if known is not None:
+        found = sorted(known[0].counts.values(), key=lambda group: tuple(map(place, group[0])))
+        return iter([_counted(step, values, count) for values, count in found])
+    if len(step.keys) > 1:
+        return None
     (tally,) = _tallied_by_server(engine, selection.plan, step.keys)
     if tally is None:
         return None
@@ -177,66 +176,27 @@ def _grouped_by_server(
     return iter([_counted(step, (value,), count) for value, count in groups])
 
 
+def _tallied(engine: Engine, selection: Selection, paths: Sequence[str]) -> Iterable[_Tally | None]:
+    """For each path the counts of its values, from the engine or the server; None if the records are needed."""
+    known = groups_of(engine, selection, [[path] for path in paths], elements=True)
+    if known is None:
+        return _tallied_by_server(engine, selection.plan, paths)
+    return map(_tally, known)
+
+
+def _tally(groups: Groups) -> _Tally:
+    """The counts of one key."""
+    counts = {key: (value, count) for (key,), ((value,), count) in groups.counts.items()}
+    _, missing = counts.pop(group_key(None), (None, 0))
+    return _Tally(counts, missing)
+
+
 def _counted(step: GroupBy, keys: Sequence[Any], count: int) -> Line:
     counts = ((name, count) for name, _ in step.reducers)
     return Line({**dict(zip(step.keys, keys, strict=True)), **dict(counts)})
 
 
 def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[_Tally | None]:
-    """For each path the counts of its values, in two round trips; None if the records are needed."""
-    fields = {path: _field(engine.entry, path) for path in paths}
-    requested = list(dict.fromkeys(field for field in fields.values() if field is not None))
-    held = (
-        dict(zip(requested, engine.values(plan, requested, _MOST), strict=True))
-        if requested
-        else {}
-    )
-    candidates: dict[str, list[Any]] = {}
-    plans: list[Plan] = [plan]
-    for path, field in fields.items():
-        values = None if field is None else held[field]
-        if values is not None:
-            candidates[path] = _candidates(engine.entry, path, values)
-            plans.append(all_of([plan, complement(Tokens(presence_tokens(path)))]))
-            plans += [
-                all_of([plan, Tokens((str(value_token(path, value)),))])
-                for value in candidates[path]
-            ]
-    counts = iter(_counts(engine, plans) if candidates else ())
-    everything = next(counts, 0)
-    for path in paths:
-        if path not in candidates:
-            yield None
-            continue
-        missing = next(counts)
-        counted = [(value, next(counts)) for value in candidates[path]]
-        complete = missing + sum(count for _, count in counted) == everything
-        there = {group_key(value): (value, count) for value, count in counted if count}
-        yield _Tally(there, missing) if complete else None
-
-
-def _counts(engine: Engine, plans: Sequence[Plan]) -> list[int]:
-    """The number of records that each plan selects; equal plans are counted once."""
-    different = list(dict.fromkeys(plans))
-    counted: dict[Plan, int] = {}
-    outcomes = run_all(engine, [engine.counting(plan) for plan in different])
-    for plan, outcome in zip(different, outcomes, strict=True):
-        if isinstance(outcome, ValkeyVectorError):
-            raise outcome
-        counted[plan] = outcome
-    return [counted[plan] for plan in plans]
-
-
-def _field(entry: CatalogEntry, path: str) -> str | None:
-    """The index field that holds a path's values, or None."""
-    if any(isinstance(field, TagField) and field.path == path for field in entry.schema.fields):
-        return declared_name(path)
-    return entry.slot(path, "number")
-
-
-def _candidates(entry: CatalogEntry, path: str, values: Iterable[str]) -> list[Any]:
-    """Possible values of a path, from the values of its field; booleans are not indexed, so both are added."""
-    if any(isinstance(field, TagField) and field.path == path for field in entry.schema.fields):
-        return list(dict.fromkeys(values))
-    numbers = dict.fromkeys(map(float, values))
-    return [False, True, *(shown(number) for number in numbers if number == number)]
+    """For each path the counts of its values; None if the records are needed."""
+    for counts in count_values(engine, plan, paths):
+        yield None if counts is None else _Tally(dict(counts.values), counts.missing)

@@ -20,10 +20,10 @@ from valkey_vector.query import (
     TextQuery,
     VectorQuery,
 )
-from valkey_vector.query.base import check_filter, check_returned_parts
+from valkey_vector.query.base import check_filter
 from valkey_vector.query.order import as_orders
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.vectors import check_vector
+from valkey_vector.records.vectors import checked_vector, wrong_dimension
 from valkey_vector.schema.schema import Schema
 from valkey_vector.storage.layout import record_fields
 
@@ -70,12 +70,15 @@ def check_query(query: object) -> Query:
     Raises:
         InvalidInputError: it is not a query.
     """
-    if not isinstance(query, Query):
+    if not isinstance(query, _QUERIES):
         raise InvalidInputError(
             "a query is a VectorQuery, TextQuery, HybridQuery, FilterQuery or CountQuery, "
             f"not a {type(query).__name__}"
         )
     return query
+
+
+_QUERIES = (VectorQuery, TextQuery, HybridQuery, FilterQuery, CountQuery)
 
 
 def window_of(query: FilterQuery) -> Window:
@@ -88,25 +91,23 @@ def window_of(query: FilterQuery) -> Window:
 
 def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]:
     """The hash fields that a query returns."""
-    parts = check_returned_parts(query)
     return record_fields(
         schema,
-        content=parts.content,
-        metadata=parts.metadata,
-        vectors=parts.vectors,
-        payloads=parts.payloads,
+        content=query.with_content,
+        metadata=query.with_metadata,
+        vectors=query.with_vectors,
+        payloads=query.with_payloads,
     )
 
 
 def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     schema = engine.entry.schema
     field = schema.vector_field(query.field)
-    owner = "the query" if query.field is None else f"the query ({query.field})"
-    near = Near(
-        field,
-        check_vector(query.vector, field.dimension, owner, engine.entry.name),
-        query.ef_runtime,
-    )
+    vector = checked_vector(query.vector)
+    if len(vector) != field.dimension:
+        owner = "the query" if query.field is None else f"the query ({query.field})"
+        raise wrong_dimension(len(vector), field.dimension, owner, engine.entry.name)
+    near = Near(field, vector, query.ef_runtime)
     selection = prepare_selection(engine, check_filter(query.filter))
     fields, threshold = wanted_fields(query, schema), query.threshold
     if query.k is not None:

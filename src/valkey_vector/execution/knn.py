@@ -6,12 +6,13 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from valkey_vector.connection.observation import note_candidates, note_fallback
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.execution.selection import Selection, record_of, select, selecting
 from valkey_vector.query import Threshold
-from valkey_vector.records.record import Hit
+from valkey_vector.records.record import Hit, new_hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import vector_name
@@ -19,8 +20,11 @@ from valkey_vector.storage.rows import Row
 
 __all__ = ["hit", "nearest", "within"]
 
-_FIRST = 100
-_MOST = 10_000
+MORE_CANDIDATES = "more candidates"
+EXACT_COMPARISON = "exact comparison of all selected records"
+
+_FIRST_REQUEST = 100
+_MAX_CANDIDATES = 10_000
 """Largest number of candidates in one KNN request; beyond it, all records that the plan selects are compared."""
 
 
@@ -38,8 +42,12 @@ def nearest(
     if selection.ids is not None:
         return (yield from _named(engine, selection, near, fields, k=k))
     wanted = selection.with_own(fields)
-    for requested in _growing(k if selection.exact else max(4 * k, _FIRST)):
+    first = k if selection.exact else max(4 * k, _FIRST_REQUEST)
+    for requested in _growing(first):
+        if requested > first:
+            note_fallback(MORE_CANDIDATES)
         rows = yield from engine.knn(near, requested, selection.plan, wanted)
+        note_candidates(len(rows))
         passing = selection.kept(rows)
         if len(passing) >= k or len(rows) < requested:
             return passing[:k]
@@ -68,11 +76,16 @@ def within(
     steps = engine.within(near, radius, selection.plan, wanted)
     if steps is not None:
         try:
-            return admitted(selection.kept((yield from steps)))
+            rows = yield from steps
+            note_candidates(len(rows))
+            return admitted(selection.kept(rows))
         except RangeUnavailableError:
             pass  # the server rejects the range query, or would truncate its result
-    for requested in _growing(_FIRST):
+    for requested in _growing(_FIRST_REQUEST):
+        if requested > _FIRST_REQUEST:
+            note_fallback(MORE_CANDIDATES)
         rows = yield from engine.knn(_wide(near, 2 * requested), requested, selection.plan, wanted)
+        note_candidates(len(rows))
         within_threshold = admitted(rows)
         if len(rows) < requested or len(within_threshold) < requested:
             return selection.kept(within_threshold)
@@ -82,16 +95,16 @@ def within(
 def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
     """Convert a row of a vector query to a `Hit` with only `fields`, without fields read to check the filter."""
     score = similarity(row.distance, metric)
-    return Hit(record=record_of(row, fields), score=score, distance=row.distance, similarity=score)
+    return new_hit(record_of(row, fields), score, row.distance, score)
 
 
 def _growing(first: int) -> Iterator[int]:
     """Numbers of candidates to request: about four times as many each time, up to the largest request."""
     requested = first
-    while requested < _MOST:
+    while requested < _MAX_CANDIDATES:
         yield requested
         requested = 4 * requested + 8
-    yield max(_MOST, first)
+    yield max(_MAX_CANDIDATES, first)
 
 
 def _wide(near: Near, least: int) -> Near:
@@ -132,6 +145,7 @@ def _compared(
     def pages() -> Iterator[list[Row]]:
         return select(engine, selection, [vector_name(near.field.name)])
 
+    note_fallback(EXACT_COMPARISON)
     wanted = selection.with_own(fields)
     rows = yield from compared(engine, pages, near, wanted, k=k, radius=radius)
     return selection.kept(rows)

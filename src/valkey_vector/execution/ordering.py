@@ -65,9 +65,26 @@ def windowed(
     if window.as_stored:
         rows = yield from selecting(engine, selection, fields, window.end)
         return rows[window.offset :]
-    ordered = yield from _ordered(engine, selection, window)
+    ordered = yield from _ordered(engine, selection, window, window.end)
+    rows = yield from _fetched(engine, selection, window, ordered, fields)
+    if len(ordered) == window.end and len(rows) < (window.limit or 0):
+        # Some were removed since, so the records after them move up.
+        ordered = yield from _ordered(engine, selection, window, None)
+        rows = yield from _fetched(engine, selection, window, ordered, fields)
+    return rows
+
+
+def _fetched(
+    engine: Engine,
+    selection: Selection,
+    window: Window,
+    ordered: Sequence[Row],
+    fields: Sequence[str],
+) -> Pipelined[list[Row]]:
+    """Fetch the records of a range of ordered records."""
     wanted = selection.with_own([*fields, *_keys(window)])
-    rows, changed, position = [], False, window.offset
+    rows: list[Row] = []
+    changed, position = False, window.offset
     while position < len(ordered) and (window.limit is None or len(rows) < window.limit):
         end = None if window.limit is None else position + window.limit - len(rows)
         part = ordered[position:end]
@@ -89,7 +106,7 @@ def pages(
     if window.as_stored:
         yield from _cut(select(engine, selection, fields), window)
         return
-    ordered = run(engine, _ordered(engine, selection, window))
+    ordered = run(engine, _ordered(engine, selection, window, window.end))
     ids = [row.id for row in ordered[window.offset : window.end]]
     size = PageSize(_FIRST_PAGE, _PAGE)
     while ids:
@@ -132,8 +149,17 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
     return [row for _, row in ordered]
 
 
-def _ordered(engine: Engine, selection: Selection, window: Window) -> Pipelined[list[Row]]:
-    """All matching records in the order of a range, with their versions only."""
+def _ordered(
+    engine: Engine, selection: Selection, window: Window, limit: int | None
+) -> Pipelined[list[Row]]:
+    """All matching records in the order of a range, or at least the first `limit`, with their versions only."""
+    in_metadata = all(order.field.source == "metadata" for order in window.orders)
+    if in_metadata and selection.exact and selection.ids is None:
+        orders = [(order.field.path, order.descending) for order in window.orders]
+        ordering = engine.ordering(selection.plan, orders, limit)
+        known = None if ordering is None else (yield from ordering)
+        if known is not None:
+            return known
     rows = yield from selecting(engine, selection, _keys(window), None)
     ordered = sort_rows(rows, window.orders) if window.orders else rows[::-1]
     return [Row(row.id, {} if row.version is None else {VERSION: row.version}) for row in ordered]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from valkey_vector.connection.pipelines import Pipelined, run
@@ -42,7 +42,7 @@ __all__ = [
 _CHANGING_SECONDS = 30.0
 """Time limit for retries of a removal whose records are changed by other clients."""
 
-_FEW = 5_000
+_MAX_NAMED = 5_000
 """Largest number of ids in a filter that are fetched directly."""
 
 _MOST_CHECKS = 20_000_000
@@ -52,7 +52,7 @@ _MANY_CONDITIONS = 100
 """Number of conditions from which the records are counted before a filter is checked on each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CheckedRow(Row):
     """A row that matched the filter, with its decoded metadata.
 
@@ -98,12 +98,12 @@ class Selection:
         """The rows that match the filter, by their own fields."""
         if self.filter is None:
             return list(rows)
-        kept: list[Row] = []
+        matching: list[Row] = []
         for row in rows:
             metadata = metadata_of(row)
             if passes(self.filter, row, metadata):
-                kept.append(CheckedRow(row.id, row.fields, row.distance, metadata))
-        return kept
+                matching.append(CheckedRow(row.id, row.fields, row.distance, metadata))
+        return matching
 
 
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
@@ -111,7 +111,7 @@ def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     if filter is None:
         return Selection(Everything(), None)
     ids = _named_ids(filter)
-    if ids is not None and len(ids) <= _FEW:
+    if ids is not None and len(ids) <= _MAX_NAMED:
         return Selection(Everything(), filter, exact=False, ids=ids)
     slots = _Watched(engine)
     compiled = compile_filter(filter, slots)
@@ -136,8 +136,8 @@ def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Itera
             yield rows
         return
     for page in engine.select(selection.plan, selection.with_own(fields)):
-        if kept := selection.kept(page):
-            yield kept
+        if matching := selection.kept(page):
+            yield matching
 
 
 def selecting(
@@ -152,9 +152,9 @@ def selecting(
     wanted = selection.with_own(fields)
     if selection.exact and limit is not None:
         rows = yield from engine.selecting(selection.plan, wanted, limit, None)
-        kept = selection.kept(rows)
-        if len(kept) == len(rows):
-            return kept
+        matching = selection.kept(rows)
+        if len(matching) == len(rows):
+            return matching
     # Without a limit, or if records changed since they were selected: read on until enough records match.
     return (yield from engine.selecting(selection.plan, wanted, limit, selection.kept))[:limit]
 
@@ -176,9 +176,9 @@ def _delete(engine: Engine, selection: Selection, rows: list[Row]) -> int:
     deadline = time.monotonic() + _CHANGING_SECONDS
     removed = 0
     while rows:
-        gone = engine.delete([row.id for row in rows], [row.version for row in rows])
-        removed += gone
-        if gone == len(rows):
+        deleted = engine.delete([row.id for row in rows], [row.version for row in rows])
+        removed += deleted
+        if deleted == len(rows):
             break
         found = run(engine, engine.fetching([row.id for row in rows], selection.with_own([])))
         rows = selection.kept([row for row in found if row is not None])
@@ -242,13 +242,8 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     Raises:
         UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
-    try:
-        if isinstance(row, CheckedRow) and METADATA in only:
-            others = {name: value for name, value in row.fields.items() if name != METADATA}
-            return replace(decode_record(row.id, others, only), metadata=row.metadata)
-        return decode_record(row.id, row.fields, only)
-    except ValueError as error:
-        raise _unreadable(row) from error
+    known = row.metadata if isinstance(row, CheckedRow) and METADATA in only else None
+    return decode_record(row.id, row.fields, only, known)
 
 
 def _unreadable(row: Row) -> UnreadableRecordError:

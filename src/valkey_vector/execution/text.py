@@ -108,6 +108,7 @@ def _compiled(engine: Engine, query: TextQuery | HybridQuery) -> Matching:
         schema=schema,
         index=engine.entry.name,
         vocabulary=engine.vocabulary,
+        stop_words=query.stop_words,
     )
 
 
@@ -125,9 +126,9 @@ def _best_by_text(
     while True:
         scored = yield from engine.text_best(matching, selection.plan, requested)
         passing = yield from _passing(engine, selection, [id for _, id in scored])
-        kept = Ranked([pair for pair in scored if pair[1] in passing], _versions_of(scored))
-        if len(kept) >= k or len(scored) < requested:
-            return Ranked(kept[:k], kept.versions)
+        ranked = Ranked([pair for pair in scored if pair[1] in passing], _versions_of(scored))
+        if len(ranked) >= k or len(scored) < requested:
+            return Ranked(ranked[:k], ranked.versions)
         requested *= 4
 
 
@@ -185,8 +186,8 @@ def _fetched(
         best = scored[:k]
         rows = yield from engine.fetching([id for _, id in best], wanted)
         same = [row for row in rows if row and versions.get(row.id, row.version) == row.version]
-        kept = {row.id: row for row in selection.kept(same)}
-        found = [(score, kept[id]) for score, id in best if id in kept]
+        matching_rows = {row.id: row for row in selection.kept(same)}
+        found = [(score, matching_rows[id]) for score, id in best if id in matching_rows]
         if len(found) == len(best) or attempt == _TRIES:
             break
         engine.forget([id for (_, id), row in zip(best, rows, strict=True) if row is None])

@@ -63,7 +63,7 @@ Source: TypeAlias = Literal["metadata", "id", "content", "parent"]
 ITEM_TYPES: tuple[type, ...] = (str, bool, int, float, date, list, dict)
 """The types that `Satisfies` accepts."""
 
-_MOST = 1_000_000
+_MAX_CONDITIONS = 1_000_000
 """Largest number of conditions in a filter. Only a filter that is combined with itself again and again exceeds it."""
 
 
@@ -293,8 +293,8 @@ class _Nested(_Expression):
             size += part._size
         if depth > DEEPEST:
             raise FilterError(f"the filter is nested more than {DEEPEST} deep")
-        if size > _MOST:
-            raise FilterError(f"the filter has more than {_MOST:,} conditions")
+        if size > _MAX_CONDITIONS:
+            raise FilterError(f"the filter has more than {_MAX_CONDITIONS:,} conditions")
         object.__setattr__(self, "_depth", depth)
         object.__setattr__(self, "_size", size)
 

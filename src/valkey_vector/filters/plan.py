@@ -106,7 +106,7 @@ NOTHING = NoDocument()
 
 def all_of(parts: Iterable[Plan]) -> Plan:
     """Intersect plans and simplify: merges intervals of one field, and complements. Without parts: all records."""
-    kept: dict[Plan, None] = {}
+    remaining: dict[Plan, None] = {}
     ranges: dict[str, Range] = {}
     excluded: list[Plan] = []
     for part in parts:
@@ -124,15 +124,15 @@ def all_of(parts: Iterable[Plan]) -> Plan:
                 case Complement(part):
                     excluded.append(part)
                 case _:
-                    kept[piece] = None
-    kept.update(dict.fromkeys(ranges.values()))
+                    remaining[piece] = None
+    remaining.update(dict.fromkeys(ranges.values()))
     if excluded:
         # One term instead of many: the server's work grows with the number of terms.
         without = complement(any_of(excluded))
         if isinstance(without, NoDocument):
             return NOTHING
-        kept[without] = None
-    return AllOf(tuple(kept)) if len(kept) > 1 else next(iter(kept), EVERYTHING)
+        remaining[without] = None
+    return AllOf(tuple(remaining)) if len(remaining) > 1 else next(iter(remaining), EVERYTHING)
 
 
 def any_of(parts: Iterable[Plan]) -> Plan:
@@ -140,7 +140,7 @@ def any_of(parts: Iterable[Plan]) -> Plan:
     tokens: dict[str, None] = {}
     words: dict[str, dict[str, None]] = {}
     ranges: dict[str, list[Range]] = {}
-    kept: dict[Plan, None] = {}
+    remaining: dict[Plan, None] = {}
     for part in parts:
         for piece in part.parts if isinstance(part, AnyOf) else (part,):
             match piece:
@@ -155,12 +155,12 @@ def any_of(parts: Iterable[Plan]) -> Plan:
                 case Range(field):
                     ranges.setdefault(field, []).append(piece)
                 case _:
-                    kept[piece] = None
+                    remaining[piece] = None
     union: list[Plan] = [Tokens(tuple(tokens))] if tokens else []
     union.extend(Words(field, tuple(names)) for field, names in words.items())
     for intervals in ranges.values():
         union.extend(_joined(intervals))
-    union.extend(kept)
+    union.extend(remaining)
     return AnyOf(tuple(union)) if len(union) > 1 else next(iter(union), NOTHING)
 
 

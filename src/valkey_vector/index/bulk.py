@@ -35,7 +35,7 @@ __all__ = ["BulkWriter"]
 _LARGEST_BATCH = 10_000
 
 _HELD_BYTES = 64 * 1024 * 1024
-"""Maximum bytes of encoded records kept between the check of a list and its writing. The rest is encoded twice."""
+"""Maximum bytes of encoded records retained between the check of a list and its writing. The rest is encoded twice."""
 
 _EQUAL = 30
 """Number of records with the same vector in one batch that causes a warning in a cluster."""
@@ -78,7 +78,7 @@ class BulkWriter:
     ) -> None:
         if not _is_number(batch_size, int) or not 1 <= batch_size <= _LARGEST_BATCH:
             raise ConfigurationError(
-                f"batch_size must be a whole number from 1 to {_LARGEST_BATCH}, not {batch_size!r}"
+                f"batch_size must be an integer from 1 to {_LARGEST_BATCH}, not {batch_size!r}"
             )
         if ttl is not None and not (_is_number(ttl, (int, float)) and 0 < ttl < 10**10):
             raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
@@ -268,7 +268,7 @@ class BulkWriter:
             _refuse_zero_vectors(prepared, self._directed)
         if self._schema.dimension is None:
             self._schema = replace(self._schema, dimension=_dimension(prepared))
-        if self._hides_equals and (equal := _most_equal(prepared)) >= _EQUAL:
+        if self._hides_equals and (equal := _largest_group(prepared)) >= _EQUAL:
             self._hides_equals = False
             _log.warning(
                 "%d records of one batch for index %r have the same vector. In a cluster, hundreds of equal vectors can "
@@ -334,7 +334,7 @@ def _refuse_zero_vectors(batch: Iterable[Prepared], directed: frozenset[str]) ->
                 )
 
 
-def _most_equal(batch: Iterable[Prepared]) -> int:
+def _largest_group(batch: Iterable[Prepared]) -> int:
     """Return the largest number of records in a batch that have the same vector."""
     counts = Counter(document.vector for document in batch if document.vector is not None)
     return max(counts.values(), default=0)

@@ -1,4 +1,4 @@
-"""One document as it is on the server, compared with what its metadata, its texts and its version say it must be."""
+"""Verification of one document: compare its fields on the server with its metadata, texts and version."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ from valkey_vector.storage.record_version import (
 from valkey_vector.storage.rows import MetadataReplacement
 from valkey_vector.text.fields import indexed_texts, text_values
 
-__all__ = ["DocumentCheck", "Looked", "Nature"]
+__all__ = ["DocumentCheck", "KeyState", "Nature"]
 
 Nature: TypeAlias = Literal["absent", "foreign", "orphan", "expired", "record"]
-"""What a key under the prefix is. A record that is expired is one no longer, though its key may be there."""
+"""Kind of a key under the prefix. An expired record is not a record, even while its key exists."""
 
 _VERSION = re.compile(rb"([0-9a-f]*):[\w-]+:[a-z]*(?:;.*)?")
 _INDEXED = re.compile(rf"{TAGS}|n[0-9]+|f_.*|(?:words|stems|length)(?:_.*)?")
@@ -56,13 +56,13 @@ _OPTIONAL = re.compile(rf"vector|{PARENT}|{PAYLOAD}|{EXPIRES}|{VECTOR_PREFIX}.*"
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What a record holds, decoded.
+    """Decoded contents of a record.
 
     Attributes:
-        stored: its metadata as they are stored.
-        prepared: its metadata as they are indexed.
-        texts: what is indexed of its texts, fields and values in turn.
-        valid: its hash fields that are valid.
+        stored: the stored metadata.
+        prepared: the indexed form of the metadata.
+        texts: the indexed fields of the texts: names and values alternate.
+        valid: the valid hash fields.
     """
 
     stored: bytes
@@ -72,20 +72,20 @@ class _Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """A key as it was found.
+class KeyState:
+    """State of a key when it was read.
 
     Attributes:
-        id: of the document.
-        nature: what it is; all that follows is of documents only.
-        lineage: of an orphan.
-        version: of a document.
-        content: None if it cannot be read.
-        unreadable: why not.
-        removable: it can be removed by its version.
-        wrong: names of fields that do not hold what they must.
+        id: id of the document.
+        nature: kind of the key. All other attributes belong to documents only.
+        lineage: lineage of an orphan.
+        version: version of the document.
+        content: decoded contents; None if the record cannot be read.
+        unreadable: the reason why it cannot be read; empty if it can.
+        removable: True if the record can be removed by its version.
+        wrong: names of fields with a wrong value.
         stale: names of fields that are not valid.
-        vectors: names of fields that hold no vector of the index.
+        vectors: names of vector fields that do not hold a vector of the index.
     """
 
     id: str
@@ -101,7 +101,7 @@ class Looked:
 
     @property
     def problems(self) -> dict[ProblemKind, str]:
-        """What is wrong with a record: each kind, and the details."""
+        """The problems of the record: kind -> details."""
         found: dict[ProblemKind, str] = {}
         if self.unreadable:
             found["unreadable"] = self.unreadable
@@ -115,10 +115,10 @@ class Looked:
 
 
 class DocumentCheck:
-    """Compares documents of one index.
+    """Verifies documents of one index.
 
     Args:
-        entry: of the index.
+        entry: catalog entry of the index.
     """
 
     def __init__(self, entry: CatalogEntry) -> None:
@@ -134,52 +134,52 @@ class DocumentCheck:
         self._names = list(dict.fromkeys([*names, *self._vectors]))
 
     def commands(self, id: str) -> list[list[Argument]]:
-        """The commands whose replies `judge` reads."""
+        """Return the commands whose replies `judge` takes."""
         key = self._entry.prefix + id
         return [["HKEYS", key], ["HMGET", key, *self._names]]
 
-    def judge(self, id: str, replies: Sequence[Reply | ServerError], now: int) -> Looked:
-        """Compare a document.
+    def judge(self, id: str, replies: Sequence[Reply | ServerError], now: int) -> KeyState:
+        """Determine the state of a key from the replies to `commands`.
 
         Args:
-            id: of the document.
-            replies: to `commands`.
-            now: the server's time in milliseconds.
+            id: id of the document.
+            replies: replies to `commands`.
+            now: time of the server in milliseconds.
 
         Raises:
-            ServerError: one of the replies.
+            ServerError: one of the replies is an error.
         """
         for reply in replies:
             if isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE"):
-                return Looked(id, "foreign")
+                return KeyState(id, "foreign")
         names, values = checked(replies)
         if not names:
-            return Looked(id, "absent")
+            return KeyState(id, "absent")
         pairs = zip(self._names, values, strict=True)
         fields = {name: value for name, value in pairs if value is not None}
         if b"payload" in names:
-            fields[PAYLOAD] = b""  # it is only asked for whether it is valid
+            fields[PAYLOAD] = b""  # only its validity matters, so it is not fetched
         version = fields.get(VERSION)
         known = METADATA in fields if version is None else _VERSION.fullmatch(version) is not None
         valid = own_fields(self._entry, fields) if known else None
         if valid is None:
             if version is None or not known:
-                return Looked(id, "foreign")
-            return Looked(id, "orphan", lineage=version.partition(b":")[0].decode())
+                return KeyState(id, "foreign")
+            return KeyState(id, "orphan", lineage=version.partition(b":")[0].decode())
         ends = _number(valid.get(EXPIRES))
         if ends is not None and ends <= now:
-            return Looked(id, "expired", version=version)
+            return KeyState(id, "expired", version=version)
         return self._compared(id, fields, valid, {_name(each) for each in names})
 
     def _compared(
         self, id: str, fields: Mapping[str, bytes], valid: Mapping[str, bytes], names: set[str]
-    ) -> Looked:
+    ) -> KeyState:
         version = fields.get(VERSION)
         try:
             content = self._content(id, valid)
         except (InvalidInputError, UnreadableRecordError, UnicodeDecodeError) as error:
             there = METADATA in fields
-            return Looked(id, "record", version=version, unreadable=str(error), removable=there)
+            return KeyState(id, "record", version=version, unreadable=str(error), removable=there)
         expected = self._expected(content, valid)
         wrong = [name for name in expected if not _same(name, fields.get(name), expected[name])]
         wrong += [
@@ -194,18 +194,19 @@ class DocumentCheck:
             allowed = listed_fields(version) | ({EXPIRES} if expiry_of(version) == "t" else set())
             stale |= {name for name in names if _OPTIONAL.fullmatch(name)} - allowed
         vectors = [name for name in self._vectors if name in valid and not self._fits(name, valid)]
-        return Looked(
+        return KeyState(
             id, "record",
             version=version, content=content,
             wrong=tuple(wrong), stale=tuple(sorted(stale)), vectors=tuple(vectors),
         )  # fmt: skip
 
     def _content(self, id: str, valid: Mapping[str, bytes]) -> _Content:
-        """What a record holds.
+        """Decode the contents of a record.
 
         Raises:
-            UnreadableRecordError: something else wrote it; likewise UnicodeDecodeError.
-            InvalidInputError: its metadata do not fit the schema.
+            UnreadableRecordError: another program wrote it, or it is damaged.
+            UnicodeDecodeError: likewise.
+            InvalidInputError: the metadata do not fit the schema.
         """
         owner = f"record {id!r}"
         for name in (METADATA, CONTENT):
@@ -217,7 +218,7 @@ class DocumentCheck:
             and expiry_of(version) == "t"
             and _number(valid.get(EXPIRES)) is None
         ):
-            raise UnreadableRecordError(f"{owner} does not tell when it expires")
+            raise UnreadableRecordError(f"{owner} has no time of expiration")
         metadata = metadata_codec.load(valid[METADATA], owner)
         schema = self._entry.schema
         _, items, declared = prepare_metadata(metadata, schema, owner)
@@ -228,7 +229,7 @@ class DocumentCheck:
         return _Content(valid[METADATA], prepared, texts, valid)
 
     def _expected(self, content: _Content, present: Mapping[str, object]) -> dict[str, bytes]:
-        """The fields that an index reads of a record which has these optional ones."""
+        """The indexed fields that a record with these contents and optional fields must have."""
         had = content.valid.get(TAGS, b"").split(b",")
         version = content.valid.get(VERSION)
         slides = SLIDING.encode() in had if version is None else expiry_of(version) == "s"
@@ -245,38 +246,38 @@ class DocumentCheck:
         }
 
     def _fits(self, name: str, valid: Mapping[str, bytes]) -> bool:
-        """Whether a field holds a vector of the index."""
+        """True if a field holds a vector of the index."""
         data = valid[name]
         if len(data) != 4 * self._vectors[name].dimension:
             return False
         return bool(np.isfinite(unpack_vector(data)).all())
 
     def replacement(
-        self, looked: Looked, content: _Content, now: int, *, without: Sequence[str] = ()
+        self, state: KeyState, content: _Content, now: int, *, without: Sequence[str] = ()
     ) -> MetadataReplacement:
-        """What mends a record.
+        """Return the change that repairs a record.
 
         Args:
-            looked: the record.
-            content: of it.
-            now: the server's time in milliseconds, for a record that does not tell when it was created.
-            without: vectors to take out of it.
+            state: state of the record.
+            content: contents of the record.
+            now: time of the server in milliseconds: the time of creation for a record that has none.
+            without: names of vector fields to remove.
         """
         present = {name: True for name in content.valid if name not in without}
         fields: list[str | bytes] = [METADATA, content.stored]
         for name, value in self._expected(content, present).items():
             fields += [name, value]
-        if CREATED in looked.wrong:
+        if CREATED in state.wrong:
             fields += [CREATED, str(now * 1000)]
-        if looked.version is not None:
-            expiry = expiry_of(looked.version)
+        if state.version is not None:
+            expiry = expiry_of(state.version)
             fields += [VERSION, version_of(self._entry, new_unique(), present, expiry)]
-        removed = [*looked.stale, *without]
-        return MetadataReplacement(looked.id, content.stored, looked.version, fields, removed)
+        removed = [*state.stale, *without]
+        return MetadataReplacement(state.id, content.stored, state.version, fields, removed)
 
 
 def _same(name: str, found: bytes | None, expected: bytes) -> bool:
-    """Whether a field holds what it must, however it is spelt."""
+    """True if a field holds the expected value. The order of tokens and the format of numbers are ignored."""
     if found is None or found == expected:
         return found is not None
     if name == TAGS:
@@ -287,7 +288,7 @@ def _same(name: str, found: bytes | None, expected: bytes) -> bool:
 
 
 def _number(value: bytes | None) -> float | None:
-    """The number that a field holds; None if it holds none."""
+    """Parse the number in a field; None if it holds none."""
     try:
         number = math.nan if value is None else float(value)
     except ValueError:
@@ -296,7 +297,7 @@ def _number(value: bytes | None) -> float | None:
 
 
 def _name(field: bytes) -> str:
-    """A field's name; one that is not text is not one of this library's."""
+    """Decode the name of a field. A name that is not UTF-8 belongs to another program and becomes empty."""
     try:
         return field.decode("utf-8")
     except UnicodeDecodeError:

@@ -16,9 +16,7 @@ from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
 from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
-from valkey_vector.engines.native.engine import NativeEngine
 from valkey_vector.engines.removal import complete_removals, drop_search_index
-from valkey_vector.engines.search.engine import SearchEngine, is_unfinished
 from valkey_vector.engines.withdrawal import withdraw
 from valkey_vector.errors import (
     ConfigurationError,
@@ -31,12 +29,14 @@ from valkey_vector.errors import (
     UnsupportedFeatureError,
 )
 from valkey_vector.index.settings import EngineChoice, IndexSettings
+from valkey_vector.records.plain_values import plain_text
 from valkey_vector.schema.schema import MAIN_VECTOR, Metric, Schema
 from valkey_vector.storage.catalog import (
     Catalog,
     CatalogEntry,
     EngineName,
     check_index_name,
+    has_hash_tag,
 )
 from valkey_vector.storage.rows import StaleIndexError
 
@@ -50,7 +50,7 @@ _TRACED = 5.0
 
 _log = logging.getLogger("valkey_vector")
 _noticed: set[tuple[str, str]] = set()
-_MOST_NOTICED = 1_000
+_MAX_NOTICED = 1_000
 _memory_checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
@@ -62,9 +62,9 @@ class IndexHandle:
 
     def __init__(self, connection: Connection, name: str, settings: IndexSettings) -> None:
         self.connection = connection
-        self.name = check_index_name(name)
+        self.name = check_index_name(plain_text(name) if isinstance(name, str) else name)
         self.settings = settings
-        self._catalog = Catalog(connection, name)
+        self._catalog = Catalog(connection, self.name)
         self._begin()
         _handles.add(self)
 
@@ -111,7 +111,7 @@ class IndexHandle:
             self._met
             or not self.settings.hints
             or name in _noticed
-            or len(_noticed) >= _MOST_NOTICED
+            or len(_noticed) >= _MAX_NOTICED
         ):
             return
         _noticed.add(name)
@@ -190,7 +190,7 @@ class IndexHandle:
     def drop(self, *, documents: bool) -> int:
         """Remove the index, its record and, with `documents`, all its documents. Returns the number of documents.
 
-        Also removes documents that an earlier drop kept. Never removes other keys under the prefix.
+        Also removes documents that an earlier drop left. Never removes other keys under the prefix.
         """
         with self._lock:
             try:
@@ -260,6 +260,8 @@ class IndexHandle:
         if entry.engine == "search":
             self.connection.capabilities.require(Feature.SEARCH)
             return self._search_engine(entry, new=new)
+        from valkey_vector.engines.native.engine import NativeEngine
+
         native = NativeEngine(self.connection, entry)
         if new:
             native.create()
@@ -271,6 +273,8 @@ class IndexHandle:
         Raises:
             ServerError: the server refused. Nothing is left of a new index.
         """
+        from valkey_vector.engines.search.engine import SearchEngine, is_unfinished
+
         engine = SearchEngine(self.connection, entry)
         try:
             engine.create()
@@ -316,7 +320,8 @@ class IndexHandle:
         match self.settings.engine:
             case "auto":
                 searches = capabilities.has_search and self._module_works_here()
-                engine = "search" if searches or capabilities.cluster else "native"
+                spans_nodes = capabilities.cluster and not has_hash_tag(self.name)
+                engine = "search" if searches or spans_nodes else "native"
             case "search" | "native":
                 engine = self.settings.engine
         if engine == "search":

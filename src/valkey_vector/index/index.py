@@ -1,7 +1,7 @@
 """`Index`: the public class. Its methods are thin: each checks nothing itself and makes one call.
 
-`IndexHandle` opens the index and reopens it after a change, `IndexReader` answers queries, `IndexWriter` writes, and
-`check_index` verifies. Every blocking method has an async version beside it.
+`IndexHandle` opens the index and reopens it after a change, `IndexReader` answers queries, and `IndexWriter` writes and
+repairs. Every blocking method has an async version beside it.
 """
 
 from __future__ import annotations
@@ -15,31 +15,17 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
-from valkey_vector.engines.base import IndexInfo
 from valkey_vector.errors import ConfigurationError, ValkeyVectorError
-from valkey_vector.execution.aggregates import Facet
-from valkey_vector.index.explanation import Explanation, explain_query
 from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
-from valkey_vector.index.report import IndexReport
 from valkey_vector.index.settings import EngineChoice, IndexSettings
-from valkey_vector.index.verification import Options, check_index
 from valkey_vector.index.writer import IndexWriter
-from valkey_vector.query import (
-    Answer,
-    CountQuery,
-    FilterQuery,
-    HybridQuery,
-    Query,
-    TextQuery,
-    VectorQuery,
-)
-from valkey_vector.query.aggregate import AggregateQuery
+from valkey_vector.query import CountQuery, FilterQuery, HybridQuery, TextQuery, VectorQuery
+from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.hybrid import Fusion, ReciprocalRank
 from valkey_vector.query.order import OrderLike
 from valkey_vector.query.text import Clause
-from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Hit, Record, Vector, WritePolicy, WriteResult
 from valkey_vector.records.validation import check_k
 from valkey_vector.schema.full_text import FullText
@@ -47,10 +33,17 @@ from valkey_vector.schema.schema import Algorithm, Metric, Schema
 
 if TYPE_CHECKING:
     from valkey_vector.attached.index import AttachedIndex
+    from valkey_vector.engines.base import IndexInfo
+    from valkey_vector.execution.aggregates import Facet
+    from valkey_vector.index.explanation import Explanation
+    from valkey_vector.index.report import IndexReport
+    from valkey_vector.query import Answer, Query
+    from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["Index"]
 
 
+@names_filter
 class Index(Closing):
     """A named collection of records with vectors, text and metadata.
 
@@ -95,7 +88,7 @@ class Index(Closing):
         """Open an index. Sends nothing to the server unless `must_exist` is True.
 
         Args:
-            name: letters, digits, ``_``, ``-`` and ``.``.
+            name: letters, digits, ``_``, ``-`` and ``.``, after a hash tag for an index in one slot: ``{tenant}articles``.
             dimension: length of the vectors. Default: that of the existing index, or of the first vector.
             url: the server (see `Connection.open`). Default: ``VALKEY_URL``, or the embedded server.
             connection: an open connection to use instead. It is not closed with the index.
@@ -103,7 +96,7 @@ class Index(Closing):
             algorithm: `Hnsw` (default for a new index) or `Flat`, or its name.
             schema: all settings at once, as a `Schema`, a dict or a YAML file.
             engine: ``auto``, or require ``search`` or ``native``.
-            full_text: index the words of the texts of a new index, for text and hybrid search: True, or settings. Uses
+            full_text: index the terms of the texts of a new index, for text and hybrid search: True, or settings. Uses
                 about twice the size of the texts on the server, and time to write.
             embedding_model: stored with a new index. Opening an index with another model raises an error.
             must_exist: raise now if there is no such index.
@@ -111,8 +104,7 @@ class Index(Closing):
         Raises:
             ConfigurationError: a setting is wrong.
             IndexNotFoundError: `must_exist` is True and there is no such index.
-            IndexMismatchError: the index exists with other settings than those passed. Without `must_exist` it is
-                raised on first use.
+            IndexMismatchError: the index has other settings than those passed. Without `must_exist`: on first use.
         """
         if connection is not None and url is not None:
             raise ConfigurationError("give url or connection, not both")
@@ -125,9 +117,8 @@ class Index(Closing):
             full_text=full_text,
             embedding_model=embedding_model,
         )
-        known = plain_text(name) if isinstance(name, str) else name
         opened = connection if connection is not None else Connection.open(url)
-        index = cls(IndexHandle(opened, known, settings), owns_connection=connection is None)
+        index = cls(IndexHandle(opened, name, settings), owns_connection=connection is None)
         if must_exist and not index.exists():
             raise not_found(name)
         return index
@@ -175,11 +166,11 @@ class Index(Closing):
 
     @property
     def metric(self) -> Metric:
-        """How vectors are compared."""
+        """The metric that compares vectors."""
         return self.schema.metric
 
     def exists(self) -> bool:
-        """Whether the index exists on the server."""
+        """True if the index exists on the server."""
         return self._handle.existing() is not None
 
     def create(self, *, dimension: int | None = None) -> None:
@@ -250,8 +241,7 @@ class Index(Closing):
         Raises:
             ConfigurationError: `examples` is negative.
         """
-        options = Options(not dry_run, remove_orphans, remove_damaged, examples, progress)
-        return check_index(self._handle, options)
+        return self._writer.repair(not dry_run, remove_orphans, remove_damaged, examples, progress)
 
     def drop(self, *, documents: bool = True) -> int:
         """Remove the index and, by default, its documents. Does nothing if the index does not exist.
@@ -287,7 +277,7 @@ class Index(Closing):
     ) -> list[Hit]:
         """Return the `k` records nearest to a vector, nearest first, ties by id. Fewer only if there are fewer.
 
-        If several records at the cut are equally near, a search module chooses among them. To search within a distance
+        If several records at the cut have the same distance, a search module chooses among them. To search within a distance
         or similarity, pass a `VectorQuery` to `query`.
 
         Args:
@@ -362,11 +352,12 @@ class Index(Closing):
         filter: FilterLike | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` records with the best BM25 scores for a text, best first, ties by id.
 
-        Records without any of the words are not returned, so there may be fewer than `k`. See `TextQuery` for the
-        arguments.
+        Records without any of the terms are not returned, so there may be fewer than `k`. Stop words of the text, such
+        as ``how`` and ``do``, are not searched by default. See `TextQuery` for the arguments.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -382,6 +373,7 @@ class Index(Closing):
                 filter=filter,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -400,6 +392,7 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
+        stop_words: tuple[str, ...] | None = None,
     ) -> list[Hit]:
         """Return the `k` best records by vector similarity and BM25 together, best first, ties by id.
 
@@ -424,6 +417,7 @@ class Index(Closing):
                 ef_runtime=ef_runtime,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                stop_words=stop_words,
             )
         )
 
@@ -437,8 +431,7 @@ class Index(Closing):
         """Run a query object.
 
         Returns:
-            Hits for a `VectorQuery`, `TextQuery` or `HybridQuery`; records for a `FilterQuery`; an int for a
-            `CountQuery`.
+            Hits for a `VectorQuery`, `TextQuery` or `HybridQuery`; records for a `FilterQuery`; a count for a `CountQuery`.
 
         Raises:
             InvalidInputError: the query does not fit the index, such as a vector of another dimension.
@@ -605,6 +598,8 @@ class Index(Closing):
 
     def explain(self, query: Query) -> Explanation:
         """Run a query, and report what the server decides, what the client checks, and the time of each command."""
+        from valkey_vector.index.explanation import explain_query
+
         return explain_query(self._handle, query)
 
     # Writing

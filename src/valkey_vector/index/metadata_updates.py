@@ -107,11 +107,11 @@ class MetadataUpdate:
         return fields + text_values(schema, None, declared_texts(merged, schema))
 
     def _check_size(self, engine: Engine, row: Row, metadata: int) -> None:
-        """What else a record holds is looked at only if its metadata alone are much of what is possible."""
+        """Check the size of the whole record. Reads its other fields only if the metadata alone are near the limit."""
         if metadata <= _MUCH:
             return
-        further = (vector_name(field.name) for field in engine.entry.schema.vectors)
-        others = [CONTENT, PAYLOAD, *further]
+        named = (vector_name(field.name) for field in engine.entry.schema.vectors)
+        others = [CONTENT, PAYLOAD, *named]
         (found,) = engine.fetch([row.id], others)
         held = {} if found is None else found.fields
         size = metadata + sum(len(held[name]) for name in others if name in held)

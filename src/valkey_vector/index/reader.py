@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +16,12 @@ from valkey_vector.errors import (
     QueryBatchError,
     ValkeyVectorError,
 )
-from valkey_vector.execution import aggregates, dispatch, ordering
-from valkey_vector.execution.aggregates import Facet
+from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.selection import prepare_selection, record_of
 from valkey_vector.filters.ast import Field
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query import Answer, FilterQuery, Query, VectorQuery
-from valkey_vector.query.aggregate import AggregateQuery
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Hit, Record
@@ -31,6 +30,10 @@ from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 from valkey_vector.storage.layout import record_fields
 from valkey_vector.storage.rows import StaleIndexError
+
+if TYPE_CHECKING:
+    from valkey_vector.execution.aggregates import Facet
+    from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["IndexReader"]
 
@@ -151,6 +154,9 @@ class IndexReader:
 
     def aggregate(self, query: AggregateQuery) -> list[dict[str, object]]:
         """Return the rows of an aggregate; see `Index.aggregate`."""
+        from valkey_vector.execution import aggregates
+        from valkey_vector.query.aggregate import AggregateQuery
+
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
         return self._handle.read(
@@ -163,6 +169,8 @@ class IndexReader:
         self, keys: Sequence[str], filter: FilterLike | None, limit: int | None
     ) -> dict[str, Facet]:
         """Return one facet for each key; see `Index.facets`."""
+        from valkey_vector.execution import aggregates
+
         if isinstance(keys, str):
             raise InvalidInputError(
                 f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
@@ -175,6 +183,6 @@ class IndexReader:
         chosen = None if filter is None else as_filter(filter)
         return self._handle.read(
             lambda engine: aggregates.facets(engine, paths, chosen, limit),
-            {path: Facet(path, (), 0, 0) for path in paths},
+            {path: aggregates.Facet(path, (), 0, 0) for path in paths},
             notice=True,
         )

@@ -49,11 +49,11 @@ _ANY: Final = frozenset(KINDS)
 _PREFIXES = ("metadata.", "meta.")
 _OWN = {"id": "F.id", "content": "F.content", "page_content": "F.content", "text": "F.content"}
 
-_MOST_KEYS = 14
+_MAX_KEYS = 14
 """Keys looked up at once: seven commands each make a round trip."""
 
-_MOST_KNOWN = 10_000
-"""Maximum number of remembered keys. Further keys cause no warning."""
+_MAX_KNOWN = 10_000
+"""Maximum number of remembered keys. More keys cause no warning."""
 
 _EMPTY_SECONDS = 60.0
 """Seconds before an index without records is checked again."""
@@ -85,7 +85,7 @@ def _explain(engine: Engine, filter: Filter) -> None:
     known = {path: _kinds.get((generation, path)) for path in paths}
     unknown = [path for path in paths if known[path] is None]
     suspect = unknown or list(_impossible(filter, known) or ())
-    if suspect and len(_kinds) < _MOST_KNOWN and _look_up(engine, suspect[:_MOST_KEYS]):
+    if suspect and len(_kinds) < _MAX_KNOWN and _look_up(engine, suspect[:_MAX_KEYS]):
         known = {path: _kinds.get((generation, path)) for path in paths}
         for path, needed in (_impossible(filter, known) or {}).items():
             _warn(engine, path, needed, known[path] or frozenset())

@@ -1,7 +1,7 @@
-"""The check of a whole index: every key under its prefix, its engine's own structures, and what dropped ones left.
+"""Verification and repair of a whole index: all keys under its prefix, the engine's structures, remains of drops.
 
-Other clients may write meanwhile. So whatever looks wrong is looked at a second time before it is reported, and is
-mended as every change of a record is: only if it is still of the version that was looked at.
+Other clients may write at the same time. So a problem is reported only if a second read confirms it. A repair changes
+a record only if its version is still the one that was read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from valkey_vector.engines.lost_records import generations_in
 from valkey_vector.engines.removal import complete_removals, drop_search_index
 from valkey_vector.errors import AuthenticationError, ConfigurationError, ServerError
 from valkey_vector.filters.plan import Everything
-from valkey_vector.index.document_verification import DocumentCheck, Looked
+from valkey_vector.index.document_verification import DocumentCheck, KeyState
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.report import Findings, IndexReport, ProblemKind
 from valkey_vector.storage.catalog import Catalog, document_prefix
@@ -27,25 +27,25 @@ from valkey_vector.storage.rows import StaleIndexError
 __all__ = ["Options", "check_index"]
 
 _PAGE = 100
-"""Documents that are looked at in one round trip; each may have some MiB."""
+"""Documents read in one round trip; each may have some MiB."""
 
-_AGAIN = 0.05
-"""Seconds to the second look: a write that was under way is complete by then."""
+_SECOND_READ_DELAY = 0.05
+"""Seconds before the second read: a write that was in progress is complete by then."""
 
 _ATTEMPTS = 3
-"""To mend a record that others change meanwhile."""
+"""Attempts to repair a record that other clients change at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a check may do.
+    """Options of a verification.
 
     Attributes:
-        mend: change anything.
-        remove_orphans: remove documents of indexes that are gone, also where none noted that they are to be removed.
-        remove_damaged: remove what cannot be mended: vectors that are none, and records that cannot be read.
-        examples: problems of each kind that are kept.
-        progress: show a bar; None shows one on a terminal if there is more than one page.
+        mend: repair problems. Otherwise nothing is changed.
+        remove_orphans: also remove documents of dropped indexes whose removal was never recorded.
+        remove_damaged: remove what cannot be repaired: damaged vectors and unreadable records.
+        examples: maximum number of examples of each kind of problem, >= 0.
+        progress: show a progress bar; None shows one on a terminal if there is more than one page.
     """
 
     mend: bool
@@ -60,18 +60,18 @@ class Options:
 
 
 def check_index(handle: IndexHandle, options: Options) -> IndexReport:
-    """Check an index; of one that does not exist only what was left of it is looked at."""
+    """Verify an index. If it does not exist, only the remains of dropped indexes of its name are checked."""
     missing = _Remains(handle, options)
     report = handle.read(lambda engine: _IndexCheck(handle, engine, options).run(), None)
     return missing.run() if report is None else report
 
 
 class _Remains:
-    """What dropped indexes of a name left behind.
+    """Checks the remains of dropped indexes of one name.
 
     Args:
-        handle: of the index.
-        options: of the check.
+        handle: handle of the index.
+        options: options of the verification.
     """
 
     def __init__(self, handle: IndexHandle, options: Options) -> None:
@@ -83,9 +83,11 @@ class _Remains:
         self._unchecked: list[str] = []
 
     def run(self) -> IndexReport:
-        """The report of an index that does not exist."""
+        """Return the report on an index that does not exist."""
         entry, noted = self._catalog.look()
-        if entry is None and noted:  # without a record nobody knows whose a search index is
+        if (
+            entry is None and noted
+        ):  # without a catalog entry the owner of a search index is unknown
             self._check_generations(None)
             self._check_removals()
         return self._report(0, 0, 0, 0)
@@ -97,10 +99,10 @@ class _Remains:
         )  # fmt: skip
 
     def _check_generations(self, known: str | None) -> None:
-        """Look for search indexes of this name that the record does not name.
+        """Find search indexes of this name that the catalog entry does not name.
 
         Raises:
-            StaleIndexError: the index is not of the generation that is `known`.
+            StaleIndexError: the generation of the index is not `known`.
         """
         if not self._connection.capabilities.has_search:
             return
@@ -111,7 +113,7 @@ class _Remains:
                 "search indexes of dropped indexes: the user may not run FT._LIST"
             )
             return
-        # Read after the list: a search index is made after its generation is recorded, and none is recorded twice.
+        # Read after the list: a search index is created after its generation is recorded, and none is recorded twice.
         entry, _ = self._catalog.look()
         current = None if entry is None else entry.generation
         if current != known:
@@ -123,7 +125,7 @@ class _Remains:
                 self._findings.mended(["stale generation"])
 
     def _check_removals(self) -> frozenset[str]:
-        """Complete removals that were interrupted; returns the lineages that are noted as to be removed."""
+        """Complete interrupted removals. Returns the lineages that are recorded for removal."""
         lineages = frozenset(self._catalog.removals())
         for lineage in sorted(lineages):
             self._findings.add("unfinished removal", lineage or "documents of format 1")
@@ -135,19 +137,19 @@ class _Remains:
 
 @dataclass(slots=True)
 class _Page:
-    """Records of one page in which something is wrong."""
+    """Records of one page that have problems."""
 
-    suspects: list[Looked] = field(default_factory=list)
-    expired: list[Looked] = field(default_factory=list)
+    suspects: list[KeyState] = field(default_factory=list)
+    expired: list[KeyState] = field(default_factory=list)
 
 
 class _IndexCheck(_Remains):
-    """One check of an index.
+    """Checks one index that exists.
 
     Args:
-        handle: of the index.
-        engine: that keeps it.
-        options: of the check.
+        handle: handle of the index.
+        engine: engine of the index.
+        options: options of the verification.
     """
 
     def __init__(self, handle: IndexHandle, engine: Engine, options: Options) -> None:
@@ -162,10 +164,10 @@ class _IndexCheck(_Remains):
         self._orphans: dict[str, list[str]] = {}
 
     def run(self) -> IndexReport:
-        """Check the index.
+        """Check the index and return the report.
 
         Raises:
-            StaleIndexError: it was dropped or created anew meanwhile.
+            StaleIndexError: the index was dropped or created again in the meantime.
         """
         self._check_generations(self._engine.entry.generation)
         self._check_documents()
@@ -176,7 +178,7 @@ class _IndexCheck(_Remains):
         return self._report(len(self._records), counted, self._foreign, failures)
 
     def _check_documents(self) -> None:
-        # A search or count of the native engine would mend its change log by itself, and nobody would learn of it.
+        # A search or count of the native engine would repair its change log without a report.
         searching = self._engine.entry.engine == "search"
         total = self._engine.count(Everything()) if searching else len(self._engine.held())
         shown = self._options.progress
@@ -205,31 +207,31 @@ class _IndexCheck(_Remains):
             except UnicodeDecodeError:
                 self._foreign += 1
         page = _Page()
-        for looked in self._look(ids):
-            match looked.nature:
+        for state in self._read_states(ids):
+            match state.nature:
                 case "absent":
                     pass
                 case "foreign":
                     self._foreign += 1
                 case "orphan":
-                    self._orphans.setdefault(looked.lineage, []).append(looked.id)
+                    self._orphans.setdefault(state.lineage, []).append(state.id)
                 case "expired":
-                    page.expired.append(looked)
+                    page.expired.append(state)
                 case "record":
-                    self._records.add(looked.id)
-                    if looked.problems:
-                        page.suspects.append(looked)
+                    self._records.add(state.id)
+                    if state.problems:
+                        page.suspects.append(state)
         self._check_expired(page.expired)
-        suspects = self._second_look([looked.id for looked in page.suspects])
-        for looked in suspects:
-            for kind, detail in looked.problems.items():
-                mendable = self._is_mendable(kind, looked)
-                self._findings.add(kind, f"{looked.id!r}: {detail}", mendable=mendable)
+        suspects = self._read_again([state.id for state in page.suspects])
+        for state in suspects:
+            for kind, detail in state.problems.items():
+                mendable = self._is_mendable(kind, state)
+                self._findings.add(kind, f"{state.id!r}: {detail}", mendable=mendable)
         if self._options.mend:
             self._mend(suspects)
 
-    def _look(self, ids: Sequence[str]) -> list[Looked]:
-        """Keys as they are now."""
+    def _read_states(self, ids: Sequence[str]) -> list[KeyState]:
+        """Read the current states of keys. Cost: one round trip."""
         commands: list[list[Argument]] = [["TIME"]]
         for id in ids:
             commands += self._check.commands(id)
@@ -242,43 +244,43 @@ class _IndexCheck(_Remains):
             for at, id in enumerate(ids)
         ]
 
-    def _second_look(self, ids: Sequence[str]) -> list[Looked]:
-        """Records in which something is still wrong after a moment, by all slots that are bound by then."""
+    def _read_again(self, ids: Sequence[str]) -> list[KeyState]:
+        """Read suspects again after a delay and with the current slots. Returns those that still have problems."""
         if not ids:
             return []
-        time.sleep(_AGAIN)
+        time.sleep(_SECOND_READ_DELAY)
         self._engine.slots.refresh()
         self._check = DocumentCheck(self._engine.entry)
         return [
-            looked for looked in self._look(ids) if looked.nature == "record" and looked.problems
+            state for state in self._read_states(ids) if state.nature == "record" and state.problems
         ]
 
-    def _is_mendable(self, kind: ProblemKind, looked: Looked) -> bool:
+    def _is_mendable(self, kind: ProblemKind, state: KeyState) -> bool:
         match kind:
             case "unreadable":
-                return self._options.remove_damaged and looked.removable
+                return self._options.remove_damaged and state.removable
             case "damaged vector":
                 return self._options.remove_damaged
             case _:
                 return True
 
-    def _mend(self, suspects: Sequence[Looked]) -> None:
-        """Mend records, those that others change meanwhile by what they are then."""
+    def _mend(self, suspects: Sequence[KeyState]) -> None:
+        """Repair records. Records that other clients change in the meantime are read again, at most three times."""
         kinds = {each.id: [*each.problems] for each in suspects}
         remaining = list(suspects)
         for _ in range(_ATTEMPTS):
             mended = self._written(remaining) | self._removed(remaining)
-            for looked in remaining:
-                if looked.id in mended:
-                    mending = [k for k in kinds[looked.id] if self._is_mendable(k, looked)]
+            for state in remaining:
+                if state.id in mended:
+                    mending = [k for k in kinds[state.id] if self._is_mendable(k, state)]
                     self._findings.mended(mending)
             left = [each.id for each in remaining if each.id not in mended]
-            again = {each.id: each for each in self._look(left)} if left else {}
-            # What others have mended, overwritten or removed meanwhile is no problem any more.
-            for id, looked in again.items():
-                gone = [k for k in kinds[id] if k not in looked.problems]
-                self._findings.mended(gone)
-                kinds[id] = [k for k in kinds[id] if k not in gone]
+            again = {each.id: each for each in self._read_states(left)} if left else {}
+            # Problems that other clients repaired, overwrote or removed in the meantime no longer exist.
+            for id, state in again.items():
+                solved = [k for k in kinds[id] if k not in state.problems]
+                self._findings.mended(solved)
+                kinds[id] = [k for k in kinds[id] if k not in solved]
             remaining = [
                 each
                 for each in again.values()
@@ -287,12 +289,12 @@ class _IndexCheck(_Remains):
             if not remaining:
                 return
 
-    def _written(self, suspects: Sequence[Looked], *, anyway: bool = False) -> set[str]:
-        """Write what an index reads of records again; returns the ids of those that were written.
+    def _written(self, suspects: Sequence[KeyState], *, anyway: bool = False) -> set[str]:
+        """Write the indexed fields of records again. Returns the ids of the written records.
 
         Args:
             suspects: the records.
-            anyway: also those in which nothing is wrong.
+            anyway: also write records without problems.
         """
         contents = [
             (each, each.content)
@@ -316,8 +318,8 @@ class _IndexCheck(_Remains):
         pairs = zip(contents, outcomes, strict=True)
         return {each.id for (each, _), outcome in pairs if outcome}
 
-    def _removed(self, suspects: Sequence[Looked]) -> set[str]:
-        """Remove records that cannot be read, if that is wanted; returns the ids of those that are gone."""
+    def _removed(self, suspects: Sequence[KeyState]) -> set[str]:
+        """Remove unreadable records, if the options allow it. Returns the ids of the removed records."""
         chosen = [
             each for each in suspects if each.unreadable and self._is_mendable("unreadable", each)
         ]
@@ -325,12 +327,12 @@ class _IndexCheck(_Remains):
             return set()
         ids = [each.id for each in chosen]
         self._engine.delete(ids, [each.version for each in chosen])
-        gone = {each.id for each in self._look(ids) if each.nature != "record"}
-        self._records -= gone
-        return gone
+        removed = {each.id for each in self._read_states(ids) if each.nature != "record"}
+        self._records -= removed
+        return removed
 
-    def _check_expired(self, expired: Sequence[Looked]) -> None:
-        """Look for records that ended while their keys do not end, which a writer that was killed can leave behind."""
+    def _check_expired(self, expired: Sequence[KeyState]) -> None:
+        """Find expired records whose keys never expire: a killed writer can leave them behind."""
         keys = [document_prefix(self._name) + each.id for each in expired]
         left = (
             self._connection.pipeline([["PTTL", key] for key in keys], retry=True) if keys else []
@@ -343,7 +345,7 @@ class _IndexCheck(_Remains):
             self._findings.mended(["expired"], len(endless))
 
     def _check_orphans(self) -> None:
-        """Remove documents of indexes that are gone: those that are noted as to be removed, all others if wanted."""
+        """Remove documents of dropped indexes: those recorded for removal, and all others if the options allow it."""
         noted = self._check_removals()
         other = {lineage for lineage in self._orphans if lineage and lineage not in noted}
         wanted = noted | (other if self._options.remove_orphans else set())
@@ -362,9 +364,9 @@ class _IndexCheck(_Remains):
             self._findings.mended(["orphan"], len(self._orphans[lineage]))
 
     def _check_structures(self) -> None:
-        """Compare the documents with what the server's index has, or the change log.
+        """Compare the documents with the entries of the server's index or of the change log.
 
-        The server's index lists what it has only page by page, so only if it has not as many as there are documents.
+        Listing the entries of the server's index takes many pages, so they are listed only if the counts differ.
         """
         searching = self._engine.entry.engine == "search"
         if searching and self._engine.count(Everything()) == len(self._records):
@@ -377,7 +379,7 @@ class _IndexCheck(_Remains):
         if self._options.mend and (missing or surplus):
             if searching:
                 for batch in in_batches(missing, _PAGE):
-                    self._written(self._look(batch), anyway=True)
+                    self._written(self._read_states(batch), anyway=True)
             self._engine.reconcile([*missing, *surplus])
             still_missing, still_surplus = self._differences()
             if missing:
@@ -389,7 +391,7 @@ class _IndexCheck(_Remains):
             self._check_count()
 
     def _differences(self) -> tuple[list[str], list[str]]:
-        """The ids of documents that the engine lacks, and those that it has without documents."""
+        """Return the ids of documents that the engine lacks, and of its entries without documents."""
         held = self._engine.held()
         lacking = self._of_nature(self._records - held.keys(), documents=True)
         ending = {id for id, ended in held.items() if ended}
@@ -402,15 +404,15 @@ class _IndexCheck(_Remains):
         )
 
     def _of_nature(self, ids: Collection[str], *, documents: bool) -> list[str]:
-        """Those ids that are records now, or those that are not."""
+        """Return the ids that are records now, or those that are not."""
         found: list[str] = []
         for batch in in_batches(sorted(ids), _PAGE):
-            looked = self._look(batch)
-            found += [each.id for each in looked if (each.nature == "record") == documents]
+            state = self._read_states(batch)
+            found += [each.id for each in state if (each.nature == "record") == documents]
         return found
 
     def _check_count(self) -> None:
-        """Compare the engine's count with what it lists: only if nobody writes meanwhile both are of the same moment."""
+        """Compare the engine's count with its list. They belong to the same moment only if nothing is written between."""
         found: set[tuple[int, int]] = set()
         for _ in range(_ATTEMPTS):
             writes, counted = self._writes(), self._engine.count(Everything())
@@ -420,9 +422,9 @@ class _IndexCheck(_Remains):
             found.add((counted, known))
             if counted == known or len(found) > 1 or self._writes() != writes:
                 return
-            time.sleep(_AGAIN)
+            time.sleep(_SECOND_READ_DELAY)
         self._findings.add("count", f"{counted} instead of {known}", mendable=False)
 
     def _writes(self) -> object:
-        """Differs after every write of the index."""
+        """Return a value that changes with every write to the index."""
         return self._connection.execute("HGET", self._catalog.key, "seq", retry=True)

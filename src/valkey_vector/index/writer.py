@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valkey_vector.engines.base import Engine
 from valkey_vector.execution.selection import delete, prepare_selection
@@ -15,6 +15,9 @@ from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.validation import check_ids
+
+if TYPE_CHECKING:
+    from valkey_vector.index.report import IndexReport
 
 __all__ = ["IndexWriter"]
 
@@ -84,3 +87,17 @@ class IndexWriter:
             return explained(self._handle, engine, chosen, changed)
 
         return self._handle.read(change, 0)
+
+    def repair(
+        self,
+        mend: bool,
+        remove_orphans: bool,
+        remove_damaged: bool,
+        examples: int,
+        progress: bool | None,
+    ) -> IndexReport:
+        """Verify the index, and repair it if `mend` is True; see `Index.repair`."""
+        from valkey_vector.index.verification import Options, check_index
+
+        options = Options(mend, remove_orphans, remove_damaged, examples, progress)
+        return check_index(self._handle, options)

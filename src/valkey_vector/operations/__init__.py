@@ -14,7 +14,6 @@ from valkey_vector.operations.doctor.findings import (
     RecallMeasure,
     Severity,
 )
-from valkey_vector.operations.guarded import GuardedIndex, GuardedIndexes, KeyHint
 from valkey_vector.operations.listing import (
     IndexDetails,
     IndexSummary,
@@ -41,11 +40,8 @@ __all__ = [
     "CacheReport",
     "DoctorReport",
     "Finding",
-    "GuardedIndex",
-    "GuardedIndexes",
     "IndexDetails",
     "IndexSummary",
-    "KeyHint",
     "NodeStatistics",
     "RecallMeasure",
     "Sample",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from valkey_vector.errors import ConfigurationError
-from valkey_vector.storage.catalog import EngineName, check_index_name
+from valkey_vector.storage.catalog import EngineName, check_index_name, document_prefix, own_key
 
 __all__ = [
     "OPTIONAL_COMMANDS",
@@ -116,7 +116,7 @@ def key_patterns(name: str, *, redisearch: bool = False) -> tuple[str, ...]:
         ConfigurationError: no index may have this name.
     """
     check_index_name(name)
-    patterns = (f"~{name}:*", f"~{{{name}}}:*")
+    patterns = (f"~{document_prefix(name)}*", f"~{own_key(name, '*')}")
     # Not name-*: that would grant the documents of other indexes, such as those of name-old.
     return (*patterns, f"~{name}-{_GENERATION}") if redisearch else patterns
 

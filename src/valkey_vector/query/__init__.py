@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from valkey_vector.query.aggregate import (
-    AggregateQuery,
-    Apply,
-    Average,
-    Count,
-    CountDistinct,
-    Distinct,
-    FirstValue,
-    GroupBy,
-    Limit,
-    Maximum,
-    Minimum,
-    Reducer,
-    SortBy,
-    StandardDeviation,
-    Step,
-    Sum,
-    Unwind,
-    Where,
-)
-from valkey_vector.query.expressions import (
-    Arithmetic,
-    ArithmeticOperator,
-    Call,
-    Constant,
-    Expression,
-    Function,
-    Item,
-)
+from valkey_vector.concurrency.deferred_imports import deferred
 from valkey_vector.query.filter import CountQuery, FilterQuery
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.order import OrderBy
 from valkey_vector.query.text import Clause, Fuzzy, Phrase, Prefix, Term, TextQuery
 from valkey_vector.query.vector import Threshold, VectorQuery
 from valkey_vector.records.record import Hit, Record
+
+if TYPE_CHECKING:
+    from valkey_vector.query.aggregate import (
+        AggregateQuery,
+        Apply,
+        Average,
+        Count,
+        CountDistinct,
+        Distinct,
+        FirstValue,
+        GroupBy,
+        Limit,
+        Maximum,
+        Minimum,
+        Reducer,
+        SortBy,
+        StandardDeviation,
+        Step,
+        Sum,
+        Unwind,
+        Where,
+    )
+    from valkey_vector.query.expressions import (
+        Arithmetic,
+        ArithmeticOperator,
+        Call,
+        Constant,
+        Expression,
+        Function,
+        Item,
+    )
+else:
+    # Most programs need no aggregates.
+    __getattr__, __dir__ = deferred(
+        __name__,
+        {
+            "valkey_vector.query.aggregate": [
+                "AggregateQuery",
+                "Apply",
+                "Average",
+                "Count",
+                "CountDistinct",
+                "Distinct",
+                "FirstValue",
+                "GroupBy",
+                "Limit",
+                "Maximum",
+                "Minimum",
+                "Reducer",
+                "SortBy",
+                "StandardDeviation",
+                "Step",
+                "Sum",
+                "Unwind",
+                "Where",
+            ],
+            "valkey_vector.query.expressions": [
+                "Arithmetic",
+                "ArithmeticOperator",
+                "Call",
+                "Constant",
+                "Expression",
+                "Function",
+                "Item",
+            ],
+        },
+    )
 
 __all__ = [
     "AggregateQuery",

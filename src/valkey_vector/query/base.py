@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from valkey_vector.errors import InvalidInputError
@@ -11,7 +10,6 @@ from valkey_vector.filters.ast import Filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 
 __all__ = [
-    "ReturnedParts",
     "check_count",
     "check_filter",
     "check_flags",
@@ -20,33 +18,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnedParts:
-    """The parts of each record that a query returns; the others are empty.
-
-    Attributes:
-        content: return the text.
-        metadata: return the metadata.
-        vectors: return all vectors.
-        payloads: return the payload.
-    """
-
-    content: bool = True
-    metadata: bool = True
-    vectors: bool = False
-    payloads: bool = False
-
-
-def check_returned_parts(query: Any) -> ReturnedParts:
-    """Validate the ``with_…`` attributes of a query, and return them.
+def check_returned_parts(query: Any) -> None:
+    """Validate the ``with_…`` attributes of a query.
 
     Raises:
         InvalidInputError: an attribute is neither True nor False.
     """
     check_flags(query, "with_content", "with_metadata", "with_vectors", "with_payloads")
-    return ReturnedParts(
-        query.with_content, query.with_metadata, query.with_vectors, query.with_payloads
-    )
 
 
 def check_flags(query: object, *names: str) -> None:
@@ -56,8 +34,9 @@ def check_flags(query: object, *names: str) -> None:
         InvalidInputError: an attribute is neither True nor False.
     """
     for name in names:
-        if not isinstance(getattr(query, name), bool):
-            raise InvalidInputError(f"{name} must be True or False, not {getattr(query, name)!r}")
+        value = getattr(query, name)
+        if value is not True and value is not False:
+            raise InvalidInputError(f"{name} must be True or False, not {value!r}")
 
 
 def check_filter(filter: FilterLike | None) -> Filter | None:
@@ -76,7 +55,7 @@ def check_count(value: int, name: str, lowest: int) -> int:
         InvalidInputError: it is not an integer, or too small.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-        raise InvalidInputError(f"{name} must be a whole number from {lowest} on, not {value!r}")
+        raise InvalidInputError(f"{name} must be an integer ≥ {lowest}, not {value!r}")
     return value
 
 

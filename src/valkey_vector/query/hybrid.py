@@ -71,6 +71,7 @@ class HybridQuery:
         ef_runtime: HNSW search width, as for `Index.search`.
         with_vectors: also return the vectors.
         with_payloads: also return the payloads.
+        stop_words: words of the text that are not searched, as for `TextQuery`.
 
     Raises:
         InvalidInputError: an attribute has the wrong type or is out of range.
@@ -88,11 +89,12 @@ class HybridQuery:
     ef_runtime: int | None = None
     with_vectors: bool = False
     with_payloads: bool = False
+    stop_words: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_vector(self.vector, None, "the query")
         check_filter(self.filter)
-        check_words(self.text, self.match, self.fields)
+        check_words(self.text, self.match, self.fields, self.stop_words)
         check_k(self.k, "k")
         check_flags(self, "with_vectors", "with_payloads")
         if self.candidates is not None:

@@ -116,6 +116,10 @@ class TextQuery:
         filter: return only records that match.
         with_vectors: also return the vectors.
         with_payloads: also return the payloads.
+        stop_words: words that a text with ``match="any"`` does not search, such as ``how`` and ``do`` in a
+            question. If the text has no other words, all are searched. Tuples of clauses and ``match="all"``
+            search all words. None uses `QUERY_STOP_WORDS` of the index's language, or no stop words if the
+            index has its own `FullText.stop_words`. ``()`` turns them off.
 
     Raises:
         InvalidInputError: an attribute has the wrong type or is out of range.
@@ -128,15 +132,16 @@ class TextQuery:
     filter: FilterLike | None = None
     with_vectors: bool = False
     with_payloads: bool = False
+    stop_words: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_filter(self.filter)
-        check_words(self.text, self.match, self.fields)
+        check_words(self.text, self.match, self.fields, self.stop_words)
         check_k(self.k, "k")
         check_flags(self, "with_vectors", "with_payloads")
 
 
-def check_words(text: object, match: object, fields: object) -> None:
+def check_words(text: object, match: object, fields: object, stop_words: object) -> None:
     """Validate the attributes that define a text search.
 
     Raises:
@@ -155,6 +160,10 @@ def check_words(text: object, match: object, fields: object) -> None:
     named = isinstance(fields, tuple) and all(isinstance(field, str) for field in fields)
     if not named or not fields:
         raise InvalidInputError(f"fields must be a tuple of names of texts, not {fields!r}")
+    if stop_words is not None and (
+        not isinstance(stop_words, tuple) or not all(isinstance(word, str) for word in stop_words)
+    ):
+        raise InvalidInputError(f"stop_words must be a tuple of words, not {stop_words!r}")
 
 
 def _check_text(value: object, what: str) -> None:

@@ -60,12 +60,13 @@ class VectorQuery:
     with_payloads: bool = False
 
     def __post_init__(self) -> None:
-        vector = check_vector(
-            self.vector, None, "the query"
-        ).copy()  # the caller may change the original
+        vector = check_vector(self.vector, None, "the query")
+        if not isinstance(self.vector, list | tuple):
+            vector = vector.copy()  # it may share the caller's memory, which the caller may change
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
-        object.__setattr__(self, "filter", check_filter(self.filter))
+        if self.filter is not None:
+            object.__setattr__(self, "filter", check_filter(self.filter))
         if self.field is not None and not isinstance(self.field, str):
             raise InvalidInputError(f"field must be the name of a vector, not {self.field!r}")
         if self.max_distance is not None and self.min_similarity is not None:

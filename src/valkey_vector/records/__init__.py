@@ -1,1 +1,1 @@
-"""Records and their values: metadata, tokens, vectors, time. No I/O."""
+"""Records and their values: metadata, tokens, vectors and time. No I/O."""

@@ -1,8 +1,8 @@
-"""Metadata: what it may hold, how it is stored, and what of it is indexed.
+"""Metadata: allowed values, the stored JSON, and the indexed tokens and numbers.
 
-Stored as JSON, with the exact types coming back. Dates and datetimes, which JSON lacks, are
-written as ``{"$date": "2024-01-31"}`` and ``{"$datetime": "2024-01-31T12:00:00+00:00"}``; a user's own
-dict of that shape gets one more ``$`` on the way in and loses it on the way out.
+The JSON preserves types exactly. JSON has no dates and datetimes, so they are stored as ``{"$date": "2024-01-31"}``
+and ``{"$datetime": "2024-01-31T12:00:00+00:00"}``. A user's own dict of that shape is stored with one more ``$``, which
+is removed when it is read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import date, datetime
 from typing import Any
 
 from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.plain_values import NotPlainError, plain_value
 from valkey_vector.records.temporal import instant, parse_iso
 from valkey_vector.records.tokens import element_token, kind_token, value_token
@@ -32,21 +33,22 @@ __all__ = [
 ]
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
-"""What `lookup` gives where there is nothing."""
+"""Returned by `lookup` if the path does not exist."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 _PLAIN = frozenset({str, bool, float, type(None)})
+_NESTED = frozenset({list, dict})
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedItems:
-    """What the index keeps of one record's metadata.
+    """Indexed form of the metadata of one record.
 
     Attributes:
-        tokens: for the generic TAG field; see `valkey_vector.records.tokens`.
+        tokens: tokens of the generic TAG field; see `valkey_vector.records.tokens`.
         numbers: path -> number, for range queries.
         instants: path -> microseconds since 1970 UTC, for range queries.
     """
@@ -57,9 +59,9 @@ class IndexedItems:
 
 
 def lookup(metadata: Mapping[str, Any], path: str) -> Any:
-    """The value under a path; `MISSING` where there is none.
+    """Return the value under a path, or `MISSING`.
 
-    ``"a.b"`` is the key ``a.b`` if there is one, else key ``b`` of the dict under ``a``.
+    ``"a.b"`` means the key ``a.b`` if it exists, otherwise the key ``b`` of the dict under ``a``.
     """
     if path in metadata:
         return metadata[path]
@@ -75,14 +77,14 @@ def lookup(metadata: Mapping[str, Any], path: str) -> Any:
 
 
 def plain_metadata(metadata: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Metadata as Python's own types, which is what is stored, indexed and returned.
+    """Convert metadata to Python's own types: the form that is stored, indexed and returned.
 
     Args:
-        metadata: what a caller passed.
-        owner: how an error names the record (``record 'a'``).
+        metadata: metadata as a caller passed it.
+        owner: name of the record in an error (``record 'a'``).
 
     Raises:
-        InvalidInputError: something in it would not come back as it is; names the path and the cure.
+        InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
     try:
         plain: dict[str, Any] = plain_value(metadata)
@@ -92,20 +94,20 @@ def plain_metadata(metadata: Mapping[str, Any], owner: str) -> dict[str, Any]:
 
 
 def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
-    """Metadata as JSON, UTF-8.
+    """Encode metadata as JSON in UTF-8.
 
     Args:
-        metadata: what to store.
-        owner: how an error names the record (``record 'a'``).
+        metadata: the metadata to store.
+        owner: name of the record in an error (``record 'a'``).
 
     Raises:
-        InvalidInputError: something would not come back as it is; names the path and the cure.
+        InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
     return encode(plain_metadata(metadata, owner), owner)
 
 
 def encode(plain: dict[str, Any], owner: str) -> bytes:
-    """`dump` for what `plain_metadata` returned."""
+    """Encode metadata that `plain_metadata` returned, as `dump` does."""
     text = _ENCODER.encode(_storable_dict(plain, owner, ""))
     try:
         return text.encode("utf-8")
@@ -116,19 +118,19 @@ def encode(plain: dict[str, Any], owner: str) -> bytes:
 
 
 def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
-    """The metadata that `dump` stored.
+    """Decode metadata that `dump` encoded.
 
     Args:
-        data: what is stored.
-        owner: how an error names the record.
+        data: the stored JSON.
+        owner: name of the record in an error.
 
     Raises:
-        UnreadableRecordError: it is something else.
+        UnreadableRecordError: the data is not a JSON object.
     """
     try:
-        text = data.decode("utf-8")
-        decoder = _TAGGED_DECODER if '"$' in text else _DECODER
-        loaded = decoder.decode(text)
+        loaded = decode_json(data)
+        if b'"$' in data:
+            loaded = _restored(loaded)
     except (ValueError, TypeError, RecursionError) as error:
         raise UnreadableRecordError(f"what is stored of {owner} cannot be read: {error}") from error
     if not isinstance(loaded, dict):
@@ -139,7 +141,7 @@ def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
 
 
 def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
-    """Tokens and numbers for the index, from metadata that `plain_metadata` returned."""
+    """Compute the tokens and numbers of metadata that `plain_metadata` returned."""
     tokens: list[str] = []
     numbers: dict[str, float] = {}
     instants: dict[str, int] = {}
@@ -176,7 +178,7 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
 
 
 def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every path that `lookup` resolves, with its value, once."""
+    """Yield each path that `lookup` resolves, once, with its value."""
     for value in metadata.values():
         if isinstance(value, dict):
             break
@@ -195,7 +197,7 @@ def _paths(metadata: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 
 def _as_float(value: float) -> float:
-    """The nearest double; infinity becomes the largest, so that every stored number is finite."""
+    """Convert to the nearest finite double: infinity becomes the largest one."""
     try:
         number = float(value)
     except OverflowError:
@@ -205,7 +207,7 @@ def _as_float(value: float) -> float:
 
 
 def _storable(value: Any, owner: str, path: str) -> Any:
-    """A plain value as JSON can hold it."""
+    """Convert a plain value to one that JSON can hold."""
     match value:
         case bool():
             return value
@@ -240,11 +242,22 @@ def _storable_dict(value: dict[str, Any], owner: str, path: str) -> dict[str, An
     return result
 
 
-def _restore(value: dict[str, Any]) -> Any:
+def _restored(value: Any) -> Any:
+    """Replace tagged dicts in decoded JSON with the dates, datetimes and dicts that they stand for; the innermost first."""
+    if isinstance(value, list):
+        return [_restored(item) if type(item) in _NESTED else item for item in value]
+    if not isinstance(value, dict):
+        return value
+    return _untagged(
+        {key: _restored(item) if type(item) in _NESTED else item for key, item in value.items()}
+    )
+
+
+def _untagged(value: dict[str, Any]) -> Any:
     if len(value) == 1:
         ((key, item),) = value.items()
         if key in ("$date", "$datetime") and item == "NaT":
-            return None  # written by versions that took pandas.NaT for a point in time
+            return None  # written by versions that accepted pandas.NaT as a point in time
         if key == "$date":
             return date.fromisoformat(item)
         if key == "$datetime":
@@ -252,10 +265,6 @@ def _restore(value: dict[str, Any]) -> Any:
         if _TAGGED.fullmatch(key):
             return {key[1:]: item}
     return value
-
-
-_DECODER = json.JSONDecoder()
-_TAGGED_DECODER = json.JSONDecoder(object_hook=_restore)
 
 
 def _unacceptable(owner: str, path: str, what: str, cure: str) -> InvalidInputError:

@@ -1,4 +1,4 @@
-"""Filters in filters, as callers write them: how deep they may be, and chains of one operator that are not deep at all."""
+"""Nesting of filters: the depth limit, and flat iteration over a chain of one operator."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ __all__ = ["DEEPEST", "check_depth", "unchained"]
 _T = TypeVar("_T")
 
 DEEPEST = 100
-"""Levels of a filter. Deeper ones would exhaust the stack of whoever walks them."""
+"""Maximum depth of a filter. Recursion over a deeper one would exhaust the stack."""
 
 _LONGEST_CHAIN = 10_000
 
 
 def check_depth(depth: int) -> None:
-    """Refuse what is nested too deep.
+    """Check the nesting depth of a filter.
 
     Args:
-        depth: levels above this one.
+        depth: number of levels above this one, >= 0.
 
     Raises:
-        FilterError: they are too many.
+        FilterError: the filter is nested too deep.
     """
     if depth > DEEPEST:
         raise FilterError(f"the filter is nested more than {DEEPEST} deep")
 
 
 def unchained(operands: Iterable[_T], inner: Callable[[_T], Sequence[_T] | None]) -> Iterator[_T]:
-    """The operands of ``or`` or ``and`` in order, with those of each operand that is the same operator in its place.
+    """Flatten nested uses of one operator, ``or`` or ``and``: yield all operands in order.
 
     ``{"$or": [{"$or": [{"$or": [a, b]}, c]}, d]}``, as `functools.reduce` builds it, has the operands a, b, c and d.
 
     Args:
-        operands: of the outermost one.
-        inner: the operands of an operand that is the same operator; None if it is something else.
+        operands: operands of the outermost operator.
+        inner: returns the operands of an operand that is the same operator, otherwise None.
 
     Raises:
-        FilterError: the chain has no end, or one beyond all reason.
+        FilterError: the chain is longer than the limit, or endless.
     """
     rest = [(operand, 1) for operand in reversed(list(operands))]
     while rest:

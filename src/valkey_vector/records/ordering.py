@@ -1,4 +1,4 @@
-"""How values of different kinds are put in order: wherever records, rows or groups are sorted."""
+"""Sort order of values of different kinds, for records, rows and groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WITHOUT_ORDER = (4, "")
 
 
 def sort_key(value: Any) -> tuple[int, Any]:
-    """Booleans, numbers, points in time, texts; anything else, NaN too, is equal among itself and comes last."""
+    """Sort key of a value: booleans, numbers, points in time, texts. All other values and NaN are equal and come last."""
     match value:
         case bool():
             return 0, value
@@ -27,5 +27,5 @@ def sort_key(value: Any) -> tuple[int, Any]:
 
 
 def is_orderable(value: Any) -> bool:
-    """Whether a value has a place of its own in that order: no list, dict, None or NaN has."""
+    """True if the order ranks the value by itself. False for lists, dicts, None and NaN."""
     return sort_key(value) is not _WITHOUT_ORDER

@@ -1,8 +1,8 @@
-"""Plain values: exact instances of Python's own types, made of whatever subclass a caller passes.
+"""Plain values: exact instances of Python's own types, converted from any subclass that a caller passes.
 
-``class Kind(str, Enum)`` is a ``str``, but ``format(Kind.NEWS)`` is ``"Kind.NEWS"`` and not ``"news"``; NumPy's scalars,
-``IntEnum`` and pandas' timestamps are subclasses, too. What is stored, what is indexed and what a filter looks for
-are all made of plain values, so that they agree.
+``class Kind(str, Enum)`` is a ``str``, but ``format(Kind.NEWS)`` is ``"Kind.NEWS"`` and not ``"news"``. NumPy scalars,
+``IntEnum`` and pandas timestamps are subclasses, too. Stored values, indexed values and the operands of filters
+are all plain values, so that they agree.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 DEEPEST = 32
-"""Levels of lists and dicts in a value."""
+"""Maximum depth of lists and dicts in a value."""
 
 _EXACT = frozenset({str, bool, int, float, type(None)})
 
@@ -30,9 +30,9 @@ class NotPlainError(ValueError):
     """A value has no plain form.
 
     Attributes:
-        path: where in the value it is, such as ``a.b[]``; empty for the value itself.
-        what: what it is, as the end of a sentence (``a set, …``).
-        cure: what to store instead.
+        path: position in the value, such as ``a.b[]``; empty for the value itself.
+        what: description of the value, as the end of a sentence (``a set, …``).
+        cure: the type to store instead.
     """
 
     def __init__(self, path: str, what: str, cure: str) -> None:
@@ -47,18 +47,18 @@ class NotPlainError(ValueError):
 
 
 def plain_text(text: str) -> str:
-    """The text as a plain ``str``: of a subclass such as an enumeration's member, the text it holds.
+    """Convert text to a plain ``str``. A subclass, such as a member of an enumeration, becomes the text it holds.
 
-    Everything that becomes part of a key, a token or a name goes through this.
+    Every part of a key, a token or a name is converted by this function.
     """
     return text if type(text) is str else str.__str__(text)
 
 
 def plain_moment(value: date) -> date:
-    """The date or datetime as an instance of the class itself.
+    """Convert a date or datetime to an instance of exactly that class.
 
     Raises:
-        NotPlainError: it is no point in time (``pandas.NaT``), or has nanoseconds, which a datetime cannot hold.
+        NotPlainError: it is not a point in time (``pandas.NaT``), or has nanoseconds, which a datetime cannot hold.
     """
     if type(value) is datetime or type(value) is date:
         return value
@@ -71,7 +71,9 @@ def plain_moment(value: date) -> date:
         )  # fmt: skip
     except (TypeError, ValueError):
         name = type(value).__name__
-        raise NotPlainError("", f"a {name} that is no point in time ({value!r})", "None") from None
+        raise NotPlainError(
+            "", f"a {name} that is not a point in time ({value!r})", "None"
+        ) from None
     if getattr(value, "nanosecond", 0):
         raise NotPlainError(
             "", "a time with nanoseconds, which a datetime cannot hold", "value.floor('us')"
@@ -80,14 +82,14 @@ def plain_moment(value: date) -> date:
 
 
 def check_moments(value: Any, path: str = "") -> None:
-    """Refuse a value that holds what is no point in time, where all else may be turned into something JSON can hold.
+    """Check that every date and datetime in a value has a plain form. For values whose other parts are converted later.
 
     Args:
-        value: anything; dicts, lists, tuples and sets are looked into.
-        path: where it is, for the error.
+        value: any value; dicts, lists, tuples and sets are searched.
+        path: position of the value, for the error.
 
     Raises:
-        NotPlainError: a date or datetime in it has no plain form.
+        NotPlainError: a date or datetime in the value has no plain form.
     """
     rest = [(value, path, 0)]
     while rest:
@@ -102,15 +104,15 @@ def check_moments(value: Any, path: str = "") -> None:
 
 
 def plain_value(value: Any, path: str = "", depth: int = 0) -> Any:
-    """A value of metadata as Python's own types; lists and dicts are new ones.
+    """Convert a metadata value to Python's own types. Lists and dicts are copied.
 
     Args:
-        value: None, a boolean, number, text, date or datetime, or a list or dict of such.
-        path: where it is, for the error.
-        depth: how many lists and dicts it lies in.
+        value: None, a boolean, number, text, date or datetime, or a list or dict of these.
+        path: position of the value, for the error.
+        depth: number of lists and dicts around the value, >= 0.
 
     Raises:
-        NotPlainError: it is something else, or nested more than `DEEPEST` deep.
+        NotPlainError: the value has another type, or is nested more than `DEEPEST` deep.
     """
     if type(value) in _EXACT:
         return value
@@ -139,7 +141,7 @@ def _plain_dict(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, An
     result: dict[str, Any] = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            raise NotPlainError(f"{path}[{key!r}]", "under a key that is no string", "str keys")
+            raise NotPlainError(f"{path}[{key!r}]", "under a key that is not text", "str keys")
         name = plain_text(key)
         if name in result:
             raise NotPlainError(

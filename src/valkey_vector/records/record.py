@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from valkey_vector.errors import ConfigurationError
 
-__all__ = ["Hit", "Metadata", "Record", "Vector", "WritePolicy", "WriteResult"]
+__all__ = [
+    "Hit",
+    "Metadata",
+    "Record",
+    "Vector",
+    "WritePolicy",
+    "WriteResult",
+    "new_hit",
+    "new_record",
+]
 
 Vector: TypeAlias = Sequence[float] | NDArray[np.floating[Any]]
 """One embedding: a sequence or one-dimensional array of finite floats."""
@@ -23,7 +32,7 @@ Metadata: TypeAlias = Mapping[str, Any]
 
 
 class WritePolicy(StrEnum):
-    """Behavior of a write for an id that is already stored. The server decides it atomically."""
+    """Behavior of a write for an id that is already stored."""
 
     OVERWRITE = "OVERWRITE"
     SKIP = "SKIP"
@@ -86,6 +95,65 @@ class Hit:
     score: float
     distance: float = math.nan
     similarity: float = math.nan
+
+
+# A frozen dataclass sets each attribute through a function of its base, which takes four times as long as an assignment.
+# A search creates a record and a hit for each result, so they are filled as an object of the same layout, which then
+# becomes the frozen one.
+
+
+class _MutableRecord:
+    __slots__ = Record.__slots__
+
+    def __init__(  # noqa: PLR0917 - keywords take longer
+        self,
+        id: str,
+        content: str,
+        vector: Vector | None,
+        metadata: Metadata,
+        parent: str | None,
+        payload: bytes | None,
+        vectors: Mapping[str, Vector],
+    ) -> None:
+        self.id = id
+        self.content = content
+        self.vector = vector
+        self.metadata = metadata
+        self.parent = parent
+        self.payload = payload
+        self.vectors = vectors
+
+
+class _MutableHit:
+    __slots__ = Hit.__slots__
+
+    def __init__(self, record: Record, score: float, distance: float, similarity: float) -> None:
+        self.record = record
+        self.score = score
+        self.distance = distance
+        self.similarity = similarity
+
+
+def new_record(  # noqa: PLR0917 - keywords take longer
+    id: str,
+    content: str,
+    vector: Vector | None,
+    metadata: Metadata,
+    parent: str | None,
+    payload: bytes | None,
+    vectors: Mapping[str, Vector],
+) -> Record:
+    """Create a `Record` fast. The arguments are its attributes, in order."""
+    record: Any = _MutableRecord(id, content, vector, metadata, parent, payload, vectors)
+    record.__class__ = Record
+    return record  # type: ignore[no-any-return]
+
+
+def new_hit(record: Record, score: float, distance: float, similarity: float) -> Hit:
+    """Create a `Hit` fast. The arguments are its attributes, in order."""
+    hit: Any = _MutableHit(record, score, distance, similarity)
+    hit.__class__ = Hit
+    return hit  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The `repr` of an adapter's object: its class, its name and its server, without any credential."""
+"""The `repr` of an adapter's object: class, name and server, without credentials."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["location_of", "shown_as"]
 
 
 def shown_as(adapter: object, core: object) -> str:
-    """The `repr` of the core's object, with the adapter's class for its own."""
+    """Return the `repr` of an adapter: that of its core object, with the adapter's class name."""
     return type(adapter).__name__ + repr(core).removeprefix(type(core).__name__)
 
 
 def location_of(url: str | None) -> str | None:
-    """A URL without any credential, for what has not connected yet; None if there is none, or it cannot be read."""
+    """Return a URL without credentials, for a client that is not connected yet. None without a valid URL."""
     if url is None:
         return None
     try:

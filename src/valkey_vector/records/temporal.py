@@ -1,4 +1,4 @@
-"""Points in time: which values are one, and where they lie on a line."""
+"""Points in time: recognize them, and convert them to microseconds."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_temporal(value: Any) -> TypeGuard[Temporal]:
-    """Whether the value is a date or a datetime."""
+    """True for a date or a datetime."""
     return isinstance(value, date)
 
 
 def parse_iso(text: str) -> Temporal | None:
-    """The point in time a text names, if it is an ISO-8601 calendar date with or without a time.
+    """Parse an ISO 8601 calendar date with or without a time. Returns None for any other text.
 
     Only the extended form with dashes counts: ``20240131`` is more often a number than a day.
     """
@@ -37,7 +37,7 @@ def parse_iso(text: str) -> Temporal | None:
 
 
 def instant(value: Temporal) -> int:
-    """Microseconds since 1970-01-01 UTC. A date is its midnight; what has no zone is UTC."""
+    """Microseconds since 1970-01-01 UTC. A date counts as its midnight; a value without a time zone counts as UTC."""
     if not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     elif value.utcoffset() is None:

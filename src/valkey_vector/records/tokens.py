@@ -1,27 +1,27 @@
-"""Tokens: how one metadata item is written into the generic TAG field.
+"""Tokens: the encoding of metadata items in the generic TAG field.
 
-A token is made of ASCII letters, digits and ``_`` only, so no value can break out of a query, a
-tag is never split, trimmed or taken for a wildcard, and every Valkey-Search from 1.0 to 1.3 and
-RediSearch read it alike. A byte of the UTF-8 text that is no ASCII letter or digit becomes ``_``
-and two hex digits. A marker, ``_`` and a letter beyond f, ends the key and says what follows:
+A token consists of ASCII letters, digits and ``_`` only. So no value can change a query, a tag is never split,
+trimmed or read as a wildcard, and Valkey-Search 1.0 to 1.3 and RediSearch read it alike. Each byte of the UTF-8
+text that is not an ASCII letter or digit becomes ``_`` and two hex digits. A marker, ``_`` and a letter beyond f, ends the
+key and states the kind of what follows:
 
 ====  =======================  ======================================
 mark  example                  the item
 ====  =======================  ======================================
-_x    ``price_xn``             the key is there and holds a number (n), text (s), a boolean (y),
-                               a point in time (t: ISO-8601 text is both), a list (q) or dict (d)
+_x    ``price_xn``             the key exists and holds a number (n), text (s), a boolean (y),
+                               a point in time (t: ISO 8601 text is both), a list (q) or dict (d)
 _s    ``city_sParis``          text
-_n    ``price_n10``            number (10 and 10.0 are one)
+_n    ``price_n10``            number (10 and 10.0 are the same)
 _y    ``open_y1``              boolean
 _t    ``day_t17000000000000``  point in time, microseconds since 1970 UTC
 _q    ``tags_q<digest>``       a whole list or dict
 _l    ``tags_lsred``           an element of a list, marked as above
 ====  =======================  ======================================
 
-A record's parent, which is no metadata, has two tokens that begin with the marker ``_p``: no key does. Every record
-has the token of its lineage, ``_r`` and eight digits (see `valkey_vector.storage.record_version`), by which records are told
-from other hashes under the prefix.
-A token longer than `LONGEST` is replaced by its digest, which has no marker.
+The parent of a record, which is not metadata, has two tokens that begin with the marker ``_p``; no key begins so. Every
+record has the token of its lineage, ``_r`` and eight digits (see `valkey_vector.storage.record_version`). It
+distinguishes records from other hashes under the prefix. A token longer than `LONGEST` is replaced by its digest, which
+has no marker.
 """
 
 from __future__ import annotations
@@ -55,35 +55,35 @@ __all__ = [
 ]
 
 LONGEST = 120
-"""Characters of the longest token that is written out; longer ones are hashed."""
+"""Maximum characters of a token; a longer one is hashed."""
 
 HAS_VECTOR = "v"
-"""The token of every record that has an embedding. Not a digest, and without a marker."""
+"""Token of every record that has an embedding. Not a digest, and without a marker."""
 
 HAS_PARENT = "_px"
-"""The token of every record that has a parent."""
+"""Token of every record that has a parent."""
 
 KINDS = "nsytqd"
-"""The kinds of value: number, text, boolean, point in time, list, dict."""
+"""The kinds of values: number, text, boolean, point in time, list, dict."""
 
-_OFTEN = 100
-"""Characters of the longest text whose spelling is remembered."""
+_MAX_CACHED = 100
+"""Maximum characters of a text whose escaped form is cached."""
 
 _UNSAFE = re.compile("[^A-Za-z0-9]")
-_SPELT = re.compile("_([0-9a-f]{2})")
+_ESCAPED = re.compile("_([0-9a-f]{2})")
 
 
 def escape(text: str) -> str:
-    """Text in the safe alphabet, injectively."""
-    # First of all: an enumeration's member equals its text, and would be remembered for it.
+    """Encode text in the safe alphabet, injectively."""
+    # First: a member of an enumeration equals its text, so the cache would mistake one for the other.
     if type(text) is not str:
         text = plain_text(text)
-    return _escape_often(text) if len(text) <= _OFTEN else _escape(text)
+    return _escape_cached(text) if len(text) <= _MAX_CACHED else _escape(text)
 
 
 def unescape(escaped: str) -> str:
-    """The text that `escape` spelt."""
-    raw = _SPELT.sub(lambda match: chr(int(match[1], 16)), escaped)
+    """Decode text that `escape` encoded."""
+    raw = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), escaped)
     return raw.encode("latin-1").decode("utf-8")
 
 
@@ -94,18 +94,18 @@ def _escape(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"_{ord(match.group()):02x}", raw)
 
 
-# The same keys and many values (a source, a language) occur in one record after another.
-_escape_often = lru_cache(maxsize=16_384)(_escape)
+# The same keys and many of the values (a source, a language) occur in many records.
+_escape_cached = lru_cache(maxsize=16_384)(_escape)
 
 
 @lru_cache(maxsize=128)
 def vector_token(name: str) -> str:
-    """The token of every record that has a vector beside the main one (no mark of an item is ``_v``)."""
+    """Token of every record that has a named vector (no item has the mark ``_v``)."""
     return f"{HAS_VECTOR}_v{escape(name)}"
 
 
 def is_unicode(text: str) -> bool:
-    """Whether text can be sent at all: with a lone surrogate in it, it has no UTF-8."""
+    """True if text can be encoded as UTF-8: it has no lone surrogate."""
     if text.isascii():
         return True
     try:
@@ -117,46 +117,46 @@ def is_unicode(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def kind_token(path: str, kind: str) -> str:
-    """The token of every record whose `path` is of a kind, one of `KINDS`."""
+    """Token of every record whose value under `path` is of a kind, one of `KINDS`."""
     return _fit(f"{escape(path)}_x{kind}")
 
 
 def presence_tokens(path: str) -> tuple[str, ...]:
-    """Tokens one of which every record has in which `path` is there and not None."""
+    """Tokens of which a record has at least one if `path` exists and is not None."""
     return tuple(kind_token(path, kind) for kind in KINDS)
 
 
 def value_token(path: str, value: Any) -> str | None:
-    """The token of every record with just this value under `path`; None for a NaN.
+    """Token of every record with exactly this value under `path`; None for NaN.
 
-    A point in time has the same token as any other spelling of it.
+    All spellings of a point in time have the same token.
     """
     marked = _marked(value)
     return None if marked is None else _fit(f"{escape(path)}_{marked}")
 
 
 def element_token(path: str, value: Any) -> str | None:
-    """The token of every record whose list under `path` holds `value`; None for a NaN."""
+    """Token of every record whose list under `path` holds `value`; None for NaN."""
     marked = _marked(value)
     return None if marked is None else _fit(f"{escape(path)}_l{marked}")
 
 
 SLIDING = "_rs"
-"""The token of every record whose end only its key knows (no lineage is ``s``)."""
+"""Token of every record with a sliding expiration: only its key has the time (no lineage is ``s``)."""
 
 
 def record_token(lineage: str) -> str:
-    """The token of every record of a lineage (no mark of an item is ``_r``)."""
+    """Token of every record of a lineage (no item has the mark ``_r``)."""
     return f"_r{lineage}"
 
 
 def parent_token(parent: str) -> str:
-    """The token of every record with this parent."""
+    """Token of every record with this parent."""
     return _fit(f"_ps{escape(parent)}")
 
 
 def parent_tokens(parent: str | None) -> list[str]:
-    """The tokens of a record with this parent; none without one."""
+    """Tokens of a record with this parent; empty without a parent."""
     return [] if parent is None else [HAS_PARENT, parent_token(parent)]
 
 
@@ -167,7 +167,7 @@ def _fit(token: str) -> str:
 
 
 def _marked(value: Any) -> str | None:
-    """The value with its type's marker, or None where it equals nothing (NaN)."""
+    """The value with the marker of its type; None if it equals nothing (NaN)."""
     match value:
         case bool():
             return f"y{int(value)}"
@@ -190,14 +190,14 @@ def _marked(value: Any) -> str | None:
 
 
 def _number(value: float) -> str:
-    """One spelling for each number: 1 and 1.0 are the same, -0.0 is 0."""
+    """The only spelling of a number: 1 and 1.0 are the same, -0.0 is 0."""
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
     return escape(str(int(value)) if isinstance(value, int) else repr(float(value)))
 
 
 def _canonical(value: Any) -> Any:
-    """A JSON value that is the same for equal values and different for others."""
+    """A JSON value that is equal for equal values and different for others."""
     if isinstance(value, list):
         items = [_canonical(item) for item in value]
         return None if any(item is None for item in items) else ["list", items]

@@ -1,4 +1,4 @@
-"""Validation of arguments and settings: counts, ids, names and ranges, before anything is sent."""
+"""Validation of arguments and settings (counts, ids, names, ranges) before any command is sent."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ __all__ = ["check_ids", "check_k", "check_known", "check_limit", "check_range"]
 
 
 def check_k(value: int, name: str) -> int:
-    """The number, if it is a whole one from 1 on.
+    """Return the value if it is an integer >= 1.
 
     Raises:
         InvalidInputError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidInputError(f"{name} must be a whole number from 1 on, not {value!r}")
+        raise InvalidInputError(f"{name} must be an integer ≥ 1, not {value!r}")
     return value
 
 
 def check_ids(ids: Sequence[str]) -> list[str]:
-    """The ids as plain texts, if they are a list of non-empty texts.
+    """Return ids as plain texts.
 
     Raises:
-        InvalidInputError: they are not; one text alone is not taken for a list of letters.
+        InvalidInputError: `ids` is not a list, or an id is not non-empty text. A single text is not a list of letters.
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise InvalidInputError(
             f"ids must be a list of ids, not the one {type(ids).__name__} {ids!r}"
         )
-    listed = list(ids)  # first of all: an iterator can be gone through only once
+    listed = list(ids)  # first: an iterator can be iterated over only once
     for id in listed:
         if not isinstance(id, str) or not id:
             raise InvalidInputError(f"an id must be non-empty text, not {id!r}")
@@ -43,21 +43,21 @@ def check_ids(ids: Sequence[str]) -> list[str]:
 
 
 def check_limit(value: int, name: str) -> int:
-    """The number, if it is a whole one from 0 on.
+    """Return the value if it is an integer >= 0.
 
     Raises:
         InvalidInputError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InvalidInputError(f"{name} must be a whole number from 0 on, not {value!r}")
+        raise InvalidInputError(f"{name} must be an integer ≥ 0, not {value!r}")
     return value
 
 
 def check_known(owner: str, settings: Mapping[str, Any], known: set[str]) -> None:
-    """Check that all settings are known ones.
+    """Check that every setting is a known one.
 
     Raises:
-        ConfigurationError: names those that are not, and those that would be.
+        ConfigurationError: names the unknown settings and lists the known ones.
     """
     unknown = sorted(str(name) for name in settings if name not in known)
     if unknown:
@@ -67,12 +67,10 @@ def check_known(owner: str, settings: Mapping[str, Any], known: set[str]) -> Non
 
 
 def check_range(name: str, value: Any, low: int, high: int) -> None:
-    """Check that a setting is a whole number in a range, ends included.
+    """Check that a setting is an integer from `low` to `high`, both included.
 
     Raises:
         ConfigurationError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigurationError(
-            f"{name} must be a whole number from {low} to {high}, not {value!r}"
-        )
+        raise ConfigurationError(f"{name} must be an integer from {low} to {high}, not {value!r}")

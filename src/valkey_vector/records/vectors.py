@@ -1,7 +1,8 @@
-"""Check embeddings before they are sent: the server stores a bad one without a word."""
+"""Checks of embeddings before they are sent: the server stores an invalid one without an error."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Vector
 
-__all__ = ["Float32Array", "check_vector", "check_vectors", "unpack_vector", "wrong_dimension"]
+__all__ = [
+    "Float32Array",
+    "check_vector",
+    "check_vectors",
+    "checked_vector",
+    "unpack_vector",
+    "wrong_dimension",
+]
 
 Float32Array = NDArray[np.float32]
 
@@ -21,20 +29,20 @@ _WIRE = np.dtype("<f4")
 def check_vectors(
     vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str = ""
 ) -> Float32Array:
-    """Turn embeddings into one float32 array, or say which one is wrong.
+    """Convert embeddings to one float32 array, and check each of them.
 
     Args:
         vectors: embeddings, all of the same length.
-        dimension: the length they must have; None takes the first one's.
-        owners: for each vector, how an error names it (``record 'a'``).
-        index: the name of the index; empty where there is none yet.
+        dimension: required length; None requires the length of the first one.
+        owners: name of each vector in an error (``record 'a'``).
+        index: name of the index; empty if there is none yet.
 
     Returns:
         An array of shape (len(vectors), dimension), little-endian float32.
 
     Raises:
-        InvalidInputError: a vector has another length, is not numeric, holds NaN or infinity,
-            or a value beyond float32. Valkey-Search stores such a vector and never finds it.
+        InvalidInputError: a vector has another length, is not numeric, or holds NaN, infinity or a value beyond
+            float32. Valkey-Search stores such a vector and never returns it.
     """
     for vector, owner in zip(vectors, owners, strict=True):
         _check_shape(vector, dimension, owner, index)
@@ -49,7 +57,7 @@ def check_vectors(
     if not len(vectors):
         return array.reshape(0, dimension or 0)
     if array.ndim != 2:
-        # All of the same odd shape: each is a list of lists.
+        # All of them have the same wrong shape: each is a list of lists.
         raise InvalidInputError(
             f"the vector of {owners[0]} has shape {array.shape[1:]}, expected one dimension"
         )
@@ -65,39 +73,46 @@ def check_vectors(
 def check_vector(
     vector: Vector, dimension: int | None, owner: str, index: str = ""
 ) -> Float32Array:
-    """`check_vectors` for one: shape (dimension,)."""
+    """Check one embedding, as `check_vectors` does; returns an array of shape (dimension,)."""
     _check_shape(vector, dimension, owner, index)
     try:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             row: Float32Array = np.asarray(vector, dtype=_WIRE)
+            # Not finite if any number is not; a square beyond float32 is checked again below.
+            squared = row.dot(row) if row.ndim == 1 else math.nan
     except (TypeError, ValueError, OverflowError):
         _check_numeric(vector, owner)
         raise
-    if row.ndim != 1 or not np.isfinite(row).all():
+    if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
         return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
     return row
 
 
+def checked_vector(vector: Vector) -> Float32Array:
+    """Return a vector that `check_vector` returned before, for the type checker. No copy."""
+    return np.asarray(vector, dtype=_WIRE)
+
+
 def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:
-    """The error for a vector of another length than those of the index.
+    """Create the error for a vector whose length differs from the index's dimension.
 
     Args:
-        found: the vector's length.
-        dimension: the length it must have.
-        owner: how the error names the vector's owner (``record 'a'``).
-        index: the name of the index; empty where the other vectors of a call decide.
+        found: length of the vector.
+        dimension: required length.
+        owner: name of the vector in the error (``record 'a'``).
+        index: name of the index; empty if the first vector of the call sets the dimension.
     """
     wrong = f"the vector of {owner} has {found} dimensions, the index has {dimension}"
     if not index:
         return InvalidInputError(wrong)
     return InvalidInputError(
-        f"{wrong}. Index {index!r} was most likely filled with another embedding model: embed with that one, or give "
-        "an index of its own to this one"
+        f"{wrong}. Index {index!r} was most likely filled with another embedding model: use that model, or another "
+        "index for this one"
     )
 
 
 def unpack_vector(data: bytes) -> Float32Array:
-    """The vector stored in a hash field: little-endian float32."""
+    """Decode a vector from a hash field: little-endian float32."""
     return np.frombuffer(data, dtype=_WIRE)
 
 

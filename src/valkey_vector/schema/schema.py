@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never
 
@@ -349,8 +350,7 @@ class Schema:
         """
         if self.dimension is None:
             raise ConfigurationError("the dimension of the vectors is not known yet")
-        main = VectorField(MAIN_VECTOR, self.dimension, self.metric, self.algorithm)
-        return (main, *self.vectors)
+        return (_main_vector(self.dimension, self.metric, self.algorithm), *self.vectors)
 
     def vector_field(self, name: str | None) -> VectorField:
         """Return a vector field by its name; None returns the main one.
@@ -366,6 +366,12 @@ class Schema:
                 return one
         names = ", ".join(repr(one.name) for one in known)
         raise InvalidInputError(f"the index has no vector {name!r}; its vectors are {names}")
+
+
+@lru_cache(maxsize=128)
+def _main_vector(dimension: int, metric: Metric, algorithm: Algorithm) -> VectorField:
+    """The main vector field. A query asks for it, so it is created and checked once."""
+    return VectorField(MAIN_VECTOR, dimension, metric, algorithm)
 
 
 def _algorithm(value: Any) -> Algorithm:

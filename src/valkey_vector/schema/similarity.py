@@ -62,8 +62,9 @@ def similarity(distance: float, metric: Metric) -> float:
     """
     match metric:
         case Metric.COSINE:
+            cosine = 1.0 - distance
             # Servers compute in single precision: the distance of equal vectors can be -1e-7.
-            return max(-1.0, min(1.0, 1.0 - distance))
+            return cosine if -1.0 <= cosine <= 1.0 else max(-1.0, min(1.0, cosine))
         case Metric.IP:
             return 1.0 - distance
         case Metric.L2:

@@ -21,7 +21,7 @@ BATCH = 500
 """Number of entries that one script writes or checks. Limits the time that a script blocks the server."""
 
 _LAYOUT = 1
-_REFUSED = b"SETTINGS "
+_REJECTED = b"SETTINGS "
 
 Progress = Callable[[int], None]
 """Called with the number of entries checked so far."""
@@ -143,10 +143,10 @@ class SecondaryIndex(Connected):
         return ["EVAL", script, str(len(keys)), *keys, self._settings, *arguments]
 
     def _check(self, reply: Any) -> None:
-        """Raise if a script refused the settings. A status says so: GLIDE prints a script's errors to stderr."""
-        if not isinstance(reply, bytes) or not reply.startswith(_REFUSED):
+        """Raise if a script rejected the settings. It returns a status, because GLIDE prints errors of scripts to stderr."""
+        if not isinstance(reply, bytes) or not reply.startswith(_REJECTED):
             return
-        found = json.loads(reply.removeprefix(_REFUSED))
+        found = json.loads(reply.removeprefix(_REJECTED))
         requested = json.loads(self._settings)
         raise IndexMismatchError(
             self.name,
@@ -158,7 +158,7 @@ class SecondaryIndex(Connected):
         )
 
     def _scan(self, command: str, part: str) -> Iterator[list[bytes]]:
-        """The elements of one key in batches, as HSCAN, SSCAN or ZSCAN returns them."""
+        """Iterate over batches of the elements of one key, as HSCAN, SSCAN or ZSCAN returns them."""
         cursor = b"0"
         while True:
             cursor, elements = self.connection.execute(
@@ -169,15 +169,15 @@ class SecondaryIndex(Connected):
             if cursor == b"0":
                 return
 
-    def _audit(self, mend: bool, progress: Progress | None) -> Report:
-        findings = Findings(self.name, repaired=mend)
-        run = self._write if mend else self._read
-        flag = "1" if mend else "0"
+    def _audit(self, repair: bool, progress: Progress | None) -> Report:
+        findings = Findings(self.name, repaired=repair)
+        run = self._write if repair else self._read
+        flag = "1" if repair else "0"
         wrong = self._read("audit_types", [*self.parts], "0", *self.parts.values())
         findings.add((kind, detail) for kind, detail in wrong)
-        if mend:
+        if repair:
             self._write("audit_types", [*self.parts], flag, *self.parts.values())
-        if mend or not wrong:
+        if repair or not wrong:
             for checked, script, parts, arguments in self._audits():
                 findings.add(
                     (kind, detail) for kind, detail in run(script, parts, flag, *arguments)
@@ -188,9 +188,8 @@ class SecondaryIndex(Connected):
         return findings.report()
 
     def _audits(self) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
-        """Batches to check: how many elements, by which script, with which keys and arguments.
+        """Batches to check: number of elements, script, keys and arguments.
 
-        The script takes ``1`` or ``0`` (mend or only report) before the arguments, and returns pairs of kind and
-        detail.
+        The script takes ``1`` (repair) or ``0`` (only report) before the arguments, and returns pairs of kind and detail.
         """
         return iter(())

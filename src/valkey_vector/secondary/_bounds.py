@@ -66,8 +66,8 @@ class Page(Generic[T]):
 
 def after_prefix(prefix: bytes) -> bytes | None:
     """Return the smallest byte string above all that start with a prefix, or None if there is none."""
-    kept = prefix.rstrip(b"\xff")
-    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
+    remaining = prefix.rstrip(b"\xff")
+    return remaining[:-1] + bytes([remaining[-1] + 1]) if remaining else None
 
 
 def lex_bounds(
@@ -105,6 +105,6 @@ def check_page_limit(limit: int | None) -> int:
     """Return the checked limit for the scripts, -1 for None.
 
     Raises:
-        InvalidInputError: `limit` is not a whole number ≥ 1.
+        InvalidInputError: `limit` is not an integer ≥ 1.
     """
     return -1 if limit is None else check_k(limit, "limit")

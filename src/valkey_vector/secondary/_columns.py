@@ -1,4 +1,4 @@
-"""Columns of a `CompositeIndex`: a type, a direction, and the encoding that has both."""
+"""Columns of a `CompositeIndex`: type, direction, and the encoding of their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from valkey_vector.secondary._members import shown, text_bytes
 __all__ = ["Column", "ColumnType", "ColumnValue"]
 
 ColumnValue: TypeAlias = int | float | Decimal | str | bytes | date | datetime | bool
-"""What a column can hold."""
+"""Value of a column."""
 
 ColumnType: TypeAlias = type[ColumnValue]
 
@@ -24,9 +24,9 @@ ColumnType: TypeAlias = type[ColumnValue]
 class Column:
     """One column of a `CompositeIndex`.
 
-    A column of `float` takes whole numbers that a double holds exactly, one of `Decimal` whole numbers. Otherwise a value
-    is of the column's type: True is not an int, and a datetime is not a date. A datetime without a zone is UTC, and
-    comes back with it.
+    A value must have the column's type: True is not an int, and a datetime is not a date. A `float` column also accepts
+    integers that a double holds exactly, and a `Decimal` column accepts integers. A datetime without a time zone is UTC.
+    Datetimes are returned in UTC.
 
     Attributes:
         name: any non-empty text.
@@ -34,7 +34,7 @@ class Column:
         descending: order from the largest value to the smallest.
 
     Raises:
-        ConfigurationError: the name is empty, or the type is another one.
+        ConfigurationError: the name is empty, or the type is not one of these.
     """
 
     name: str
@@ -52,19 +52,19 @@ class Column:
             )
 
     def encode(self, value: Any) -> bytes:
-        """A value, in an encoding whose byte order is the column's order.
+        """Encode a value so that the order of the bytes is the column's order.
 
         Raises:
-            InvalidInputError: it is not a value of the column's type.
+            InvalidInputError: the value does not have the column's type.
         """
         encoded = _CODECS[self.type].encode(self._checked(value))
         return code.complement(encoded) if self.descending else encoded
 
     def decode(self, data: bytes, at: int) -> tuple[ColumnValue, int]:
-        """The value that begins at an offset, and the offset after it.
+        """Decode the value at an offset. Returns the value and the offset after it.
 
         Raises:
-            ValueError, IndexError, OverflowError, struct.error: there is no value.
+            ValueError, IndexError, OverflowError, struct.error: there is no value at the offset.
         """
         codec = _CODECS[self.type]
         if not self.descending:
@@ -77,12 +77,12 @@ class Column:
             return float(value)
         if self.type is Decimal and type(value) is int:
             return Decimal(value)
-        right = isinstance(value, self.type)
+        valid = isinstance(value, self.type)
         if self.type is int or self.type is float:
-            right = right and not isinstance(value, bool)
+            valid = valid and not isinstance(value, bool)
         if self.type is date:
-            right = right and not isinstance(value, datetime)
-        if not right:
+            valid = valid and not isinstance(value, datetime)
+        if not valid:
             raise InvalidInputError(
                 f"column {self.name!r} holds {self.type.__name__}, not {shown(value)}"
             )
@@ -117,7 +117,7 @@ def _encode_bool(value: bool) -> bytes:
 
 def _decode_bool(data: bytes, at: int) -> tuple[bool, int]:
     if data[at] > 1:
-        raise ValueError("not a truth value")
+        raise ValueError("not a boolean")
     return data[at] == 1, at + 1
 
 

@@ -1,17 +1,17 @@
-"""Encodings whose byte order is the order of the values.
+"""Order-preserving encodings: the order of the bytes is the order of the values.
 
-Every encoded value is one that no other value's encoding begins with. So encodings can be joined to a key of several
-columns, and the entries with a given value are exactly those that begin with its encoding.
+No encoding is a prefix of another value's encoding. So the encodings of several columns can be concatenated, and the
+entries with a given value are exactly those that begin with its encoding.
 
 ========  ==========================================================================================
 value     bytes
 ========  ==========================================================================================
-bytes     as they are, NUL written as ``00 FF``, then ``00 01``
+bytes     the bytes, with NUL escaped as ``00 FF``, then ``00 01``
 text      its UTF-8, as bytes
-int       ``80`` + number of bytes, then the bytes, big endian; a negative one is the complement of its positive one
-float     8 bytes big endian, the sign flipped; a negative one complemented
-decimal   ``80`` for zero; ``C0``, the exponent as int, the digits as ``01`` to ``0A``, then ``00``; a negative one
-          ``3F`` and the complement of the rest
+int       ``80`` + number of bytes, then the bytes, big endian; a negative number is the complement of its absolute value
+float     8 bytes big endian, with the sign bit flipped; complemented if negative
+decimal   ``80`` for zero; ``C0``, the exponent as int, the digits as ``01`` to ``0A``, then ``00``; if negative, ``3F``
+          and the complement of the rest
 ========  ==========================================================================================
 """
 
@@ -28,8 +28,8 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.temporal import instant
 
 __all__ = [
-    "LONGEST_INT",
     "MAX_EXPONENT",
+    "MAX_INT_BYTES",
     "complement",
     "decode_bytes",
     "decode_date",
@@ -46,17 +46,17 @@ __all__ = [
 ]
 
 Decoder = Callable[[bytes, int], tuple[Any, int]]
-"""Takes bytes and an offset; returns the value that begins there and the offset after it.
+"""Takes bytes and an offset. Returns the value at the offset, and the offset after it.
 
 Raises:
-    ValueError, IndexError, struct.error: no value begins there.
+    ValueError, IndexError, struct.error: there is no value at the offset.
 """
 
-LONGEST_INT = 126
-"""Bytes of the largest whole number."""
+MAX_INT_BYTES = 126
+"""Maximum number of bytes of an integer."""
 
 MAX_EXPONENT = 4000
-"""Digits before or after the point of the longest decimal number."""
+"""Maximum number of digits before or after the decimal point."""
 
 _END, _NUL = b"\x00\x01", b"\x00\xff"
 _COMPLEMENT = bytes(255 - byte for byte in range(256))
@@ -64,17 +64,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def complement(encoded: bytes) -> bytes:
-    """The encoding that orders the other way round."""
+    """Return the encoding with the reverse order."""
     return encoded.translate(_COMPLEMENT)
 
 
 def encode_bytes(value: bytes) -> bytes:
-    """Bytes of any content and length."""
+    """Encode bytes of any content and length."""
     return value.replace(b"\x00", _NUL) + _END
 
 
 def decode_bytes(data: bytes, at: int = 0) -> tuple[bytes, int]:
-    """The reverse of `encode_bytes`."""
+    """Decode the result of `encode_bytes`."""
     end = at
     while True:
         end = data.index(b"\x00", end)
@@ -87,15 +87,15 @@ def decode_bytes(data: bytes, at: int = 0) -> tuple[bytes, int]:
 
 
 def encode_int(value: int) -> bytes:
-    """A whole number of up to 126 bytes.
+    """Encode an integer of up to 126 bytes.
 
     Raises:
-        InvalidInputError: it is longer.
+        InvalidInputError: the integer is larger.
     """
     size = (abs(value).bit_length() + 7) // 8
-    if size > LONGEST_INT:
+    if size > MAX_INT_BYTES:
         raise InvalidInputError(
-            f"a whole number must be below 2^{8 * LONGEST_INT}, not one of {8 * size} bits"
+            f"an integer must be below 2^{8 * MAX_INT_BYTES}; this one has {8 * size} bits"
         )
     if value < 0:
         return complement(encode_int(-value))
@@ -103,31 +103,31 @@ def encode_int(value: int) -> bytes:
 
 
 def decode_int(data: bytes, at: int = 0) -> tuple[int, int]:
-    """The reverse of `encode_int`."""
+    """Decode the result of `encode_int`."""
     head = data[at]
     negative = head < 0x80
     size = 0x7F - head if negative else head - 0x80
     raw = data[at + 1 : at + 1 + size]
     if len(raw) < size:
-        raise ValueError("a whole number that is cut short")
+        raise ValueError("truncated integer")
     value = int.from_bytes(complement(raw) if negative else raw, "big")
     return -value if negative else value, at + 1 + size
 
 
 def encode_float(value: float) -> bytes:
-    """A floating number; infinities order first and last.
+    """Encode a float. The infinities are the first and last value.
 
     Raises:
-        InvalidInputError: it is NaN, which has no place in an order.
+        InvalidInputError: the value is NaN, which cannot be ordered.
     """
     if math.isnan(value):
-        raise InvalidInputError("NaN cannot be ordered; leave the entry out or use infinity")
+        raise InvalidInputError("NaN cannot be ordered: omit the entry, or use infinity")
     raw = struct.pack(">d", value + 0.0)  # -0.0 becomes 0.0
     return complement(raw) if raw[0] & 0x80 else bytes([raw[0] | 0x80]) + raw[1:]
 
 
 def decode_float(data: bytes, at: int = 0) -> tuple[float, int]:
-    """The reverse of `encode_float`."""
+    """Decode the result of `encode_float`."""
     raw = data[at : at + 8]
     raw = bytes([raw[0] & 0x7F]) + raw[1:] if raw[0] & 0x80 else complement(raw)
     value: float = struct.unpack(">d", raw)[0]
@@ -135,10 +135,10 @@ def decode_float(data: bytes, at: int = 0) -> tuple[float, int]:
 
 
 def encode_decimal(value: Decimal) -> bytes:
-    """A decimal number of any precision; equal numbers are one, however many zeros they end in.
+    """Encode a decimal number. Equal numbers have the same encoding, with any number of trailing zeros.
 
     Raises:
-        InvalidInputError: it is not finite, or has more than 4,000 digits before or after the point.
+        InvalidInputError: the number is not finite, or has more than 4,000 digits before or after the decimal point.
     """
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
@@ -150,15 +150,15 @@ def encode_decimal(value: Decimal) -> bytes:
     before = len(digits) - leading + exponent
     if before > MAX_EXPONENT or len(text) - before > MAX_EXPONENT:
         raise InvalidInputError(
-            f"a number may have {MAX_EXPONENT} digits before and after the point; this one is 10^{before}"
-            f" with {len(text)} digits"
+            f"a number can have at most {MAX_EXPONENT} digits before and after the decimal point; this one is "
+            f"10^{before} with {len(text)} digits"
         )
     rest = encode_int(before) + bytes(digit + 1 for digit in text) + b"\x00"
     return b"\x3f" + complement(rest) if sign else b"\xc0" + rest
 
 
 def decode_decimal(data: bytes, at: int = 0) -> tuple[Decimal, int]:
-    """The reverse of `encode_decimal`."""
+    """Decode the result of `encode_decimal`."""
     head = data[at]
     if head == 0x80:
         return Decimal(0), at + 1
@@ -170,30 +170,30 @@ def decode_decimal(data: bytes, at: int = 0) -> tuple[Decimal, int]:
     end = body.index(b"\x00", begin)
     digits = tuple(byte - 1 for byte in body[begin:end])
     if abs(before) > MAX_EXPONENT or len(digits) - before > MAX_EXPONENT:
-        raise ValueError("a decimal number out of range")
+        raise ValueError("decimal number out of range")
     if not digits or max(digits) > 9:
         raise ValueError("not decimal digits")
     return Decimal((int(negative), digits, before - len(digits))), at + 1 + end + 1
 
 
 def encode_date(value: date) -> bytes:
-    """A day."""
+    """Encode a date."""
     return value.toordinal().to_bytes(4, "big")
 
 
 def decode_date(data: bytes, at: int = 0) -> tuple[date, int]:
-    """The reverse of `encode_date`."""
+    """Decode the result of `encode_date`."""
     return date.fromordinal(int.from_bytes(data[at : at + 4], "big")), at + 4
 
 
 def encode_datetime(value: datetime) -> bytes:
-    """A point in time to the microsecond; one without a zone is UTC."""
+    """Encode a datetime, exact to the microsecond. Without a time zone, it is UTC."""
     return (instant(value) + (1 << 63)).to_bytes(8, "big")
 
 
 def decode_datetime(data: bytes, at: int = 0) -> tuple[datetime, int]:
-    """The reverse of `encode_datetime`; in UTC."""
+    """Decode the result of `encode_datetime`, in UTC."""
     raw = data[at : at + 8]
     if len(raw) < 8:
-        raise ValueError("a point in time that is cut short")
+        raise ValueError("truncated datetime")
     return _EPOCH + timedelta(microseconds=int.from_bytes(raw, "big") - (1 << 63)), at + 8

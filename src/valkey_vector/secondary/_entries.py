@@ -1,7 +1,7 @@
-"""Entries of a lexicographic sorted set with the auxiliary hash of what is held for each member.
+"""Entries of a lexicographic sorted set, with an auxiliary hash of their encodings by member.
 
-An entry is an encoding followed by a member; the hash keeps the encoding by member. So an entry is moved or removed
-when only its member is known.
+An entry is an encoding followed by a member. The hash maps each member to its encoding, so an entry can be moved or
+removed by its member alone.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from valkey_vector.connection import Argument
 __all__ = ["MALFORMED", "audit_arguments"]
 
 Split = Callable[[bytes], int]
-"""Where the member begins in an entry; raises one of `MALFORMED` if it is not an entry."""
+"""Returns the offset of the member in an entry. Raises one of `MALFORMED` if the bytes are not an entry."""
 
 MALFORMED = (ValueError, IndexError, OverflowError, struct.error)
-"""What a decoder raises on bytes that it cannot read."""
+"""Errors that a decoder raises on invalid bytes."""
 
 _KEYS = ("entries", "held")
 
@@ -27,14 +27,14 @@ def audit_arguments(
     split: Split,
     valid: Callable[[bytes], bool],
 ) -> Iterator[tuple[int, str, Sequence[str], Sequence[Argument]]]:
-    """The batches of `entries_audit` for the keys ``entries`` and ``held``.
+    """Batches for the script `entries_audit`, for the keys ``entries`` and ``held``.
 
-    The records come first: one that is unreadable is then not taken for the truth about its entries.
+    The records are checked first, so that an unreadable record does not count as correct for its entries.
 
     Args:
         scan: reads a key in batches.
         split: finds the member in an entry.
-        valid: whether bytes are a member.
+        valid: returns True if bytes are a member.
     """
 
     def readable(part: bytes, member: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Joins of triple patterns, and paths: depth first over batches, so that memory stays bounded."""
+"""Joins of triple patterns, and paths. Both search depth first in batches, so that their memory is bounded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from valkey_vector.secondary._ranges import LexRange
 __all__ = ["Edge", "join", "paths"]
 
 _WIDTH = 100
-"""Solutions that one round trip extends."""
+"""Maximum number of solutions that one round trip extends."""
 
-_LARGEST_REPLY = 10_000
-"""Triples that one round trip reads."""
+_MAX_REPLY = 10_000
+"""Maximum number of triples that one round trip reads."""
 
 Ranges = Callable[[Sequence[LexRange], int], list[list[bytes]]]
-"""Reads several ranges in one round trip, so many entries of each at the most."""
+"""Reads several ranges in one round trip, up to a number of entries of each."""
 
 Counts = Callable[[Sequence[LexRange]], list[int]]
 """Counts the entries of several ranges in one round trip."""
@@ -28,12 +28,12 @@ Edge = tuple[bytes, bytes, bytes]
 """An encoded triple."""
 
 
-def matches(ranges: Ranges, wanted: Sequence[Terms]) -> Iterator[tuple[int, Edge]]:
-    """The triples that match any of some terms, each with the position of those terms."""
-    waiting = [(at, range_of(terms)) for at, terms in enumerate(wanted)]
+def matches(ranges: Ranges, patterns: Sequence[Terms]) -> Iterator[tuple[int, Edge]]:
+    """Iterate over the triples that match any of several terms, each with the position of these terms."""
+    waiting = [(at, range_of(terms)) for at, terms in enumerate(patterns)]
     while waiting:
         batch, waiting = waiting[:_WIDTH], waiting[_WIDTH:]
-        width = _LARGEST_REPLY // len(batch)
+        width = _MAX_REPLY // len(batch)
         replies = ranges([bounds for _, bounds in batch], width)
         for (at, bounds), entries in zip(batch, replies, strict=True):
             for entry in entries:
@@ -43,9 +43,9 @@ def matches(ranges: Ranges, wanted: Sequence[Terms]) -> Iterator[tuple[int, Edge
 
 
 def join(patterns: Sequence[Pattern[M]], ranges: Ranges, counts: Counts) -> Iterator[Solution]:
-    """The solutions of all patterns together, each once.
+    """Iterate over the solutions of all patterns together, each once.
 
-    At each step the pattern with the fewest triples comes next, as counted for the first solution of a batch.
+    Each step joins the pattern with the fewest triples, counted for the first solution of a batch.
     """
     return _extended([{}], list(patterns), ranges, counts)
 
@@ -65,20 +65,20 @@ def _extended(
     rest = patterns[:smallest] + patterns[smallest + 1 :]
     found = matches(ranges, [chosen.terms(solution) for solution in solutions])
     extended = (chosen.extend(solutions[at], triple) for at, triple in found)
-    kept = (solution for solution in extended if solution is not None)
-    while batch := list(islice(kept, _WIDTH)):
+    remaining = (solution for solution in extended if solution is not None)
+    while batch := list(islice(remaining, _WIDTH)):
         yield from _extended(batch, rest, ranges, counts)
 
 
 def paths(
     source: bytes, target: bytes, max_depth: int, max_triples: int, ranges: Ranges
 ) -> Iterator[list[Edge]]:
-    """The paths that visit no node twice, shortest first.
+    """Iterate over the paths that visit no node twice, shortest first.
 
     Raises:
-        InvalidInputError: more triples than allowed lie on ways to the target.
+        InvalidInputError: more than `max_triples` triples lead to the target.
     """
-    distances, leaving = _ways(source, target, max_depth, max_triples, ranges)
+    distances, leaving = _distances(source, target, max_depth, max_triples, ranges)
     if source == target or source not in distances:
         return
     for edges in leaving.values():
@@ -89,10 +89,10 @@ def paths(
         )
 
 
-def _ways(
+def _distances(
     source: bytes, target: bytes, max_depth: int, max_triples: int, ranges: Ranges
 ) -> tuple[dict[bytes, int], dict[bytes, list[Edge]]]:
-    """How far nodes are from the target, and the triples that lead closer, by subject."""
+    """Compute the distance of nodes from the target, and the triples that lead to it, by subject."""
     distances = {target: 0}
     leaving: dict[bytes, list[Edge]] = {}
     layer, read = [target], 0
@@ -103,7 +103,7 @@ def _ways(
             if read > max_triples:
                 raise InvalidInputError(
                     f"more than {max_triples} triples lead to the target within {max_depth} steps; "
-                    "lower max_depth or raise max_triples"
+                    "decrease max_depth or increase max_triples"
                 )
             leaving.setdefault(edge[0], []).append(edge)
             if edge[0] not in distances:
@@ -125,7 +125,7 @@ def _of_length(
     leaving: dict[bytes, list[Edge]],
     visited: set[bytes],
 ) -> Iterator[list[Edge]]:
-    """The paths of exactly so many triples."""
+    """Iterate over the paths of exactly `length` triples."""
     for edge in leaving.get(node, ()):
         following = edge[2]
         if following in visited or distances.get(following, length) > length - 1:

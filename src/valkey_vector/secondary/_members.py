@@ -1,4 +1,4 @@
-"""Members of an index: texts or bytes, checked on the way in and exact on the way out."""
+"""Members of an index: checked and lossless conversion of texts or bytes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ V = TypeVar("V")
 
 
 class MemberType(Generic[M]):
-    """Encodes the members of one index, all of one type.
+    """Type of the members of one index, with their encoding.
 
     Args:
         type: `str` or `bytes`.
 
     Raises:
-        ConfigurationError: another type.
+        ConfigurationError: `type` is another type.
     """
 
     def __init__(self, type: type[str | bytes]) -> None:
@@ -31,10 +31,10 @@ class MemberType(Generic[M]):
         self.type = type
 
     def encode(self, member: M, what: str = "member") -> bytes:
-        """A member as it is stored.
+        """Encode a member.
 
         Raises:
-            InvalidInputError: it is of another type, or text with a lone surrogate.
+            InvalidInputError: the member has another type, or contains a lone surrogate.
         """
         if self.type is bytes:
             if not isinstance(member, bytes):
@@ -49,17 +49,21 @@ class MemberType(Generic[M]):
         return text_bytes(member, what)
 
     def encode_all(self, members: Iterable[M]) -> list[bytes]:
-        """Several members; one text or byte string in place of a list is refused."""
+        """Encode several members.
+
+        Raises:
+            InvalidInputError: `members` is a single text or byte string, or a member is not valid.
+        """
         if isinstance(members, (str, bytes)) or not isinstance(members, Iterable):
             raise InvalidInputError(f"members must be a list, not {members!r}")
         return [self.encode(member) for member in members]
 
     def decode(self, stored: bytes) -> M:
-        """A stored member."""
+        """Decode a stored member."""
         return cast("M", stored if self.type is bytes else stored.decode())
 
     def valid(self, stored: bytes) -> bool:
-        """Whether stored bytes are a member."""
+        """Return True if stored bytes are a member."""
         if self.type is bytes:
             return True
         try:
@@ -70,10 +74,10 @@ class MemberType(Generic[M]):
 
 
 def text_bytes(text: object, what: str = "text") -> bytes:
-    """Text as UTF-8.
+    """Encode text as UTF-8.
 
     Raises:
-        InvalidInputError: it is not text, or holds a lone surrogate.
+        InvalidInputError: `text` is not text, or contains a lone surrogate.
     """
     if not isinstance(text, str) or not is_unicode(text):
         raise InvalidInputError(f"a {what} must be text without lone surrogates, not {text!r}")
@@ -81,21 +85,21 @@ def text_bytes(text: object, what: str = "text") -> bytes:
 
 
 def shown(value: object) -> str:
-    """A value in a message. Python refuses to write out whole numbers of thousands of digits."""
+    """Format a value for a message. Python does not format integers with thousands of digits."""
     if isinstance(value, int) and value.bit_length() > 1000:
-        return f"a whole number of {value.bit_length()} bits"
+        return f"an integer of {value.bit_length()} bits"
     return repr(value)
 
 
 def pairs_of(values: Mapping[K, V] | Iterable[tuple[K, V]], what: str) -> list[tuple[K, V]]:
-    """The items of a mapping, or a list of pairs.
+    """Return the items of a mapping, or a list of pairs.
 
     Args:
-        values: either.
-        what: of what each pair is, such as ``member and number``.
+        values: a mapping, or pairs.
+        what: contents of a pair for errors, such as ``member and number``.
 
     Raises:
-        InvalidInputError: it is neither.
+        InvalidInputError: `values` is neither a mapping nor pairs.
     """
     if isinstance(values, Mapping):
         return [*values.items()]

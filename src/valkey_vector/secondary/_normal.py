@@ -1,4 +1,4 @@
-"""The normal form of a text: without case and accents."""
+"""Normal form of a text, without case and accents."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["normal_form"]
 
 
 def normal_form(text: str) -> str:
-    """The text in lower case and compatibility decomposition (NFKD), without combining marks.
+    """Normalize a text: lower case, compatibility decomposition (NFKD), no combining marks.
 
     ``Éclair``, ``ECLAIR`` and ``éclair`` all become ``eclair``.
     """
-    # Twice: folding case can make a combining mark, and decomposing can make an upper-case letter.
+    # Twice: case folding can create a combining mark, and decomposition can create an upper-case letter.
     return _bare(_bare(text).casefold()).casefold()
 
 

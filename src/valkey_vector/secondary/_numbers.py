@@ -1,4 +1,4 @@
-"""Numbers of `NumericIndex`: which ones a sorted set's score holds exactly, and how the others are written."""
+"""Numbers of a `NumericIndex`: exact as scores of a sorted set if possible, otherwise encoded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "decode_number",
     "encode_number",
     "score_text",
-    "whole_if_it_is",
+    "to_int_if_integral",
 ]
 
 Number: TypeAlias = int | float | Decimal
@@ -33,44 +33,46 @@ _LARGEST = math.ldexp(1.0, 1023) * (2 - 2**-52)
 
 
 def check_number(value: Any, what: str = "value") -> Number:
-    """The number, if it has a place in the order.
+    """Return the number if it can be ordered.
 
     Raises:
-        InvalidInputError: it is not an int, float or Decimal, it is NaN, or it has more than 4,000 digits.
+        InvalidInputError: the value is not an int, float or Decimal, is NaN, or has more than 4,000 digits.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise InvalidInputError(f"a {what} must be an int, float or Decimal, not {value!r}")
     if (isinstance(value, Decimal) and value.is_nan()) or value != value:
-        raise InvalidInputError(f"a {what} must not be NaN, which has no place in an order")
+        raise InvalidInputError(f"a {what} must not be NaN, which cannot be ordered")
     if isinstance(value, int) and value.bit_length() > MAX_EXPONENT * 3.32:
-        raise InvalidInputError(f"a {what} may have {MAX_EXPONENT} digits; this one has more")
+        raise InvalidInputError(
+            f"a {what} can have at most {MAX_EXPONENT} digits; this one has more"
+        )
     encode_number(value)
     return value
 
 
 def as_score(value: Number) -> float | None:
-    """The score that equals a number; None if no score does."""
+    """Return the score that equals a number, or None if there is none."""
     score = _nearest(value)
     return score if score == value else None
 
 
 def encode_number(value: Number) -> bytes:
-    """A number of any precision, in an encoding whose byte order is the numbers' order."""
+    """Encode a number so that the order of the bytes is the order of the numbers."""
     if value in (math.inf, -math.inf):
         return _HIGHEST if value > 0 else _LOWEST
     return encode_decimal(Decimal(value))
 
 
 def decode_number(data: bytes, at: int = 0) -> tuple[Number, int]:
-    """The reverse of `encode_number`; a whole number comes back as int."""
+    """Decode the result of `encode_number`. Integral numbers are returned as int."""
     if data[at : at + 1] in (_LOWEST, _HIGHEST):
         return math.inf if data[at] else -math.inf, at + 1
     exact, end = decode_decimal(data, at)
-    return whole_if_it_is(exact), end
+    return to_int_if_integral(exact), end
 
 
-def whole_if_it_is(value: float | Decimal) -> Number:
-    """The number as int if it is whole."""
+def to_int_if_integral(value: float | Decimal) -> Number:
+    """Convert a number into an int if it is integral."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     return int(value) if value == value.to_integral_value() else value
@@ -78,13 +80,13 @@ def whole_if_it_is(value: float | Decimal) -> Number:
 
 @dataclass(frozen=True, slots=True)
 class RangeArguments:
-    """A range of numbers, as the scripts take it: for the scores and for the lexicographic entries.
+    """Range of numbers as arguments of the scripts: bounds of the scores and of the lexicographic entries.
 
     Attributes:
-        below: highest score below the range, as a bound of ZCOUNT; what is counted up to it lies before the range.
-        low: lowest score.
-        high: highest score.
-        lex: the two bounds of the entries.
+        below: upper bound, for ZCOUNT, of the scores below the range.
+        low: lower bound of the scores.
+        high: upper bound of the scores.
+        lex: bounds of the entries.
     """
 
     below: bytes
@@ -94,7 +96,7 @@ class RangeArguments:
 
     @classmethod
     def of(cls, bounds: Bounds[Number]) -> RangeArguments:
-        """The arguments of a range."""
+        """Create the arguments of a range."""
         low, high = bounds.low, bounds.high
         start = b"-inf" if low is None else _low_score(low, bounds.with_low)
         end = b"+inf" if high is None else _high_score(high, bounds.with_high)
@@ -105,14 +107,14 @@ class RangeArguments:
 
 
 def _edge(value: Number, *, above: bool) -> bytes | None:
-    """Where the entries of a value begin, or end."""
+    """Bound below, or above, the entries of a value."""
     encoded = encode_number(value)
-    # Only +inf has nothing above it. No entry has that value, so one byte more bounds it as well.
+    # Only +inf has no bound above it. No entry has this value, so one more byte is a bound.
     return (after_prefix(encoded) or encoded + b"\xff") if above else encoded
 
 
 def _nearest(value: Number) -> float:
-    """A score next to a number; the largest finite one if it is beyond all of them."""
+    """Return a score next to a number; the largest finite score if the number is beyond all of them."""
     try:
         score = float(value)
     except OverflowError:
@@ -135,5 +137,5 @@ def _high_score(value: Number, inclusive: bool) -> bytes:
 
 
 def score_text(score: float) -> bytes:
-    """A score as the server reads it back exactly."""
+    """Format a score so that the server parses it exactly."""
     return repr(score).encode()

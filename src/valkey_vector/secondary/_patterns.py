@@ -1,4 +1,4 @@
-"""Patterns of triples: the order of the store that answers each, and the variables of joins."""
+"""Triple patterns: the order of entries that serves each pattern, and the variables of joins."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Order: TypeAlias = Literal["spo", "sop", "pso", "pos", "osp", "ops"]
 Triple: TypeAlias = tuple[M, M, M]
 """Subject, predicate, object."""
 Terms: TypeAlias = tuple[bytes | None, bytes | None, bytes | None]
-"""Encoded subject, predicate and object; None for any."""
+"""Encoded subject, predicate and object; None matches any term."""
 Solution: TypeAlias = dict[str, bytes]
-"""Encoded terms by variable."""
+"""Name of a variable -> encoded term."""
 
 _LETTERS: Mapping[Order, bytes] = {
     "spo": b"s", "sop": b"S", "pso": b"p", "pos": b"P", "osp": b"o", "ops": b"O",
@@ -39,7 +39,7 @@ _BEST: Mapping[tuple[bool, bool, bool], Order] = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of a join: equal names stand for equal terms.
+    """Variable of a join. Variables with the same name have the same term.
 
     Attributes:
         name: any text.
@@ -49,11 +49,11 @@ class Variable:
 
 
 def range_of(terms: Terms, order: Order | None = None) -> LexRange:
-    """The range of the entries that match, in an order that begins with the given terms.
+    """Return the range of the entries that match terms.
 
     Args:
-        terms: what is given.
-        order: that of the result; by default the given terms first, the others as subject, predicate, object.
+        terms: the given terms.
+        order: order of the result. None: the given terms first, the others in the order subject, predicate, object.
 
     Raises:
         InvalidInputError: the order does not begin with the given terms.
@@ -65,38 +65,38 @@ def range_of(terms: Terms, order: Order | None = None) -> LexRange:
         raise InvalidInputError(f"order must be one of {', '.join(_LETTERS)}, not {order!r}")
     leading = [terms[place] for place in _PLACES[order][:given]]
     if None in leading:
-        raise InvalidInputError(f"order {order!r} does not begin with the terms that are given")
+        raise InvalidInputError(f"order {order!r} does not begin with the given terms")
     prefix = _LETTERS[order] + b"".join(encode_bytes(term) for term in leading if term is not None)
     return lex_bounds(prefix, after_prefix(prefix))
 
 
 def triple_of(entry: bytes) -> tuple[bytes, bytes, bytes]:
-    """The encoded terms of an entry, as subject, predicate and object.
+    """Decode an entry into its encoded subject, predicate and object.
 
     Raises:
-        ValueError: it is not an entry.
+        ValueError: the bytes are not an entry.
     """
     places = _BY_LETTER.get(entry[:1])
     if places is None:
-        raise ValueError("an entry in no order")
+        raise ValueError("entry without an order")
     terms: list[bytes] = [b"", b"", b""]
     at = 1
     for place in places:
         terms[place], at = decode_bytes(entry, at)
     if at != len(entry):
-        raise ValueError("an entry of more than three terms")
+        raise ValueError("entry with more than three terms")
     return terms[0], terms[1], terms[2]
 
 
 class Pattern(Generic[M]):
-    """A triple pattern of a join, with its terms encoded.
+    """Triple pattern of a join, with encoded terms.
 
     Args:
         pattern: three terms or variables.
-        members: encodes the terms.
+        members: type of the terms.
 
     Raises:
-        InvalidInputError: there are not three, or one is neither a term nor a variable.
+        InvalidInputError: the pattern does not consist of three terms or variables.
     """
 
     def __init__(self, pattern: Sequence[M | Variable], members: MemberType[M]) -> None:
@@ -110,14 +110,14 @@ class Pattern(Generic[M]):
         self.variables = {part.name for part in self._parts if isinstance(part, Variable)}
 
     def terms(self, solution: Solution) -> Terms:
-        """The terms that are known, given those of a solution."""
+        """Terms of the pattern, with the variables of a solution replaced."""
         known = [
             solution.get(part.name) if isinstance(part, Variable) else part for part in self._parts
         ]
         return known[0], known[1], known[2]
 
     def extend(self, solution: Solution, triple: Sequence[bytes]) -> Solution | None:
-        """A solution with the variables that a triple gives; None if one variable would have two terms."""
+        """Extend a solution by the variables of a triple. Returns None if a variable would have two terms."""
         extended = dict(solution)
         for part, term in zip(self._parts, triple, strict=True):
             if isinstance(part, Variable) and extended.setdefault(part.name, term) != term:

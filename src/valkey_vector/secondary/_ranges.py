@@ -1,4 +1,4 @@
-"""Ranges, pages and counts over one sorted set of entries that all have the score 0."""
+"""Ranges, pages and counts of a lexicographic sorted set, whose entries all have the score 0."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from valkey_vector.secondary._bounds import PAGE, check_page_limit, from_cursor,
 __all__ = ["LexRange", "OrderedEntries"]
 
 LexRange = tuple[bytes, bytes]
-"""The lower and upper argument of a BYLEX range."""
+"""Lower and upper argument of a BYLEX range."""
 
 
 class OrderedEntries(SecondaryIndex):
-    """The reading half of an index whose key ``entries`` is a lexicographic sorted set."""
+    """Read methods of an index whose key ``entries`` is a lexicographic sorted set."""
 
     def _entries(
         self, lex: LexRange, reverse: bool, limit: int, after: bytes | None = None
     ) -> list[bytes]:
-        """Entries of a range in order. One round trip.
+        """Fetch entries of a range in order. Cost: one round trip.
 
         Args:
             lex: the range.
-            reverse: the last entry first.
-            limit: at most so many; -1 for all.
-            after: leave out what comes up to this entry.
+            reverse: return the last entry first.
+            limit: maximum number of entries; -1 for all.
+            after: skip all entries up to and including this one.
         """
         low, high = lex if after is None else _cut(lex, after, reverse)
         direction = "1" if reverse else "0"
@@ -37,15 +37,15 @@ class OrderedEntries(SecondaryIndex):
     def _entry_page(
         self, lex: LexRange, reverse: bool, limit: int, after: str | None
     ) -> tuple[list[bytes], str | None]:
-        """Entries of one page, and the cursor of the next."""
-        wanted = check_page_limit(limit)
+        """Fetch the entries of one page, and the cursor of the next page."""
+        size = check_page_limit(limit)
         position = None if after is None else from_cursor(after)
-        found = self._entries(lex, reverse, wanted + 1, position)
-        more = len(found) > wanted
-        return found[:wanted], to_cursor(found[wanted - 1]) if more else None
+        found = self._entries(lex, reverse, size + 1, position)
+        more = len(found) > size
+        return found[:size], to_cursor(found[size - 1]) if more else None
 
     def _entry_iterator(self, lex: LexRange, reverse: bool = False) -> Iterator[list[bytes]]:
-        """All entries of a range, 1000 in a round trip."""
+        """Iterate over all entries of a range. Cost: one round trip for each 1000 entries."""
         after: bytes | None = None
         while found := self._entries(lex, reverse, PAGE, after):
             yield found
@@ -54,12 +54,12 @@ class OrderedEntries(SecondaryIndex):
             after = found[-1]
 
     def _count(self, lex: LexRange) -> int:
-        """How many entries a range has. One round trip, O(log n)."""
+        """Count the entries of a range. Cost: one round trip, O(log n)."""
         return int(self._read("entries_count", ("entries",), *lex))
 
 
 def _cut(lex: LexRange, after: bytes, reverse: bool) -> LexRange:
-    """The part of a range on the far side of an entry; an entry before the range cuts nothing."""
+    """Return the part of a range behind an entry. An entry before the range changes nothing."""
     low, high = lex
     edge = high if reverse else low
     if len(edge) > 1 or edge in (b"[", b"("):

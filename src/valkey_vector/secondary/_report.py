@@ -1,4 +1,4 @@
-"""What `verify` and `repair` report."""
+"""Reports of `verify` and `repair`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Problem:
     """One inconsistency of an index.
 
     Attributes:
-        kind: what is wrong, such as ``missing entry`` or ``stale entry``; `docs/secondary.md` lists them.
+        kind: kind of problem, such as ``missing entry`` or ``stale entry``; `docs/secondary.md` lists them.
         detail: the member or entry, as bytes.
     """
 
@@ -26,14 +26,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check of an index found.
+    """Result of checking an index.
 
     Attributes:
-        index: the index's name.
-        checked: how many entries and records were looked at.
-        problems: what was found, at most the first 1000.
-        found: how many problems there were in all.
-        repaired: whether they were mended.
+        index: name of the index.
+        checked: number of checked entries and records.
+        problems: the problems, at most the first 1000.
+        found: total number of problems.
+        repaired: True if the problems were repaired.
     """
 
     index: str
@@ -44,26 +44,26 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the index is consistent now: nothing was found, or it was mended."""
+        """True if the index is consistent: there were no problems, or they were repaired."""
         return self.repaired or not self.found
 
     def __str__(self) -> str:
         if not self.found:
             return f"index {self.index!r}: {self.checked} entries checked, no problem found"
-        what = "mended" if self.repaired else "found; repair() mends them"
+        outcome = "repaired" if self.repaired else "found; call repair() to repair them"
         shown = "; ".join(map(str, self.problems[:3]))
-        return f"index {self.index!r}: {self.found} problems {what}: {shown}"
+        return f"index {self.index!r}: {self.found} problems {outcome}: {shown}"
 
 
 class Findings:
-    """Collects problems while an index is checked; one that is met twice counts once.
+    """Collector of problems during a check. A problem that is found twice counts once.
 
     Args:
-        index: the index's name.
-        repaired: whether they are mended as they are found.
+        index: name of the index.
+        repaired: True if problems are repaired when they are found.
     """
 
-    KEPT = 1000
+    MAX_PROBLEMS = 1000
 
     def __init__(self, index: str, *, repaired: bool) -> None:
         self._index = index
@@ -72,13 +72,13 @@ class Findings:
         self.checked = 0
 
     def add(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Note problems: pairs of kind and detail."""
+        """Add problems: pairs of kind and detail."""
         self._seen.update(dict.fromkeys((kind, detail) for kind, detail in rows))
 
     def report(self) -> Report:
-        """What was found so far."""
+        """Create the report of the problems found so far."""
         first = [
             Problem(kind.decode(), detail)
-            for (kind, detail), _ in zip(self._seen, range(self.KEPT), strict=False)
+            for (kind, detail), _ in zip(self._seen, range(self.MAX_PROBLEMS), strict=False)
         ]
         return Report(self._index, self.checked, tuple(first), len(self._seen), self._repaired)

@@ -1,8 +1,8 @@
-"""The Lua scripts of the secondary indexes, read once from the files beside this one.
+"""Lua scripts of the secondary indexes, read once from the ``.lua`` files of this package.
 
 Every script begins with a check of the index's settings: `claim.lua` for a script that writes, `free.lua` for one that
-only removes, `check.lua` for one that only reads. They carry a shebang line. It makes the server refuse the script before
-its first command, not in the middle, when memory is short, so a script is carried out whole or not at all.
+only removes, `check.lua` for one that only reads. These files have a shebang line. With it, a server that is out of memory
+rejects a script before its first command, not in the middle, so a script runs as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ _SHARED = {
     "graph": "triples_functions",
     "triples": "triples_functions",
 }
-"""Functions that all scripts of one index use, by the beginning of their names."""
+"""Prefix of the names of an index's scripts -> file with their shared functions."""
 
 
 def writing(name: str) -> str:
-    """The script in ``<name>.lua``, allowed to write; the first write records the settings.
+    """Load the script in ``<name>.lua`` as one that writes. The first write records the settings.
 
     Args:
-        name: file name without its ending.
+        name: file name without ``.lua``.
     """
     return _script("claim", name)
 
 
 def removing(name: str) -> str:
-    """The script in ``<name>.lua``, allowed to write on a server that is out of memory.
+    """Load the script in ``<name>.lua`` as one that only removes, so that it also runs on a server that is out of memory.
 
     Args:
-        name: file name without its ending.
+        name: file name without ``.lua``.
     """
     return _script("free", name)
 
 
 def reading(name: str) -> str:
-    """The script in ``<name>.lua``, which the server stops if it tries to write.
+    """Load the script in ``<name>.lua`` as one that only reads. The server stops it if it tries to write.
 
     Args:
-        name: file name without its ending.
+        name: file name without ``.lua``.
     """
     return _script("check", name)
 

@@ -1,4 +1,4 @@
-"""Points on a line: the bits of their cells interleaved (z-order), and the ranges of that line which cover a box."""
+"""Z-order curve: positions of points on a line by interleaved bits, and the ranges of the line that cover a box."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Coordinate", "Dimension", "Grid"]
 
 Coordinate: TypeAlias = int | float
 
-MOST_BITS = 64
-"""Bits of the cells of one dimension."""
+MAX_BITS = 64
+"""Maximum number of bits of a cell number in one dimension."""
 
-_LARGEST_FLOAT = 1e300
+_MAX_FLOAT = 1e300
 
 
 def _is_number(value: Any) -> bool:
@@ -32,17 +32,17 @@ def _is_number(value: Any) -> bool:
 class Dimension:
     """One dimension of a `SpatialIndex`.
 
-    If all three numbers are whole the coordinates are whole numbers, otherwise floats. Coordinates are stored exactly;
-    `precision` decides only how finely the index separates them. Choose it near the size of the smallest boxes.
+    If minimum, maximum and precision are integers, the coordinates are integers, otherwise floats. Coordinates are stored
+    exactly. `precision` only sets how finely the index separates them. Choose it near the size of the smallest boxes.
 
     Attributes:
         name: any non-empty text.
         minimum: smallest coordinate.
         maximum: largest coordinate.
-        precision: width of a cell, above 0; there may be up to 2^64 cells.
+        precision: width of a cell, > 0; at most 2^64 cells are possible.
 
     Raises:
-        ConfigurationError: the numbers are not finite, not in order, or make too many cells.
+        ConfigurationError: the numbers are not finite or not in order, or there are too many cells.
     """
 
     name: str
@@ -61,37 +61,37 @@ class Dimension:
             raise ConfigurationError(
                 f"dimension {self.name!r}: the maximum must be above the minimum, and precision above 0, not {numbers!r}"
             )
-        if not self.whole and any(abs(number) > _LARGEST_FLOAT for number in numbers[:2]):
+        if not self.whole and any(abs(number) > _MAX_FLOAT for number in numbers[:2]):
             raise ConfigurationError(
-                f"dimension {self.name!r}: coordinates of floats must be within {_LARGEST_FLOAT}"
+                f"dimension {self.name!r}: float coordinates must be from -{_MAX_FLOAT} to {_MAX_FLOAT}"
             )
-        if not self.whole and self.maximum - self.minimum > self.precision * 2.0**MOST_BITS:
-            cells = MOST_BITS + 1
+        if not self.whole and self.maximum - self.minimum > self.precision * 2.0**MAX_BITS:
+            cells = MAX_BITS + 1
         else:
             cells = self.bits
-        if cells > MOST_BITS:
+        if cells > MAX_BITS:
             raise ConfigurationError(
-                f"dimension {self.name!r} has more than 2^{MOST_BITS} cells; choose a larger precision"
+                f"dimension {self.name!r} has more than 2^{MAX_BITS} cells; choose a larger precision"
             )
 
     @property
     def whole(self) -> bool:
-        """Whether its coordinates are whole numbers."""
+        """True if the coordinates are integers."""
         return all(isinstance(x, int) for x in (self.minimum, self.maximum, self.precision))
 
     @property
     def bits(self) -> int:
-        """Bits of the number of its last cell, at least one."""
+        """Number of bits of the last cell's number, >= 1."""
         return max(1, self._cell(self.maximum).bit_length())
 
     def check(self, value: Any) -> Coordinate:
-        """A coordinate as it is stored.
+        """Return a coordinate in its stored form.
 
         Raises:
-            InvalidInputError: it is not a number of this dimension, or outside its range.
+            InvalidInputError: the value is not a number of this dimension, or is outside its range.
         """
         if not _is_number(value) or (self.whole and not isinstance(value, int)):
-            kind = "a whole number" if self.whole else "a finite number"
+            kind = "an integer" if self.whole else "a finite number"
             raise InvalidInputError(f"dimension {self.name!r}: {shown(value)} is not {kind}")
         if not self.minimum <= value <= self.maximum:
             raise InvalidInputError(
@@ -102,12 +102,12 @@ class Dimension:
             return int(value)
         if float(value) != value:
             raise InvalidInputError(
-                f"dimension {self.name!r}: no float is exactly {shown(value)}; declare whole numbers"
+                f"dimension {self.name!r}: no float equals {shown(value)}; declare minimum, maximum and precision as integers"
             )
         return float(value) + 0.0
 
     def cell(self, value: Coordinate) -> int:
-        """The number of the cell that a coordinate is in; never smaller for a larger coordinate."""
+        """Return the number of a coordinate's cell. It increases with the coordinate."""
         if value <= self.minimum:
             return 0
         return self._cell(min(value, self.maximum))
@@ -120,7 +120,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A part of the line whose points are a box of cells: those that share the first bits."""
+    """Section of the line whose points share their first bits. Its cells form a box."""
 
     z: int
     depth: int
@@ -129,49 +129,49 @@ class _Block:
 
 
 class Grid:
-    """The cells of several dimensions, on one line.
+    """Cells of several dimensions, in z-order.
 
     Args:
-        dimensions: 2 to 8.
+        dimensions: 2 to 8 dimensions.
     """
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self.dimensions = tuple(dimensions)
         self._bits = max(dimension.bits for dimension in self.dimensions)
-        # Dimensions with fewer cells are stretched, so that a block is as wide in each, relative to its range.
+        # Dimensions with fewer cells are stretched, so that a block has the same relative width in each.
         self._shifts = [self._bits - dimension.bits for dimension in self.dimensions]
         self._depth = self._bits * len(self.dimensions)
         self.size = (self._depth + 7) // 8
-        """Bytes of a position."""
+        """Number of bytes of a position."""
 
     def cells(self, point: Sequence[Coordinate]) -> tuple[int, ...]:
-        """The cells of a point, stretched."""
+        """Return the stretched cells of a point."""
         return tuple(
             dimension.cell(value) << shift
             for dimension, value, shift in zip(self.dimensions, point, self._shifts, strict=True)
         )
 
     def position(self, point: Sequence[Coordinate]) -> bytes:
-        """Where a point lies on the line: the bits of its cells, interleaved."""
+        """Return the position of a point: the interleaved bits of its cells."""
         rows = [format(cell, f"0{self._bits}b") for cell in self.cells(point)]
         interleaved = "".join(bit for column in zip(*rows, strict=True) for bit in column)
         return int(interleaved, 2).to_bytes(self.size, "big")
 
     def ranges(
-        self, low: Sequence[Coordinate], high: Sequence[Coordinate], most: int
+        self, low: Sequence[Coordinate], high: Sequence[Coordinate], limit: int
     ) -> list[tuple[bytes, bytes]]:
-        """First and last positions of ranges that cover a box, in order, none touching the next.
+        """Return the ranges that cover a box, in order, as first and last positions. No two ranges are adjacent.
 
-        Splits the largest block that is partly outside, until the number of blocks reaches the bound. So few ranges
-        cover more than the box, and many only its cells.
+        Splits the largest block that is partly outside the box, until the limit is reached. With a low limit the ranges
+        cover more than the box; with a high limit they cover only its cells.
 
         Args:
             low: smallest coordinates.
             high: largest coordinates.
-            most: ranges, at the most.
+            limit: maximum number of ranges.
         """
         first = self.cells(low)
-        # A stretched cell is several: the box ends with the last of them.
+        # A stretched cell is several cells: the box ends with the last of them.
         last = tuple(
             cell + (1 << shift) - 1
             for cell, shift in zip(self.cells(high), self._shifts, strict=True)
@@ -180,7 +180,7 @@ class Grid:
         root = _Block(0, 0, (0,) * len(first), (top,) * len(first))
         done: list[_Block] = []
         waiting: list[tuple[int, int, _Block]] = [(0, 0, root)]
-        while waiting and len(done) + len(waiting) < max(2, most):
+        while waiting and len(done) + len(waiting) < max(2, limit):
             _, _, block = heapq.heappop(waiting)
             for half in self._halves(block):
                 if _apart(half, first, last):
@@ -194,11 +194,11 @@ class Grid:
         )
         return [
             (start.to_bytes(self.size, "big"), end.to_bytes(self.size, "big"))
-            for start, end in _joined(self._spans(blocks), most)
+            for start, end in _joined(self._spans(blocks), limit)
         ]
 
     def _halves(self, block: _Block) -> Iterator[_Block]:
-        """The two halves of a block, cut in the dimension whose turn it is."""
+        """Split a block into two halves, in the next dimension."""
         at = block.depth % len(self.dimensions)
         low, high = block.low[at], block.high[at]
         middle = (low + high) // 2
@@ -221,7 +221,7 @@ class Grid:
             yield block.z << rest, ((block.z + 1) << rest) - 1
 
     def encode(self, point: Sequence[Coordinate]) -> bytes:
-        """A point as an entry begins with it: its position, and its exact coordinates."""
+        """Encode a point as the beginning of an entry: its position, and its exact coordinates."""
         coordinates = [
             code.encode_int(int(value)) if dimension.whole else code.encode_float(value)
             for dimension, value in zip(self.dimensions, point, strict=True)
@@ -229,10 +229,10 @@ class Grid:
         return self.position(point) + b"".join(coordinates)
 
     def decode(self, entry: bytes) -> tuple[tuple[Coordinate, ...], int]:
-        """The point that an entry begins with, and where the member begins.
+        """Decode the point at the beginning of an entry. Returns the point and the offset of the member.
 
         Raises:
-            ValueError, IndexError, struct.error: it begins with no point.
+            ValueError, IndexError, struct.error: the bytes do not begin with a point.
         """
         at, point = self.size, []
         for dimension in self.dimensions:
@@ -255,15 +255,15 @@ def _inside(block: _Block, first: Sequence[int], last: Sequence[int]) -> bool:
     )
 
 
-def _joined(spans: Iterator[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """Spans with those that touch made one; then the nearest made one, until there are no more than allowed."""
+def _joined(spans: Iterator[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
+    """Merge adjacent spans; then merge the closest spans until the limit is reached."""
     joined: list[tuple[int, int]] = []
     for start, end in spans:
         if joined and joined[-1][1] + 1 == start:
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
-    while len(joined) > most:
+    while len(joined) > limit:
         at = min(range(1, len(joined)), key=lambda i: joined[i][0] - joined[i - 1][1])
         joined[at - 1 : at + 1] = [(joined[at - 1][0], joined[at][1])]
     return joined

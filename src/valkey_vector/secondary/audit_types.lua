@@ -1,5 +1,5 @@
 -- Checks that the settings are recorded, and that every key holds the type it should.
--- KEYS[2..]: the index's keys. ARGV[2]: '1' mends. ARGV[3..]: the type of each key.
+-- KEYS[2..]: the index's keys. ARGV[2]: '1' repairs. ARGV[3..]: the type of each key.
 local mend, found, any = ARGV[2] == '1', {}, false
 for i = 2, #KEYS do
   local there = redis.call('TYPE', KEYS[i]).ok

@@ -24,12 +24,12 @@ __all__ = ["Completion", "Suggestion"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _FUZZY_LETTERS = 5
 _DIGITS = 12
-_MOST_FREQUENT = 10**_DIGITS - 1
+_MAX_COUNT = 10**_DIGITS - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A text that completes a prefix.
+    """Text that completes a prefix.
 
     Attributes:
         text: the text in its last recorded spelling.
@@ -213,8 +213,8 @@ class Completion(SecondaryIndex):
 
 
 def _checked_count(count: int) -> int:
-    if check_k(count, "count") > _MOST_FREQUENT:
-        raise InvalidInputError(f"count must be at most {_MOST_FREQUENT}, not {count!r}")
+    if check_k(count, "count") > _MAX_COUNT:
+        raise InvalidInputError(f"count must be at most {_MAX_COUNT}, not {count!r}")
     return count
 
 

@@ -1,4 +1,4 @@
--- Compares the terms with the ranked entries. KEYS: settings, terms, ranked. ARGV[2]: '1' mends.
+-- Compares the terms with the ranked entries. KEYS: settings, terms, ranked. ARGV[2]: '1' repairs.
 -- ARGV[3..]: what it is, an entry, and the normal form it begins with. It is one of the 'terms' or of 'ranked', or
 -- 'unreadable terms' or 'unreadable ranked', which have no normal form.
 local mend, found = ARGV[2] == '1', {}

@@ -1,5 +1,5 @@
 -- Compares entries with the records of what is held. Called with entries, with held members, or with both.
--- KEYS: settings, entries, held. ARGV[2]: '1' mends. ARGV[3..]: for each thing to look at a kind, and two texts:
+-- KEYS: settings, entries, held. ARGV[2]: '1' repairs. ARGV[3..]: for each thing to look at a kind, and two texts:
 --   'e' the part of an entry before its member, and the member
 --   'x' an entry that has no such parts, and nothing
 --   'h' a held member, and nothing

@@ -1,4 +1,4 @@
-"""`PropertyGraph`: a `TripleStore` whose subjects and objects are nodes with data, and whose triples have data."""
+"""`PropertyGraph`: a `TripleStore` whose nodes and triples have data."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from valkey_vector.storage.keyspace import in_parts
 __all__ = ["PropertyGraph", "Relation"]
 
 _ROWS = 100
-"""Triples of one node that are removed in a round trip."""
+"""Number of triples that one round trip removes."""
 
 
 class Relation(NamedTuple):
-    """A directed relation between two nodes.
+    """Directed relation between two nodes.
 
     Attributes:
-        subject: id of the node that it leaves.
-        predicate: its kind.
-        object: id of the node that it enters.
-        data: anything; empty for none.
+        subject: id of the source node.
+        predicate: kind of the relation.
+        object: id of the target node.
+        data: any bytes; empty for none.
     """
 
     subject: str
@@ -37,11 +37,11 @@ class Relation(NamedTuple):
 
 
 class PropertyGraph(TripleStore[str]):
-    """Nodes and relations, each with data of its own. Every end of a relation is a node, whatever writers do at once.
+    """Graph of nodes and relations, both with data. Both ends of every relation exist, even with concurrent writers.
 
-    All that reads a `TripleStore` reads the relations: `match`, `match_any`, `join`, `paths`, `count`. `add` and `add_many`
-    add relations without data, `remove` removes relations and leaves their nodes. Every method has an async version named
-    with a leading ``a``.
+    The read methods of `TripleStore` read the relations: `match`, `match_any`, `join`, `paths`, `count`. `add` and
+    `add_many` add relations without data. `remove` removes relations but not their nodes. Every method has an async
+    version with the prefix ``a``.
 
     Args:
         name: name of the graph, any non-empty text.
@@ -61,16 +61,20 @@ class PropertyGraph(TripleStore[str]):
         super().__init__(name, url=url, connection=connection)
 
     def put_nodes(self, nodes: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Store nodes, in place of those with the same ids. One round trip for each 500, each atomic.
+        """Store nodes. Replaces nodes with the same ids.
 
         Args:
-            nodes: data by id.
+            nodes: id -> data.
 
         Returns:
-            The data of those that were there before, where it was not empty.
+            The previous data of nodes that existed and had data.
 
         Raises:
-            InvalidInputError: an id is not text, or data is not bytes; nothing was stored.
+            InvalidInputError: an id is not text, or data is not bytes. Nothing was stored.
+
+        Cost: one round trip for each 500 nodes.
+
+        Atomicity: up to 500 nodes are stored as one step.
         """
         ids = self._members.encode_all(nodes)
         rows = [*zip(ids, map(_checked, nodes.values()), strict=True)]
@@ -83,14 +87,17 @@ class PropertyGraph(TripleStore[str]):
         return before
 
     def nodes(self, ids: Iterable[str]) -> list[bytes | None]:
-        """The data of nodes, in that order; None for one that is not there. One round trip for each 500."""
+        """Return the data of nodes, in the same order. None for a missing node. Cost: one round trip for each 500."""
         found: list[bytes | None] = []
         for part in in_parts(self._members.encode_all(ids), BATCH):
             found += self._read("graph_get", ("nodes",), *part)
         return found
 
     def iterate_nodes(self) -> Iterator[dict[str, bytes]]:
-        """All nodes by id, about 500 in a round trip, in no order; one that changes meanwhile may come twice."""
+        """Iterate over all nodes by id, in no particular order. A node that changes meanwhile can occur twice.
+
+        Cost: one round trip for each 500 nodes, approximately.
+        """
         for flat in self._scan("HSCAN", "nodes"):
             yield {
                 self._members.decode(id): data
@@ -98,10 +105,11 @@ class PropertyGraph(TripleStore[str]):
             }
 
     def remove_nodes(self, ids: Iterable[str]) -> int:
-        """Remove nodes and all their relations; returns how many nodes were there.
+        """Remove nodes and all their relations. Returns the number of nodes that existed.
 
-        A node goes when its last relation is gone, so that no relation ever lacks an end. Two round trips for each 500
-        nodes, and two for each 100 relations of theirs.
+        A node is removed after its last relation, so that both ends of every relation exist at any time.
+
+        Cost: two round trips for each 500 nodes, and two for each 100 of their relations.
         """
         removed = 0
         for part in in_parts(dict.fromkeys(self._members.encode_all(ids)), BATCH):
@@ -113,7 +121,7 @@ class PropertyGraph(TripleStore[str]):
                 arguments = [text for id in waiting for text in (id, encode_bytes(id))]
                 outcomes = self._remove("graph_remove_nodes", ("entries", "nodes"), *arguments)
                 removed += outcomes.count(1)
-                # A writer that related one meanwhile comes first: its relation goes, too.
+                # Nodes that got new relations in the meantime: remove these, too.
                 waiting = [id for id, out in zip(waiting, outcomes, strict=True) if out == 2]
         return removed
 
@@ -123,16 +131,18 @@ class PropertyGraph(TripleStore[str]):
         *,
         missing: Callable[[str], bytes] = lambda _: b"",
     ) -> int:
-        """Add relations. Returns the number of new ones. Cost: one round trip for each 500, each atomic.
-
-        A relation that is there is left as it is.
+        """Add relations. Returns the number of new ones. Relations that exist are not changed.
 
         Args:
-            relations: what to add.
-            missing: the data of a node to make for an end that is not there.
+            relations: the relations to add.
+            missing: returns the data of a node to create for an end that does not exist.
 
         Raises:
-            InvalidInputError: a relation is not valid; nothing was added.
+            InvalidInputError: a relation is not valid. Nothing was added.
+
+        Cost: one round trip for each 500 relations.
+
+        Atomicity: up to 500 relations are added as one step.
         """
         rows = [(self._encoded(one[:3]), _checked(one.data)) for one in relations]
         added = 0
@@ -146,7 +156,10 @@ class PropertyGraph(TripleStore[str]):
         return added
 
     def relation_data(self, triples: Iterable[Triple[str]]) -> list[bytes | None]:
-        """The data of relations, in that order; None for one that is not there. One round trip for each 500."""
+        """Return the data of relations, in the same order. None for a missing relation.
+
+        Cost: one round trip for each 500 relations.
+        """
         fields = [b"".join(map(encode_bytes, self._encoded(triple))) for triple in triples]
         found: list[bytes | None] = []
         for part in in_parts(fields, BATCH):
@@ -169,7 +182,7 @@ class PropertyGraph(TripleStore[str]):
         )
 
     def _touching(self, names: Sequence[str]) -> list[Triple[str]]:
-        """The relations of some nodes, in either direction."""
+        """Fetch the relations of nodes, in both directions."""
         patterns: list[tuple[str | None, None, str | None]] = []
         for name in names:
             patterns += [(name, None, None), (None, None, name)]
@@ -194,7 +207,7 @@ class PropertyGraph(TripleStore[str]):
         try:
             s, p, o = triple_of(entry)
         except ValueError:
-            return []  # the triples' own check reports it
+            return []  # the check of the triples reports it
         terms = map(encode_bytes, (s, p, o))
         return ["t", *terms, b"", "n", s, o, b"", b""]
 
@@ -206,7 +219,7 @@ def _checked(data: bytes) -> bytes:
 
 
 def _fields(field: bytes) -> list[Argument]:
-    """A field of the relations, as the audit takes it."""
+    """Arguments of the audit for a field of the relations."""
     at, ends = 0, [0]
     try:
         for _ in range(3):

@@ -1,4 +1,4 @@
--- Compares triples, nodes and the data of relations. KEYS: settings, entries, nodes, relations. ARGV[2]: '1' mends.
+-- Compares triples, nodes and the data of relations. KEYS: settings, entries, nodes, relations. ARGV[2]: '1' repairs.
 -- ARGV[3..]: five texts each:
 --   'r' the terms of a field of relations, with their end marks, and nothing
 --   'x' such a field that is not readable, and three times nothing

@@ -1,5 +1,5 @@
 -- Compares entries with the form they should have.
--- KEYS: settings, entries. ARGV[2]: '1' mends. ARGV[3..]: entry, and the entry it should be; nothing for one that is
+-- KEYS: settings, entries. ARGV[2]: '1' repairs. ARGV[3..]: entry, and the entry it should be; nothing for one that is
 -- not readable.
 local mend, found = ARGV[2] == '1', {}
 for i = 3, #ARGV, 3 do

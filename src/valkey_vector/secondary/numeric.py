@@ -31,7 +31,7 @@ from valkey_vector.secondary._numbers import (
     decode_number,
     encode_number,
     score_text,
-    whole_if_it_is,
+    to_int_if_integral,
 )
 from valkey_vector.storage.keyspace import in_parts
 
@@ -144,7 +144,7 @@ class NumericIndex(SecondaryIndex, Generic[M]):
                 if encoded:
                     found.append(decode_number(encoded)[0])
                 else:
-                    found.append(whole_if_it_is(float(score)) if score else None)
+                    found.append(to_int_if_integral(float(score)) if score else None)
         return found
 
     def range(
@@ -341,7 +341,7 @@ def _bounds(
 def _scored(flat: Sequence[bytes]) -> Iterator[_Position]:
     """Iterate over the values and members of a reply with scores."""
     for member, score in zip(flat[::2], flat[1::2], strict=True):
-        yield whole_if_it_is(float(score)), member
+        yield to_int_if_integral(float(score)), member
 
 
 def _entry(entry: bytes) -> _Position:

@@ -1,5 +1,5 @@
 -- Looks at members that had a score. Such a member has nothing in the other two keys.
--- KEYS: settings, scores, entries, held. ARGV[2]: '1' mends.
+-- KEYS: settings, scores, entries, held. ARGV[2]: '1' repairs.
 -- ARGV[3..]: for each 's' and the member, or 'x' and a member that is not readable.
 local mend, found = ARGV[2] == '1', {}
 for i = 3, #ARGV, 2 do

@@ -18,7 +18,7 @@ __all__ = ["RandomSet"]
 
 
 class RandomSet(SecondaryIndex, Generic[M]):
-    """A set of members, for random samples and for membership.
+    """Set of members, for random samples and membership tests.
 
     Each method has an async version with the prefix ``a``.
 
@@ -87,7 +87,7 @@ class RandomSet(SecondaryIndex, Generic[M]):
         )
 
     def contains(self, members: Iterable[M]) -> list[bool]:
-        """Whether each member is there. One round trip for each 500."""
+        """Return True for each member that exists, in order. Cost: one round trip for each 500."""
         return [
             found == 1
             for part in in_parts(self._members.encode_all(members), BATCH)
@@ -95,7 +95,7 @@ class RandomSet(SecondaryIndex, Generic[M]):
         ]
 
     def sample(self, count: int = 1, *, replace: bool = False) -> list[M]:
-        """Random members, each about as likely as any other. One round trip.
+        """Return random members, each about equally likely. Cost: one round trip.
 
         Args:
             count: how many, at least 1.
@@ -103,7 +103,7 @@ class RandomSet(SecondaryIndex, Generic[M]):
                 Otherwise all are different; fewer are returned only if there are fewer.
 
         Raises:
-            InvalidInputError: `count` is not a whole number from 1 on.
+            InvalidInputError: `count` is not an integer ≥ 1.
         """
         wanted = check_k(count, "count")
         return self._decoded(
@@ -111,7 +111,7 @@ class RandomSet(SecondaryIndex, Generic[M]):
         )
 
     def take(self, count: int = 1) -> list[M]:
-        """Remove random members and return them; no other caller gets them. One round trip, atomic."""
+        """Remove random members and return them. No other caller gets them. Cost: one round trip, atomic."""
         return self._decoded(self._remove("set_take", ("members",), str(check_k(count, "count"))))
 
     def count(self) -> int:

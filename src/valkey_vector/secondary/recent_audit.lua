@@ -1,4 +1,4 @@
--- KEYS: settings, items. ARGV[2]: '1' mends. ARGV[3]: how many items to keep. ARGV[4..]: items that are not readable.
+-- KEYS: settings, items. ARGV[2]: '1' repairs. ARGV[3]: how many items to keep. ARGV[4..]: items that are not readable.
 local mend, found = ARGV[2] == '1', {}
 for i = 4, #ARGV do
   if redis.call('LPOS', KEYS[2], ARGV[i]) then

@@ -29,7 +29,7 @@ class RecentList(SecondaryIndex, Generic[M]):
 
     Raises:
         ConfigurationError: an argument is not valid.
-        InvalidInputError: `maximum` is not a whole number ≥ 1.
+        InvalidInputError: `maximum` is not an integer ≥ 1.
     """
 
     kind = "recent"

@@ -1,4 +1,4 @@
--- Puts items at the end of the order; one that is there keeps its place.
+-- Appends items to the order. Items that exist keep their position.
 -- KEYS: settings, order, state. ARGV[2..]: the items. Returns how many are new.
 local added = 0
 for i = 2, #ARGV do

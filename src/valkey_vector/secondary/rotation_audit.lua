@@ -1,4 +1,4 @@
--- Compares order, state, leases and tokens. KEYS: settings, order, state, leases, tokens. ARGV[2]: '1' mends.
+-- Compares order, state, leases and tokens. KEYS: settings, order, state, leases, tokens. ARGV[2]: '1' repairs.
 -- ARGV[3..]: a kind and an item each: 'x' an item that is not readable, 'o' one of the order, 'l' of the leases,
 -- 't' of the tokens, 's' for the state, with nothing.
 local mend, found = ARGV[2] == '1', {}

@@ -385,7 +385,7 @@ def _contains(
 
 
 def _after(bounds: Sequence[tuple[bytes, bytes]], entry: bytes) -> list[tuple[bytes, bytes]]:
-    """What is left of ranges after an entry of one of them."""
+    """Return the parts of ranges after an entry of one of them."""
     rest = [(low, high) for low, high in bounds if high == b"+" or high[1:] > entry]
     if rest and rest[0][0][1:] <= entry:
         rest[0] = (b"(" + entry, rest[0][1])
@@ -393,13 +393,13 @@ def _after(bounds: Sequence[tuple[bytes, bytes]], entry: bytes) -> list[tuple[by
 
 
 def _distance(point: Point, other: Point) -> float:
-    """Euclidean; the differences of whole numbers are exact, however large the numbers are."""
+    """Euclidean distance. Differences of integers are exact for any size."""
     differences = [float(x - y) for x, y in zip(point, other, strict=True)]
     return math.hypot(*differences)
 
 
 def _below(value: Coordinate, radius: float) -> Coordinate:
-    """A coordinate at least a radius below, whatever the rounding."""
+    """Return a coordinate at least one radius below, despite rounding."""
     wide = radius * (1 + _ROUNDING)
     if isinstance(value, int) and math.isfinite(wide):
         return value - math.ceil(wide)
@@ -415,5 +415,5 @@ def _above(value: Coordinate, radius: float) -> Coordinate:
 
 
 def _whole(value: Coordinate, rounded: Callable[[float], int]) -> Coordinate:
-    """Return the next whole number inside a box. Returns an infinite bound unchanged."""
+    """Return the next integer inside a box. Returns an infinite bound unchanged."""
     return value if isinstance(value, int) or math.isinf(value) else rounded(value)

@@ -1,4 +1,4 @@
--- A triple must be there in all six orders. KEYS: settings, entries. ARGV[2]: '1' mends.
+-- A triple must be there in all six orders. KEYS: settings, entries. ARGV[2]: '1' repairs.
 -- ARGV[3..]: four texts each: an entry that was there, and the terms of its triple; no terms if it is not readable.
 local mend, found = ARGV[2] == '1', {}
 for i = 3, #ARGV, 4 do

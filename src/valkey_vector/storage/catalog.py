@@ -1,13 +1,15 @@
-"""The catalogue: each index's own record on the server, outside the prefix of any documents.
+"""Catalog: the record of each index on the server.
 
-One hash, ``{name}:index``, holds the format version, the engine, the schema, the generation (a random mark of this
-creation), the lineage (a random mark of its documents, which each of them carries) and which numeric slot belongs to
-which metadata key. When an index is dropped without its documents, slots, layout and lineage stay, so that an index
-created again over them reads them correctly. When it is dropped with them, the lineage is noted as to be removed until
-the last of them is gone, so that any process can complete a removal that was interrupted, and no document survives it.
-The braces keep all of an index's own keys in one cluster slot, and no index name can begin with a brace, so these keys
-lie under no index's prefix. Every decision is a script, so that any number of processes may create an index or claim a
-slot at the same time. No search index covers these keys: scripts on them are safe on every Valkey-Search.
+One hash per index, ``{name}:index``, contains the format version, the engine, the schema, the generation (random, new for
+each creation), the lineage (random, stored in each document of the index) and the numeric slot of each metadata key.
+
+If an index is dropped without its documents, slots, layout and lineage stay, so that an index that is created again over
+the documents reads them correctly. If it is dropped with its documents, the catalog keeps the lineage as a pending removal
+until the last document is removed. So any process can complete an interrupted removal.
+
+The braces keep all keys of an index in one cluster slot. Documents have the key ``<name>:<id>``, which none of these keys
+is (see `own_key`). Each change is one script, so any number of processes can create an index or claim a slot at the same time.
+No search index covers these keys: scripts on them are safe on every Valkey-Search.
 """
 
 from __future__ import annotations
@@ -28,13 +30,18 @@ from valkey_vector.records.tokens import escape, record_token
 from valkey_vector.schema.schema import MAIN_VECTOR, NumericField, Schema
 
 __all__ = [
+    "CATALOG_PATTERN",
     "Catalog",
     "CatalogEntry",
     "EngineName",
+    "change_log_keys",
     "check_index_name",
     "declared_name",
     "document_prefix",
+    "has_hash_tag",
     "locks_key",
+    "name_of_catalog",
+    "own_key",
     "own_keys",
     "vector_name",
     "vocabulary_key",
@@ -43,19 +50,19 @@ __all__ = [
 EngineName: TypeAlias = Literal["search", "native"]
 
 VECTOR_PREFIX = "v_"
-"""What the hash fields of all vectors but the main one begin with."""
+"""Prefix of the hash fields of all vectors except the main one."""
 
 FORMAT = 2
-"""Version of the layout of documents and catalogue; an index of a newer one is refused. Documents of format 1 have no
-lineage."""
+"""Version of the layout of documents and catalog. Newer formats are rejected. Documents of format 1 have no lineage."""
 
 _READABLE = ("1", "2")
 
 _REMOVING = "removing:"
-"""What the catalogue's fields of lineages to be removed begin with."""
+"""Prefix of the catalog's fields of pending removals."""
 
-_LONGEST_NAME = 200
-_NAME = re.compile(r"[^\W_][\w.\-]*")
+_MAX_NAME = 200
+_NAME = re.compile(r"(?:\{(?P<tag>[\w.\-]+)\})?(?P<rest>[^\W_][\w.\-]*)")
+_OWN_INDEX = re.compile(r"\{(?P<tag>[^{}]+)\}(?::(?P<rest>[^:]+))?:index")
 
 _CREATE = read_lua(__package__, "catalog_create")
 
@@ -72,38 +79,70 @@ _RESTORE = read_lua(__package__, "catalog_restore")
 
 
 def check_index_name(name: str) -> str:
-    """The name, if an index may have it.
+    """Return the name if it is a valid name of an index.
+
+    A name may begin with a hash tag, such as ``{tenant}articles``. All keys of such an index are in one cluster slot.
 
     Raises:
-        ConfigurationError: it is not a letter or digit followed by letters, digits, ``_``, ``-``
-            and ``.``. A colon would let one index's documents lie under another's prefix.
+        ConfigurationError: the name is not a letter or digit followed by letters, digits, ``_``, ``-``
+            and ``.``, after an optional hash tag of these characters. With a colon, keys of one index could have the
+            prefix of another.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise ConfigurationError(
             f"index name {name!r} must begin with a letter or digit, hold only letters, digits, "
-            f"'_', '-' and '.', and have at most {_LONGEST_NAME} characters"
+            f"'_', '-' and '.', and have at most {_MAX_NAME} characters; a hash tag such as {{tenant}} may come first"
         )
     return name
 
 
+def has_hash_tag(name: str) -> bool:
+    """Return True if all keys of an index are in one cluster slot, because its name begins with a hash tag."""
+    return name.startswith("{")
+
+
+def own_key(name: str, part: str) -> str:
+    """Key of an index that is not a document. All of them are in one cluster slot.
+
+    With a hash tag, ``{tenant}articles`` has ``{tenant}:articles:<part>``, in the slot of its documents. Otherwise
+    ``articles`` has ``{articles}:<part>``. No document and no other index has such a key.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None or match["tag"] is None:
+        return f"{{{name}}}:{part}"
+    return f"{{{match['tag']}}}:{match['rest']}:{part}"
+
+
+CATALOG_PATTERN = "{*}:*index"
+"""Glob of the keys of all catalogs, and of some other keys: see `name_of_catalog`."""
+
+
+def name_of_catalog(key: str) -> str | None:
+    """Return the name of the index whose catalog has a key, or None if no catalog has such a key."""
+    match = _OWN_INDEX.fullmatch(key)
+    if match is None:
+        return None
+    return match["tag"] if match["rest"] is None else f"{{{match['tag']}}}{match['rest']}"
+
+
 def document_prefix(name: str) -> str:
-    """What the keys of all documents of an index begin with, and of no other."""
+    """Key prefix of all documents of an index. No other index has it."""
     return f"{name}:"
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """An index as the server knows it.
+    """Record of one index.
 
     Attributes:
-        name: the index's name.
-        generation: differs each time an index of this name is created.
-        engine: which engine keeps it.
-        schema: its schema; the dimension is known.
-        embedding_model: the model its vectors come from, if it was told.
-        slots: (kind, path) -> number of the slot, -1 if the pool was spent (format 1).
-        lineage: mark of its documents; None for an index of format 1.
-        slots_spent: the pool is spent: numbers of keys without a slot are not indexed.
+        name: name of the index.
+        generation: random mark, new each time an index of this name is created.
+        engine: engine of the index.
+        schema: schema of the index; the dimension is set.
+        embedding_model: embedding model of the vectors, if it is known.
+        slots: (kind, path) -> number of the slot; -1 if all slots were taken (format 1).
+        lineage: random mark in each document; None for an index of format 1.
+        slots_spent: True if all slots are taken. Numbers under keys without a slot are then not indexed.
     """
 
     name: str
@@ -116,18 +155,18 @@ class CatalogEntry:
     slots_spent: bool = False
 
     def existence(self) -> Plan:
-        """A plan for all documents of the index, and for no other hash under its prefix."""
+        """Plan that selects all documents of the index, and no other hash with its prefix."""
         if self.lineage is None:
             return Range("created")
         return Tokens((record_token(self.lineage),))
 
     @property
     def prefix(self) -> str:
-        """What the keys of its documents begin with."""
+        """Key prefix of the documents."""
         return document_prefix(self.name)
 
     def slot(self, path: str, kind: SlotKind) -> str | None:
-        """The hash field that holds a path's numbers; None if none does."""
+        """Hash field of the numbers under a path; None if the path has no field."""
         if kind == "number" and self.declares_number(path):
             return declared_name(path)
         number = self.slots.get((kind, path), -1)
@@ -135,22 +174,22 @@ class CatalogEntry:
 
     @property
     def slotted_paths(self) -> tuple[str, ...]:
-        """The metadata keys with a numeric slot, each once."""
+        """Metadata paths with a numeric slot, without duplicates."""
         return tuple(dict.fromkeys(path for (_, path), slot in self.slots.items() if slot >= 0))
 
     def complete(self, path: str, kind: SlotKind) -> bool:
-        """Whether a path without a slot has no such values at all."""
+        """Return True if a path without a slot has no values of this kind."""
         return not self.slots_spent and (kind, path) not in self.slots
 
     def declares_number(self, path: str) -> bool:
-        """Whether the schema gives the path a numeric field of its own."""
+        """Return True if the schema declares a numeric field for the path."""
         return any(
             isinstance(field, NumericField) and field.path == path for field in self.schema.fields
         )
 
     @property
     def declared_numeric_fields(self) -> tuple[str, ...]:
-        """The hash fields of declared numbers."""
+        """Hash fields of declared numbers."""
         return tuple(
             declared_name(field.path)
             for field in self.schema.fields
@@ -159,47 +198,56 @@ class CatalogEntry:
 
     @property
     def search_index(self) -> str:
-        """What the index is called in FT.* commands.
+        """Name of the index in FT.* commands.
 
-        The name carries the generation: a process that still knows a dropped index gets an error instead of the
-        numbers of other keys, and a late FT.DROPINDEX never meets a new index of the same name.
+        The name contains the generation. So a process that still uses a dropped index gets an error instead of wrong
+        results, and a late FT.DROPINDEX never drops a new index of the same name.
         """
         return f"{self.name}-{self.generation}"
 
 
 def vocabulary_key(name: str) -> str:
-    """The key of the words that ever occurred in texts of an index (see `valkey_vector.text.vocabulary`)."""
-    return f"{{{name}}}:vocabulary"
+    """Key of all terms that ever occurred in texts of an index (see `valkey_vector.text.vocabulary`)."""
+    return own_key(name, "vocabulary")
 
 
 def declared_name(path: str) -> str:
-    """The hash and query field of a declared metadata item."""
+    """Hash field and query field of a declared metadata item."""
     return f"f_{escape(path)}"
 
 
 def vector_name(name: str) -> str:
-    """The hash and query field of a vector: the main one is called as it always was."""
+    """Hash field and query field of a vector."""
     return MAIN_VECTOR if name == MAIN_VECTOR else f"{VECTOR_PREFIX}{escape(name)}"
 
 
 class Catalog:
-    """Reads and changes the record of one index."""
+    """Reads and changes the record of one index.
+
+    Args:
+        connection: connection to the server.
+        name: name of the index.
+
+    Attributes:
+        key: key of the catalog.
+        new_lineage: lineage of the index that `create` recorded last, unless it took over documents.
+    """
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self.name = name
-        self.key = f"{{{name}}}:index"
-        self.new_lineage = ""  # of the index that `create` recorded last, if no documents were kept
+        self.key = own_key(name, "index")
+        self.new_lineage = ""
 
     def read(self) -> CatalogEntry | None:
-        """The index's record, or None if there is no such index."""
+        """Fetch the record. Returns None if the index does not exist. Cost: one round trip."""
         entry, _ = self.look()
         return entry
 
     def look(self) -> tuple[CatalogEntry | None, bool]:
-        """The index's record, or None if there is no such index; and whether the key is there at all.
+        """Fetch the record, and whether the catalog's key exists. The record is None if the index does not exist.
 
-        It is there without an index after a drop that kept the documents, or whose removals are not complete.
+        The key exists without an index after a drop that kept the documents, or whose removals are pending.
         """
         fields = _pairs(self._connection.execute("HGETALL", self.key, retry=True))
         return self._parse(fields) if "generation" in fields else None, bool(fields)
@@ -207,13 +255,15 @@ class Catalog:
     def create(
         self, schema: Schema, engine: EngineName, embedding_model: str | None
     ) -> tuple[CatalogEntry, bool]:
-        """Record a new index, or read the one that is there.
+        """Record a new index, or read the record of the existing one.
 
         Returns:
-            The record, and whether it is new.
+            The record, and True if it is new.
 
         Raises:
-            ConfigurationError: documents of a dropped index of this name were kept, and are laid out otherwise.
+            ConfigurationError: documents of a dropped index of this name were kept, and have another layout.
+
+        Atomicity: one script; of several processes, one creates the record.
         """
         self.new_lineage = secrets.token_hex(4)
         fields = [
@@ -227,17 +277,20 @@ class Catalog:
         if created < 0:
             raise ConfigurationError(
                 f"an index {self.name!r} was dropped without its documents, which were written with "
-                f"{stored.decode()}; make it with these settings, or remove the documents with drop()"
+                f"{stored.decode()}; create it with these settings, or remove the documents with drop()"
             )
         return self._parse(_pairs(stored)), bool(created)
 
     def claim_slots(
         self, entry: CatalogEntry, wanted: Iterable[tuple[SlotKind, str]]
     ) -> dict[tuple[SlotKind, str], int]:
-        """Give numeric slots to keys that have none yet; -1 where the pool is spent.
+        """Assign numeric slots to keys without one.
+
+        Returns:
+            (kind, path) -> number of the slot, -1 if all slots are taken.
 
         Raises:
-            ServerError: STALE, if the index was dropped or created anew meanwhile.
+            ServerError: STALE: the index was dropped or created again in the meantime.
         """
         pairs = list(wanted)
         names = [f"{kind}:{path}" for kind, path in pairs]
@@ -247,31 +300,32 @@ class Catalog:
         return {pair: int(slot) for pair, slot in zip(pairs, reply, strict=True)}
 
     def forget(self, *, keep_documents: bool) -> bool:
-        """Forget the index, from one moment to the next for all processes; returns whether there was anything.
+        """Remove the record, atomically for all processes. Returns True if an index or kept documents existed.
 
         Args:
-            keep_documents: keep what they are read by; otherwise note that they are to be removed (see `removals`).
+            keep_documents: keep the fields by which documents are read. Otherwise record their pending removal (see
+                `removals`).
         """
         keys = [self.key, *own_keys(self.name)]
         keep = "keep" if keep_documents else ""
         return bool(self._connection.execute("EVAL", _FORGET, str(len(keys)), *keys, keep))
 
     def removals(self) -> dict[str, str]:
-        """The lineages whose documents are to be removed, each with the generation of its search index, or ''."""
+        """Fetch the pending removals: lineage -> generation of its search index, or ''."""
         fields = _pairs(self._connection.execute("HGETALL", self.key, retry=True))
         return removals_in(fields)
 
     def engine(self) -> EngineName | None:
-        """The engine of the index that is there now."""
+        """Fetch the engine of the current index; None if it does not exist."""
         found = self._connection.execute("HGET", self.key, "engine", retry=True)
         return None if found is None else "native" if found == b"native" else "search"
 
     def removed(self, lineage: str) -> None:
-        """Note that no document of a lineage is left."""
+        """Record that all documents of a lineage are removed."""
         self._connection.execute("EVAL", _REMOVED, "1", self.key, lineage)
 
     def restore(self, entry: CatalogEntry) -> None:
-        """Record an index again whose record was lost, as it was; harmless if it is there."""
+        """Record an index again after its record was lost. No effect if the record exists."""
         fields = [*_described(entry.schema, entry.engine, entry.embedding_model)]
         fields += ["format", "1" if entry.lineage is None else str(FORMAT)]
         fields += ["generation", entry.generation, "lineage", entry.lineage or ""]
@@ -283,13 +337,15 @@ class Catalog:
         self._connection.execute("EVAL", _RESTORE, "3", self.key, changes, deletions, *fields)
 
     def note_removals(self, lineages: Iterable[str]) -> None:
-        """Note lineages whose documents are to be removed."""
+        """Record lineages whose documents are to be removed."""
         for lineage in lineages:
             self._connection.execute("HSET", self.key, f"{_REMOVING}{lineage}", "")
 
     def note_orphans(self, entry: CatalogEntry, lineages: Iterable[str]) -> bool:
-        """Note lineages of which no index is left, as to be removed; False, and nothing is noted, if `entry`'s index is
-        not the one that is there: a lineage that it does not know may be of the next one.
+        """Record lineages without an index as pending removals.
+
+        Returns:
+            False, without any change, if `entry` is not the current index: an unknown lineage can belong to the next one.
         """
         command = ["EVAL", _NOTE, "1", self.key, entry.generation, *lineages]
         return bool(self._connection.execute(*command))
@@ -298,7 +354,7 @@ class Catalog:
         found = fields.get("format")
         if found not in _READABLE:
             raise ConfigurationError(
-                f"index {self.name!r} has format {found}, this version of valkey-vector knows {FORMAT}: "
+                f"index {self.name!r} has format {found}, but this version of valkey-vector reads formats up to {FORMAT}: "
                 "upgrade valkey-vector"
             )
         slots: dict[tuple[SlotKind, str], int] = {}
@@ -327,19 +383,22 @@ class Catalog:
 
 
 def own_keys(name: str) -> list[str]:
-    """The keys beside the catalogue that an index owns, but for its documents; in the catalogue's cluster slot."""
-    own = f"{{{name}}}"
-    log = (f"{own}:{part}" for part in ("changes", "deletions", "expiry"))
-    return [*log, vocabulary_key(name), locks_key(name)]
+    """Keys of an index other than the catalog and its documents, in the same cluster slot as the catalog."""
+    return [*change_log_keys(name), vocabulary_key(name), locks_key(name)]
+
+
+def change_log_keys(name: str) -> list[str]:
+    """Keys of the native engine's change log (see `valkey_vector.engines.native.scripts`)."""
+    return [own_key(name, part) for part in ("changes", "deletions", "expiry")]
 
 
 def locks_key(name: str) -> str:
-    """The key of the locks on records that are being changed (see `valkey_vector.engines.search.locks`)."""
-    return f"{{{name}}}:locks"
+    """Key of the locks on records during a change (see `valkey_vector.engines.search.locks`)."""
+    return own_key(name, "locks")
 
 
 def removals_in(fields: Mapping[str, str]) -> dict[str, str]:
-    """The lineages to be removed, out of the fields of a catalogue."""
+    """Pending removals in the fields of a catalog: lineage -> generation of its search index, or ''."""
     return {
         field.removeprefix(_REMOVING): generation
         for field, generation in fields.items()
@@ -348,7 +407,7 @@ def removals_in(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _described(schema: Schema, engine: EngineName, embedding_model: str | None) -> list[str]:
-    """The catalogue's fields and values that say what an index is, its layout first."""
+    """Fields and values of the catalog that describe an index, the layout first."""
     described = schema.to_dict()
     parts = ("dimension", "fields", "numeric_slots", "full_text", "vectors")
     layout = {part: described[part] for part in parts if described.get(part) is not None}
@@ -358,7 +417,7 @@ def _described(schema: Schema, engine: EngineName, embedding_model: str | None) 
 
 
 def _pairs(reply: Any) -> dict[str, str]:
-    """A hash as the client gives it: a dict, or from a script a flat list."""
+    """Decode a hash: a dict from HGETALL, or a flat list from a script."""
     if isinstance(reply, Mapping):
         items = list(reply.items())
     else:

@@ -1,6 +1,6 @@
--- Assigns numeric slots to metadata keys. A slot stays with its key as long as the index lives.
+-- Assigns numeric slots to metadata keys. Bindings never change during the life of an index.
 -- KEYS: catalog. ARGV: generation, size of the pool, then keys as <kind>:<path>.
--- Returns the slot of each key, '-1' if the pool is spent, which is noted once for the index; or the error STALE.
+-- Returns the slot of each key, '-1' if all slots are taken, which the catalog records; or the error STALE.
 
 local key = KEYS[1]
 if redis.call('HGET', key, 'generation') ~= ARGV[1] then return redis.error_reply('STALE') end

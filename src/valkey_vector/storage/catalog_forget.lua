@@ -1,6 +1,6 @@
--- Forgets an index, atomically for all clients.
--- KEYS: catalog, then the other keys that the index owns. ARGV[1]: 'keep' keeps what documents are read by: slots,
--- layout and lineage.
+-- Removes the record of an index, atomically for all clients.
+-- KEYS: catalog, then the other keys of the index. ARGV[1]: 'keep' keeps the fields by which documents are read:
+-- slots, layout and lineage.
 -- Returns 1 if there was an index or kept documents, else 0.
 
 local key, keep = KEYS[1], ARGV[1] == 'keep'
@@ -14,7 +14,7 @@ for _, field in ipairs(redis.call('HKEYS', key)) do
 end
 if keep then return generation and 1 or 0 end
 for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
--- A native index has no index of the search module that would have to be dropped.
+-- A native index has no index of the search module to drop.
 if generation or kept then
   redis.call('HSET', key, 'removing:' .. lineage, engine == 'search' and generation or '')
 end

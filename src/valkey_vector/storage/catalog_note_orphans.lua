@@ -1,5 +1,5 @@
--- Notes lineages whose documents are to be removed, if the index is still the caller's.
--- KEYS: catalog. ARGV: generation, then lineages. Returns 1, or 0 for another generation, and then nothing is noted.
+-- Records lineages as pending removals, if the index still has the generation of the caller.
+-- KEYS: catalog. ARGV: generation, then lineages. Returns 1, or 0 without any change for another generation.
 
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
 for i = 2, #ARGV do

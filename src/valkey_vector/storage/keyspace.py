@@ -1,9 +1,8 @@
-"""The keys of what is no index: prefixes under which nobody else's keys lie, whatever the names are.
+"""Keys of stores and caches without an index. Any two namespaces have disjoint keys.
 
-A key is ``_<kind>:<namespace>:<name>``. No index name begins with ``_``, so these keys lie under no index's
-prefix. The namespace is written in letters, digits and ``_`` only (see `valkey_vector.records.tokens.escape`), so the colon
-after it ends it: namespace ``a`` sees nothing of ``a:b`` or ``ab``, and one named ``a*`` is no pattern. The name
-after it stands as it is.
+A key is ``_<kind>:<namespace>:<name>``. No index name begins with ``_``, so these keys have no index's prefix. The
+namespace is escaped to letters, digits and ``_`` (see `valkey_vector.records.tokens.escape`), so it ends at the next
+colon: namespace ``a`` does not contain keys of ``a:b`` or ``ab``, and ``a*`` is not a pattern. The name is not escaped.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ from valkey_vector.records.tokens import escape, is_unicode
 __all__ = ["Keyspace", "check_texts", "in_parts", "lifetime", "succeeded"]
 
 BATCH = 1000
-"""Commands in one round trip; what has more takes several."""
+"""Maximum number of commands in one round trip."""
 
 _T = TypeVar("_T")
 _GLOB = re.compile(rb"[*?\[\]\\]")
-_LONGEST_TTL = 10**10
+_MAX_TTL = 10**10
 
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """The keys of one namespace of one kind of store.
+    """Keys of one namespace of one kind of store.
 
     Attributes:
-        kind: of the store; letters only.
-        namespace: the user's name for it: any non-empty text.
+        kind: kind of store; letters only.
+        namespace: name that the user chose: any non-empty text.
 
     Raises:
-        ConfigurationError: the namespace is no text, empty, or holds a lone surrogate.
+        ConfigurationError: the namespace is not text, is empty, or contains a lone surrogate.
     """
 
     kind: str
@@ -52,23 +51,23 @@ class Keyspace:
 
     @property
     def prefix(self) -> bytes:
-        """What all its keys begin with, and no others."""
+        """Prefix of all keys of the namespace, and of no others."""
         return f"_{self.kind}:{escape(self.namespace)}:".encode()
 
     def key(self, name: str) -> bytes:
-        """The key of a name."""
+        """Key of a name."""
         return self.prefix + name.encode()
 
     def together(self, name: str) -> bytes:
-        """A key that lies in the same slot of a cluster as the namespace's others made so."""
+        """Key in a cluster slot that all keys of the namespace from this method share."""
         return b"{" + self.prefix + b"}" + name.encode()
 
     def name(self, key: bytes) -> str:
-        """The name that a key belongs to."""
+        """Name of a key."""
         return key[len(self.prefix) :].decode()
 
     def scan(self, connection: Connection, name_prefix: str = "") -> Iterator[list[bytes]]:
-        """Batches of the keys whose names begin with a text, found with SCAN; each key once."""
+        """Iterate over batches of the keys whose names begin with a text, with SCAN. Each key is returned once."""
         begin = self.key(name_prefix)
         seen: set[bytes] = set()
         for keys in connection.scan(_GLOB.sub(rb"\\\g<0>", begin) + b"*"):
@@ -78,7 +77,7 @@ class Keyspace:
                 yield new
 
     def remove(self, connection: Connection, name_prefix: str = "") -> int:
-        """Remove the keys whose names begin with a text; returns how many there were."""
+        """Remove the keys whose names begin with a text. Returns their number."""
         return sum(
             sum(succeeded(connection.pipeline([["UNLINK", key] for key in keys])))
             for keys in self.scan(connection, name_prefix)
@@ -86,10 +85,14 @@ class Keyspace:
 
 
 def check_texts(names: Iterable[str], what: str) -> list[str]:
-    """The names as plain texts, if they are a list of texts.
+    """Return names as plain texts.
+
+    Args:
+        names: list of texts.
+        what: kind of name, for errors.
 
     Raises:
-        InvalidInputError: they are one text or something else, or one cannot be sent.
+        InvalidInputError: `names` is not a list of texts, or a text contains a lone surrogate.
     """
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise InvalidInputError(f"{what}s must be a list of texts, not {names!r}")
@@ -101,26 +104,26 @@ def check_texts(names: Iterable[str], what: str) -> list[str]:
 
 
 def lifetime(ttl: float | None) -> int | None:
-    """A time to live in milliseconds, at least one; None for none.
+    """Convert a time to live into milliseconds, at least 1. None: no time to live.
 
     Args:
-        ttl: seconds, above 0.
+        ttl: seconds, > 0.
 
     Raises:
-        InvalidInputError: it is no such number.
+        InvalidInputError: `ttl` is not a positive number.
     """
     if ttl is None:
         return None
-    if not isinstance(ttl, (int, float)) or isinstance(ttl, bool) or not 0 < ttl < _LONGEST_TTL:
+    if not isinstance(ttl, (int, float)) or isinstance(ttl, bool) or not 0 < ttl < _MAX_TTL:
         raise InvalidInputError(f"ttl must be a positive number of seconds, not {ttl!r}")
     return max(1, round(ttl * 1000))
 
 
 def succeeded(replies: Sequence[Any]) -> list[Any]:
-    """The replies of a pipeline, none of which is an error.
+    """Return the replies of a pipeline if none of them is an error.
 
     Raises:
-        ServerError: one is; the first of them.
+        ServerError: the first error among the replies.
     """
     for reply in replies:
         if isinstance(reply, ServerError):
@@ -131,5 +134,5 @@ def succeeded(replies: Sequence[Any]) -> list[Any]:
 def in_parts(
     items: Iterable[_T], size: int = BATCH, weigh: Callable[[_T], int] | None = None
 ) -> Iterator[list[_T]]:
-    """The items in lists of at most `size`, and of about `REQUEST_BYTES` where an item's bytes are known."""
+    """Split items into lists of at most `size` items and, with `weigh`, about `REQUEST_BYTES` bytes."""
     return in_batches(items, size, weigh)

@@ -1,10 +1,11 @@
-"""Documents: how a record is laid out in its hash, for both engines alike.
+"""Layout of a record in its hash, for both engines.
 
-``<index>:<id>`` holds ``content``, ``metadata`` (JSON), ``vector`` (float32, little-endian; absent without an
-embedding), ``v_<name>`` (further vectors, likewise), ``tags`` (tokens, see `valkey_vector.records.tokens`), ``n0``, ``n1``, … (pooled numeric slots),
-``f_<path>`` (declared fields), ``words``, ``stems`` and ``length`` (see `valkey_vector.text.fields`), ``created`` (microseconds since 1970, by
-the server's clock; kept when a record is overwritten), ``parent`` and ``payload`` if the record has them and, for a
-record with a time to live, ``expires`` (milliseconds), and ``version`` (see `valkey_vector.storage.record_version`).
+The hash ``<index>:<id>`` has these fields: ``content``; ``metadata`` (JSON); ``vector`` (float32, little-endian; absent
+without an embedding); ``v_<name>`` (additional vectors); ``tags`` (tokens, see `valkey_vector.records.tokens`); ``n0``,
+``n1``, … (numeric slots); ``f_<path>`` (declared fields); ``words``, ``stems`` and ``length`` (see
+`valkey_vector.text.fields`); ``created`` (microseconds since 1970, by the server's clock; unchanged when a record is
+overwritten); ``parent`` and ``payload`` if the record has them; ``expires`` (milliseconds) if the record has a time to
+live; and ``version`` (see `valkey_vector.storage.record_version`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from valkey_vector.filters.plan import TAGS
 from valkey_vector.records import metadata as metadata_codec
 from valkey_vector.records.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.records.plain_values import plain_text
-from valkey_vector.records.record import Metadata, Record
+from valkey_vector.records.record import Metadata, Record, new_record
 from valkey_vector.records.tokens import (
     HAS_VECTOR,
     SLIDING,
@@ -78,15 +79,15 @@ __all__ = [
 CONTENT, METADATA, VECTOR = "content", "metadata", MAIN_VECTOR
 
 LARGEST_RECORD = 4 * 1024 * 1024
-"""Bytes of content and metadata. Valkey-Search 1.2 silently drops what is over 5 MiB from a reply
-(``search.max-search-result-record-size``); the vector and the index's fields take their share."""
+"""Maximum bytes of content and metadata. Valkey-Search 1.2 silently omits records over 5 MiB from a reply
+(``search.max-search-result-record-size``). The vector and the fields of the index take part of it."""
 
-_LONGEST_ID = 4096
+_MAX_ID = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked record, ready to be laid out once its numeric slots are known."""
+    """Checked and encoded record. Its layout needs only the numeric slots."""
 
     id: str
     content: bytes
@@ -101,30 +102,30 @@ class Prepared:
 
     @property
     def own_tokens(self) -> list[str]:
-        """The tokens of what it has besides metadata: vectors, and a parent."""
+        """Tokens of the vectors and the parent."""
         tokens = [HAS_VECTOR] if self.vector is not None else []
         tokens += [vector_token(name) for name, _ in self.vectors]
         return tokens + parent_tokens(self.parent)
 
 
 def field_token(field: VectorField) -> str:
-    """The token of every record that has a vector."""
+    """Token of every record that has the vector."""
     return HAS_VECTOR if field.name == MAIN_VECTOR else vector_token(field.name)
 
 
 def prepare(
     records: Sequence[Record], schema: Schema, first: int = 0, index: str = ""
 ) -> list[Prepared]:
-    """Check records and encode what does not depend on the index's slots.
+    """Check records, and encode everything that does not depend on numeric slots.
 
     Args:
-        records: what to store.
-        schema: of the index.
-        first: the position of the first one in the whole input, for errors.
-        index: its name, for errors; empty while its dimension is not known.
+        records: the records to store.
+        schema: schema of the index.
+        first: position of the first record in the whole input, for errors.
+        index: name of the index, for errors; empty if its dimension is not known.
 
     Raises:
-        InvalidInputError: an id, text, vector or metadata is not acceptable; names the record.
+        InvalidInputError: an id, text, vector or metadata is not valid; the message names the record.
     """
     for position, record in enumerate(records, first):
         _check_record(record, position)
@@ -136,15 +137,15 @@ def prepare(
         index,
     )
     packed = iter(row.tobytes() for row in array)
-    further = _further_vectors(records, schema)
+    additional = _additional_vectors(records, schema)
     return [
         _prepare(record, schema, None if record.vector is None else next(packed), vectors)
-        for record, vectors in zip(records, further, strict=True)
+        for record, vectors in zip(records, additional, strict=True)
     ]
 
 
 def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tuple[SlotKind, str]]:
-    """The (kind, path) pairs that occur and have no slot assigned yet; none when all slots are taken."""
+    """Return the (kind, path) pairs in documents that have no slot yet; none if all slots are taken."""
     if entry.slots_spent:
         return []
     wanted: dict[tuple[SlotKind, str], None] = {}
@@ -159,10 +160,10 @@ def wanted_slots(documents: Iterable[Prepared], entry: CatalogEntry) -> list[tup
 
 
 def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogEntry) -> list[str]:
-    """The flat field-value list of what the index reads: tags, the record's own among them, and numeric slots."""
+    """Return the field-value list of indexed fields: tags, including the record's own tokens, and numeric slots."""
     lineage = [] if entry.lineage is None else [record_token(entry.lineage)]
     tokens = [*lineage, *own_tokens, *items.tokens]
-    # Valkey-Search counts an empty tag field as a failure to index.
+    # Valkey-Search counts an empty tag field as an indexing failure.
     fields = [TAGS, ",".join(tokens)] if tokens else []
     for path, number in items.numbers.items():
         slot = entry.slot(path, "number")
@@ -178,13 +179,13 @@ def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogE
 def document_fields(
     document: Prepared, entry: CatalogEntry, unique: str, expiry: Expiry = ""
 ) -> list[str | bytes]:
-    """The flat field-value list of a whole document, but for the times of its creation and end.
+    """Return the field-value list of a whole document, without the times of creation and expiration.
 
     Args:
-        document: what to store.
-        entry: of the index.
-        unique: of this write, from `valkey_vector.storage.record_version.new_unique`.
-        expiry: how the document expires.
+        document: the document to store.
+        entry: catalog entry of the index.
+        unique: mark of this write, from `valkey_vector.storage.record_version.new_unique`.
+        expiry: expiration of the document.
     """
     fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]
     if document.vector is not None:
@@ -209,10 +210,10 @@ def document_fields(
 def prepare_metadata(
     metadata: Metadata, schema: Schema, owner: str
 ) -> tuple[bytes, IndexedItems, tuple[tuple[str, bytes], ...]]:
-    """Metadata as stored, what is indexed of it, and the declared fields.
+    """Encode metadata. Returns its stored form, its indexed items, and the declared fields.
 
     Raises:
-        InvalidInputError: it cannot be stored exactly, or does not fit the schema.
+        InvalidInputError: the metadata cannot be stored without loss, or does not match the schema.
     """
     plain = metadata_codec.plain_metadata(metadata, owner)
     stored = metadata_codec.encode(plain, owner)
@@ -220,7 +221,7 @@ def prepare_metadata(
 
 
 def declared_texts(metadata: Metadata, schema: Schema) -> dict[str, str]:
-    """The declared texts in metadata that was checked, by their path."""
+    """Return the declared texts in checked metadata: path -> text."""
     found = (
         (field.path, lookup(metadata, field.path))
         for field in schema.fields
@@ -237,51 +238,61 @@ def record_fields(
     vectors: bool = False,
     payloads: bool = False,
 ) -> list[str]:
-    """The hash fields that make a record, as far as they are wanted; of its vectors the schema's, or the main one."""
+    """Return the hash fields of the requested components of a record. Without a schema, only the main vector."""
     fields = [CONTENT] if content else []
     if metadata:
         fields += [METADATA, PARENT]
     if vectors:
-        further = () if schema is None else schema.vectors
-        fields += [VECTOR, *(vector_name(field.name) for field in further)]
+        additional = () if schema is None else schema.vectors
+        fields += [VECTOR, *(vector_name(field.name) for field in additional)]
     if payloads:
         fields.append(PAYLOAD)
     return fields
 
 
 def decode_record(
-    id: str, fields: Mapping[str, bytes], only: Collection[str] | None = None
+    id: str,
+    fields: Mapping[str, bytes],
+    only: Collection[str] | None = None,
+    metadata: Metadata | None = None,
 ) -> Record:
-    """The record a hash holds, from those of its fields that were brought; `only` these, if others may be there.
+    """Decode a record from the fetched fields of its hash, in one pass.
+
+    Args:
+        id: id of the record.
+        fields: fetched fields.
+        only: names of the fields to decode; None decodes all.
+        metadata: the decoded metadata, if the caller has it and wants it in the record.
 
     Raises:
-        UnreadableRecordError: something else wrote one of them; names the record.
+        UnreadableRecordError: another program wrote one of the fields; the message names the record.
     """
-    if only is not None:
-        fields = {name: value for name, value in fields.items() if name in only}
+    content, parent = "", None
+    payload: bytes | None = None
+    vector: Float32Array | None = None
+    vectors: dict[str, Float32Array] = {}
     try:
-        return _decoded(id, fields)
+        for name in fields if only is None else only:
+            value = fields.get(name)
+            if value is None:
+                continue
+            if name == CONTENT:
+                content = value.decode()
+            elif name == METADATA:
+                if metadata is None and value:
+                    metadata = metadata_codec.load(value, f"record {id!r}")
+            elif name == PARENT:
+                parent = value.decode()
+            elif name == PAYLOAD:
+                payload = value
+            elif name == VECTOR:
+                vector = unpack_vector(value)
+            elif name.startswith(VECTOR_PREFIX):
+                vectors[unescape(name.removeprefix(VECTOR_PREFIX))] = unpack_vector(value)
     except ValueError as error:  # text that is not UTF-8, a vector of odd length
         raise UnreadableRecordError(f"record {id!r} cannot be read: {error}") from error
-
-
-def _decoded(id: str, fields: Mapping[str, bytes]) -> Record:
-    stored = fields.get(METADATA)
-    vector: Float32Array | None = None
-    if VECTOR in fields:
-        vector = unpack_vector(fields[VECTOR])
-    return Record(
-        id=id,
-        content=fields.get(CONTENT, b"").decode("utf-8"),
-        vector=vector,
-        metadata=metadata_codec.load(stored, f"record {id!r}") if stored else {},
-        parent=fields[PARENT].decode("utf-8") if PARENT in fields else None,
-        payload=fields.get(PAYLOAD),
-        vectors={
-            unescape(name.removeprefix(VECTOR_PREFIX)): unpack_vector(value)
-            for name, value in fields.items()
-            if name.startswith(VECTOR_PREFIX)
-        },
+    return new_record(
+        id, content, vector, {} if metadata is None else metadata, parent, payload, vectors
     )
 
 
@@ -296,14 +307,12 @@ def _check_record(record: Record, position: int) -> None:
         raise InvalidInputError(
             f"the id of item {position} holds a NUL, which search modules cut off: {record.id!r}"
         )
-    if len(record.id) > _LONGEST_ID:
-        raise InvalidInputError(
-            f"the id of item {position} is longer than {_LONGEST_ID} characters"
-        )
+    if len(record.id) > _MAX_ID:
+        raise InvalidInputError(f"the id of item {position} is longer than {_MAX_ID} characters")
     parent = record.parent
-    if parent is not None and not (isinstance(parent, str) and 0 < len(parent) <= _LONGEST_ID):
+    if parent is not None and not (isinstance(parent, str) and 0 < len(parent) <= _MAX_ID):
         raise InvalidInputError(
-            f"the parent of record {record.id!r} must be text of 1 to {_LONGEST_ID} characters, or None"
+            f"the parent of record {record.id!r} must be text of 1 to {_MAX_ID} characters, or None"
         )
     if not isinstance(record.content, str):
         raise InvalidInputError(
@@ -320,17 +329,17 @@ def _check_record(record: Record, position: int) -> None:
             )
 
 
-def _further_vectors(
+def _additional_vectors(
     records: Sequence[Record], schema: Schema
 ) -> Iterator[tuple[tuple[str, bytes], ...]]:
-    """The packed vectors of each record beside its main one, in the schema's order."""
+    """Iterate over the packed additional vectors of each record, in the schema's order."""
     known = [field.name for field in schema.vectors]
     for record in records:
         for name in record.vectors:
             if name not in known:
                 raise InvalidInputError(
                     f"record {record.id!r} has a vector {name!r}, which the schema does not declare; "
-                    f"it declares {', '.join(map(repr, known)) or 'none beside the main one'}"
+                    f"it declares {', '.join(map(repr, known)) or 'only the main vector'}"
                 )
     packed = [_packed_vectors(records, field) for field in schema.vectors]
     for record in records:
@@ -385,15 +394,15 @@ def _prepare(
 
 
 def check_record_size(size: int, owner: str) -> None:
-    """Check the bytes of a record's content, metadata, payload and further vectors together.
+    """Check the total size of a record's content, metadata, payload and additional vectors.
 
     Raises:
-        InvalidInputError: they are too many.
+        InvalidInputError: the size exceeds `LARGEST_RECORD`.
     """
     if size > LARGEST_RECORD:
         raise InvalidInputError(
-            f"content, metadata, payload and further vectors of {owner} are {size:,} bytes, at most {LARGEST_RECORD:,} are possible: "
-            "Valkey-Search leaves larger records out of its results"
+            f"content, metadata, payload and additional vectors of {owner} are {size:,} bytes, but the maximum is "
+            f"{LARGEST_RECORD:,}: Valkey-Search omits larger records from its results"
         )
 
 
@@ -403,17 +412,17 @@ def _declared(metadata: Metadata, schema: Schema, owner: str) -> Iterator[tuple[
         if value is None or value is MISSING:
             continue
         text = _declared_value(field, value, owner)
-        # Numbers are written as slots, by index_fields. Valkey-Search counts an empty field as a failure to index.
+        # index_fields writes numbers. Valkey-Search counts an empty field as an indexing failure.
         if text and not isinstance(field, NumericField):
             yield declared_name(field.path), text.encode("utf-8")
 
 
 def _checked_tags(field: TagField, tags: list[str], owner: str) -> list[str]:
-    """The texts of a list; with a separator of the user's choice none may hold it: it would be two tags."""
+    """Return the texts of a list. With a separator of the user's choice, no text can contain it: it would be two tags."""
     if field.separator != TAG_LIST_SEPARATOR and any(field.separator in tag for tag in tags):
         raise InvalidInputError(
-            f"metadata {field.path!r} of {owner} has a text with {field.separator!r} in it, at which the schema has the "
-            "server split it; choose another separator"
+            f"metadata {field.path!r} of {owner} has a text that contains {field.separator!r}, the separator in the "
+            "schema, at which the server would split it; choose another separator"
         )
     return tags
 

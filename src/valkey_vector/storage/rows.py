@@ -1,4 +1,4 @@
-"""Documents as the engines read and write them: rows, outcomes of batches, and metadata replacements."""
+"""Documents as engines read and write them: rows, outcomes of batches, and metadata replacements."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ __all__ = ["MetadataReplacement", "Row", "StaleIndexError", "WriteOutcome"]
 
 
 class StaleIndexError(Exception):
-    """The index was dropped or created anew since it was opened. Handled by the index, never shown."""
+    """The index was dropped or created again since it was opened. The index handles it; users never see it."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen dataclass takes three times as long to create, and a search creates one for each result.
+@dataclass(slots=True)
 class Row:
-    """One document as an engine found it.
+    """One document that an engine found.
 
     Attributes:
-        id: the record's id.
-        fields: those of the asked-for hash fields that it has.
-        distance: from the query vector; NaN where no vector was asked with.
+        id: id of the record.
+        fields: requested hash fields that exist.
+        distance: distance from the query vector; NaN without a query vector.
     """
 
     id: str
@@ -32,18 +33,18 @@ class Row:
 
     @property
     def version(self) -> bytes | None:
-        """Differs after every write of the document; None for one that an earlier version of this library wrote."""
+        """Version of the document, new with every write; None if an earlier version of this library wrote it."""
         return self.fields.get(VERSION)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """What became of one batch.
+    """Outcome of writing one batch.
 
     Attributes:
-        written: how many documents were stored.
-        present: ids that were there already, with FAIL and SKIP.
-        failed: ids that the server refused, each with its error.
+        written: number of stored documents.
+        present: ids that existed already, with the policies FAIL and SKIP.
+        failed: id that the server rejected -> its error.
     """
 
     written: int
@@ -53,14 +54,14 @@ class WriteOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MetadataReplacement:
-    """New fields for one document.
+    """New metadata of one document.
 
     Attributes:
-        id: of the document.
-        expected: the metadata that was read; compared where the document has no version.
-        version: the document's version that was read; None for one that an earlier version of this library wrote.
+        id: id of the document.
+        expected: the metadata that was read; compared if the document has no version.
+        version: the version that was read; None if an earlier version of this library wrote the document.
         fields: names and values in turn.
-        removed: names of fields to remove beside those of indexed metadata, all of which are replaced.
+        removed: names of fields to remove, in addition to the fields of indexed metadata, which are all replaced.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How many bytes records are in a request: exactly once they are encoded, and about before."""
+"""Sizes of records in a request in bytes: accurate after encoding, estimated before."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from valkey_vector.storage.layout import Prepared
 __all__ = ["estimated_size", "prepared_size"]
 
 _OVERHEAD = 200
-"""Bytes of a record's key, field names and version."""
+"""Bytes of the key, field names and version of a record."""
 
 
 def prepared_size(document: Prepared) -> int:
-    """About the bytes that a record takes in a request. Texts of its words are counted in characters."""
+    """Size of an encoded record in a request, in bytes. Texts of its terms are counted in characters."""
     size = _OVERHEAD + len(document.content) + len(document.metadata)
     size += len(document.vector or b"") + len(document.payload or b"")
     size += sum(len(packed) for _, packed in document.vectors)
@@ -23,11 +23,11 @@ def prepared_size(document: Prepared) -> int:
 
 
 def estimated_size(record: Any, texts: int) -> int:
-    """The bytes of a record that was not checked yet, of any object at all: good enough to bound what is encoded at once.
+    """Estimated size of an unchecked record, in bytes. Accurate enough to limit the records that are encoded at once.
 
     Args:
-        record: what a caller passed.
-        texts: how often its text is stored, with its words and stems.
+        record: any object that a caller passed.
+        texts: number of times that its text is stored, including its terms and stems.
     """
     content, payload = getattr(record, "content", ""), getattr(record, "payload", None)
     size = _OVERHEAD + texts * _length(content) + _length(payload) + _vector(record, "vector")
@@ -45,7 +45,7 @@ def _vector(record: Any, name: str) -> int:
 
 
 def _length(value: Any) -> int:
-    """Of text, bytes or a sequence; a list in metadata counts with what is in it."""
+    """Length of text, bytes or a sequence, including the items of a list in metadata."""
     if isinstance(value, list) and value and isinstance(value[0], str | list):
         return sum(map(_length, value))
     try:

@@ -1,4 +1,4 @@
-"""The numeric slots of one opened index: which metadata key is bound to which slot, kept current. Thread-safe."""
+"""Numeric slots of one opened index: bindings of metadata keys to slots."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["SlotBindings"]
 
 
 class SlotBindings:
-    """The catalog entry of an opened index, with the slots that are known to be bound.
+    """Catalog entry of an opened index, with the bindings known so far. Thread-safe.
 
     Args:
-        connection: where the index is.
-        entry: the index as it was opened.
+        connection: connection to the server.
+        entry: catalog entry of the index.
     """
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
@@ -29,10 +29,12 @@ class SlotBindings:
         self._lock = threading.Lock()
 
     def refresh(self) -> bool:
-        """Read the bindings again in one round trip; returns whether there are new ones.
+        """Read the bindings again. Returns True if there are new ones.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
+
+        Cost: one round trip.
         """
         entry = self._catalog.read()
         if entry is None or entry.generation != self.entry.generation:
@@ -40,7 +42,7 @@ class SlotBindings:
         return self.learn(entry)
 
     def bind(self, documents: Iterable[Prepared]) -> None:
-        """Bind a slot for every number and date in these documents, unless the slots are spent.
+        """Bind a slot for every number and date in these documents, unless all slots are taken.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -58,9 +60,9 @@ class SlotBindings:
         self.learn(replace(self.entry, slots=bound, slots_spent=len(bound) < len(claimed)))
 
     def learn(self, entry: CatalogEntry) -> bool:
-        """Add the bindings of an entry, which may be an older one; returns whether there were new ones.
+        """Add the bindings of an entry, which can be older. Returns True if there were new ones.
 
-        A slot that is bound once stays bound.
+        Bindings never change.
         """
         with self._lock:
             known = self.entry

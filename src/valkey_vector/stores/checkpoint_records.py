@@ -1,4 +1,4 @@
-"""Checkpoints as `CheckpointStore` takes and returns them, and how their parts lie in bytes."""
+"""Checkpoints of a `CheckpointStore`, and their encoding as bytes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ _SALTED = ord("s")
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel of a checkpoint that is about to be stored.
+    """Channel of a checkpoint to store.
 
     Attributes:
         name: any text.
-        version: of its value; any non-empty text. None for a value that has no version.
-        value: makes the bytes of the value; None if there is no value.
-        new: whether the value is stored with this checkpoint for the first time. The value of any other channel is sent only
-            if the server does not have it.
-        delta: for a channel without a value: whether the writes to ancestors make one.
+        version: version of the value; any non-empty text. None: the value has no version.
+        value: returns the bytes of the value. None: the channel has no value.
+        new: True if this checkpoint is the first with the value. Other values are sent only if the server lacks them.
+        delta: for a channel without a value: True if the writes to ancestors determine it.
     """
 
     name: str
@@ -50,15 +49,15 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that is about to be stored.
+    """Checkpoint to store.
 
     Attributes:
-        id: orders the checkpoints of a namespace by its bytes: a later one has a higher id.
-        parent: the id of the checkpoint that it follows; None for the first one.
-        run: which run made it; None if that is not known.
+        id: id; later checkpoints of a namespace have higher ids, in the order of their bytes.
+        parent: id of the previous checkpoint; None for the first one.
+        run: id of the run that created it; None if it is not known.
         metadata: any bytes; can be listed without the rest.
         body: any bytes.
-        channels: each name once.
+        channels: channels with distinct names.
     """
 
     id: str
@@ -71,15 +70,15 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class TaskWrite:
-    """One write of a task to a checkpoint.
+    """Write of a task to a checkpoint.
 
     Attributes:
-        index: tells the writes of a task apart. A write with a negative index replaces the one that was there; any other is
-            kept as it was first written.
-        channel: to which it goes.
-        path: of the task.
+        index: number of the write within its task. A write with a negative index replaces the previous one. A write with
+            another index is stored only once.
+        channel: name of the channel.
+        path: path of the task.
         value: any bytes.
-        task: whose write it is.
+        task: id of the task.
     """
 
     index: int
@@ -91,26 +90,26 @@ class TaskWrite:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where a checkpoint lies in its thread."""
+    """Place of a checkpoint in its thread: namespace and id."""
 
     namespace: str
     id: str
 
     @property
     def encoded(self) -> bytes:
-        """The bytes by which the server knows it."""
+        """Encoded form of the place on the server."""
         return encode_part(self.namespace) + self.id.encode()
 
     @classmethod
     def decoded(cls, data: bytes) -> Place:
-        """The place that bytes stand for."""
+        """Decode a place."""
         namespace, _, id = data.partition(b"\0")
         return cls(_decode_part(namespace), id.decode())
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChannel:
-    """A channel of a stored checkpoint; version and value are None as in `Channel`."""
+    """Channel of a stored checkpoint. Version and value are None as in `Channel`."""
 
     name: str
     version: str | None
@@ -119,7 +118,7 @@ class StoredChannel:
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint as it is stored, with its writes in the order of path, task and index."""
+    """Stored checkpoint, with its writes ordered by path, task and index."""
 
     place: Place
     parent: str | None
@@ -131,17 +130,17 @@ class StoredCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """What an ancestor contributes to channels: writes in their order, and the values that it stores."""
+    """Contribution of an ancestor to channels: its writes in order, and the values that it stores."""
 
     writes: tuple[TaskWrite, ...]
     values: dict[str, bytes]
 
 
 def encode_part(text: str) -> bytes:
-    """A text without the byte 0 in it, and with one at its end; the order of texts stays.
+    """Encode a text without the byte 0, followed by a byte 0. The encoding preserves the order of texts.
 
     Raises:
-        InvalidInputError: it is not text, or holds a lone surrogate.
+        InvalidInputError: `text` is not text, or contains a lone surrogate.
     """
     if not isinstance(text, str) or not is_unicode(text):
         raise InvalidInputError(f"a name must be text without lone surrogates, not {text!r}")
@@ -153,7 +152,7 @@ def _decode_part(encoded: bytes) -> str:
 
 
 def decode_checkpoint(reply: Sequence[Any], values: Sequence[bytes | None]) -> StoredCheckpoint:
-    """The checkpoint in a reply of ``checkpoints_read.lua``.
+    """Decode a checkpoint in a reply of ``checkpoints_read.lua``.
 
     Raises:
         ServerError: the value of a channel is missing on the server.
@@ -170,7 +169,8 @@ def decode_checkpoint(reply: Sequence[Any], values: Sequence[bytes | None]) -> S
         value = values[position - 1] if position else None
         if position and value is None:
             raise ServerError(
-                f"the value of channel {name!r} of checkpoint {Place.decoded(place).id!r} is gone"
+                f"the value of channel {name!r} of checkpoint {Place.decoded(place).id!r} is missing on the server: "
+                "delete the thread, or restore it from a backup"
             )
         found.append(StoredChannel(name, version or None, value))
     return StoredCheckpoint(
@@ -184,7 +184,7 @@ def decode_checkpoint(reply: Sequence[Any], values: Sequence[bytes | None]) -> S
 
 
 def decode_ancestor(reply: Sequence[Any]) -> Ancestor:
-    """The ancestor in a reply of ``checkpoints_history.lua``."""
+    """Decode an ancestor in a reply of ``checkpoints_history.lua``."""
     writes, values = reply
     seeds = zip(values[::2], values[1::2], strict=True)
     return Ancestor(_writes(writes), {_decode_part(name[:-1]): value for name, value in seeds})
@@ -208,7 +208,7 @@ def _task_writes(task: str, packed: bytes) -> Iterator[TaskWrite]:
 
 
 class _Reader:
-    """Reads bytes that a script packed, from their beginning on."""
+    """Reader of bytes that a script packed."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -219,7 +219,7 @@ class _Reader:
         return self._at >= len(self._data)
 
     def sized(self) -> bytes:
-        """The next part that has its length before it."""
+        """Read the next component, which follows its length."""
         (length,) = _LENGTH.unpack_from(self._data, self._at)
         start = self._at + _LENGTH.size
         self._at = start + length

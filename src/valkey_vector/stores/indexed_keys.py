@@ -1,8 +1,8 @@
-"""`IndexedKeys`: a record of indexed keys, with the time of indexing by the server's clock and their source.
+"""`IndexedKeys`: record of indexed keys, with their source and the time of indexing by the server's clock.
 
-Four keys in one cluster slot hold a namespace: the records (a hash: key -> time and group), the keys by time (a sorted
-set), the keys by group and time (a sorted set in lexicographic order), and the clock. Every change is one
-script, so concurrent updates and deletions never leave half a record.
+A namespace is stored in four keys of one cluster slot: the records (a hash: key -> time and group), the keys by time (a
+sorted set), the keys by group and time (a sorted set in lexicographic order), and the clock. Each change is one script, so
+concurrent updates and deletions never leave an incomplete record.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _LIST_GROUPS = read_lua(__package__, "indexed_keys_list_groups")
 
 
 class IndexedKeys(Connected):
-    """Keys with the time of their last update, which the server's clock gives, and the group they belong to.
+    """Keys with their group and the time of their last update, by the server's clock.
 
-    Times are seconds since 1970, exact to the microsecond, and each call gets a later one than all before it: what
-    was updated before `time` was called is listed as before it. Every method has an async version.
+    Times are seconds since 1970, exact to the microsecond. Each call gets a later time than all calls before it. So a key
+    that was updated before a call of `time` has an earlier time. Every method has an async version.
 
     Args:
-        namespace: keys of different namespaces never meet.
+        namespace: any non-empty text. Different namespaces do not share keys.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with this object.
 
     Raises:
-        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
+        ConfigurationError: the namespace is not valid, or both `url` and `connection` are passed.
     """
 
     def __init__(
@@ -75,21 +75,25 @@ class IndexedKeys(Connected):
         groups: Sequence[str | None] | None = None,
         time_at_least: float | None = None,
     ) -> None:
-        """Record that keys were indexed now. Atomic for up to 1000 keys; more keys take several scripts.
+        """Record that keys were indexed now.
 
         Args:
             keys: new or recorded keys.
-            groups: the group of each key, such as its source; by default none.
-            time_at_least: refuse if the server's clock has not reached this time.
+            groups: group of each key, such as its source. None: the keys have no group.
+            time_at_least: raise if the server's clock has not reached this time.
 
         Raises:
             InvalidInputError: the numbers of groups and keys differ, a key or group is not text, or `time_at_least` is in
                 the future. Nothing was recorded.
+
+        Atomicity: one script for up to 1000 keys.
         """
         listed = check_texts(keys, "key")
         marks = _marks([None] * len(listed) if groups is None else groups)
         if len(marks) != len(listed):
-            raise InvalidInputError(f"{len(marks)} groups were given for {len(listed)} keys")
+            raise InvalidInputError(
+                f"{len(marks)} groups were passed for {len(listed)} keys: pass one group for each key"
+            )
         earliest = "0" if time_at_least is None else str(_from(time_at_least, "time_at_least"))
         for part in in_parts(zip(listed, marks, strict=True)):
             pairs = [text for pair in part for text in pair]
@@ -101,7 +105,7 @@ class IndexedKeys(Connected):
                 )
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """Return for each key if it is recorded, in order. One round trip per 1000 keys."""
+        """Return True for each key that is recorded, in order. Cost: one round trip for each 1000 keys."""
         found: list[bool] = []
         for part in in_parts(check_texts(keys, "key")):
             values = self._connection.execute("HMGET", self._records, *part, retry=True)
@@ -116,17 +120,17 @@ class IndexedKeys(Connected):
         groups: Sequence[str | None] | None = None,
         limit: int | None = None,
     ) -> list[str]:
-        """Return the matching keys, oldest update first; with groups, by group and then by time.
+        """Return the matching keys, oldest update first. With groups, they are ordered by group, then by time.
 
         Args:
-            before: only those last updated before this time, itself excluded.
-            after: only those last updated after it, itself excluded.
-            groups: only those of these groups; None among them stands for keys of no group. An empty list
-                matches nothing.
-            limit: maximum number of keys, >= 1; None for all.
+            before: only keys that were last updated before this time (exclusive).
+            after: only keys that were last updated after this time (exclusive).
+            groups: only keys of these groups. None in the list selects keys without a group. An empty list matches
+                nothing.
+            limit: maximum number of keys, >= 1. None: all.
 
         Raises:
-            InvalidInputError: an argument is not acceptable.
+            InvalidInputError: an argument is not valid.
         """
         wanted = -1 if limit is None else check_k(limit, "limit")
         earliest = 0 if after is None else _after(after)
@@ -150,12 +154,12 @@ class IndexedKeys(Connected):
         return found
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Forget keys. Keys that are not recorded are ignored."""
+        """Remove keys from the record. Keys that are not recorded are ignored."""
         for part in in_parts(check_texts(keys, "key")):
             self._connection.execute("EVAL", _DELETE, "4", *self._all_keys, *part)
 
     def clear(self) -> None:
-        """Forget all keys of this namespace."""
+        """Remove all keys of this namespace from the record."""
         self._connection.execute("UNLINK", self._records, self._times, self._groups)
 
     atime = async_version(time)
@@ -171,7 +175,7 @@ class IndexedKeys(Connected):
 
 
 def _marks(groups: Sequence[str | None]) -> list[str]:
-    """What stands for each group in the sorted set: of one length, and with no colon."""
+    """Return a mark of fixed length, without a colon, for each group."""
     if isinstance(groups, str):
         raise InvalidInputError("groups must be a list of groups, not one text")
     listed = list(groups)
@@ -187,19 +191,19 @@ def _texts(members: Iterable[bytes]) -> list[str]:
 
 
 def _from(time: float, name: str) -> int:
-    """The first microsecond that is not before a time."""
+    """Return the first microsecond that is not before a time."""
     micros = _microsecond(time, name)
     return micros if micros / _MICROSECONDS >= time else micros + 1
 
 
 def _after(time: float) -> int:
-    """The first microsecond that is after a time."""
+    """Return the first microsecond after a time."""
     micros = _microsecond(time, "after")
     return micros if micros / _MICROSECONDS > time else micros + 1
 
 
 def _microsecond(time: float, name: str) -> int:
-    """The microsecond nearest to a time, or one next to it."""
+    """Convert a time in seconds into microseconds, rounded."""
     if not isinstance(time, (int, float)) or isinstance(time, bool) or math.isnan(time):
         raise InvalidInputError(f"{name} must be a time in seconds, not {time!r}")
     return round(min(max(time, 0.0) * _MICROSECONDS, float(_LATEST)))

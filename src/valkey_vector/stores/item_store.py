@@ -104,15 +104,15 @@ class ItemStore(Connected):
         batch = _Batch(operations)
         if any(isinstance(one, PutItem) and one.ttl for one in operations):
             self._expiring = True
-        gone: list[Vanished] = []
+        vanished: list[Vanished] = []
         while (commands := batch.due()) is not None:
             arguments = [part for command in commands for part in command]
             results, expired = self._call(arguments, reading=not batch.writing)
-            gone += zip(map(bytes.decode, expired[::2]), expired[1::2], strict=True)
+            vanished += zip(map(bytes.decode, expired[::2]), expired[1::2], strict=True)
             batch.take(results)
-        gone += batch.replaced
-        if gone and self._vanished is not None:
-            self._vanished(gone)
+        vanished += batch.replaced
+        if vanished and self._vanished is not None:
+            self._vanished(vanished)
         return batch.results
 
     def clear(self) -> None:
@@ -123,7 +123,7 @@ class ItemStore(Connected):
     aclear = async_version(clear)
 
     def _call(self, arguments: Sequence[Argument], *, reading: bool) -> tuple[list[Any], list[Any]]:
-        gone: list[Any] = []
+        vanished: list[Any] = []
         while True:
             script = _READ if reading and not self._expiring else _SCRIPT
             results, expired, again = script.run(
@@ -134,9 +134,9 @@ class ItemStore(Connected):
                 results, expired, again = _SCRIPT.run(
                     self._connection, self._keys, arguments, retry=True
                 )
-            gone += expired
+            vanished += expired
             if not again:
-                return results, gone
+                return results, vanished
 
 
 @dataclass(slots=True)

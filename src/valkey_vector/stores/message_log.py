@@ -1,4 +1,4 @@
-"""`MessageLog`: an ordered log of messages, such as the history of one conversation."""
+"""`MessageLog`: ordered log of messages, such as the history of one conversation."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _APPEND = read_lua(__package__, "message_log_append")
 
 
 class MessageLog(Connected):
-    """One log of a namespace: messages of bytes, in the order in which they were appended.
+    """Log of messages, each of any bytes, in the order in which they were appended.
 
-    Any number of threads and processes may append. The messages of one call stay together. Every method has
+    Any number of threads and processes can append. The messages of one call stay together. Every method has
     an async version. Reading a log that does not exist returns no messages.
 
     Args:
-        name: the log's name, such as a session id; any non-empty text.
-        namespace: logs of different namespaces are different, whatever their names.
-        ttl: seconds until the whole log expires; None for no expiry.
-        sliding: each append restarts the time to live; otherwise it runs from the first message on.
-        max_messages: maximum number of messages; the newest are kept. None keeps all.
+        name: name of the log, such as a session id; any non-empty text.
+        namespace: any non-empty text. Logs of different namespaces are different, even with the same name.
+        ttl: seconds until the whole log expires, > 0. None: it does not expire.
+        sliding: True: each append restarts the time to live. False: it starts with the first message.
+        max_messages: maximum number of messages, >= 1. Older messages are removed. None: no limit.
         url: the server; see `Connected`.
-        connection: an open one to share instead.
+        connection: an open connection to use instead. It is not closed with the log.
 
     Raises:
-        ConfigurationError: the namespace is not acceptable, or both url and connection are given.
-        InvalidInputError: the name or a number is not acceptable.
+        ConfigurationError: the namespace is not valid, or both `url` and `connection` are passed.
+        InvalidInputError: the name or a number is not valid.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class MessageLog(Connected):
         self._key = Keyspace("log", namespace).key(name)
         self._milliseconds = lifetime(ttl)
         self._sliding = sliding
-        self._longest = 0 if max_messages is None else check_k(max_messages, "max_messages")
+        self._max_messages = 0 if max_messages is None else check_k(max_messages, "max_messages")
         super().__init__(name, url=url, connection=connection)
 
     def append(self, messages: Sequence[bytes]) -> int:
@@ -75,7 +75,7 @@ class MessageLog(Connected):
         settings = [
             str(self._milliseconds or 0),
             "1" if self._sliding else "0",
-            str(self._longest),
+            str(self._max_messages),
         ]
         return int(self._connection.execute("EVAL", _APPEND, "1", self._key, *settings, *listed))
 

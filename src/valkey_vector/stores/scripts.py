@@ -1,7 +1,7 @@
-"""Lua scripts that live in ``.lua`` files beside the code, sent by their digest once the server knows them.
+"""Lua scripts of the stores, loaded from ``.lua`` files and sent by digest.
 
-A connection sends the source of a script at its first use, and its digest from then on. A server that was restarted has
-forgotten it and refuses the digest, which GLIDE reports on standard error; then the source is sent again.
+A connection sends the source of a script on its first use, and only its digest from then on. After a restart the server
+does not know the script and rejects the digest, which GLIDE prints to standard error. Then the source is sent again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["Call", "Script"]
 _UNKNOWN = "NOSCRIPT"
 
 Call: TypeAlias = tuple[Sequence[Argument], Sequence[Argument]]
-"""The keys and the arguments of one call of a script. All keys of a call lie in one slot."""
+"""Keys and arguments of one call of a script. All keys of a call are in one cluster slot."""
 
 _known: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-"""The digests that each connection has sent the source of."""
+"""Connection -> digests of the scripts whose source it has sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script and the digest by which the server remembers it.
+    """Script with its digest, by which the server identifies it.
 
     Attributes:
         source: the Lua code.
@@ -44,9 +44,9 @@ class Script:
         """Join files of this package to one script.
 
         Args:
-            names: file names without ``.lua``. A file may use what the files before it define.
-            only_reads: the script writes nothing: it also runs on a server that is full or whose writes are paused.
-                It finds this in the local variable ``READ_ONLY``.
+            names: file names without ``.lua``. A file can use the definitions of the files before it.
+            only_reads: the script does not write, so it also runs on a server that is full or whose writes are paused.
+                The script finds this value in the local variable ``READ_ONLY``.
         """
         begin = (
             "#!lua flags=no-writes\nlocal READ_ONLY = true"
@@ -65,19 +65,19 @@ class Script:
         *,
         retry: bool = False,
     ) -> Any:
-        """Run the script. One round trip.
-
-        A server that has forgotten the script takes a second one, and a cluster one more at the first use, which sends the
-        script to every node.
+        """Run the script.
 
         Args:
-            connection: where.
-            keys: in one slot.
-            arguments: of the script.
-            retry: send it again after an outage. Only for what may run twice.
+            connection: connection to the server.
+            keys: keys of the script, in one cluster slot.
+            arguments: arguments of the script.
+            retry: send the script again after an outage. Use it only if the script can run twice.
 
         Raises:
-            ServerError: the script failed, or the server cannot be reached.
+            ServerError: the script failed, or the server is unreachable.
+
+        Cost: one round trip; a second one if the server does not know the script. On its first use in a cluster, another
+            round trip sends the script to every node.
         """
         call = keys, arguments
         if self._is_known(connection):
@@ -93,13 +93,13 @@ class Script:
     def run_many(
         self, connection: Connection, calls: Sequence[Call], *, retry: bool = False
     ) -> list[Any]:
-        """Run the script several times, in one pipeline; otherwise as `run`.
+        """Run the script several times in one pipeline; otherwise like `run`.
 
-        A server that has forgotten the script runs the calls that it refused after the others. So only calls that do not
-        depend on each other belong in one pipeline.
+        If the server does not know the script, the rejected calls run after the others. So calls in one pipeline must
+        not depend on each other.
 
         Raises:
-            ServerError: one of the calls failed, or the server cannot be reached.
+            ServerError: a call failed, or the server is unreachable.
         """
         commands = [self._by_digest(call) for call in calls]
         if calls and not self._is_known(connection):
@@ -116,7 +116,7 @@ class Script:
         return list(replies)
 
     def _is_known(self, connection: Connection) -> bool:
-        """Whether the digest can be sent. Sends the source to every node of a cluster that does not know it."""
+        """Return True if the digest can be sent. In a cluster, sends the source to every node first."""
         if self.digest in _known.get(connection, ()):
             return True
         if not connection.capabilities.cluster:

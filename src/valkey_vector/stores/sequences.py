@@ -1,9 +1,9 @@
 """Named, ordered sequences of JSON objects with atomic edits: the basis of chat stores.
 
-A sequence is a list, ``_sequence:<namespace>:{<number>}:<name>``. Beside it, in the same slot of a cluster, a sorted set
-``_sequence:<namespace>:{<number>}`` holds the names there are, by the time of their creation. So every edit is one
-script, names are listed without a scan of the server's keys, and an empty sequence can exist. The names
-of a namespace are spread over a fixed number of slots by their checksum.
+A sequence is a list, ``_sequence:<namespace>:{<number>}:<name>``. In the same cluster slot, a sorted set
+``_sequence:<namespace>:{<number>}`` contains the names by the time of their creation. So every edit is one script, names
+are listed without a scan of the server's keys, and an empty sequence can exist. The checksum of a name selects one of a
+fixed number of slots.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from valkey_vector.stores.collections import JsonObject, Namespaced, bucket_of, 
 __all__ = ["Sequences"]
 
 BUCKETS = 64
-"""Slots of a namespace. Part of the layout: what was written with another number is not found."""
+"""Number of slots of a namespace. Part of the stored layout: with another number, stored sequences are not found."""
 
 
 _APPEND = read_lua(__package__, "sequences_register", "sequences_append")
@@ -37,15 +37,17 @@ _REMOVE = read_lua(__package__, "sequences_remove")
 
 
 class Sequences(Namespaced):
-    """Sequences of JSON objects by name. Every method has an async version named with a leading ``a``.
+    """Store of sequences of JSON objects by name. Each method has an async version with the prefix ``a``.
 
-    Each call except `drop` is one round trip and atomic.
+    Cost: one round trip for each call except `drop`.
+
+    Atomicity: each call except `drop` is one step.
     """
 
     kind = "sequence"
 
     def append(self, name: str, items: Iterable[JsonObject]) -> None:
-        """Append objects; create the sequence if it does not exist.
+        """Append objects. Creates the sequence if it does not exist.
 
         Raises:
             InvalidInputError: an object cannot be stored without change; nothing was added.
@@ -53,7 +55,7 @@ class Sequences(Namespaced):
         self._edit(_APPEND, name, *_encoded(name, items))
 
     def replace(self, name: str, items: Iterable[JsonObject]) -> None:
-        """Replace all objects of the sequence, which may become empty.
+        """Replace all objects of a sequence. The sequence can become empty.
 
         Raises:
             InvalidInputError: an object cannot be stored without change; nothing was changed.
@@ -69,26 +71,30 @@ class Sequences(Namespaced):
         self._edit(_INSERT, name, _position(position), *_encoded(name, [item]))
 
     def read(self, name: str) -> list[dict[str, Any]]:
-        """Return the objects in order; none for a sequence that does not exist.
+        """Return the objects of a sequence in order. Returns no objects if the sequence does not exist.
 
-        An object that cannot be read is skipped, and a warning in the log names its position.
+        Objects of other programs that cannot be read are skipped. A warning in the log names their positions.
         """
         key = self._keys(name)[1]
         return _readable(name, self.connection.execute("LRANGE", key, "0", "-1", retry=True))
 
     def pop(self, name: str, position: int = -1) -> dict[str, Any] | None:
-        """Remove and return the object at a position; None if there is none. A negative position counts from the end.
+        """Remove and return the object at a position. Returns None if it does not exist.
+
+        Args:
+            name: name of the sequence.
+            position: position of the object; a negative position counts from the end.
 
         Raises:
-            ServerError: the object cannot be read. It is removed all the same.
+            ServerError: the object cannot be read. It is removed nevertheless.
         """
         taken = self._edit(_POP, name, _position(position))
         return None if taken is None else load(taken, _owner(name, position))
 
     def remove(self, name: str) -> list[dict[str, Any]] | None:
-        """Remove a sequence and return its objects, as `read` does; None if it did not exist."""
-        there, items = self._edit(_REMOVE, name)
-        return _readable(name, items) if there else None
+        """Remove a sequence and return its objects, like `read`. Returns None if it did not exist."""
+        existed, items = self._edit(_REMOVE, name)
+        return _readable(name, items) if existed else None
 
     def names(self) -> list[str]:
         """Return the names of all sequences, oldest first."""
@@ -111,7 +117,7 @@ class Sequences(Namespaced):
         return self.connection.execute("EVAL", script, "2", *self._keys(name), name, *arguments)
 
     def _keys(self, name: str) -> tuple[bytes, bytes]:
-        """The server's keys of the names, and of the list of one of them."""
+        """Keys of the sorted set of names, and of the list of one sequence."""
         (checked,) = check_texts([name], "name")
         names = self._names(bucket_of(checked, BUCKETS))
         return names, names + b":" + checked.encode()
@@ -142,12 +148,12 @@ def _owner(name: str, position: int) -> str:
 
 def _position(position: int) -> str:
     if not isinstance(position, int) or isinstance(position, bool):
-        raise InvalidInputError(f"a position must be a whole number, not {position!r}")
+        raise InvalidInputError(f"a position must be an integer, not {position!r}")
     return str(position)
 
 
 def _scored(reply: Any) -> list[tuple[float, bytes]]:
-    """Members with their scores, as the client gives them: a dict, or a flat list."""
+    """Decode members with scores: a dict, or a flat list."""
     pairs = (
         reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
     )

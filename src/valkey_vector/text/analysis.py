@@ -1,10 +1,10 @@
 """Text analyzer: split text into terms, and reduce terms to stems.
 
-A text is brought to Unicode's compatibility form (NFKC) without case, and cut at white space, control
-characters, punctuation and symbols. An emoji is a word of its own, and so is an icon of a font's private characters. What
-only says how its neighbors look or join (variation selectors, joiners, soft hyphens) is left out. Stop words are left
-out, and words are cut to `LONGEST_WORD` characters and `MOST_BYTES` bytes. What remains never holds a character with a
-meaning in a query language.
+A text is normalized (NFKC), case-folded, and split at white space, control characters, punctuation and symbols. An
+emoji is a word of its own, and so is a private-use icon of a font. Characters that only affect how their neighbors look
+or join (variation selectors, joiners, soft hyphens) are removed. Stop words are removed. Words are cut to
+`MAX_WORD_LENGTH` characters and `MAX_WORD_BYTES` bytes. No word contains a character that has a meaning in a query
+language.
 """
 
 from __future__ import annotations
@@ -19,55 +19,54 @@ from typing import Any
 
 from valkey_vector.schema.full_text import FullText
 
-__all__ = ["LONGEST_WORD", "MOST_BYTES", "Analyzer", "analyzer"]
+__all__ = ["MAX_WORD_BYTES", "MAX_WORD_LENGTH", "Analyzer", "analyzer"]
 
-LONGEST_WORD = 100
-"""Characters. A longer word counts as equal to any other with the same beginning."""
+MAX_WORD_LENGTH = 100
+"""Maximum length of a word in characters. Longer words with the same beginning are equal."""
 
-MOST_BYTES = 120
-"""Bytes in UTF-8; likewise. RediSearch (2.10) finds no word of more than 128."""
+MAX_WORD_BYTES = 120
+"""Maximum length of a word in bytes of UTF-8. RediSearch (2.10) finds no word of more than 128 bytes."""
 
-_SURELY_SHORT = MOST_BYTES // 4
-"""Characters that have no more than `MOST_BYTES`, whichever they are."""
+_SAFE_LENGTH = MAX_WORD_BYTES // 4
+"""Length in characters of words that always have at most `MAX_WORD_BYTES`."""
 
-_KEPT_STEMS = 200_000
+_MAX_CACHED_STEMS = 200_000
 
-# In words, ASCII punctuation (which only a schema's own `punctuation` leaves there) is replaced one to one by
-# characters of private use, which mean nothing to a query parser and leave lengths and edit distances as they are.
+# ASCII punctuation in words (only possible with a schema's own `punctuation`) is replaced one to one by private-use
+# characters. These have no meaning to a query parser, and lengths and edit distances stay the same.
 _PRIVATE = range(0xE000, 0xE080)
 _SAFE = {
     code: _PRIVATE[code] for code in range(0x80) if not (chr(code).isalnum() or chr(code) == "_")
 }
 
+# NFKC turns these into letters, which would become part of the word before them: Valkey™.
+_TRADEMARKS = re.compile("[\u2120\u2122\U0001f16a-\U0001f16c]")
 
-# These become letters under NFKC, which would stick to the word that they stand behind: Valkey™.
-_MARKS_OF_TRADE = re.compile("[\u2120\u2122\U0001f16a-\U0001f16c]")
-
-# Default ignorable code points that are neither format characters (Cf) nor white space: they have no look of their own.
+# Default ignorable code points, which are invisible, other than format characters (Cf) and white space.
 _INVISIBLE = frozenset({
     0x034F, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000),
 })  # fmt: skip
 _FILLERS = frozenset({0x115F, 0x1160, 0x3164, 0xFFA0})
-"""Blanks of Hangul, which Unicode counts as letters."""
+"""Hangul fillers, which Unicode classifies as letters."""
 
 _EMOJI = range(0x1F000, 0x1FC00)
-"""Where emoji are, also those that are newer than this Python."""
+"""Range of emoji, including those that this version of Python does not know."""
 
 
 class _Cuts(dict[int, str | None]):
-    """For `str.translate`: what becomes of a character, found out when it first occurs."""
+    """Table for `str.translate`: the replacement of each character, computed at its first occurrence."""
 
     def __init__(self, punctuation: str | None) -> None:
         super().__init__()
         self._punctuation = punctuation
 
     def __missing__(self, code: int) -> str | None:
-        kept = self[code] = self._kept(chr(code), unicodedata.category(chr(code)))
-        return kept
+        replacement = self[code] = self._replacement(chr(code), unicodedata.category(chr(code)))
+        return replacement
 
-    def _kept(self, character: str, category: str) -> str | None:
+    def _replacement(self, character: str, category: str) -> str | None:
         code = ord(character)
-        # Joiners, marks of direction, soft hyphens, variants of emoji: no part of the spelling.
+        # Joiners, direction marks, soft hyphens and emoji variants are not part of the spelling.
         if category == "Cf" or code in _INVISIBLE:
             return None
         if category[0] == "Z" or category in ("Cc", "Cs") or code in _PRIVATE or _is_blank(code):
@@ -82,15 +81,15 @@ class _Cuts(dict[int, str | None]):
 
 
 def _is_blank(code: int) -> bool:
-    """Whether it is a filler, or one of the code points that never are characters."""
+    """Return True for a filler and for a code point that is never a character."""
     return code in _FILLERS or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code < 0xFDF0
 
 
 class Analyzer:
-    """Words and stems as one schema wants them. Thread-safe; use `analyzer` to share them.
+    """Words and stems of texts by the settings of one schema. Thread-safe; call `analyzer` for a shared one.
 
     Args:
-        settings: of the schema.
+        settings: settings of the schema.
     """
 
     def __init__(self, settings: FullText) -> None:
@@ -98,37 +97,37 @@ class Analyzer:
         self._cuts: Mapping[int, str | None] = _Cuts(settings.punctuation)
         self._own_punctuation = settings.punctuation is not None
         self._stems: dict[str, str] = {}
-        # Each thread has its stemmer, which keeps its state in itself; a lock would not survive a fork.
+        # A stemmer holds state, so each thread has its own. A lock would not survive a fork.
         self._own = threading.local()
         self._stop_words = frozenset(
             part for word in settings.left_out for part in self.all_words(word)
         )
 
     def all_words(self, text: str) -> list[str]:
-        """The words of a text in order, stop words among them."""
+        """Return the words of a text in order, including stop words."""
         ascii_only = text.isascii()
         if not ascii_only:
-            text = _MARKS_OF_TRADE.sub(r" \g<0> ", text)
+            text = _TRADEMARKS.sub(r" \g<0> ", text)
         words = _folded(text).translate(self._cuts).split()
         if not ascii_only or "_" in text:
-            spelt = [word if word.isalnum() else _without_stray_marks(word) for word in words]
-            words = [word for word in spelt if word]
+            spelled = [word if word.isalnum() else _without_stray_marks(word) for word in words]
+            words = [word for word in spelled if word]
         if self._own_punctuation:
             words = [word.translate(_SAFE) for word in words]
-        if max(map(len, words), default=0) > _SURELY_SHORT:
+        if max(map(len, words), default=0) > _SAFE_LENGTH:
             words = [_shortened(word) for word in words]
         return words
 
     def words(self, text: str) -> list[str]:
-        """The words of a text in order, without stop words."""
+        """Return the words of a text in order, without stop words."""
         return self.without_stop_words(self.all_words(text))
 
     def without_stop_words(self, words: Iterable[str]) -> list[str]:
-        """Those words that are no stop words."""
+        """Return the words that are not stop words."""
         return [word for word in words if word not in self._stop_words]
 
     def stems(self, words: Iterable[str]) -> list[str]:
-        """The stem of each word."""
+        """Return the stem of each word."""
         known = self._stems
         return [known.get(word) or self._stem(word) for word in words]
 
@@ -138,9 +137,9 @@ class Analyzer:
         stemmer = getattr(self._own, "stemmer", None)
         if stemmer is None:
             stemmer = self._own.stemmer = _stemmer(self._settings.language)
-        # A stemmer may leave nothing, or (Turkish, Nepali) what is to be without case.
+        # A stemmer may return nothing. For Turkish and Nepali its result may need case folding.
         stem = _shortened(_folded(stemmer.stemWord(word)).replace(" ", "") or word)
-        if len(self._stems) >= _KEPT_STEMS:
+        if len(self._stems) >= _MAX_CACHED_STEMS:
             self._stems = {}
         self._stems[word] = stem
         return stem
@@ -148,12 +147,12 @@ class Analyzer:
 
 @lru_cache(maxsize=64)
 def analyzer(settings: FullText) -> Analyzer:
-    """The analyzer for these settings, shared by all that use them."""
+    """Return the shared analyzer for these settings."""
     return Analyzer(settings)
 
 
 def _stemmer(language: str) -> Any:
-    # Not `snowballstemmer.stemmer`: with PyStemmer installed that is another version of the algorithm.
+    # `snowballstemmer.stemmer` would use PyStemmer if that is installed: another version of the algorithm.
     module = importlib.import_module(f"snowballstemmer.{language}_stemmer")
     return getattr(module, f"{language.capitalize()}Stemmer")()
 
@@ -165,15 +164,15 @@ def _folded(text: str) -> str:
 
 
 def _without_stray_marks(word: str) -> str:
-    """The word without marks at its beginning, which belong on what was cut off there; nothing if it has no more than marks and ``_``.
+    """Return the word without leading marks, which belong to a character that was cut off.
 
-    RediSearch (2.10) takes a lone ``_`` in a query for a mistake.
+    Returns an empty string if the word has only marks and ``_``: RediSearch (2.10) rejects a lone ``_`` in a query.
     """
     start = 0
     while start < len(word) and _is_mark(word[start]):
         start += 1
-    own = word[start:]
-    return "" if all(each == "_" or _is_mark(each) for each in own) else own
+    rest = word[start:]
+    return "" if all(each == "_" or _is_mark(each) for each in rest) else rest
 
 
 def _is_mark(character: str) -> bool:
@@ -181,7 +180,7 @@ def _is_mark(character: str) -> bool:
 
 
 def _shortened(word: str) -> str:
-    """The word, or the beginning of one that is too long for a server."""
-    if len(word) <= _SURELY_SHORT:
+    """Return the word, cut to the maximum length."""
+    if len(word) <= _SAFE_LENGTH:
         return word
-    return word[:LONGEST_WORD].encode()[:MOST_BYTES].decode(errors="ignore")
+    return word[:MAX_WORD_LENGTH].encode()[:MAX_WORD_BYTES].decode(errors="ignore")

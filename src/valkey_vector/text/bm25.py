@@ -1,19 +1,17 @@
 """BM25: the clauses of a compiled text query, and the score of a document.
 
-For each part of a query a document gets ``idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average))``, with
-``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``: N documents have such a text, n of them the word, this one tf times;
-length and average are those of texts, in words. So does Lucene, but for the factor K1 + 1. Both engines add up the same parts in the same
-order, so that they agree to the last bit.
+A part of a query adds ``idf * tf * (K1 + 1) / (tf + K1 * (1 - B + B * length / average))`` to the score, where
+``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``. N is the number of documents with such a text, n the number with the term,
+and tf the frequency of the term in this document. Lengths are in terms. Lucene has the same formula without the factor
+K1 + 1. Both engines add the same parts in the same order, so scores are equal to the last bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -27,238 +25,235 @@ __all__ = [
     "K1",
     "B",
     "Clause",
+    "FieldClause",
     "Matching",
     "Part",
-    "Place",
+    "Position",
     "Scored",
     "Scorer",
-    "Sought",
     "Statistics",
 ]
 
 Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 K1 = 1.2
-"""How much a word's further occurrences count."""
+"""Saturation: the weight of repeated occurrences of a term."""
 B = 0.75
-"""How much a text's length counts."""
+"""Length normalization: 0 (none) to 1 (full)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The words that may stand at one place of what is sought, in one hash field."""
+class Position:
+    """The alternative terms at one position of a clause, in one hash field."""
 
     field: str
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
-    """Words sought in one text: one word (or any of several), or several in a row.
+class FieldClause:
+    """A clause in one text field: one term (or any of several), or a sequence of terms.
 
     Attributes:
-        text: where.
-        places: what may stand at each place of the row, all in the same hash field; at least one.
-        slop: how many other words may stand between.
-        in_order: whether the order of the places counts.
-        weight: how often the query has it.
+        text: text field to search.
+        positions: terms at each position of the sequence, all in the same hash field; at least one position.
+        slop: maximum number of other terms between the first and the last.
+        in_order: require the order of the positions.
+        weight: number of occurrences of the clause in the query.
     """
 
     text: IndexedText
-    places: tuple[Place, ...]
+    positions: tuple[Position, ...]
     slop: int = 0
     in_order: bool = True
     weight: int = 1
 
     @property
     def field(self) -> str:
-        """The hash field it is sought in."""
-        return self.places[0].field
+        """The hash field to search."""
+        return self.positions[0].field
 
     def plan(self) -> Plan:
-        """What documents must have for it; exact for a single place, otherwise a superset.
+        """Return the plan of the documents that match; a superset for several positions.
 
-        The order of words is seen to here: Valkey-Search 1.2.1 finds nothing for a phrase in one field that is followed by
-        a word in another.
+        The client checks the order of terms: Valkey-Search 1.2.1 finds nothing for a phrase in one field that is
+        followed by a term in another.
         """
-        return all_of(any_of([_words(place)]) for place in self.places)
+        return all_of(any_of([_words(position)]) for position in self.positions)
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One part of a query: it matches where at least one of these does."""
+    """One clause of a query: it matches if it matches in at least one text field."""
 
-    sought: tuple[Sought, ...]
+    fields: tuple[FieldClause, ...]
 
     def plan(self) -> Plan:
-        """What documents must have to match it, or a superset."""
-        return any_of(sought.plan() for sought in self.sought)
+        """Return the plan of the documents that match, or of a superset."""
+        return any_of(field.plan() for field in self.fields)
 
 
 @dataclass(frozen=True)
 class Matching:
-    """A text query as words of one index.
+    """A text query compiled to the terms of one index.
 
     Attributes:
-        clauses: its parts; without any, nothing matches.
-        every: whether all of them must match, or at least one.
+        clauses: clauses of the query; without any, nothing matches.
+        every: require all clauses instead of at least one.
     """
 
     clauses: tuple[Clause, ...]
     every: bool
 
     @cached_property
-    def places(self) -> tuple[Place, ...]:
-        """Everything whose document frequency the scores need, once each."""
-        found = (place for each in self.clauses for one in each.sought for place in one.places)
-        return tuple(dict.fromkeys(place for place in found if place.words))
+    def positions(self) -> tuple[Position, ...]:
+        """The distinct positions, whose document frequencies the scores need."""
+        found = (position for each in self._field_clauses for position in each.positions)
+        return tuple(dict.fromkeys(position for position in found if position.words))
 
     @cached_property
     def texts(self) -> tuple[IndexedText, ...]:
-        """The texts it looks into."""
-        return tuple(dict.fromkeys(one.text for each in self.clauses for one in each.sought))
+        """The text fields it searches."""
+        return tuple(dict.fromkeys(each.text for each in self._field_clauses))
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The hash fields needed to score a document."""
-        return tuple(dict.fromkeys(one.field for each in self.clauses for one in each.sought))
+        return tuple(dict.fromkeys(each.field for each in self._field_clauses))
+
+    @property
+    def _field_clauses(self) -> Iterator[FieldClause]:
+        return (field for clause in self.clauses for field in clause.fields)
 
     def plan(self) -> Plan:
-        """What documents must have to match, or a superset."""
+        """Return the plan of the documents that match, or of a superset."""
         parts = [clause.plan() for clause in self.clauses]
         return all_of(parts) if self.every and parts else any_of(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What BM25 has to know about an index.
+    """Statistics of an index for BM25.
 
     Attributes:
-        documents: how many have words in each text, by its name.
-        lengths: how many words each text has in all of them together.
-        frequencies: how many documents have any of the words of each place.
+        documents: number of documents with terms in each text field, by the name of the field.
+        lengths: total number of terms in each text field.
+        frequencies: number of documents with any of the terms of each position.
     """
 
     documents: Mapping[str, int]
     lengths: Mapping[str, float]
-    frequencies: Mapping[Place, int]
+    frequencies: Mapping[Position, int]
 
 
 class Part:
-    """What is sought, ready to be scored in one index.
+    """A clause in one text field, with its weight in one index.
 
     Args:
-        sought: the words.
-        statistics: with the frequency of each of its places.
+        clause: the clause.
+        statistics: statistics with the frequency of each of its positions.
 
     Attributes:
-        sought: the words.
+        clause: the clause.
+        bound: no document gets a higher score for the clause.
     """
 
-    __slots__ = ("_average", "_wanted", "_weight", "sought")
+    __slots__ = ("_average", "_term", "_wanted", "_weight", "bound", "clause")
 
-    def __init__(self, sought: Sought, statistics: Statistics) -> None:
-        self.sought = sought
-        documents = statistics.documents[sought.text.name]
-        self._average = statistics.lengths[sought.text.name] / max(1, documents) or 1.0
-        self._wanted = [frozenset(place.words) for place in sought.places]
-        frequencies = (statistics.frequencies.get(place, 0) for place in sought.places)
-        self._weight = sought.weight * sum(_rarity(each, documents) for each in frequencies)
-
-    @property
-    def single(self) -> frozenset[str]:
-        """The words of the only place; of several places, none."""
-        return self._wanted[0] if len(self._wanted) == 1 else frozenset()
-
-    @property
-    def bound(self) -> float:
-        """What no document gets for it."""
-        return self._weight * (K1 + 1)
+    def __init__(self, clause: FieldClause, statistics: Statistics) -> None:
+        self.clause = clause
+        documents = statistics.documents[clause.text.name]
+        self._average = statistics.lengths[clause.text.name] / max(1, documents) or 1.0
+        self._wanted = [
+            frozenset(word.encode() for word in position.words) for position in clause.positions
+        ]
+        single = self._wanted[0] if len(self._wanted) == 1 else frozenset[bytes]()
+        self._term = next(iter(single)) if len(single) == 1 else None
+        frequencies = (statistics.frequencies.get(each, 0) for each in clause.positions)
+        self._weight = clause.weight * sum(_rarity(each, documents) for each in frequencies)
+        self.bound = self._weight * (K1 + 1)
 
     def worth(self, times: Numbers, length: Numbers) -> Numbers:
-        """What a document gets for having it so many times.
+        """Return the score of a document for the clause.
 
         Args:
-            times: how often; one number, or an array of those of many documents.
-            length: how many words the text has; likewise.
+            times: frequency of the clause in the text: a number, or an array for many documents.
+            length: number of terms of the text, likewise.
         """
         norm = K1 * (1 - B + B * length / self._average)
         return self._weight * (times * (K1 + 1) / (times + norm))
 
-    def times(self, words: Sequence[str], counts: Mapping[str, int]) -> int:
-        """How often a text has it.
+    def times(self, text: bytes, words: Sequence[bytes]) -> int:
+        """Return the frequency of the clause in a text.
 
         Args:
-            words: of the text, in order.
-            counts: how often it has each word of `single`, if it has it at all.
+            text: terms of the text, separated by blanks.
+            words: the same terms, split.
         """
-        wanted, sought = self._wanted, self.sought
-        if len(wanted) > 1:
-            return occurrences(words, wanted, sought.slop, in_order=sought.in_order)
-        if len(wanted[0]) <= len(counts):
-            return sum(counts[word] for word in wanted[0] if word in counts)
-        return sum(count for word, count in counts.items() if word in wanted[0])
+        if self._term is not None:
+            # Most texts lack the term, and this rules them out without comparing term by term.
+            return words.count(self._term) if self._term in text else 0
+        if len(self._wanted) > 1:
+            clause = self.clause
+            return occurrences(words, self._wanted, clause.slop, in_order=clause.in_order)
+        wanted = self._wanted[0]
+        return len([word for word in words if word in wanted])
 
 
 class Scorer:
-    """Scores documents for one query and index.
+    """Scores of documents for one query in one index.
 
     Args:
         matching: the query.
-        statistics: with the frequency of every place of the query.
+        statistics: statistics with the frequency of every position of the query.
 
     Attributes:
         matching: the query.
-        clauses: the parts of each of its clauses.
+        clauses: the parts of each clause.
     """
 
     def __init__(self, matching: Matching, statistics: Statistics) -> None:
         self.matching = matching
         self.clauses = [
-            [Part(sought, statistics) for sought in clause.sought] for clause in matching.clauses
+            [Part(field, statistics) for field in clause.fields] for clause in matching.clauses
         ]
-        self._counted: dict[str, set[str]] = {name: set() for name in matching.fields}
-        for part in chain.from_iterable(self.clauses):
-            self._counted[part.sought.field] |= part.single
 
     def bounds(self) -> list[tuple[float, Clause]]:
-        """For each clause what no document's score for it reaches."""
+        """Return each clause with an upper bound of its scores."""
         sums = (sum(part.bound for part in parts) for parts in self.clauses)
         return list(zip(sums, self.matching.clauses, strict=True))
 
     def score(self, fields: Mapping[str, bytes]) -> float | None:
-        """The score of a document by its words and stems; None if it does not match.
+        """Return the score of a document; None if it does not match.
 
         Args:
-            fields: those of `Matching.fields` that it has.
+            fields: the document's hash fields of `Matching.fields`.
         """
-        texts: dict[str, tuple[list[str], Counter[str]]] = {}
-        for name, counted in self._counted.items():
-            words = fields[name].decode().split() if name in fields else []
-            texts[name] = words, Counter([word for word in words if word in counted])
+        texts = {name: fields.get(name, b"") for name in self.matching.fields}
+        words = {name: text.split() for name, text in texts.items()}
         total, matched, every = 0.0, False, self.matching.every
         for parts in self.clauses:
             found = False
             for part in parts:
-                words, counts = texts[part.sought.places[0].field]
-                times = part.times(words, counts)
+                name = part.clause.field
+                times = part.times(texts[name], words[name])
                 if times:
                     found = matched = True
-                    total += part.worth(float(times), float(len(words)))
+                    total += part.worth(float(times), float(len(words[name])))
             if every and not found:
                 return None
         return total if matched else None
 
 
 Scored: TypeAlias = tuple[float, str]
-"""A document's score and id."""
+"""Score and id of a document."""
 
 
 def _rarity(frequency: int, documents: int) -> float:
-    """The inverse document frequency; documents being written meanwhile cannot make it undefined."""
+    """Return the inverse document frequency. Concurrent writes cannot make it undefined."""
     documents = max(documents, frequency)
     return math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5))
 
 
-def _words(place: Place) -> Plan:
-    return Words(place.field, place.words) if place.words else any_of([])
+def _words(position: Position) -> Plan:
+    return Words(position.field, position.words) if position.words else any_of([])

@@ -1,7 +1,7 @@
 """Hash fields of analyzed text: terms, stems and length of each text.
 
-The record's own text has ``words``, ``stems`` and ``length``; a declared `TextField` the same with the
-field's name behind. Without stemming there are no stems. A text without words has none of them.
+The content of a record has ``words``, ``stems`` and ``length``. A declared `TextField` has the same fields with its
+name as a suffix. Without stemming there are no stems. A text without words has none of the fields.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["IndexedText", "indexed_texts", "text_values"]
 
 @dataclass(frozen=True, slots=True)
 class IndexedText:
-    """One text of every document that is indexed by its words.
+    """Hash fields of one text that is indexed by its terms.
 
     Attributes:
-        name: what queries call it: ``content``, or the path of a declared field.
-        words: the hash field of its words.
-        stems: the hash field of its stems; the same as `words` where none are made.
-        length: the hash field of the number of its words.
+        name: name in queries: ``content``, or the path of a declared field.
+        words: hash field of its words.
+        stems: hash field of its stems; equal to `words` without stemming.
+        length: hash field of its number of words.
     """
 
     name: str
@@ -34,12 +34,12 @@ class IndexedText:
 
     @property
     def is_stemmed(self) -> bool:
-        """Whether it has stems of its own."""
+        """True if the text has a field of stems."""
         return self.stems != self.words
 
 
 def indexed_texts(schema: Schema) -> tuple[IndexedText, ...]:
-    """The texts that documents of a schema are searched by; none if it leaves text out."""
+    """Return the searchable texts of a schema; none without `full_text`."""
     if schema.full_text is None:
         return ()
     texts = [_indexed(CONTENT, "", stem=schema.full_text.stem)]
@@ -56,26 +56,26 @@ def _indexed(name: str, suffix: str, *, stem: bool) -> IndexedText:
 
 
 def text_values(schema: Schema, content: str | None, declared: dict[str, str]) -> list[str]:
-    """The flat field-value list of a document's texts.
+    """Return the hash fields of a document's texts as a flat list of fields and values.
 
     Args:
-        schema: of the index.
-        content: the record's own text; None leaves it as it is stored.
-        declared: the texts of declared fields by their path.
+        schema: schema of the index.
+        content: content of the record; None leaves the stored one unchanged.
+        declared: texts of the declared fields by path.
     """
     values: list[str] = []
     for field in indexed_texts(schema):
         text = declared.get(field.name) if field.words != "words" else content
         if text and schema.full_text is not None:
-            values += _values(field, text, analyzer(schema.full_text))
+            values += _analyzed(field, text, analyzer(schema.full_text))
     return values
 
 
-def _values(field: IndexedText, text: str, taken_apart_by: Analyzer) -> list[str]:
-    words = taken_apart_by.words(text)
+def _analyzed(field: IndexedText, text: str, by: Analyzer) -> list[str]:
+    words = by.words(text)
     if not words:
         return []
     values = [field.words, " ".join(words), field.length, str(len(words))]
     if field.is_stemmed:
-        values += [field.stems, " ".join(taken_apart_by.stems(words))]
+        values += [field.stems, " ".join(by.stems(words))]
     return values

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import AnyStr
 
 __all__ = ["occurrences"]
 
 
 def occurrences(
-    words: Sequence[str], wanted: Sequence[frozenset[str]], slop: int, *, in_order: bool
+    words: Sequence[AnyStr], wanted: Sequence[frozenset[AnyStr]], slop: int, *, in_order: bool
 ) -> int:
-    """How many words of a text begin an occurrence of a phrase.
+    """Return the number of words of a text at which an occurrence of a phrase begins.
 
     Args:
-        words: of the text, in order.
-        wanted: for each place of the phrase the words that may stand there; at least one.
-        slop: how many other words may stand between the first and the last.
-        in_order: whether the words must come in the phrase's order.
+        words: words of the text, in order.
+        wanted: alternative words for each position of the phrase; at least one position.
+        slop: maximum number of other words between the first and the last word, >= 0.
+        in_order: require the words in the order of the phrase.
     """
     found = 0
     reach = len(wanted) + slop
-    starts = wanted[0] if in_order else frozenset().union(*wanted)
+    starts = wanted[0] if in_order else wanted[0].union(*wanted[1:])
     for start, word in enumerate(words):
         if word in starts:
             window = words[start : start + reach]
@@ -28,8 +29,8 @@ def occurrences(
     return found
 
 
-def _follows(window: Sequence[str], wanted: Sequence[frozenset[str]]) -> bool:
-    """Whether the wanted words come in order; taking each as early as possible misses none."""
+def _follows(window: Sequence[AnyStr], wanted: Sequence[frozenset[AnyStr]]) -> bool:
+    """Return whether the wanted words occur in order. Taking each as early as possible misses none."""
     at = 0
     for choice in wanted:
         while at < len(window) and window[at] not in choice:
@@ -40,10 +41,10 @@ def _follows(window: Sequence[str], wanted: Sequence[frozenset[str]]) -> bool:
     return True
 
 
-def _holds(window: Sequence[str], wanted: Sequence[frozenset[str]]) -> bool:
-    """Whether each wanted word has a word of the window to itself (a matching, by augmenting paths).
+def _holds(window: Sequence[AnyStr], wanted: Sequence[frozenset[AnyStr]]) -> bool:
+    """Return whether each position has a word of the window of its own (a matching, by augmenting paths).
 
-    The window's first word can always be one of them: it may take the place of the one found for its choice.
+    The first word of the window can always be in the matching: it can replace the word found for its position.
     """
     holder: dict[int, int] = {}
 

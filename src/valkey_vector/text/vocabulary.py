@@ -1,8 +1,9 @@
 """Vocabulary of an index: expand prefixes and misspelled words to indexed terms.
 
-Both search modules stop silently at 200 words for one prefix (``search.max-term-expansions``,
-``MAXPREFIXEXPANSIONS``), and one measures edit distances in bytes, the other in 16-bit units. So they are expanded here,
-completely and in characters, on the words that were ever written. One that no document has any more is harmless.
+Both search modules silently expand a prefix to 200 words at most (``search.max-term-expansions``,
+``MAXPREFIXEXPANSIONS``). One measures edit distances in bytes, the other in 16-bit units. The client therefore expands
+terms itself: completely, in characters, on all words that were ever written. A word that no document has any more does
+no harm.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Codes = NDArray[np.int32]
 
 
 class Vocabulary:
-    """A set of words, made ready to be searched when it first is. Never changes, so threads may share it."""
+    """An immutable set of words, sorted and grouped at the first search. Threads may share it."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         self._words = frozenset(words)
@@ -31,11 +32,11 @@ class Vocabulary:
         return len(self._words)
 
     def with_more(self, words: Iterable[str]) -> Vocabulary:
-        """These words and others."""
+        """Return a vocabulary with these and additional words."""
         return Vocabulary(self._words.union(words))
 
-    def beginning_with(self, prefix: str) -> tuple[str, ...]:
-        """The words with a beginning, in alphabetical order."""
+    def with_prefix(self, prefix: str) -> tuple[str, ...]:
+        """Return the words with a prefix, in alphabetical order."""
         words = self._sorted = sorted(self._words) if self._sorted is None else self._sorted
         start = bisect_left(words, prefix)
         found = takewhile(
@@ -43,11 +44,13 @@ class Vocabulary:
         )
         return tuple(found)
 
-    def near(self, word: str, distance: int) -> tuple[str, ...]:
-        """The words at most so many changes away: characters put in, left out, replaced, or two swapped.
+    def within(self, word: str, distance: int) -> tuple[str, ...]:
+        """Return the words within an edit distance, in alphabetical order.
 
-        Returns:
-            In alphabetical order. Swapping counts as one change (optimal string alignment).
+        Args:
+            word: word to compare with.
+            distance: maximum number of insertions, deletions, replacements and swaps of neighboring characters, >= 0.
+                A swap is one edit (optimal string alignment).
         """
         by_length = self._by_length = self._by_length or _grouped(self._words)
         found: list[str] = []
@@ -67,13 +70,13 @@ def _grouped(words: Iterable[str]) -> dict[int, tuple[list[str], Codes]]:
 
 
 def _codes(words: list[str]) -> Codes:
-    """One row for each of some words of equal length, one character a column."""
+    """Return words of equal length as a matrix: one row per word, one column per character."""
     joined = "".join(words).encode("utf-32-le")
     return np.frombuffer(joined, dtype=np.int32).reshape(len(words), -1)
 
 
 def _distances(words: Codes, word: Codes) -> NDArray[np.int32]:
-    """The edit distance of each row from one word: the usual table, filled for all rows at a time."""
+    """Return the edit distance of each row from one word, with the usual table filled for all rows at once."""
     count, length = words.shape
     earlier = np.zeros((length + 1, count), dtype=np.int32)
     before = np.repeat(np.arange(length + 1, dtype=np.int32)[:, np.newaxis], count, axis=1)

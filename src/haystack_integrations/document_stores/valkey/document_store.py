@@ -79,6 +79,8 @@ class ValkeyDocumentStore(SearchableStore):
         algorithm: ``HNSW`` or ``FLAT``, for a new index.
         full_text: index the content of a new index for BM25. `ValkeyTextRetriever` and `ValkeyHybridRetriever` need it.
             Cannot be added to an existing index. False also opens an index that has it.
+        embedding_model: model name stored with a new index. Opening the index for another model raises.
+        must_exist: raise on the first operation if the index does not exist, instead of creating it with the first write.
 
     Raises:
         ValueError: if a setting is invalid.
@@ -105,11 +107,14 @@ class ValkeyDocumentStore(SearchableStore):
         engine: EngineChoice = "auto",
         algorithm: Literal["HNSW", "FLAT"] = "HNSW",
         full_text: bool = False,
+        embedding_model: str | None = None,
+        must_exist: bool = False,
     ) -> None:
         if distance_metric not in ("l2", "cosine", "ip"):
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
-        if not isinstance(full_text, bool):
-            raise ValueError(f"full_text must be True or False, not {full_text!r}")  # noqa: TRY004 - as all others
+        for name, flag in (("full_text", full_text), ("must_exist", must_exist)):
+            if not isinstance(flag, bool):
+                raise ValueError(f"{name} must be True or False, not {flag!r}")  # noqa: TRY004 - as all others
         check_range("embedding_dim", embedding_dim, 1, 2**31 - 1)
         self._settings = StoreSettings(
             nodes_list=checked_nodes(nodes_list),
@@ -131,6 +136,8 @@ class ValkeyDocumentStore(SearchableStore):
         self._engine = engine
         self._algorithm = algorithm
         self._full_text = full_text
+        self._embedding_model = embedding_model
+        self._must_exist = must_exist
         self._index: Index | None = None
         self._lock = threading.Lock()
 
@@ -147,6 +154,8 @@ class ValkeyDocumentStore(SearchableStore):
                     algorithm=self._algorithm,
                     engine=self._engine,
                     full_text=self._full_text or None,
+                    embedding_model=self._embedding_model,
+                    must_exist=self._must_exist,
                 )
             return self._index
 
@@ -180,10 +189,12 @@ class ValkeyDocumentStore(SearchableStore):
             distance_metric=self._distance_metric,
             embedding_dim=self._embedding_dim,
             metadata_fields=named_fields(self._metadata_fields),
-            url=settings.serialisable_url(),
+            url=settings.serializable_url(),
             engine=self._engine,
             algorithm=self._algorithm,
             full_text=self._full_text,
+            embedding_model=self._embedding_model,
+            must_exist=self._must_exist,
         )
 
     @classmethod

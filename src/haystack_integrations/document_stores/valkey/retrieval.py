@@ -68,7 +68,8 @@ class SearchableStore(ABC):
     ) -> list[Document]:
         """Return the documents with any term of the query in their content, ranked by their BM25 score.
 
-        A query without terms, such as stop words alone, finds nothing.
+        The query's stop words (``how``, ``do``) are not searched, unless it has no other words. A query without terms
+        finds nothing.
         """
         return self._ranked(
             filters,

@@ -61,8 +61,8 @@ class StoreSettings:
     batch_size: int
 
     def __post_init__(self) -> None:
-        for name, (least, most) in _RANGES.items():
-            check_range(name, getattr(self, name), least, most)
+        for name, (low, high) in _RANGES.items():
+            check_range(name, getattr(self, name), low, high)
         for name in ("username", "password"):
             secret = getattr(self, name)
             if secret is not None and not isinstance(secret, Secret):
@@ -126,7 +126,7 @@ class StoreSettings:
             settings, username=_resolved(self.username), password=_resolved(self.password)
         )
 
-    def serialisable_url(self) -> str | None:
+    def serializable_url(self) -> str | None:
         """Return the URL.
 
         Raises:

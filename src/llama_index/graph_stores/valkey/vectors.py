@@ -44,8 +44,8 @@ def check_vectors(graph: PropertyGraph, index: Index, *, mend: bool) -> Report:
 def _mend(nodes: list[LabelledNode], index: Index) -> None:
     if records := [to_record(node) for node in nodes if node.embedding is not None]:
         index.upsert(records, progress=False)
-    if gone := [node.id for node in nodes if node.embedding is None]:
-        index.delete(gone)
+    if removed := [node.id for node in nodes if node.embedding is None]:
+        index.delete(removed)
 
 
 def _differing(nodes: list[LabelledNode], index: Index) -> Iterator[tuple[str, LabelledNode]]:

@@ -2,7 +2,8 @@
 
 The text, metadata and embedding (float32) of a node become those of the record. The id of the source document becomes
 the parent of the record, so no metadata key is reserved. Everything else (type, relationships, templates, offsets,
-media, …) is stored in the payload, as LlamaIndex serializes it. Metadata is also stored as LlamaIndex serializes it: a
+media, …) is stored in the payload, as LlamaIndex serializes it, without what has its default. So the payload never repeats
+the text or the id of the source, and a plain `TextNode` has none. Metadata is also stored as LlamaIndex serializes it: a
 tuple is restored as a list. Dates and datetimes are stored and filtered as ISO 8601 text and restored as dates.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,12 @@ from llama_index.core.schema import (
     MetadataMode,
     Node,
     NodeRelationship,
-    RelatedNodeInfo,
     TextNode,
 )
 from pydantic_core import to_jsonable_python
 
 from valkey_vector import InvalidInputError, Record
+from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.metadata import dump, load
 from valkey_vector.records.plain_values import NotPlainError, check_moments
 
@@ -41,8 +43,35 @@ _CORE: dict[str, type[BaseNode]] = {
     kind.class_name(): kind
     for kind in (TextNode, Node, Document, ImageDocument, ImageNode, IndexNode)
 }
+_PLAIN = TextNode.class_name()
 _missed: set[str] = set()
 """Missing classes that were already logged."""
+
+_SOURCE = str(NodeRelationship.SOURCE.value)
+
+_DEFAULTS: dict[str, Any] = {
+    "excluded_embed_metadata_keys": [],
+    "excluded_llm_metadata_keys": [],
+    "relationships": {},
+    "metadata_template": "{key}: {value}",
+    "metadata_separator": "\n",
+    "text_template": "{metadata_str}\n\n{content}",
+    "mimetype": "text/plain",
+    "start_char_idx": None,
+    "end_char_idx": None,
+    "image_resource": None,
+    "audio_resource": None,
+    "video_resource": None,
+}
+"""Values that are not stored. Part of the stored format: do not change them, whatever the defaults of LlamaIndex are."""
+
+_RELATED_DEFAULTS: dict[str, Any] = {
+    "node_type": None,
+    "metadata": {},
+    "hash": None,
+    "class_name": "RelatedNodeInfo",
+}
+"""Likewise for the node of a relationship."""
 
 _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resource")
 _RECORD_FIELDS = {"id_", "embedding", "metadata"}
@@ -67,7 +96,7 @@ def to_record(node: BaseNode) -> Record:
             f"metadata {error.path!r} of node {node.node_id!r} is {error.what}; store {error.cure} instead"
         ) from None
     try:
-        metadata = _serialised(node.metadata)
+        metadata = _serialized(node.metadata)
         rest = node.model_dump(mode="json", exclude=_RECORD_FIELDS)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"node {node.node_id!r} cannot be serialized: {error}") from error
@@ -77,18 +106,60 @@ def to_record(node: BaseNode) -> Record:
         resource = getattr(node, name, None)
         if isinstance(resource, MediaResource) and resource.data is not None:
             rest[name]["data"] = resource.data.decode("ascii")  # base64; LlamaIndex omits it
-    payload = {"class": _path(type(node)), "base": _base(node), "text": place, "node": rest}
-    if typed := _typed(node, metadata):
-        payload["typed"] = typed
-    text = json.dumps({"llama_index": payload}, ensure_ascii=False, separators=(",", ":"))
+    parent = node.ref_doc_id or None
     return Record(
         id=node.node_id,
         content=content,
         vector=node.embedding,
         metadata=metadata,
-        parent=node.ref_doc_id or None,
-        payload=text.encode("utf-8", "surrogatepass"),
+        parent=parent,
+        payload=_payload(node, rest, place, parent, _typed(node, metadata)),
     )
+
+
+def _payload(
+    node: BaseNode, rest: dict[str, Any], place: str | None, parent: str | None, typed: str | None
+) -> bytes | None:
+    """Encode what the other fields of the record do not hold and what differs from the defaults; None for nothing."""
+    payload: dict[str, Any] = {}
+    base = _base(node)
+    if _path(type(node)) != _path(_CORE.get(base or "", TextNode)):
+        payload["class"] = _path(type(node))
+    if base != _PLAIN:
+        payload["base"] = base
+    if place != "text":
+        payload["text"] = place
+    if stored := _compact(rest, parent):
+        payload["node"] = stored
+    if typed is not None:
+        payload["typed"] = typed
+    if not payload:
+        return None
+    text = json.dumps({"llama_index": payload}, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _compact(rest: dict[str, Any], parent: str | None) -> dict[str, Any]:
+    """Remove the defaults from a serialized node, and the relationship that only repeats the id of the source."""
+    relationships = {
+        kind: [_related(one) for one in other] if isinstance(other, list) else _related(other)
+        for kind, other in rest.get("relationships", {}).items()
+    }
+    if relationships.get(_SOURCE) == {"node_id": parent}:
+        del relationships[_SOURCE]
+    return {
+        name: value
+        for name, value in {**rest, "relationships": relationships}.items()
+        if name not in _DEFAULTS or value != _DEFAULTS[name]
+    }
+
+
+def _related(info: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in info.items()
+        if name not in _RELATED_DEFAULTS or value != _RELATED_DEFAULTS[name]
+    }
 
 
 def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseNode:
@@ -99,46 +170,67 @@ def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseN
         output_fields: parts to return besides id, type and relationships: ``text``, ``embedding``, ``metadata`` (all of
             it) or single metadata keys. None returns everything that was read.
     """
-    stored = record.payload or b""
-    own = stored.startswith(_MARK)
-    payload = json.loads(stored)["llama_index"] if own else _foreign(record)
-    data: dict[str, Any] = payload["node"]
-    typed = load(payload["typed"].encode("utf-8")) if "typed" in payload else {}
-    metadata = {
-        # A value that was changed after the node was stored keeps the change.
-        key: typed[key] if key in typed and _serialised(typed[key]) == item else item
-        for key, item in record.metadata.items()
-    }
+    payload = _stored(record)
+    metadata = dict(record.metadata)
+    if "typed" in payload:
+        typed = load(payload["typed"].encode("utf-8"))
+        for key, item in metadata.items():
+            # A value that was changed after the node was stored keeps the change.
+            if key in typed and _serialized(typed[key]) == item:
+                metadata[key] = typed[key]
     text = record.content
     embedding = None if record.vector is None else np.asarray(record.vector).tolist()
     if output_fields is not None:
-        requested = set(output_fields)
-        text = text if "text" in requested else ""
-        embedding = embedding if "embedding" in requested else None
-        if "metadata" not in requested:
-            metadata = {key: item for key, item in metadata.items() if key in requested}
-    match payload["text"]:
+        text = text if "text" in output_fields else ""
+        embedding = embedding if "embedding" in output_fields else None
+        if "metadata" not in output_fields:
+            metadata = {key: item for key, item in metadata.items() if key in output_fields}
+    data: dict[str, Any] = payload.get("node", {})
+    if record.parent is not None:
+        relationships = data.get("relationships", {})
+        if _SOURCE not in relationships:
+            data["relationships"] = {_SOURCE: {"node_id": record.parent}, **relationships}
+    match payload.get("text", "text"):
         case "text":
             data["text"] = text
         case "text_resource":
             data["text_resource"]["text"] = text
         case _:
             pass  # the node has no text
-    kind = _class(payload["class"], payload["base"])
-    return kind.from_dict({**data, "id_": record.id, "metadata": metadata, "embedding": embedding})
+    kind = _class(payload.get("class", ""), payload.get("base", _PLAIN))
+    data |= _own_defaults(kind, data)
+    data |= {"id_": record.id, "metadata": metadata, "embedding": embedding}
+    return TextNode(**data) if kind is TextNode else kind.from_dict(data)
 
 
-def _foreign(record: Record) -> dict[str, Any]:
-    """Return a payload for a record that LlamaIndex did not write."""
-    node = TextNode()
-    if record.parent is not None:
-        node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=record.parent)
-    relationships = node.model_dump(mode="json")["relationships"]
+def _stored(record: Record) -> dict[str, Any]:
+    """Decode the payload of a record; empty for a plain `TextNode`, and for a record that LlamaIndex did not write."""
+    stored = record.payload
+    if stored is None or not stored.startswith(_MARK):
+        return {}
+    try:
+        decoded = decode_json(stored)
+    except UnicodeDecodeError:  # a lone surrogate
+        decoded = json.loads(stored)
+    payload: dict[str, Any] = decoded["llama_index"]
+    return payload
+
+
+def _own_defaults(kind: type[BaseNode], data: dict[str, Any]) -> dict[str, Any]:
+    """The defaults that were left out of a payload and for which the class has others."""
+    other = _other_defaults(kind)
+    return {name: value for name, value in other.items() if name not in data} if other else {}
+
+
+@cache
+def _other_defaults(kind: type[BaseNode]) -> dict[str, Any]:
+    """Those of `_DEFAULTS` that differ from the defaults of a class: of a user's class, or of another LlamaIndex."""
     return {
-        "class": _path(TextNode),
-        "base": TextNode.class_name(),
-        "text": "text",
-        "node": {"relationships": relationships},
+        name: value
+        for name, value in _DEFAULTS.items()
+        if name in kind.model_fields
+        and kind.model_fields[name].get_default(call_default_factory=True, validated_data={})
+        != value
     }
 
 
@@ -156,7 +248,7 @@ def _take_text(node: BaseNode, rest: dict[str, Any]) -> tuple[str, str | None]:
             return node.get_content(MetadataMode.NONE), None
 
 
-def _serialised(metadata: Any) -> Any:
+def _serialized(metadata: Any) -> Any:
     return to_jsonable_python(metadata, inf_nan_mode="constants")
 
 

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 MMR_KEYWORDS = ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor")
-TEXT_KEYWORDS = ("match", "fields")
+TEXT_KEYWORDS = ("match", "fields", "stop_words")
 
 _MMR_CANDIDATES = 100
 """Default minimum number of candidates for MMR."""
@@ -53,10 +53,10 @@ _BY_EMBEDDING = (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR, *_HYBRI
 
 def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
     """Return a query by filter alone if the query has filters, an empty text and no embedding; otherwise None."""
-    condition = _filter(query)
-    if query.mode not in _BY_EMBEDDING or query.query_embedding is not None:
+    if query.query_embedding is not None or query.query_str != "":
         return None
-    if query.query_str != "" or condition is None:
+    condition = _filter(query)
+    if condition is None or query.mode not in _BY_EMBEDDING:
         return None
     k = check_k(query.similarity_top_k, "similarity_top_k")
     if query.mode in _HYBRID and query.hybrid_top_k is not None:
@@ -233,6 +233,7 @@ def _text(query: VectorStoreQuery) -> str:
 
 
 def _text_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords for `TextQuery` and `HybridQuery`, with a list of fields as a tuple."""
-    fields = keywords.get("fields")
-    return {**keywords, "fields": tuple(fields)} if isinstance(fields, list) else dict(keywords)
+    """Return the keywords for `TextQuery` and `HybridQuery`, with lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in keywords.items()
+    }

@@ -282,7 +282,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             keywords: MMR: `mmr_threshold`, 0 (diversity only) to 1 (similarity only), replaces that of the query
                 (None is 0.5). `mmr_prefetch_k`, or `mmr_prefetch_factor` times `similarity_top_k`, is the number of
                 candidates; the default is factor 4, at least 100. Text and hybrid modes: `match`, ``any`` (default) or
-                ``all`` terms; `fields`, ``content`` and metadata keys that `index_schema` declares as text.
+                ``all`` terms; `fields`, ``content`` and metadata keys that `index_schema` declares as text;
+                `stop_words`, which are not searched (default: those of the index's language; ``()`` for none).
 
         Returns:
             The nodes with `similarities`; a higher value is better. By embedding: COSINE the cosine, L2 1 / (1 +

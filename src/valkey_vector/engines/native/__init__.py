@@ -1,1 +1,1 @@
-"""The native engine: an index kept on plain Valkey data types."""
+"""The native engine: an index on plain Valkey data types."""

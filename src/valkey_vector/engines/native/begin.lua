@@ -7,6 +7,6 @@
 local call, try = redis.call, redis.pcall
 local state = call('HMGET', KEYS[1],
   'generation', 'log', 'seq', 'digest', 'registered', 'floor', 'touched', 'written')
-if state[1] ~= ARGV[1] then return redis.error_reply('STALE the index was dropped or created anew') end
+if state[1] ~= ARGV[1] then return redis.error_reply('STALE the index was dropped or created again') end
 local lineage, prefix = ARGV[2], ARGV[3]
 local begun = lineage == '' or state[2] == ARGV[1]

@@ -5,24 +5,27 @@ The log and its scripts are described in `valkey_vector.engines.native.scripts`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.engines.native import scripts
+from valkey_vector.engines.native.page import Page, page_of
 from valkey_vector.errors import ForeignKeyError, ServerError
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.schema.schema import Schema
 from valkey_vector.storage.catalog import vector_name
-from valkey_vector.storage.hashes import Documents, checked, in_batches, row_of, stale_or
+from valkey_vector.storage.hashes import Documents, checked, in_batches, stale_or
 from valkey_vector.storage.layout import CREATED, EXPIRES
 from valkey_vector.storage.record_version import VERSION
 from valkey_vector.storage.rows import StaleIndexError
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = [
-    "Change",
     "ChangeLog",
     "Changes",
     "Checked",
@@ -34,25 +37,8 @@ __all__ = [
     "word_fields",
 ]
 
-_MOST = 1_000
-"""Documents in one script, so that none holds the server for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A document that was written.
-
-    Attributes:
-        id: of the document.
-        sequence: number of its last write.
-        fields: what an index reads of it; None if there is no document of the index under its key.
-        left: milliseconds until it expires, where only its key tells; less than 0: it does not.
-    """
-
-    id: str
-    sequence: int
-    fields: dict[str, bytes] | None
-    left: int
+_MAX_DOCUMENTS = 1_000
+"""Largest number of documents in one script, so that no script blocks the server for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +46,25 @@ class Changes:
     """All changes since a sequence number.
 
     Attributes:
-        sequence: up to where.
+        sequence: number of the last change.
         now: the server's time in milliseconds.
         digest: of all sequence numbers in the log; None if the log has none.
-        deleted: ids of documents that were deleted.
-        changed: documents that were written.
-        size: how many documents the log has.
+        deleted: ids of the deleted documents.
+        changed: the written documents.
+        size: number of documents in the log.
     """
 
     sequence: int
     now: float
     digest: int | None
     deleted: Sequence[str]
-    changed: Sequence[Change]
+    changed: Page
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """There are more changes than one reply holds; `ChangeLog.listing` has them."""
+    """More changes than one reply holds; `ChangeLog.listing` returns them."""
 
     sequence: int
     now: float
@@ -86,7 +72,7 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """What changed is not known: everything must be loaded again."""
+    """The changes are unknown: everything must be loaded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +85,13 @@ Since: TypeAlias = Changes | Many | Reload | Incomplete
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of documents found.
+    """Result of a check that documents still exist.
 
     Attributes:
         now: the server's time in milliseconds.
-        activity: as long as it is the same, no document was removed past the log; '' if the server does not tell.
+        activity: while it stays the same, no document was removed without a log entry; '' if the server does not report it.
         lost: ids that are no longer documents.
-        logged: how many documents the log has in the range that was looked up.
+        logged: number of documents in the log in the checked range.
     """
 
     now: float
@@ -115,7 +101,7 @@ class Checked:
 
 
 def word_fields(schema: Schema) -> list[str]:
-    """The hash fields of words and stems."""
+    """Return the hash fields that hold terms and stems."""
     texts = indexed_texts(schema)
     return list(dict.fromkeys(name for each in texts for name in (each.words, each.stems)))
 
@@ -124,8 +110,8 @@ class ChangeLog:
     """The change log of one index.
 
     Args:
-        documents: of the index.
-        keys: those of the log: changes, deletions, expiry.
+        documents: the documents of the index.
+        keys: the keys of the log: changes, deletions, expiry.
     """
 
     def __init__(self, documents: Documents, keys: Sequence[str]) -> None:
@@ -140,7 +126,7 @@ class ChangeLog:
         self._fields = [*fields, *entry.declared_numeric_fields, *word_fields(schema)]
 
     def command(self, body: str, *arguments: Argument, ids: Sequence[str] = ()) -> list[Argument]:
-        """The command that runs a script on the log, and on some documents."""
+        """Return the command that runs a script on the log and on some documents."""
         entry = self._documents.entry
         keys = [*self._keys, *map(self._documents.key, ids)]
         head = [entry.generation, entry.lineage or "", entry.prefix]
@@ -155,18 +141,20 @@ class ChangeLog:
         return self._sent(self.command(body, *arguments, ids=ids), retry=False)
 
     def since(self, sequence: int, *, anyway: bool = False) -> Since:
-        """What changed after a sequence number (-1: from the beginning), as of one moment.
+        """Fetch the changes after a sequence number, as of one moment.
 
         Args:
-            sequence: as far as the caller knows.
-            anyway: read the log although it lacks documents.
+            sequence: the last one that the caller has applied; -1 for all.
+            anyway: read the log even if it lacks documents.
+
+        Cost: one round trip.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
         reply = self._sent(
             self.command(
-                scripts.SYNC, str(sequence), str(_MOST), "anyway" if anyway else "",
+                scripts.SYNC, str(sequence), str(_MAX_DOCUMENTS), "anyway" if anyway else "",
                 str(len(self._fields)), *self._fields,
             ),
             retry=True,
@@ -178,27 +166,29 @@ class ChangeLog:
                 return Reload()
             case b"many":
                 return Many(int(reply[1]), float(reply[2]))
-        _, upto, now, digest, deleted, rows, size = reply
+        _, last, now, digest, deleted, ids, numbers, page, size = reply
         return Changes(
-            int(upto),
+            int(last),
             float(now),
             None if digest is None else int(digest),
             [id.decode() for id in deleted],
-            [self._change(id, number, values, left) for id, number, values, left in rows],
+            self._page([id.decode() for id in ids], list(map(int, numbers)), page),
             size,
         )
 
     def listing(self, sequence: int) -> tuple[list[str], list[tuple[str, int]]] | None:
-        """The ids deleted and those written after a sequence number, these with their numbers.
+        """List the ids deleted and the ids written after a sequence number, the latter with their numbers.
 
-        Both are lists of one moment, so a writer that goes on writing does not make them longer. None if deletions may
-        be missing.
+        Both lists are as of one moment, so a busy writer does not make them longer. Returns None if deletions may be
+        missing.
+
+        Cost: one round trip.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
         catalog, changes, deletions, _ = self._keys
-        # Deletions first: an id that is deleted and written again in between is in both, and was written.
+        # Deletions first: an id that is deleted and written again in between is in both lists, and exists.
         deleted, changed, state = checked(
             self._connection.pipeline(
                 [
@@ -219,25 +209,34 @@ class ChangeLog:
             return None
         return [id.decode() for id in deleted], _scored(changed)
 
-    def load(self, changed: Sequence[tuple[str, int]]) -> Iterator[list[Change]]:
-        """What documents hold now, page by page.
+    def load(self, changed: Sequence[tuple[str, int]]) -> Iterator[Page]:
+        """Load the current content of documents in pages of 1,000.
+
+        Cost: one round trip a page.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
-        for batch in in_batches(changed, _MOST):
+
+        def load(batch: Sequence[tuple[str, int]]) -> Page:
             ids = [id for id, _ in batch]
             command = self.command(scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
-            rows = self._sent(command, retry=True)
-            yield [
-                self._change(id.encode(), number, values, left)
-                for (id, number), (values, left) in zip(batch, rows, strict=True)
-            ]
+            reply = self._sent(command, retry=True)
+            return self._page(ids, [number for _, number in batch], reply)
+
+        # The server reads the next page while the caller applies this one.
+        pages: deque[Future[Page]] = deque()
+        for batch in in_batches(changed, _MAX_DOCUMENTS):
+            pages.append(writers().submit(load, batch))
+            if len(pages) > 1:
+                yield pages.popleft().result()
+        if pages:
+            yield pages.popleft().result()
 
     def fetching(
         self, ids: Sequence[str], fields: Sequence[str], sequence: int | None
     ) -> list[Argument]:
-        """The command for fields of documents; its reply begins with 0 if the index is not at `sequence`."""
+        """Return the command that fetches fields of documents; its reply begins with 0 if the index is not at `sequence`."""
         known = "" if sequence is None else str(sequence)
         return self.command(scripts.FETCH, known, str(len(fields)), *fields, *ids)
 
@@ -249,12 +248,12 @@ class ChangeLog:
         numbers: tuple[int, int] | None = None,
         activity: bool = False,
     ) -> list[Argument]:
-        """The command that looks documents up; see `checked` for its reply.
+        """Return the command that checks whether documents exist; `checked` decodes its reply.
 
         Args:
-            ids: of documents.
-            sequence: up to which the caller knows the log; None for any.
-            numbers: also look up all that the log has with sequence numbers from the first to the second.
+            ids: ids of documents.
+            sequence: the last number that the caller has applied; None to accept any state of the log.
+            numbers: also check all documents in the log with sequence numbers from the first to the second.
             activity: report the server's activity.
         """
         known = "" if sequence is None else str(sequence)
@@ -263,26 +262,26 @@ class ChangeLog:
 
     @staticmethod
     def checked(reply: Any) -> Checked | None:
-        """What a check found; None if the index is not at the sequence number that was given."""
+        """Decode the reply to a check; None if the index is not at the given sequence number."""
         if reply[0] == 0:
             return None
         lost = [id.decode() for id in reply[3]]
         return Checked(float(reply[1]), reply[2].decode(), lost, reply[4])
 
     def lost(self, ids: Sequence[str]) -> list[str]:
-        """Those ids that are not documents now.
+        """Return the ids that are no longer documents.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
         found: list[str] = []
-        for batch in in_batches(ids, _MOST):
+        for batch in in_batches(ids, _MAX_DOCUMENTS):
             reply = self.checked(self._sent(self.checking(batch), retry=True))
             found += [] if reply is None else reply.lost
         return found
 
     def lost_in(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
-        """Those ids with sequence numbers in these ranges that are not documents now.
+        """Return the ids with sequence numbers in these ranges that are no longer documents.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -292,7 +291,9 @@ class ChangeLog:
         return [id.decode() for reply in replies for id in reply[3]]
 
     def complete(self) -> None:
-        """Take all documents into the log that it lacks; harmless if it lacks none.
+        """Add all missing documents to the log. Idempotent.
+
+        Cost: a SCAN of the server.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -300,12 +301,12 @@ class ChangeLog:
         """
         skip = len(self._documents.entry.prefix.encode())
         for keys in self._connection.scan(f"{self._documents.entry.prefix}*"):
-            for batch in in_batches(keys, _MOST):
+            for batch in in_batches(keys, _MAX_DOCUMENTS):
                 self.run(scripts.REGISTER, *(key[skip:] for key in batch))
         self.run(scripts.SEAL)
 
     def held(self) -> dict[str, bool]:
-        """The ids in the log, and whether the time that it noted for each one's end is over.
+        """Return the ids in the log, each with True if the log expects it to have expired.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -328,21 +329,21 @@ class ChangeLog:
         return {id: id in ended for id in (name.decode() for name in ids)}
 
     def reconcile(self, ids: Sequence[str]) -> None:
-        """Take documents into the log that are there, and out of it those that are not.
+        """Add existing documents to the log, and remove missing ones.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
-        for batch in in_batches(ids, _MOST):
+        for batch in in_batches(ids, _MAX_DOCUMENTS):
             self.run(scripts.REGISTER, *batch)
         self.remove(ids)
 
     def removing(self, ids: Sequence[str]) -> list[list[Argument]]:
-        """The commands that remove from the log those ids that are not documents."""
-        return [self.command(scripts.FORGET, *batch) for batch in in_batches(ids, _MOST)]
+        """Return the commands that remove from the log the ids that are not documents."""
+        return [self.command(scripts.FORGET, *batch) for batch in in_batches(ids, _MAX_DOCUMENTS)]
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Remove from the log those ids that are not documents.
+        """Remove from the log the ids that are not documents.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -353,12 +354,8 @@ class ChangeLog:
         """Remove the log, unless the index was created again."""
         self._connection.execute("EVAL", scripts.DROP, str(len(self._keys)), *self._keys)
 
-    def _change(self, id: bytes, number: bytes | int, values: Any, left: int) -> Change:
-        name = id.decode()
-        row = None
-        if values is not None:
-            row = row_of(self._documents.entry, name, self._fields, values)
-        return Change(name, int(number), None if row is None else dict(row.fields), left)
+    def _page(self, ids: Sequence[str], sequences: Sequence[int], reply: Any) -> Page:
+        return page_of(self._documents.entry, self._fields, ids, sequences, reply)
 
     def _sent(self, command: Sequence[Argument], *, retry: bool) -> Reply:
         try:
@@ -371,10 +368,10 @@ class ChangeLog:
 
 
 def refuse_foreign(reply: Any) -> None:
-    """Raise if the reply of a script that writes names a key that is not a document.
+    """Check the reply of a script that writes.
 
     Raises:
-        ForeignKeyError: it does.
+        ForeignKeyError: the reply names a key that is not a document.
     """
     if reply[0] == b"foreign":
         kind = reply[2].decode()
@@ -383,7 +380,7 @@ def refuse_foreign(reply: Any) -> None:
 
 
 def _scored(reply: Any) -> list[tuple[str, int]]:
-    """Ids with their numbers, as the client decodes a sorted set: a dict, or a flat list."""
+    """Decode a reply with ids and scores; clients return a dict or a flat list."""
     if isinstance(reply, dict):
         return [(id.decode(), int(number)) for id, number in reply.items()]
     pairs = zip(reply[::2], reply[1::2], strict=True)

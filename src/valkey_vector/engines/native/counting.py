@@ -1,32 +1,46 @@
 """Counts of the native engine: documents that the replica selects, minus those removed without a change-log entry.
 
-A document can be evicted, or deleted by another program. So the documents that are counted are looked up: few always, many
-only if the server reports that anything was written past the log, expired or was evicted since they were last looked up.
+A document can be evicted, or deleted by another program. So a count checks that its documents exist: up to 500 always, more
+only if something was written without a log entry, expired or was evicted since their last check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from valkey_vector.connection import Argument
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.native.change_log import ChangeLog, Checked
+from valkey_vector.engines.native.replica import Replica
 from valkey_vector.engines.native.shared_replica import SharedReplica
 from valkey_vector.filters.plan import Plan
 from valkey_vector.storage.hashes import in_batches
 
 __all__ = ["counting"]
 
+_T = TypeVar("_T")
+
 _FEW = 500
-"""Documents that are looked up in the first round trip, whatever happened since the last."""
+"""Largest number of documents that are checked in the first round trip of every count."""
 
 _PAGE = 1_000
 
 
-def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int]:
-    """How many documents a plan selects; one round trip where the replica is current and nothing suspicious happened."""
-    if shared.replica.sequence < 0:
+def counting(
+    shared: SharedReplica, log: ChangeLog, plan: Plan, count: Callable[[Replica, float], _T]
+) -> Pipelined[_T]:
+    """Count the documents that a plan selects.
+
+    Cost: one round trip if the replica is current and no document can have been removed without a log entry.
+
+    Args:
+        shared: the replica.
+        log: the change log.
+        plan: the plan that selects the documents.
+        count: computes the result from the replica and the server's time in milliseconds.
+    """
+    if shared.outdated:
         yield Request(current=True)
     current = True
     while True:
@@ -48,13 +62,13 @@ def counting(shared: SharedReplica, log: ChangeLog, plan: Plan) -> Pipelined[int
     if lost:
         shared.forget(log, lost)
     with shared.lock:
-        return shared.replica.count(plan, shared.now)
+        return count(shared.replica, shared.now)
 
 
 def _unverified(
     shared: SharedReplica, log: ChangeLog, plan: Plan, activity: str
 ) -> Pipelined[list[str]]:
-    """The ids of documents that are gone, out of those that a plan selects and that may be gone."""
+    """Check the documents of a plan that may have been removed; return the ids of the removed ones."""
     checked = None
     by_id = False
     while checked is None:
@@ -72,14 +86,14 @@ def _unverified(
 
 
 class _Lookup:
-    """The commands that look documents up: all of the replica by their numbers in the log, others by their ids.
+    """The commands that check documents: by number in the log if they are all of the replica, otherwise by id.
 
     Args:
-        shared: the replica; its lock is held.
+        shared: the replica; the caller holds its lock.
         log: the change log.
-        ids: of the documents.
-        sequence: up to which the log is known; None for any.
-        by_id: by their ids in any case: the log may have lost some.
+        ids: ids of the documents.
+        sequence: the last applied number; None to accept any state of the log.
+        by_id: always check by id, because the log may lack some.
     """
 
     def __init__(
@@ -101,7 +115,7 @@ class _Lookup:
             self.commands = [log.checking(batch, sequence) for batch in in_batches(ids, _PAGE)]
 
     def checked(self, replies: Sequence[Any]) -> list[Checked] | None:
-        """What was found; None if the log has moved on, or lacks documents."""
+        """Decode the replies; None if the log has newer changes, or lacks documents."""
         found = [ChangeLog.checked(reply) for reply in replies]
         checked = [each for each in found if each is not None]
         complete = sum(each.logged for each in checked) >= self._least

@@ -1,13 +1,13 @@
 """The native engine: an index on plain Valkey data types, for any Valkey or Redis from 7 on.
 
-Documents are the same hashes the search engine has, plus a change log (see `valkey_vector.engines.native.scripts`). Each process
-that searches keeps a replica of vectors, tokens and words and answers from it, exactly. A search costs one round trip: the
-script that returns the documents also reports whether the replica was current. If it was not, the changes are fetched
-and the search is repeated, this time with every document judged by what it holds at that moment, so that a writer who goes
-on writing keeps no search from ending.
+Documents are the same hashes as with the search engine, plus a change log (see `valkey_vector.engines.native.scripts`). Each
+process that searches keeps a replica of vectors, tokens and terms, and searches it exactly. A search costs one round trip:
+the script that returns the documents also reports whether the replica was current. If it was not, the changes are fetched
+and the search is repeated. The repetition checks each document by its current content, so it ends even if other clients
+keep writing.
 
-Meant for a private or small server, up to a few hundred thousand vectors, which every searching process holds in
-memory. On a cluster the scripts would reach across slots, so there the search engine is needed.
+The engine suits a private or small server with up to a few hundred thousand vectors, because every searching process holds
+them in memory. It does not support clusters: its scripts use keys of several slots.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from contextlib import suppress
 
 from valkey_vector.connection import Connection, Reply
 from valkey_vector.connection.pipelines import Pipelined, Request, run
-from valkey_vector.engines.base import IndexInfo, Keep, Near
+from valkey_vector.engines.base import Grouped, IndexInfo, Keep, Near
 from valkey_vector.engines.exact import has_what_was_compared
 from valkey_vector.engines.native.change_log import ChangeLog
 from valkey_vector.engines.native.counting import counting
+from valkey_vector.engines.native.grouping import grouped
 from valkey_vector.engines.native.matching import judged, judged_fields
+from valkey_vector.engines.native.replica import Replica
 from valkey_vector.engines.native.shared_replica import shared_replica
+from valkey_vector.engines.native.sorting import ordered_rows
 from valkey_vector.engines.native.text import TextScores, text_statistics
 from valkey_vector.engines.native.writing import NativeWriting
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.schema.schema import Flat
-from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.catalog import CatalogEntry, change_log_keys, has_hash_tag
 from valkey_vector.storage.hashes import Documents, in_batches, row_of
 from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
@@ -41,23 +44,24 @@ __all__ = ["NativeEngine"]
 _PAGE = 1_000
 
 _SPARE = 10
-"""Candidates beyond twice the requested number, where some may no longer match."""
+"""Candidates beyond twice the requested number, if some may no longer match."""
 
 
 class NativeEngine:
     """One index on plain data types. Implements `valkey_vector.engines.base.Engine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
-        if connection.capabilities.cluster:
+        if connection.capabilities.cluster and not has_hash_tag(entry.name):
             raise UnsupportedFeatureError(
-                "the native engine", "a cluster", "a single server, or a cluster with Valkey-Search"
+                f"the native engine for index {entry.name!r}",
+                "a cluster",
+                "a single server, a cluster with Valkey-Search, or a name with a hash tag, such as "
+                f"{'{tenant}' + entry.name!r}",
             )
         self._connection = connection
         self._documents = Documents(connection, entry)
         self.slots = self._documents.slots
-        own = f"{{{entry.name}}}"
-        keys = [f"{own}:changes", f"{own}:deletions", f"{own}:expiry"]
-        self._log = ChangeLog(self._documents, keys)
+        self._log = ChangeLog(self._documents, change_log_keys(entry.name))
         self._shared = shared_replica(connection, entry)
         self._writing = NativeWriting(self._documents, self._log, self._shared)
         self.write = self._writing.write
@@ -67,35 +71,63 @@ class NativeEngine:
         self.fetching = self._documents.fetching
 
     def create(self) -> None:
-        """Take documents that are there already, written by the search engine for one, into the log."""
-        with suppress(
-            StaleIndexError
-        ):  # whoever uses the engine then learns that the index was dropped
+        """Add existing documents to the change log, such as those written by the search engine."""
+        # The next operation reports that the index was dropped.
+        with suppress(StaleIndexError):
             self._log.complete()
 
     @property
     def entry(self) -> CatalogEntry:
-        """The index, with the numeric slots bound so far."""
+        """The catalog entry of the index, with the numeric slots bound so far."""
         return self.slots.entry
 
     def require_text(self) -> None:
-        """Nothing to check: this engine searches texts on any server."""
+        """Do nothing: this engine searches texts on any server."""
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
-        """The replies to the steps of several operations; the replica is synchronised once for all that want it."""
-        if any(ask.current for ask in asks):
-            self._shared.synchronise(self._log)
-        return self._documents.ask(asks)
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+        """Send several requests in one round trip; synchronize the replica first if one of them requires it."""
+        if any(request.current for request in requests):
+            self._shared.synchronize(self._log)
+        return self._documents.send_requests(requests)
 
     def count(self, plan: Plan) -> int:
-        """How many documents a plan selects."""
+        """Count the documents that a plan selects."""
         return run(self, self.counting(plan))
 
     def counting(self, plan: Plan) -> Pipelined[int]:
-        """`count`, in steps."""
+        """Pipelined `count`."""
         if isinstance(plan, NoDocument):
             return 0
-        return (yield from counting(self._shared, self._log, plan))
+
+        def count(replica: Replica, now: float) -> int:
+            return replica.count(plan, now)
+
+        return (yield from counting(self._shared, self._log, plan, count))
+
+    def grouping(self, plan: Plan, keys: Sequence[str], *, elements: bool) -> Pipelined[Grouped]:
+        """Count the selected documents by the values of metadata keys.
+
+        Cost: the round trips of `count`.
+        """
+
+        def count(replica: Replica, now: float) -> Grouped:
+            return grouped(replica, plan, keys, now, elements=elements)
+
+        return (yield from counting(self._shared, self._log, plan, count))
+
+    def ordering(
+        self, plan: Plan, orders: Sequence[tuple[str, bool]], limit: int | None
+    ) -> Pipelined[list[Row] | None]:
+        """Retrieve the ids and versions of the selected documents in an order of numbers.
+
+        Cost: one round trip.
+        """
+        yield Request(current=True)
+        with self._shared.lock:
+            replica = self._shared.replica
+            now = self._shared.now
+            rows = ordered_rows(replica, self.entry, plan, orders, limit=limit, now=now)
+            return None if rows is None else replica.identities(rows)
 
     def values(
         self,
@@ -103,38 +135,44 @@ class NativeEngine:
         fields: Sequence[str],
         most: int,  # noqa: ARG002
     ) -> list[list[str] | None]:
-        """Nothing: no index on the server groups by a field."""
+        """Return None for each field: no index on the server groups by a field."""
         return [None] * len(fields)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
-        """The k nearest of the documents a plan selects; exact, so `ef_runtime` is ignored."""
+        """Retrieve the k nearest of the selected documents. The search is exact, so `ef_runtime` is ignored.
+
+        Cost: one round trip if the replica is current.
+        """
         return self._measured(near, plan, fields, k, math.inf)
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
-        """All of the documents a plan selects up to a distance; exact."""
+        """Retrieve all selected documents up to a distance. The search is exact.
+
+        Cost: one round trip for 1,000 documents if the replica is current.
+        """
         return self._measured(near, plan, fields, None, radius)
 
     def _measured(
         self, near: Near, plan: Plan, fields: Sequence[str], k: int | None, radius: float
     ) -> Pipelined[list[Row]]:
-        """The k nearest documents of a plan, or all up to a distance, as they are on the server.
+        """Retrieve the k nearest documents of a plan, or all up to a distance, with their current content.
 
-        Ends after a bounded number of steps: a replica that is behind is synchronised once, documents that are gone are
-        removed from it, and each repetition looks at twice as many candidates.
+        The number of steps is bounded: an outdated replica is synchronized once, removed documents are removed from it, and
+        each repetition doubles the number of candidates.
         """
         if isinstance(plan, NoDocument):
             return []
         shared = self._shared
-        if shared.replica.sequence < 0:
+        if shared.outdated:
             yield Request(current=True)
         wanted = self._documents.read_fields(fields)
-        current, most = True, k
+        current, limit = True, k
         while True:
             with shared.lock:
                 sequence = shared.replica.sequence
-                found = self._candidates(near, plan, most, radius)
+                found = self._candidates(near, plan, limit, radius)
             names = wanted if current else judged_fields(wanted, near, plan)
             ids = [id for _, id in found]
             commands = [
@@ -143,10 +181,10 @@ class NativeEngine:
             ]
             replies = yield Request(commands)
             if any(reply[0] == 0 for reply in replies):
-                # What synchronisation applies is as of a moment after this search began: that is new enough.
+                # A synchronization by another thread since then also counts: it began after this search.
                 if shared.replica.sequence == sequence:
                     yield Request(current=True)
-                current, most = False, None if k is None else 2 * k + _SPARE
+                current, limit = False, None if k is None else 2 * k + _SPARE
                 continue
             shared.now = float(replies[-1][1])
             values = [each for reply in replies for each in reply[2]]
@@ -154,43 +192,49 @@ class NativeEngine:
                 None if each is None else row_of(self.entry, id, names, each)
                 for id, each in zip(ids, values, strict=True)
             ]
-            kept = [
+            matching = [
                 Row(row.id, row.fields, distance)
                 for (distance, _), row in zip(found, rows, strict=True)
                 if row is not None and has_what_was_compared(row, near, fields)
             ]
             if not current:
-                kept = judged(kept, near, plan, radius=radius, now=shared.now, fields=wanted)
+                matching = judged(
+                    matching, near, plan, radius=radius, now=shared.now, fields=wanted
+                )
             missing = [id for id, row in zip(ids, rows, strict=True) if row is None]
             if missing:
                 shared.forget(self._log, missing)
-            if most is None or k is None or len(kept) >= k or len(found) < most:
-                return kept[:k]
-            most = 2 * most + _SPARE
+            if limit is None or k is None or len(matching) >= k or len(found) < limit:
+                return matching[:k]
+            limit = 2 * limit + _SPARE
 
     def _candidates(
-        self, near: Near, plan: Plan, most: int | None, radius: float
+        self, near: Near, plan: Plan, limit: int | None, radius: float
     ) -> list[tuple[float, str]]:
         replica, now = self._shared.replica, self._shared.now
-        if most is None:
+        if limit is None:
             return replica.within(near, radius, plan, now)
-        return replica.nearest(near, most, plan, now)
+        return replica.nearest(near, limit, plan, now)
 
     def vocabulary(self) -> Vocabulary:
-        """The words that occur in the index's texts."""
-        self._shared.synchronise(self._log)
+        """The terms of the index."""
+        self._shared.synchronize(self._log)
         with self._shared.lock:
             return self._shared.replica.vocabulary()
 
     def text_statistics(self, matching: Matching) -> Pipelined[Statistics]:
-        """The index's statistics that BM25 needs for a text query."""
+        """Compute the BM25 statistics of the index for a text query.
+
+        Cost: one round trip.
+        """
         yield Request(current=True)
         with self._shared.lock:
             return text_statistics(self._shared.replica, matching, self._shared.now)
 
     def text_best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
-        """The k best answers to a text query. One round trip synchronises the replica, and if the order of words counts
-        others fetch the words of the documents in question.
+        """Rank the selected documents by BM25, and return the k best.
+
+        Cost: one round trip, and for phrases additional ones that fetch the terms of the candidates.
         """
         yield Request(current=True)
         with self._shared.lock:
@@ -199,7 +243,10 @@ class NativeEngine:
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
     ) -> Pipelined[tuple[list[Scored], list[Row]]]:
-        """The k best by text and the k nearest, as of the same moment."""
+        """Run `text_best` and `knn` on the same state of the replica.
+
+        Cost: the round trips of `text_best`.
+        """
         yield Request(current=True)
         with self._shared.lock:
             scored = self._text_best(matching, plan, k)
@@ -209,7 +256,10 @@ class NativeEngine:
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
     ) -> Pipelined[list[Row]]:
-        """The oldest of the documents a plan selects."""
+        """Retrieve the selected documents that `keep` returns, all or the first `limit`, oldest first.
+
+        Cost: one round trip, and one for each page.
+        """
         if isinstance(plan, NoDocument):
             return []
         yield Request(current=True)
@@ -225,21 +275,21 @@ class NativeEngine:
         return chosen[:limit]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        """All documents a plan selects, oldest first, as of the first page."""
+        """Iterate over the selected documents in pages, oldest first, as selected at the first page."""
         if isinstance(plan, NoDocument):
             return
-        self._shared.synchronise(self._log)
+        self._shared.synchronize(self._log)
         for batch in in_batches(self._selected(plan), _PAGE):
             page = [row for row in self.fetch(batch, fields) if row is not None]
             if page:
                 yield page
 
     def fit(self, plan: Plan) -> Plan:
-        """The plan itself: there is no parser whose limits it could exceed."""
+        """Return the plan: this engine evaluates plans of any size."""
         return plan
 
     def indexed_share(self) -> float:
-        """Always 1: a search synchronises the replica itself."""
+        """Return 1: every search synchronizes the replica."""
         return 1.0
 
     def info(self) -> IndexInfo:
@@ -260,20 +310,20 @@ class NativeEngine:
         )
 
     def drop(self) -> None:
-        """Remove the change log, unless the index was created again meanwhile; documents stay."""
+        """Remove the change log, unless the index was created again meanwhile. Documents stay."""
         self._log.drop()
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Documents that expired, were evicted or deleted by hand: remove them from the replica."""
+        """Remove from the replica documents that expired, were evicted or deleted by another program."""
         self._shared.forget(self._log, ids)
-        self._shared.look_through(self._log)
+        self._shared.check_all(self._log)
 
     def held(self) -> dict[str, bool]:
-        """The ids that the change log has. Those that ended stay in it for a while."""
+        """The ids in the change log, each with True if its document may have expired."""
         return self._log.held()
 
     def reconcile(self, ids: Sequence[str]) -> None:
-        """Bring the change log up to date for some ids."""
+        """Add existing documents to the change log, and remove missing ones."""
         self._log.reconcile(ids)
 
     def _selected(self, plan: Plan) -> list[str]:

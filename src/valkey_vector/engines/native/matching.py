@@ -1,4 +1,4 @@
-"""Evaluation of plans and distances on the current content of documents, without the replica."""
+"""Evaluation of plans and distances on the current content of documents instead of the replica."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["judged", "judged_fields"]
 
 
 def judged_fields(fields: Sequence[str], near: Near, plan: Plan) -> list[str]:
-    """These hash fields, and those that `judged` needs."""
+    """Return these hash fields and those that `judged` needs."""
     return list(dict.fromkeys([*fields, vector_name(near.field.name), EXPIRES, *plan_fields(plan)]))
 
 
@@ -32,15 +32,15 @@ def judged(
     now: float,
     fields: Sequence[str],
 ) -> list[Row]:
-    """The rows that match, with the distances of their own vectors, nearest first, ties by id.
+    """Return the rows that match by their own content, with distances, nearest first, ties by id.
 
     Args:
-        rows: with `judged_fields`.
-        near: the query.
-        plan: what must select them.
-        radius: the greatest distance.
+        rows: rows with the fields of `judged_fields`.
+        near: the query vector.
+        plan: the plan that must select them.
+        radius: largest distance to return.
         now: the server's time in milliseconds.
-        fields: the hash fields to keep.
+        fields: hash fields to return.
     """
     name = vector_name(near.field.name)
     matching = [row for row in rows if _matches(row, name, near.field.dimension, plan, now)]

@@ -1,12 +1,14 @@
-"""One vector field of the native engine's replica: its vectors as rows of an array, searched exactly."""
+"""Exact search over one vector field of the native engine's replica."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.compressed import Compressed, kernel
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.schema.schema import Metric, VectorField
 from valkey_vector.schema.similarity import distances
@@ -14,10 +16,22 @@ from valkey_vector.schema.similarity import distances
 __all__ = ["Mask", "Matrix", "Rows", "resized"]
 
 _ROUNDING = 32 * float(np.finfo(np.float32).eps)
-"""How far a float32 product of two vectors may be off, relative to their lengths; generously."""
+"""Upper bound for the error of a float32 inner product, relative to the lengths of the vectors."""
 
 _SPARSE = 10
-"""Where fewer than one row in this many is selected, gathering those is cheaper than multiplying all."""
+"""If fewer than one row in this many is selected, gathering them is cheaper than multiplying all."""
+
+_EXACT_ROUNDING = 1e-14
+"""Upper bound for the relative rounding error of exact distances, within which they count as ties."""
+
+_SHORTEST = 1e-15
+"""Products with shorter vectors may underflow in float32, so they are compared in double precision."""
+
+_LARGE = 20_000
+"""Number of rows from which on a compressed first pass is faster."""
+
+_FIRST_SEARCHES = 2
+"""Searches without a compressed first pass: compressing all rows takes as long as several of them."""
 
 Rows: TypeAlias = NDArray[np.intp]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -25,11 +39,11 @@ _Item = TypeVar("_Item", bound=np.generic)
 
 
 class Matrix:
-    """Vectors by row; a row without one is all zeros.
+    """The vectors of one field by row; a row without a vector holds zeros.
 
     Args:
-        field: whose vectors.
-        room: for how many rows.
+        field: the vector field.
+        room: number of rows to allocate.
     """
 
     def __init__(self, field: VectorField, room: int) -> None:
@@ -37,24 +51,34 @@ class Matrix:
         self._vectors: Float32Array = np.zeros((room, field.dimension), dtype=np.float32)
         self._norms: Float32Array = np.zeros(room, dtype=np.float32)
         self._present: Mask = np.zeros(room, dtype=np.bool_)
+        self._compressed: Compressed | None = None
+        self._searches = 0
 
-    def put(self, row: int, packed: bytes | None) -> None:
-        """Set the vector of a row, if it is one: as many finite floats as the field has."""
-        if packed is None or len(packed) != self._vectors.itemsize * self._vectors.shape[1]:
-            return
-        vector = unpack_vector(packed)
+    def put(self, rows: Rows, packed: Sequence[bytes]) -> None:
+        """Set the vectors of rows; ignore bytes that are not a finite vector of the field's dimension."""
+        dimension = self._vectors.shape[1]
+        size = self._vectors.itemsize * dimension
+        if any(len(each) != size for each in packed):
+            fitting = [at for at, each in enumerate(packed) if len(each) == size]
+            rows, packed = rows[fitting], [packed[at] for at in fitting]
+        vectors = unpack_vector(b"".join(packed)).reshape(-1, dimension)
         with np.errstate(over="ignore", invalid="ignore"):
-            norm = np.sqrt(np.dot(vector, vector))
-        if not np.isfinite(norm) and not np.isfinite(vector).all():
-            return
-        self._vectors[row], self._norms[row], self._present[row] = vector, norm, True
+            norms = np.linalg.norm(vectors, axis=1)
+        if not np.isfinite(norms).all():
+            finite = np.isfinite(vectors).all(axis=1)
+            rows, vectors, norms = rows[finite], vectors[finite], norms[finite]
+        # Lengths that underflow or overflow: with a NaN among them, no bound is finite.
+        norms[((norms < _SHORTEST) & vectors.any(axis=1)) | np.isinf(norms)] = np.nan
+        self._vectors[rows], self._norms[rows], self._present[rows] = vectors, norms, True
 
     def present(self, used: int) -> Mask:
-        """Which of the first rows have a vector."""
+        """A mask of the first `used` rows: True for a row with a vector."""
         return self._present[:used]
 
-    def keep(self, rows: Rows | slice, room: int) -> None:
-        """Keep some rows, in their order, with room for more."""
+    def retain(self, rows: Rows | slice, room: int) -> None:
+        """Retain some rows in their order, and allocate `room` rows."""
+        if not isinstance(rows, slice):
+            self._compressed = None
         self._vectors = resized(self._vectors[rows], room)
         self._norms = resized(self._norms[rows], room)
         self._present = resized(self._present[rows], room)
@@ -62,22 +86,46 @@ class Matrix:
     def nearest(
         self, rows: Rows, used: int, vector: Float32Array, k: int
     ) -> tuple[Rows, NDArray[np.float64]]:
-        """At least the k nearest out of some rows, and their distances; `used`: rows that are in use at all."""
+        """Return at least the k nearest of some rows with their distances.
+
+        Args:
+            rows: the rows to compare.
+            used: number of rows in use.
+            vector: the query vector.
+            k: number of neighbors, >= 1.
+        """
+        rows = self._possible(rows, used, vector, k)
         chosen = rows[self._candidates(rows, used, vector, k)]
         return chosen, distances(self._vectors[chosen], vector, self._metric)
 
+    def _possible(self, rows: Rows, used: int, vector: Float32Array, k: int) -> Rows:
+        """Leave out rows that cannot be among the k nearest, by their compressed vectors if that is faster."""
+        self._searches += 1
+        if len(rows) < max(_LARGE, _SPARSE * k) or self._searches <= _FIRST_SEARCHES:
+            return rows
+        if self._compressed is None:
+            products = kernel()
+            if products is None:
+                return rows
+            self._compressed = Compressed(self._metric, self._vectors.shape[1], products)
+        self._compressed.cover(self._vectors[:used], self._norms[:used], len(self._vectors))
+        possible = self._compressed.candidates(rows, self._norms[:used], vector, k)
+        return rows if possible is None else possible
+
     def distances(self, rows: Rows, vector: Float32Array) -> NDArray[np.float64]:
-        """The distances of rows."""
+        """Compute the distances of rows in double precision."""
         return distances(self._vectors[rows], vector, self._metric)
 
     def _candidates(self, rows: Rows, used: int, vector: Float32Array, k: int) -> Mask | slice:
-        """Which rows can be among the k nearest: found in float32, with room for its rounding.
+        """Select the rows that can be among the k nearest, in float32 with a margin for rounding errors.
 
-        The few that remain are then measured in double precision.
+        The caller computes the distances of these few in double precision.
         """
         if k >= len(rows):
             return slice(None)
         length = float(np.linalg.norm(vector))
+        if length < _SHORTEST and vector.any():
+            return slice(None)
         norms = self._norms[rows]
         rough: NDArray[np.floating[Any]]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -89,23 +137,26 @@ class Matrix:
             match self._metric:
                 case Metric.COSINE:
                     rough = -product / np.where(norms == 0, np.float32(1), norms)
-                    doubt = _ROUNDING * length
+                    margin = _ROUNDING * length
                 case Metric.IP:
                     rough = -product
-                    doubt = _ROUNDING * length * longest
+                    margin = _ROUNDING * length * longest + _EXACT_ROUNDING
                 case Metric.L2:
                     rough = norms * norms - 2 * product
-                    doubt = _ROUNDING * longest * (longest + 2 * length)
+                    margin = _ROUNDING * longest * (longest + 2 * length)
+                    margin += _EXACT_ROUNDING * length * length
                 case _:
                     assert_never(self._metric)
         bound = float(np.partition(rough, k - 1)[k - 1])
-        if not np.isfinite(rough).all():
+        if not (np.isfinite(rough).all() and np.isfinite(margin)):
             return slice(None)
-        return rough <= bound + 2 * doubt
+        return rough <= bound + 2 * margin
 
 
 def resized(values: NDArray[_Item], room: int, fill: float = 0) -> NDArray[_Item]:
-    """The array with room for more rows."""
-    larger = np.full((room, *values.shape[1:]), fill, dtype=values.dtype)
+    """Return a copy of the array with `room` rows."""
+    shape = (room, *values.shape[1:])
+    # Memory of zeros is not used before something is written to it.
+    larger = np.full(shape, fill, values.dtype) if fill else np.zeros(shape, values.dtype)
     larger[: len(values)] = values
     return larger

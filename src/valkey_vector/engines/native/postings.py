@@ -1,7 +1,7 @@
 """Inverted index of one text field: for each term the rows with it and its frequency, and the length of each row.
 
-A part of the native engine's replica (see `valkey_vector.engines.native.replica`): rows are only ever added, dead ones are
-left out by whoever reads, until all is packed.
+Part of the native engine's replica (see `valkey_vector.engines.native.replica`). Rows are only ever added. Readers ignore
+the rows of deleted documents until `Inverted.pack` removes them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.matrix import Rows, resized
+
 __all__ = ["Inverted"]
 
-_NO_ROWS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+_ROOM = 1024
 
 
 class _Postings:
-    """One word: its rows, ascending, and how often each has it."""
+    """The rows with one term, ascending, and its frequency in each."""
 
     __slots__ = ("rows", "times")
 
@@ -29,64 +31,67 @@ class _Postings:
 
 
 class Inverted:
-    """The words of one text field of an index. Not thread-safe."""
+    """The terms of one text field of an index. Not thread-safe."""
 
     def __init__(self) -> None:
         self._postings: dict[str, _Postings] = {}
-        self._rows = array("I")
-        self._lengths = array("I")
+        self._lengths: NDArray[np.uint32] = np.zeros(_ROOM, dtype=np.uint32)
 
-    def add(self, row: int, words: str) -> bool:
-        """Take in a new row's words, with a blank between them; whether there are new ones among them."""
+    def add(self, row: int, text: str) -> bool:
+        """Add the terms of a new row, separated by blanks. Return True if the index gains a term."""
         known = len(self._postings)
-        split = words.split()
+        split = text.split()
         for word, times in Counter(split).items():
             postings = self._postings.get(word)
             if postings is None:
                 postings = self._postings[word] = _Postings()
             postings.rows.append(row)
             postings.times.append(times)
-        self._rows.append(row)
-        self._lengths.append(len(split))
+        self._make_room(row + 1)
+        self._lengths[row] = len(split)
         return len(self._postings) > known
 
-    def rows(self, word: str) -> NDArray[np.int64]:
-        """The rows with a word, ascending."""
+    def rows(self, word: str) -> Rows:
+        """Return the rows with a term, ascending."""
         postings = self._postings.get(word)
-        if postings is None:
-            return _NO_ROWS
-        return np.asarray(postings.rows, dtype=np.int64)
+        return np.array(() if postings is None else postings.rows, dtype=np.intp)
 
     def times(self, word: str) -> NDArray[np.float64]:
-        """How often each of those rows has it."""
+        """Return the frequency of a term in each of its `rows`."""
         postings = self._postings.get(word)
-        return np.asarray([] if postings is None else postings.times, dtype=np.float64)
+        return np.array(() if postings is None else postings.times, dtype=np.float64)
 
-    def lengths(self, size: int) -> NDArray[np.float64]:
-        """How many words each of `size` rows has."""
-        lengths = np.zeros(size)
-        lengths[np.asarray(self._rows, dtype=np.int64)] = np.asarray(self._lengths)
-        return lengths
+    def lengths(self, size: int) -> NDArray[np.uint32]:
+        """Return the number of terms of each of `size` rows, to be read only."""
+        self._make_room(size)
+        return self._lengths[:size]
 
-    def words(self) -> Iterable[str]:
-        """All its words, also those that only dead rows have."""
+    def terms(self) -> Iterable[str]:
+        """Return all terms, including those that only dead rows have."""
         return self._postings.keys()
 
     def pack(self, moved: NDArray[np.int64]) -> None:
-        """Number the rows anew, and drop those that have no new number (-1)."""
-        self._rows, self._lengths = _kept(self._rows, self._lengths, moved)
+        """Renumber the rows, and drop those without a new number (-1)."""
+        lengths, remaining = self.lengths(len(moved)), moved >= 0
+        packed = np.zeros(max(_ROOM, int(remaining.sum())), dtype=np.uint32)
+        packed[moved[remaining]] = lengths[remaining]
+        self._lengths = packed
         for word, postings in list(self._postings.items()):
-            postings.rows, postings.times = _kept(postings.rows, postings.times, moved)
+            postings.rows, postings.times = _packed(postings.rows, postings.times, moved)
             if not postings.rows:
                 del self._postings[word]
 
+    def _make_room(self, size: int) -> None:
+        if size > len(self._lengths):
+            self._lengths = resized(self._lengths, max(size, 2 * len(self._lengths)))
 
-def _kept(
+
+def _packed(
     rows: array[int], values: array[int], moved: NDArray[np.int64]
 ) -> tuple[array[int], array[int]]:
     numbers = moved[np.asarray(rows, dtype=np.int64)]
-    kept = numbers >= 0
+    remaining = numbers >= 0
     return (
-        array("I", numbers[kept].astype(np.uint32).tobytes()),
-        array("I", np.asarray(values, dtype=np.uint32)[kept].tobytes()),
+        array("I", numbers[remaining].astype(np.uint32).tobytes()),
+        array("I", np.asarray(values, dtype=np.uint32)[remaining].tobytes()),
     )

@@ -1,16 +1,33 @@
--- Prelude after begin.lua: load(id, from, wanted) reads a record.
+-- Prelude after begin.lua: load(ids, from, wanted) reads records.
 -- No KEYS of its own. ARGV[from] and after: names of `wanted` fields, version first.
--- load returns the values (false for a key of another type) and the milliseconds left (< 0: no end). The time to live
--- is only requested if no field of the record has it.
+-- load returns {values, positions, left}: for each field the values that are not missing, and as text for which records
+-- they are, counted from 1 ('': all, or none); and as text the milliseconds left of each record (< 0: no end).
+-- A key of another type has no values. The time to live is only requested if no field of the record has it.
 
-local function load(id, from, wanted)
-  local key = prefix .. id
-  local values = try('HMGET', key, unpack(ARGV, from, from + wanted - 1))
-  if values.err then return false, -1 end
-  local version, left = values[1], -1
-  if not version or string.find(version, ':%l*s%l*$') or string.find(version, ':%l*s%l*;') then
-    left = try('PTTL', key)
-    if type(left) ~= 'number' then left = -1 end
+local function load(ids, from, wanted)
+  local values, positions, counts, left = {}, {}, {}, {}
+  for j = 1, wanted do values[j], positions[j], counts[j] = {}, {}, 0 end
+  for i = 1, #ids do
+    local key = prefix .. ids[i]
+    local read = try('HMGET', key, unpack(ARGV, from, from + wanted - 1))
+    left[i] = -1
+    if read.err then read = {} else
+      local version = read[1]
+      if not version or string.find(version, ':%l*s%l*$') or string.find(version, ':%l*s%l*;') then
+        local ms = try('PTTL', key)
+        if type(ms) == 'number' then left[i] = ms end
+      end
+    end
+    for j = 1, wanted do
+      local value = read[j]
+      if value then
+        local n = counts[j] + 1
+        counts[j], values[j][n], positions[j][n] = n, value, i
+      end
+    end
   end
-  return values, left
+  for j = 1, wanted do
+    positions[j] = counts[j] < #ids and table.concat(positions[j], ' ') or ''
+  end
+  return {values, positions, table.concat(left, ' ')}
 end

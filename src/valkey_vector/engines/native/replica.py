@@ -1,19 +1,18 @@
 """The native engine's replica: vectors, tokens and numbers of one index as arrays in this process.
 
-Rows are only ever added. A record that is overwritten gets a new row and its old one dies; when most rows are dead
-the arrays are packed. A token is a list of the rows that have it, a numeric field a list of rows and
-one of values, so a plan is evaluated with a few array operations.
+Rows are only added. Overwriting a record adds a row and marks the old one as dead. When most rows are dead, the arrays
+are packed. A token holds the list of its rows, a numeric field a list of rows and one of values, so a plan is evaluated
+with a few array operations.
 
-The replica knows the sequence number up to which it has applied the server's change log, and the digest of the log's
-numbers (see `valkey_vector.engines.native.scripts`). `valkey_vector.engines.native.shared_replica` keeps it current and holds a lock: it is
-not thread-safe.
+The replica knows the last sequence number that it has applied from the change log of the server, and the digest of the
+numbers in the log (see `valkey_vector.engines.native.scripts`). It is not thread-safe:
+`valkey_vector.engines.native.shared_replica` keeps it current under a lock.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import chain
 from typing import assert_never
@@ -24,7 +23,10 @@ from numpy.typing import NDArray
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.native.digest import DIGESTS, digest_of
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
+from valkey_vector.engines.native.numeric_columns import NumericColumns, parsed
+from valkey_vector.engines.native.page import Page
 from valkey_vector.engines.native.postings import Inverted
+from valkey_vector.engines.native.token_index import TokenIndex
 from valkey_vector.filters.plan import (
     TAGS,
     AllOf,
@@ -40,6 +42,7 @@ from valkey_vector.filters.plan import (
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import CREATED, EXPIRES, VERSION
+from valkey_vector.storage.rows import Row
 from valkey_vector.text.vocabulary import Vocabulary
 
 __all__ = ["Replica"]
@@ -47,33 +50,23 @@ __all__ = ["Replica"]
 _ROOM = 1024
 
 
-class _Numbers:
-    """One numeric field: which rows have it, and their values."""
-
-    __slots__ = ("rows", "values")
-
-    def __init__(self) -> None:
-        self.rows = array("q")
-        self.values = array("d")
-
-
 class Replica:
-    """What one index holds, ready to be searched.
+    """The searchable content of one index.
 
     Args:
-        fields: the vectors that records can have.
-        words: the hash fields of words and stems.
+        fields: the vector fields of the index.
+        terms: the hash fields that hold terms and stems.
 
     Attributes:
-        sequence: the change log is applied up to here; -1 for an empty replica.
-        digest: of the sequence numbers of all that the change log has.
+        sequence: number of the last applied change; -1 for an empty replica.
+        digest: digest of the sequence numbers of all ids in the change log.
     """
 
-    def __init__(self, fields: Sequence[VectorField], words: Sequence[str] = ()) -> None:
+    def __init__(self, fields: Sequence[VectorField], terms: Sequence[str] = ()) -> None:
         self.sequence = -1
         self.digest = 0
         self._fields = tuple(fields)
-        self._word_fields = tuple(words)
+        self._term_fields = tuple(terms)
         self._clear()
 
     def _clear(self) -> None:
@@ -88,10 +81,10 @@ class Replica:
         self._unsure = np.full(_ROOM, math.inf, dtype=np.float64)
         self._verified = np.zeros(_ROOM, dtype=np.int64)
         self._hidden: dict[str, int] = {}
-        self._tokens: dict[str, array[int]] = {}
-        self._numbers: dict[str, _Numbers] = {}
+        self.tokens = TokenIndex()
+        self._numbers = NumericColumns()
         self._vocabulary: Vocabulary | None = None
-        self._inverted = {name: Inverted() for name in self._word_fields}
+        self._inverted = {name: Inverted() for name in self._term_fields}
         self._expiring = False
         self._activity, self._activities = "", 1
 
@@ -100,76 +93,102 @@ class Replica:
 
     @property
     def logged(self) -> int:
-        """How many ids the change log has, with and without a record."""
+        """Number of ids in the change log, with and without a record."""
         return len(self._row_of) + len(self._hidden)
 
     def __contains__(self, id: str) -> bool:
         return id in self._row_of
 
-    def put(
-        self, id: str, fields: Mapping[str, bytes], sequence: int = 0, unsure: float = math.inf
-    ) -> None:
-        """Add a record, or replace it.
+    def put(self, page: Page, now: float) -> None:
+        """Add records, or replace them; an id without a record is noted as hidden.
 
-        A field that does not hold what it should counts as absent: other programs can write anything into a hash.
+        A field with an invalid value counts as absent, because other programs can write anything into a hash.
 
         Args:
-            id: of the record.
-            fields: its hash fields.
-            sequence: number of its last write.
-            unsure: the server's time in milliseconds from which on it must be looked up whether the record is still there.
+            page: the documents; each id occurs once.
+            now: the server's time in milliseconds when they were read.
         """
-        self.remove(id)
-        self.digest = (self.digest + digest_of(sequence)) % DIGESTS
-        row = len(self._ids)
-        if row == len(self._alive):
-            self._grow()
-        self._ids.append(id)
-        self._versions.append(fields.get(VERSION))
-        self._row_of[id] = row
-        self._alive[row] = True
-        self._numbered[row] = sequence
-        self._unsure[row] = unsure
-        self._verified[row] = 0
-        self._created[row] = _number(fields.get(CREATED), 0.0)
-        self._expires[row] = _number(fields.get(EXPIRES), math.inf)
-        self._expiring |= EXPIRES in fields
-        for name, matrix in self._matrices.items():
-            matrix.put(row, fields.get(name))
-        for token in fields.get(TAGS, b"").decode("ascii", "replace").split(","):
-            rows = self._tokens.get(token)
-            if rows is None:
-                rows = self._tokens[token] = array("q")
-            rows.append(row)
-        self._put_values(row, fields)
+        if not page.ids:
+            return
+        for id, sequence, exists in zip(page.ids, page.sequences, page.exists, strict=True):
+            if not exists:
+                self.hide(id, sequence)
+            elif id in self._row_of or id in self._hidden:
+                self.remove(id)
+        first = len(self._ids)
+        ids = [id for id, exists in zip(page.ids, page.exists, strict=True) if exists]
+        sequences = [
+            number for number, is_one in zip(page.sequences, page.exists, strict=True) if is_one
+        ]
+        self.reserve(len(ids))
+        rows = np.arange(first, first + len(ids))
+        self._ids += ids
+        self._versions += [None] * len(ids)
+        self._row_of.update(zip(ids, rows.tolist(), strict=True))
+        self.digest = (self.digest + sum(map(digest_of, sequences))) % DIGESTS
+        self._alive[rows] = True
+        self._numbered[rows] = sequences
+        row_at = np.full(len(page.ids), -1)
+        row_at[np.asarray(page.exists)] = rows
+        left = np.asarray(page.left)
+        left[list(page.columns[EXPIRES].positions)] = -1
+        self._unsure[rows] = np.where(left >= 0, now + left, math.inf)[np.asarray(page.exists)]
+        for name, column in page.columns.items():
+            new = row_at[list(column.positions)]
+            values = column.values
+            if (new < 0).any():
+                values = [
+                    value for row, value in zip(new.tolist(), values, strict=True) if row >= 0
+                ]
+                new = new[new >= 0]
+            if values:
+                self._put_values(name, new, values)
 
-    def _put_values(self, row: int, fields: Mapping[str, bytes]) -> None:
-        """Add the words and numbers of a new row."""
-        for name, value in fields.items():
-            if name in self._inverted:
+    def _put_values(self, name: str, rows: Rows, values: Sequence[bytes]) -> None:
+        """Add the values of one field to new rows."""
+        if name in self._matrices:
+            self._matrices[name].put(rows, values)
+            return
+        pairs = zip(rows.tolist(), values, strict=True)
+        if name == VERSION:
+            for row, value in pairs:
+                self._versions[row] = value
+        elif name == TAGS:
+            for row, value in pairs:
+                self.tokens.add(row, value.decode("ascii", "replace").split(","))
+        elif name in self._inverted:
+            for row, value in pairs:
                 if self._inverted[name].add(row, value.decode("utf-8", "replace")):
                     self._vocabulary = None
-            elif name not in _NO_NUMBERS and name not in self._matrices:
-                number = _number(value, math.nan)
-                if not math.isnan(number):
-                    column = self._numbers.setdefault(name, _Numbers())
-                    column.rows.append(row)
-                    column.values.append(number)
+        elif name == CREATED:
+            self._created[rows] = [parsed(value, 0.0) for value in values]
+        elif name == EXPIRES:
+            self._expires[rows] = [parsed(value, math.inf) for value in values]
+            self._expiring = True
+        else:
+            self._numbers.add(name, pairs)
+
+    def reserve(self, added: int) -> None:
+        """Allocate arrays for additional rows."""
+        wanted = len(self._ids) + added
+        if wanted > len(self._alive):
+            # The spare quarter uses no memory before rows are added (see `resized`).
+            self._resize(max(wanted + wanted // 4, 2 * len(self._alive)))
 
     def hide(self, id: str, sequence: int) -> None:
-        """Note that the change log has an id under which there is no record."""
+        """Note that the change log has an id without a record."""
         self.remove(id)
         self.digest = (self.digest + digest_of(sequence)) % DIGESTS
         self._hidden[id] = sequence
 
     def lose(self, id: str) -> None:
-        """Remove a record that is gone, while the change log still has it."""
+        """Remove a record that no longer exists, while the change log still has its id."""
         row = self._row_of.get(id)
         if row is not None:
             self.hide(id, int(self._numbered[row]))
 
     def remove(self, id: str) -> None:
-        """Remove a record, and what is noted of its id; one that is not there is ignored."""
+        """Remove an id, with its record if it has one; an unknown id is ignored."""
         row = self._row_of.pop(id, None)
         hidden = self._hidden.pop(id, None)
         if row is not None:
@@ -179,64 +198,56 @@ class Replica:
             self.digest = (self.digest - digest_of(hidden)) % DIGESTS
 
     def pack(self) -> None:
-        """Drop dead rows when they are the majority."""
+        """Remove dead rows when they are the majority."""
         if len(self._ids) < 2 * _ROOM or len(self._row_of) * 2 > len(self._ids):
             return
-        kept = np.flatnonzero(self._alive[: len(self._ids)])
+        rows = np.flatnonzero(self._alive[: len(self._ids)])
         moved = np.full(len(self._ids), -1, dtype=np.int64)
-        moved[kept] = np.arange(len(kept))
-        self._ids = [self._ids[row] for row in kept]
-        self._versions = [self._versions[row] for row in kept]
+        moved[rows] = np.arange(len(rows))
+        self._ids = [self._ids[row] for row in rows]
+        self._versions = [self._versions[row] for row in rows]
         self._row_of = {id: row for row, id in enumerate(self._ids)}
-        room = max(_ROOM, len(kept))
+        room = max(_ROOM, len(rows))
         for matrix in self._matrices.values():
-            matrix.keep(kept, room)
-        self._alive = resized(self._alive[kept], room)
-        self._created = resized(self._created[kept], room)
-        self._expires = resized(self._expires[kept], room, math.inf)
-        self._numbered = resized(self._numbered[kept], room)
-        self._unsure = resized(self._unsure[kept], room, math.inf)
-        self._verified = resized(self._verified[kept], room)
-        tokens = ((token, moved[np.asarray(rows)]) for token, rows in self._tokens.items())
-        self._tokens = {
-            token: array("q", rows[rows >= 0].tobytes())
-            for token, rows in tokens
-            if (rows >= 0).any()
-        }
-        for column in self._numbers.values():
-            rows = moved[np.asarray(column.rows, dtype=np.int64)]
-            column.values = array("d", np.asarray(column.values)[rows >= 0].tobytes())
-            column.rows = array("q", rows[rows >= 0].tobytes())
+            matrix.retain(rows, room)
+        self._alive = resized(self._alive[rows], room)
+        self._created = resized(self._created[rows], room)
+        self._expires = resized(self._expires[rows], room, math.inf)
+        self._numbered = resized(self._numbered[rows], room)
+        self._unsure = resized(self._unsure[rows], room, math.inf)
+        self._verified = resized(self._verified[rows], room)
+        self.tokens.pack(moved)
+        self._numbers.pack(moved)
         for inverted in self._inverted.values():
             inverted.pack(moved)
 
     def select(self, plan: Plan, now: float) -> list[str]:
-        """The ids a plan selects, oldest first. `now`: the server's time in milliseconds."""
-        rows = self._selected(plan, now)
+        """Return the ids that a plan selects, oldest first. `now`: the server's time in milliseconds."""
+        rows = self.rows(plan, now)
         order = np.argsort(self._created[rows], kind="stable")
         return [self._ids[row] for row in rows[order]]
 
     def count(self, plan: Plan, now: float) -> int:
-        """How many records a plan selects."""
-        return len(self._selected(plan, now))
+        """Count the records that a plan selects."""
+        return len(self.rows(plan, now))
 
     def unverified(self, plan: Plan, now: float, activity: str) -> list[str]:
-        """The ids a plan selects that must be looked up before they are counted.
+        """Return the ids that a plan selects and whose existence must be checked before they are counted.
 
         Args:
-            plan: which records.
+            plan: the plan.
             now: the server's time in milliseconds.
-            activity: of the server (see `valkey_vector.engines.native.scripts.CHECK`). Records that were looked up and found
-                under the same activity, and do not expire by themselves, are still there.
+            activity: the activity of the server (see `valkey_vector.engines.native.scripts.CHECK`). A record that was found
+                under the same activity, and has no TTL, still exists.
         """
-        rows = self._selected(plan, now)
+        rows = self.rows(plan, now)
         if activity and activity == self._activity:
             seen = self._verified[rows] == self._activities
             rows = rows[~seen | (self._unsure[rows] <= now)]
         return self.ids(rows)
 
     def verify(self, ids: Sequence[str], activity: str) -> None:
-        """Note that records were looked up, after the server had told its `activity`, and found."""
+        """Note that records were found under an activity of the server."""
         if not activity:
             return
         if activity != self._activity:
@@ -246,42 +257,59 @@ class Replica:
         self._verified[rows] = self._activities
 
     def ranges(self, size: int) -> list[tuple[int, int]]:
-        """The sequence numbers of all records, as ranges of at most `size` records."""
+        """Return the sequence numbers of all records, as ranges of at most `size` records."""
         numbers = np.sort(self._numbered[: len(self._ids)][self._alive[: len(self._ids)]])
         starts = range(0, len(numbers), size)
         return [(int(numbers[at]), int(numbers[at : at + size][-1])) for at in starts]
 
     def inverted(self, field: str) -> Inverted:
-        """What is known of one field of words."""
+        """Return the inverted index of one field."""
         return self._inverted[field]
 
     def vocabulary(self) -> Vocabulary:
-        """All words of all those fields, stems among them."""
+        """All terms of all text fields, including stems."""
         if self._vocabulary is None:
-            words = (inverted.words() for inverted in self._inverted.values())
-            self._vocabulary = Vocabulary(chain.from_iterable(words))
+            terms = (inverted.terms() for inverted in self._inverted.values())
+            self._vocabulary = Vocabulary(chain.from_iterable(terms))
         return self._vocabulary
 
     def rows(self, plan: Plan, now: float) -> Rows:
-        """The rows of the records a plan selects, ascending."""
-        return self._selected(plan, now)
+        """Return the rows that a plan selects, ascending."""
+        return np.flatnonzero(self.mask(plan, now))
+
+    def rows_of(self, ids: Iterable[str]) -> list[int]:
+        """Return the row of each record."""
+        return [self._row_of[id] for id in ids]
 
     def ids(self, rows: Rows) -> list[str]:
-        """The ids of rows."""
+        """Return the ids of rows."""
         return [self._ids[row] for row in rows]
 
+    def identities(self, rows: Rows) -> list[Row]:
+        """Return the ids of rows, with versions as their only field."""
+        pairs = ((self._ids[row], self._versions[row]) for row in rows)
+        return [Row(id, {} if version is None else {VERSION: version}) for id, version in pairs]
+
     def versions(self, ids: Iterable[str]) -> dict[str, bytes | None]:
-        """The versions of records, as far as they are here."""
+        """Return the versions of the records that the replica has."""
         rows = ((id, self._row_of.get(id)) for id in ids)
         return {id: self._versions[row] for id, row in rows if row is not None}
 
+    def created(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the times of creation of rows in microseconds."""
+        return self._created[rows]
+
+    def numbers(self, field: str) -> NDArray[np.float64]:
+        """Return the number of each row in a numeric field; NaN for rows without one."""
+        return self._numbers.values(field, len(self._ids))
+
     @property
     def size(self) -> int:
-        """Rows, dead ones among them."""
+        """Number of rows, including dead ones."""
         return len(self._ids)
 
     def nearest(self, near: Near, k: int, plan: Plan, now: float) -> list[tuple[float, str]]:
-        """The k nearest of the records a plan selects: (distance, id), nearest first, ties by id."""
+        """Return the k nearest of the selected records: (distance, id), nearest first, ties by id."""
         rows = self._having(near.field, plan, now)
         if not len(rows):
             return []
@@ -290,7 +318,7 @@ class Replica:
         return self._ordered(rows, exact)[:k]
 
     def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
-        """The records a plan selects up to a distance: (distance, id), nearest first, ties by id."""
+        """Return the selected records up to a distance: (distance, id), nearest first, ties by id."""
         rows = self._having(near.field, plan, now)
         exact = self._matrices[vector_name(near.field.name)].distances(rows, near.vector)
         return self._ordered(rows[exact <= radius], exact[exact <= radius])
@@ -300,15 +328,13 @@ class Replica:
         return sorted(zip(exact.tolist(), ids, strict=True))
 
     def _having(self, field: VectorField, plan: Plan, now: float) -> Rows:
-        """The records a plan selects out of those that have a vector."""
+        """The selected rows that have a vector."""
         used = len(self._ids)
         present = self._matrices[vector_name(field.name)].present(used)
-        return np.flatnonzero(self._living(plan, now) & present)
+        return np.flatnonzero(self.mask(plan, now) & present)
 
-    def _selected(self, plan: Plan, now: float) -> Rows:
-        return np.flatnonzero(self._living(plan, now))
-
-    def _living(self, plan: Plan, now: float) -> Mask:
+    def mask(self, plan: Plan, now: float) -> Mask:
+        """A mask of all rows: True for a record that a plan selects."""
         used = len(self._ids)
         mask: Mask = self._alive[:used] & self._mask(plan, used)
         if self._expiring:
@@ -316,32 +342,20 @@ class Replica:
         return mask
 
     def _mask(self, plan: Plan, used: int) -> Mask:
-        """Which rows a plan selects, dead ones among them."""
+        """A mask of the rows that a plan selects, including dead ones."""
         match plan:
             case Everything():
                 return np.ones(used, dtype=np.bool_)
             case NoDocument():
                 return np.zeros(used, dtype=np.bool_)
             case Tokens(tokens):
+                return self.tokens.mask(tokens, used)
+            case Range():
+                return self._numbers.mask(plan, used)
+            case Words(field, terms):
                 mask = np.zeros(used, dtype=np.bool_)
-                for token in tokens:
-                    rows = self._tokens.get(token)
-                    if rows is not None:
-                        mask[np.frombuffer(rows, dtype=np.int64)] = True
-                return mask
-            case Range(field, low, high, low_open, high_open):
-                mask = np.zeros(used, dtype=np.bool_)
-                column = self._numbers.get(field)
-                if column is not None:
-                    values = np.frombuffer(column.values, dtype=np.float64)
-                    inside = values > low if low_open else values >= low
-                    inside &= values < high if high_open else values <= high
-                    mask[np.frombuffer(column.rows, dtype=np.int64)[inside]] = True
-                return mask
-            case Words(field, words):
-                mask = np.zeros(used, dtype=np.bool_)
-                for word in words:
-                    mask[self._inverted[field].rows(word)] = True
+                for term in terms:
+                    mask[self._inverted[field].rows(term)] = True
                 return mask
             case AllOf(parts):
                 return reduce(np.logical_and, (self._mask(part, used) for part in parts))
@@ -352,25 +366,12 @@ class Replica:
             case _:
                 assert_never(plan)
 
-    def _grow(self) -> None:
-        room = 2 * len(self._alive)
+    def _resize(self, room: int) -> None:
         for matrix in self._matrices.values():
-            matrix.keep(slice(None), room)
+            matrix.retain(slice(None), room)
         self._alive = resized(self._alive, room)
         self._created = resized(self._created, room)
         self._expires = resized(self._expires, room, math.inf)
         self._numbered = resized(self._numbered, room)
         self._unsure = resized(self._unsure, room, math.inf)
         self._verified = resized(self._verified, room)
-
-
-_NO_NUMBERS = frozenset({TAGS, CREATED, EXPIRES, VERSION})
-
-
-def _number(value: bytes | None, otherwise: float) -> float:
-    """The finite or infinite number a field holds, or another one if it holds none."""
-    try:
-        number = otherwise if value is None else float(value)
-    except ValueError:
-        return otherwise
-    return otherwise if math.isnan(number) else number

@@ -1,10 +1,11 @@
-"""One replica for each index in a process, kept in step with the server's change log.
+"""One replica per index and process, synchronized with the change log of the server.
 
-All `NativeEngine` objects of a process that have the same index on the same server share it; it is freed with the last of
-them. A forked child begins with none: locks that the parent's other threads held at the fork would stay held for ever.
+All `NativeEngine` objects of a process share it if they use the same index on the same server. It is freed with the last
+of them. A forked child starts without replicas, because locks that other threads of the parent held would never be
+released.
 
-Every call of `SharedReplica.synchronise` ends, whatever others write meanwhile. What it applied is complete as of a moment
-after it began.
+`SharedReplica.synchronize` always ends, even if other clients keep writing. The replica is then complete as of a moment
+after the call began.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from contextlib import suppress
 
 from valkey_vector.connection import Connection
 from valkey_vector.engines.native.change_log import (
-    Change,
     ChangeLog,
     Changes,
     Incomplete,
@@ -30,36 +30,35 @@ from valkey_vector.engines.native.change_log import (
 from valkey_vector.engines.native.replica import Replica
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import EXPIRES
 
 __all__ = ["SharedReplica", "shared_replica"]
 
 _LISTINGS = 3
-"""Listings of changes that one synchronisation goes through; while they are applied, writers write more."""
+"""Largest number of listings in one synchronization; other clients may write while a listing is applied."""
 
 _RELOADS = 2
-"""Loads from the beginning in one synchronisation; a replica that then still differs is as right as the log."""
+"""Largest number of complete loads in one synchronization. If the digest still differs, the log itself is incomplete."""
 
 _TRUSTED_SECONDS = 60.0
-"""After a log was completed and its digest still differs (a client of an earlier version writes), it is not compared."""
+"""Seconds without comparing digests, after a completed log still had another digest: a client of an earlier version writes."""
 
-_BETWEEN_LOOKS = 1.0
-"""Seconds from one look at all documents to the next."""
+_CHECK_INTERVAL = 1.0
+"""Smallest number of seconds between two checks of all documents."""
 
-_LOST = 1_000
-"""Ids of documents that are gone to be removed from the log by a read; fewer wait for a write of this process."""
+_MAX_LOST = 1_000
+"""Number of removed documents from which on a read removes their ids from the log; fewer wait for the next write."""
 
 
 class SharedReplica:
-    """The replica of one index, for any number of threads.
+    """The replica of one index. Thread-safe.
 
     Args:
-        entry: the index.
+        entry: the catalog entry of the index.
 
     Attributes:
-        lock: hold it to use `replica`.
-        replica: what the index holds.
-        now: the server's time in milliseconds, as last heard of.
+        lock: must be held while `replica` is used.
+        replica: the content of the index.
+        now: the last known time of the server in milliseconds.
     """
 
     def __init__(self, entry: CatalogEntry) -> None:
@@ -69,29 +68,41 @@ class SharedReplica:
         self.replica = self._empty()
         self.now = 0.0
         self._lost: set[str] = set()
-        self._lost_lock = (
-            threading.Lock()
-        )  # writers take it while a reader holds the other for long
+        # A lock of its own: writers take it while a reader may hold `lock` for long.
+        self._lost_lock = threading.Lock()
         self._trusted_until = -math.inf
-        self._looked_through = -math.inf
+        self._all_checked = -math.inf
+        self._written = False
 
-    def synchronise(self, log: ChangeLog) -> None:
-        """Apply what changed since last time: one round trip when little did.
+    @property
+    def outdated(self) -> bool:
+        """True if the replica is empty, or lacks a write of this process."""
+        return self._written or self.replica.sequence < 0
+
+    def note_write(self) -> None:
+        """Note that this process changed the index: the next read synchronizes before it searches."""
+        self._written = True
+
+    def synchronize(self, log: ChangeLog) -> None:
+        """Apply the changes since the last synchronization.
+
+        Cost: one round trip for up to 1,000 changes, otherwise one more for each 1,000.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
             ServerError: the log lost a key and cannot be completed, because the server refuses writes.
         """
         with self.lock:
-            self._synchronise(log)
+            self._written = False
+            self._synchronize(log)
 
-    def _synchronise(self, log: ChangeLog) -> None:
+    def _synchronize(self, log: ChangeLog) -> None:
         listings = reloads = 0
-        whole = anyway = completed = False
+        loaded = anyway = completed = False
         while True:
             if self.replica.sequence < 0:
                 self.replica = self._empty()
-                whole = True
+                loaded = True
             match log.since(self.replica.sequence, anyway=anyway):
                 case Incomplete():
                     anyway = completed or not self._completed(log)
@@ -105,9 +116,9 @@ class SharedReplica:
                     self._apply_listing(log, sequence, now)
                 case Changes() as changes:
                     self._apply(changes)
-                    if self._is_in_step(changes):
+                    if self._is_complete(changes):
                         return
-                    if not whole and reloads < _RELOADS:
+                    if not loaded and reloads < _RELOADS:
                         reloads += 1
                         self.replica = self._empty()
                     elif completed or not self._completed(log):
@@ -117,38 +128,42 @@ class SharedReplica:
                         completed = True
 
     def forget(self, log: ChangeLog, ids: Sequence[str]) -> None:
-        """Remove documents that seem to be gone, if they are.
+        """Remove documents that no longer exist from the replica.
 
-        The log keeps them until a write of this process, or until there are many: reads write nothing, so that they also
-        work while the server refuses or delays writes.
+        Their ids stay in the log until the next write of this process, or until there are many. Reads write nothing, so
+        they also work while the server refuses or delays writes.
+
+        Cost: one round trip for each 1,000 ids.
         """
         if not ids:
             return
         with self.lock:
-            # Under the lock, so that no newer state of a document is removed that another thread has just applied.
+            # Under the lock, so that a newer version which another thread applies meanwhile is not removed.
             lost = log.lost([id for id in ids if id in self.replica])
             for id in lost:
                 self.replica.lose(id)
         with self._lost_lock:
             self._lost.update(lost)
-            many = len(self._lost) >= _LOST
+            many = len(self._lost) >= _MAX_LOST
         if many:
-            with suppress(
-                ServerError
-            ):  # a server that refuses it keeps them: the next process finds them again
+            # If the server refuses the write, the ids stay in its log and the next process finds them.
+            with suppress(ServerError):
                 log.remove(self.take_lost())
 
-    def look_through(self, log: ChangeLog) -> None:
-        """Remove all documents that are gone, at most once a second: one that was met is seldom the only one."""
+    def check_all(self, log: ChangeLog) -> None:
+        """Check all documents, and remove those that no longer exist; at most once a second.
+
+        Call it when one missing document was found: there are usually more.
+        """
         with self.lock:
-            if time.monotonic() < self._looked_through + _BETWEEN_LOOKS:
+            if time.monotonic() < self._all_checked + _CHECK_INTERVAL:
                 return
-            self._looked_through = time.monotonic()
-            lost = log.lost_in(self.replica.ranges(_LOST))
+            self._all_checked = time.monotonic()
+            lost = log.lost_in(self.replica.ranges(_MAX_LOST))
         self.forget(log, lost)
 
     def take_lost(self) -> list[str]:
-        """What `forget` found, to be removed from the log by a write of this process."""
+        """Return the ids that `forget` found; the caller removes them from the log."""
         with self._lost_lock:
             lost, self._lost = sorted(self._lost), set()
         return lost
@@ -157,7 +172,7 @@ class SharedReplica:
         return Replica(self._schema.vector_fields, word_fields(self._schema))
 
     def _completed(self, log: ChangeLog) -> bool:
-        """Complete the log; whether that was possible. Only for indexes of format 1 it may be impossible."""
+        """Complete the log; return False if the server refuses, which only an index of format 1 permits."""
         try:
             log.complete()
         except ServerError:
@@ -166,7 +181,7 @@ class SharedReplica:
             return False
         return True
 
-    def _is_in_step(self, changes: Changes) -> bool:
+    def _is_complete(self, changes: Changes) -> bool:
         if changes.digest is None or time.monotonic() < self._trusted_until:
             return True
         return (changes.digest, changes.size) == (self.replica.digest, self.replica.logged)
@@ -174,14 +189,13 @@ class SharedReplica:
     def _apply(self, changes: Changes) -> None:
         for id in changes.deleted:
             self.replica.remove(id)
-        for change in changes.changed:
-            self._take(change, changes.now)
+        self.replica.put(changes.changed, changes.now)
         self.now = changes.now
         self.replica.sequence = changes.sequence
         self.replica.pack()
 
     def _apply_listing(self, log: ChangeLog, sequence: int, now: float) -> None:
-        """Apply all changes up to a sequence number, and some later ones."""
+        """Apply all changes up to a sequence number, and possibly later ones."""
         listing = log.listing(self.replica.sequence)
         if listing is None:
             self.replica = self._empty()
@@ -189,21 +203,12 @@ class SharedReplica:
         deleted, changed = listing
         for id in deleted:
             self.replica.remove(id)
+        self.replica.reserve(len(changed))
         for page in log.load(changed):
-            for change in page:
-                self._take(change, now)
+            self.replica.put(page, now)
         self.now = now
         self.replica.sequence = sequence
         self.replica.pack()
-
-    def _take(self, change: Change, now: float) -> None:
-        if change.fields is None:
-            self.replica.hide(change.id, change.sequence)
-            return
-        unsure = math.inf
-        if change.left >= 0 and EXPIRES not in change.fields:
-            unsure = now + change.left
-        self.replica.put(change.id, change.fields, change.sequence, unsure)
 
 
 _Key = tuple[str, int, str | None, str, str, int]
@@ -213,9 +218,9 @@ _lock = threading.Lock()
 
 
 def shared_replica(connection: Connection, entry: CatalogEntry) -> SharedReplica:
-    """The replica of an index in this process; a new one if nobody has it."""
+    """Return the replica of an index in this process; create it if there is none."""
     settings = connection.settings
-    # A private server has no name, and belongs to one connection object.
+    # A private server has no address, and belongs to one connection object.
     private = id(connection) if settings.embedded and settings.embedded_directory is None else 0
     key = (
         settings.location, settings.database, settings.username, settings.read_from,

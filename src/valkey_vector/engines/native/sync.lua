@@ -7,8 +7,8 @@
 --   {'incomplete'}: the log lacks records
 --   {'reload'}: the log does not reach back to the sequence number
 --   {'many', sequence, now in ms}: there are more changes than the limit
---   {'ok', sequence, now, digest or nil, deleted ids, changes, number of ids in the log}; a change is {id, sequence,
---   values or nil, ms left or < 0}
+--   {'ok', sequence, now, digest or nil, deleted ids, changed ids, their sequence numbers, what load of read_record.lua
+--   returns for them, number of ids in the log}
 
 local since, limit, wanted = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[7])
 local complete = begun and state[4] and (lineage == '' or state[5]) and true or false
@@ -20,9 +20,10 @@ local changed = call('ZRANGEBYSCORE', KEYS[2], '(' .. since, '+inf', 'WITHSCORES
 if #changed > 2 * limit then return {'many', state[3] or '0', now} end
 local deleted = {}
 if known >= 0 then deleted = call('ZRANGEBYSCORE', KEYS[3], '(' .. since, '+inf') end
-local rows = {}
+local ids, numbers = {}, {}
 for i = 1, #changed, 2 do
-  local values, left = load(changed[i], 8, wanted)
-  rows[#rows + 1] = {changed[i], changed[i + 1], values, left}
+  ids[#ids + 1] = changed[i]
+  numbers[#numbers + 1] = changed[i + 1]
 end
-return {'ok', state[3] or '0', now, complete and state[4], deleted, rows, call('ZCARD', KEYS[2])}
+return {'ok', state[3] or '0', now, complete and state[4], deleted, ids, numbers, load(ids, 8, wanted),
+  call('ZCARD', KEYS[2])}

@@ -1,30 +1,53 @@
-"""Text search of the native engine: BM25 over the replica's inverted fields, for all records at a time."""
+"""Text search of the native engine: BM25 over the inverted fields of the replica, for all records at once.
+
+The scores of all records are one array. Each term adds to the rows of its postings, so a query costs as many array
+elements as its terms have postings, and one pass over the rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.matrix import Mask, Rows
+from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.engines.native.replica import Replica
-from valkey_vector.filters.plan import Everything, Plan, Words, all_of
-from valkey_vector.text.bm25 import Matching, Part, Place, Scored, Scorer, Statistics
+from valkey_vector.filters.plan import Everything, Plan, all_of
+from valkey_vector.text.bm25 import (
+    FieldClause,
+    Matching,
+    Part,
+    Position,
+    Scored,
+    Scorer,
+    Statistics,
+)
 
 __all__ = ["TextScores", "text_statistics"]
 
+_Frequencies = NDArray[np.float64]
+
 
 def text_statistics(replica: Replica, matching: Matching, now: float) -> Statistics:
-    """What BM25 has to know for one query. `now`: the server's time in milliseconds."""
-    everything = replica.rows(Everything(), now)
-    lengths = {
-        text.name: replica.inverted(text.words).lengths(replica.size)[everything]
-        for text in matching.texts
-    }
-    documents = {name: int(np.count_nonzero(each)) for name, each in lengths.items()}
-    totals = {name: float(each.sum()) for name, each in lengths.items()}
+    """Return the BM25 statistics of the index for one query.
+
+    Args:
+        replica: replica of the index.
+        matching: the query.
+        now: the server's time in milliseconds.
+    """
+    living = replica.mask(Everything(), now)
+    documents: dict[str, int] = {}
+    totals: dict[str, float] = {}
+    for text in matching.texts:
+        lengths = replica.inverted(text.words).lengths(replica.size)[living]
+        documents[text.name] = int(np.count_nonzero(lengths))
+        totals[text.name] = float(lengths.sum(dtype=np.float64))
     frequencies = {
-        place: replica.count(Words(place.field, place.words), now) for place in matching.places
+        position: _count(replica.inverted(position.field), position, living)
+        for position in matching.positions
     }
     return Statistics(documents, totals, frequencies)
 
@@ -33,83 +56,111 @@ class TextScores:
     """The scores of one query.
 
     Args:
-        replica: where it is asked.
-        scorer: of the query.
-        plan: which records.
+        replica: replica of the index.
+        scorer: scorer of the query.
+        plan: plan of the records to search.
         now: the server's time in milliseconds.
     """
 
     def __init__(self, replica: Replica, scorer: Scorer, plan: Plan, now: float) -> None:
         self._replica = replica
         self._scorer = scorer
+        self._plan = plan
         self._now = now
-        matching = scorer.matching
-        self._rows = replica.rows(all_of([plan, matching.plan()]), now)
-        # Arrays over all rows: gathering from them is cheaper than looking rows up.
-        self._lengths = {
-            text.name: replica.inverted(text.words).lengths(replica.size) for text in matching.texts
-        }
+        self._selected: Mask = replica.mask(plan, now)
 
     @property
     def sequences(self) -> list[str]:
-        """The ids of records whose words must be seen, because the order of words counts."""
-        wanted = [
-            sought.plan()
-            for clause in self._scorer.matching.clauses
-            for sought in clause.sought
-            if len(sought.places) > 1
-        ]
-        if not wanted:
+        """The ids of records that contain all terms of a sequence, whose order must be checked."""
+        found = np.zeros(self._replica.size, dtype=np.bool_)
+        for clause in self._field_clauses():
+            if len(clause.positions) > 1:
+                found |= self._replica.mask(all_of([self._plan, clause.plan()]), self._now)
+        if not found.any():
             return []
-        found: set[int] = set()
-        for plan in wanted:
-            found.update(self._replica.rows(plan, self._now).tolist())
-        kept = self._rows[np.isin(self._rows, np.fromiter(found, dtype=np.int64))]
-        return self._replica.ids(kept)
+        # With `every`, records that lack another clause cannot match.
+        matching = self._scorer.matching
+        if matching.every:
+            found &= self._replica.mask(matching.plan(), self._now)
+        return self._replica.ids(np.flatnonzero(found))
 
     def best(self, k: int, words: Mapping[str, Mapping[str, bytes]]) -> list[Scored]:
-        """The k best, best first, ties by id.
+        """Return the k best records, best first, ties by id.
 
         Args:
-            k: how many.
-            words: for the ids of `sequences`, the hash fields of their words.
+            k: maximum number of records, >= 1.
+            words: hash fields of the words of the records in `sequences`, by id.
         """
         size, matching = self._replica.size, self._scorer.matching
         total = np.zeros(size)
-        matched = np.full(size, matching.every and bool(matching.clauses))
+        matched = self._selected.copy()
         for parts in self._scorer.clauses:
-            found = np.zeros(size, dtype=np.bool_)
+            found = np.zeros(size if matching.every else 0, dtype=np.bool_)
             for part in parts:
-                times = self._times(part, words, size)
-                rows = np.flatnonzero(times)
-                found[rows] = True
-                lengths = self._lengths[part.sought.text.name][rows]
-                total[rows] += part.worth(times[rows], lengths)
-            matched = matched & found if matching.every else matched | found
-        rows = self._rows[matched[self._rows]]
-        scores = total[rows]
+                rows, times = self._frequencies(part, words)
+                lengths = self._lengths(part.clause)[rows].astype(np.float64)
+                total[rows] += part.worth(times, lengths)
+                if matching.every:
+                    found[rows] = True
+            if matching.every:
+                matched &= found
+        # Every part adds a positive score, so a record without a score has none of the terms.
+        rows = np.flatnonzero(matched & (total > 0))
+        return self._ordered(rows, total[rows], k)
+
+    def _ordered(self, rows: Rows, scores: NDArray[np.float64], k: int) -> list[Scored]:
         if len(rows) > k:
             least = np.partition(scores, len(rows) - k)[len(rows) - k]
             rows, scores = rows[scores >= least], scores[scores >= least]
         pairs = zip(scores.tolist(), self._replica.ids(rows), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:k]
 
-    def _times(
-        self, part: Part, words: Mapping[str, Mapping[str, bytes]], size: int
-    ) -> NDArray[np.float64]:
-        """How often each row has what is sought."""
-        times = np.zeros(size)
-        if len(part.sought.places) == 1:
-            self._add_times(part.sought.places[0], times)
-            return times
-        ids = self._replica.ids(self._rows)
-        for row, id in zip(self._rows.tolist(), ids, strict=True):
-            stored = words.get(id, {}).get(part.sought.field)
-            if stored is not None:
-                times[row] = part.times(stored.decode().split(), {})
-        return times
+    def _frequencies(
+        self, part: Part, words: Mapping[str, Mapping[str, bytes]]
+    ) -> tuple[Rows, _Frequencies]:
+        """Return the rows that match a part, each once, and its frequency in each."""
+        clause = part.clause
+        if len(clause.positions) == 1:
+            return _postings(self._replica.inverted(clause.field), clause.positions[0])
+        counted = {}
+        for id, fields in words.items():
+            text = fields.get(clause.field, b"")
+            if times := part.times(text, text.split()):
+                counted[id] = times
+        rows = self._replica.rows_of(counted)
+        return np.array(rows, dtype=np.int64), np.array(list(counted.values()), dtype=np.float64)
 
-    def _add_times(self, place: Place, times: NDArray[np.float64]) -> None:
-        inverted = self._replica.inverted(place.field)
-        for word in place.words:
-            times[inverted.rows(word)] += inverted.times(word)
+    def _lengths(self, clause: FieldClause) -> NDArray[np.uint32]:
+        return self._replica.inverted(clause.text.words).lengths(self._replica.size)
+
+    def _field_clauses(self) -> Iterator[FieldClause]:
+        return (part.clause for parts in self._scorer.clauses for part in parts)
+
+
+def _count(inverted: Inverted, position: Position, living: Mask) -> int:
+    """Return the number of living rows with any of the terms of a position."""
+    rows = _rows(inverted, position)
+    return int(np.count_nonzero(living[rows]))
+
+
+def _rows(inverted: Inverted, position: Position) -> Rows:
+    """Return the rows with any of the terms of a position, each once."""
+    if len(position.words) == 1:
+        return inverted.rows(position.words[0])
+    return _postings(inverted, position)[0]
+
+
+def _postings(inverted: Inverted, position: Position) -> tuple[Rows, _Frequencies]:
+    """Return the rows with any of the terms of a position, each once, and the frequency in each."""
+    if len(position.words) == 1:
+        (word,) = position.words
+        return inverted.rows(word), inverted.times(word)
+    if not position.words:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    rows = np.concatenate([inverted.rows(word) for word in position.words])
+    times = np.concatenate([inverted.times(word) for word in position.words])
+    if not len(rows):
+        return rows, times
+    summed: _Frequencies = np.bincount(rows, weights=times).astype(np.float64)
+    found: Rows = np.flatnonzero(summed)
+    return found, summed[found]

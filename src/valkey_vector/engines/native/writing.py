@@ -1,4 +1,4 @@
-"""Writes of the native engine: each batch is one script, atomic, that also keeps the change log."""
+"""Writes of the native engine: each batch is one atomic script that also updates the change log."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class NativeWriting:
     """Writes the documents of one index on a single server.
 
     Args:
-        documents: of the index.
-        log: its change log.
-        shared: its replica in this process, which knows documents that the log has and that are gone.
+        documents: the documents of the index.
+        log: the change log of the index.
+        shared: the replica of this process; it knows which documents of the log were removed without an entry.
     """
 
     def __init__(self, documents: Documents, log: ChangeLog, shared: SharedReplica) -> None:
@@ -43,38 +43,46 @@ class NativeWriting:
     ) -> WriteOutcome:
         """Store a batch (see `valkey_vector.engines.base.Engine.write`).
 
+        Atomicity: the batch.
+
+        Cost: one round trip.
+
         Raises:
             ForeignKeyError: a key is not a document; nothing of the batch was written.
         """
         entry = self._documents.entry
-        lasts = 0 if ttl is None else max(1, round(ttl * 1000))
+        ttl_ms = 0 if ttl is None else max(1, round(ttl * 1000))
         expiry: Expiry = "" if ttl is None else "s" if sliding else "t"
         packed = [
             _packed(document_fields(document, entry, new_unique(), expiry)) for document in batch
         ]
-        words = self._documents.unknown_words([document.text for document in batch])
+        terms = self._documents.unknown_words([document.text for document in batch])
         head = [
             policy.value,
             "" if stamp is None else str(stamp),
-            str(-lasts if sliding else lasts),
+            str(-ttl_ms if sliding else ttl_ms),
         ]
         ids = [document.id for document in batch]
         commands = [
             *self._log.removing(self._shared.take_lost()),
-            *self._documents.adding_words(words),
+            *self._documents.adding_words(terms),
         ]
         commands.append(self._log.command(scripts.WRITE, *head, *packed, ids=ids))
         reply = checked(self._connection.pipeline(commands, lane=lane))[-1]
+        self._shared.note_write()
         refuse_foreign(reply)
-        self._documents.words_added(words)
+        self._documents.words_added(terms)
         _, written, present = reply
         return WriteOutcome(written, tuple(id.decode() for id in present))
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
-        """Write fields of documents that are still of the version that was read."""
-        words = self._documents.unknown_words([each.fields for each in replacements])
-        checked(self._connection.pipeline(self._documents.adding_words(words)))
-        self._documents.words_added(words)
+        """Replace the metadata of documents whose version is unchanged (see `Engine.replace_metadata`).
+
+        Atomicity: each document.
+        """
+        terms = self._documents.unknown_words([each.fields for each in replacements])
+        checked(self._connection.pipeline(self._documents.adding_words(terms)))
+        self._documents.words_added(terms)
         replaced: list[bool | None] = []
         for batch in in_batches(replacements, BATCH):
             commands = [
@@ -87,14 +95,17 @@ class NativeWriting:
                 for each in batch
             ]  # fmt: skip
             replies = checked(self._connection.pipeline(commands))
+            self._shared.note_write()
             replaced += [None if reply == -1 else bool(reply) for reply in replies]
         return replaced
 
     def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
-        """Remove documents; with `versions`, one for each id, only those that are still of these versions.
+        """Delete documents (see `valkey_vector.engines.base.Engine.delete`).
+
+        Atomicity: a batch of 500.
 
         Raises:
-            ForeignKeyError: a key is not a document; nothing was removed. With `versions` such keys are left alone.
+            ForeignKeyError: a key is not a document; nothing was deleted. With `versions`, such keys are ignored.
         """
         exact = versions is not None
         if not exact and len(ids) > BATCH:
@@ -108,12 +119,13 @@ class NativeWriting:
             )
             commands = [*self._log.removing(self._shared.take_lost()), command]
             reply = checked(self._connection.pipeline(commands))[-1]
+            self._shared.note_write()
             refuse_foreign(reply)
             removed += reply[1]
         return removed
 
     def _refuse_foreign(self, ids: Sequence[str]) -> None:
-        """Look for foreign keys before the first of several batches is removed."""
+        """Check all keys before the first of several batches is deleted."""
         commands = [
             self._log.command(scripts.FOREIGN, ids=batch) for batch in in_batches(ids, BATCH)
         ]
@@ -122,7 +134,7 @@ class NativeWriting:
 
 
 def _packed(values: Sequence[str | bytes]) -> bytes:
-    """Values with their lengths before them, as the script WRITE takes a document."""
+    """Encode a document for the script WRITE: each value after its length."""
     parts: list[bytes] = []
     for value in values:
         data = value.encode() if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Values of one batch that the search engine writes: its settings, its outcome, and how one document is stored."""
+"""Values of one write batch: settings, outcome, and the commands that store one document."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ __all__ = ["BatchSettings", "Overwrite", "Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """The outcome of a batch so far."""
+    """The outcome of a batch so far.
+
+    Attributes:
+        written: ids of stored documents.
+        present: ids that exist and stay unchanged.
+        failed: the error of each id that the server rejected.
+        overtaken: documents whose key another client created in the meantime; store them under their locks.
+        without_end: ids whose TTL was rejected; to be removed.
+    """
 
     written: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     failed: dict[str, ServerError] = field(default_factory=dict)
     overtaken: list[Prepared] = field(default_factory=list)
-    endless: list[str] = field(default_factory=list)
+    without_end: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,13 @@ class BatchSettings:
     """Settings of one batch.
 
     Attributes:
-        policy: for documents that exist.
-        milliseconds: that they live; None for ever.
-        sliding: their time to live will be prolonged, on their keys.
-        now: the server's time in microseconds.
-        stamp: time of creation of the first document, in microseconds.
-        positions: of the documents by id.
-        lane: connection to use.
+        policy: handling of existing ids.
+        milliseconds: TTL, > 0; None for no expiration.
+        sliding: reads will extend the TTL, so it is set on the keys only.
+        now: server time in microseconds.
+        stamp: creation time of the first document, in microseconds.
+        positions: id → position in the batch, added to `stamp`.
+        lane: the writer connection.
     """
 
     policy: WritePolicy
@@ -49,28 +57,28 @@ class BatchSettings:
 
     @property
     def expiry(self) -> Expiry:
-        """How its documents expire."""
+        """The kind of expiration of the documents."""
         if self.milliseconds is None:
             return ""
         return "s" if self.sliding else "t"
 
     @property
     def ends(self) -> str:
-        """The millisecond at which its documents end."""
+        """The server time in milliseconds at which the documents expire."""
         return str(self.now // 1000 + (self.milliseconds or 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overwrite:
-    """One document to be stored under its lock.
+    """One document to store under its lock.
 
     Attributes:
-        document: what to store.
-        commands: that store it.
-        at: which of these is the HSET.
-        size: of how many fields.
-        was_absent: there was no such key.
-        limited: the last command sets its time to live.
+        document: the document.
+        commands: the commands that store it.
+        at: position of the HSET in `commands`.
+        size: number of fields of the HSET.
+        was_absent: the key did not exist when the lock was taken.
+        limited: the last command sets the TTL.
     """
 
     document: Prepared

@@ -1,4 +1,4 @@
-"""Commands that change documents of the search engine, sent in batches: under locks, and for the index that is there."""
+"""Write batches of the search engine: send the commands under locks, and only for the current generation of the index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from valkey_vector.connection import Argument
 from valkey_vector.connection.lua import read_lua
-from valkey_vector.engines.search.key_states import KeyState, look, states
+from valkey_vector.engines.search.key_states import KeyState, parse_states, state_commands
 from valkey_vector.engines.search.locks import Locks
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.storage.hashes import Documents, checked
@@ -22,10 +22,10 @@ _FINISH = read_lua(__package__, "batches_finish")
 
 
 class Batches:
-    """Sends batches for the documents of one index.
+    """Sends write batches for one index.
 
     Args:
-        documents: of the index.
+        documents: the documents of the index.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -35,7 +35,7 @@ class Batches:
 
     @property
     def generation(self) -> list[Argument]:
-        """The command that reads the generation of the index that is there."""
+        """The command that reads the current generation of the index."""
         return ["HGET", self._documents.catalog_key, "generation"]
 
     @contextmanager
@@ -48,47 +48,50 @@ class Batches:
         although_full: bool = False,
         steady: bool = False,
     ) -> Iterator[tuple[str, list[KeyState]]]:
-        """Hold the locks of documents, and give their keys as they are then.
+        """Hold the locks of documents; yields the lock token and the state of each key.
 
-        `send` releases the locks; after a failure they are released here, after an outage they lapse by themselves.
+        `send` releases the locks. After an error they are released here. After an outage they lapse.
 
         Args:
-            ids: of the documents.
-            lane: connection to use.
+            ids: ids of the documents.
+            lane: the writer connection.
             refuse_foreign: raise for keys that are not records.
-            although_full: go on without locks, and with an empty token, where the server is too full for them.
-            steady: see to it that none of the documents expires before the work is done, after which somebody else
-                might write another one in its place. Costs a round trip where one would.
+            although_full: if the server is out of memory, continue without locks and with an empty token.
+            steady: postpone the end of documents that would expire during the batch. Otherwise another client could
+                write a new document in their place.
 
         Raises:
-            StaleIndexError: the index was dropped or created anew.
-            ForeignKeyError: see `refuse_foreign`.
+            StaleIndexError: the index was dropped or created again.
+            ForeignKeyError: a key is not a record, with `refuse_foreign`.
+
+        Cost: one round trip on a single server, two on a cluster; one more if `steady` postpones an expiration.
         """
         keys = [self._documents.key(id) for id in ids]
-        reads: list[list[Argument]] = [["TIME"], self.generation, *look(keys)]
+        reads: list[list[Argument]] = [["TIME"], self.generation, *state_commands(keys)]
         token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
         try:
             (seconds, micros), generation = checked(replies[:2])
             self._documents.check_generation(generation)
-            found = states(self._documents.entry, keys, replies[2:], refuse_foreign=refuse_foreign)
+            entry = self._documents.entry
+            found = parse_states(entry, keys, replies[2:], refuse_foreign=refuse_foreign)
             if steady:
                 found = self._steadied(keys, found, int(seconds) * 1000 + int(micros) // 1000, lane)
             yield token, found
         except (ConnectionLostError, RequestTimeoutError):
-            # What was sent may still be carried out: the locks lapse after the time that this may take.
+            # The server may still execute what was sent, so the locks stay until they lapse.
             raise
         except BaseException:
             if token:
-                with suppress(ServerError):  # the failure itself is what is raised
+                with suppress(ServerError):  # the first error is raised
                     self._connection.execute(*self._locks.releasing(token, ids), lane=lane)
             raise
 
     def _steadied(
         self, keys: Sequence[str], found: Sequence[KeyState], now: int, lane: int
     ) -> list[KeyState]:
-        """Put off the end of documents that expire within the time a request may take, and look at them again.
+        """Postpone the end of documents that expire within two request timeouts, and read their states again.
 
-        Their own ``expires`` stays, by which readers go; whoever changes them sets the key's end back to it.
+        Only the key's TTL changes. The field ``expires``, which readers compare, stays; `restored` sets the TTL back.
         """
         horizon = now + round(2000 * self._connection.settings.request_timeout)
         ending = [
@@ -100,20 +103,24 @@ class Batches:
             return list(found)
         commands: list[list[Argument]] = []
         for _, key in ending:
-            commands += [["PTTL", key], ["PEXPIREAT", key, str(horizon), "GT"], *look([key])]
+            commands += [
+                ["PTTL", key],
+                ["PEXPIREAT", key, str(horizon), "GT"],
+                *state_commands([key]),
+            ]
         replies = self._connection.pipeline(commands, lane=lane)
         again = list(found)
         for number, (position, key) in enumerate(ending):
-            left, prolonged, *looked = replies[4 * number : 4 * number + 4]
-            left, _ = checked([left, prolonged])
-            (state,) = states(self._documents.entry, [key], looked, refuse_foreign=False)
+            left, postponed, *read = replies[4 * number : 4 * number + 4]
+            left, _ = checked([left, postponed])
+            (state,) = parse_states(self._documents.entry, [key], read, refuse_foreign=False)
             if left > 0 and state.version == found[position].version:
                 state = replace(state, ends=now + left)
             again[position] = state
         return again
 
     def restored(self, keys: Iterable[str], found: Iterable[KeyState]) -> list[list[Argument]]:
-        """The commands that set the ends of documents back that were put off, and which were then left as they are."""
+        """The commands that undo the postponed expirations of documents that stay unchanged."""
         pairs = zip(keys, found, strict=True)
         return [
             ["PEXPIREAT", key, str(state.ends)] for key, state in pairs if state.ends is not None
@@ -129,11 +136,21 @@ class Batches:
         lane: int,
         errors: bool = False,
     ) -> list[Any]:
-        """Send commands, and with them or (in a cluster, where order holds on one node only) after them what ends a batch.
+        """Send commands and the script that ends a batch: it releases the locks and compares the generation.
+
+        On a cluster the script follows in a second round trip, because commands on several nodes have no order.
+
+        Args:
+            commands: the commands of the batch.
+            count: number of documents they write.
+            token: token of the locks; empty for none.
+            ids: the locked ids.
+            lane: the writer connection.
+            errors: return a rejected command's error in place of its reply.
 
         Raises:
-            StaleIndexError: the index was dropped or created anew.
-            ServerError: a command was refused, unless `errors` are wanted in their command's place.
+            StaleIndexError: the index was dropped or created again.
+            ServerError: the server rejected a command, without `errors`.
         """
         keys = [self._documents.catalog_key, self._locks.key]
         generation = self._documents.entry.generation
@@ -160,18 +177,18 @@ class Batches:
         *,
         last: bool = True,
     ) -> list[Any]:
-        """The replies of commands that write documents, an error in its command's place.
+        """Send the commands that store documents, and return their replies; an error takes the place of its reply.
 
         Args:
-            commands: what to send.
-            versions: of the documents, by id.
-            lane: connection to use.
-            token: of the locks, if any are held.
-            ids: that are locked.
-            last: these commands end the batch.
+            commands: the commands of the batch.
+            versions: id → version of each document they write.
+            lane: the writer connection.
+            token: token of the locks; empty for none.
+            ids: the locked ids.
+            last: True if these commands end the batch.
 
         Raises:
-            StaleIndexError: the index was dropped meanwhile; what was written is removed again.
+            StaleIndexError: the index was dropped meanwhile; the written documents were removed again.
         """
         if not last:
             return self._connection.pipeline(commands, lane=lane)
@@ -182,7 +199,7 @@ class Batches:
             raise
 
     def undo(self, versions: Mapping[str, bytes], lane: int) -> None:
-        """Remove what was written for an index that was dropped meanwhile, unless somebody else has written there."""
+        """Remove what was written for an index that was dropped meanwhile, unless another client wrote it again."""
         ids = list(versions)
         keys = [self._documents.key(id) for id in ids]
         reads: list[list[Argument]] = [["HGET", key, VERSION] for key in keys]

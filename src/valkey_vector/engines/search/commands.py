@@ -1,14 +1,15 @@
 """The FT.* commands of the search engine as argument lists, and parsers of their replies.
 
-Source of every rule here: the recorded behaviour of Valkey-Search 1.2.1, and RediSearch 2.10 where it
-is stricter. LIMIT and RETURN are always sent: without LIMIT every search is cut at ten. VERBATIM goes with every query that
-may hold words: RediSearch (2.10) stems those of a query even where the field is not stemmed.
+Every rule here was observed on Valkey-Search 1.2.1, or on RediSearch 2.10 where that is stricter. Commands always have
+LIMIT and RETURN: without LIMIT a search returns ten documents at most. Queries that may contain terms have VERBATIM:
+RediSearch 2.10 stems the terms of a query even if the field is not stemmed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 
 from valkey_vector.connection import Argument, Capabilities
@@ -37,6 +38,7 @@ __all__ = [
     "groups",
     "index_is_missing",
     "knn_command",
+    "listing_command",
     "page_command",
     "range_command",
     "rows",
@@ -46,13 +48,13 @@ __all__ = [
 ]
 
 DISTANCE = "distance"
-"""The name under which a search returns the distance; no document has such a field."""
+"""The field in which a search returns the distance; no document has a field of this name."""
 
 _ABSENT = ("no such index", "unknown index name", "not found in database")
 
 
 def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argument]:
-    """FT.CREATE for an index over the prefix of its documents."""
+    """FT.CREATE for the documents under the prefix of the index."""
     schema = entry.schema
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
     command += ["PREFIX", "1", entry.prefix]
@@ -79,21 +81,36 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
 def knn_command(
     entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str]
 ) -> list[Argument]:
-    """FT.SEARCH for the k nearest among those a query selects (``*`` for all)."""
+    """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all)."""
     ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
-    command: list[Argument] = ["FT.SEARCH", entry.search_index, text]
-    command += ["PARAMS", "2", "vector", near.vector.tobytes()]
-    returned = list(dict.fromkeys([DISTANCE, *identifying_fields(entry), EXPIRES, *fields]))
+    packed = near.vector.tobytes()
+    constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
+    return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *constant]
+
+
+@lru_cache(maxsize=256)
+def _knn_options(fields: tuple[str, ...], k: int) -> tuple[bytes, ...]:
+    """The options after the vector, encoded once for all queries for the same fields and k."""
+    returned = list(dict.fromkeys([DISTANCE, *fields]))
+    options = ["RETURN", str(len(returned)), *returned, "LIMIT", "0", str(k), "DIALECT", "2"]
+    return tuple(option.encode() for option in options)
+
+
+def listing_command(
+    entry: CatalogEntry, query: str, fields: Sequence[str], limit: int
+) -> list[Argument]:
+    """FT.SEARCH for up to `limit` of the documents that a query selects, in any order."""
+    returned = list(dict.fromkeys([*identifying_fields(entry), EXPIRES, *fields]))
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
-    command += ["LIMIT", "0", str(k), "DIALECT", "2"]
-    return command
+    return [*command, "VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
 
 
 def page_command(
     entry: CatalogEntry, query: str, fields: Sequence[str], limit: int, *, sort: bool = True
 ) -> list[Argument]:
-    """FT.SEARCH for the first documents a query selects: the oldest ones first, or any."""
+    """FT.SEARCH for the first documents that a query selects: oldest first, or in any order without `sort`."""
     returned = list(dict.fromkeys([CREATED, *identifying_fields(entry), EXPIRES, *fields]))
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     command += ["RETURN", str(len(returned)), *returned]
@@ -111,9 +128,9 @@ def range_command(
     *,
     limit: int,
 ) -> list[Argument]:
-    """`page_command` for those within a distance, which is returned, too.
+    """`page_command` for the documents within a distance; returns the distance, too.
 
-    From Valkey-Search 1.3 on (``docs/topics/search-query.md`` there), and RediSearch.
+    Supported by Valkey-Search 1.3 (``docs/topics/search-query.md`` there) and RediSearch.
     """
     name = vector_name(near.field.name)
     within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
@@ -124,30 +141,31 @@ def range_command(
 
 
 def count_command(entry: CatalogEntry, query: str) -> list[Argument]:
-    """FT.SEARCH for the number of documents a query selects."""
+    """FT.SEARCH for the number of documents that a query selects."""
     command: list[Argument] = ["FT.SEARCH", entry.search_index, query]
     return [*command, "VERBATIM", "LIMIT", "0", "0", "DIALECT", "2"]
 
 
-def group_command(entry: CatalogEntry, query: str, field: str, most: int) -> list[Argument]:
-    """FT.AGGREGATE for what a field holds among the documents a query selects.
+def group_command(entry: CatalogEntry, query: str, field: str, limit: int) -> list[Argument]:
+    """FT.AGGREGATE for the distinct values of a field in `limit` of the documents that a query selects.
 
-    LOAD is needed: a field that is grouped by and not loaded is empty in every row (Valkey-Search 1.2.1).
+    LOAD is needed: without it, the grouped field is empty in every row (Valkey-Search 1.2.1). LIMIT comes before GROUPBY,
+    so that the server reads no other documents.
     """
     command: list[Argument] = ["FT.AGGREGATE", entry.search_index, query, "LOAD", "1", f"@{field}"]
+    command += ["LIMIT", "0", str(limit)]
     command += ["GROUPBY", "1", f"@{field}", "REDUCE", "COUNT", "0", "AS", "count"]
-    command += ["LIMIT", "0", str(most), "DIALECT", "2"]
-    return command
+    return [*command, "DIALECT", "2"]
 
 
 def groups(reply: Any, field: str) -> list[str]:
-    """The values in a reply to FT.AGGREGATE; documents without one are a group without the field."""
+    """The values in a reply to `group_command`; documents without a value form a group without the field."""
     found = (row.get(field.encode()) for row in reply)
     return [value.decode(errors="replace") for value in found if value is not None]
 
 
 def sum_command(entry: CatalogEntry, query: str, field: str) -> list[Argument]:
-    """FT.AGGREGATE for the sum of a numeric field over the documents a query selects.
+    """FT.AGGREGATE for the sum of a numeric field over the documents that a query selects.
 
     All in one group, which has to be by something that is the same in all: Valkey-Search (1.2.1) groups by
     no fewer than one.
@@ -159,9 +177,9 @@ def sum_command(entry: CatalogEntry, query: str, field: str) -> list[Argument]:
 
 
 def summed(reply: Any) -> tuple[float, int]:
-    """The sum in the reply to `sum_command`, and over how many documents: compare it with a count of them.
+    """The sum in the reply to `sum_command`, and the number of documents summed.
 
-    FT.AGGREGATE has no option that makes it fail where a node of a cluster does.
+    Compare the number with a count: FT.AGGREGATE has no option to fail if a node of a cluster fails.
     """
     groups = [described(group) for group in reply]
     total = sum(float(group["sum"]) for group in groups)
@@ -169,27 +187,28 @@ def summed(reply: Any) -> tuple[float, int]:
 
 
 def total(reply: Any) -> int:
-    """The number at the head of a search's reply."""
+    """The total in a reply to FT.SEARCH."""
     return int(reply[0])
 
 
 def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
-    """The documents of a search's reply, in its order; hashes that are not documents of the index are left out."""
+    """The documents in a reply to FT.SEARCH, in its order, without hashes that are not documents of the index."""
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
     skip = len(entry.prefix.encode())
     for key, pairs in found.items():
         if pairs is None:
             continue
-        fields = own_fields(entry, {name.decode(): value for name, value in pairs.items()})
+        read = {_names[name]: value for name, value in pairs.items()}
+        measured = read.pop(DISTANCE, None)
+        fields = own_fields(entry, read)
         if fields is None:
             continue
-        measured = fields.pop(DISTANCE, None)
         distance = math.nan if measured is None else distance_of(measured, metric)
         yield Row(key[skip:].decode(), fields, distance)
 
 
 def described(reply: Any) -> dict[str, Any]:
-    """An FT.INFO reply by name, whichever shape the client gives it; nested lists stay as they are."""
+    """A reply of names and values as a dict, from a list or a map; nested lists are unchanged."""
     items = (
         reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
     )
@@ -197,12 +216,23 @@ def described(reply: Any) -> dict[str, Any]:
 
 
 def index_is_missing(message: str) -> bool:
-    """Whether a server's error says that there is no such index.
+    """Return True if an error message of the server means that the index does not exist.
 
-    Valkey-Search and RediSearch word it differently, and the client rewrites the beginning of both.
+    Valkey-Search and RediSearch have different messages, and the client rewrites the beginning of both.
     """
     lowered = message.lower()
     return any(words in lowered for words in _ABSENT)
+
+
+class _Names(dict[bytes, str]):
+    """The names of hash fields, each decoded once. A search returns the fields that it names, so they are few."""
+
+    def __missing__(self, name: bytes) -> str:
+        decoded = self[name] = name.decode()
+        return decoded
+
+
+_names = _Names()
 
 
 def _text(value: Any) -> Any:
@@ -210,11 +240,11 @@ def _text(value: Any) -> Any:
 
 
 def distance_of(text: bytes, metric: Metric) -> float:
-    """A zero vector has no direction: Valkey-Search reports the cosine distance 1, RediSearch NaN."""
+    """Parse a distance. The cosine distance of a zero vector is 1 (Valkey-Search); RediSearch returns NaN."""
     value = float(text)
-    if math.isnan(value):
-        return 1.0 if metric is Metric.COSINE else math.inf
-    return value
+    if value == value:
+        return value
+    return 1.0 if metric is Metric.COSINE else math.inf
 
 
 def _vector(field: VectorField) -> list[str]:

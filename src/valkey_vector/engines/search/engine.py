@@ -1,12 +1,12 @@
-"""The search engine: an index kept by a search module (Valkey-Search, or RediSearch) through FT.*."""
+"""The search engine: an index of a search module (Valkey-Search or RediSearch), used through FT.*."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import chain
+from typing import Any
 
-from valkey_vector.connection import Connection, Feature
+from valkey_vector.connection import Argument, Connection, Feature
 from valkey_vector.connection.pipelines import Pipelined, requesting, run
 from valkey_vector.engines.base import IndexInfo, Near
 from valkey_vector.engines.search import commands
@@ -16,6 +16,7 @@ from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.layout import METADATA
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
@@ -23,18 +24,18 @@ __all__ = ["SearchEngine", "is_unfinished"]
 
 
 _UNREACHED = "unable to contact all cluster members"
-"""FT.CREATE of Valkey-Search 1.2 where a node does not reach another; some nodes may have the index by then."""
+"""Error of FT.CREATE in Valkey-Search 1.2 if a node cannot reach another; some nodes may have the index by then."""
 
 _PAUSE = 0.2
 
 
 def is_unfinished(error: ServerError) -> bool:
-    """Whether some nodes of a cluster may have an index although its creation failed."""
+    """Return True if FT.CREATE failed and some nodes of a cluster may still have the index."""
     return _UNREACHED in error.message.lower()
 
 
 class SearchEngine(SearchReading):
-    """One index kept by a search module. Implements `valkey_vector.engines.base.Engine`."""
+    """One index of a search module. Implements `valkey_vector.engines.base.Engine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         super().__init__(connection, entry)
@@ -48,9 +49,9 @@ class SearchEngine(SearchReading):
         self.text_best = self._text.best
 
     def create(self) -> None:
-        """Make the server's index if it is not there; harmless when many processes do so at once.
+        """Create the server's index unless it exists. Idempotent; many processes may call it at once.
 
-        Nodes of a cluster that do not reach each other, as for a moment after its start, are given the time of a request.
+        Right after a cluster starts, its nodes may not reach each other. Creation is retried for `request_timeout`.
         """
         if self.exists():
             return
@@ -69,11 +70,11 @@ class SearchEngine(SearchReading):
                 return
 
     def exists(self) -> bool:
-        """Whether the server has this index."""
+        """Return True if the server has this index."""
         try:
             names = self._connection.execute("FT._LIST", retry=True)
         except AuthenticationError:
-            return self._is_described()  # FT._LIST is an administrator's command in Valkey-Search
+            return self._is_described()  # FT._LIST needs the category @admin on Valkey-Search
         return self.entry.search_index.encode() in names
 
     def _is_described(self) -> bool:
@@ -86,17 +87,17 @@ class SearchEngine(SearchReading):
         return True
 
     def require_text(self) -> None:
-        """Raise unless the search module can search texts.
+        """Raise if the search module has no text search.
 
         Raises:
-            UnsupportedFeatureError: it cannot; names the version that can.
+            UnsupportedFeatureError: no text search; the message names the required version.
         """
         self.capabilities.require(Feature.TEXT)
 
     def text_and_nearest(
         self, matching: Matching, near: Near, plan: Plan, k: int
     ) -> Pipelined[tuple[list[Scored], list[Row]]]:
-        """The k best by text and the k nearest, asked for in one round trip."""
+        """Retrieve the k best by text and the k nearest, in one round trip."""
         if isinstance(plan, NoDocument):
             return [], []
         if k > self.capabilities.max_knn:
@@ -107,38 +108,60 @@ class SearchEngine(SearchReading):
         return scored, (yield from self.nearest.completed(replies, near, k, plan, ()))
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Nothing to do: the server takes notice itself."""
+        """Do nothing: the server updates its index itself."""
 
     def held(self) -> dict[str, bool]:
-        """The ids that the server's index has. The server itself takes out what ended."""
+        """The ids in the server's index. The server removes expired documents itself."""
         pages = self.select(Everything(), ())
         return {row.id: False for page in pages for row in page}
 
     def reconcile(self, ids: Sequence[str]) -> None:
-        """Nothing to do: the server indexes a document when its fields are written."""
+        """Do nothing: the server indexes a document when its fields are written."""
 
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
-        """What hash fields hold among the documents a plan selects, in one round trip."""
+        """List values of hash fields in a sample of documents (see `valkey_vector.engines.base.Engine.values`).
+
+        Cost: one round trip.
+        """
         if isinstance(plan, NoDocument):
             return [[] for _ in fields]
         if not self.capabilities.filter_queries or not self.fits_one(plan):
             return [None] * len(fields)
-        pieces = run(self, self.parts_of(plan))
-        if any(number is None for _, number in pieces):
-            return [None] * len(fields)
-        queries = [self.query_for(part) for part, _ in pieces]
-        asked = [
-            commands.group_command(self.entry, query, field, most + 1)
-            for field in fields
-            for query in queries
+        query = self.query_for(plan)
+        replies = run(self, requesting([self._sampling(query, field, most) for field in fields]))
+        return [
+            self._metadata_in(reply) if field == METADATA else commands.groups(reply, field)
+            for field, reply in zip(fields, replies, strict=True)
         ]
-        replies = iter(run(self, requesting(asked)))
-        values: list[list[str] | None] = []
-        for field in fields:
-            groups = (commands.groups(next(replies), field) for _ in queries)
-            held = list(dict.fromkeys(chain.from_iterable(groups)))
-            values.append(None if len(held) > most else held)
-        return values
+
+    def _sampling(self, query: str, field: str, limit: int) -> list[Argument]:
+        if field == METADATA:
+            return commands.listing_command(self.entry, query, [METADATA], limit)
+        return commands.group_command(self.entry, query, field, limit)
+
+    def _metadata_in(self, reply: Any) -> list[str]:
+        return [
+            row.fields.get(METADATA, b"{}").decode(errors="replace") for row in self.rows(reply)
+        ]
+
+    def grouping(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        keys: Sequence[str],  # noqa: ARG002
+        *,
+        elements: bool,  # noqa: ARG002
+    ) -> None:
+        """Return None: the server does not count by metadata keys."""
+        return
+
+    def ordering(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        orders: Sequence[tuple[str, bool]],  # noqa: ARG002
+        limit: int | None,  # noqa: ARG002
+    ) -> None:
+        """Return None: the server does not order by metadata keys."""
+        return
 
     def info(self) -> IndexInfo:
         """Describe the index."""
@@ -161,7 +184,7 @@ class SearchEngine(SearchReading):
         )
 
     def drop(self) -> None:
-        """Remove the server's index; documents stay."""
+        """Drop the server's index; the documents stay."""
         try:
             self._connection.execute("FT.DROPINDEX", self.entry.search_index)
         except ServerError as error:

@@ -1,4 +1,4 @@
-"""State of a document's key: absent, a record of the index, a leftover of a dropped index, or a foreign key."""
+"""State of a document's key: absent, a record of the index, a record of a dropped index, or a foreign key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.layout import METADATA
 from valkey_vector.storage.record_version import CREATED, EXPIRES, VERSION, expiry_of, own_fields
 
-__all__ = ["KeyState", "look", "states"]
+__all__ = ["KeyState", "parse_states", "state_commands"]
 
 _FIELDS = (VERSION, CREATED, EXPIRES, METADATA)
 _NAMES = frozenset(name.encode() for name in _FIELDS)
@@ -21,13 +21,13 @@ _VERSION = re.compile(rb"[0-9a-f]*:[\w-]+:[a-z]*(?:;.*)?")
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A key as it was found.
+    """State of one key.
 
     Attributes:
-        names: of all its hash fields; none if there is no such key.
-        fields: version, times and metadata, as far as it has them.
-        own: it is a record of the index, not one that a dropped index left behind.
-        ends: the millisecond at which its key ended before that was put off; None if it was not.
+        names: names of all hash fields; empty if the key does not exist.
+        fields: version, times and metadata, as far as present.
+        own: True for a record of the index; False for one of a dropped index.
+        ends: the key's expiration in milliseconds before it was postponed; None if it was not postponed.
     """
 
     names: frozenset[bytes]
@@ -37,11 +37,11 @@ class KeyState:
 
     @property
     def version(self) -> bytes | None:
-        """Its version, if it has one."""
+        """The version of the record, if it has one."""
         return self.fields.get(VERSION)
 
     def ends_before(self, moment: int) -> bool:
-        """Whether it may expire before a moment in milliseconds; of one whose end only its key knows that is not known."""
+        """Return True if the record may expire before a time in milliseconds; True if only its key has a TTL."""
         match expiry_of(self.version) if self.version is not None else "t":
             case "":
                 return False
@@ -55,36 +55,36 @@ class KeyState:
                 return True
 
     def is_alive(self, now: int) -> bool:
-        """Whether it is a record of the index whose time is not over. `now`: the server's time in microseconds."""
+        """Return True for a record of the index that has not expired; `now`: server time in microseconds."""
         ends = self.fields.get(EXPIRES)
         return self.own and (ends is None or int(ends) > now // 1000)
 
 
-def look(keys: Sequence[str]) -> list[list[Argument]]:
-    """The commands whose replies `states` reads."""
+def state_commands(keys: Sequence[str]) -> list[list[Argument]]:
+    """The commands whose replies `parse_states` parses."""
     commands: list[list[Argument]] = []
     for key in keys:
         commands += [["HKEYS", key], ["HMGET", key, *_FIELDS]]
     return commands
 
 
-def states(
+def parse_states(
     entry: CatalogEntry,
     keys: Sequence[str],
     replies: Sequence[Reply | ServerError],
     *,
     refuse_foreign: bool,
 ) -> list[KeyState]:
-    """Keys as they are.
+    """Parse the states of keys.
 
     Args:
-        entry: of the index.
-        keys: of documents.
-        replies: to the commands of `look`.
+        entry: catalog entry of the index.
+        keys: keys of documents.
+        replies: replies to `state_commands`.
         refuse_foreign: raise for keys that are not records of any index; otherwise they count as absent.
 
     Raises:
-        ForeignKeyError: see `refuse_foreign`.
+        ForeignKeyError: a key is not a record, with `refuse_foreign`.
     """
     pairs = zip(keys, replies[::2], replies[1::2], strict=True)
     return [
@@ -107,7 +107,7 @@ def _state(
     pairs = zip(_FIELDS, values, strict=True)
     fields = {name: value for name, value in pairs if value is not None}
     if not fields and not names.isdisjoint(_NAMES):
-        # The key was a hash with such fields for the first command, and is gone for the second: it expired in between.
+        # The first command found the fields, the second one did not: the key expired in between.
         names = frozenset()
     if names and refuse_foreign and not _is_record(entry, fields):
         raise ForeignKeyError.of(key, "another program's hash")
@@ -116,7 +116,7 @@ def _state(
 
 
 def _is_record(entry: CatalogEntry, fields: Mapping[str, bytes]) -> bool:
-    """Whether a hash was written by this library, for whichever index of this name."""
+    """Return True if this library wrote the hash, for any index of this name."""
     if METADATA not in fields:
         return False
     version = fields.get(VERSION)

@@ -1,19 +1,17 @@
 """Vector search on a search module, with a check that the result is complete.
 
-An HNSW graph is approximate. Two of its failures are not a matter of recall, and are noticed here:
+An HNSW graph is approximate. Two of its failures go beyond recall and are detected here:
 
-* It does not reach records that are there. Then fewer are found than requested: what else there is, is listed and
+* The graph does not reach some records, so a search returns fewer than requested. The missing records are listed and
   compared.
-* Many identical vectors (boilerplate, empty pages) attract the search and hold it: then all that it finds, from some rank
-  on, is equally far away. A search whose last hits are so is repeated with a wider view, until it sees beyond them, or
-  compared exactly.
+* Many identical vectors (boilerplate, empty pages) trap the search: all hits from some rank on have the same distance.
+  Such a search is repeated with a larger k until its last hits differ, or the vectors are compared exactly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
@@ -22,6 +20,8 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.comparison import compared_here
+from valkey_vector.engines.search.selectivity import Selectivities
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -32,7 +32,7 @@ from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Toke
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import field_token
-from valkey_vector.storage.record_version import has_vector
+from valkey_vector.storage.record_version import VERSION, has_vector
 from valkey_vector.storage.rows import Row
 
 if TYPE_CHECKING:
@@ -40,161 +40,222 @@ if TYPE_CHECKING:
 
 __all__ = ["Nearest"]
 
+_TOO_NARROW = 1.25
+"""A search is repeated if its filter matches so many more records that it needs this many times the width."""
+
 _HIGHEST_EF = 1_000_000
-"""The most that Valkey-Search accepts (1.0 to 1.3)."""
+"""Largest EF_RUNTIME that Valkey-Search accepts (1.0 to 1.3)."""
 
-_SEEN = 10
-"""Neighbors to look at, at least: of fewer it cannot be told whether they are many alike."""
+_MIN_REQUESTED = 10
+"""Smallest number of neighbors to request: fewer do not show that many are equally distant."""
 
-_ALIKE = 3
-"""Hits at the same distance, the last one among them, that raise doubt."""
+_TIED = 3
+"""Number of last hits at one distance from which a search counts as trapped."""
 
-_COMPARED = 20_000
-"""Records that are compared one by one rather than searched again."""
+_MAX_COMPARED = 20_000
+"""Largest number of records to compare exactly instead of repeating a trapped search."""
 
 
 class Nearest:
     """Searches one index by vector.
 
     Args:
-        engine: of the index.
+        engine: the engine of the index.
     """
 
     def __init__(self, engine: SearchReading) -> None:
         self._engine = engine
-        self._most = engine.capabilities.max_knn
+        self._max_k = engine.capabilities.max_knn
+        self._selectivities = Selectivities(engine.support)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
-        """The k nearest of the records that a plan selects, in one round trip unless their number or distance raises doubt."""
+        """Retrieve the k nearest of the records that a plan selects, nearest first.
+
+        Cost: one round trip, more if the result is incomplete or its last hits have one distance. A filter that was not
+        counted lately is counted first; after that, its counts ride along.
+        """
         if isinstance(plan, NoDocument):
             return []
-        if k > self._most:
+        if k > self._max_k:
             return (yield from self._exact(near, k, plan, fields))
+        if self._is_adaptive(near, plan):
+            return (yield from self._filtered(near, k, plan, fields))
         replies = yield Request(self.commands(near, k, plan, fields))
         return (yield from self.completed(replies, near, k, plan, fields))
 
     def completed(
         self, replies: Sequence[Any], near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
-        """What `commands` found, completed where fewer than k were found, or hits are suspiciously alike."""
-        asked = self._asked(near, k)
-        found, dropped = self._rows(replies, near, asked)
-        while len(found) < k and dropped and asked < self._most:
-            # Documents that expired but are still indexed, or are not of this index, took places in the answer.
-            asked = min(self._most, 2 * (asked + dropped))
-            found, dropped = yield from self._nearest(near, asked, plan, fields)
+        """Parse the replies to `commands`, and complete the result.
+
+        It is incomplete if it has fewer than k records, or if its last hits have one distance.
+        """
+        requested = self._requested(near, k)
+        found, dropped = self._rows(replies, near, requested)
+        while len(found) < k and dropped and requested < self._max_k:
+            # Expired documents that are still indexed, and hashes of other programs, took places in the reply.
+            requested = min(self._max_k, 2 * (requested + dropped))
+            found, dropped = yield from self._nearest(near, requested, plan, fields)
         if len(found) < k:
             if not self._engine.capabilities.filter_queries:
                 return found
             return (yield from self._with_missing(found, near, k, plan, fields))
-        if _are_alike(found, asked, near):
-            return (yield from self._beyond_alike(found, near, k, plan, fields))
+        if _ends_in_ties(found, requested, near):
+            return (yield from self._beyond_ties(found, near, k, plan, fields))
         return found[:k]
 
     def commands(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> list[list[Argument]]:
-        """The searches that together find the k nearest of what a plan selects."""
-        engine, asked = self._engine, self._asked(near, k)
-        wide = replace(near, ef_runtime=_ef(near, asked))
+        """The searches that together find the k nearest of the records that a plan selects."""
+        engine, requested = self._engine, self._requested(near, k)
+        wide = Near(near.field, near.vector, _ef(near, requested))
         queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
         return [
-            commands.knn_command(engine.entry, _grouped(query), wide, asked, fields)
+            commands.knn_command(engine.entry, _grouped(query), wide, requested, fields)
             for query in queries
         ]
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]] | None:
-        """All of the records that a plan selects up to a distance, where the module has VECTOR_RANGE.
+        """Retrieve all selected records up to a distance, if the module has VECTOR_RANGE.
 
-        RediSearch has it, too, but is not asked so: what holds for it is what Valkey-Search 1.2 can do.
+        On RediSearch it is not used: there, this library uses the features of Valkey-Search 1.2 only.
 
         Raises:
-            RangeUnavailableError: by the steps: the server refuses it, or would cut the answer.
+            RangeUnavailableError: while the steps run: the server rejects the query, or would truncate the result.
         """
         engine = self._engine
         able = engine.capabilities.vector_range and engine.is_valkey_search
         able = able and engine.support.vector_range is not False
         if not able or not 0 <= radius < math.inf or isinstance(plan, NoDocument):
             return None
-        return self._circle(near, radius, plan, fields) if engine.fits_one(plan) else None
+        return self._in_range(near, radius, plan, fields) if engine.fits_one(plan) else None
 
     def searchable(self, near: Near, plan: Plan) -> Plan:
-        """Of what a plan selects, the records that have the vector."""
+        """A plan that selects the records of another plan that have the vector."""
         return all_of([plan, Tokens((field_token(near.field),))])
 
-    def _asked(self, near: Near, k: int) -> int:
+    def _is_adaptive(self, near: Near, plan: Plan) -> bool:
+        """Return True if the width of a search may depend on the selectivity of its filter."""
+        engine = self._engine
+        if isinstance(plan, Everything) or isinstance(near.field.algorithm, Flat):
+            return False
+        if near.ef_runtime is not None or not engine.is_valkey_search:
+            return False
+        return engine.capabilities.filter_queries and engine.fits_one(plan)
+
+    def _filtered(
+        self, near: Near, k: int, plan: Plan, fields: Sequence[str]
+    ) -> Pipelined[list[Row]]:
+        """The k nearest of the records that a filter selects, in the cheapest way for its selectivity."""
+        engine, query = self._engine, self._engine.query_for(plan)
+        counting = self._selectivities.commands(engine.entry, query)
+        known, riding = self._selectivities.get(query), counting
+        if known is None:
+            known = self._selectivities.learn(query, (yield Request(counting)))
+        if not known.is_old:
+            riding = []
+        full = _ef(near, self._requested(near, k)) or k
+        if known.is_cheaper_to_compare(full, near.field.dimension):
+            comparing = compared_here(engine, near, k, query, fields, matching=known.matching)
+            number, rows = yield from comparing
+            known = self._selectivities.note(query, number, known.documents)
+            if rows is not None:
+                return rows
+        width = known.width(full, k)
+        replies = yield Request([*self._widened(near, width, k, query, fields), *riding])
+        if riding:
+            known = self._selectivities.learn(query, replies[1:])
+            if known.width(full, k) > _TOO_NARROW * width:
+                width = known.width(full, k)
+                replies = yield Request(self._widened(near, width, k, query, fields))
+        return (yield from self.completed(replies[:1], near, k, plan, fields))
+
+    def _widened(
+        self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
+    ) -> list[list[Argument]]:
+        """The search of a filter with a given EF_RUNTIME."""
+        wide = Near(near.field, near.vector, width)
+        requested = self._requested(near, k)
+        return [commands.knn_command(self._engine.entry, _grouped(query), wide, requested, fields)]
+
+    def _requested(self, near: Near, k: int) -> int:
         match near.field.algorithm:
             case Hnsw():
-                return max(k, _SEEN)
+                return max(k, _MIN_REQUESTED)
             case Flat():
                 return k
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[tuple[list[Row], int]]:
-        """What the server finds, nearest first, and how many of it it left out of its reply."""
+        """The hits of the server, nearest first, and the number of dropped hits (see `_rows`)."""
         replies = yield Request(self.commands(near, k, plan, fields))
         return self._rows(replies, near, k)
 
     def _rows(self, replies: Sequence[Any], near: Near, k: int) -> tuple[list[Row], int]:
-        """What searches found, nearest first, and how many hits are no records, or not any more."""
+        """The hits in replies, nearest first, and the number of hits that are not records, or expired."""
         found: dict[str, Row] = {}
         dropped = 0
+        field = vector_name(near.field.name)
         for reply in replies:
-            rows = [row for row in self._engine.rows(reply, near.field.metric) if _has(row, near)]
+            rows = self._engine.rows(reply, near.field.metric)
+            rows = [row for row in rows if has_vector(row.fields.get(VERSION), field)]
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
+            if len(replies) == 1:
+                return sorted(rows, key=_by_distance), dropped
             found.update((row.id, row) for row in rows)
-        return sorted(found.values(), key=_nearness), dropped
+        return sorted(found.values(), key=_by_distance), dropped
 
     def _with_missing(
         self, found: list[Row], near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
-        """What was found, and the records that have the vector and were not found.
+        """The rows found, and the records with the vector that were not found.
 
-        They are told apart by their ids: numbers that agree prove nothing while others write and delete.
+        Their ids are compared: equal counts prove nothing while other clients write and delete.
         """
         searchable = self.searchable(near, plan)
-        listed = yield from self._engine.selecting(searchable, (), self._most + 1, None)
+        listed = yield from self._engine.selecting(searchable, (), self._max_k + 1, None)
         known = {row.id for row in found}
         missing = [row.id for row in listed if row.id not in known]
         if not missing:
             return found
-        if len(listed) > self._most or len(missing) > PAGE:
+        if len(listed) > self._max_k or len(missing) > PAGE:
             return (yield from self._exact(near, k, plan, fields))
         others = yield from self._measured(missing, near, fields)
-        return sorted([*found, *others], key=_nearness)[:k]
+        return sorted([*found, *others], key=_by_distance)[:k]
 
     def _measured(
         self, ids: Sequence[str], near: Near, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
-        """Records by id, measured by the vector that is fetched with their other fields; nearest first."""
+        """Fetch records with their vectors, and compute their distances; nearest first."""
         wanted = list(dict.fromkeys([*fields, vector_name(near.field.name)]))
         rows = yield from self._engine.fetching(ids, wanted)
         return measured([[row for row in rows if row is not None]], near, k=None)
 
-    def _beyond_alike(
+    def _beyond_ties(
         self, found: list[Row], near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
-        """The k nearest where a search ended among hits that are all equally far away."""
+        """The k nearest after a search whose last hits have one distance."""
         if not self._engine.capabilities.filter_queries:
             return found[:k]
         number = yield from self._engine.counting(self.searchable(near, plan))
-        asked = max(k, _SEEN)
-        if number <= max(asked, _COMPARED):
+        requested = max(k, _MIN_REQUESTED)
+        if number <= max(requested, _MAX_COMPARED):
             return (yield from self._exact(near, k, plan, fields))
-        while asked < self._most:
-            asked = min(self._most, 10 * asked)
-            wider, dropped = yield from self._nearest(near, asked, plan, ())
-            if len(wider) + dropped < asked:
+        while requested < self._max_k:
+            requested = min(self._max_k, 10 * requested)
+            wider, dropped = yield from self._nearest(near, requested, plan, ())
+            if len(wider) + dropped < requested:
                 return (yield from self._exact(near, k, plan, fields))
-            if not _are_alike(wider, asked, near):
+            if not _ends_in_ties(wider, requested, near):
                 break
         return (yield from self._measured([row.id for row in wider[:k]], near, fields))
 
     def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
-        """The k nearest by comparing every selected vector here: complete for any k."""
+        """The k nearest by comparing every selected vector in the client; complete for any k."""
 
         def pages() -> Iterator[list[Row]]:
             return self._engine.select(searchable, [vector_name(near.field.name)])
@@ -202,10 +263,10 @@ class Nearest:
         searchable = self.searchable(near, plan)
         return compared(self._engine, pages, near, fields, k=k)
 
-    def _circle(
+    def _in_range(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
-        """All rows of a plan within a distance, nearest first."""
+        """All selected records within a distance, nearest first."""
         engine, found = self._engine, dict[str, Row]()
         size, low, limit = PageSize(PAGE), 0.0, PAGE
         while True:
@@ -226,21 +287,21 @@ class Nearest:
             rows = sorted(engine.rows(reply, near.field.metric), key=age)
             found.update((row.id, row) for row in rows if _has(row, near))
             if commands.total(reply) <= limit:
-                return sorted(found.values(), key=_nearness)
+                return sorted(found.values(), key=_by_distance)
             last = age(rows[-1])[0] if rows else low
             limit = 2 * limit if last == low else size.rows
             low = last
 
 
-def _are_alike(found: Sequence[Row], asked: int, near: Near) -> bool:
-    """Whether a graph search ended among hits that are all equally far away: it may not have seen what is nearer."""
-    if isinstance(near.field.algorithm, Flat) or len(found) < max(asked, _ALIKE):
+def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
+    """Return True if the last hits of a graph search have one distance: nearer records may be unseen."""
+    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, _TIED):
         return False
-    return found[asked - _ALIKE].distance == found[asked - 1].distance
+    return found[requested - _TIED].distance == found[requested - 1].distance
 
 
 def _has(row: Row, near: Near) -> bool:
-    """False for a record that was written without the vector since the server measured it."""
+    """Return False if the record was written without the vector after the search."""
     return has_vector(row.version, vector_name(near.field.name))
 
 
@@ -256,5 +317,5 @@ def _grouped(query: str) -> str:
     return query if query == "*" or query.startswith("(") else f"({query})"
 
 
-def _nearness(row: Row) -> tuple[float, str]:
+def _by_distance(row: Row) -> tuple[float, str]:
     return row.distance, row.id

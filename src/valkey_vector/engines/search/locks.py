@@ -1,10 +1,10 @@
-"""Locks on records: a client that changes an existing record of the search engine holds its lock.
+"""Locks on records: whoever changes an existing record of the search engine holds its lock.
 
-No script and no transaction may touch a key that a search index covers (see `valkey_vector.engines.search.writing`), so
-what must not be interleaved (compare and write, write and remove stale fields) is done by plain commands under a lock. The
-locks of an index lie in one hash, ``{name}:locks``, which no search index covers: a field for each id, its value the
-holder's token and the millisecond at which it lapses if the holder died. A batch takes all its locks or none, so
-nobody waits while holding one.
+No script and no transaction may touch a key that a search index covers (see `valkey_vector.engines.search.writing`).
+Commands that must not interleave (compare and write, write and remove stale fields) are sent under a lock instead. The
+locks of an index are fields of one hash, ``{name}:locks``, which no search index covers. A field's name is the id. Its
+value is the holder's token and the time in milliseconds at which the lock lapses if the holder died. A batch takes all
+its locks or none, so no client waits while it holds a lock.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Locks:
     """The locks on the records of one index.
 
     Args:
-        connection: to the server.
-        name: of the index.
+        connection: connection to the server.
+        name: name of the index.
     """
 
     def __init__(self, connection: Connection, name: str) -> None:
@@ -44,10 +44,12 @@ class Locks:
 
     @contextmanager
     def held(self, ids: Sequence[str]) -> Iterator[None]:
-        """Hold the locks of ids; wait for other holders. At least two round trips.
+        """Hold the locks of ids; waits for other holders.
 
         Raises:
             RequestTimeoutError: another client held a lock for longer than the request timeout.
+
+        Cost: two round trips if no other client holds the locks.
         """
         token, _ = self.acquire(ids)
         try:
@@ -63,23 +65,23 @@ class Locks:
         lane: int = 0,
         although_full: bool = False,
     ) -> tuple[str, list[Reply | ServerError]]:
-        """Take the locks of ids, all or none, and send reads that run while they are held.
-
-        On a single server one round trip does both; in a cluster order holds on one node only, so there it takes two.
+        """Take the locks of ids, all or none, and send reads that run while the locks are held.
 
         Args:
-            ids: of the records.
-            beside: the commands of the reads.
-            lane: connection to use.
-            although_full: go on without locks where the server has no memory for them.
+            ids: ids of the records.
+            beside: commands of the reads.
+            lane: the writer connection.
+            although_full: continue without locks if the server is out of memory.
 
         Returns:
-            The token to release the locks with, empty if there are none, and the replies to the reads.
+            The token that releases the locks, empty if none were taken, and the replies to the reads.
 
         Raises:
             RequestTimeoutError: another client held a lock for longer than the request timeout.
+
+        Cost: one round trip on a single server; two on a cluster, where commands on several nodes have no order.
         """
-        # A holder has done its work, or failed, within the time that a request may take.
+        # A holder is done, or has failed, after the request timeout.
         lapses = self._connection.settings.request_timeout
         deadline = time.monotonic() + 1.5 * lapses
         token = secrets.token_urlsafe(9)
@@ -99,7 +101,7 @@ class Locks:
                 return token, replies
             if time.monotonic() > deadline:
                 raise RequestTimeoutError(
-                    f"record {busy.decode(errors='replace')!r} is being changed by another client, for too long",
+                    f"record {busy.decode(errors='replace')!r} is being changed by another client for too long; try again",
                     "EVAL",
                 )
             time.sleep(random.uniform(pause / 2, pause))

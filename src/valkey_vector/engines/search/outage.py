@@ -19,38 +19,38 @@ _UNREACHABLE = (
 )
 
 _PROBE_SECONDS = 0.5
-"""How long a primary may take to accept a connection."""
+"""Time limit for a primary to accept a connection."""
 
 
 def gave_up(error: ServerError) -> bool:
-    """Whether the server ended a search at its TIMEOUT, or because one of its nodes does not answer another."""
+    """Return True if the server ended a search at its TIMEOUT, or because a node does not respond to another one."""
     message = error.message.lower()
     return any(words in message for words in (*_GAVE_UP, *_UNREACHABLE))
 
 
 def is_inconsistent(error: ServerError) -> bool:
-    """Whether nodes of a cluster know different states of the index or the slots, as they do for a moment."""
+    """Return True if nodes of a cluster temporarily disagree about the index or the slots."""
     return _INCONSISTENT in error.message.lower()
 
 
 def given_up(error: ServerError) -> RequestTimeoutError:
-    """The error to raise for a search that the server gave up."""
+    """Create the error for a search that the server ended at its time limit."""
     return RequestTimeoutError(
-        f"the server gave up the search after its time was over: {error.message}", error.command
+        f"the server ended the search without a complete result: {error.message}", error.command
     )
 
 
 def explained(connection: Connection, error: ServerError, known: Collection[str]) -> ServerError:
-    """The error to raise for a search that was given up, or could not be sent: it names the node, if one is down.
+    """Create the error for a search that failed or could not be sent; it names the node that is down, if any.
 
     Args:
-        connection: to the server.
-        error: what it said.
-        known: addresses of the primaries that answered before.
+        connection: connection to the server.
+        error: the original error.
+        known: addresses of the primaries that responded before.
     """
     if connection.capabilities.cluster and (silent := silent_primaries(connection, known)):
         return ConnectionLostError(
-            f"{' and '.join(silent)} of the cluster does not answer, and its documents cannot be searched "
+            f"{' and '.join(silent)} of the cluster does not respond, and its documents cannot be searched "
             f"({error.message})",
             error.command,
         )
@@ -58,9 +58,9 @@ def explained(connection: Connection, error: ServerError, known: Collection[str]
 
 
 def silent_primaries(connection: Connection, known: Collection[str]) -> list[str]:
-    """The addresses of primaries that other nodes hold to be down, or that accept no connection.
+    """The addresses of primaries that other nodes report as down, or that accept no connection.
 
-    A node that is known to accept connections is asked, not any one: that could be the one which does not answer.
+    The request goes to a node that accepts connections, because any other may be the one that is down.
     """
     accepting = [address for address in known if _accepts(address)]
     refusing = [address for address in known if address not in accepting]
@@ -78,7 +78,7 @@ def silent_primaries(connection: Connection, known: Collection[str]) -> list[str
 
 
 def _primaries(nodes: str) -> Iterator[tuple[str, list[str], bool]]:
-    """Of each primary that serves slots, out of a reply to CLUSTER NODES: address, flags, whether a ping is unanswered."""
+    """Address, flags and unanswered ping (True or False) of each primary with slots, from a CLUSTER NODES reply."""
     for line in nodes.splitlines():
         parts = line.split()
         flags = parts[2].split(",") if len(parts) > 8 else []

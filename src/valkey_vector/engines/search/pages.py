@@ -1,8 +1,8 @@
 """Complete listing of the documents that a plan selects, in pages by creation time.
 
-Valkey-Search since 1.2 looks at no more than a number of keys for a query without a vector (100,000 on each node, unless
-configured otherwise), and the total that it reports ends there, too. So every such query is counted: where the count
-comes near the limit, less is requested at a time, by ranges of the time of creation.
+Since Valkey-Search 1.2, a query without a vector reads a limited number of keys (by default 100,000 on each node), and its
+total ends there, too. So every such query is counted. If the count comes near the limit, the query is divided into ranges
+of the creation time.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from valkey_vector.storage.rows import Row
 __all__ = ["Pages", "Part", "parts"]
 
 _LATEST = float(2**53)
-"""Microseconds beyond every time of creation."""
+"""A time in microseconds after every creation time."""
 
 _ALWAYS = Range(CREATED, 0.0, _LATEST)
 
 _SAMPLE = 100
-"""Records by whose times of creation a range is cut in two."""
+"""Number of records whose creation times determine where to divide a range."""
 
 Part = tuple[Plan, int | None]
-"""A plan, and how many keys it selects; None where all are of one time of creation, and too many to be queried."""
+"""A plan, and the number of keys it selects; None if all have one creation time, and are too many for a query."""
 
 
 class Queried(Protocol):
-    """What sends the queries: the search engine."""
+    """The part of the search engine that pages need."""
 
     support: ServerSupport
 
@@ -53,20 +53,20 @@ class Queried(Protocol):
         ...
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
-        """The records that a plan selects, found by looking at every key."""
+        """The records that a plan selects, found by scanning all keys."""
         ...
 
 
 class Pages:
-    """Reads what a plan selects, oldest first; no page depends on how many came before.
+    """Pages of the records that a plan selects, oldest first. No page is requested by an offset.
 
-    Ask `commands`, give the replies to `take`, as long as there is `more`.
+    While `more` is True, send `commands` and pass the replies to `take`.
 
     Args:
-        engine: of the index.
-        plan: that fits into one query.
-        fields: to fetch.
-        size: of the pages, unless more records were created at the same time.
+        engine: the engine of the index.
+        plan: a plan that fits into one query.
+        fields: hash fields to fetch.
+        size: size of the pages; a page grows if more records have one creation time.
     """
 
     def __init__(self, engine: Queried, plan: Plan, fields: Sequence[str], size: PageSize) -> None:
@@ -83,7 +83,7 @@ class Pages:
 
     @property
     def commands(self) -> list[Command]:
-        """What to ask next: a page and, where the server has a limit, counts that tell whether it was met."""
+        """The next commands: a page and, if the server has a limit, counts that show if it was reached."""
         engine = self._engine
         query = engine.query_for(self._window())
         limit = self._limit
@@ -97,7 +97,7 @@ class Pages:
         return [page, *counted]
 
     def take(self, replies: Sequence[Any]) -> list[Row]:
-        """The rows of the page that are new; none if less has to be requested at a time."""
+        """The new rows of the page; empty if the next request must cover a smaller range."""
         limit = self._limit
         rows = sorted(self._engine.rows(replies[0]), key=age)
         counts = [commands.total(reply) for reply in replies[1:]]
@@ -108,7 +108,7 @@ class Pages:
         if commands.total(replies[0]) > limit:
             self._proceed(rows)
             if counts and counts[0] > 4 * limit:
-                # To sort them the server reads every document of the window, however few are requested.
+                # To sort, the server reads every document of the range, regardless of the limit.
                 first = age(rows[0])[0] if rows else self._low
                 self._end_at(self._low + max(1.0, 2 * (self._low - first)))
         elif self._high is None or counts[1] == 0:
@@ -128,7 +128,7 @@ class Pages:
         return all_of([self._plan, Range(CREATED, self._low, high, low_open=self._open)])
 
     def _proceed(self, rows: Sequence[Row]) -> None:
-        """On to the next page of the window; it begins with the last time of creation again."""
+        """Continue with the next page of the range; it begins with the last creation time again."""
         last = age(rows[-1])[0] if rows else self._low
         same = last == self._low and not self._open
         newest = frozenset(row.id for row in rows if age(row)[0] == last)
@@ -145,20 +145,20 @@ class Pages:
             self._width = max(1.0, high - self._low)
 
     def _pass(self, low: float, rest: int) -> None:
-        """On to the next window: what is left if that is few enough, else twice as long a time as the last."""
+        """Continue with the next range: all the rest if that is small enough, otherwise twice the last period."""
         self._low, self._open, self._seen, self._factor = low, True, frozenset(), 1
         self._width *= 2
         few = rest < min(self._engine.support.safe_total, 4 * self._limit)
         self._high = None if few or low + self._width > _LATEST else low + self._width
 
     def _narrow(self, rows: Sequence[Row]) -> list[Row]:
-        """Request less at a time: what was created up to the last of these rows, which are any of the window's."""
+        """Shrink the range to end at the last of these rows, which are any rows of the range."""
         first = self._low + 1 if self._open else self._low
         high = _LATEST if self._high is None else self._high
         if high <= first:
             return self._scan(first)
         middle = float(int((first + high) // 2))
-        # They may be the oldest of the window: with half as many as the limit, the next answer is whole.
+        # The rows may be the oldest of the range: then half the limit makes the next reply complete.
         half = (self._engine.support.cap or 0) // 2
         last = age(rows[min(len(rows) - 1, half)])[0] if rows else middle
         self._high = max(first, last if first < last < high else middle)
@@ -168,7 +168,7 @@ class Pages:
         return []
 
     def _scan(self, created: float) -> list[Row]:
-        """So many records were created at one time that no query can tell them apart: look at every key."""
+        """Scan all keys: too many records have one creation time, so no query can divide them."""
         one_time = all_of([self._plan, Range(CREATED, created, created)])
         found = sorted(self._engine.scanned(one_time, self._fields), key=age)
         fresh = [row for row in found if row.id not in self._seen]
@@ -178,7 +178,7 @@ class Pages:
 
 
 def parts(engine: Queried, plan: Plan) -> Pipelined[list[Part]]:
-    """Plans that together select what a plan does and none of it twice, each few enough to be answered whole."""
+    """Divide a plan into disjoint plans with the same union, each small enough for a complete reply."""
     found: list[Part] = []
     waiting = [_ALWAYS]
     while waiting:
@@ -194,11 +194,11 @@ def parts(engine: Queried, plan: Plan) -> Pipelined[list[Part]]:
                 found.append((part, None))
             else:
                 large.append((window, query))
-        asked = [
+        sampling = [
             commands.page_command(engine.entry, query, (), _SAMPLE, sort=False)
             for _, query in large
         ]
-        samples = (yield Request(asked)) if asked else []
+        samples = (yield Request(sampling)) if sampling else []
         waiting = [
             smaller
             for (window, _), reply in zip(large, samples, strict=True)
@@ -208,9 +208,9 @@ def parts(engine: Queried, plan: Plan) -> Pipelined[list[Part]]:
 
 
 def _cut(window: Range, sample: Sequence[Row]) -> list[Range]:
-    """A range of whole numbers in pieces: small ones where records are known to be, larger ones away from there.
+    """Divide a range of integers: small pieces around the sampled records, larger ones away from them.
 
-    The sample may be of the oldest, the newest or any of the range's records.
+    The sample may hold the oldest, the newest or any records of the range.
     """
     low, high = int(window.low), int(window.high)
     times = sorted(min(max(int(age(row)[0]), low), high) for row in sample)
@@ -219,7 +219,7 @@ def _cut(window: Range, sample: Sequence[Row]) -> list[Range]:
     first, middle, last = times[0], times[len(times) // 2], times[-1]
     ends = {middle, last, high}
     if first == last:
-        ends.add(first - 1)  # one time of creation may have them all: keep it apart
+        ends.add(first - 1)  # all records may have this creation time: give it a piece of its own
     step, at = max(1, last - first), last
     while at + step < high:
         at, step = at + step, 2 * step

@@ -1,7 +1,7 @@
-"""Write plans as FT.* query strings, within what the server's query parser accepts.
+"""FT.* query strings for plans, within the limits of the server's query parser.
 
-Source of the rules: Valkey-Search 1.0 to 1.3 (query parser) and RediSearch 2.10, dialect 2. Only tokens, words, field
-names and numbers made by this library are ever written, so there is nothing to escape.
+The rules are those of Valkey-Search 1.0 to 1.3 (query parser) and RediSearch 2.10, dialect 2. A query contains only tokens,
+terms, field names and numbers that this library created, so nothing needs to be escaped.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = ["QueryLimits", "fit", "query_text", "split", "within"]
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """How large a query the server's parser takes.
+    """Limits of the server's query parser.
 
     Attributes:
-        bytes: length of the text.
-        terms: predicates and connectives in it.
+        bytes: largest length of a query in bytes.
+        terms: largest number of predicates and connectives in a query.
     """
 
     bytes: int
@@ -44,7 +44,7 @@ class QueryLimits:
 
 
 def query_text(plan: Plan) -> str:
-    """The query for a plan that selects neither everything nor nothing."""
+    """The query string for a plan that selects neither everything nor nothing."""
     match plan:
         case Tokens(tokens):
             return f"@{TAGS}:{{{'|'.join(tokens)}}}"
@@ -66,10 +66,10 @@ def query_text(plan: Plan) -> str:
 
 
 def fit(plan: Plan, limits: QueryLimits) -> Plan:
-    """The plan itself if its query is within the limits, else a smaller plan that selects a superset.
+    """Return the plan if its query is within the limits, otherwise a smaller plan that selects a superset.
 
-    The costliest parts of the outermost intersection go first, so a short clause on a tenant stays when a list of ten
-    thousand ids cannot be sent. Many intervals of one field become the one that covers them all.
+    The longest parts of the outermost intersection are dropped first: a short clause on a tenant stays if a list of ten
+    thousand ids is too long. A union of ranges of one field becomes one range that covers them.
     """
     if within(plan, limits):
         return plan
@@ -93,7 +93,7 @@ def fit(plan: Plan, limits: QueryLimits) -> Plan:
 
 
 def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
-    """Plans within the limits whose union is the plan; empty if one large set of alternatives is not the only obstacle."""
+    """Divide a plan into plans within the limits with the same union; empty if splitting its largest union is not enough."""
     parts = list(plan.parts) if isinstance(plan, AllOf) else [plan]
     largest = max(range(len(parts)), key=lambda i: _alternatives(parts[i]))
     large = parts.pop(largest)
@@ -105,8 +105,8 @@ def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
         case Tokens(tokens):
             chunks = (Tokens(chunk) for chunk in _chunks(tokens, room, 1, len(tokens)))
         case Words(field, words):
-            most = terms // 2
-            chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, most))
+            limit = terms // 2
+            chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, limit))
         case AnyOf(alternatives):
             chunks = _unions(alternatives, room, terms, limits)
         case _:
@@ -116,8 +116,8 @@ def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
 
 
 def _cheapest(parts: Sequence[Plan], limits: QueryLimits) -> Plan:
-    """As many parts of an intersection as one query has room for, the shortest first."""
-    kept: list[Plan] = []
+    """The parts of an intersection that fit into one query, the shortest first."""
+    chosen: list[Plan] = []
     size, terms = 2, 0
     for length, part in sorted(
         ((len(query_text(part).encode()), part) for part in parts), key=lambda pair: pair[0]
@@ -125,19 +125,19 @@ def _cheapest(parts: Sequence[Plan], limits: QueryLimits) -> Plan:
         size, terms = size + length + 1, terms + _terms(part) + 1
         if size > limits.bytes or terms > limits.terms:
             break
-        kept.append(part)
-    return all_of(kept)
+        chosen.append(part)
+    return all_of(chosen)
 
 
 def _cover(ranges: Sequence[Range]) -> Plan:
-    """The smallest interval that covers all of these."""
+    """The smallest range that covers all of the ranges."""
     low, low_open = min((each.low, each.low_open) for each in ranges)
     high, closed = max((each.high, not each.high_open) for each in ranges)
     return Range(ranges[0].field, low, high, low_open, not closed)
 
 
 def _unions(parts: Sequence[Plan], room: int, terms: int, limits: QueryLimits) -> Iterator[Plan]:
-    """A union in pieces that each have room in a query; a part that is too large by itself is split further."""
+    """Divide a union into pieces that fit into a query; a part that is too large by itself is split, too."""
     chunk: list[Plan] = []
     size = number = 0
     for part in parts:
@@ -154,13 +154,13 @@ def _unions(parts: Sequence[Plan], room: int, terms: int, limits: QueryLimits) -
         yield any_of(chunk)
 
 
-def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[tuple[str, ...]]:
-    """The items in pieces of at most so many bytes, with some extra for each, and so many items."""
+def _chunks(items: Sequence[str], room: int, extra: int, limit: int) -> Iterator[tuple[str, ...]]:
+    """Divide items into pieces of at most `room` bytes (with `extra` bytes for each item) and `limit` items."""
     chunk: list[str] = []
     size = 0
     for item in items:
         taken = len(item.encode()) + extra
-        if chunk and (size + taken > room or len(chunk) >= most):
+        if chunk and (size + taken > room or len(chunk) >= limit):
             yield tuple(chunk)
             chunk, size = [], 0
         chunk.append(item)
@@ -169,7 +169,7 @@ def _chunks(items: Sequence[str], room: int, extra: int, most: int) -> Iterator[
 
 
 def _alternatives(plan: Plan) -> int:
-    """How long the text of a plan is that can be cut into alternatives; 0 of any other."""
+    """Length of the query of a plan that can be divided into alternatives; 0 for any other plan."""
     match plan:
         case Tokens(items) | Words(_, items):
             return sum(map(len, items))
@@ -180,14 +180,14 @@ def _alternatives(plan: Plan) -> int:
 
 
 def within(plan: Plan, limits: QueryLimits) -> bool:
-    """Whether one query for the plan is within the limits."""
+    """Return True if one query for the plan is within the limits."""
     if isinstance(plan, (Everything, NoDocument)):
         return True
     return _terms(plan) <= limits.terms and len(query_text(plan).encode()) <= limits.bytes
 
 
 def _terms(plan: Plan) -> int:
-    """An upper bound of what the server's parser counts: predicates and what connects them."""
+    """An upper bound of the predicates and connectives that the server's parser counts."""
     match plan:
         case AllOf(parts) | AnyOf(parts):
             return len(parts) + sum(_terms(part) for part in parts)
@@ -200,7 +200,7 @@ def _terms(plan: Plan) -> int:
 
 
 def _bound(value: float, is_open: bool) -> str:
-    """A number as every server reads it: no exponent (an error before 1.2.1), no plus sign."""
+    """Format a number for every server: without exponent (an error before 1.2.1) or plus sign."""
     if value in (math.inf, -math.inf):
         return "inf" if value > 0 else "-inf"
     text = str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")

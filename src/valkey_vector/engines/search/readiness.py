@@ -1,9 +1,9 @@
-"""Readiness of the nodes of a cluster with Valkey-Search: each knows its slots and the index, and has indexed its documents.
+"""Readiness of a cluster with Valkey-Search: each node knows its slots and the index, and has indexed its documents.
 
-A primary that was started or given its first slots a moment ago has not looked up its own slots yet, and aborts at a
-search with CONSISTENT that another node passes on to it (Valkey-Search 1.2.1, ``PerformSlotConsistencyCheck`` in
-``src/coordinator/server.cc``). It looks them up about once a second, and for each search of its own. So each primary is
-sent one that asks nothing of the others, before any consistent one.
+A primary that just started, or just received its first slots, does not know its own slots yet. It then aborts at a
+CONSISTENT search that another node forwards to it (Valkey-Search 1.2.1, ``PerformSlotConsistencyCheck`` in
+``src/coordinator/server.cc``). It looks its slots up about once a second, and for each search that it receives itself. So
+each primary first receives an inconsistent search.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from valkey_vector.storage.rows import StaleIndexError
 __all__ = ["await_nodes"]
 
 _TIMEOUT = "500"
-"""Milliseconds for the search that has a node look up its slots."""
+"""Time limit in milliseconds of the search that makes a node look up its slots."""
 
 _LONGEST_PAUSE = 0.5
 
@@ -35,13 +35,13 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
     """Wait until every primary can be searched.
 
     Args:
-        connection: to the cluster.
-        entry: of the index.
-        addresses: of its primaries.
+        connection: connection to the cluster.
+        entry: catalog entry of the index.
+        addresses: addresses of the primaries.
 
     Raises:
         StaleIndexError: no node has the index: it was dropped.
-        RequestTimeoutError: it takes longer than a request may.
+        RequestTimeoutError: a node is not ready within `request_timeout`.
     """
     deadline = time.monotonic() + connection.settings.request_timeout
     waiting = list(addresses)
@@ -59,8 +59,8 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
             return
         if time.monotonic() > deadline:
             raise RequestTimeoutError(
-                f"{' and '.join(waiting)} of the cluster has not indexed {entry.name!r} yet, and a search would find a "
-                "part only; use wait_until_indexed() before searching",
+                f"{' and '.join(waiting)} of the cluster is still indexing {entry.name!r}, and a search would be "
+                "incomplete; call wait_until_indexed() before searching",
                 "FT.SEARCH",
             )
         time.sleep(pause)
@@ -68,7 +68,7 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
 
 
 def _knows_index(connection: Connection, entry: CatalogEntry, address: str) -> bool:
-    """Have a node look up its slots, by a search of its own; False if it does not know the index yet."""
+    """Send a node a search, so that it looks up its slots; False if it does not know the index yet."""
     command: list[Argument] = ["FT.SEARCH", entry.search_index, f"@{CREATED}:[-1 -1]"]
     command += [
         "LIMIT",
@@ -91,7 +91,7 @@ def _knows_index(connection: Connection, entry: CatalogEntry, address: str) -> b
 
 
 def _has_indexed(connection: Connection, entry: CatalogEntry, address: str) -> bool:
-    """Whether a node has indexed the documents that were there before the index."""
+    """Return True if a node has indexed the documents that are older than the index."""
     try:
         reply = connection.execute_on(address, "FT.INFO", entry.search_index, "LOCAL")
     except ServerError as error:

@@ -1,8 +1,8 @@
 """Reads of the search engine: retrieve documents by vector or by plan, and count them.
 
-One round trip for each, as long as the server returns all there is; the rare other cases are decided here. An answer is
-whole or an error: the server is told to search every node or none and to give up before the client does, a server that
-was restarted is waited for until its index is complete again, and its limit on what a query looks at is heeded (see
+Each takes one round trip if the server's reply is complete; other cases are handled here. A result is complete or an
+error. A search covers every node or fails, and ends before the client's timeout. After a restart of the server, reads wait
+until its index is complete again. No query reaches the server's limit on the keys that it reads (see
 `valkey_vector.engines.search.pages`).
 """
 
@@ -15,10 +15,11 @@ from itertools import chain, islice
 from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
-from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run, send
+from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
     explained,
@@ -50,7 +51,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.records.tokens import SLIDING
 from valkey_vector.schema.schema import Metric
-from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.catalog import CatalogEntry, has_hash_tag
 from valkey_vector.storage.hashes import Documents
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.storage.rows import Row, StaleIndexError
@@ -58,13 +59,13 @@ from valkey_vector.storage.rows import Row, StaleIndexError
 __all__ = ["SearchReading", "indexed_share"]
 
 _PIECES = 64
-"""Queries into which one filter with very many values may be cut."""
-
-_HEAVY = frozenset({"content", "payload"})
-"""Fields of any size; with one of them, or a vector, the first page is small."""
+"""Largest number of queries into which one filter with many values is divided."""
 
 _FIRST_PAGE = 100
+"""Records in the first page if it has fields of unknown size or vectors."""
+
 _PAUSE = 0.01
+_SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
@@ -80,7 +81,7 @@ class SearchReading:
         self._documents = Documents(connection, entry)
         self.slots = self._documents.slots
         self._limits = QueryLimits(
-            # Room for the records' token and for ranges of the times of creation and end.
+            # Leaves room for the token of records, and for ranges of `created` and `expires`.
             self.capabilities.max_query_bytes - 256,
             self.capabilities.max_query_terms - 4,
         )
@@ -97,60 +98,60 @@ class SearchReading:
 
     @property
     def is_valkey_search(self) -> bool:
-        """Whether the module is Valkey-Search."""
+        """True if the module is Valkey-Search."""
         return self.capabilities.module is SearchModule.VALKEY_SEARCH
 
     def fit(self, plan: Plan) -> Plan:
-        """The plan, or a superset of it that the server's query parser has room for."""
+        """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
         return plan if self.fits(plan) else fit(plan, self._limits)
 
     def fits(self, plan: Plan) -> bool:
-        """Whether the server can be asked for just this plan."""
+        """Return True if the server can evaluate exactly this plan, in one or a few queries."""
         if within_limits(plan, self._limits):
             return True
         return 0 < len(split(plan, self._limits)) <= _PIECES
 
     def fits_one(self, plan: Plan) -> bool:
-        """Whether one query selects what the plan does."""
+        """Return True if one query can evaluate the plan."""
         return len(self._pieces(plan)) == 1
 
     def indexed_share(self) -> float:
-        """How much of the index is searchable already, 0 to 1."""
+        """The share of the index that is searchable, 0 to 1."""
         return indexed_share(self._described())
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]]:
-        """The replies to the steps of several operations, in one round trip.
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+        """Send several requests in one round trip, and return their replies; an error takes the place of its reply.
 
         Raises:
-            StaleIndexError: the index was dropped or created anew.
-            ConnectionLostError: a node of the cluster does not answer; names it.
-            RequestTimeoutError: the server gave up a search, or indexes its documents for too long.
+            StaleIndexError: the index was dropped or created again.
+            ConnectionLostError: a node of the cluster does not respond; the message names it.
+            RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
         deadline = time.monotonic() + self._connection.settings.request_timeout
         while True:
             self._check_down()
             try:
                 self._make_ready()
-                answered = self._sent(asks)
+                answered = self._sent(requests)
             except (ConnectionLostError, RequestTimeoutError) as error:
                 raise self._failure(error) from error
             if answered is not None:
                 return answered
             if time.monotonic() > deadline:
                 raise RequestTimeoutError(
-                    f"the nodes of the server did not agree on index {self.entry.name!r} in time",
+                    f"the nodes of the cluster disagree about index {self.entry.name!r} for too long; try again",
                     "FT.SEARCH",
                 )
 
     def count(self, plan: Plan) -> int:
-        """How many documents a plan selects."""
+        """Count the documents that a plan selects."""
         return run(self, self.counting(plan))
 
     def counting(self, plan: Plan) -> Pipelined[int]:
-        """`count`, in steps.
+        """Pipelined `count`.
 
-        Keys past their time to live stay in the server's index until it reclaims them, so they are counted in the same
-        round trip and subtracted. Of records whose end only their key knows, those that are left are listed.
+        Expired keys stay in the server's index until it reclaims them. They are counted in the same round trip and
+        subtracted. Records whose expiration only their key has are listed.
         """
         if isinstance(plan, NoDocument):
             return 0
@@ -160,19 +161,19 @@ class SearchReading:
         sliding = all_of([plan, Tokens((SLIDING,))])
         total, expired, unknown = yield from self._counts([plan, self._expired(plan), sliding])
         if unknown:
-            left = yield from self.selecting(sliding, (), None, None)
-            return len(left) + (yield from self.counting(lasting))
+            listed = yield from self.selecting(sliding, (), None, None)
+            return len(listed) + (yield from self.counting(lasting))
         if total < self.support.safe_total:
             return max(0, total - expired)
         pieces = yield from self.parts_of(plan)
         whole = [part for part, number in pieces if number is not None]
         expired = sum((yield from self._counts([self._expired(part) for part in whole])))
         scanned = (self.scanned(part, ()) for part, number in pieces if number is None)
-        listed = sum(1 for _ in chain.from_iterable(scanned))
-        return max(0, sum(number or 0 for _, number in pieces) - expired) + listed
+        number_scanned = sum(1 for _ in chain.from_iterable(scanned))
+        return max(0, sum(number or 0 for _, number in pieces) - expired) + number_scanned
 
     def parts_of(self, plan: Plan) -> Pipelined[list[Part]]:
-        """Plans that together select what a plan does, each few enough for one query (see `search_pages.parts`)."""
+        """Divide a plan into plans that are small enough for one query (see `valkey_vector.engines.search.pages.parts`)."""
         if self.support.cap is None:
             return [(plan, 0)]
         return (yield from parts(self, plan))
@@ -180,7 +181,7 @@ class SearchReading:
     def selecting(
         self, plan: Plan, fields: Sequence[str], limit: int | None, keep: Keep | None
     ) -> Pipelined[list[Row]]:
-        """The oldest of the documents a plan selects."""
+        """Retrieve the oldest of the documents that a plan selects and `keep` returns."""
         if isinstance(plan, NoDocument):
             return []
         if not self.support.sort_by or not self.fits_one(plan):
@@ -189,14 +190,14 @@ class SearchReading:
             return list(islice(rows, limit))
         few = limit is not None and keep is None
         pages = Pages(self, plan, fields, PageSize(limit if few and limit else PAGE))
-        kept: list[Row] = []
-        while pages.more and (limit is None or len(kept) < limit):
+        chosen: list[Row] = []
+        while pages.more and (limit is None or len(chosen) < limit):
             fresh = pages.take((yield Request(pages.commands)))
-            kept += fresh if keep is None else keep(fresh)
-        return kept[:limit]
+            chosen += fresh if keep is None else keep(fresh)
+        return chosen[:limit]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        """All documents a plan selects, oldest first, in pages of a bounded number of bytes."""
+        """Iterate over the documents that a plan selects, oldest first, in pages of a limited size in bytes."""
         if isinstance(plan, NoDocument):
             return
         if not self.support.sort_by:
@@ -210,18 +211,21 @@ class SearchReading:
         yield from paged(without_repeats(heapq.merge(*streams, key=age)))
 
     def now(self) -> float:
-        """The server's time in milliseconds."""
+        """Server time in milliseconds."""
         self._make_ready()
         return self.support.now()
 
     def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
-        """The documents in the reply to a search, without those that have expired."""
+        """The documents in a reply to FT.SEARCH, without expired ones."""
         now = self.support.now()
-        found = commands.rows(reply, self.entry, metric)
-        return [row for row in found if float(row.fields.get(EXPIRES, b"inf")) > now]
+        return [
+            row
+            for row in commands.rows(reply, self.entry, metric)
+            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
+        ]
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
-        """The documents that a plan selects, found by looking at every key, in any order."""
+        """The documents that a plan selects, found by scanning all keys, in any order."""
         needed = list(dict.fromkeys([*fields, EXPIRES, *plan_fields(plan)]))
         now = self.now()
         for keys in self._connection.scan(f"{self.entry.prefix}*"):
@@ -231,45 +235,51 @@ class SearchReading:
                     yield row
 
     def of_records(self, plan: Plan) -> Plan:
-        """What a plan selects of the index's records: no other hash under the prefix is counted."""
+        """Restrict a plan to the records of the index, without other hashes under the prefix."""
         return all_of([self.entry.existence(), plan])
 
     def queries(self, plan: Plan) -> list[str]:
-        """The queries that together select what a plan does."""
+        """The query strings that together evaluate a plan."""
         return [self.query_for(piece) for piece in self._pieces(plan)]
 
     def query_for(self, plan: Plan) -> str:
-        """The query for a plan that fits into one; restricted to records where it could select other hashes."""
+        """The query string for a plan that fits into one query; restricted to records if it could select other hashes."""
         return query_text(plan if are_records(plan) else self.of_records(plan))
 
     def _counts(self, plans: Sequence[Plan]) -> Pipelined[list[int]]:
-        """How many keys plans select, as the server tells."""
-        asked = [commands.count_command(self.entry, self.query_for(plan)) for plan in plans]
-        return [commands.total(reply) for reply in (yield Request(asked))] if asked else []
+        """The numbers of keys that plans select, according to the server."""
+        counts = [commands.count_command(self.entry, self.query_for(plan)) for plan in plans]
+        return [commands.total(reply) for reply in (yield Request(counts))] if counts else []
 
     def _expired(self, plan: Plan) -> Plan:
         return all_of([plan, Range(EXPIRES, high=self.now())])
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        heavy = any(name in _HEAVY or name.startswith("v") for name in fields)
+        heavy = any(name in HEAVY or name.startswith("v") for name in fields)
         pages = Pages(self, plan, fields, PageSize(_FIRST_PAGE if heavy else PAGE))
         while pages.more:
             if rows := pages.take(run(self, requesting(pages.commands))):
                 yield rows
 
-    def _sent(self, asks: Sequence[Request]) -> list[list[Reply | ServerError]] | None:
-        """The replies, or None if they must be asked for again.
+    def _sent(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]] | None:
+        """Send requests; returns the replies, or None if the requests must be sent again.
 
-        Vital signs of the server ride along from time to time: a server that was restarted may have answered with a part.
+        From time to time the commands of `ServerSupport.status_commands` are added: after a restart of the server, its
+        replies may be incomplete.
         """
         support = self.support
-        signs = support.vital_signs() if support.is_due else []
-        equipped = [
-            Request(tuple(map(support.equipped, ask.commands)), ask.current) for ask in asks
+        status = support.status_commands() if support.is_due else []
+        completed = [
+            Request([support.with_options(each) for each in request.commands])
+            for request in requests
         ]
-        learned, *answered = send(self._connection, [Request(signs), *equipped])
-        if signs:
-            support.learn(signs, learned)
+        learned, *answered = send(
+            self._connection,
+            [Request(status), *completed],
+            any_primary=self._runs_anywhere(status, completed),
+        )
+        if status:
+            support.learn(status, learned)
         if support.run is not self._complete_run:
             return None
         again = False
@@ -284,10 +294,23 @@ class SearchReading:
                 time.sleep(_PAUSE)
                 again = True
             could_sort = support.sort_by
-            again = support.unlearn(error) or again
+            again = support.forget_option(error) or again
             if could_sort and not support.sort_by:
-                raise StaleIndexError from error  # begins the operation again, in another way
+                raise StaleIndexError from error  # the operation starts again, without SORTBY
         return None if again else answered
+
+    def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
+        """Return True if every primary of the cluster can execute the requests, which are then distributed.
+
+        By itself GLIDE sends all searches of an index to one node. An index with a hash tag is on one node only.
+        """
+        return (
+            self.capabilities.cluster
+            and self.is_valkey_search
+            and not status
+            and not has_hash_tag(self.entry.name)
+            and all(command[0] in _SEARCHES for request in requests for command in request.commands)
+        )
 
     def _failure(self, error: ServerError) -> ServerError:
         failure = explained(self._connection, error, self.support.primaries)
@@ -295,22 +318,22 @@ class SearchReading:
         return failure
 
     def _check_down(self) -> None:
-        """After a node did not answer, no search can succeed until it does: do not wait for that each time."""
+        """Raise at once while a node that did not respond still does not: no search can succeed."""
         if not self._down:
             return
         if silent := silent_primaries(self._connection, self.support.primaries):
             raise ConnectionLostError(
-                f"{' and '.join(silent)} of the cluster does not answer", "FT.SEARCH"
+                f"{' and '.join(silent)} of the cluster does not respond", "FT.SEARCH"
             )
         self._down = False
         self._was_down = True
 
     def _make_ready(self) -> None:
-        """Before the first search, and after a restart of the server: wait until its index is complete."""
+        """Before the first search, and after a restart of the server, wait until its index is complete."""
         support = self.support
         if support.run is None or self._was_down:
-            signs = support.vital_signs()
-            support.learn(signs, self._connection.pipeline(signs, retry=True))
+            status = support.status_commands()
+            support.learn(status, self._connection.pipeline(status, retry=True))
             self._was_down = False
             self._complete_run = None
         if support.run is not self._complete_run or self._complete_run is None:
@@ -322,24 +345,24 @@ class SearchReading:
             self._complete_run = run
 
     def _await_backfill(self) -> None:
-        """While the server indexes what was there before the index, it finds only a part.
+        """Wait until the server has indexed the documents that are older than its index.
 
         Raises:
-            RequestTimeoutError: that goes on for longer than a request may take.
+            RequestTimeoutError: this takes longer than `request_timeout`.
         """
         deadline = time.monotonic() + self._connection.settings.request_timeout
         pause = 0.005
         while (share := self.indexed_share()) < 1.0:
             if time.monotonic() > deadline:
                 raise RequestTimeoutError(
-                    f"index {self.entry.name!r} is {share:.0%} indexed, and would answer with a part only; "
-                    "use wait_until_indexed() before searching"
+                    f"index {self.entry.name!r} is {share:.0%} indexed, and a search would be incomplete; "
+                    "call wait_until_indexed() before searching"
                 )
             time.sleep(pause)
             pause = min(0.5, 2 * pause)
 
     def _pieces(self, plan: Plan) -> list[Plan]:
-        """Plans whose union is the plan, each within the server's limits."""
+        """Divide a plan into plans within the server's limits."""
         return [plan] if within_limits(plan, self._limits) else split(plan, self._limits)
 
     def _described(self) -> dict[str, Any]:
@@ -354,9 +377,9 @@ class SearchReading:
 
 
 def indexed_share(described: dict[str, Any]) -> float:
-    """Valkey-Search reports its backfill, per cluster as the slowest node's, RediSearch a percentage."""
+    """The indexed share in an FT.INFO reply: of the slowest node on a cluster of Valkey-Search."""
     if "percent_indexed" in described:
-        # RediSearch divides by the documents it knows, and counts documents twice that change meanwhile.
+        # RediSearch counts documents twice if they change while it indexes.
         return min(1.0, float(described["percent_indexed"]))
     if described.get("backfill_in_progress", "0") == "0":
         return 1.0

@@ -1,9 +1,9 @@
-"""Facts about a server with a search module beyond its version: its clock, identity and limits; shared per connection.
+"""State of a server with a search module: clock, process identity and limits; shared per connection.
 
-Reads carry a few small commands along from time to time, in the same round trip: the server's time, by which times to
-live are judged (the client's clock may be wrong, and may be set while a process runs); the identity of each server process,
-which changes when a server is restarted and may still be indexing its documents; and the limit on the keys that a
-query without a vector looks at. Options of FT.SEARCH that a server refuses are remembered and no longer sent.
+From time to time a read also sends a few small commands, in the same round trip. They return the server time, which
+expirations are compared with (the client's clock may be wrong, and may be changed while a process runs); the identity of
+each server process, which changes with a restart, after which the server indexes its documents again; and the limit on the
+keys that a query without a vector reads. Options of FT.SEARCH that the server rejects are not sent again.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from valkey_vector.errors import ServerError
 __all__ = ["ServerSupport", "search_timeout"]
 
 _PERIOD = 0.25
-"""Seconds after which a read carries the vital signs along again: less than any server needs to restart."""
+"""Seconds after which a read sends the status commands again; less than any server needs to restart."""
 
 _CAP_SETTING = "search.max-nonvector-search-results-fetched"
 _DEFAULT_CAP = 100_000
-"""Of Valkey-Search since 1.2, where the user may not read the setting."""
+"""Limit of Valkey-Search since 1.2 if the user may not read the setting."""
 
 _SHARD_WORDS = ("ALLSHARDS", "CONSISTENT")
-"""No part of an answer where a node of a cluster fails (Valkey-Search since 1.1)."""
+"""Options that make a search fail if a node of the cluster fails (Valkey-Search since 1.1)."""
 
 _LONGEST_TIMEOUT = 60_000
-"""Milliseconds; the most that Valkey-Search takes."""
+"""Largest TIMEOUT of Valkey-Search in milliseconds."""
 
 _UNEXPECTED = re.compile(r"unexpected (?:argument|parameter)|unknown argument", re.IGNORECASE)
 _RUN = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
@@ -41,26 +41,26 @@ _lock = threading.Lock()
 
 
 def _boot_time() -> float:
-    """Seconds on a clock that nobody sets and that goes on while the machine is suspended, where there is one."""
+    """Seconds of a clock that is never set and, where available, runs while the machine is suspended."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 def search_timeout(connection: Connection) -> int:
-    """Milliseconds after which the server is to give up a search: before the client does."""
+    """TIMEOUT of a search in milliseconds; it ends before the client's request timeout."""
     whole = connection.settings.request_timeout * 1000
     return int(min(_LONGEST_TIMEOUT, max(1, whole - min(1000, whole / 5))))
 
 
 class ServerSupport:
-    """What is known of one server. Thread-safe.
+    """State of one server. Thread-safe.
 
     Attributes:
         run: identity of the server processes, compared with ``is``; another object after a restart or failover.
-        cap: keys that a query without a vector looks at on one node at most; None for no limit.
-        vector_range: whether VECTOR_RANGE is understood; None before it was tried.
-        sort_by: False once the server refused SORTBY, although its version has it.
+        cap: largest number of keys that a query without a vector reads on one node; None for no limit.
+        vector_range: True if the server supports VECTOR_RANGE; None before the first attempt.
+        sort_by: False after the server rejected SORTBY, although its version has it.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -81,51 +81,51 @@ class ServerSupport:
 
     @classmethod
     def of(cls, connection: Connection) -> ServerSupport:
-        """What is known of the server of a connection."""
+        """The state of a connection's server."""
         support = _supports.get(connection)
         if support is None:
-            made = cls(connection)  # asks the server; not with the lock held
+            created = cls(connection)  # sends commands, so the lock is not held
             with _lock:
-                support = _supports.setdefault(connection, made)
+                support = _supports.setdefault(connection, created)
         return support
 
     def now(self) -> float:
-        """The server's time in milliseconds."""
-        if self._ahead is None:  # the server does not tell
+        """Server time in milliseconds."""
+        if self._ahead is None:  # the server rejects TIME
             return float(int(time.time() * 1000))
         return float(int((_boot_time() + self._ahead) * 1000))
 
     @property
     def primaries(self) -> list[str]:
-        """The addresses of the primaries of a cluster that answered last."""
+        """The addresses of the primaries in the last reply of a cluster."""
         return [address.decode() for address in self._runs or () if address]
 
     @property
     def safe_total(self) -> float:
-        """What a query without a vector may select so that its answer is complete for certain.
+        """The number of keys below which the reply to a query without a vector is certainly complete.
 
-        Some less than the limit: what is written between two commands must not matter.
+        It is 2 % below the server's limit, because documents may be written between two commands.
         """
         return float("inf") if self.cap is None else self.cap - max(1, self.cap // 50)
 
     @property
     def is_due(self) -> bool:
-        """Whether the next read is to carry the vital signs along."""
+        """True if the next read must send the status commands."""
         return _boot_time() - self._learned >= _PERIOD
 
-    def vital_signs(self) -> list[list[Argument]]:
-        """The commands to send along; `learn` takes their replies."""
-        asked: list[list[Argument]] = [
+    def status_commands(self) -> list[list[Argument]]:
+        """The commands to send with a read; `learn` parses their replies."""
+        status: list[list[Argument]] = [
             ["TIME"],
             ["INFO", "server"],
             ["CONFIG", "GET", _CAP_SETTING],
         ]
-        return [command for command in asked if command[0] not in self._refused]
+        return [command for command in status if command[0] not in self._refused]
 
     def learn(
         self, commands: Sequence[Sequence[Argument]], replies: Sequence[Reply | ServerError]
     ) -> None:
-        """Take note of the replies to `vital_signs`; one that is refused is not sent again."""
+        """Parse the replies to `status_commands`; a rejected command is not sent again."""
         takers: dict[Argument, Callable[[Any], None]] = {
             "TIME": self._learn_time,
             "INFO": self._learn_runs,
@@ -140,8 +140,8 @@ class ServerSupport:
             self.run = object()
         self._learned = _boot_time()
 
-    def equipped(self, command: Sequence[Argument]) -> Sequence[Argument]:
-        """A command, with the options that make its answer whole or an error."""
+    def with_options(self, command: Sequence[Argument]) -> Sequence[Argument]:
+        """The command with the options that make its reply complete or an error."""
         timeout = ["TIMEOUT", self._timeout] if self._times_out else []
         match command[0]:
             case "FT.SEARCH":
@@ -151,8 +151,8 @@ class ServerSupport:
             case _:
                 return command
 
-    def unlearn(self, error: ServerError) -> bool:
-        """Stop sending what the server refuses; returns whether it is worth sending the command again."""
+    def forget_option(self, error: ServerError) -> bool:
+        """Stop sending an option that the server rejects; returns True if the command should be sent again."""
         message = error.message
         if not _UNEXPECTED.search(message):
             return False
@@ -170,7 +170,7 @@ class ServerSupport:
         self._ahead = int(seconds) + int(micros) / 1_000_000 - _boot_time()
 
     def _learn_runs(self, reply: Any) -> None:
-        """Of a cluster by node; another node is as good as another process: it may still be indexing."""
+        """Compare the process of each node; a new node counts like a restarted one: it may still be indexing."""
         nodes = reply if isinstance(reply, Mapping) else {b"": reply}
         found = {name: run[1] for name, text in nodes.items() if (run := _RUN.search(text))}
         if found != self._runs:

@@ -1,17 +1,14 @@
 """Text search of the search engine: the server returns candidates, and the client computes BM25 exactly.
 
-A first round trip asks for how many documents there are, for how many have each word, and for the words of the first
-`_FIRST` that match. Mostly those are all. If there are more, parts of the query are asked for by falling weight, the
-rarest words first, and all documents with them are scored, until those with none but the remaining, common words can
-no longer be among the k best (the idea of MaxScore). Words and stems are brought, not whole texts.
-
-The average length of texts costs the server a look at every document, so it is kept as long as nothing is written: the
-catalogue counts writes, and the number of documents tells of those that expired. In a cluster no script
-reaches the catalogue, so there it is asked each time.
+The first round trip counts documents and terms, and fetches the first `_FIRST` documents that match; in a small index these are
+all. Otherwise the documents with the rarest terms are scored first. Their k-th best score is a threshold: only documents
+with certain combinations of the remaining terms can reach it (see `valkey_vector.text.candidates`), and only these are
+fetched. The server returns terms and stems, not texts.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +16,13 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.text_counts import KnownCounts, TextCounts
 from valkey_vector.errors import ServerError
-from valkey_vector.filters.plan import (
-    Everything,
-    NoDocument,
-    Plan,
-    Range,
-    Words,
-    all_of,
-    complement,
-)
+from valkey_vector.filters.plan import NoDocument, Plan, all_of, any_of
 from valkey_vector.storage.catalog import Catalog, vocabulary_key
-from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.storage.rows import Row, StaleIndexError
-from valkey_vector.text.bm25 import Clause, Matching, Place, Scored, Scorer, Statistics
-from valkey_vector.text.fields import IndexedText
+from valkey_vector.text.bm25 import Clause, Matching, Scored, Scorer, Statistics
+from valkey_vector.text.candidates import winning_combinations
 from valkey_vector.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -42,37 +31,44 @@ if TYPE_CHECKING:
 __all__ = ["TextSearch"]
 
 _FIRST = 500
-"""Documents whose words come with the first round trip."""
+"""Documents that the first round trip fetches."""
+
+_SMALL = 10_000
+"""Documents of an index in which the first round trip fetches any: in a larger one, that takes the server too long."""
 
 _ROUND = 1_000
-"""Documents that a further part of a query should bring, before it is seen whether it was the last."""
+"""Documents that a further round trip fetches before the threshold is computed again."""
 
 _AT_ONCE = 5_000
-"""Documents whose words are brought in one reply; more come in pages, oldest first, which costs more for each."""
+"""Documents that one reply returns, if their size is not known. More are fetched in pages, oldest first: the server then
+sorts them for every page."""
+
+_BYTES = 16 * 1024 * 1024
+"""Size of the terms that one reply returns."""
 
 _PARTS = 25
-"""Clauses in such a part, which then fits into a query as a rule."""
+"""Clauses in one round, which usually fit into one query."""
 
 
 class TextSearch:
-    """Answers text queries on one index of a search module.
+    """Text queries on one index of a search module.
 
     Args:
-        engine: of the index.
-        connection: to its server.
+        engine: engine of the index.
+        connection: connection to its server.
     """
 
     def __init__(self, engine: SearchEngine, connection: Connection) -> None:
         self._engine = engine
         self._connection = connection
-        self._lengths: dict[str, tuple[object, float]] = {}
+        self._known = KnownCounts()
         self._vocabulary = Vocabulary()
 
     def vocabulary(self) -> Vocabulary:
-        """The words that ever occurred in the index's texts; brings those that are new.
+        """Return all words that ever occurred in the index's texts; fetches those that are new.
 
         Raises:
-            StaleIndexError: the index was dropped or created anew, and with it its words.
+            StaleIndexError: the index was dropped or created again, and its words with it.
         """
         entry, known = self._engine.entry, len(self._vocabulary)
         replies = self._connection.pipeline(
@@ -95,248 +91,247 @@ class TextSearch:
         return vocabulary
 
     def statistics(self, matching: Matching) -> Pipelined[Statistics]:
-        """What BM25 has to know for one query."""
-        asked = _Asked(self._engine, self._connection, matching)
-        replies = yield Request(asked.commands)
-        return (yield from self._statistics(asked, replies))
+        """Return the BM25 statistics of the index for one query."""
+        counts = TextCounts(self._engine, self._connection, matching, self._known)
+        return (yield from counts.statistics((yield Request(counts.commands))))
 
     def best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
-        """The k best answers among the documents a plan selects, best first, ties by id."""
+        """Return the k best of the documents that a plan selects, best first, ties by id."""
         best, _ = yield from self.best_beside(matching, plan, k, ())
         return best
 
     def best_beside(
         self, matching: Matching, plan: Plan, k: int, beside: Sequence[Sequence[Argument]]
     ) -> Pipelined[tuple[list[Scored], list[Any]]]:
-        """The k best answers, and the replies to other commands in the same round trip.
+        """Return the k best documents, and the replies to other commands of the same round trip.
 
         Args:
             matching: the query.
-            plan: which documents.
-            k: how many.
-            beside: commands to send along.
+            plan: documents to search.
+            k: maximum number of documents, >= 1.
+            beside: commands to send in the first round trip.
 
         Returns:
-            Scores and ids, best first, ties by id; and the replies to the commands sent along.
+            Scores and ids, best first, ties by id; and the replies to `beside`.
         """
         engine = self._engine
-        candidates = self._fitting(plan, matching)
+        candidates = self.fitting(plan, matching)
         if isinstance(candidates, NoDocument):
             return [], (yield Request(beside))
-        asked = _Asked(engine, self._connection, matching)
+        counts = TextCounts(engine, self._connection, matching, self._known)
         pages = []
-        if len(queries := engine.queries(candidates)) == 1 and self._at_once:
-            pages = [
-                commands.page_command(engine.entry, queries[0], matching.fields, _FIRST, sort=False)
-            ]
-        replies = yield Request([*asked.commands, *pages, *beside])
-        counted, replies = replies[: len(asked.commands)], replies[len(asked.commands) :]
+        if self._begins_with_page(matching) and len(queries := engine.queries(candidates)) == 1:
+            pages = [self._page(queries[0], matching.fields, _FIRST)]
+        replies = yield Request([*counts.commands, *pages, *beside])
+        counted, replies = replies[: len(counts.commands)], replies[len(counts.commands) :]
         page, replies = replies[: len(pages)], replies[len(pages) :]
-        scorer = Scorer(matching, (yield from self._statistics(asked, counted)))
+        scorer = Scorer(matching, (yield from counts.statistics(counted)))
         collected = _Collected(scorer, k)
         if page and commands.total(page[0]) <= _FIRST:
             collected.take(engine.rows(page[0]))
         elif matching.every:
             expected = commands.total(page[0]) if page else _AT_ONCE + 1
-            yield from self._collecting(candidates, collected, expected)
+            yield from self.collecting(candidates, collected, expected)
         else:
-            yield from self._by_weight(plan, asked, collected)
+            yield from _Rounds(self, plan, counts, collected).run()
         return collected.best(), replies
+
+    def fetching(self, plan: Plan, collected: _Collected, limit: int) -> Pipelined[int | None]:
+        """Score documents that a plan selects, in no particular order.
+
+        Args:
+            plan: documents to score.
+            collected: takes the scores.
+            limit: maximum number of documents.
+
+        Returns:
+            How many documents the plan selects; None if one query cannot tell.
+        """
+        queries = self._engine.queries(plan)
+        if len(queries) != 1 or not self._at_once or isinstance(plan, NoDocument):
+            return None
+        (reply,) = yield Request([self._page(queries[0], collected.scorer.matching.fields, limit)])
+        collected.take(self._engine.rows(reply))
+        return commands.total(reply)
+
+    def _page(self, query: str, fields: Sequence[str], limit: int) -> list[Argument]:
+        return commands.page_command(self._engine.entry, query, fields, limit, sort=False)
+
+    def _begins_with_page(self, matching: Matching) -> bool:
+        """Return whether the first round trip fetches documents, too."""
+        documents = self._known.documents
+        return bool(self._at_once) and (matching.every or documents is None or documents <= _SMALL)
 
     @property
     def _at_once(self) -> int:
-        """Documents that a query may fetch in one reply; none where the server's limit on a query is close to that."""
+        """Documents that one reply may return; none if the server's limit on a query is close to that."""
         cap = self._engine.support.cap
         return _AT_ONCE if cap is None or cap > 4 * _AT_ONCE else 0
 
-    def _by_weight(self, plan: Plan, asked: _Asked, collected: _Collected) -> Pipelined[None]:
-        """Score documents with the weightiest parts of the query first, and stop when the others cannot matter."""
-        bounds = sorted(collected.scorer.bounds(), key=lambda pair: pair[0])
-        remaining = [(bound, clause) for bound, clause in bounds if asked.expected(clause)]
-        while remaining:
-            chosen = [remaining.pop()[1]]
-            expected = asked.expected(chosen[0])
-            while remaining and len(chosen) < _PARTS:
-                more = asked.expected(remaining[-1][1])
-                if expected + more > _ROUND:
-                    break
-                expected += more
-                chosen.append(remaining.pop()[1])
-            candidates = self._fitting(plan, Matching(tuple(chosen), every=False))
-            yield from self._collecting(candidates, collected, expected)
-            if collected.least() > sum(bound for bound, _ in remaining):
-                return
+    def _fitting_one_reply(self, collected: _Collected) -> int:
+        """Return how many documents one reply may return, by the size of those scored so far."""
+        cap = self._engine.support.cap
+        fitting = max(self._at_once, int(_BYTES / max(1.0, collected.mean_size)))
+        return fitting if cap is None else min(fitting, cap // 4)
 
-    def _collecting(
-        self, candidates: Plan, collected: _Collected, expected: int
-    ) -> Pipelined[None]:
-        """Score all documents that a plan selects: brought at once, or if they may be too many, in pages."""
-        engine, fields = self._engine, collected.scorer.matching.fields
-        queries = engine.queries(candidates)
-        if len(queries) == 1 and expected <= self._at_once:
-            command = commands.page_command(engine.entry, queries[0], fields, _AT_ONCE, sort=False)
-            (reply,) = yield Request([command])
-            if commands.total(reply) <= _AT_ONCE:
-                collected.take(engine.rows(reply))
+    def collecting(self, plan: Plan, collected: _Collected, expected: int) -> Pipelined[None]:
+        """Score all documents that a plan selects: fetched at once, or in pages if there may be too many."""
+        limit = self._fitting_one_reply(collected) if self._at_once else 0
+        if expected <= limit:
+            total = yield from self.fetching(plan, collected, limit)
+            if total is not None and total <= limit:
                 return
-        yield from engine.selecting(candidates, fields, None, collected.take)
+        fields = collected.scorer.matching.fields
+        yield from self._engine.selecting(plan, fields, None, collected.take)
 
-    def _fitting(self, plan: Plan, matching: Matching) -> Plan:
-        """What the server can select of the documents that match, or a superset. The plan itself always holds."""
-        joined = self._joined(plan, matching)
+    def fitting(self, plan: Plan, matching: Matching) -> Plan:
+        """Return a plan of the matching documents that the server can select, or of a superset. `plan` always holds."""
+        joined = self.joined(plan, matching.plan())
         if joined is not None:
             return joined
         if matching.every:
-            # Without the longest parts: what they ask for is checked on the words.
+            # Without the longest clauses, which are then checked on the terms.
             clauses = sorted(matching.clauses, key=lambda each: len(str(each)))
             while len(clauses) > 1:
                 clauses = clauses[: len(clauses) // 2]
-                joined = self._joined(plan, Matching(tuple(clauses), every=True))
+                joined = self.joined(plan, Matching(tuple(clauses), every=True).plan())
                 if joined is not None:
                     return joined
         return plan
 
-    def _joined(self, plan: Plan, matching: Matching) -> Plan | None:
-        """Both as one plan, if the server can be asked for it."""
-        joined = all_of([plan, matching.plan()])
-        return joined if self._engine.fits(joined) else None
+    def joined(self, plan: Plan, other: Plan) -> Plan | None:
+        """Return the intersection of two plans, if the server can select it."""
+        both = all_of([plan, other])
+        return both if self._engine.fits(both) else None
 
-    def _statistics(self, asked: _Asked, replies: Sequence[Any]) -> Pipelined[Statistics]:
-        counts = [commands.total(reply) for reply in replies[: len(asked.plans) + 1]]
-        expired = counts.pop()
-        safe = self._engine.support.safe_total
-        cut = [count >= safe for count in counts]
-        if expired:
-            gone = yield Request(asked.expired_commands)
-            counts = [
-                max(0, count - commands.total(reply))
-                for count, reply in zip(counts, gone, strict=True)
-            ]
-        for position, plan in enumerate(asked.plans):
-            if cut[position]:
-                counts[position] = yield from self._engine.counting(plan)
-        texts = asked.matching.texts
-        documents = {text.name: count for text, count in zip(texts, counts, strict=False)}
-        frequencies = dict(zip(asked.places, counts[len(texts) :], strict=True))
-        for place in asked.matching.places:
-            if place not in frequencies:
-                frequencies[place] = yield from self._frequency(place)
-        asked.frequencies = frequencies
-        lengths = {}
-        for text in texts:
-            # What tells that nothing changed: no write, and nothing expired.
-            writes = None if asked.writes is None else replies[asked.writes]
-            stamp = None if writes is None else (writes, documents[text.name])
-            lengths[text.name] = yield from self._length(text, stamp)
-        return Statistics(documents, lengths, frequencies)
 
-    def _frequency(self, place: Place) -> Pipelined[int]:
-        """How many documents have one of very many words."""
-        plan = Words(place.field, place.words)
-        if self._engine.fits(plan):
-            return (yield from self._engine.counting(plan))
-        wanted = frozenset(place.words)
-        pages = self._engine.select(Everything(), [place.field])
-        texts = (row.fields.get(place.field, b"") for page in pages for row in page)
-        return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
+class _Rounds:
+    """The rounds of one query in a large index: the rarest terms first, until no other document can be among the best.
 
-    def _length(self, text: IndexedText, stamp: object) -> Pipelined[float]:
-        """How many words a text has in all documents together."""
-        kept = self._lengths.get(text.length)
-        if stamp is not None and kept is not None and kept[0] == stamp:
-            return kept[1]
-        alive = complement(Range(EXPIRES, high=self._engine.now()))
-        length = yield from self._summed(all_of([Range(text.length, low=1.0), alive]), text.length)
-        self._lengths[text.length] = (stamp, length)
-        return length
+    Args:
+        search: the index's text search.
+        plan: documents to search.
+        counts: counts of the query, with statistics.
+        collected: takes the scores.
+    """
 
-    def _summed(self, plan: Plan, field: str) -> Pipelined[float]:
-        """The sum of a numeric field over the documents of a plan.
+    def __init__(
+        self, search: TextSearch, plan: Plan, counts: TextCounts, collected: _Collected
+    ) -> None:
+        self._search = search
+        self._plan = plan
+        self._counts = counts
+        self._collected = collected
+        bounds = sorted(collected.scorer.bounds(), key=lambda pair: -pair[0])
+        self._remaining = [(bound, clause) for bound, clause in bounds if counts.expected(clause)]
 
-        By the server, if it had as many documents as a count of them tells; otherwise here.
+    def run(self) -> Pipelined[None]:
+        """Score all documents that can be among the best.
+
+        Cost: one round trip for each `_ROUND` documents or `_PARTS` clauses, and mostly two or three in all.
         """
-        engine = self._engine
-        total = 0.0
-        for part, _ in (yield from engine.parts_of(plan)):
-            query = engine.query_for(part)
-            asked = [commands.sum_command(engine.entry, query, field)]
-            asked.append(commands.count_command(engine.entry, query))
-            replies = yield Request(asked)
-            value, documents = commands.summed(replies[0])
-            if documents != commands.total(replies[1]):
-                rows = yield from engine.selecting(part, [field], None, None)
-                value = sum(float(row.fields.get(field, b"0")) for row in rows)
-            total += value
-        return total
+        yield from self._sample()
+        while self._remaining:
+            if (yield from self._finished()):
+                return
+            yield from self._next_clauses()
 
+    def _sample(self) -> Pipelined[None]:
+        """If even the rarest term is common, score some documents with most of the terms, for a first threshold."""
+        clauses = [clause for _, clause in self._remaining[:_PARTS]]
+        if not clauses or self._counts.expected(clauses[0]) <= _ROUND:
+            return
+        for size in sorted({len(clauses), 2, 1}, reverse=True):
+            plan = self._search.joined(
+                self._plan, Matching(tuple(clauses[:size]), every=True).plan()
+            )
+            if plan is not None:
+                yield from self._search.fetching(plan, self._collected, _FIRST)
+            if self._collected.threshold is not None:
+                return
 
-class _Asked:
-    """The counts that one query needs, as commands; places that need more than one query are left out."""
+    def _finished(self) -> Pipelined[bool]:
+        """Score the documents that can still reach the threshold. Returns False if these are too many, or unknown."""
+        while (threshold := self._collected.threshold) is not None:
+            combinations = winning_combinations([bound for bound, _ in self._remaining], threshold)
+            if not combinations:
+                return True
+            plan = self._joined(combinations)
+            if plan is None:
+                return False
+            total = yield from self._search.fetching(plan, self._collected, _ROUND)
+            if total is None:
+                return False
+            if total <= _ROUND:
+                return True
+            if combinations == self._combinations():
+                yield from self._search.collecting(plan, self._collected, total)
+                return True
+        return False
 
-    def __init__(self, engine: SearchEngine, connection: Connection, matching: Matching) -> None:
-        self.matching = matching
-        self.frequencies: dict[Place, int] = {}
-        self._engine = engine
-        self._expired = Range(EXPIRES, high=engine.now())
-        counted: list[tuple[Place, Plan]] = []
-        for place in matching.places:
-            plan = Words(place.field, place.words)
-            if len(engine.queries(plan)) == 1 and len(engine.queries(self._gone(plan))) == 1:
-                counted.append((place, plan))
-        self.places = [place for place, _ in counted]
-        self.plans: list[Plan] = [Range(text.length, low=1.0) for text in matching.texts]
-        self.plans += [plan for _, plan in counted]
-        self.commands = self._counting([*self.plans, self._expired])
-        self.writes: int | None = None
-        if not connection.capabilities.cluster:
-            self.writes = len(self.commands)
-            key = Catalog(connection, engine.entry.name).key
-            self.commands.append(["HGET", key, "seq"])
+    def _combinations(self) -> list[tuple[int, ...]]:
+        threshold = self._collected.threshold or 0.0
+        return winning_combinations([bound for bound, _ in self._remaining], threshold)
 
-    @property
-    def expired_commands(self) -> list[list[Argument]]:
-        """The commands that count, for each plan, documents that expired and are still indexed."""
-        return self._counting(self._gone(plan) for plan in self.plans)
+    def _joined(self, combinations: Sequence[tuple[int, ...]]) -> Plan | None:
+        """Return the plan of documents with any of the combinations; None if the server cannot select it."""
+        if not all(combinations):
+            return None
+        clauses = [clause for _, clause in self._remaining]
+        combined = (all_of(clauses[at].plan() for at in each) for each in combinations)
+        return self._search.joined(self._plan, any_of(combined))
 
-    def expected(self, clause: Clause) -> int:
-        """How many documents a clause brings at most, by the counts."""
-        return sum(
-            min(self.frequencies.get(place, 0) for place in sought.places)
-            for sought in clause.sought
-        )
-
-    def _gone(self, plan: Plan) -> Plan:
-        return all_of([plan, self._expired])
-
-    def _counting(self, plans: Iterable[Plan]) -> list[list[Argument]]:
-        engine = self._engine
-        return [commands.count_command(engine.entry, engine.query_for(plan)) for plan in plans]
+    def _next_clauses(self) -> Pipelined[None]:
+        """Score all documents with the rarest of the remaining clauses."""
+        chosen: list[Clause] = []
+        expected = 0
+        while self._remaining and len(chosen) < _PARTS:
+            more = self._counts.expected(self._remaining[0][1])
+            if chosen and expected + more > _ROUND:
+                break
+            expected += more
+            chosen.append(self._remaining.pop(0)[1])
+        candidates = self._search.fitting(self._plan, Matching(tuple(chosen), every=False))
+        yield from self._search.collecting(candidates, self._collected, expected)
 
 
 class _Collected:
-    """The scores found so far."""
+    """The scores found so far.
+
+    Args:
+        scorer: scorer of the query.
+        k: number of documents to find.
+    """
 
     def __init__(self, scorer: Scorer, k: int) -> None:
         self.scorer = scorer
         self._k = k
         self._scores: dict[str, float | None] = {}
         self._versions: dict[str, bytes | None] = {}
+        self._bytes = 0
+
+    @property
+    def mean_size(self) -> float:
+        """Mean size of the terms of a document in bytes; without any document, as large as can be."""
+        return self._bytes / len(self._scores) if self._scores else float(_BYTES)
 
     def take(self, rows: Iterable[Row]) -> list[Row]:
-        """Score documents that were not seen before; none of them need be kept."""
+        """Score documents that were not seen before. Returns no rows: none of them must be kept."""
         for row in rows:
             if row.id not in self._scores:
                 self._scores[row.id] = self.scorer.score(row.fields)
                 self._versions[row.id] = row.version
+                self._bytes += sum(map(len, row.fields.values()))
         return []
 
-    def least(self) -> float:
-        """The k-th best score; below all others while there are fewer."""
-        best = self.best()
-        return best[-1][0] if len(best) == self._k else -1.0
+    @property
+    def threshold(self) -> float | None:
+        """The k-th best score; None while there are fewer."""
+        best = heapq.nlargest(self._k, (each for each in self._scores.values() if each is not None))
+        return best[-1] if len(best) == self._k else None
 
     def best(self) -> Ranked:
-        """The k best, best first, ties by id."""
-        found = [(score, id) for id, score in self._scores.items() if score is not None]
-        best = sorted(found, key=lambda pair: (-pair[0], pair[1]))[: self._k]
+        """Return the k best, best first, ties by id."""
+        found = ((score, id) for id, score in self._scores.items() if score is not None)
+        best = heapq.nsmallest(self._k, found, key=lambda pair: (-pair[0], pair[1]))
         return Ranked(best, {id: self._versions[id] for _, id in best})

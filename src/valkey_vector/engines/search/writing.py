@@ -1,18 +1,18 @@
 """Writes of the search engine: plain commands only, on one server and in a cluster alike.
 
-Every released Valkey-Search (up to 1.2.1) can hang for good after scripts or transactions wrote keys that a search index
+Every released Valkey-Search (up to 1.2.1) can hang forever after scripts or transactions wrote keys that a search index
 covers (valkey-io/valkey-search#1260). So no script touches a document here:
 
-* A document is written by one command with all its fields, which is atomic. Where it replaces another, an HDEL of fields
-  that only the other had follows; ``version`` tells readers which fields are valid in between.
-* Whoever changes a document that exists holds its lock (see `valkey_vector.engines.search.locks`). New documents take none: they
-  are written by ``HSETEX … FNX`` (Valkey 9), which writes nothing where a field is there, and if so the write is
-  repeated under the lock. On a server without it, or for a user who may not run it, all ids of a batch are locked.
+* One command writes all fields of a document, which is atomic. If it replaces another document, an HDEL of the fields
+  that only the old one had follows. In between, ``version`` lists the valid fields for readers.
+* Whoever changes an existing document holds its lock (see `valkey_vector.engines.search.locks`). New documents need no
+  lock: ``HSETEX … FNX`` (Valkey 9) writes nothing if a field exists, and then the write is repeated under the lock. If the
+  server has no such command, or the user may not run it, all ids of a batch are locked.
 * The generation is read before and after a batch. A batch that finds the index dropped afterwards removes what it
-  wrote, and is written again for the index that is there now.
+  wrote, and is written again for the current index.
 
-Round trips for a batch: two for new documents, three for those that have a time to live or exist already; to delete or to
-change metadata two. In a cluster, where commands on several nodes have no order, one more for each lock and each write.
+Round trips for a batch: two for new documents, three for documents that exist or have a TTL, two for deletions and
+metadata updates. On a cluster, commands on several nodes have no order: one more for each lock and each write.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.engines.search.batch_values import BatchSettings, Overwrite, Tally
 from valkey_vector.engines.search.batches import Batches
-from valkey_vector.engines.search.key_states import KeyState, look, states
+from valkey_vector.engines.search.key_states import KeyState, parse_states, state_commands
 from valkey_vector.errors import AuthenticationError, ForeignKeyError, ServerError
 from valkey_vector.records.record import WritePolicy
 from valkey_vector.storage.hashes import BATCH, Documents, checked, in_batches
@@ -42,14 +42,14 @@ from valkey_vector.storage.rows import MetadataReplacement, WriteOutcome
 __all__ = ["SearchWriting"]
 
 _REPLACED = re.compile(rb"tags|n[0-9]+|f_.*|(?:words|stems|length)_.*")
-"""The hash fields that hold what is indexed of the metadata."""
+"""The hash fields that index the metadata."""
 
 
 class SearchWriting:
     """Writes the documents of one index.
 
     Args:
-        documents: of the index.
+        documents: the documents of the index.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -70,11 +70,7 @@ class SearchWriting:
     ) -> WriteOutcome:
         """Store a batch (see `valkey_vector.engines.base.Engine.write`)."""
         words = self._documents.unknown_words([document.text for document in batch])
-        look: list[list[Argument]] = [["TIME"], self._batches.generation]
-        look += [["HKEYS", self._documents.key(document.id)] for document in batch]
-        (seconds, micros), generation, *names = self._looked(
-            [*self._documents.adding_words(words), *look], len(words), batch, lane
-        )
+        ((seconds, micros), generation), exist = self._read_before(words, batch, lane)
         self._documents.check_generation(generation)
         self._documents.words_added(words)
         now = int(seconds) * 1_000_000 + int(micros)
@@ -87,17 +83,17 @@ class SearchWriting:
             {document.id: position for position, document in enumerate(batch)},
             lane,
         )
-        there = [document for document, found in zip(batch, names, strict=True) if found]
-        new = [document for document, found in zip(batch, names, strict=True) if not found]
+        there = [document for document, exists in zip(batch, exist, strict=True) if exists]
+        new = [document for document, exists in zip(batch, exist, strict=True) if not exists]
         tally = Tally()
         if policy is WritePolicy.FAIL and there:
             tally.present += self._present(there, settings)
             if tally.present:
                 return WriteOutcome(0, tuple(tally.present))
         if ttl is not None or not self._create_only:
-            # What ends is given its end by a command of its own, which must not meet somebody else's document.
+            # PEXPIREAT is a second command, and must not reach a document that another client wrote in between.
             there, new = list(batch), []
-        if there:  # first, because only this finds keys that must not be written
+        if there:  # first, because only this detects foreign keys
             self._write_locked(there, settings, tally)
         if new:
             self._write_new(new, settings, tally)
@@ -107,7 +103,7 @@ class SearchWriting:
         return WriteOutcome(len(tally.written), tuple(tally.present), tally.failed)
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
-        """Write fields where the document still is as expected."""
+        """Replace metadata (see `valkey_vector.engines.base.Engine.replace_metadata`)."""
         words = self._documents.unknown_words([each.fields for each in replacements])
         checked(self._connection.pipeline(self._documents.adding_words(words)))
         self._documents.words_added(words)
@@ -126,17 +122,17 @@ class SearchWriting:
         return replaced
 
     def delete(self, ids: Sequence[str], versions: Sequence[bytes | None] | None = None) -> int:
-        """Remove documents (see `valkey_vector.engines.base.Engine.delete`)."""
+        """Delete documents (see `valkey_vector.engines.base.Engine.delete`)."""
         return self._delete(ids, versions, steady=versions is not None)
 
     def _delete(
         self, ids: Sequence[str], versions: Sequence[bytes | None] | None, *, steady: bool
     ) -> int:
-        """Remove documents; `steady`: see to it that none of them expires meanwhile."""
+        """Delete documents; with `steady`, none of them expires in the meantime."""
         expected = None if versions is None else dict(zip(ids, versions, strict=True))
         removed = 0
         for batch in in_batches(ids, BATCH):
-            # A full server lets nobody change a document, and room is made by deleting.
+            # A full server rejects locks, but also all changes; deletions must stay possible.
             with self._batches.locked(batch, 0, although_full=True, steady=steady) as (
                 token,
                 found,
@@ -153,7 +149,7 @@ class SearchWriting:
         return removed
 
     def _write_new(self, batch: Sequence[Prepared], settings: BatchSettings, tally: Tally) -> None:
-        """Store documents without a time to live that were not there a moment ago."""
+        """Store documents without TTL whose keys did not exist a moment ago."""
         versions: dict[str, bytes] = {}
         commands = [self._creating(document, settings, versions) for document in batch]
         replies = self._batches.stored(commands, versions, settings.lane)
@@ -166,7 +162,7 @@ class SearchWriting:
             elif stored:
                 tally.written.append(document.id)
             elif settings.policy is WritePolicy.OVERWRITE:
-                tally.overtaken.append(document)  # somebody else has just stored it, too
+                tally.overtaken.append(document)  # another client has just stored it, too
             else:
                 tally.present.append(document.id)
 
@@ -178,13 +174,13 @@ class SearchWriting:
         *,
         overtaken: bool = False,
     ) -> None:
-        """Store documents that exist, or about which that is not known, or which will end, under their locks.
+        """Store documents under their locks: existing ones, and all that have a TTL or cannot be created atomically.
 
         Args:
             batch: the documents.
-            settings: of the batch.
-            tally: takes in the outcome.
-            overtaken: others were found in their place meanwhile, whose time to live their keys may have.
+            settings: settings of the batch.
+            tally: records the outcome.
+            overtaken: another client created the keys in the meantime, maybe with a TTL.
         """
         ids = [document.id for document in batch]
         versions: dict[str, bytes] = {}
@@ -206,7 +202,7 @@ class SearchWriting:
         limits = list(replies) if ends else [None] * len(created)
         for id, limited in zip(created, limits, strict=True):
             self._note(id, limited, tally)
-        self._remove_endless(tally, versions)
+        self._remove_without_end(tally, versions)
 
     def _created(
         self,
@@ -216,9 +212,9 @@ class SearchWriting:
         tally: Tally,
         versions: dict[str, bytes],
     ) -> list[Prepared]:
-        """With SKIP and FAIL, store those that are not there; returns those that are still to be stored.
+        """With SKIP and FAIL, create the missing documents; returns those that are still to be stored.
 
-        These are left behind by others, or this user or server has no command that only creates.
+        Their keys hold records of a dropped index, or this user or server has no command that only creates.
         """
         absent: list[Prepared] = []
         left: list[Prepared] = []
@@ -250,7 +246,7 @@ class SearchWriting:
     def _creating(
         self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
     ) -> list[Argument]:
-        """The command that stores a document where none of its fields is there."""
+        """The command that stores a document only if its key has none of its fields."""
         fields = self._fields(document, settings)
         versions[document.id] = _version(fields)
         fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
@@ -261,14 +257,14 @@ class SearchWriting:
         return [["PEXPIREAT", self._documents.key(id), settings.ends] for id in ids]
 
     def _take(self, write: Overwrite, replies: Sequence[Reply], tally: Tally) -> None:
-        """Take in the replies to the commands that store one document."""
+        """Record the replies to the commands that store one document."""
         id = write.document.id
         limited = replies[-1] if write.limited else None
         errors = [reply for reply in replies if isinstance(reply, ServerError)]
         if errors and errors[0] is not limited:
             tally.failed[id] = errors[0]
         elif write.was_absent and replies[write.at] < write.size:
-            # Somebody who saw no document either has stored one meanwhile, of which fields may be left.
+            # Another client stored a document in the meantime, and some of its fields may remain.
             tally.overtaken.append(write.document)
         else:
             self._note(id, limited, tally)
@@ -281,7 +277,7 @@ class SearchWriting:
         versions: dict[str, bytes],
         overtaken: bool,
     ) -> Overwrite:
-        """The commands that store a document in place of another; the other's time of creation is kept."""
+        """The commands that store a document in place of another; the creation time of the other stays."""
         key = self._documents.key(document.id)
         fields = self._fields(document, settings)
         versions[document.id] = _version(fields)
@@ -292,8 +288,8 @@ class SearchWriting:
         commands: list[list[Argument]] = [["HSET", key, *fields]]
         persist = settings.milliseconds is None and (overtaken or _may_end(state))
         if persist:
-            # Before it is stored: a key that ends between two commands would take the new document with it. And after,
-            # because one that ends before the first command may be written anew by somebody else before the second.
+            # Before HSET, because a key that expires after HSET would remove the new document. And after HSET, because
+            # the key may expire before the first command, and another client may write it again with a TTL.
             commands = [["PERSIST", key], *commands, ["PERSIST", key]]
         named = {name.encode() for name in fields[::2] if isinstance(name, str)}
         if stale := sorted(state.names - named):
@@ -330,52 +326,54 @@ class SearchWriting:
         return fields
 
     def _note(self, id: str, limited: Reply, tally: Tally) -> None:
-        """Note a document as stored, if its time to live was accepted, too."""
+        """Record a document as written, if its TTL was accepted, too."""
         if isinstance(limited, ServerError):
             tally.failed[id] = limited
-            tally.endless.append(id)
+            tally.without_end.append(id)
         else:
             tally.written.append(id)
 
-    def _remove_endless(self, tally: Tally, versions: Mapping[str, bytes]) -> None:
-        """Remove documents whose time to live was refused: nobody else ever would."""
-        endless, tally.endless = tally.endless, []
-        if endless:
-            # Their keys have no end, and this user cannot give them one.
-            self._delete(endless, [versions[id] for id in endless], steady=False)
+    def _remove_without_end(self, tally: Tally, versions: Mapping[str, bytes]) -> None:
+        """Remove documents whose TTL was rejected, because they would stay forever."""
+        ids, tally.without_end = tally.without_end, []
+        if ids:
+            # `steady` sets a TTL, too, which this user may not.
+            self._delete(ids, [versions[id] for id in ids], steady=False)
 
     def _present(self, there: Sequence[Prepared], settings: BatchSettings) -> list[str]:
-        """The ids of those whose keys hold records now, before anything is written."""
+        """The ids whose keys hold records now, before anything is written."""
         keys = [self._documents.key(document.id) for document in there]
-        replies = self._connection.pipeline(look(keys), lane=settings.lane)
-        found = states(self._documents.entry, keys, replies, refuse_foreign=True)
+        replies = self._connection.pipeline(state_commands(keys), lane=settings.lane)
+        found = parse_states(self._documents.entry, keys, replies, refuse_foreign=True)
         pairs = zip(there, found, strict=True)
         return [document.id for document, state in pairs if state.is_alive(settings.now)]
 
-    def _looked(
-        self,
-        commands: Sequence[Sequence[Argument]],
-        skipped: int,
-        batch: Sequence[Prepared],
-        lane: int,
-    ) -> list[Any]:
-        """The replies to the look before a batch, without those to what adds words to the vocabulary.
+    def _read_before(
+        self, words: Sequence[str], batch: Sequence[Prepared], lane: int
+    ) -> tuple[list[Any], list[bool]]:
+        """Read the server time and the generation, and which keys may exist; add words to the vocabulary.
+
+        On a single server, one command for all keys tells if any exists. If so, all may exist.
 
         Raises:
-            ForeignKeyError: a key is not a hash.
+            ForeignKeyError: a key is not a hash. On a single server, the locked write detects that.
         """
-        replies = self._connection.pipeline(commands, lane=lane)
-        names = replies[-len(batch) :]
-        for document, reply in zip(batch, names, strict=True):
+        keys = [self._documents.key(document.id) for document in batch]
+        reads: list[list[Argument]] = [["TIME"], self._batches.generation]
+        cluster = self._connection.capabilities.cluster
+        reads += [["HKEYS", key] for key in keys] if cluster else [["EXISTS", *keys]]
+        adding = self._documents.adding_words(words)
+        replies = self._connection.pipeline([*adding, *reads], lane=lane)
+        for key, reply in zip(keys, replies[-len(keys) :], strict=True) if cluster else ():
             if isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE"):
-                raise ForeignKeyError.of(
-                    self._documents.key(document.id), "a value that is no hash"
-                )
-        return checked(replies)[-len(batch) - 2 :] if skipped else checked(replies)
+                raise ForeignKeyError.of(key, "a value that is no hash")
+        time, generation, *found = checked(replies)[len(adding) :]
+        exist = [bool(each) for each in found] if cluster else [bool(found[0])] * len(keys)
+        return [time, generation], exist
 
 
 def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:
-    """Whether a document is as an update read it; None if it is gone."""
+    """Return True if a document is in the version that an update read; None if it was removed."""
     if not state.own:
         return None
     if each.version is None:
@@ -384,11 +382,11 @@ def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:
 
 
 def _may_end(state: KeyState) -> bool:
-    """Whether a key that exists may have a time to live."""
+    """Return True if an existing key may have a TTL."""
     return bool(state.names) and (state.version is None or expiry_of(state.version) != "")
 
 
 def _version(fields: Sequence[Argument]) -> bytes:
-    """The version among the fields of a document."""
+    """The value of ``version`` in the fields of a document."""
     value = fields[fields.index(VERSION) + 1]
     return value.encode() if isinstance(value, str) else value

@@ -1,1 +1,1 @@
-"""Aggregates in plain Python: what every step of a query does with rows, on whichever engine they come from."""
+"""Aggregates in plain Python: the effect of every step of a query on rows, the same for all engines."""

@@ -1,4 +1,4 @@
-"""What an expression gives for a row: the one meaning of `valkey_vector.query.expressions`."""
+"""Evaluation of expressions on a row: the meaning of `valkey_vector.query.expressions`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from valkey_vector.records.temporal import is_temporal, parse_iso
 __all__ = ["value_of"]
 
 _LARGEST_INTEGER = 10**1000
-"""Integers from here on cannot be stored as metadata either."""
+"""Integers of this size and above cannot be stored as metadata."""
 
 _OPERATIONS: dict[ArithmeticOperator, Callable[[Any, Any], Any]] = {
     ArithmeticOperator.ADD: operator.add,
@@ -55,7 +55,7 @@ _OF_MOMENTS: dict[Function, Callable[[datetime], int]] = {
 
 
 def value_of(expression: Expression, row: Line) -> Any:
-    """The result, or None where there is none."""
+    """Evaluate an expression; None if it has no result for the row."""
     match expression:
         case Item(path, source):
             found = row.item(path, source)
@@ -71,7 +71,7 @@ def value_of(expression: Expression, row: Line) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is an int or a float; a boolean is none."""
+    """Return True for an int or a float, False for a boolean."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -89,14 +89,14 @@ def _calculated(operation: ArithmeticOperator, left: Any, right: Any) -> Any:
 
 
 def _too_large(base: float, exponent: float) -> bool:
-    """Whether a power of integers would take for ever to calculate."""
+    """Return True if the power of two integers is too large to calculate."""
     if not (isinstance(base, int) and isinstance(exponent, int)):
         return False
     return exponent > 0 and base.bit_length() * exponent > 2 * _LARGEST_INTEGER.bit_length()
 
 
 def _storable(result: Any) -> Any:
-    """A number that could be metadata; a power may be complex."""
+    """The result if it can be stored as metadata, otherwise None; a power may be a complex number."""
     if not is_number(result) or (isinstance(result, int) and abs(result) >= _LARGEST_INTEGER):
         return None
     return result

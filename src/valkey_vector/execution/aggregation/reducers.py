@@ -1,4 +1,4 @@
-"""What reducers do with the rows of a group, one row at a time."""
+"""Reducers: accumulate the rows of a group one at a time."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from valkey_vector.records.ordering import is_orderable, sort_key
 __all__ = ["Accumulator", "accumulator"]
 
 _BITS = 200
-"""Bits of a root before it is rounded to a float's 53."""
+"""Precision of a square root in bits, before it is rounded to the 53 bits of a float."""
 
 
 class Accumulator(Protocol):
-    """Takes a group's rows, then tells the result."""
+    """Accumulates the rows of a group."""
 
     def add(self, row: Line) -> None:
-        """Take one more row."""
+        """Add a row."""
         ...
 
     def result(self) -> Any:
-        """What the rows so far come to."""
+        """The result for the rows added so far."""
         ...
 
 
 def accumulator(reducer: Reducer) -> Accumulator:
-    """A new accumulator for a group."""
+    """Create an accumulator for a group."""
     match reducer:
         case Count():
             return _Counter()
@@ -71,7 +71,7 @@ class _Counter:
     def __init__(self) -> None:
         self._count = 0
 
-    def add(self, row: Line) -> None:  # noqa: ARG002 - the protocol's
+    def add(self, row: Line) -> None:  # noqa: ARG002 - part of the protocol
         self._count += 1
 
     def result(self) -> int:
@@ -79,7 +79,7 @@ class _Counter:
 
 
 class _Different:
-    """The different values of an item."""
+    """The distinct values of an item."""
 
     def __init__(self, path: str, result: Callable[[list[Any]], Any]) -> None:
         self._path = path
@@ -97,13 +97,13 @@ class _Different:
 
 
 class _First:
-    """The item of the row that comes first by the order of another item, or simply first.
+    """The item of the row that is first in the order of another item, or the first row.
 
     Args:
-        path: the item.
-        by: the item to order by.
-        wins: whether a new row's key beats the best one so far.
-        every: whether rows without an orderable `by` take part, behind all others.
+        path: the item to return.
+        by: the item to order by; None for the order of the rows.
+        wins: returns True if the key of a new row comes before the best key so far.
+        every: include rows without an orderable `by`, after all others.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ def _after(new: tuple[bool, Any], best: tuple[bool, Any]) -> bool:
 
 
 class _Numbers:
-    """Sums of numbers and of their squares, exactly: integers over powers of two, as `statistics` has them."""
+    """Exact sums of numbers and of their squares, as integers over powers of two like in `statistics`."""
 
     def __init__(self, path: str, result: Callable[[_Numbers], Any]) -> None:
         self._path = path
@@ -194,7 +194,7 @@ def _added(parts: dict[int, int]) -> Fraction:
 
 
 def _rounded(exact: Fraction) -> float:
-    """The nearest float; an infinity beyond the largest."""
+    """The nearest float; infinity if the value is too large."""
     try:
         return exact.numerator / exact.denominator
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Rows of an aggregate, and which values of theirs are one and the same."""
+"""Rows of an aggregate, and equality of their values."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Line:
     """One row between two steps.
 
     Attributes:
-        items: what filters and expressions look at.
-        id: of the record, as long as the row is one.
-        content: likewise.
-        parent: likewise.
+        items: values by name, read by filters and expressions.
+        id: id of the record; empty after a `GroupBy`.
+        content: text of the record; empty after a `GroupBy`.
+        parent: parent of the record; None after a `GroupBy`.
     """
 
     items: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Line:
     parent: str | None = None
 
     def item(self, path: str, source: Source = "metadata") -> Any:
-        """The value under a path; `MISSING` where there is none."""
+        """The value under a path; `MISSING` if there is none."""
         match source:
             case "metadata":
                 return lookup(self.items, path)
@@ -45,13 +45,13 @@ class Line:
                 assert_never(source)
 
     def present(self, path: str) -> Any:
-        """The value under a path, None where it is missing."""
+        """The value under a path; None if it is missing."""
         found = lookup(self.items, path)
         return None if found is MISSING else found
 
 
 def group_key(value: Any) -> Hashable:
-    """Equal for values that fall into one group."""
+    """Key of the group of a value: equal for values of one group."""
     match value:
         case None:
             return ()
@@ -70,7 +70,7 @@ def group_key(value: Any) -> Hashable:
 
 
 def shown(value: Any) -> Any:
-    """A value as its group shows it: whole numbers as int."""
+    """Normalize a value for the result: a float without fraction becomes an int."""
     match value:
         case float() if value.is_integer():
             return int(value)
@@ -83,14 +83,14 @@ def shown(value: Any) -> Any:
 
 
 def simplest(first: Any, second: Any) -> Any:
-    """Of two values of one group, both as `shown`, the one to show: whatever the order they come in."""
+    """The value to show for two values of one group, both normalized by `shown`; independent of their order."""
     if not (is_temporal(first) or isinstance(first, (list, dict))):
         return first
     return min(first, second, key=_spelling)
 
 
 def place(value: Any) -> tuple[Any, ...]:
-    """Where a group's key comes in order; missing is last."""
+    """Sort key of a group's value; None sorts last."""
     if value is None:
         return (1,)
     return 0, sort_key(value), "" if is_orderable(value) else repr(value)

@@ -1,7 +1,7 @@
-"""The steps of an aggregate, each a stream of rows made of a stream of rows.
+"""The steps of an aggregate: each turns a stream of rows into another one.
 
-Only a group and a sort hold more than one row: a group its reducers, a sort all its rows, or as many as the `Limit` right
-behind it lets through.
+Only `GroupBy` and `SortBy` hold more than one row: a group its reducers, a sort all its rows, or the number of rows that
+a `Limit` right after it needs.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = ["run"]
 
 
 def run(rows: Iterable[Line], steps: Sequence[Step]) -> Iterator[Line]:
-    """The rows that come out of the steps."""
+    """Run the steps, and iterate over the resulting rows."""
     stream = iter(rows)
     position = 0
     while position < len(steps):
         step = steps[position]
         following = steps[position + 1] if position + 1 < len(steps) else None
         if isinstance(step, SortBy) and isinstance(following, Limit):
-            most = following.offset + following.count
-            stream = iter(heapq.nsmallest(most, stream, key=_order(step)))
+            needed = following.offset + following.count
+            stream = iter(heapq.nsmallest(needed, stream, key=_order(step)))
         else:
             stream = _done(stream, step)
         position += 1
@@ -80,8 +80,8 @@ class _Group:
 
     def line(self, step: GroupBy) -> Line:
         items = dict(zip(step.keys, self.keys, strict=True))
-        for (name, _), made in zip(step.reducers, self.accumulators, strict=True):
-            items[name] = made.result()
+        for (name, _), each in zip(step.reducers, self.accumulators, strict=True):
+            items[name] = each.result()
         return Line(items)
 
 
@@ -98,14 +98,14 @@ def _grouped(rows: Iterator[Line], step: GroupBy) -> Iterator[Line]:
             group = groups[key] = _Group(spelled, step)
         else:
             group.keys = list(map(simplest, group.keys, spelled))
-        for made in group.accumulators:
-            made.add(row)
+        for each in group.accumulators:
+            each.add(row)
     for group in sorted(groups.values(), key=lambda group: tuple(map(place, group.keys))):
         yield group.line(step)
 
 
 class _Reversed:
-    """Sorts before what its value sorts after."""
+    """A value in descending order."""
 
     __slots__ = ("_value",)
 
@@ -123,15 +123,15 @@ class _Reversed:
 
 def _order(step: SortBy) -> Any:
     def key(row: Line) -> list[tuple[Any, ...]]:
-        made: list[tuple[Any, ...]] = []
+        keys: list[tuple[Any, ...]] = []
         for path, descending in step.keys:
             value = row.present(path)
             if value is None:
-                made.append((1,))
+                keys.append((1,))
             else:
                 place_of = sort_key(value)
-                made.append((0, _Reversed(place_of) if descending else place_of))
-        return made
+                keys.append((0, _Reversed(place_of) if descending else place_of))
+        return keys
 
     return key
 

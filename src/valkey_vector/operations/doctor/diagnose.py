@@ -41,7 +41,14 @@ from valkey_vector.operations.doctor.permissions import (
 from valkey_vector.operations.doctor.reaching import reach
 from valkey_vector.operations.doctor.server_rules import judge_server
 from valkey_vector.operations.privileges import ROLES, AclLine, Role, acl_line
-from valkey_vector.storage.catalog import Catalog, CatalogEntry, EngineName, check_index_name
+from valkey_vector.storage.catalog import (
+    CATALOG_PATTERN,
+    Catalog,
+    CatalogEntry,
+    EngineName,
+    check_index_name,
+    name_of_catalog,
+)
 
 __all__ = ["adiagnose", "diagnose"]
 
@@ -174,12 +181,12 @@ class _Doctor:
     def _all_names(self, connection: Connection) -> list[str]:
         """Names of all indexes: of own ones that exist or left something behind, and of other programs' ones."""
         try:
-            keys = [key for page in connection.scan("{*}:index") for key in page]
+            keys = [key for page in connection.scan(CATALOG_PATTERN) for key in page]
         except AuthenticationError as refused:
             self._skipped.append(f"the list of indexes: {refused}")
             return []
-        own = sorted({key[1 : -len(b"}:index")].decode(errors="replace") for key in keys})
-        names = [name for name in own if _is_own_name(name)]
+        own = {name_of_catalog(key.decode(errors="replace")) for key in keys}
+        names = sorted(name for name in own if name is not None and _is_own_name(name))
         if not connection.capabilities.has_search:
             return names
         try:

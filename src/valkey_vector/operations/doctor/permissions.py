@@ -14,7 +14,7 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.errors import AuthenticationError, ServerError
 from valkey_vector.operations.doctor.findings import Finding, error, note
 from valkey_vector.operations.privileges import OPTIONAL_COMMANDS, Role, commands_of, key_patterns
-from valkey_vector.storage.catalog import EngineName, document_prefix
+from valkey_vector.storage.catalog import EngineName, document_prefix, own_key
 
 __all__ = ["Lacking", "judge_permissions", "lacking_permissions", "user_of"]
 
@@ -91,7 +91,7 @@ def lacking_permissions(
     Cost: one round trip.
     """
     probe = uuid4().hex
-    own, document = f"{{{name}}}:{probe}", f"{document_prefix(name)}{probe}"
+    own, document = own_key(name, probe), f"{document_prefix(name)}{probe}"
     module = search_index or f"{name}-{_NO_GENERATION}"
     wanted = [each for each in commands_of(role, engine) if each not in _NOT_CHECKED]
     absent = (
@@ -113,7 +113,9 @@ def lacking_permissions(
             commands.append(command)
         elif command.startswith("FT."):
             patterns.append(key_patterns(name, redisearch=True)[-1])
-    for pattern, reply in zip((f"~{{{name}}}:*", f"~{name}:*"), replies[len(sent) :], strict=True):
+    for pattern, reply in zip(
+        (f"~{own_key(name, '*')}", f"~{name}:*"), replies[len(sent) :], strict=True
+    ):
         if isinstance(reply, AuthenticationError) and _concerns_keys(reply):
             patterns.append(pattern)
     return Lacking(commands=tuple(commands), patterns=tuple(dict.fromkeys(patterns)))

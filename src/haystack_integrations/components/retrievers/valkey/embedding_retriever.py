@@ -20,6 +20,7 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
         filters: return only documents that match.
         top_k: maximum number of documents, 0 or more.
         filter_policy: replace these filters with those passed to `run`, or merge both.
+        return_embedding: also return the embeddings of the documents. They make a reply several times as large.
 
     Raises:
         ValueError: if the store is not a `ValkeyDocumentStore`, or `top_k` is negative.
@@ -31,6 +32,7 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
         query_embedding: list[float],
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
+        return_embedding: bool | None = None,
     ) -> dict[str, list[Document]]:
         """Retrieve documents.
 
@@ -38,12 +40,15 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
             query_embedding: embedding of the question.
             filters: replace the filters of the component, or are merged with them (`filter_policy`).
             top_k: replaces the `top_k` of the component.
+            return_embedding: replaces the `return_embedding` of the component.
 
         Returns:
             ``documents``, most similar first, each with its score.
         """
         chosen, limit = self._chosen(filters, top_k)
-        found = self.document_store._embedding_retrieval(query_embedding, chosen, limit)
+        found = self.document_store._embedding_retrieval(
+            query_embedding, chosen, limit, with_embedding=self._returned(return_embedding)
+        )
         return {"documents": found}
 
     @component.output_types(documents=list[Document])
@@ -52,8 +57,11 @@ class ValkeyEmbeddingRetriever(ValkeyRetriever):
         query_embedding: list[float],
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
+        return_embedding: bool | None = None,
     ) -> dict[str, list[Document]]:
         """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
-        found = await self.document_store._embedding_retrieval_async(query_embedding, chosen, limit)
+        found = await self.document_store._embedding_retrieval_async(
+            query_embedding, chosen, limit, with_embedding=self._returned(return_embedding)
+        )
         return {"documents": found}

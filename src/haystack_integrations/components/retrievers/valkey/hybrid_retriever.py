@@ -23,6 +23,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filters: return only documents that match, in both rankings.
         top_k: maximum number of documents, 0 or more.
         filter_policy: replace these filters with those passed to `run`, or merge both.
+        return_embedding: also return the embeddings of the documents. They make a reply several times as large.
         alpha: None for reciprocal rank fusion, or the weight of a sum of both scores, each normalized to 0 to 1: 0 (text only)
             to 1 (embedding only).
 
@@ -41,6 +42,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         top_k: int = 10,
         filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
         alpha: float | None = None,
+        return_embedding: bool = False,
     ) -> None:
         ValkeyRetriever.__init__(
             self,
@@ -48,6 +50,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
             filters=filters,
             top_k=top_k,
             filter_policy=filter_policy,
+            return_embedding=return_embedding,
         )
         self.alpha = alpha
         self._fusion = None if alpha is None else Weighted(alpha)
@@ -65,21 +68,28 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         query_embedding: list[float],
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
+        return_embedding: bool | None = None,
     ) -> dict[str, list[Document]]:
         """Retrieve documents.
 
         Args:
-            query: the question. Without terms, the ranking is by embedding alone.
+            query: the question, searched without its stop words. Without terms, the ranking is by embedding alone.
             query_embedding: embedding of the question.
             filters: replace the filters of the component, or are merged with them (`filter_policy`).
             top_k: replaces the `top_k` of the component.
+            return_embedding: replaces the `return_embedding` of the component.
 
         Returns:
             ``documents``, best first, each with its fused score.
         """
         chosen, limit = self._chosen(filters, top_k)
         found = self.document_store._hybrid_retrieval(
-            query, query_embedding, chosen, limit, fusion=self._fusion
+            query,
+            query_embedding,
+            chosen,
+            limit,
+            fusion=self._fusion,
+            with_embedding=self._returned(return_embedding),
         )
         return {"documents": found}
 
@@ -90,10 +100,16 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         query_embedding: list[float],
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
+        return_embedding: bool | None = None,
     ) -> dict[str, list[Document]]:
         """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
         found = await self.document_store._hybrid_retrieval_async(
-            query, query_embedding, chosen, limit, fusion=self._fusion
+            query,
+            query_embedding,
+            chosen,
+            limit,
+            fusion=self._fusion,
+            with_embedding=self._returned(return_embedding),
         )
         return {"documents": found}

@@ -23,6 +23,7 @@ class ValkeyRetriever:
         filters: return only documents that match.
         top_k: maximum number of documents, 0 or more.
         filter_policy: replace these filters with those passed to ``run``, or merge both.
+        return_embedding: also return the embeddings of the documents.
 
     Raises:
         ValueError: if the store is not a `ValkeyDocumentStore`, lacks a required `full_text`, or `top_k` is negative.
@@ -37,6 +38,7 @@ class ValkeyRetriever:
         filters: dict[str, Any] | None = None,
         top_k: int = 10,
         filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
+        return_embedding: bool = False,
     ) -> None:
         if not isinstance(document_store, ValkeyDocumentStore):
             raise ValueError(  # noqa: TRY004 - Haystack's contract
@@ -50,6 +52,7 @@ class ValkeyRetriever:
         self.document_store = document_store
         self.filters = filters or {}
         self.top_k = top_k
+        self.return_embedding = return_embedding
         self.filter_policy = (
             filter_policy
             if isinstance(filter_policy, FilterPolicy)
@@ -63,6 +66,7 @@ class ValkeyRetriever:
             filters=self.filters,
             top_k=self.top_k,
             filter_policy=self.filter_policy.value,
+            return_embedding=self.return_embedding,
             document_store=self.document_store.to_dict(),
         )
 
@@ -90,6 +94,10 @@ class ValkeyRetriever:
         limit = self.top_k if top_k is None else top_k
         _check_top_k(limit)
         return apply_filter_policy(self.filter_policy, self.filters, filters), limit
+
+    def _returned(self, return_embedding: bool | None) -> bool:
+        """Return True if one run returns embeddings."""
+        return self.return_embedding if return_embedding is None else return_embedding
 
 
 def _check_top_k(top_k: int) -> None:

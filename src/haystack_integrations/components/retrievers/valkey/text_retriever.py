@@ -15,11 +15,14 @@ __all__ = ["ValkeyTextRetriever"]
 class ValkeyTextRetriever(ValkeyRetriever):
     """Retrieve the documents with any term of a question, ranked by BM25.
 
+    The stop words of the store's language (``how``, ``do``) are not searched, unless the question has no other words.
+
     Args:
         document_store: store to retrieve from, created with ``full_text=True``.
         filters: return only documents that match.
         top_k: maximum number of documents, 0 or more.
         filter_policy: replace these filters with those passed to `run`, or merge both.
+        return_embedding: also return the embeddings of the documents. They make a reply several times as large.
 
     Raises:
         ValueError: if the store is not a `ValkeyDocumentStore` with `full_text`, or `top_k` is negative.
@@ -29,7 +32,11 @@ class ValkeyTextRetriever(ValkeyRetriever):
 
     @component.output_types(documents=list[Document])
     def run(
-        self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
+        self,
+        query: str,
+        filters: dict[str, Any] | None = None,
+        top_k: int | None = None,
+        return_embedding: bool | None = None,
     ) -> dict[str, list[Document]]:
         """Retrieve documents.
 
@@ -37,17 +44,28 @@ class ValkeyTextRetriever(ValkeyRetriever):
             query: the question. It has no query syntax. Without terms, it finds nothing.
             filters: replace the filters of the component, or are merged with them (`filter_policy`).
             top_k: replaces the `top_k` of the component.
+            return_embedding: replaces the `return_embedding` of the component.
 
         Returns:
             ``documents``, best first, each with its BM25 score.
         """
         chosen, limit = self._chosen(filters, top_k)
-        return {"documents": self.document_store._text_retrieval(query, chosen, limit)}
+        found = self.document_store._text_retrieval(
+            query, chosen, limit, with_embedding=self._returned(return_embedding)
+        )
+        return {"documents": found}
 
     @component.output_types(documents=list[Document])
     async def run_async(
-        self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
+        self,
+        query: str,
+        filters: dict[str, Any] | None = None,
+        top_k: int | None = None,
+        return_embedding: bool | None = None,
     ) -> dict[str, list[Document]]:
         """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
-        return {"documents": await self.document_store._text_retrieval_async(query, chosen, limit)}
+        found = await self.document_store._text_retrieval_async(
+            query, chosen, limit, with_embedding=self._returned(return_embedding)
+        )
+        return {"documents": found}

@@ -47,11 +47,11 @@ class Answers(Generic[_T]):
     dump: Callable[[_T], Answer]
     load: Callable[[Answer], _T]
 
-    def get(self, prompt: str, scope: Mapping[str, Any], make: Callable[[], _T]) -> _T:
+    def get(self, prompt: str, scope: Mapping[str, Any], create: Callable[[], _T]) -> _T:
         """Return the cached answer, or compute and store it."""
 
         def compute(_: str) -> Answer:
-            return self._dumped(make())
+            return self._dumped(create())
 
         for _ in range(2):
             try:
@@ -66,15 +66,15 @@ class Answers(Generic[_T]):
                     self.cache.invalidate(id=hit.id)
             except ServerError as error:
                 _log_unremoved(self.cache, error)
-        return make()
+        return create()
 
     async def aget(
-        self, prompt: str, scope: Mapping[str, Any], make: Callable[[], Awaitable[_T]]
+        self, prompt: str, scope: Mapping[str, Any], create: Callable[[], Awaitable[_T]]
     ) -> _T:
         """Async version of `get`."""
 
         async def compute(_: str) -> Answer:
-            return self._dumped(await make())
+            return self._dumped(await create())
 
         for _ in range(2):
             try:
@@ -89,7 +89,7 @@ class Answers(Generic[_T]):
                     await self.cache.ainvalidate(id=hit.id)
             except ServerError as error:
                 _log_unremoved(self.cache, error)
-        return await make()
+        return await create()
 
     def _dumped(self, answer: _T) -> Answer:
         try:

@@ -124,10 +124,10 @@ class CachedLLM(LLM):
         if scope is None:
             return self._llm.complete(prompt, formatted=formatted, **kwargs)
 
-        def make() -> CompletionResponse:
+        def create() -> CompletionResponse:
             return self._llm.complete(prompt, formatted=formatted, **kwargs)
 
-        return self._completions.get(prompt, scope, make)
+        return self._completions.get(prompt, scope, create)
 
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
@@ -137,10 +137,10 @@ class CachedLLM(LLM):
         if scope is None:
             return await self._llm.acomplete(prompt, formatted=formatted, **kwargs)
 
-        async def make() -> CompletionResponse:
+        async def create() -> CompletionResponse:
             return await self._llm.acomplete(prompt, formatted=formatted, **kwargs)
 
-        return await self._completions.aget(prompt, scope, make)
+        return await self._completions.aget(prompt, scope, create)
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Call the model. Streams are not cached."""

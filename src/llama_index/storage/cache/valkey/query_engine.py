@@ -79,19 +79,19 @@ class CachedQueryEngine(BaseQueryEngine):
         if not _is_text(query_bundle):
             return self._query_engine.query(query_bundle)
 
-        def make() -> Response:
+        def create() -> Response:
             response = self._query_engine.query(query_bundle)
             if isinstance(response, StreamingResponse):
                 response = response.get_response()
             return _in_text(response)
 
-        return self._answers.get(query_bundle.query_str, self._scope_of(query_bundle), make)
+        return self._answers.get(query_bundle.query_str, self._scope_of(query_bundle), create)
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         if not _is_text(query_bundle):
             return await self._query_engine.aquery(query_bundle)
 
-        async def make() -> Response:
+        async def create() -> Response:
             response = await self._query_engine.aquery(query_bundle)
             if isinstance(response, AsyncStreamingResponse):
                 response = await response.get_response()
@@ -99,7 +99,9 @@ class CachedQueryEngine(BaseQueryEngine):
                 response = response.get_response()
             return _in_text(response)
 
-        return await self._answers.aget(query_bundle.query_str, self._scope_of(query_bundle), make)
+        return await self._answers.aget(
+            query_bundle.query_str, self._scope_of(query_bundle), create
+        )
 
     def _scope_of(self, query_bundle: QueryBundle) -> dict[str, Any]:
         texts = query_bundle.custom_embedding_strs

@@ -1,4 +1,4 @@
-"""A connection's hold on the embedded server: which one it is, how it ended, and the next one."""
+"""Link from a connection to the embedded server: starts it, reports its end, and starts the next one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedLink"]
 
-# How long the supervisor may take to report the end of a server that no longer answers.
+# Maximum time until the supervisor reports the end of a server that no longer replies.
 _END_SECONDS = 1.0
 
 
 class EmbeddedLink:
-    """The embedded server of some settings, started or joined on first use and again after it has ended.
+    """Embedded server of a connection. It is started or joined on first use, and again after it has ended.
 
     Attributes:
-        losses: how many times a temporary server ended, and its data with it.
-        ended: how the last server that ended did, in words; empty if none has.
+        losses: number of temporary servers that ended and lost their data.
+        ended: description of how the last server ended; empty if none has.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -32,23 +32,23 @@ class EmbeddedLink:
 
     @property
     def running(self) -> bool:
-        """Whether the server has not ended, as far as is known; also before it was ever started."""
+        """False if the server is known to have ended. True before the first start."""
         server = self._server
         if server is None:
             return not self.ended
         return server.alive
 
     def await_end(self) -> bool:
-        """Whether the server has ended, or does within a second."""
+        """Return True if the server has ended, or ends within a second."""
         server = self._server
         return server is not None and server.await_end(_END_SECONDS)
 
     def address(self) -> ConnectionSettings:
-        """The settings with the server's socket as the address.
+        """Return the settings with the server's socket as the address; start or join the server first.
 
         Raises:
-            ConnectionLostError: the server ended before, and cannot be started again.
-            ServerError, ConfigurationError, RequestTimeoutError: it does not start.
+            ConnectionLostError: the server has ended and cannot be restarted.
+            ServerError, ConfigurationError, RequestTimeoutError: the first start failed.
         """
         from valkey_vector.embedded import EmbeddedServer
 
@@ -64,10 +64,10 @@ class EmbeddedLink:
         return self._settings.with_unix_socket(self._server.socket_path)
 
     def renew(self) -> None:
-        """Start or join the next server, after the last one has ended.
+        """Start or join the next server after the last one has ended.
 
         Raises:
-            ConnectionLostError: it cannot be started again.
+            ConnectionLostError: the server cannot be restarted.
         """
         server, self._server = self._server, None
         if server is not None:
@@ -77,7 +77,7 @@ class EmbeddedLink:
         self.address()
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Release the server."""
         server, self._server = self._server, None
         if server is not None:
             server.close()

@@ -25,7 +25,7 @@ from langchain_core.outputs import (
     GenerationChunk,
 )
 
-from langchain_valkey.serialisation import (
+from langchain_valkey.serialization import (
     dump_generations,
     dump_message,
     load_generations,

@@ -1,4 +1,4 @@
-"""Operations in steps: what they ask together goes together, and what goes wrong is each one's own."""
+"""Pipelined operations: requests share round trips, and an error concerns only its own operation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from valkey_vector.connection import pipelines as steps
+from valkey_vector.connection import pipelines
 from valkey_vector.connection.pipelines import Pipelined, Request, run, run_all
 from valkey_vector.errors import ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.storage.rows import StaleIndexError
@@ -19,11 +19,11 @@ class Echo:
     def __init__(self) -> None:
         self.rounds: list[list[Request]] = []
 
-    def ask(self, asks: Sequence[Request]) -> list[list[Any]]:
-        self.rounds.append(list(asks))
+    def send_requests(self, requests: Sequence[Request]) -> list[list[Any]]:
+        self.rounds.append(list(requests))
         replies: list[list[Any]] = []
-        for one in asks:
-            words: list[Any] = [command[1] for command in one.commands]
+        for request in requests:
+            words: list[Any] = [command[1] for command in request.commands]
             replies.append([ServerError(word) if word == "bad" else word for word in words])
             if "gone" in words:
                 raise ConnectionLostError("gone")
@@ -54,15 +54,15 @@ def test_operations_share_their_rounds_until_each_is_done() -> None:
         ],
     )
     assert found == [["a", "b"], ["c", "d"], [], ["e", "f", "g"]]
-    assert [len(one) for one in echo.rounds] == [3, 2, 1]
+    assert [len(round) for round in echo.rounds] == [3, 2, 1]
 
 
 def test_a_round_carries_no_more_commands_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_MOST", 5)
+    monkeypatch.setattr(pipelines, "_MAX_COMMANDS", 5)
     echo = Echo()
     many = [requesting(["a", "b"]) for _ in range(6)] + [requesting(["x"] * 9)]
     assert run_all(echo, many) == [["a", "b"]] * 6 + [["x"] * 9]
-    sizes = [sum(len(one.commands) for one in asked) for asked in echo.rounds]
+    sizes = [sum(len(request.commands) for request in requests) for requests in echo.rounds]
     assert sizes == [4, 4, 4, 9]  # one operation's own are not divided
 
 

@@ -1,10 +1,10 @@
-"""LangGraph's serializer with an allow-list, and its typed bytes as one piece of bytes.
+"""LangGraph's serializer with an allow-list, and its typed bytes as one byte string.
 
-LangGraph's serializer writes the module and name of a class beside its data, and imports and calls it when the data is
-read. Unless ``LANGGRAPH_STRICT_MSGPACK`` is set it does so for any class that the bytes name, so whoever can write to the
-server can run code in every process that reads from it. Here only classes of a list are ever made: LangGraph's own list of
-safe ones, and those that the user adds. What is on neither is refused when it is written, not turned into a dict when it is
-read.
+LangGraph's serializer stores the module and name of a class beside its data. It imports and calls the class when it reads
+the data. Unless ``LANGGRAPH_STRICT_MSGPACK`` is set, it does so for any class that the bytes name. Then a client that can
+write to the server can run code in every process that reads from it. This serializer creates only objects of listed classes:
+LangGraph's own list of safe classes, and those that the user adds. Any other class raises an error on writing, instead of
+becoming a dict on reading.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ _CONSTRUCTORS = frozenset(
 )  # fmt: skip
 
 _COMPRESSED = b"\1"
-"""Comes before bytes that are compressed; no kind begins with it."""
+"""Marks compressed bytes; no kind begins with it."""
 
-_WORTH = 512
-"""Bytes from which on compression is tried. Messages repeat the names of their class and fields."""
+_MIN_COMPRESSED_SIZE = 512
+"""Size in bytes from which compression is tried. Messages repeat the names of their class and fields."""
 
 _REFUSED = (
     ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError,
     pickle.PickleError, zlib.error,
 )  # fmt: skip
-"""What serializers raise on values and bytes that they cannot handle."""
+"""Errors that serializers raise on values and bytes they cannot handle."""
 
 _blocked: ContextVar[list[str] | None] = ContextVar("langgraph_valkey_blocked", default=None)
 
 
 def _note_blocked(event: SerdeEvent) -> None:
-    """Take down which classes LangGraph's serializer refuses to make, for the load that is under way."""
+    """Record the classes that LangGraph's serializer refuses during the current load."""
     names = _blocked.get()
     if names is not None and event["kind"] in {"msgpack_blocked", "msgpack_method_blocked"}:
         names.append(f"{event['module']}.{event['name']}")
@@ -68,15 +68,15 @@ register_serde_event_listener(_note_blocked)
 
 
 class AllowListSerializer(JsonPlusSerializer):
-    """LangGraph's serializer, which makes objects of listed classes only. `ValkeySaver` and `ValkeyCache` use it by default.
+    """LangGraph serializer that creates only objects of listed classes. Default of `ValkeySaver` and `ValkeyCache`.
 
-    Allowed are LangGraph's safe classes (messages, documents, dates, sets and the like) and those given here. An object of
-    any other class raises when it is written, and when it is read. There is no pickle, and none of the JSON of early versions of
-    LangGraph, which names classes, too.
+    The list has LangGraph's safe classes (messages, documents, dates, sets and others) and the classes in `allow`. An object
+    of any other class raises an error on writing and on reading. Pickle is refused. So is the JSON of early LangGraph
+    versions, which also names classes.
 
     Args:
-        allow: more classes that may be made: the classes themselves, or pairs of module and name. A graph's compiled
-            checkpointer gets those of its state's schema by itself if ``LANGGRAPH_STRICT_MSGPACK`` is set.
+        allow: additional classes: the classes themselves, or pairs of module and name. If ``LANGGRAPH_STRICT_MSGPACK`` is set,
+            `compile` adds the classes of the state's schema to the graph's checkpointer.
     """
 
     def __init__(self, allow: Iterable[type | tuple[str, ...]] = ()) -> None:
@@ -86,15 +86,15 @@ class AllowListSerializer(JsonPlusSerializer):
     def with_msgpack_allowlist(
         self, extra_allowlist: Iterable[tuple[str, ...] | type]
     ) -> AllowListSerializer:
-        """A serializer that makes more classes."""
+        """Return a serializer that also allows these classes."""
         return type(self)(self._allowed.union(map(_key, extra_allowlist)))
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """The kind and the bytes of an object.
+        """Serialize an object; returns the kind and the bytes.
 
         Raises:
-            InvalidInputError: it holds an object of a class that is not allowed.
-            TypeError: it holds something that cannot be serialized.
+            InvalidInputError: the object contains an object of a class that is not allowed.
+            TypeError: the object contains a value that cannot be serialized.
         """
         kind, data = super().dumps_typed(obj)
         if kind == _MSGPACK and (unknown := sorted(self._unknown(data))):
@@ -102,7 +102,7 @@ class AllowListSerializer(JsonPlusSerializer):
         return kind, data
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """The object of a kind and bytes.
+        """Return the object of a kind and bytes.
 
         Raises:
             ServerError: the bytes name a class that is not allowed.
@@ -121,11 +121,11 @@ class AllowListSerializer(JsonPlusSerializer):
         return loaded
 
     def _unknown(self, data: bytes) -> set[str]:
-        """The classes that bytes name and that are not allowed."""
+        """Return the classes that the bytes name and that are not allowed."""
         found: set[str] = set()
 
         def visit(code: int, inner: bytes) -> None:
-            # A snapshot of a delta channel holds any value; an array holds no class.
+            # A snapshot of a delta channel can hold any value; an array holds no class.
             if code in _CONSTRUCTORS:
                 named = _unpacked(inner, visit)
                 key = (named[0], named[1])
@@ -143,12 +143,12 @@ class AllowListSerializer(JsonPlusSerializer):
 
 
 def dump(serde: SerializerProtocol, value: Any, owner: str) -> bytes:
-    """The bytes of a value, compressed where that makes them fewer.
+    """Serialize a value. Compress the bytes if that makes them fewer.
 
     Args:
-        serde: how to make them.
-        value: any object that it takes.
-        owner: says in the error what the value belongs to.
+        serde: the serializer.
+        value: an object that the serializer accepts.
+        owner: names in the error what the value belongs to.
 
     Raises:
         InvalidInputError: the serializer refuses the value.
@@ -158,14 +158,19 @@ def dump(serde: SerializerProtocol, value: Any, owner: str) -> bytes:
     except _REFUSED as error:
         raise InvalidInputError(f"{owner} cannot be stored: {error}") from error
     whole = kind.encode() + b"\0" + bytes(data)
-    if len(whole) < _WORTH:
+    if len(whole) < _MIN_COMPRESSED_SIZE:
         return whole
     packed = _COMPRESSED + zlib.compress(whole, level=1)
     return min(whole, packed, key=len)
 
 
 def load(serde: SerializerProtocol, data: bytes, owner: str) -> Any:
-    """The value of bytes that `dump` made.
+    """Return the value of bytes that `dump` returned.
+
+    Args:
+        serde: the serializer.
+        data: the bytes.
+        owner: names in the error what the value belongs to.
 
     Raises:
         ServerError: the serializer refuses the bytes.
@@ -190,6 +195,6 @@ def _not_allowed(names: Collection[str]) -> str:
     classes = ", ".join(names)
     example = next(iter(names)).rpartition(".")
     return (
-        f"{classes} may not be made from stored data. Allow it: serde=AllowListSerializer(allow=[{example[2]}]), "
+        f"{classes} must not be created from stored data. Allow it: serde=AllowListSerializer(allow=[{example[2]}]), "
         f"or checkpointer.with_allowlist([({example[0]!r}, {example[2]!r})])"
     )

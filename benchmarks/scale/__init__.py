@@ -1,0 +1,1 @@
+"""Time of every operation at growing sizes, with the slope by which it grows."""

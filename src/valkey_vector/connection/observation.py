@@ -1,0 +1,113 @@
+"""Observation of an operation: counts its round trips, commands, candidates and fallbacks while it runs.
+
+Costs one look at a context variable per request while nothing is observed. Work that an operation passes to threads of
+this library is observed, too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+__all__ = [
+    "Observation",
+    "note_candidates",
+    "note_counts",
+    "note_fallback",
+    "note_request",
+    "observing",
+]
+
+
+class Observation:
+    """Counts of one operation. Thread-safe.
+
+    Attributes:
+        round_trips: requests to the server; a pipeline is one, in a cluster one for all nodes.
+        commands: commands in these requests.
+        candidates: records that the engine returned before they were checked and cut.
+        fallbacks: methods used because the first one did not find the whole answer, in order, each once.
+        counts: counters of caches, such as ``exact_hits``, ``semantic_hits`` and ``misses``.
+    """
+
+    __slots__ = (
+        "_lock", "_parent", "candidates", "commands", "counts", "fallbacks", "round_trips",
+    )  # fmt: skip
+
+    def __init__(self, parent: Observation | None = None) -> None:
+        self.round_trips = 0
+        self.commands = 0
+        self.candidates = 0
+        self.fallbacks: list[str] = []
+        self.counts: dict[str, float] = {}
+        self._parent = parent
+        self._lock = threading.Lock()
+
+    def _request(self, commands: int) -> None:
+        with self._lock:
+            self.round_trips += 1
+            self.commands += commands
+        if self._parent is not None:
+            self._parent._request(commands)
+
+    def _candidates(self, number: int) -> None:
+        with self._lock:
+            self.candidates += number
+        if self._parent is not None:
+            self._parent._candidates(number)
+
+    def _fallback(self, method: str) -> None:
+        with self._lock:
+            if method not in self.fallbacks:
+                self.fallbacks.append(method)
+        if self._parent is not None:
+            self._parent._fallback(method)
+
+    def _count(self, counts: Mapping[str, float]) -> None:
+        with self._lock:
+            for name, number in counts.items():
+                self.counts[name] = self.counts.get(name, 0) + number
+        if self._parent is not None:
+            self._parent._count(counts)
+
+
+_current: ContextVar[Observation | None] = ContextVar("valkey_vector_observation", default=None)
+
+
+class observing:  # noqa: N801 - used like a function, as contextlib's own context managers
+    """Context manager that observes what its block does. An observation inside another one is part of both."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> Observation:
+        observation = Observation(_current.get())
+        self._token = _current.set(observation)
+        return observation
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+
+def note_request(commands: int) -> None:
+    """Note that a request with this number of commands is sent."""
+    if (observation := _current.get()) is not None:
+        observation._request(commands)
+
+
+def note_candidates(number: int) -> None:
+    """Note that the engine returned this number of records to choose from."""
+    if (observation := _current.get()) is not None:
+        observation._candidates(number)
+
+
+def note_fallback(method: str) -> None:
+    """Note that another method is used because the first one did not find the whole answer."""
+    if (observation := _current.get()) is not None:
+        observation._fallback(method)
+
+
+def note_counts(counts: Mapping[str, float]) -> None:
+    """Note counters of a cache."""
+    if (observation := _current.get()) is not None:
+        observation._count(counts)

@@ -1,0 +1,67 @@
+"""Retries of a request: of one that the server rejected before executing it, and of a read after an outage."""
+
+from __future__ import annotations
+
+import time
+
+from valkey_vector.connection.refusals import is_not_ready
+from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.errors import ConnectionLostError
+
+__all__ = ["Retries"]
+
+_FIRST_PAUSE = 0.05
+_MAX_PAUSE = 0.5
+
+
+class Retries:
+    """Retry policy of one request.
+
+    A server that is not ready rejects commands before it executes them. Such a request is sent again, also a write, until
+    ``settings.request_timeout`` is over. After any other outage only a request that can run twice is sent again,
+    ``settings.retries`` times.
+
+    Args:
+        settings: timeout, and number and delay of retries.
+        idempotent: True if the request can run twice.
+        many_nodes: True if the request goes to several nodes at once. Then an error of one node does not prove that the
+            other nodes have not executed it.
+    """
+
+    def __init__(
+        self, settings: ConnectionSettings, *, idempotent: bool, many_nodes: bool = False
+    ) -> None:
+        self._deadline = time.monotonic() + settings.request_timeout
+        self._idempotent = idempotent
+        self._many_nodes = many_nodes
+        self._remaining = settings.retries if idempotent else 0
+        self._delay = settings.retry_delay
+        self._factor = settings.retry_factor
+        self._pause = _FIRST_PAUSE
+
+    def again(self, outcome: object) -> bool:
+        """Return True, after a delay, if the request is to be sent again.
+
+        Args:
+            outcome: the error of the request, its reply, or the replies of a pipeline with errors among them.
+        """
+        if self._was_rejected(outcome):
+            if time.monotonic() + self._pause > self._deadline:
+                return False
+            time.sleep(self._pause)
+            self._pause = min(2 * self._pause, _MAX_PAUSE)
+            return True
+        if self._remaining and isinstance(outcome, ConnectionLostError):
+            self._remaining -= 1
+            time.sleep(self._delay)
+            self._delay *= self._factor
+            return True
+        return False
+
+    def _was_rejected(self, outcome: object) -> bool:
+        """Return True if no part of the request was executed or, if it can run twice, if any part was rejected."""
+        replies = outcome if isinstance(outcome, list) else [outcome]
+        rejected = [is_not_ready(reply) for reply in replies]
+        if self._idempotent:
+            return any(rejected)
+        return bool(rejected) and all(rejected) and not self._many_nodes

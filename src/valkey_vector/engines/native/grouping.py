@@ -1,0 +1,161 @@
+"""Counts of records by the values of metadata keys, read from the tokens of the native engine's replica.
+
+A token spells a text, a number or a boolean, so these need no record. Dates, dicts, NaN and long texts have tokens that do
+not spell them: `grouped` returns the ids of such records, and the caller reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valkey_vector.engines.base import Grouped
+from valkey_vector.engines.native.matrix import Mask
+from valkey_vector.engines.native.replica import Replica
+from valkey_vector.engines.native.token_index import TokenIndex
+from valkey_vector.filters.plan import Plan
+from valkey_vector.records.tokens import kind_token, presence_tokens, unescape
+
+__all__ = ["grouped"]
+
+_MISSING, _UNREAD, _COUNTED = -1, -2, -3
+"""No value; a value that no token spells; a list whose elements are counted one by one."""
+_SCALARS = "sny"
+
+_Codes = NDArray[np.intp]
+
+
+def grouped(
+    replica: Replica, plan: Plan, keys: Sequence[str], now: float, *, elements: bool
+) -> Grouped:
+    """Count the selected records by the values of keys.
+
+    Args:
+        replica: the replica; the caller holds its lock.
+        plan: the plan that selects the records.
+        keys: metadata keys, at least one.
+        now: the server's time in milliseconds.
+        elements: with a single key, count a list once for each distinct element that is not None.
+    """
+    used = replica.size
+    selected = replica.mask(plan, now)
+    columns = [_column(replica.tokens, key, used) for key in keys]
+    counted = np.zeros(0, dtype=np.intp)
+    if elements:
+        counted = _element_counts(replica.tokens, keys[0], columns[0], selected)
+    unread = np.zeros(used, dtype=np.bool_)
+    for column in columns:
+        unread |= column.codes == _UNREAD
+    rows = np.flatnonzero(selected & ~unread)
+    groups = _combined([column.codes[rows] for column in columns], columns)
+    for code in np.flatnonzero(counted).tolist():
+        groups.append(((columns[0].values[code],), int(counted[code])))
+    return Grouped(groups, replica.ids(np.flatnonzero(selected & unread)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The values of one key.
+
+    Attributes:
+        codes: for each row the position of its value in `values`, `_MISSING`, `_UNREAD`, or `_COUNTED`.
+        values: the values.
+        numbers: position of each value by its spelling in a token.
+    """
+
+    codes: _Codes
+    values: list[Any]
+    numbers: dict[str, int]
+
+
+def _column(tokens: TokenIndex, key: str, used: int) -> _Column:
+    """Decode the tokens of a key."""
+    values: list[Any] = []
+    numbers: dict[str, int] = {}
+    spelled: list[tuple[str, int]] = []
+    others: list[str] = []
+    for token, marked in tokens.of_key(key):
+        if marked[0] in _SCALARS:
+            numbers[marked] = len(values)
+            spelled.append((token, len(values)))
+            values.append(_decoded(marked))
+        else:
+            others.append(token)
+    rows, codes = tokens.pairs(spelled)
+    present = tokens.mask(presence_tokens(key), used)
+    column = np.where(present, _UNREAD, _MISSING)
+    column[rows] = codes
+    # Other programs can write any tokens: a record with two values, or with a value and no kind, must be read.
+    hits = np.bincount(rows, minlength=used)
+    column[(hits > 1) | ((hits > 0) & ~present)] = _UNREAD
+    column[tokens.mask(others, used) & ~present] = _UNREAD
+    return _Column(column, values, numbers)
+
+
+def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mask) -> _Codes:
+    """Count the elements of lists, and mark those lists in `column` whose tokens spell all elements."""
+    used = len(selected)
+    whole, doubtful, spelled = [], list(tokens.hashed()), []
+    for token, marked in tokens.of_key(key):
+        match marked[:2]:
+            case "ls" | "ln" | "ly":
+                spelled.append((token, _number_of(marked[1:], column)))
+            case "lz":
+                pass  # None, which is not counted
+            case _ if marked[0] == "l":
+                doubtful.append(token)
+            case _ if marked[0] == "q":
+                whole.append(token)
+    # A list that contains NaN has no token as a whole.
+    lists = tokens.mask([kind_token(key, "q")], used) & tokens.mask(whole, used)
+    lists &= (column.codes == _UNREAD) & ~tokens.mask(doubtful, used)
+    for kind in "snytd":
+        lists &= ~tokens.mask([kind_token(key, kind)], used)
+    column.codes[lists] = _COUNTED
+    rows, codes = tokens.pairs(spelled)
+    return np.bincount(codes[(lists & selected)[rows]], minlength=len(column.values))
+
+
+def _number_of(marked: str, column: _Column) -> int:
+    number = column.numbers.get(marked)
+    if number is None:
+        number = column.numbers[marked] = len(column.values)
+        column.values.append(_decoded(marked))
+    return number
+
+
+def _combined(
+    codes: Sequence[_Codes], columns: Sequence[_Column]
+) -> list[tuple[tuple[Any, ...], int]]:
+    """Count the combinations of values."""
+    combined = codes[0] + 3
+    for each, column in zip(codes[1:], columns[1:], strict=True):
+        _, combined = np.unique(combined * (len(column.values) + 3) + each + 3, return_inverse=True)
+    _, first, counts = np.unique(combined, return_index=True, return_counts=True)
+    groups = []
+    for row, count in zip(first.tolist(), counts.tolist(), strict=True):
+        positions = [int(each[row]) for each in codes]
+        if _COUNTED not in positions:
+            pairs = zip(columns, positions, strict=True)
+            values = (None if at == _MISSING else column.values[at] for column, at in pairs)
+            groups.append((tuple(values), count))
+    return groups
+
+
+def _decoded(marked: str) -> Any:
+    """The value that a token spells after the marker's underscore; integral numbers as int."""
+    text = unescape(marked[1:])
+    match marked[0]:
+        case "s":
+            return text
+        case "y":
+            return text == "1"
+        case _:
+            try:
+                return int(text)
+            except ValueError:
+                return float(text)

@@ -1,0 +1,73 @@
+"""Numeric fields of the native engine's replica: the rows of each field, and their numbers.
+
+Rows are only added. Readers ignore the rows of deleted documents until `NumericColumns.pack` removes them.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valkey_vector.engines.native.matrix import Mask
+from valkey_vector.filters.plan import Range
+
+__all__ = ["NumericColumns", "parsed"]
+
+
+class NumericColumns:
+    """The numeric fields of one index. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, tuple[array[int], array[float]]] = {}
+
+    def add(self, field: str, pairs: Iterable[tuple[int, bytes]]) -> None:
+        """Add values of new rows; a value that is not a number counts as absent."""
+        rows, numbers = self._columns.setdefault(field, (array("I"), array("d")))
+        for row, value in pairs:
+            number = parsed(value, math.nan)
+            if not math.isnan(number):
+                rows.append(row)
+                numbers.append(number)
+
+    def values(self, field: str, used: int) -> NDArray[np.float64]:
+        """The number of each of `used` rows; NaN for rows without one."""
+        values = np.full(used, np.nan)
+        if field in self._columns:
+            rows, numbers = self._columns[field]
+            values[np.frombuffer(rows, dtype=np.uintc)] = np.frombuffer(numbers)
+        return values
+
+    def mask(self, interval: Range, used: int) -> Mask:
+        """A mask of `used` rows: True for a number in the interval."""
+        mask = np.zeros(used, dtype=np.bool_)
+        if interval.field in self._columns:
+            rows, numbers = self._columns[interval.field]
+            values = np.frombuffer(numbers)
+            low, high = interval.low, interval.high
+            inside = values > low if interval.low_open else values >= low
+            inside &= values < high if interval.high_open else values <= high
+            mask[np.frombuffer(rows, dtype=np.uintc)[inside]] = True
+        return mask
+
+    def pack(self, moved: NDArray[np.int64]) -> None:
+        """Renumber the rows, and remove those without a new number (-1)."""
+        for field, (rows, numbers) in self._columns.items():
+            new = moved[np.frombuffer(rows, dtype=np.uintc)]
+            retained = new >= 0
+            self._columns[field] = (
+                array("I", new[retained].astype(np.uintc).tobytes()),
+                array("d", np.frombuffer(numbers)[retained].tobytes()),
+            )
+
+
+def parsed(value: bytes, default: float) -> float:
+    """Parse a field as a number; return `default` for an invalid or NaN value."""
+    try:
+        number = float(value)
+    except ValueError:
+        return default
+    return default if math.isnan(number) else number

@@ -1,0 +1,264 @@
+"""BM25 statistics of the search engine: document counts, document frequencies and text lengths.
+
+The server counts a term by iterating over all documents that have it, and sums the lengths by reading every document. So
+counts and sums are reused until the index changes: the catalog counts writes, and the number of documents shows what
+expired or was deleted by another client. In a cluster no script reaches the catalog, so every query counts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.pipelines import Pipelined, Request
+from valkey_vector.engines.search import commands
+from valkey_vector.filters.plan import Everything, Plan, Range, Words, all_of, complement
+from valkey_vector.storage.catalog import Catalog
+from valkey_vector.storage.layout import EXPIRES
+from valkey_vector.text.bm25 import Clause, Matching, Position, Statistics
+from valkey_vector.text.fields import IndexedText
+
+if TYPE_CHECKING:
+    from valkey_vector.engines.search.engine import SearchEngine
+
+__all__ = ["KnownCounts", "TextCounts"]
+
+_MAX_KNOWN = 10_000
+"""Counts that are kept for each text field."""
+
+
+_Counted: TypeAlias = IndexedText | Position
+"""What is counted: the documents that have a text field, or any of the terms of a position."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """Statistics of one text field as of one state of the index.
+
+    Attributes:
+        stamp: writes and documents at that state.
+        length: total number of terms; None if not summed yet.
+        counts: numbers of documents, above 0.
+    """
+
+    stamp: object
+    length: float | None = None
+    counts: dict[_Counted, int] = field(default_factory=dict)
+
+
+class KnownCounts:
+    """Statistics of an index from earlier queries. Threads may share it.
+
+    Attributes:
+        documents: number of documents of the latest query; None before the first query.
+    """
+
+    def __init__(self) -> None:
+        self.documents: int | None = None
+        self._known: dict[str, _Known] = {}
+
+    def holds(self, text: IndexedText, counted: _Counted) -> bool:
+        """Return whether an earlier query counted this."""
+        known = self._known.get(text.length)
+        return known is not None and counted in known.counts
+
+    def at(self, text: IndexedText, stamp: object) -> _Known:
+        """Return what is known of a text field at a state of the index. Without a stamp, nothing is."""
+        known = self._known.get(text.length)
+        if stamp is None or known is None or known.stamp != stamp:
+            known = _Known(stamp)
+            self._known[text.length] = known
+        if len(known.counts) > _MAX_KNOWN:
+            known.counts = {}
+        return known
+
+
+class TextCounts:
+    """The counts of one query: commands to send, and statistics from their replies.
+
+    Args:
+        engine: engine of the index.
+        connection: connection to its server.
+        matching: the query.
+        known: statistics of earlier queries.
+
+    Attributes:
+        commands: commands whose replies `statistics` needs.
+        frequencies: document frequencies by position, after `statistics`.
+    """
+
+    def __init__(
+        self, engine: SearchEngine, connection: Connection, matching: Matching, known: KnownCounts
+    ) -> None:
+        self.frequencies: Mapping[Position, int] = {}
+        self._engine = engine
+        self._matching = matching
+        self._known = known
+        self._expired = Range(EXPIRES, high=engine.now())
+        text_of = {name: text for text in matching.texts for name in (text.words, text.stems)}
+        self._text_of: dict[_Counted, IndexedText] = {text: text for text in matching.texts}
+        self._text_of |= {each: text_of[each.field] for each in matching.positions}
+        signs: list[list[Argument]] = []
+        if not connection.capabilities.cluster:
+            # Before the counts: a write in between then makes them outdated, not up to date.
+            signs = [["HGET", Catalog(connection, engine.entry.name).key, "seq"]]
+            if engine.is_valkey_search:
+                # Where FT.INFO is fast. RediSearch counts the documents for each query.
+                signs.append(["FT.INFO", engine.entry.search_index])
+        self._signs = len(signs)
+        items = [each for each in self._text_of if self._is_one_query(each)]
+        self._reused = [each for each in items if self._may_reuse(each)]
+        self._counted = [each for each in items if each not in self._reused]
+        self.commands = [*signs, *self._counting([*map(_plan, self._counted), self._expired])]
+
+    def expected(self, clause: Clause) -> int:
+        """Return how many documents match a clause at most, by the counts."""
+        return sum(
+            min(self.frequencies.get(position, 0) for position in each.positions)
+            for each in clause.fields
+        )
+
+    def statistics(self, replies: Sequence[Any]) -> Pipelined[Statistics]:
+        """Return the statistics of the index for the query.
+
+        Args:
+            replies: replies to `commands`.
+
+        Cost: no round trip if nothing changed since the last query and nothing expired. Otherwise one for expired
+            documents, one for reused counts, and one for each text field's length.
+        """
+        matching, signs, replies = self._matching, replies[: self._signs], replies[self._signs :]
+        found = dict(
+            zip(self._counted, (yield from self._living(self._counted, replies)), strict=True)
+        )
+        alive = None
+        if len(signs) > 1:
+            documents = int(commands.described(signs[1]).get("num_docs", 0))
+            alive = documents - commands.total(replies[-1])
+        known = {}
+        for text in matching.texts:
+            stamp = (
+                None
+                if not signs or signs[0] is None
+                else (signs[0], found.get(text) if alive is None else alive)
+            )
+            known[text] = self._known.at(text, stamp)
+        again: list[_Counted] = []
+        for each in self._reused:
+            count = known[self._text_of[each]].counts.get(each)
+            if count is None:
+                again.append(each)
+            else:
+                found[each] = count
+        if again:
+            counted = self._counting([*map(_plan, again), self._expired])
+            counts = yield from self._living(again, (yield Request(counted)))
+            found.update(zip(again, counts, strict=True))
+        for position in matching.positions:
+            if position not in found:
+                found[position] = yield from self._scanned(position)
+        for each, count in found.items():
+            # Zero is not kept: a clause that no document has is left out of the search.
+            if count:
+                known[self._text_of[each]].counts[each] = count
+        lengths = {}
+        for text in matching.texts:
+            length = known[text].length
+            if length is None:
+                length = yield from self._length(text, found[text])
+                known[text].length = length
+            lengths[text.name] = length
+        self._known.documents = max((found[text] for text in matching.texts), default=0)
+        self.frequencies = {each: found[each] for each in matching.positions}
+        return Statistics(
+            {text.name: found[text] for text in matching.texts}, lengths, self.frequencies
+        )
+
+    def _may_reuse(self, counted: _Counted) -> bool:
+        """Return whether an earlier count is reused if the index did not change.
+
+        Without FT.INFO, the numbers of documents of the text fields show whether it did.
+        """
+        enough = 2 if isinstance(counted, IndexedText) else 1
+        return self._signs >= enough and self._known.holds(self._text_of[counted], counted)
+
+    def _is_one_query(self, counted: _Counted) -> bool:
+        engine, plan = self._engine, _plan(counted)
+        return len(engine.queries(plan)) == 1 and len(engine.queries(self._ended(plan))) == 1
+
+    def _living(self, counted: Sequence[_Counted], replies: Sequence[Any]) -> Pipelined[list[int]]:
+        """Return the number of documents of each, without expired ones, which the server still indexes."""
+        plans = list(map(_plan, counted))
+        counts = [commands.total(reply) for reply in replies]
+        expired = counts.pop()
+        safe = self._engine.support.safe_total
+        cut = [count >= safe for count in counts]
+        if expired:
+            ended = yield Request(self._counting(map(self._ended, plans)))
+            counts = [
+                max(0, count - commands.total(reply))
+                for count, reply in zip(counts, ended, strict=True)
+            ]
+        for position, plan in enumerate(plans):
+            if cut[position]:
+                counts[position] = yield from self._engine.counting(plan)
+        return counts
+
+    def _ended(self, plan: Plan) -> Plan:
+        return all_of([plan, self._expired])
+
+    def _counting(self, plans: Iterable[Plan]) -> list[list[Argument]]:
+        engine = self._engine
+        return [commands.count_command(engine.entry, engine.query_for(plan)) for plan in plans]
+
+    def _scanned(self, position: Position) -> Pipelined[int]:
+        """Return the document frequency of a position with more terms than one query holds."""
+        plan = _plan(position)
+        if self._engine.fits(plan):
+            return (yield from self._engine.counting(plan))
+        wanted = frozenset(position.words)
+        pages = self._engine.select(Everything(), [position.field])
+        texts = (row.fields.get(position.field, b"") for page in pages for row in page)
+        return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
+
+    def _length(self, text: IndexedText, documents: int) -> Pipelined[float]:
+        """Return the total number of terms of a text field, which a number of documents have."""
+        engine = self._engine
+        alive = complement(Range(EXPIRES, high=engine.now()))
+        plan = all_of([Range(text.length, low=1.0), alive])
+        parts: list[Plan] = [plan]
+        if documents >= engine.support.safe_total:
+            parts = [part for part, _ in (yield from engine.parts_of(plan))]
+        return (yield from self._summed(parts, text.length))
+
+    def _summed(self, parts: Sequence[Plan], field: str) -> Pipelined[float]:
+        """Return the sum of a numeric field over the documents of plans.
+
+        The server sums. If it summed other documents than it counts, the client sums.
+        """
+        engine = self._engine
+        total = 0.0
+        for part in parts:
+            query = engine.query_for(part)
+            requested = [commands.sum_command(engine.entry, query, field)]
+            requested.append(commands.count_command(engine.entry, query))
+            replies = yield Request(requested)
+            value, documents = commands.summed(replies[0])
+            if documents != commands.total(replies[1]):
+                rows = yield from engine.selecting(part, [field], None, None)
+                value = sum(float(row.fields.get(field, b"0")) for row in rows)
+            total += value
+        return total
+
+
+def _plan(counted: _Counted) -> Plan:
+    """Return the plan of the documents to count."""
+    match counted:
+        case IndexedText():
+            return Range(counted.length, low=1.0)
+        case Position(field, words):
+            return Words(field, words)
+        case _:
+            assert_never(counted)

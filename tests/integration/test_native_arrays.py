@@ -1,0 +1,116 @@
+"""Facets, groups and orders of the native engine come from its arrays: what they send and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from native_indexes import HERE
+from round_trips import CommandLog
+from servers import Server
+from valkey_vector import Connection, F, Index, Record
+from valkey_vector.query import AggregateQuery, Count
+
+LONG = "long " * 40
+
+
+@pytest.fixture
+def index(native_server: Server, index_name: str, commands: CommandLog) -> Iterator[Index]:
+    """Three hundred records in an index that has been counted before; the log is empty."""
+    with Connection.open(native_server.url) as connection:
+        index = Index.open(index_name, dimension=4, connection=connection, engine="native")
+        index.upsert(
+            Record(
+                id=f"d{n}",
+                vector=HERE,
+                metadata={
+                    "topic": f"t{n % 3}",
+                    "even": n % 2 == 0,
+                    "n": 300 - n,
+                    "l": ["a", n % 2],
+                },
+            )
+            for n in range(300)
+        )
+        index.count()
+        commands.clear()
+        yield index
+
+
+def read(commands: CommandLog) -> int:
+    """How many records were read."""
+    return sum(command[0] == b"HMGET" for trip in commands.round_trips for command in trip)
+
+
+def test_facets_of_several_keys_are_one_round_trip_and_read_no_record(
+    index: Index, commands: CommandLog
+) -> None:
+    found = index.facets(["topic", "even", "l", "absent"], filter=F("n") > 100)
+    assert len(commands.round_trips) == 1
+    assert read(commands) == 0
+    assert [(each.value, each.count) for each in found["topic"].values] == [
+        ("t0", 67), ("t1", 67), ("t2", 66),
+    ]  # fmt: skip
+    assert [(each.value, each.count) for each in found["l"].values] == [
+        ("a", 200), (0, 100), (1, 100),
+    ]  # fmt: skip
+    assert found["absent"].missing == 200
+
+
+def test_groups_by_two_keys_are_one_round_trip_and_read_no_record(
+    index: Index, commands: CommandLog
+) -> None:
+    rows = index.aggregate(AggregateQuery().group_by("topic", "even", n=Count()))
+    assert len(commands.round_trips) == 1
+    assert read(commands) == 0
+    assert rows[0] == {"topic": "t0", "even": False, "n": 50}
+    assert len(rows) == 6
+
+
+def test_facets_read_only_the_records_whose_values_no_token_spells(
+    index: Index, commands: CommandLog
+) -> None:
+    index.upsert([Record(id="date", metadata={"topic": date(2024, 1, 31)})])
+    index.upsert([Record(id="long", metadata={"topic": LONG})])
+    index.upsert([Record(id="nan", metadata={"topic": float("nan")})])
+    index.upsert([Record(id="list", metadata={"topic": ["t0", float("nan")]})])
+    index.facets(["topic"])
+    commands.clear()
+    found = index.facets(["topic"])["topic"]
+    assert read(commands) == 4
+    values = [(repr(each.value), each.count) for each in found.values]
+    assert values[:3] == [("'t0'", 101), ("'t1'", 100), ("'t2'", 100)]
+    assert sorted(values[3:]) == sorted([(repr(date(2024, 1, 31)), 1), (repr(LONG), 1), ("nan", 2)])
+
+
+def test_an_order_by_a_number_reads_the_returned_records_only(
+    index: Index, commands: CommandLog
+) -> None:
+    found = index.select(F("topic") == "t1", order_by="n", limit=3, offset=1)
+    assert [record.id for record in found] == ["d295", "d292", "d289"]
+    assert len(commands.round_trips) == 2
+    assert read(commands) == 3
+
+
+def test_the_newest_records_are_read_without_the_others(index: Index, commands: CommandLog) -> None:
+    found = index.select(descending=True, limit=2)
+    assert [record.id for record in found] == ["d299", "d298"]
+    assert read(commands) == 2
+
+
+def test_facets_and_orders_leave_out_what_another_program_deleted(
+    index: Index, native_server: Server
+) -> None:
+    native_server.command("DEL", f"{index.name}:d299", f"{index.name}:d298")
+    found = index.select(order_by="n", limit=3)
+    assert [record.id for record in found] == ["d297", "d296", "d295"]
+    assert index.facets(["even"])["even"].values[0].count == 149
+
+
+def test_numbers_that_one_double_cannot_tell_apart_are_ordered_exactly(index: Index) -> None:
+    big = [2**53 + 1, 2**53, 2**53 + 2]
+    index.upsert(Record(id=f"b{n}", metadata={"big": number}) for n, number in enumerate(big))
+    found = index.select(F("big").exists(), order_by="big")
+    assert [record.id for record in found] == ["b1", "b0", "b2"]

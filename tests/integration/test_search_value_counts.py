@@ -1,0 +1,140 @@
+"""Facets and groups on Valkey-Search, counted by the tokens of the values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from round_trips import CommandLog
+from valkey_vector import F, Facet, Index, Record
+from valkey_vector.query import AggregateQuery, Count
+
+GROUPS = AggregateQuery().group_by("city", n=Count())
+
+
+def filled(index: Index, *cities: Any, **others: Any) -> Index:
+    index.upsert(
+        Record(id=f"r{n}", metadata={"city": city, "third": n % 3, **others})
+        for n, city in enumerate(cities)
+    )
+    index.count()  # the first search reads the state of the server
+    return index
+
+
+def counts(facet: Facet) -> list[tuple[Any, int]]:
+    return [(each.value, each.count) for each in facet.values]
+
+
+def searches(commands: CommandLog) -> list[list[list[bytes]]]:
+    """The searches of each round trip so far that has any; forgets them."""
+    trips = [[c for c in trip if c[0] == b"FT.SEARCH"] for trip in commands.round_trips]
+    commands.clear()
+    return [trip for trip in trips if trip]
+
+
+def reads_records(trips: list[list[list[bytes]]]) -> bool:
+    """Return True if records were read page by page."""
+    return any(b"SORTBY" in command for trip in trips for command in trip)
+
+
+def test_texts_are_counted_after_one_sample_and_then_in_one_round_trip(
+    open_search_index: Callable[..., Index], commands: CommandLog
+) -> None:
+    index = filled(open_search_index(), *["Ulm"] * 5, *["Bonn", "a,b|*"] * 3, None)
+    expected = [("Ulm", 5), ("Bonn", 3), ("a,b|*", 3)]
+    for trips in (2, 1):
+        commands.clear()
+        facet = index.facets(["city"])["city"]
+        assert counts(facet) == expected
+        assert (facet.missing, facet.distinct) == (1, 3)
+        found = searches(commands)
+        assert len(found) == trips
+        assert not reads_records(found)
+    filtered = index.facets(["city"], filter=F("third") == 0)["city"]
+    assert counts(filtered) == [("Ulm", 2), ("Bonn", 1), ("a,b|*", 1)]
+    assert index.aggregate(GROUPS)[-1] == {"city": None, "n": 1}
+    assert not reads_records(searches(commands))
+
+
+def test_numbers_texts_and_booleans_of_one_key_are_counted_apart(
+    open_search_index: Callable[..., Index], commands: CommandLog
+) -> None:
+    index = filled(open_search_index(), 1, 1.0, "1", True, False, 2**60 + 1, float(2**60), "true")
+    commands.clear()
+    rows = index.aggregate(GROUPS)
+    assert [(row["city"], row["n"]) for row in rows] == [
+        (False, 1), (True, 1), (1, 2), (2**60, 1), (2**60 + 1, 1), ("1", 1), ("true", 1),
+    ]  # fmt: skip
+    assert not reads_records(searches(commands))
+
+
+@pytest.mark.parametrize(
+    "value", [["Ulm"], {"a": 1}, date(2024, 1, 31), "2024-01-31", float("nan")]
+)
+def test_values_that_tokens_cannot_count_are_read_from_the_records(
+    open_search_index: Callable[..., Index], commands: CommandLog, value: Any
+) -> None:
+    index = filled(open_search_index(), "Ulm", "Ulm", value)
+    commands.clear()
+    rows = {repr(row["city"]): row["n"] for row in index.aggregate(GROUPS)}
+    assert rows == {"'Ulm'": 2, repr(value): 1}
+    assert reads_records(searches(commands))
+
+
+def test_values_that_are_not_in_the_sample_are_found(
+    open_search_index: Callable[..., Index], commands: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkey_vector.execution.value_counts._SAMPLE", 10)
+    cities = ["Ulm"] * 60 + ["Bonn"] * 40 + ["Kiel", "Jena"]
+    index = filled(open_search_index(), *cities)
+    commands.clear()
+    facet = index.facets(["city"])["city"]
+    assert counts(facet) == [("Ulm", 60), ("Bonn", 40), ("Jena", 1), ("Kiel", 1)]
+    assert not reads_records(searches(commands))
+
+
+def test_a_value_that_appears_after_the_values_are_known_is_counted(
+    open_search_index: Callable[..., Index], commands: CommandLog
+) -> None:
+    index = filled(open_search_index(), "Ulm", "Ulm", "Bonn")
+    index.facets(["city", "third"])
+    index.upsert([Record(id="r1", metadata={"city": "Kiel", "third": 7})])
+    index.delete(["r2"])
+    commands.clear()
+    found = index.facets(["city", "third"])
+    assert counts(found["city"]) == [("Kiel", 1), ("Ulm", 1)]
+    assert counts(found["third"]) == [(0, 1), (7, 1)]
+    assert not reads_records(searches(commands))
+
+
+def test_a_key_with_a_value_for_each_record_is_read_from_the_records(
+    open_search_index: Callable[..., Index], commands: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valkey_vector.execution.value_counts._SAMPLE", 50)
+    index = filled(open_search_index(), *[f"city {n}" for n in range(120)])
+    commands.clear()
+    facet = index.facets(["city"], limit=2)["city"]
+    assert (facet.distinct, facet.missing) == (120, 0)
+    trips = searches(commands)
+    assert reads_records(trips)
+    assert sum(len(trip) for trip in trips) < 10, "no value was counted"
+
+
+def test_counts_are_exact_beyond_the_keys_that_a_query_reads(
+    open_search_index: Callable[..., Index], result_cap: Callable[[int], None]
+) -> None:
+    result_cap(50)
+    index = filled(open_search_index(), *["Ulm"] * 80, *["Bonn"] * 30, *["Kiel"] * 4)
+    for _ in range(2):
+        facet = index.facets(["city"])["city"]
+        assert counts(facet) == [("Ulm", 80), ("Bonn", 30), ("Kiel", 4)]
+        assert facet.missing == 0
+
+
+def test_expired_records_are_not_counted(open_search_index: Callable[..., Index]) -> None:
+    index = filled(open_search_index(), "Ulm", "Bonn")
+    index.upsert([Record(id="short", metadata={"city": "Kiel"})], ttl=0.001)
+    assert counts(index.facets(["city"])["city"]) == [("Bonn", 1), ("Ulm", 1)]

@@ -1,0 +1,143 @@
+"""Text search of a large index fetches and counts no more than it must: commands and documents are counted here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from round_trips import CommandLog
+from text_oracle import answers
+from valkey_vector import Index, Record
+from valkey_vector.engines.search import text as search_text
+
+RARE, MIDDLE, COMMON = "rare", "middle", "common"
+
+
+@pytest.fixture
+def texts() -> dict[str, str]:
+    chosen = random.Random(11)
+    words = [COMMON, "usual", MIDDLE, RARE, *(f"word{n}" for n in range(50))]
+    weights = [40, 30, 4, 0.3, *[2] * 50]
+    return {f"r{n:04}": " ".join(chosen.choices(words, weights, k=10)) for n in range(2_000)}
+
+
+@pytest.fixture
+def index(
+    search_server: Any, index_name: str, texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterable[Index]:
+    """An index of the search engine that is large by lower limits."""
+    monkeypatch.setattr(search_text, "_SMALL", 500)
+    monkeypatch.setattr(search_text, "_FIRST", 20)
+    monkeypatch.setattr(search_text, "_ROUND", 60)
+    with Index.open(
+        index_name, dimension=4, url=search_server.url, engine="search", full_text=True
+    ) as opened:
+        opened.upsert(Record(id=id, content=text) for id, text in texts.items())
+        opened.search_text("usual", k=1)
+        yield opened
+        opened.drop()
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of documents whose terms were fetched and scored."""
+    numbers: list[int] = []
+    take = search_text._Collected.take
+
+    def counted(collected: Any, rows: Iterable[Any]) -> list[Any]:
+        listed = list(rows)
+        numbers.append(len(listed))
+        return take(collected, listed)
+
+    monkeypatch.setattr(search_text._Collected, "take", counted)
+    return numbers
+
+
+def check(index: Index, texts: dict[str, str], query: str, k: int) -> None:
+    expected = answers(texts, query, every=False)
+    best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+    hits = index.search_text(query, k=k)
+    assert [hit.record.id for hit in hits] == [id for id, _ in best]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in best])
+
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        (f"{RARE} {COMMON}", 150),
+        (f"{RARE} {MIDDLE} {COMMON} usual", 500),
+        (f"{MIDDLE} word1 word2 {COMMON}", 900),
+    ],
+)
+def test_only_documents_that_can_be_among_the_best_are_fetched(
+    index: Index, texts: dict[str, str], fetched: list[int], query: str, most: int
+) -> None:
+    for k in (1, 4):
+        fetched.clear()
+        check(index, texts, query, k)
+        # Nearly all of the 2,000 have at least one of the terms.
+        assert sum(fetched) <= most
+
+
+def test_common_terms_alone_fetch_no_document_twice_or_in_pages(
+    index: Index, texts: dict[str, str], fetched: list[int], commands: CommandLog
+) -> None:
+    commands.clear()
+    check(index, texts, f"{COMMON} usual", 4)
+    assert len(commands.round_trips) <= 6
+    assert not [each for trip in commands.round_trips for each in trip if b"SORTBY" in each]
+    assert sum(fetched) <= len(texts) + 200
+
+
+def test_counts_are_sent_again_only_after_a_write(
+    index: Index, texts: dict[str, str], commands: CommandLog
+) -> None:
+    def counts() -> list[bytes]:
+        sent = (each for trip in commands.round_trips for each in trip)
+        return [each[2] for each in sent if each[0] == b"FT.SEARCH" and b"RETURN" not in each]
+
+    query = f"{RARE} {COMMON}"
+    commands.clear()
+    check(index, texts, query, 3)
+    assert [count for count in counts() if b"rare" in count]
+    assert [count for count in counts() if b"common" in count]
+    commands.clear()
+    check(index, texts, query, 5)
+    assert not [count for count in counts() if b"rare" in count or b"common" in count]
+    for change in range(3):
+        match change:
+            case 0:
+                texts["r0000"] = f"{RARE} {RARE} once more"
+                index.upsert([Record(id="r0000", content=texts["r0000"])])
+            case 1:
+                index.delete(["r0000"])
+                del texts["r0000"]
+            case _:
+                index.connection.execute("DEL", f"{index.name}:r0001")
+                del texts["r0001"]
+        commands.clear()
+        check(index, texts, query, 5)
+        assert [count for count in counts() if b"rare" in count]
+        assert commands.names().count("FT.AGGREGATE") == 1
+        commands.clear()
+        check(index, texts, query, 4)
+        assert not [count for count in counts() if b"rare" in count]
+        assert "FT.AGGREGATE" not in commands.names()
+
+
+def test_another_client_sees_a_write_in_its_counts(
+    index: Index, texts: dict[str, str], search_server: Any, index_name: str
+) -> None:
+    query = f"{RARE} {COMMON}"
+    opened: Callable[..., Index] = Index.open
+    with opened(
+        index_name, url=search_server.url, engine="search", full_text=True, dimension=4
+    ) as other:
+        check(other, texts, query, 4)
+        texts |= {f"new{n}": f"{RARE} new text {n}" for n in range(30)}
+        index.upsert(Record(id=id, content=text) for id, text in texts.items() if id[0] == "n")
+        check(other, texts, query, 4)
+        check(index, texts, query, 4)

@@ -1,0 +1,59 @@
+"""When a request is sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from valkey_vector.cache.failure_count import FailureCount
+from valkey_vector.cache.failures import Failures
+from valkey_vector.connection.retries import Retries
+from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
+
+SETTINGS = ConnectionSettings(retries=1, retry_delay=0.001)
+LOADING, TRYAGAIN = ConnectionLostError("LOADING data"), ServerError("TRYAGAIN keys")
+LOST, SLOW, WRONG = ConnectionLostError("lost"), RequestTimeoutError("slow"), ServerError("ERR no")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "write", "read", "fan_out"),
+    [
+        (LOADING, True, True, False),
+        (TRYAGAIN, True, True, False),
+        (ServerError("CLUSTERDOWN down"), True, True, False),
+        (ServerError("MASTERDOWN down"), True, True, False),
+        (ServerError("BUSY script"), True, True, False),
+        (ServerError("BUSYGROUP exists"), False, False, False),
+        (LOST, False, True, False),
+        (SLOW, False, False, False),
+        (WRONG, False, False, False),
+        (b"LOADING", False, False, False),
+        ([], False, False, False),
+        ([LOADING, TRYAGAIN], True, True, False),
+        ([LOADING, b"value"], False, True, False),
+        ([b"value", WRONG], False, False, False),
+    ],
+)
+def test_what_is_sent_again(outcome: Any, write: bool, read: bool, fan_out: bool) -> None:
+    assert Retries(SETTINGS, idempotent=False).again(outcome) is write
+    assert Retries(SETTINGS, idempotent=True).again(outcome) is read
+    assert Retries(SETTINGS, idempotent=False, many_nodes=True).again(outcome) is fan_out
+
+
+def test_a_read_is_sent_again_so_often_after_an_outage() -> None:
+    retries = Retries(SETTINGS, idempotent=True)
+    assert [retries.again(LOST) for _ in range(3)] == [True, False, False]
+
+
+def test_nothing_is_sent_again_after_the_request_timeout() -> None:
+    retries = Retries(ConnectionSettings(request_timeout=0.01), idempotent=True)
+    assert not retries.again(LOADING)
+
+
+def test_a_cache_rests_after_a_server_that_was_not_ready() -> None:
+    for error, rests in ((LOADING, True), (SLOW, True), (LOST, False)):
+        failures = Failures("cache", "miss", FailureCount())
+        failures.note(error)
+        assert failures.resting() is rests

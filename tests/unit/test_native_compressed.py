@@ -1,0 +1,123 @@
+"""The compressed first pass of the native engine never loses one of the nearest, whatever the vectors are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from valkey_vector.engines.native import compressed, matrix
+from valkey_vector.engines.native.matrix import Matrix
+from valkey_vector.schema.schema import Metric, VectorField
+
+Vectors = Any
+
+
+def plain(codes: Any, query: Any) -> Any:
+    return codes.astype(np.int32) @ query.astype(np.int32)
+
+
+KERNELS = [plain, *filter(None, [compressed.kernel()])]
+
+
+@pytest.fixture(params=KERNELS)
+def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every search has the first pass, with NumPy's products and with those of numkong where it is installed."""
+    monkeypatch.setattr(matrix, "kernel", lambda: request.param)
+    monkeypatch.setattr(matrix, "_LARGE", 0)
+    monkeypatch.setattr(matrix, "_FIRST_SEARCHES", 0)
+
+
+def generated(seed: int, rows: int, dimension: int) -> Vectors:
+    """Vectors of very different lengths and shapes: sparse, equal, tiny, huge, zero."""
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(rows, dimension)) * 10.0 ** random.integers(-3, 4, (rows, 1))
+    vectors[random.random((rows, dimension)) < random.random()] = 0
+    for _ in range(rows // 4):
+        source, target = random.integers(0, rows, 2)
+        vectors[target] = vectors[source] * random.choice([1, 1, -1, 2, 1 + 1e-6])
+    for row in random.integers(0, rows, 3):
+        vectors[row] = random.choice([0, 1e-30, 1e18, 1])
+    return vectors.astype(np.float32)
+
+
+def nearest(found: Matrix, rows: Any, used: int, query: Any, k: int) -> list[tuple[float, int]]:
+    chosen, distances = found.nearest(rows, used, query, k)
+    return sorted(zip(distances.tolist(), chosen.tolist(), strict=True))[:k]
+
+
+@pytest.mark.usefixtures("always_compressed")
+@pytest.mark.parametrize("metric", list(Metric))
+def test_the_nearest_are_those_of_all_distances(metric: Metric) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(
+        seed=st.integers(0, 2**32),
+        rows=st.integers(30, 400),
+        dimension=st.sampled_from([1, 2, 3, 8, 33, 384]),
+        k=st.integers(1, 12),
+        share=st.sampled_from([1.0, 0.7, 0.3]),
+    )
+    def check(seed: int, rows: int, dimension: int, k: int, share: float) -> None:
+        vectors = generated(seed, rows, dimension)
+        random = np.random.default_rng(seed)
+        query = vectors[random.integers(rows)] + random.choice([0, 1e-3, 1]) * random.normal(
+            size=dimension
+        )
+        query = query.astype(np.float32)
+        found = Matrix(VectorField("vector", dimension, metric), rows)
+        for part in np.array_split(np.arange(rows), 3):
+            found.put(part, [each.tobytes() for each in vectors[part]])
+            used = int(part[-1]) + 1
+            chosen = np.flatnonzero(random.random(used) < share)
+            if len(chosen) <= k:
+                continue
+            distances = found.distances(chosen, query).tolist()
+            wanted = sorted(zip(distances, chosen.tolist(), strict=True))[:k]
+            possible, _ = found.nearest(chosen, used, query, k)
+            assert {row for _, row in wanted} <= set(possible.tolist())
+
+    check()
+
+
+@pytest.mark.usefixtures("always_compressed")
+def test_the_first_pass_leaves_few_rows_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(5_000, 64)).astype(np.float32)
+    found = Matrix(VectorField("vector", 64), 5_000)
+    found.put(np.arange(5_000), [each.tobytes() for each in vectors])
+    compared: list[int] = []
+    candidates: Callable[..., Any] = Matrix._candidates
+
+    def counted(self: Matrix, rows: Any, used: int, vector: Any, k: int) -> Any:
+        compared.append(len(rows))
+        return candidates(self, rows, used, vector, k)
+
+    monkeypatch.setattr(Matrix, "_candidates", counted)
+    found.nearest(np.arange(5_000), 5_000, vectors[7], 10)
+    assert compared[0] < 250
+
+
+@pytest.mark.usefixtures("always_compressed")
+def test_rows_that_are_packed_are_compressed_again() -> None:
+    random = np.random.default_rng(6)
+    vectors = random.normal(size=(600, 8)).astype(np.float32)
+    found = Matrix(VectorField("vector", 8), 600)
+    found.put(np.arange(600), [each.tobytes() for each in vectors])
+    found.nearest(np.arange(600), 600, vectors[0], 3)
+    found.retain(np.arange(300, 600), 400)
+    assert nearest(found, np.arange(300), 300, vectors[301], 1)[0][1] == 1
+    found.retain(slice(None), 800)
+    found.put(np.arange(300, 310), [each.tobytes() for each in vectors[:10]])
+    assert nearest(found, np.arange(310), 310, vectors[4], 1)[0][1] == 304
+
+
+def test_small_indexes_have_no_first_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "kernel", lambda: pytest.fail("compressed"))
+    found = Matrix(VectorField("vector", 2), 100)
+    found.put(np.arange(100), [np.array([n, 1], np.float32).tobytes() for n in range(100)])
+    for _ in range(5):
+        assert len(found.nearest(np.arange(100), 100, np.ones(2, np.float32), 3)[0]) >= 3

@@ -1,0 +1,47 @@
+"""The width and the method of a filtered search, by the number of records that its filter selects."""
+
+from __future__ import annotations
+
+import pytest
+
+from valkey_vector.engines.search.selectivity import Selectivity
+
+
+@pytest.mark.parametrize(
+    ("matching", "documents", "k", "width"),
+    [
+        (10_000, 10_000, 10, 100),
+        (5_000, 10_000, 10, 76),
+        (1_000, 10_000, 10, 37),
+        (500, 10_000, 10, 28),
+        (1_000, 100_000, 10, 25),
+        (1_000, 100_000, 40, 80),
+        (1_000, 10_000, 100, 100),
+        (20_000, 10_000, 10, 100),
+        (1, 256, 10, 100),
+    ],
+)
+def test_the_width_is_never_above_that_of_the_index(
+    matching: int, documents: int, k: int, width: int
+) -> None:
+    assert Selectivity(matching, documents).width(100, k) == width
+
+
+@pytest.mark.parametrize(
+    ("matching", "documents", "dimension", "compared"),
+    [
+        (0, 10_000, 384, True),
+        (64, 10_000_000, 384, True),
+        (200, 10_000, 384, True),
+        (300, 10_000, 384, False),
+        (500, 100_000, 384, True),
+        (100, 100_000, 384, False),
+        (500, 100_000, 4096, False),
+        (3, 200, 384, False),
+    ],
+)
+def test_only_few_records_are_compared(
+    matching: int, documents: int, dimension: int, *, compared: bool
+) -> None:
+    selectivity = Selectivity(matching, documents)
+    assert selectivity.is_cheaper_to_compare(100, dimension) is compared
