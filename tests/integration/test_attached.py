@@ -233,7 +233,10 @@ def test_a_search_takes_two_round_trips_and_writes_nothing(
 @pytest.mark.parametrize(
     ("filter", "message"),
     [
-        (F("colour") == "red", "no attribute 'colour': filter on one of its attributes, color, emb, other, price, title"),
+        (
+            F("colour") == "red",
+            "no attribute 'colour': filter on one of its attributes, color, emb, other, price, title",
+        ),
         (F("emb").exists(), "VECTOR attribute"),
         (F("color") < "red", "takes ==, in_, contains and exists, not Compare"),
         (F("color").like("r%"), "not Like"),
