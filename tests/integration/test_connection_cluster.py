@@ -1,4 +1,4 @@
-"""A cluster is found out, or is told; a lone node in cluster mode is one, too."""
+"""A cluster is detected, or set explicitly; a single node in cluster mode is a cluster, too."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_finding_out_costs_one_round_trip(server: TestServer, commands: CommandL
         assert len(commands.round_trips) == 2
 
 
-def test_a_standalone_server_is_found_out_and_told(server: TestServer) -> None:
+def test_a_standalone_server_is_detected_and_named(server: TestServer) -> None:
     with start_server() as plain:
         for rest in ("", "?cluster=false"):
             with Connection.open(f"{plain.url}{rest}") as connection:

@@ -1,4 +1,4 @@
-"""GLIDE's errors become ours: all of them, in the server's words, without secrets."""
+"""GLIDE's errors become errors of the library: all of them, with the server's text, without secrets."""
 
 from __future__ import annotations
 

@@ -161,18 +161,18 @@ class BoundedClient:
     def _sent(
         self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
     ) -> list[Any] | None:
-        client = self._client
-        if isinstance(client, glide.GlideClusterClient):
+        client: Any = self._client
+        if self.cluster:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
                 cluster_batch.custom_command(list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
             options = glide.ClusterBatchOptions(timeout=timeout, route=route)
-            return client.exec(cluster_batch, False, options)
+            return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
         batch = glide.Batch(is_atomic=False)
         for command in commands:
             batch.custom_command(list(command))
-        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))
+        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
         """Send one command to every primary of a cluster. Returns address of a node -> its reply."""

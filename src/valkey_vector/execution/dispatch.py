@@ -7,7 +7,7 @@ from typing import assert_never
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.execution.knn import hit, nearest, within
+from valkey_vector.execution.knn import hits, nearest, within
 from valkey_vector.execution.ordering import Window, windowed
 from valkey_vector.execution.selection import counting, prepare_selection, record_of
 from valkey_vector.execution.text import answer_hybrid, answer_text
@@ -117,7 +117,7 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     else:
         assert threshold is not None  # noqa: S101 - a query has one of the two
         rows = yield from within(engine, selection, near, threshold, fields)
-    return [hit(row, field.metric, fields) for row in rows]
+    return hits(rows, field.metric, fields)
 
 
 def _records(engine: Engine, query: FilterQuery) -> Pipelined[list[Record]]:

@@ -18,7 +18,7 @@ from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.rows import Row
 
-__all__ = ["hit", "nearest", "within"]
+__all__ = ["hits", "nearest", "within"]
 
 MORE_CANDIDATES = "more candidates"
 EXACT_COMPARISON = "exact comparison of all selected records"
@@ -92,10 +92,14 @@ def within(
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
-def hit(row: Row, metric: Metric, fields: Collection[str]) -> Hit:
-    """Convert a row of a vector query to a `Hit` with only `fields`, without fields read to check the filter."""
-    score = similarity(row.distance, metric)
-    return new_hit(record_of(row, fields), score, row.distance, score)
+def hits(rows: Iterable[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
+    """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
+    return [
+        new_hit(
+            record_of(row, fields), score := similarity(row.distance, metric), row.distance, score
+        )
+        for row in rows
+    ]
 
 
 def _growing(first: int) -> Iterator[int]:

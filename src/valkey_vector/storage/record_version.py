@@ -107,7 +107,7 @@ def has_vector(version: bytes | None, field: str) -> bool:
 
     Check it for results of a vector search: the server can have indexed a vector that the record no longer has.
     """
-    return version is None or not _invalid(version.rpartition(b":")[2], (field,))
+    return version is None or _lists_vector(version.rpartition(b":")[2], field)
 
 
 def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
@@ -127,6 +127,12 @@ def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str,
     if not invalid:
         return fields
     return {name: value for name, value in fields.items() if name not in invalid}
+
+
+@lru_cache(maxsize=256)
+def _lists_vector(parts: bytes, field: str) -> bool:
+    """Return True if a vector is valid in a record with these parts."""
+    return field not in _invalid(parts, (field,))
 
 
 @lru_cache(maxsize=256)

@@ -34,8 +34,8 @@ _ROUNDING = 64 * float(np.finfo(np.float32).eps)
 _EXACT_ROUNDING = 1e-14
 """Upper bound for the relative rounding error of exact distances, within which they count as ties."""
 
-_BLOCK = 8_192
-"""Rows that are compressed at a time."""
+_BLOCK = 512
+"""Rows that are compressed at a time, so that they stay in the cache of the processor."""
 
 
 @lru_cache(maxsize=1)
