@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from clusters import ClusterNode, TestCluster
+from valkey_vector import Index, Record
 from valkey_vector.cache import ExactCache
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConnectionLostError, PartialWriteError, RequestTimeoutError
@@ -100,6 +101,7 @@ class Work:
         self.rows = CompositeIndex("rows", [Column("n", int)], connection=connection)
         self.numbers = NumericIndex("numbers", connection=connection)
         self.completion = Completion("completion", connection=connection)
+        self.index = Index.open("{tenant}index", connection=connection)
         self.appended: list[bytes] = []
         self.rounds = 0
         self.errors: list[Exception] = []
@@ -121,6 +123,10 @@ class Work:
         assert self.numbers.count() == 1
         self.completion.record("text")
         assert self.completion.frequencies(["text"]) == [number + 1]
+        metadata = {"n": number, f"only{number}": True}
+        self.index.upsert([Record(id="r", vector=[1.0, 0.0], metadata=metadata)])
+        [found] = self.index.search([1.0, 0.0], k=2)
+        assert found.record.metadata == metadata
         self.cache.store("prompt", number)
         hit = self.cache.lookup("prompt")
         assert hit is not None

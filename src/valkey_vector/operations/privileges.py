@@ -66,9 +66,9 @@ _GRANTS: Mapping[Role, _Grant] = {
         search="FT.INFO FT.SEARCH FT.AGGREGATE ZRANGEBYSCORE",
     ),
     "application": _Grant(
-        common="HSET HINCRBY HKEYS HDEL HEXISTS PEXPIREAT UNLINK DEL TYPE ZADD",
+        common="HSET HINCRBY HKEYS HDEL HEXISTS PEXPIREAT PERSIST UNLINK DEL TYPE ZADD",
         native="ZREM ZREVRANGE PTTL",
-        search="EVAL ZCARD HSETEX PERSIST",
+        search="EVAL ZCARD HSETEX",
     ),
     "administrator": _Grant(
         common="SCAN",

@@ -7,6 +7,16 @@
 -- argument for each record instead of twenty saves most of the cost of sending.
 -- Returns {'ok', written, ids that existed}, or {'foreign', key, its type}, and then nothing was written.
 
+-- The record is not removed first: while its slot moves, a removed key could not be written again on this node.
+local function remove_stale(key, before, fields)
+  local valid, stale = {created = true}, {}
+  for i = 1, #fields, 2 do valid[fields[i]] = true end
+  for _, field in ipairs(before) do
+    if not valid[field] then stale[#stale + 1] = field end
+  end
+  if #stale > 0 then call('HDEL', key, unpack(stale)) end
+end
+
 local policy, stamp, ttl = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first = 5
 local present, kinds, times = {}, {}, {}
@@ -25,7 +35,8 @@ for i = first, #KEYS do
   local id = string.sub(key, #prefix + 1)
   if kind ~= 'own' or policy ~= 'SKIP' then
     local created = times[i] or whole(oldest + i - first)
-    if kind ~= 'absent' then call('DEL', key) end
+    local stale = kind == 'absent' and {} or call('HKEYS', key)
+    if kind ~= 'absent' and ttl == 0 then call('PERSIST', key) end
     local fields, packed, at = {}, ARGV[7 + i - first], 1
     while at <= #packed do fields[#fields + 1], at = struct.unpack('>I4c0', packed, at) end
     local ends = now + math.abs(ttl)
@@ -34,6 +45,7 @@ for i = first, #KEYS do
       fields[#fields + 1] = whole(ends)
     end
     call('HSET', key, 'created', created, unpack(fields))
+    remove_stale(key, stale, fields)
     if ttl ~= 0 then
       local set = try('PEXPIREAT', key, whole(ends))
       if type(set) == 'table' and set.err then
