@@ -96,7 +96,8 @@ class _Compiler:
 
     def _field_clauses(self, requested: QueryClause, text: IndexedText) -> Iterator[FieldClause]:
         slop, in_order = 0, True
-        field, positions = text.words, list[tuple[str, ...]]()
+        field = text.words
+        positions: list[tuple[str, ...]] = []
         match requested:
             case Term(term):
                 words = self.analyzer.words(term)
