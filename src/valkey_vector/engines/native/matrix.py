@@ -28,7 +28,7 @@ _SHORTEST = 1e-15
 """Products with shorter vectors may underflow in float32, so they are compared in double precision."""
 
 _LARGE = 20_000
-"""Number of rows from which on a compressed first pass is faster."""
+"""Number of rows in use from which on a compressed first pass is faster."""
 
 _FIRST_SEARCHES = 2
 """Searches without a compressed first pass: compressing all rows takes as long as several of them."""
@@ -101,7 +101,8 @@ class Matrix:
     def _possible(self, rows: Rows, used: int, vector: Float32Array, k: int) -> Rows:
         """Leave out rows that cannot be among the k nearest, by their compressed vectors if that is faster."""
         self._searches += 1
-        if len(rows) < max(_LARGE, _SPARSE * k) or self._searches <= _FIRST_SEARCHES:
+        few = len(rows) < _SPARSE * k or len(rows) * _SPARSE < used
+        if used < _LARGE or few or self._searches <= _FIRST_SEARCHES:
             return rows
         if self._compressed is None:
             products = kernel()
