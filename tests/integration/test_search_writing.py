@@ -43,6 +43,30 @@ def fields_of(index: Index, id: str) -> dict[bytes, bytes]:
     return found
 
 
+def test_a_batch_of_new_records_asks_with_one_command_whether_any_exists(
+    index: Index, commands: CommandLog
+) -> None:
+    if index.connection.capabilities.cluster:
+        return  # there, each key is asked for on its node
+    index.upsert([record("first")])
+    commands.clear()
+    index.upsert([record(str(number)) for number in range(50)])
+    before, writing = commands.round_trips
+    assert [command[0] for command in before] == [b"TIME", b"HGET", b"EXISTS"]
+    assert len(before[2]) == 51
+    assert [command[0] for command in writing] == [*[b"HSETEX"] * 50, b"EVAL"]
+
+
+def test_a_batch_with_existing_and_new_records_is_written_whole(
+    index: Index, commands: CommandLog
+) -> None:
+    index.upsert([record("b", metadata={"n": 1, "old": 1})])
+    commands.clear()
+    assert index.upsert([record(id, metadata={"n": 2}) for id in "abc"]).written == 3
+    assert index.count(F("n") == 2) == 3
+    assert index.count(F("old").exists()) == 0
+
+
 def test_no_script_touches_a_document(index: Index, commands: CommandLog) -> None:
     index.upsert([record(f"r{n}") for n in range(10)])
     index.upsert([record(f"r{n}", metadata={"n": 2}) for n in range(5)])

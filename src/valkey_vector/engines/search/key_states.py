@@ -64,7 +64,8 @@ def state_commands(entry: CatalogEntry, keys: Sequence[str]) -> list[list[Argume
     fields = _fields(entry)
     commands: list[list[Argument]] = []
     for key in keys:
-        commands += [["HKEYS", key], ["HMGET", key, *fields]]
+        commands.append(["HKEYS", key])
+        commands.append(["HMGET", key, *fields])
     return commands
 
 

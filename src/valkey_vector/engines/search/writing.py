@@ -8,6 +8,7 @@ covers (valkey-io/valkey-search#1260). So no script touches a document here:
 * Whoever changes an existing document holds its lock (see `valkey_vector.engines.search.locks`). New documents need no
   lock: ``HSETEX … FNX`` (Valkey 9) writes nothing if a field exists, and then the write is repeated under the lock. If the
   server has no such command, or the user may not run it, all ids of a batch are locked.
+* On a single server, one EXISTS for a whole batch tells if any key exists; if so, all ids of the batch are locked.
 * The generation is read before and after a batch. A batch that finds the index dropped afterwards removes what it
   wrote, and is written again for the current index.
 
@@ -363,7 +364,7 @@ class SearchWriting:
         keys = [self._documents.key(document.id) for document in batch]
         reads: list[list[Argument]] = [["TIME"], self._batches.generation]
         cluster = self._connection.capabilities.cluster
-        reads += [["HKEYS", key] for key in keys] if cluster else [["EXISTS", *keys]]
+        reads.extend([["HKEYS", key] for key in keys] if cluster else [["EXISTS", *keys]])
         adding = self._documents.adding_words(words)
         replies = self._connection.pipeline([*adding, *reads], lane=lane)
         for key, reply in zip(keys, replies[-len(keys) :], strict=True) if cluster else ():
