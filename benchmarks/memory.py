@@ -1,7 +1,7 @@
-"""Memory of one record: what a server uses for an index, by dimension, links, text and metadata.
+"""Memory of one record on the server, by dimension, links, text and metadata.
 
-The constants of `valkey_vector.operations.sizing` are the slopes between these rows. The server must be empty and used by
-nobody else: its INFO is read before and after each index is written.
+The constants of `valkey_vector.operations.sizing` are the slopes between these rows. The server must be empty and have no other
+client: its INFO is read before and after each index is written.
 
     python benchmarks/memory.py --url valkey://localhost:6379
     python benchmarks/memory.py --url valkey://localhost:6379 --engine native --records 10000

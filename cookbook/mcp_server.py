@@ -1,7 +1,7 @@
 """Tools for a language model over real text: an MCP server that sees one part of an index.
 
-The text is the Python language reference, which every Python brings along. The program plays the part of the model: it
-calls the tools and prints the answers. Without --url a private Valkey server is started and ends with this program.
+The text is the Python language reference, which is part of every Python. The program acts as the model: it calls the tools and
+prints the results. Without --url the program starts a private Valkey server, which ends with it.
 
     python cookbook/mcp_server.py
     python cookbook/mcp_server.py --url valkey://localhost:6379

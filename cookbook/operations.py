@@ -1,7 +1,7 @@
-"""What an operator does at three in the morning: examine a server, explain a query, repair an index.
+"""Examine a server, explain a query and repair an index, as an operator does.
 
-An index is filled with the Python language reference and then broken in three ways. The doctor names each, and repair
-mends what can be mended. Without --url a private Valkey server is started and is gone with this program.
+The program fills an index with the Python language reference and then breaks it in three ways. The doctor names each fault, and
+repair fixes those that can be fixed. Without --url the program starts a private Valkey server, which ends with it.
 
     python cookbook/operations.py
     python cookbook/operations.py --url valkey://localhost:6379

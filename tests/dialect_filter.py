@@ -1,8 +1,8 @@
 """The filter part of a query for Valkey-Search: tags, numeric ranges, text, ``-``, ``|``, brackets.
 
-A recursive-descent parser of the grammar, stricter than the server in one way: whatever the server
-accepts but answers differently from what was meant (a trailing ``*`` that widens a tag, a ``-`` inside a
-word that negates the rest of it) is an error here as well.
+A recursive-descent parser of the grammar. It is stricter than the server in one way: a query that the server
+accepts but answers differently from the intention (a trailing ``*`` that widens a tag, a ``-`` inside a
+word that negates the rest of it) is an error here, too.
 
 Strings are Latin-1, one character for each byte, so that lengths are the server's.
 """

@@ -1,11 +1,10 @@
 """Guard that rejects every FT.* command that Valkey-Search rejects or answers differently from the intention.
 
-The search module that the tests load locally is more lenient than Valkey-Search. The guard sees every
-command on its way and judges it by the grammar of Valkey-Search 1.2.1 (other versions from 1.0 on differ
-by what ``Dialect`` says). Where the server accepts a command but cuts, widens or empties its answer in
-silence, the guard is stricter than the server: a LIMIT is required, a KNN must return its distance, no
-tag may end in ``*``, a cluster must be told to answer from all shards. Writes to the keys of an index
-must be plain commands (`dialect_keys`).
+The search module that the tests load locally is more lenient than Valkey-Search. The guard checks every
+command by the grammar of Valkey-Search 1.2.1; ``Dialect`` describes other versions from 1.0 on. Where the
+server accepts a command but silently truncates, widens or empties its result, the guard is stricter than
+the server: a LIMIT is required, a KNN must return its distance, no tag may end in ``*``, and a search of a
+cluster must request all shards. Writes to the keys of an index must be plain commands (`dialect_keys`).
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def _check_vector(blob: str, declared: SchemaField | None) -> None:
 
 
 def _bounded(text: str, low: int, high: int, what: str, name: str) -> int:
-    """A whole number within bounds; ``name`` is what the server calls it."""
+    """Return an integer within bounds; ``name`` is its name on the server."""
     if re.fullmatch(r"[0-9]+", text):
         number = int(text)
         if low <= number <= high:

@@ -55,7 +55,7 @@ async def read_command(stream: StreamReader) -> Command:
     """Read the next command.
 
     Raises:
-        IncompleteReadError: the client is gone.
+        IncompleteReadError: the client closed the connection.
     """
     header = await stream.readuntil(b"\r\n")
     if header[:1] != b"*":
@@ -71,7 +71,7 @@ async def read_reply(stream: StreamReader) -> Reply:
     """Read the next reply.
 
     Raises:
-        IncompleteReadError: the server is gone.
+        IncompleteReadError: the server closed the connection.
         ProtocolError: the server speaks something else.
     """
     line = (await stream.readuntil(b"\r\n"))[:-2]

@@ -1,7 +1,7 @@
 """Recorder of every round trip that this process makes through GLIDE, without changing it.
 
-The client's two real entry points are wrapped at class level, and call through to the real ones, so
-nothing is mocked: listeners are told what is about to be sent, and then what came back.
+The client's two entry points are wrapped at class level and call the original ones, so nothing is mocked.
+Listeners receive the commands before they are sent, and then the replies.
 """
 
 from __future__ import annotations

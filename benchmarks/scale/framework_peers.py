@@ -86,6 +86,9 @@ class LangChainAws(LangChainStore):
             ["FT.CREATE", store.index_name, "ON", "HASH", *prefix, "SCHEMA", *field]
         )
 
+    def server(self) -> str:
+        return "Valkey-Search"
+
     def add(self, documents: Sequence[Document]) -> None:
         keys = [self._key(each.id) for each in documents]
         self._store.add_texts(
@@ -141,6 +144,9 @@ class LangChainRedis(LangChainStore):
             "langchain-redis", RedisVectorStore(_known_embeddings(vectors), config), vectors
         )
 
+    def server(self) -> str:
+        return "RediSearch"
+
     def count(self, group: str | None = None) -> int:
         from redisvl.query import CountQuery
 
@@ -175,6 +181,9 @@ class ValkeyHaystack(Store):
             embedding_dim=dimension,
             metadata_fields={"group": str, "batch": str, "number": int},
         )
+
+    def server(self) -> str:
+        return "Valkey-Search with the JSON module"
 
     def add(self, documents: Sequence[Document]) -> None:
         from haystack import Document as HaystackDocument

@@ -65,6 +65,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
             if points:
                 axes.loglog(*zip(*points, strict=True), marker="o", color=colors[contender])
         axes.set_title(operation, fontsize=9)
+        axes.set_ylim(*_limits(*axes.get_ylim()))
         axes.grid(visible=True, which="major", alpha=0.3)
     for axes in grid.flat[len(operations) :]:
         axes.set_axis_off()
@@ -72,10 +73,15 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         mpl.lines.Line2D([], [], color=colors[each], marker="o", label=each) for each in contenders
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=min(4, len(contenders)))
-    figure.supxlabel("documents")
-    figure.supylabel("milliseconds (p50)")
+    figure.suptitle("p50 in milliseconds by number of documents")
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+    """Widen the limits of an axis to two decades at least, so that a flat line looks flat."""
+    middle = math.sqrt(low * high)
+    return min(low, middle / 10), max(high, middle * 10)
 
 
 def _by_row(runs: Sequence[Run]) -> dict[tuple[str, str], dict[int, Measurement]]:

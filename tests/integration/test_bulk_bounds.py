@@ -52,7 +52,7 @@ print(grown // 1024)
 @pytest.mark.parametrize(
     "case", [("content", False, 10_000), ("metadata", False, 100), ("payload", True, 100)]
 )
-def test_large_records_take_little_memory_however_many_make_a_batch(
+def test_large_records_take_little_memory_at_any_batch_size(
     server_url: str, index_name: str, engine_name: str, case: tuple[str, bool, int]
 ) -> None:
     where, listed, batch_size = case

@@ -1,4 +1,4 @@
-"""The server dies in the middle of a bulk write and comes back: nothing acknowledged is lost, nothing missing is hidden."""
+"""The server dies during a bulk write and restarts: no acknowledged record is lost, no missing record is hidden."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DURABLE = ["--appendonly", "yes", "--appendfsync", "always"]
 
 @pytest.fixture(params=["native", "search"])
 def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
-    """A server that has on disk whatever it has acknowledged."""
+    """A server that has every acknowledged write on disk."""
     with start_server(search=request.param == "search", extra=DURABLE) as server:
         yield server
 

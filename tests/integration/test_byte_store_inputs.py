@@ -1,4 +1,4 @@
-"""What is no pair of a key and a value is refused before anything is stored."""
+"""Anything but a pair of a key and a value is refused before a write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A threshold calibrated on one half of real questions keeps its promise on the other half."""
+"""A threshold calibrated on one half of real questions has its precision on the other half."""
 
 from __future__ import annotations
 

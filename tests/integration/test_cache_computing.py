@@ -1,4 +1,4 @@
-"""Answers are made once, whoever asks at the same time, and are made all the same when something fails."""
+"""Concurrent callers compute an answer once; if something fails, they compute it anyway."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def no_lock_is_left(cache: SemanticCache) -> bool:
     return True
 
 
-def test_an_answer_is_made_once_and_found_afterwards(
+def test_an_answer_is_computed_once_and_found_afterwards(
     cache: SemanticCache, embedder: Degrees
 ) -> None:
     fn = Counted(answer={"a": [1]})
@@ -104,7 +104,7 @@ def test_a_hit_through_get_or_compute_is_as_few_round_trips(
         assert len(commands.round_trips) == trips
 
 
-def test_threads_of_four_processes_that_ask_at_once_have_it_made_once(
+def test_concurrent_threads_of_four_processes_compute_once(
     server_url: str, index_name: str, engine_name: EngineChoice, open_cache: OpenCache
 ) -> None:
     tasks = [(server_url, index_name, engine_name, PROCESSES, THREADS)] * PROCESSES
@@ -117,7 +117,7 @@ def test_threads_of_four_processes_that_ask_at_once_have_it_made_once(
     assert not list(open_cache().index.connection.scan(f"*{index_name}*making*"))
 
 
-async def test_tasks_that_ask_at_once_have_it_made_once(cache: SemanticCache) -> None:
+async def test_concurrent_tasks_compute_once(cache: SemanticCache) -> None:
     calls = 0
 
     async def compute(prompt: str) -> list[str]:
@@ -152,7 +152,7 @@ async def test_the_loop_runs_while_a_blocking_function_computes(cache: SemanticC
     assert await task == "made"
 
 
-def test_a_dead_process_holds_nobody_up_for_longer_than_its_lease(
+def test_a_dead_process_blocks_others_no_longer_than_its_lease(
     server_url: str, index_name: str, engine_name: EngineChoice, open_cache: OpenCache
 ) -> None:
     arguments = (server_url, index_name, engine_name, 1.5)
@@ -185,7 +185,7 @@ def test_a_lock_is_kept_for_as_long_as_its_holder_computes(
         assert slow.get(60) == "slow"
 
 
-def test_nobody_waits_longer_than_told(open_cache: OpenCache) -> None:
+def test_no_caller_waits_longer_than_its_timeout(open_cache: OpenCache) -> None:
     began, answered = threading.Event(), threading.Event()
 
     def compute(_: str) -> str:
@@ -354,7 +354,7 @@ def test_an_answer_that_cannot_be_stored_is_an_error(cache: SemanticCache, answe
         cache.get_or_compute("prompt", Counted(answer=answer))
 
 
-def test_what_is_wrong_beforehand_is_told_before_anything_is_computed(cache: SemanticCache) -> None:
+def test_invalid_arguments_raise_before_anything_is_computed(cache: SemanticCache) -> None:
     fn = Counted()
     deep: dict[str, Any] = {}
     for _ in range(40):

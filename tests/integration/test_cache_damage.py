@@ -98,7 +98,7 @@ def test_times_that_something_else_wrote_do_not_keep_answers_from_being_stored(
 
 
 @pytest.mark.parametrize("value", [b"many", b"1e308", b"inf", b""])
-def test_a_damaged_count_begins_anew(open_cache: Open, value: bytes) -> None:
+def test_a_damaged_count_restarts(open_cache: Open, value: bytes) -> None:
     cache = open_cache(max_entries=2)
     cache.store("prompt @0", "answer", seconds=2.0)
     connection, key = cache._index.connection, f"{{{cache.name}}}:stats"

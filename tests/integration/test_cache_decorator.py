@@ -1,4 +1,4 @@
-"""Decorated functions: what is the prompt, and what keeps calls and functions apart."""
+"""Decorated functions: the prompt, and the separation of calls and functions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_decorated_method_can_choose_prompt_and_scope(cache: SemanticCache) ->
         cache.cached(prompt="query")(lambda text: text)
 
 
-def test_functions_and_arguments_of_any_kind_are_told_apart(cache: SemanticCache) -> None:
+def test_functions_and_arguments_of_any_kind_are_distinguished(cache: SemanticCache) -> None:
     @cache.cached()
     def upper(text: str) -> str:
         return text.upper()

@@ -25,7 +25,7 @@ Open = Callable[..., EmbeddingsCache]
 
 
 class Model:
-    """Makes vectors of float64 numbers that no float32 holds, and notes which texts it was asked for."""
+    """Returns vectors of float64 numbers that no float32 holds, and records the texts."""
 
     def __init__(self, size: int = 3) -> None:
         self.size = size
@@ -63,7 +63,9 @@ def cached(server_url: str, index_name: str, model: Model) -> Iterator[Open]:
         yield opened
 
 
-def test_each_text_is_embedded_once_and_comes_back_exactly(cached: Open, model: Model) -> None:
+def test_each_text_is_embedded_once_and_its_vector_is_returned_exactly(
+    cached: Open, model: Model
+) -> None:
     cache = cached()
     texts = ["a", "bb", "a", "", "ü", "a"]
     expected = Model().embed(texts)
@@ -74,7 +76,7 @@ def test_each_text_is_embedded_once_and_comes_back_exactly(cached: Open, model: 
     assert len(model.asked) == 2
 
 
-async def test_the_twin_awaits_the_model(cached: Open, model: Model) -> None:
+async def test_the_async_version_awaits_the_model(cached: Open, model: Model) -> None:
     cache = cached()
     assert await cache.aembed(["a", "b"]) == cache.embed(["a", "b"])
     assert (model.asked, model.awaited) == ([["a", "b"]], 1)
@@ -105,7 +107,7 @@ def test_float32_is_the_same_from_the_first_time_on(cached: Open, index_name: st
     assert sizes == {12, 24}
 
 
-def test_no_model_gets_anothers_vectors(cached: Open, model: Model) -> None:
+def test_no_model_receives_the_vectors_of_another(cached: Open, model: Model) -> None:
     caches = [
         cached(model=name, version=version, name=f"{kind}")
         for kind in ("t*", "t")
@@ -163,7 +165,7 @@ def test_a_model_that_changed_without_a_new_version_is_noticed(cached: Open) -> 
         cached().mset({"a": [1.0], "b": [1.0, 2.0]})
 
 
-def test_what_something_else_wrote_is_made_anew(cached: Open, index_name: str) -> None:
+def test_a_foreign_value_is_computed_again(cached: Open, index_name: str) -> None:
     cached().embed(["a", "b"])
     keys = [key for keys in cached().connection.scan(f"*{index_name}*") for key in keys]
     for garbage in (b"", b"1234567", np.array([np.nan] * 3).tobytes()):
@@ -176,7 +178,7 @@ def test_what_something_else_wrote_is_made_anew(cached: Open, index_name: str) -
         assert cached().mget(["a", "b"]) == Model().embed(["a", "b"])
 
 
-async def test_an_outage_is_gone_on_without_or_raises(
+async def test_an_outage_is_bypassed_or_raises(
     model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start_server() as server, Connection.open(server.url, retries=0) as connection:

@@ -1,4 +1,4 @@
-"""A cache keeps to its size: which entries make room, at what cost, and under concurrency."""
+"""A cache stays within its size: the evicted entries, the cost, and concurrency."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def accounted(cache: SemanticCache) -> int:
     return count
 
 
-def test_the_longest_unused_make_room(open_cache: OpenCache) -> None:
+def test_the_least_recently_used_entries_are_evicted(open_cache: OpenCache) -> None:
     cache = open_cache(max_entries=3, eviction="lru")
     for name in "abc":
         cache.store(name, name)
@@ -50,7 +50,7 @@ def test_a_semantic_hit_is_a_use(open_cache: OpenCache) -> None:
     assert prompts(cache) == {"stored @0", "stored @180", "another @270"}
 
 
-def test_the_least_often_used_make_room(open_cache: OpenCache) -> None:
+def test_the_least_frequently_used_entries_are_evicted(open_cache: OpenCache) -> None:
     cache = open_cache(max_entries=3, eviction="lfu")
     for name in "abc":
         cache.store(name, name)
@@ -130,7 +130,7 @@ def test_expired_entries_take_no_room(open_cache: OpenCache) -> None:
     assert cache.stats().evictions == 0
 
 
-def test_entries_that_were_prolonged_are_not_taken_for_expired(open_cache: OpenCache) -> None:
+def test_entries_with_an_extended_ttl_are_not_treated_as_expired(open_cache: OpenCache) -> None:
     cache = open_cache(max_entries=3, ttl=60, sliding=True)
     id = cache.store("kept", 1)
     cache.index.connection.execute("ZADD", f"{{{cache.name}}}:ends", "1", str(id))  # long ago
@@ -150,9 +150,7 @@ def test_a_smaller_size_than_before_is_reached(open_cache: OpenCache) -> None:
     assert len(prompts(smaller)) == 5
 
 
-def test_a_write_costs_the_same_whatever_the_size(
-    open_cache: OpenCache, commands: CommandLog
-) -> None:
+def test_a_write_costs_the_same_at_any_size(open_cache: OpenCache, commands: CommandLog) -> None:
     cache = open_cache(max_entries=200)
     costs = []
     for number in range(400):
@@ -172,7 +170,7 @@ def test_a_write_costs_the_same_whatever_the_size(
     assert sent < 10_000
 
 
-def test_a_process_that_dies_while_it_makes_room_leaves_nothing_behind(
+def test_a_process_that_dies_during_eviction_leaves_nothing_behind(
     open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = open_cache(max_entries=3)

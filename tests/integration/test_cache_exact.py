@@ -79,7 +79,7 @@ def test_caches_of_different_names_never_cross(exact: Open) -> None:
     [b"", bytes(range(256)), None, True, 0, -1.5, "", "ü\x00", [], {"a": [1, {"b": None}]}, 2**70],
     ids=repr,
 )
-def test_any_bytes_or_json_come_back_as_they_were(exact: Open, answer: Any) -> None:
+def test_bytes_and_json_are_returned_unchanged(exact: Open, answer: Any) -> None:
     cache = exact()
     assert cache.lookup("prompt") is None
     id = cache.store("prompt", answer, seconds=1.5, tokens=7)
@@ -109,7 +109,7 @@ def test_a_lookup_and_a_store_are_one_round_trip_each(exact: Open, commands: Com
     assert len(commands.names()) == 2
 
 
-async def test_the_twins_do_the_same(exact: Open) -> None:
+async def test_the_async_versions_do_the_same(exact: Open) -> None:
     cache = exact()
     assert await cache.alookup("prompt") is None
     await cache.astore("prompt", b"answer", {"a": 1})
@@ -244,7 +244,7 @@ def cluster() -> Iterator[TestServer]:
         yield server
 
 
-def test_bad_input_is_refused_whatever_on_error_says(exact: Open, commands: CommandLog) -> None:
+def test_bad_input_is_refused_for_every_on_error(exact: Open, commands: CommandLog) -> None:
     cache = exact(on_error="miss")
     wrong: list[tuple[Callable[[], object], str]] = [
         (lambda: cache.lookup(1), "prompt"),  # type: ignore[arg-type]

@@ -75,7 +75,7 @@ async def test_the_server_dies_between_lookup_and_store_of_a_task(
     assert await cache.aget_or_compute("prompt @0", compute) == "answer to prompt @0"
 
 
-def test_without_a_server_every_call_is_answered_and_one_warning_is_logged(
+def test_without_a_server_every_call_returns_and_one_warning_is_logged(
     server: TestServer, open_there: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = open_there()
@@ -112,7 +112,7 @@ def test_a_server_that_was_never_there(caplog: pytest.LogCaptureFixture) -> None
     assert len(warnings(caplog)) == 1
 
 
-def test_errors_are_raised_if_told_so(server: TestServer, open_there: Open) -> None:
+def test_errors_are_raised_on_request(server: TestServer, open_there: Open) -> None:
     cache = open_there(on_error="raise")
     cache.store("prompt @0", "stored")
     server.kill()
@@ -146,7 +146,7 @@ def test_a_full_server_keeps_no_answer_back(
 
 
 class Failing:
-    """Embeds until told to fail."""
+    """Embedder that fails on request."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -184,7 +184,7 @@ def test_an_embedder_that_fails_keeps_no_answer_back(
 
 
 @pytest.mark.parametrize("made", [[float("nan")] * 4, [], None, ["a"] * 4, [[1.0]] * 4], ids=str)
-def test_an_embedder_that_makes_no_vector_has_failed(
+def test_an_embedder_that_returns_no_vector_has_failed(
     open_there: Open, caplog: pytest.LogCaptureFixture, made: Any
 ) -> None:
     cache = open_there(embed=lambda text: made if "bad" in text else [1.0, 0, 0, 0])

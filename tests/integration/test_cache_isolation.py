@@ -172,7 +172,7 @@ def test_entries_are_invalidated_by_age(filled: SemanticCache) -> None:
     assert filled.invalidate(older_than=0) == 4
 
 
-def test_storing_again_makes_an_entry_young(filled: SemanticCache) -> None:
+def test_storing_again_resets_the_age_of_an_entry(filled: SemanticCache) -> None:
     filled.index.update_metadata(F("topic") == "odd", {"stored_at": 1.0e9})
     filled.store("prompt 1 @40", "new", {"tenant": "a"})
     assert filled.invalidate(older_than=3600) == 3

@@ -1,4 +1,4 @@
-"""What a cache answers: word for word, by similarity, within a scope, in few round trips."""
+"""Lookups of a cache: exact, by similarity, within a scope, in few round trips."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OpenCache = Callable[..., SemanticCache]
 
 @pytest.fixture
 def warm(cache: SemanticCache, embedder: Degrees, commands: CommandLog) -> SemanticCache:
-    """A cache with an entry, that has been asked before; the logs are empty."""
+    """A cache with an entry, after a lookup; the logs are empty."""
     cache.store("stored @0", "answer", {"tenant": "a"})
     assert cache.lookup("near @10", {"tenant": "a"}) is not None
     cache.stats()
@@ -62,7 +62,7 @@ def test_a_similar_prompt_is_two_round_trips_and_one_embedding(
     assert embedder.asked == ["near @20"] * 3
 
 
-def test_the_server_is_asked_for_the_scope_alone(
+def test_the_server_searches_the_scope_alone(
     warm: SemanticCache, engine_name: str, commands: CommandLog
 ) -> None:
     warm.lookup("near @20", {"tenant": "a"})
@@ -143,7 +143,7 @@ def test_the_nearest_of_several_answers(cache: SemanticCache) -> None:
     ],
     ids=repr,
 )
-def test_an_answer_comes_back_as_it_was(cache: SemanticCache, answer: object) -> None:
+def test_an_answer_is_returned_unchanged(cache: SemanticCache, answer: object) -> None:
     cache.store("prompt", answer)
     hit = cache.lookup("prompt")
     assert hit is not None
@@ -152,7 +152,7 @@ def test_an_answer_comes_back_as_it_was(cache: SemanticCache, answer: object) ->
 
 
 @pytest.mark.parametrize("answer", [(1, 2), {1: 2}, {"a": {1}}, object(), [b"x"]], ids=_shown)
-def test_an_answer_that_would_come_back_otherwise_is_refused(
+def test_an_answer_that_could_not_be_returned_unchanged_is_refused(
     cache: SemanticCache, answer: object
 ) -> None:
     with pytest.raises(InvalidInputError, match="the answer"):
@@ -160,7 +160,7 @@ def test_an_answer_that_would_come_back_otherwise_is_refused(
     assert cache.count() == 0
 
 
-def test_a_hit_tells_what_is_known(cache: SemanticCache) -> None:
+def test_a_hit_describes_itself(cache: SemanticCache) -> None:
     id = cache.store(
         "prompt", "answer", {"tenant": "a"}, metadata={"topic": "x"}, seconds=2.5, tokens=7
     )
@@ -247,9 +247,7 @@ def test_a_fixed_time_to_live_ends_in_spite_of_hits(open_cache: OpenCache) -> No
 
 
 @pytest.mark.parametrize("asked", ["stored @0", "near @5"], ids=["exact", "semantic"])
-def test_a_sliding_time_to_live_begins_anew_with_each_hit(
-    open_cache: OpenCache, asked: str
-) -> None:
+def test_a_sliding_time_to_live_restarts_with_each_hit(open_cache: OpenCache, asked: str) -> None:
     cache = open_cache(ttl=60, sliding=True)
     key = f"{cache.name}:{cache.store('stored @0', 'answer')}"
     connection = cache.index.connection

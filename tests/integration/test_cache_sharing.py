@@ -1,4 +1,4 @@
-"""A cache shared by processes, forked children and the nodes of a cluster: what it tells, and to whom."""
+"""A cache shared by processes, forked children and the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_statistics_are_of_all_processes(
     assert (stats.saved_seconds, stats.saved_tokens) == (4.0, 8)
 
 
-def test_a_cache_that_somebody_else_dropped_is_made_anew(open_cache: OpenCache) -> None:
+def test_a_cache_that_another_client_dropped_is_created_again(open_cache: OpenCache) -> None:
     cache, other = open_cache(max_entries=5), open_cache(max_entries=5)
     cache.store("stored @0", "old")
     assert other.lookup("near @5") is not None
@@ -117,14 +117,16 @@ def test_closing_a_cache_sends_its_statistics_and_ends_its_thread(open_cache: Op
 
 @pytest.fixture(scope="module")
 def clustered() -> Iterator[Storage]:
-    """The storage of a cache on a cluster, which refuses whatever reaches across slots."""
+    """The storage of a cache on a cluster, which refuses commands on several slots."""
     with start_server(cluster=True) as server, Connection.open(server.url) as connection:
         assert connection.capabilities.cluster
         index = Index.open("cache", connection=connection)
         yield Storage(index, Eviction("lru", 2), extends_ttl=True, report_every=3600)
 
 
-def test_in_a_cluster_a_lookup_tells_what_waits_in_the_same_round_trip(clustered: Storage) -> None:
+def test_in_a_cluster_a_lookup_sends_buffered_usage_in_the_same_round_trip(
+    clustered: Storage,
+) -> None:
     clustered.usage.note({Count.EXACT: 1, Count.SECONDS: 0.5}, uses=[("a", 60_000)])
     time.sleep(0.15)
     assert clustered.read(["a", "b", "c"]) == ([None] * 3, None)
@@ -134,7 +136,7 @@ def test_in_a_cluster_a_lookup_tells_what_waits_in_the_same_round_trip(clustered
     assert clustered.usage.statistics().exact_hits == 0
 
 
-def test_in_a_cluster_room_is_made(clustered: Storage) -> None:
+def test_in_a_cluster_entries_are_evicted(clustered: Storage) -> None:
     for id in "abc":
         reported = clustered.usage.report(Place(id, 0))
     (victim,) = reported.victims

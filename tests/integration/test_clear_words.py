@@ -1,4 +1,4 @@
-"""Errors for natural mistakes name what was wrong, where, and what to do."""
+"""Errors for natural mistakes name the mistake, the place and the cure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_vector_of_another_model_is_refused_with_index_cause_and_cure(
     assert index.count() == 1
 
 
-def test_a_writer_that_opened_the_index_before_it_existed_says_the_same(
+def test_a_writer_that_opened_the_index_before_it_existed_raises_the_same_error(
     open_index: Callable[..., Index],
 ) -> None:
     late = open_index()

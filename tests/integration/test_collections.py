@@ -1,4 +1,4 @@
-"""Collections and sequences: what key-value, document and chat stores are made of, on every kind of server."""
+"""Collections and sequences, the basis of key-value, document and chat stores, on every kind of server."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sequences(connection: Connection, index_name: str) -> Sequences:
     return Sequences(index_name, connection=connection)
 
 
-def test_an_object_comes_back_as_it_was(collections: Collections) -> None:
+def test_an_object_is_returned_unchanged(collections: Collections) -> None:
     value = {
         "text": "é\x00\ud7ff", "n": 10**30, "f": 0.1, "inf": float("inf"), "none": None, "flag": True,
         "list": [1, [2.0, {"$date": "x"}]], "": {}, "day": date(2024, 1, 31), "at": datetime(2024, 1, 31, tzinfo=UTC),
@@ -164,7 +164,7 @@ def test_a_namespace_is_dropped_whole_and_alone(connection: Connection, index_na
     assert kept[1][1].read("s") == []
 
 
-def test_a_connection_or_a_url_is_given_but_not_both(connection: Connection) -> None:
+def test_a_connection_and_a_url_exclude_each_other(connection: Connection) -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         Collections("n", url="valkey://localhost", connection=connection)
 
@@ -289,7 +289,7 @@ def test_each_item_is_popped_once(sequences: Sequences) -> None:
     assert rest == sorted(rest)
 
 
-def test_twins_do_the_same_in_one_loop_after_another(
+def test_async_versions_do_the_same_in_several_loops(
     collections: Collections, sequences: Sequences
 ) -> None:
     async def use(round: int) -> None:
@@ -311,6 +311,6 @@ def test_twins_do_the_same_in_one_loop_after_another(
 
 
 @pytest.mark.parametrize("position", ["0", 0.5, None, True])
-def test_a_position_is_a_whole_number(sequences: Sequences, position: Any) -> None:
+def test_a_position_is_an_integer(sequences: Sequences, position: Any) -> None:
     with pytest.raises(InvalidInputError, match="position"):
         sequences.pop("s", position)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from command_runs import json_of, run_command
 from servers import Server, free_port, start_server
 from valkey_vector import Index, Record
 from valkey_vector.cache import SemanticCache
+from valkey_vector.command_line.application import application
+from valkey_vector.command_line.entry import main
 from valkey_vector.connection import Connection
 from valkey_vector.index.report import IndexReport
 from valkey_vector.operations import (
@@ -270,3 +275,13 @@ def test_json_is_one_document_that_every_parser_reads(articles: Index, server_ur
     found = json.loads(ended.stdout, parse_constant=pytest.fail)
     assert found["kind"] == "filter"
     assert found["hits"][0]["score"] is None
+
+
+def test_every_verb_is_documented_and_the_console_script_runs_them() -> None:
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "operations.md").read_text(encoding="utf-8")
+    for verb in application.commands:
+        assert re.search(rf"`{verb}[ `]", text), verb
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["valkey-vector"].partition(":")
+    assert getattr(importlib.import_module(module), name) is main

@@ -1,4 +1,4 @@
-"""Passwords, ACL users, and that no secret shows anywhere."""
+"""Passwords and ACL users; no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_password_without_a_user_is_the_default_users() -> None:
             nobody.execute("PING")
 
 
-def test_a_user_without_a_password_is_not_taken_for_the_default_user(server: TestServer) -> None:
+def test_a_user_without_a_password_is_not_the_default_user(server: TestServer) -> None:
     with Connection.open(url(server, "open")) as connection:
         assert connection.execute("ACL", "WHOAMI") == b"open"
     with Connection.open(url(server, "all")) as connection, pytest.raises(AuthenticationError):
@@ -73,7 +73,7 @@ def test_a_wrong_password_is_an_authentication_error_without_the_password(
     assert not any("hunter2secret" in text for text in (*seen, *capfd.readouterr()))
 
 
-def test_a_user_who_may_ask_nothing_still_finds_the_search_module(server: TestServer) -> None:
+def test_a_user_without_rights_still_detects_the_search_module(server: TestServer) -> None:
     for cluster in ("", "?cluster=false"):
         with Connection.open(
             url(server, f"poor:{quote(PASSWORD, safe='')}", cluster)
@@ -83,7 +83,7 @@ def test_a_user_who_may_ask_nothing_still_finds_the_search_module(server: TestSe
             assert connection.execute("SET", "k", "v") == "OK"
 
 
-def test_a_user_who_may_ask_nothing_causes_no_noise(
+def test_a_user_without_rights_causes_no_noise(
     server: TestServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with Connection.open(url(server, f"poor:{quote(PASSWORD, safe='')}")) as connection:

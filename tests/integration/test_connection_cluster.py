@@ -1,11 +1,13 @@
-"""A cluster is found out, or is told; a lone node in cluster mode is one, too."""
+"""A cluster is detected, or set explicitly; a single node in cluster mode is a cluster, too."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from clusters import TestCluster
 from round_trips import CommandLog
 from servers import TestServer, free_port, start_server
 from valkey_vector.connection import Connection
@@ -70,7 +72,7 @@ def test_finding_out_costs_one_round_trip(server: TestServer, commands: CommandL
         assert len(commands.round_trips) == 2
 
 
-def test_a_standalone_server_is_found_out_and_told(server: TestServer) -> None:
+def test_a_standalone_server_is_detected_and_named(server: TestServer) -> None:
     with start_server() as plain:
         for rest in ("", "?cluster=false"):
             with Connection.open(f"{plain.url}{rest}") as connection:
@@ -81,6 +83,23 @@ def test_a_standalone_server_is_found_out_and_told(server: TestServer) -> None:
             pytest.raises(ServerError),
         ):
             connection.execute("GET", "k")
+
+
+def test_a_node_of_a_cluster_that_is_used_as_a_single_server_says_so_at_once() -> None:
+    with TestCluster(2) as cluster:
+        one = cluster.nodes[0]
+        with Connection.open(f"{one.url}?cluster=false") as connection:
+            connection.execute("PING")
+            began = time.monotonic()
+            assert (
+                connection.execute("SET", "bar", "v") == "OK"
+            )  # in slot 5061, which this node has
+            with pytest.raises(
+                ServerError, match="is part of a cluster: connect with cluster=true"
+            ) as caught:
+                connection.execute("SET", "foo", "v")
+            assert "MOVED 12182 " in str(caught.value)
+            assert time.monotonic() - began < 3
 
 
 def test_a_database_other_than_zero_is_passed_on() -> None:

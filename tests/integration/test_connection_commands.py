@@ -122,7 +122,7 @@ def test_scan_finds_every_matching_key_and_no_other(connection: Connection) -> N
     assert list(connection.scan(b"nothing:*")) == []
 
 
-def test_capabilities_are_asked_for_once(connection: Connection, commands: CommandLog) -> None:
+def test_capabilities_are_requested_once(connection: Connection, commands: CommandLog) -> None:
     assert connection.capabilities.server == "valkey"
     assert connection.capabilities.server_version >= (9, 0, 0)
     assert connection.capabilities.module is SearchModule.NONE
@@ -165,7 +165,7 @@ def test_ipv6_works(server: TestServer) -> None:
         assert connection.execute("PING") == b"PONG"
 
 
-def test_the_server_sees_who_it_is(server: TestServer) -> None:
+def test_the_server_sees_the_name_of_the_client(server: TestServer) -> None:
     with Connection.open(f"{server.url}?client_name=my-app") as connection:
         info = connection.execute("CLIENT", "INFO")
     assert b" name=my-app " in info
@@ -183,7 +183,7 @@ def test_each_lane_has_its_own_socket_connected_on_first_use(server: TestServer)
         assert connection.pipeline([["CLIENT", "ID"]], lane=1)[0] in ids
 
 
-def test_a_slow_command_times_out_and_the_connection_goes_on(server: TestServer) -> None:
+def test_a_slow_command_times_out_and_the_connection_keeps_working(server: TestServer) -> None:
     with Connection.open(f"{server.url}?request_timeout=0.2") as connection:
         connection.execute("PING")
         server.command("CLIENT", "PAUSE", "5000", "WRITE")
@@ -259,7 +259,9 @@ async def test_a_connection_is_an_asynchronous_context_manager_too(server: TestS
         connection.execute("PING")
 
 
-def test_a_closed_connection_says_so_and_closing_twice_is_fine(server: TestServer) -> None:
+def test_a_closed_connection_raises_a_clear_error_and_can_be_closed_twice(
+    server: TestServer,
+) -> None:
     connection = Connection.open(server.url)
     connection.execute("PING")
     connection.close()

@@ -1,4 +1,4 @@
-"""The private server behind ``embedded://``, as a connection sees it."""
+"""The private server behind ``embedded://``, used by a connection."""
 
 from __future__ import annotations
 

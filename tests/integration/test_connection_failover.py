@@ -94,7 +94,7 @@ def test_threads_that_write_during_a_failover_all_go_on_afterwards() -> None:
             assert other.command("DBSIZE") == 40
 
 
-def test_a_write_to_an_address_that_leads_to_a_replica_says_so() -> None:
+def test_a_write_to_the_address_of_a_replica_raises_a_clear_error() -> None:
     with pair() as (one, other):
         with (
             Connection.open(f"{other.url}?cluster=false") as connection,

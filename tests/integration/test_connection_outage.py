@@ -1,4 +1,4 @@
-"""A server that dies, stays away and comes back."""
+"""A server that dies, is down and restarts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_commands_under_way_fail_when_the_server_dies(server: TestServer) -> Non
 
 @pytest.mark.parametrize("wait", [0.0, 0.0005, 0.001, 0.002, 0.005, 0.02])
 def test_there_is_no_moment_of_dying_at_which_a_command_outlasts_its_timeout(wait: float) -> None:
-    # Sent before GLIDE has noticed, a command is kept until its timeout is over: then it is told apart.
+    # A command sent before GLIDE detects the outage waits for its timeout. Then the error is distinguished.
     with (
         start_server() as server,
         Connection.open(f"{server.url}?request_timeout=1") as connection,

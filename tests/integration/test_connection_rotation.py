@@ -35,7 +35,7 @@ def is_refused_promptly(call: Callable[[], Any]) -> None:
     assert "secret" not in f"{caught.value}{caught.value!r}"
 
 
-def test_an_open_connection_goes_on_when_the_password_changes(server: TestServer) -> None:
+def test_an_open_connection_keeps_working_when_the_password_changes(server: TestServer) -> None:
     with Connection.open(url(server)) as connection:
         connection.execute("SET", "k", "v")
         server.command("ACL", "SETUSER", "app", "resetpass", ">new-secret-2")
@@ -71,7 +71,7 @@ def test_a_connection_that_is_cut_off_after_a_rotation_is_refused_promptly_until
                 return
 
 
-def test_a_new_connection_is_refused_although_an_older_one_with_its_settings_goes_on(
+def test_a_new_connection_is_refused_although_an_older_one_with_its_settings_keeps_working(
     server: TestServer,
 ) -> None:
     with Connection.open(url(server)) as connection, Connection.open(url(server)) as unused:
@@ -81,7 +81,7 @@ def test_a_new_connection_is_refused_although_an_older_one_with_its_settings_goe
         assert connection.execute("GET", "k") == b"v"
 
 
-def test_a_password_that_is_asked_for_from_now_on_is_missed_by_new_connections(
+def test_a_newly_required_password_is_missing_in_new_connections(
     server: TestServer,
 ) -> None:
     with Connection.open(server.url) as connection, Connection.open(server.url) as unused:
@@ -102,7 +102,7 @@ def test_a_cache_with_a_password_that_was_rotated_answers_promptly(server: TestS
         assert time.monotonic() - began < 2 * PROMPT_SECONDS
 
 
-def test_a_user_with_hardly_any_rights_is_not_taken_for_refused(server: TestServer) -> None:
+def test_a_user_with_minimal_rights_is_not_treated_as_refused(server: TestServer) -> None:
     server.command("ACL", "SETUSER", "app", "-@all", "+get", "+hello", "+info")
     with Connection.open(f"{url(server)}?cluster=false") as connection:
         assert connection.execute("GET", "k") is None

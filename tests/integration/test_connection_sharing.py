@@ -1,4 +1,4 @@
-"""Connections with equal settings share the clients of a process; others never do."""
+"""Connections with equal settings share the clients of a process; other connections do not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def descriptors() -> int:
 
 
 def clients_of(server: TestServer) -> int:
-    """How many connections the server has, other than the one that asks."""
+    """Return the number of connections of the server, without this one."""
     text = server.command("CLIENT", "LIST")
     assert isinstance(text, bytes)
     return len(text.splitlines()) - 1
@@ -91,7 +91,7 @@ def test_the_last_connection_that_closes_closes_the_clients(server: TestServer) 
             closed.execute("PING")
 
 
-def test_connections_that_are_garbage_collected_give_their_share_back(server: TestServer) -> None:
+def test_connections_that_are_garbage_collected_release_their_share(server: TestServer) -> None:
     one, other = Connection.open(server.url), Connection.open(server.url)
     one.execute("PING")
     del one
@@ -128,7 +128,7 @@ def test_different_settings_are_not_shared(server: TestServer, difference: str) 
         assert client_id(one) != client_id(other)
 
 
-def test_a_wrong_password_does_not_work_because_somebody_else_has_the_right_one(
+def test_a_wrong_password_fails_although_another_connection_has_the_right_one(
     server: TestServer,
 ) -> None:
     server.command("ACL", "SETUSER", "app", "on", ">good-enough", "~*", "&*", "+@all")
@@ -171,7 +171,7 @@ def test_threads_that_open_use_and_close_do_not_disturb_each_other(server: TestS
         assert clients_of(server) == 1
 
 
-def test_a_connection_closed_by_one_thread_goes_on_for_the_others(server: TestServer) -> None:
+def test_a_connection_closed_by_one_thread_stays_open_for_others(server: TestServer) -> None:
     with Connection.open(server.url) as stays:
         stays.execute("PING")
         ended = threading.Event()

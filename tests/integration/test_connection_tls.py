@@ -32,7 +32,7 @@ def server() -> Iterator[TestServer]:
 
 @pytest.fixture(scope="module")
 def tls_port(certificates: Certificates, server: TestServer) -> Iterator[int]:
-    """A port that shows its certificate and asks for none."""
+    """A port that shows its certificate and requires none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.path("server.pem"), certificates.path("server.key"))
     with forwarder(context, (server.host, server.port)) as port:
@@ -41,7 +41,7 @@ def tls_port(certificates: Certificates, server: TestServer) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def mutual_port(certificates: Certificates, server: TestServer) -> Iterator[int]:
-    """A port that asks for a certificate of the CA, too."""
+    """A port that also requires a certificate of the CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.path("server.pem"), certificates.path("server.key"))
     context.load_verify_locations(certificates.path("ca.pem"))
@@ -50,7 +50,7 @@ def mutual_port(certificates: Certificates, server: TestServer) -> Iterator[int]
         yield port
 
 
-def test_a_server_of_an_own_authority_is_trusted_when_told(
+def test_a_server_of_a_private_authority_is_trusted_on_request(
     certificates: Certificates, tls_port: int
 ) -> None:
     ca = certificates.path("ca.pem")
@@ -99,7 +99,7 @@ def test_a_client_certificate_is_shown_from_files_or_bytes(
             assert connection.execute("PING") == b"PONG"
 
 
-def test_without_the_client_certificate_asked_for_there_is_no_connection(
+def test_without_the_required_client_certificate_there_is_no_connection(
     certificates: Certificates, mutual_port: int
 ) -> None:
     url = f"valkeys://127.0.0.1:{mutual_port}?tls_ca={certificates.path('ca.pem')}"

@@ -13,9 +13,10 @@ from command_runs import json_of, run_command
 from doctor_setups import answering, codes, filled, found, sentinel
 from servers import TestServer, free_port, start_server
 from tls_servers import Certificates, forwarder
-from valkey_vector import Connection
+from valkey_vector import Address, Connection, ConnectionSettings, IamSettings, TlsSettings
 from valkey_vector.connection import glide_version
 from valkey_vector.operations import DoctorReport, diagnose
+from valkey_vector.operations.doctor.reaching import reach
 
 # It sends commands with invalid arguments, to learn whether the user may run them.
 pytestmark = pytest.mark.wrong_dialect
@@ -140,6 +141,21 @@ def test_a_client_certificate_is_required(certificates: Certificates, server: Te
     with forwarder(context, (server.host, server.port)) as port:
         url = f"valkeys://127.0.0.1:{port}?tls_ca={certificates.path('ca.pem')}"
         found(examined(url), "tls.client_certificate")
+
+
+def test_a_token_of_iam_is_left_to_the_client(certificates: Certificates) -> None:
+    with start_server() as server:
+        server.command("CONFIG", "SET", "requirepass", SECRET)
+        with forwarder(context_of(certificates), (server.host, server.port)) as port:
+            settings = ConnectionSettings(
+                addresses=(Address("127.0.0.1", port),),
+                username="app",
+                tls=TlsSettings(ca=certificates.path("ca.pem")),
+                iam=IamSettings(cluster_name="cache", region="eu-west-1"),
+            )
+            reached = reach(settings)
+    assert reached.admitted
+    assert reached.findings == ()
 
 
 def test_tls_that_is_in_order_has_no_error(certificates: Certificates, tls_port: int) -> None:

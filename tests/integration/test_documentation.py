@@ -1,4 +1,4 @@
-"""What the documents show works as they show it."""
+"""Examples and programs of the documents work as shown."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_the_cookbook_attaches_to_the_index_of_another_application(search_server
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])
-def test_the_langchain_cookbook_shows_what_it_says(
+def test_the_langchain_cookbook_prints_the_expected_figures(
     arguments: list[str], search_server: Server
 ) -> None:
     chosen = [*arguments, search_server.url] if arguments else []

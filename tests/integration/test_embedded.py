@@ -1,4 +1,4 @@
-"""The embedded server ends with its users, however they end, and keeps what it is to keep."""
+"""The embedded server ends with its users, in any way they end, and retains persistent data."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def server_pid(path: str) -> int:
 
 
 def process_state(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat from the state on (state, parent, …); none if it has gone."""
+    """The fields of /proc/<pid>/stat from the state on (state, parent, …); none if it has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -176,7 +176,7 @@ def supervisor_of(directory: Path) -> int:
         pytest.param("raise RuntimeError('unhandled')", id="unhandled-exception"),
     ],
 )
-def test_temporary_server_is_gone_after(ending: str) -> None:
+def test_temporary_server_is_removed_afterwards(ending: str) -> None:
     with User(OPEN + WAIT + ending) as user:
         path = user.told()
         pids = server_pid(path), supervisor_pid(path)

@@ -158,7 +158,9 @@ def test_data_survive_kill_9_of(victims: str, directory: Path) -> None:
             assert ask(server.socket_path, "DBSIZE") == "100"
 
 
-def test_opening_starts_anew_in_a_process_whose_server_was_killed(directory: Path) -> None:
+def test_opening_starts_a_server_again_in_a_process_whose_server_was_killed(
+    directory: Path,
+) -> None:
     with EmbeddedServer.open(directory) as lost:
         ask(lost.socket_path, "SET", "key", "value")
         os.kill(server_pid(lost.socket_path), signal.SIGKILL)
@@ -212,9 +214,7 @@ def test_orphaned_server_keeps_its_directory_locked(directory: Path) -> None:
             assert ask(anew.socket_path, "GET", "key") == "value"
 
 
-def test_orphaned_server_that_nobody_ends_is_shut_down_by_the_next_opener(
-    directory: Path, base: Path
-) -> None:
+def test_orphaned_server_is_shut_down_by_the_next_opener(directory: Path, base: Path) -> None:
     directory.mkdir()
     run = base / "orphan"
     run.mkdir()
@@ -307,7 +307,7 @@ def test_opening_waits_until_the_data_are_loaded(directory: Path) -> None:
         assert ask(server.socket_path, "DBSIZE") == "300000"
 
 
-def test_loading_that_takes_too_long_is_given_up(directory: Path) -> None:
+def test_loading_that_takes_too_long_raises_an_error(directory: Path) -> None:
     script = b"local n = 0 while n < 1000000000 do n = n + 1 end"
     command = b"*3\r\n$4\r\nEVAL\r\n$%d\r\n%s\r\n$1\r\n0\r\n" % (len(script), script)
     write_append_only_file(directory, command * 10)
@@ -348,7 +348,7 @@ def test_unsupported_machine_is_named(directory: Path, monkeypatch: pytest.Monke
         EmbeddedServer.open(directory)
 
 
-def test_program_without_an_interpreter_is_told(
+def test_program_without_an_interpreter_raises_a_clear_error(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "")
@@ -369,7 +369,7 @@ def test_start_timeout_must_be_positive() -> None:
         EmbeddedServer.open(start_timeout=0)
 
 
-def test_long_temporary_directory_gives_way_to_a_short_one(
+def test_long_temporary_directory_is_replaced_by_a_short_one(
     directory: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = base / ("x" * 80)

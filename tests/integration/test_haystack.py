@@ -74,7 +74,7 @@ DOCUMENTS = [
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=[document.id for document in DOCUMENTS])
-def test_a_document_comes_back_exactly(store: ValkeyDocumentStore, document: Document) -> None:
+def test_a_document_is_returned_exactly(store: ValkeyDocumentStore, document: Document) -> None:
     store.write_documents([document])
     assert store.filter_documents() == [document]
     assert store.filter_documents({"field": "id", "operator": "==", "value": document.id}) == [
@@ -304,7 +304,7 @@ def test_the_private_server_needs_no_url_but_its_own() -> None:
     store.close()
 
 
-def test_every_operation_has_an_asynchronous_twin_with_the_same_parameters() -> None:
+def test_every_operation_has_an_async_version_with_the_same_parameters() -> None:
     found = dict(inspect.getmembers(ValkeyDocumentStore, inspect.isfunction))
     operations = [
         name
@@ -581,7 +581,7 @@ def test_a_filter_that_is_not_understood_is_haystacks_filter_error(
             use()
 
 
-def test_beside_the_existing_integration_the_import_says_what_to_do(tmp_path: Path) -> None:
+def test_beside_the_existing_integration_the_import_error_names_the_cure(tmp_path: Path) -> None:
     other = tmp_path / "valkey_haystack-1.0.0.dist-info"
     other.mkdir()
     (other / "METADATA").write_text(

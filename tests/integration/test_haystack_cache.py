@@ -87,7 +87,7 @@ def test_a_pipeline_generates_once_for_questions_that_mean_the_same(open_cache: 
     assert len(generator.calls) == 3
 
 
-def test_a_hit_tells_about_itself(open_cache: OpenCache) -> None:
+def test_a_hit_describes_itself(open_cache: OpenCache) -> None:
     cache = open_cache()
     checker, writer = ValkeySemanticCacheChecker(cache), ValkeySemanticCacheWriter(cache)
     assert checker.run("what @0") == {"query": "what @0"}
@@ -116,7 +116,7 @@ async def test_both_components_can_be_awaited(open_cache: OpenCache) -> None:
 def test_a_pipeline_is_written_down_and_loaded(
     open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Haystack 3 loads only components of modules that it is told to trust; the embedder is the tests' own.
+    # Haystack 3 loads only components of trusted modules; the embedder belongs to the tests.
     monkeypatch.setenv("HAYSTACK_DESERIALIZATION_ALLOWLIST", "haystack_versions")
     cache = open_cache(scope={"model": "m"}, ttl=60, max_entries=10)
     ValkeySemanticCacheWriter(cache).run("what @0", ["kept"])
@@ -147,7 +147,7 @@ def test_no_secret_is_written_down(open_cache: OpenCache) -> None:
     assert "sesame" not in str(open_cache(password=Secret.from_env_var("SESAME")).to_dict())
 
 
-def test_a_pipeline_goes_on_without_a_server(open_cache: OpenCache) -> None:
+def test_a_pipeline_continues_without_a_server(open_cache: OpenCache) -> None:
     generator = Generator()
     cache = open_cache(url=f"valkey://127.0.0.1:{free_port()}", engine="auto")
     built = pipeline(cache, generator)

@@ -45,7 +45,7 @@ def make_store(server_url: str, index_name: str, engine_name: str) -> Iterator[M
 # -- documents ---------------------------------------------------------------------------------------
 
 
-def test_what_a_splitter_with_overlap_makes_is_stored_with_lists(make_store: MakeStore) -> None:
+def test_documents_of_a_splitter_with_overlap_are_stored_with_lists(make_store: MakeStore) -> None:
     store = make_store()
     splitter = DocumentSplitter(split_by="word", split_length=3, split_overlap=1)
     text = Document(id="text", content="one two three four five six seven")
@@ -112,7 +112,7 @@ async def test_closing_the_components_of_a_cache_closes_its_connection(
 # -- filters -----------------------------------------------------------------------------------------
 
 
-def test_a_wrong_filter_is_a_value_error_too_and_says_what_a_filter_is(
+def test_a_wrong_filter_is_also_a_value_error_that_explains_filters(
     make_store: MakeStore,
 ) -> None:
     store = make_store()
@@ -159,7 +159,9 @@ def test_a_wrong_filter_is_a_value_error_too_and_says_what_a_filter_is(
         ({"url": 6379}, "url"),
     ],
 )
-def test_a_wrong_setting_is_named_when_the_store_is_made(wrong: dict[str, Any], named: str) -> None:
+def test_a_wrong_setting_is_named_when_the_store_is_created(
+    wrong: dict[str, Any], named: str
+) -> None:
     with pytest.raises(ValueError, match=named):
         ValkeyDocumentStore(**wrong)
 

@@ -85,7 +85,7 @@ def test_text_is_only_ever_words(store: ValkeyDocumentStore, query: str) -> None
     assert ValkeyTextRetriever(document_store=store).run(query) == {"documents": []}
 
 
-def test_text_search_brings_embeddings_only_when_asked(store: ValkeyDocumentStore) -> None:
+def test_text_search_returns_embeddings_only_on_request(store: ValkeyDocumentStore) -> None:
     found = store._text_retrieval("fox", with_embedding=False)
     found += store._hybrid_retrieval("fox", EAST, with_embedding=False)
     assert [document.embedding for document in found] == [None] * len(found)
@@ -108,7 +108,7 @@ async def test_hybrid_finds_the_cores_hits(store: ValkeyDocumentStore, alpha: fl
     assert ids(found)[0] == ("dog" if alpha == 1 else "both")
 
 
-def test_a_hybrid_search_without_a_word_ranks_by_nearness(store: ValkeyDocumentStore) -> None:
+def test_a_hybrid_search_without_a_term_ranks_by_similarity(store: ValkeyDocumentStore) -> None:
     found = ValkeyHybridRetriever(document_store=store).run("the", EAST)
     near = ValkeyEmbeddingRetriever(document_store=store).run(EAST)
     assert ids(found) == ids(near) == ["dog", "both", "fox"]
@@ -162,7 +162,7 @@ def asked(kind: type) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [ValkeyTextRetriever, ValkeyHybridRetriever])
-def test_what_cannot_be_retrieved_from_is_refused_when_the_component_is_made(kind: type) -> None:
+def test_an_unsuitable_store_is_refused_when_the_component_is_created(kind: type) -> None:
     with pytest.raises(ValueError, match="InMemoryDocumentStore"):
         kind(document_store=InMemoryDocumentStore())
     with pytest.raises(ValueError, match=rf"{kind.__name__} needs .*full_text=True"):
@@ -182,7 +182,7 @@ def test_another_embedding_than_the_indexs_is_a_store_error(store: ValkeyDocumen
         ValkeyHybridRetriever(document_store=store).run("fox", [1.0, 0.0])
 
 
-def test_an_index_without_full_text_says_so_and_one_with_it_serves_all(
+def test_an_index_without_full_text_raises_a_clear_error_and_one_with_it_serves_all(
     make_store: MakeStore, store: ValkeyDocumentStore
 ) -> None:
     plain = make_store(full_text=False)  # of the same index, which has it
@@ -223,7 +223,7 @@ class Embedder:
         return {"embedding": EAST if "east" in text else [0.0, 1.0, 0.0, 0.0]}
 
 
-async def test_a_hybrid_pipeline_writes_asks_and_is_awaited(make_store: MakeStore) -> None:
+async def test_a_hybrid_pipeline_writes_searches_and_runs_async(make_store: MakeStore) -> None:
     store = make_store()
     indexing = Pipeline()
     indexing.add_component("writer", DocumentWriter(store))

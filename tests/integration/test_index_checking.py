@@ -1,4 +1,4 @@
-"""What `Index.verify` finds and `Index.repair` mends, on both engines: records are damaged by hand, one kind at a time."""
+"""Findings of `Index.verify` and fixes of `Index.repair`, on both engines: each kind of damage is created by hand."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_fields_that_an_unfinished_overwrite_left_are_removed(index: Index) -> N
     [b"12345", b"\0" * 12, np.array([1, np.nan, 0, 0], dtype="<f4").tobytes()],
     ids=["odd", "short", "nan"],
 )
-def test_a_vector_that_is_none_is_taken_out_only_if_told(index: Index, vector: bytes) -> None:
+def test_a_damaged_vector_is_removed_only_on_request(index: Index, vector: bytes) -> None:
     index.connection.execute("HSET", key(index, "d5"), "vector", vector)
     assert index.verify().found("damaged vector") == 1
     left = index.repair(dry_run=False)
@@ -215,7 +215,7 @@ def test_a_vector_that_is_none_is_taken_out_only_if_told(index: Index, vector: b
     ("field", "value"),
     [("metadata", "{not JSON"), ("metadata", '{"price": "dear"}'), ("content", b"\xff")],
 )
-def test_a_record_that_cannot_be_read_is_removed_only_if_told(
+def test_an_unreadable_record_is_removed_only_on_request(
     index: Index, field: str, value: Any
 ) -> None:
     index.connection.execute("HSET", key(index, "d6"), field, value)
@@ -246,7 +246,7 @@ def orphan(index: Index, id: str, lineage: str) -> None:
     index.connection.execute("HSET", key(index, id), *flat)
 
 
-def test_orphans_are_removed_only_if_told_and_foreign_keys_never(index: Index) -> None:
+def test_orphans_are_removed_only_on_request_and_foreign_keys_never(index: Index) -> None:
     orphan(index, "o1", "0badcafe")
     orphan(index, "o2", "0badcafe")
     index.connection.execute("HSET", key(index, "hash"), "a", "b")
@@ -325,9 +325,7 @@ def test_a_record_that_ended_on_a_key_that_does_not_end_is_removed(index: Index)
     assert index.connection.execute("EXISTS", key(index, "d20")) == 0
 
 
-def test_documents_that_the_engine_does_not_have_are_taken_in(
-    index: Index, engine_name: str
-) -> None:
+def test_documents_that_the_engine_lacks_are_added(index: Index, engine_name: str) -> None:
     def damage() -> None:
         if engine_name == "native":
             index.connection.execute("ZREM", f"{{{index.name}}}:changes", "d2", "d7")
@@ -524,7 +522,7 @@ def test_writers_meanwhile_cause_no_findings_and_lose_nothing(
     assert index.count(F("turn") >= 30) == 30
 
 
-def test_the_asynchronous_twins_the_bar_and_the_examples(
+def test_the_async_versions_the_progress_bar_and_the_examples(
     index: Index, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(4):

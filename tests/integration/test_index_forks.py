@@ -1,4 +1,4 @@
-"""Indexes in forked children, whatever the parent's other threads were in the midst of."""
+"""Indexes in forked children, while the parent's other threads are busy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def test_a_child_answers_though_it_was_forked_while_others_searched_and_wrote(
+def test_a_child_works_although_it_was_forked_during_concurrent_searches_and_writes(
     open_index: Callable[..., Index],
 ) -> None:
     index = open_index(full_text=True)

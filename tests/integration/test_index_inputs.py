@@ -1,4 +1,4 @@
-"""Whatever cannot be stored or asked is refused by name, before anything is written."""
+"""Input that cannot be stored or queried is refused by name, before anything is written."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_metadata_that_is_not_what_the_schema_declares_is_named(
 
 
 @pytest.mark.parametrize("value", ["x" * 100_000, ["word"] * 20_000, {"a": {"b": "y" * 100_000}}])
-def test_large_metadata_comes_back_and_can_be_filtered_on(index: Index, value: Any) -> None:
+def test_large_metadata_is_returned_and_can_be_filtered(index: Index, value: Any) -> None:
     index.upsert([Record(id="a", vector=[1, 2, 3, 4], metadata={"big": value, "n": 1}), GOOD])
     assert index.get(["a"]) == [Record(id="a", metadata={"big": value, "n": 1})]
     for wanted in (F("big") == value, F("n") == 1, F("big").exists()):
@@ -204,7 +204,7 @@ def test_a_query_vector_that_cannot_be_compared_is_refused(
         ({"a": {"$in": [HALF]}}, "ud800.*surrogate"),
     ],
 )
-def test_a_filter_that_is_not_understood_is_an_error_wherever_it_is_given(
+def test_an_invalid_filter_is_an_error_in_every_method(
     index: Index, wrong: Any, message: str
 ) -> None:
     index.upsert([GOOD])
@@ -222,7 +222,7 @@ def test_a_filter_that_is_not_understood_is_an_error_wherever_it_is_given(
 
 
 @pytest.mark.parametrize("which", [None, "good", b"good", 5, [""], [7], [HALF], iter(["good"])])
-def test_an_update_must_say_which_records_it_changes(index: Index, which: Any) -> None:
+def test_an_update_must_name_the_records_it_changes(index: Index, which: Any) -> None:
     index.upsert([GOOD])
     with pytest.raises(InvalidInputError):
         index.update_metadata(which, {"k": 1})

@@ -80,7 +80,7 @@ def test_keys_that_look_alike_are_different_keys(index: Index) -> None:
         assert [found.id for found in index.select(F(key).exists())] == [str(number)], key
 
 
-def test_no_tenant_and_no_text_at_all_finds_anothers_record(
+def test_no_tenant_and_no_text_finds_the_record_of_another(
     open_index: Callable[..., Index],
 ) -> None:
     index = open_index()
@@ -159,7 +159,7 @@ def test_deleting_all_leaves_no_document_behind_and_a_new_index_is_empty(
     assert again.select() == []
 
 
-def test_dropping_without_documents_keeps_them_for_an_index_made_again(
+def test_dropping_without_documents_keeps_them_for_a_recreated_index(
     open_index: Callable[..., Index],
 ) -> None:
     index = open_index()
@@ -207,7 +207,7 @@ def test_dropping_removes_only_documents_under_the_prefix(
         assert index.connection.execute("EXISTS", key) == 1, key
 
 
-def test_a_writer_that_still_knows_a_dropped_index_makes_it_anew(
+def test_a_writer_that_still_knows_a_dropped_index_creates_it_again(
     open_index: Callable[..., Index],
 ) -> None:
     first, second = open_index(), open_index()

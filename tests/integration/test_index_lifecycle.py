@@ -31,7 +31,7 @@ from valkey_vector import (
 HERE = [1.0, 0.0, 0.0, 0.0]
 
 
-def test_processes_that_make_one_index_at_once_all_succeed(
+def test_processes_that_create_one_index_at_once_all_succeed(
     server_url: str, index_name: str, engine_name: str, index: Index
 ) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
@@ -44,7 +44,9 @@ def test_processes_that_make_one_index_at_once_all_succeed(
     assert len(index.search(HERE, k=160)) == 160
 
 
-def test_threads_that_make_one_index_at_once_all_succeed(open_index: Callable[..., Index]) -> None:
+def test_threads_that_create_one_index_at_once_all_succeed(
+    open_index: Callable[..., Index],
+) -> None:
     start = Barrier(8)
 
     def make(number: int) -> int:
@@ -127,7 +129,7 @@ def test_an_index_that_must_exist_and_does_not_is_an_error(
         open_index().info()
 
 
-def test_the_dimension_is_the_first_vectors_if_none_is_given(
+def test_the_dimension_defaults_to_that_of_the_first_vector(
     open_index: Callable[..., Index],
 ) -> None:
     index = open_index(dimension=None)

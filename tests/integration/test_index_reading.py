@@ -1,4 +1,4 @@
-"""What `Index` reads back: complete, in order, however much it is; on both engines."""
+"""Reads of `Index`: complete, in order, at any size; on both engines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_everything_is_found_when_fewer_than_k_match(index: Index) -> None:
     assert index.search([1, 0, 0, 1], filter=F("n") > 100) == []
 
 
-def test_reading_goes_on_beyond_every_limit_of_the_server(
+def test_reading_continues_beyond_every_limit_of_the_server(
     open_index: Callable[..., Index],
 ) -> None:
     index = open_index(metric="L2", algorithm="FLAT")  # a graph may miss the nearest
@@ -273,7 +273,7 @@ def test_mmr_chooses_what_is_near_and_unlike(index: Index) -> None:
     assert len(index.search_mmr(query, k=3, fetch_k=1)) == 3
 
 
-def test_an_index_that_does_not_exist_reads_as_empty_and_is_not_made(index: Index) -> None:
+def test_an_index_that_does_not_exist_reads_as_empty_and_is_not_created(index: Index) -> None:
     assert index.search([1, 0, 0, 0]) == []
     assert index.select() == []
     assert index.count() == 0

@@ -1,4 +1,4 @@
-"""What each operation sends: how many round trips, and no field that nobody needs."""
+"""Requests of each operation: the number of round trips, and no field that is not needed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_search_is_one_round_trip(
     assert len(only_trip(commands)) == 1
 
 
-def test_a_search_brings_no_vectors_and_no_index_fields(
+def test_a_search_returns_no_vectors_and_no_index_fields(
     warm: Index, commands: CommandLog, engine_name: str
 ) -> None:
     warm.search(HERE, k=4)
@@ -56,13 +56,13 @@ def test_a_search_brings_no_vectors_and_no_index_fields(
     assert b"vector" not in command[command.index(b"content") :]
 
 
-def test_mmr_brings_its_vectors_in_the_same_round_trip(warm: Index, commands: CommandLog) -> None:
+def test_mmr_fetches_its_vectors_in_the_same_round_trip(warm: Index, commands: CommandLog) -> None:
     assert len(warm.search_mmr(HERE, k=4, fetch_k=50, filter=F("n") < 100)) == 4
     (command,) = only_trip(commands)
     assert b"vector" in command[command.index(b"content") :]
 
 
-def test_selecting_metadata_alone_brings_no_texts(warm: Index, commands: CommandLog) -> None:
+def test_selecting_metadata_alone_fetches_no_texts(warm: Index, commands: CommandLog) -> None:
     records = warm.select(F("n") < 50, with_content=False)
     assert [record.content for record in records] == [""] * 50
     assert [record.metadata["n"] for record in records] == list(range(50))
@@ -151,7 +151,7 @@ def test_a_filter_on_ids_reads_them_directly(warm: Index, commands: CommandLog) 
     assert len(commands.round_trips) == 1
 
 
-def test_a_filter_on_an_unknown_number_asks_for_its_slot_once_more(
+def test_a_filter_on_an_unknown_number_requests_its_slot_again(
     warm: Index, commands: CommandLog
 ) -> None:
     assert warm.count(F("never") > 1) == 0

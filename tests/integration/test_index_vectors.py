@@ -1,4 +1,4 @@
-"""Records with several vectors: each is checked, stored, brought and searched by itself."""
+"""Records with several vectors: each is checked, stored, returned and searched separately."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_each_vector_is_searched_by_itself(filled: Index, field: str, size: int)
         assert all(hit.record.vector is None and not hit.record.vectors for hit in chosen)
 
 
-def test_vectors_come_back_as_they_went_in_when_asked_for(filled: Index) -> None:
+def test_requested_vectors_are_returned_unchanged(filled: Index) -> None:
     for n, found in enumerate(filled.query(FilterQuery(with_vectors=True))):
         stored = record(n)
         assert (found.vector is None) == (stored.vector is None)
@@ -151,7 +151,7 @@ def test_the_index_remembers_its_vectors(filled: Index, open_index: Callable[...
         open_index(schema=other, dimension=None).count()
 
 
-def test_an_index_made_anew_over_kept_documents_must_have_the_same_vectors(
+def test_an_index_recreated_over_retained_documents_must_have_the_same_vectors(
     filled: Index, open_index: Callable[..., Index]
 ) -> None:
     filled.drop(documents=False)
@@ -205,7 +205,7 @@ def test_a_zero_vector_that_redisearch_could_not_rank_is_refused(
         ({"algorithm": "FLAT"}, "algorithm"),
     ],
 )
-def test_a_field_that_makes_no_sense_is_refused(settings: dict[str, Any], words: str) -> None:
+def test_an_invalid_field_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         VectorField(**{"name": "a", "dimension": 2, **settings})
 
@@ -215,7 +215,7 @@ def test_a_field_that_makes_no_sense_is_refused(settings: dict[str, Any], words:
     [(TITLE, TITLE), (VectorField("vector", 4),), ("title",)],
     ids=["twice", "the main one", "no field"],
 )
-def test_a_schema_with_vectors_that_make_no_sense_is_refused(vectors: Any) -> None:
+def test_a_schema_with_invalid_vectors_is_refused(vectors: Any) -> None:
     with pytest.raises(ConfigurationError):
         Schema(dimension=4, vectors=vectors)
 

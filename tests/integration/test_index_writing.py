@@ -1,4 +1,4 @@
-"""What `Index.upsert` stores, refuses and reports, on both engines."""
+"""Records that `Index.upsert` stores and refuses, and its reports, on both engines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def let_pass(index: Index, seconds: float) -> None:
         time.sleep(0.005)
 
 
-def test_a_record_comes_back_as_it_was_stored(index: Index) -> None:
+def test_a_record_is_returned_as_it_was_stored(index: Index) -> None:
     kept = record(
         "ü/1",
         content="text\nwith ünicode \x00",
@@ -83,7 +83,7 @@ def test_overwriting_replaces_every_field(index: Index) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_skip_keeps_what_is_there_and_says_so(index: Index, batch_size: int) -> None:
+def test_skip_keeps_existing_records_and_reports_them(index: Index, batch_size: int) -> None:
     index.upsert([record("r1", content="first"), record("r7", content="first")], ttl=60)
     result = index.upsert(numbered(10, content="new"), policy="skip", batch_size=batch_size)
     assert (result.written, set(result.skipped)) == (8, {"r1", "r7"})
@@ -123,7 +123,7 @@ def test_of_many_threads_that_write_the_same_new_id_one_succeeds(index: Index, p
     assert index.count() == 20
 
 
-def test_records_are_gone_when_their_time_is_over_and_others_stay(index: Index) -> None:
+def test_expired_records_are_removed_and_others_stay(index: Index) -> None:
     index.upsert(numbered(3), ttl=60)
     index.upsert([record("kept", metadata={"n": 9})])
     assert index.count() == len(index.search(NEAR, k=9)) == 4
@@ -173,7 +173,7 @@ def test_a_record_without_a_vector_is_found_by_id_and_filter_only(index: Index) 
     assert index.get(["plain"], with_vectors=True) == [Record(id="plain", metadata={"n": 1})]
 
 
-def test_a_payload_is_kept_with_the_record_and_brought_when_asked_for(index: Index) -> None:
+def test_a_payload_is_stored_with_the_record_and_returned_on_request(index: Index) -> None:
     index.upsert([record("a", payload=b"\x00\xff"), record("b", payload=b""), record("c")])
     assert index.update_metadata(["a"], {"n": 1}) == 1
     expected = [b"\x00\xff", b"", None]
@@ -192,7 +192,7 @@ def test_a_payload_is_kept_with_the_record_and_brought_when_asked_for(index: Ind
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100, 10_000])
-def test_any_iterable_is_stored_in_the_order_given(index: Index, batch_size: int) -> None:
+def test_any_iterable_is_stored_in_its_order(index: Index, batch_size: int) -> None:
     def stream() -> Iterator[Record]:
         yield from numbered(61)
 
@@ -200,7 +200,9 @@ def test_any_iterable_is_stored_in_the_order_given(index: Index, batch_size: int
     assert stored_ids(index) == [f"r{n}" for n in range(61)]
 
 
-def test_an_empty_list_writes_nothing_and_makes_nothing(index: Index, commands: CommandLog) -> None:
+def test_an_empty_list_writes_nothing_and_creates_no_index(
+    index: Index, commands: CommandLog
+) -> None:
     assert index.upsert([]).written == 0
     assert index.upsert(iter(())).written == 0
     assert not index.exists()
@@ -221,7 +223,7 @@ def test_a_policy_that_is_none_is_refused(index: Index, policy: Any) -> None:
     assert not index.exists()
 
 
-def test_a_bad_record_late_in_a_stream_says_how_many_were_written(index: Index) -> None:
+def test_an_error_late_in_a_stream_reports_how_many_records_were_written(index: Index) -> None:
     def stream() -> Iterator[Record]:
         yield from numbered(30)
         yield record("bad", vector=[1.0])
@@ -287,7 +289,7 @@ def test_a_bar_is_shown_on_a_terminal_or_on_request(
     assert output.getvalue() == ""
 
 
-def test_the_bar_of_a_stream_knows_the_total_it_is_told(
+def test_the_bar_of_a_stream_shows_the_explicit_total(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = Terminal()
@@ -303,7 +305,7 @@ def test_no_bar_is_shown_for_a_single_batch(index: Index, monkeypatch: pytest.Mo
     assert screen.getvalue() == ""
 
 
-async def test_every_write_has_an_awaited_twin(open_index: Callable[..., Index]) -> None:
+async def test_every_write_has_an_async_version(open_index: Callable[..., Index]) -> None:
     index = open_index()
     assert (await index.aupsert(numbered(3))).written == 3
     assert await index.aupdate_metadata(["r0"], {"m": 1}) == 1
@@ -341,7 +343,7 @@ def test_a_parent_that_cannot_be_kept_is_refused(index: Index, parent: Any) -> N
         index.upsert([Record(id="1", parent=parent)])
 
 
-def test_an_update_that_would_make_a_record_too_large_is_refused(index: Index) -> None:
+def test_an_update_to_a_record_that_is_too_large_is_refused(index: Index) -> None:
     large = "x" * (3 * 2**20)
     index.upsert([record("a", content=large), record("b")])
     assert index.update_metadata(["b"], {"k": "y" * 2**20}) == 1

@@ -74,7 +74,7 @@ def test_a_batch_is_one_round_trip(store: ValkeyByteStore, commands: CommandLog)
 
 
 @pytest.mark.parametrize("other", ["*", "?", ":", "a", ".", "_", "/"])
-async def test_stores_and_prefixes_never_reach_anothers_keys(
+async def test_stores_and_prefixes_never_access_keys_of_others(
     server_url: str, index_name: str, other: str
 ) -> None:
     with Connection.open(server_url) as connection:

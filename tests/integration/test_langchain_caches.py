@@ -1,4 +1,4 @@
-"""LangChain's caches in front of models: right answers, whole answers, and nobody else's."""
+"""LangChain's caches of models: right, complete answers, and never those of another scope."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Angles(Embeddings):
 
 
 class CountingModel(BaseChatModel):
-    """Answers with a number that says how often it was asked, and with a tool call."""
+    """Answers with the number of its calls, and with a tool call."""
 
     name_of_model: str = "m"
     _calls: int = PrivateAttr(default=0)
@@ -175,7 +175,7 @@ WHOLE: list[Generation] = [
 ]
 
 
-def test_answers_come_back_whole(either: Open) -> None:
+def test_answers_are_returned_completely(either: Open) -> None:
     cache = either()
     cache.update("prompt", "llm", WHOLE)
     found = cache.lookup("prompt", "llm")
@@ -199,7 +199,7 @@ class Parsed(BaseModel):
     n: int
 
 
-def test_a_parsed_object_comes_back_as_what_it_was_parsed_from(either: Open) -> None:
+def test_a_parsed_object_is_returned_as_its_source(either: Open) -> None:
     cache = either()
     message = AIMessage("", additional_kwargs={"parsed": Parsed(n=1)})
     cache.update("prompt", "llm", [ChatGeneration(message=message)])
@@ -207,7 +207,7 @@ def test_a_parsed_object_comes_back_as_what_it_was_parsed_from(either: Open) -> 
     assert found.message.additional_kwargs["parsed"] == {"n": 1}
 
 
-def test_an_answer_that_cannot_come_back_is_not_kept(
+def test_an_answer_that_could_not_be_returned_is_not_cached(
     either: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     unkeepable = [ChatGeneration(message=AIMessage("", additional_kwargs={"client": object()}))]
@@ -219,7 +219,7 @@ def test_an_answer_that_cannot_come_back_is_not_kept(
     assert tolerant.lookup("prompt", "llm") is None
 
 
-async def test_what_is_too_large_is_not_kept_and_the_model_has_answered(
+async def test_an_answer_that_is_too_large_is_returned_and_not_cached(
     semantic: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     prompt = "p" * 5_000_000
@@ -234,7 +234,7 @@ async def test_what_is_too_large_is_not_kept_and_the_model_has_answered(
     assert tolerant.lookup(prompt, "llm") is None
 
 
-async def test_a_chat_model_is_asked_once(either: Open) -> None:
+async def test_a_chat_model_is_called_once(either: Open) -> None:
     model = CountingModel(cache=either())
     first = model.invoke("question")
     again = model.invoke("question")
@@ -314,7 +314,7 @@ async def test_the_answers_of_one_model_can_be_cleared(either: Open) -> None:
 # What the human asked
 
 
-def test_only_what_the_human_asked_is_embedded(semantic: Open, embedding: Angles) -> None:
+def test_only_the_human_message_is_embedded(semantic: Open, embedding: Angles) -> None:
     cache = semantic()
     prompt = conversation(
         SystemMessage("Be terse."), HumanMessage("Hi"), AIMessage("Yes?"), HumanMessage(ASKED)
@@ -329,7 +329,7 @@ def test_only_what_the_human_asked_is_embedded(semantic: Open, embedding: Angles
     assert set(embedding.embedded) == {ASKED}
 
 
-def test_a_question_that_means_the_same_is_answered_and_another_is_not(semantic: Open) -> None:
+def test_a_question_that_means_the_same_is_a_hit_and_another_is_not(semantic: Open) -> None:
     cache = semantic()
 
     def prompt(text: str) -> str:
@@ -350,7 +350,7 @@ def test_the_threshold_is_the_one_that_was_set(semantic: Open) -> None:
         assert found == hits
 
 
-def test_one_answer_is_given_however_many_are_near(semantic: Open) -> None:
+def test_one_answer_is_returned_if_several_are_near(semantic: Open) -> None:
     cache = semantic(threshold=0.9)
     cache.update(ASKED, "llm", answer("first"))
     cache.update(LESS_SO, "llm", answer("second"))
@@ -396,7 +396,7 @@ def test_no_conversation_gets_the_answer_of_another_with_the_same_last_question(
     assert set(embedding.embedded) <= {ASKED, SIMILAR}
 
 
-def test_a_conversation_goes_on_from_cached_answers(semantic: Open) -> None:
+def test_a_conversation_continues_from_cached_answers(semantic: Open) -> None:
     model = CountingModel(cache=semantic())
     for _ in range(3):
         messages: list[BaseMessage] = [HumanMessage(ASKED)]
@@ -406,7 +406,7 @@ def test_a_conversation_goes_on_from_cached_answers(semantic: Open) -> None:
     assert model.calls == 2
 
 
-def test_a_prompt_without_a_question_is_answered_only_as_a_whole(
+def test_a_prompt_without_a_question_hits_only_as_a_whole(
     semantic: Open, embedding: Angles
 ) -> None:
     cache = semantic()
@@ -452,7 +452,7 @@ async def test_embeddings_are_awaited(semantic: Open, embedding: Angles) -> None
     assert embedding.awaited == len(embedding.embedded) == 2
 
 
-async def test_doubtful_hits_are_decided_by_whoever_is_told_to(semantic: Open) -> None:
+async def test_doubtful_hits_are_decided_by_the_passed_function(semantic: Open) -> None:
     doubted: list[tuple[str, str]] = []
 
     async def verify(text: str, hit: CacheHit) -> bool:
@@ -476,7 +476,7 @@ def test_saved_tokens_are_counted(semantic: Open) -> None:
     assert stats.saved_tokens == 10
 
 
-def test_the_same_question_has_one_entry_however_often_it_is_answered(semantic: Open) -> None:
+def test_the_same_question_has_one_entry_after_any_number_of_answers(semantic: Open) -> None:
     cache = semantic()
     for number in range(3):
         cache.update(ASKED, "llm", answer(str(number)))
@@ -526,7 +526,7 @@ def poisoned(cache: Cache, data: Any) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(POISON)))
-async def test_a_poisoned_entry_makes_no_object_and_reaches_no_network(
+async def test_a_poisoned_entry_creates_no_object_and_uses_no_network(
     either: Open, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     imported: list[str] = []
@@ -585,7 +585,7 @@ def test_a_text_that_looks_like_an_object_stays_a_text(either: Open) -> None:
 
 
 @pytest.mark.parametrize("kind", ["exact", "semantic"])
-async def test_a_model_answers_though_the_server_is_gone(
+async def test_a_model_answers_although_the_server_is_down(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with start_server() as server, Connection.open(server.url, retries=0) as connection:

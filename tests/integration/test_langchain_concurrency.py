@@ -1,4 +1,4 @@
-"""One store used from several event loops, threads and processes, and by thousands of tasks at once."""
+"""One store used from several event loops, threads and processes, and by thousands of concurrent tasks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def expected(searches: int) -> list[str]:
     return [f"d{n % DOCUMENTS}" for n in range(searches)]
 
 
-def test_two_thousand_searches_at_once_are_all_answered(store: ValkeyVectorStore) -> None:
+def test_two_thousand_concurrent_searches_all_return(store: ValkeyVectorStore) -> None:
     assert asyncio.run(asyncio.wait_for(found_by_all(store, 2000), 60)) == expected(2000)
 
 
@@ -103,7 +103,7 @@ def test_a_spawned_child_uses_the_store_that_it_is_sent(store: ValkeyVectorStore
     assert search_once(store, "text 1") == "d1"
 
 
-async def test_searching_while_others_write_finds_what_was_there_before(
+async def test_a_search_during_concurrent_writes_finds_earlier_records(
     store: ValkeyVectorStore,
 ) -> None:
     async def write(part: int) -> None:

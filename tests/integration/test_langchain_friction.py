@@ -144,7 +144,7 @@ async def test_what_metadata_cannot_hold_is_raised_coerced_or_skipped(
     assert store.add_texts(["b"], [{"u": ID}], on_invalid="skip") == []
 
 
-async def test_vectors_that_were_made_elsewhere_are_stored(
+async def test_precomputed_vectors_are_stored(
     store: ValkeyVectorStore, embedding: TableEmbeddings
 ) -> None:
     rows = np.eye(16, dtype=np.float32)

@@ -57,13 +57,13 @@ def history(server_url: str, index_name: str) -> Iterator[Open]:
         yield opened
 
 
-def test_messages_come_back_whole(history: Open) -> None:
+def test_messages_are_returned_completely(history: Open) -> None:
     history().add_messages(CONVERSATION)
     assert history().messages == CONVERSATION
     assert [type(m) for m in history().messages] == [type(m) for m in CONVERSATION]
 
 
-async def test_the_twins_do_the_same(history: Open) -> None:
+async def test_the_async_versions_do_the_same(history: Open) -> None:
     one = history()
     await one.aadd_messages(CONVERSATION)
     assert await one.aget_messages() == one.messages == CONVERSATION
@@ -83,7 +83,7 @@ def test_what_one_call_adds_is_one_round_trip_and_so_is_reading(
     assert len(commands.round_trips) == 2
 
 
-def test_a_window_brings_the_newest(history: Open) -> None:
+def test_a_window_returns_the_newest(history: Open) -> None:
     history().add_messages(CONVERSATION)
     for window in range(1, 10):
         assert history(window=window).messages == CONVERSATION[-window:]
@@ -129,7 +129,7 @@ def test_32_threads_add_whole_turns_in_their_order(history: Open) -> None:
         assert own == [f"{number} {turn}" for turn in range(5)]
 
 
-async def test_dates_in_artifacts_come_back_as_they_were(history: Open) -> None:
+async def test_dates_in_artifacts_are_returned_unchanged(history: Open) -> None:
     at = datetime(2024, 1, 31, 12, 30, 0, 5, tzinfo=timezone(timedelta(hours=2)))
     artifact = {
         "at": at, "naive": at.replace(tzinfo=None), "days": [date(2024, 1, 31), {"x": date(1, 1, 1)}],
@@ -151,7 +151,7 @@ async def test_dates_in_artifacts_come_back_as_they_were(history: Open) -> None:
 @pytest.mark.parametrize(
     "bad", [object(), "text", AIMessage("", response_metadata={"client": object()})], ids=type
 )
-def test_what_would_not_come_back_is_refused_before_anything_is_added(
+def test_messages_that_could_not_be_returned_unchanged_are_refused_before_any_is_added(
     history: Open, bad: Any
 ) -> None:
     with pytest.raises(InvalidInputError):
@@ -175,7 +175,7 @@ def test_what_would_not_come_back_is_refused_before_anything_is_added(
     ],
     ids=range(11),
 )  # fmt: skip
-def test_a_poisoned_message_makes_nothing_and_does_not_hide_its_neighbors(
+def test_a_poisoned_message_creates_no_object_and_does_not_hide_its_neighbors(
     history: Open,
     poison: Any,
     index_name: str,

@@ -155,7 +155,9 @@ async def test_a_document_index_awaits_the_embedding(store: ValkeyVectorStore) -
     assert embedding.calls == ["aembed_documents", "aembed_query"]
 
 
-def test_a_document_index_takes_the_stores_options_and_no_others(store: ValkeyVectorStore) -> None:
+def test_a_document_index_accepts_the_stores_options_and_no_others(
+    store: ValkeyVectorStore,
+) -> None:
     one = ValkeyDocumentIndex(vectorstore=store)
     one.upsert([Document("a", id="1")], ttl=60, batch_size=10)
     one.upsert([Document("b", id="1")], policy=WritePolicy.SKIP)

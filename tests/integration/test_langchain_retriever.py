@@ -152,7 +152,7 @@ async def test_a_batch_is_one_round_trip(
 
 
 class Notes(BaseCallbackHandler):
-    """What LangChain tells."""
+    """Records the callbacks of LangChain."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -178,7 +178,7 @@ class Stubborn(TableEmbeddings):
         return [1.0] * 3 if text == "short" else super().vector(text)
 
 
-async def test_a_text_that_fails_fails_alone_and_callbacks_are_told(
+async def test_a_text_that_fails_fails_alone_and_callbacks_are_notified(
     store: ValkeyVectorStore,
 ) -> None:
     retriever = ValkeyRetriever(index=store.index, embedding=Stubborn())
@@ -254,7 +254,7 @@ def test_another_vector_of_the_documents_can_be_searched(
         ({"filter": {"n": {"$nope": 1}}}, ValueError, "nope"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(
+def test_an_invalid_setting_is_refused(
     retriever: ValkeyRetriever, settings: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -263,7 +263,7 @@ def test_a_setting_that_makes_no_sense_is_refused(
         retriever.batch(["text 1"], **settings)
 
 
-def test_a_retriever_that_could_not_search_is_not_made(store: ValkeyVectorStore) -> None:
+def test_a_retriever_that_could_not_search_is_not_created(store: ValkeyVectorStore) -> None:
     with pytest.raises(ValidationError, match="needs an embedding"):
         ValkeyRetriever(index=store.index)
     with pytest.raises(ValidationError, match="fliter"):

@@ -156,7 +156,7 @@ def test_mmr_chooses_what_the_in_memory_store_chooses(
     assert found == store.max_marginal_relevance_search_by_vector(vector, **settings)
 
 
-def test_mmr_with_1_is_nearness_alone(store: ValkeyVectorStore) -> None:
+def test_mmr_with_1_ranks_by_similarity_alone(store: ValkeyVectorStore) -> None:
     nearest = store.similarity_search("some question", k=5)
     assert store.max_marginal_relevance_search("some question", k=5, lambda_mult=1) == nearest
 
@@ -221,7 +221,9 @@ def test_filter_that_is_not_understood_raises(store: ValkeyVectorStore, filter: 
 
 
 @pytest.mark.parametrize("k", [25, 60])
-def test_as_many_documents_as_asked_for(store: ValkeyVectorStore, k: int) -> None:
+def test_a_search_returns_the_requested_number_of_documents(
+    store: ValkeyVectorStore, k: int
+) -> None:
     assert len(set(ids(store.similarity_search("question", k=k)))) == k
 
 

@@ -84,7 +84,7 @@ def found(store: ValkeyVectorStore, directive: FilterDirective) -> str:
     return "".join(sorted(str(one.id) for one in documents))
 
 
-def test_every_comparator_finds_what_it_says(store: ValkeyVectorStore) -> None:
+def test_every_comparator_selects_the_matching_documents(store: ValkeyVectorStore) -> None:
     assert {comparator for comparator, *_ in COMPARISONS} == set(Comparator)
     for comparator, attribute, value, expected in COMPARISONS:
         directive = compared(comparator, attribute, value)

@@ -1,4 +1,4 @@
-"""Stores whose words are indexed, and `ValkeyRetriever`'s searches by words and by both."""
+"""Stores with full text, and text and hybrid searches of `ValkeyRetriever`."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ async def test_a_text_that_fails_in_a_batch_fails_alone(
 
 
 @pytest.mark.parametrize("search_type", ["text", "hybrid"])
-async def test_an_index_without_words_says_so(
+async def test_an_index_without_full_text_raises_a_clear_error(
     embedding: TableEmbeddings,
     index_name: str,
     server_url: str,

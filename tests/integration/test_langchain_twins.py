@@ -1,4 +1,4 @@
-"""Every method of `ValkeyVectorStore` has an awaited twin that does the same, and blocks nobody."""
+"""Every method of `ValkeyVectorStore` has an async version that does the same and does not block the event loop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def awaited(member: Any) -> bool:
 
 
 @pytest.mark.parametrize("cls", [ValkeyVectorStore, Index])
-def test_every_method_has_an_awaited_twin_with_the_same_parameters(cls: type) -> None:
+def test_every_method_has_an_async_version_with_the_same_parameters(cls: type) -> None:
     found = methods(cls)
     synchronous = {name for name in found if not awaited(found[name])} - {"as_retriever", "open"}
     assert len(synchronous) > 10
@@ -67,7 +67,7 @@ SEARCHES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), SEARCHES)
-async def test_the_awaited_search_finds_the_same_and_awaits_the_embedding(
+async def test_the_async_search_finds_the_same_and_awaits_the_embedding(
     store: ValkeyVectorStore, embedding: TableEmbeddings, method: str, arguments: dict[str, Any]
 ) -> None:
     expected = getattr(store, method)(**arguments)
@@ -86,7 +86,7 @@ async def test_the_awaited_search_finds_the_same_and_awaits_the_embedding(
         "max_marginal_relevance_search_by_vector",
     ],
 )
-async def test_the_awaited_search_by_vector_finds_the_same(
+async def test_the_async_search_by_vector_finds_the_same(
     store: ValkeyVectorStore, embedding: TableEmbeddings, method: str
 ) -> None:
     vector = embedding.vector("text 3")
@@ -96,7 +96,7 @@ async def test_the_awaited_search_by_vector_finds_the_same(
     assert embedding.calls == []
 
 
-async def test_awaited_additions_await_the_embedding(
+async def test_async_additions_await_the_embedding(
     store: ValkeyVectorStore, embedding: TableEmbeddings
 ) -> None:
     await store.aadd_texts(["a", "b"])
@@ -105,7 +105,9 @@ async def test_awaited_additions_await_the_embedding(
     assert await store.index.acount() == 33
 
 
-async def test_the_event_loop_goes_on_while_the_server_is_busy(store: ValkeyVectorStore) -> None:
+async def test_the_event_loop_keeps_running_while_the_server_is_busy(
+    store: ValkeyVectorStore,
+) -> None:
     vector = [1.0] * 16
     longest = 0.0
     ended = asyncio.Event()

@@ -37,7 +37,7 @@ def contents(store: ValkeyVectorStore) -> dict[str, str]:
     return {record.id: record.content for record in store.index.select()}
 
 
-def test_ids_are_those_given_or_generated_ones(store: ValkeyVectorStore) -> None:
+def test_ids_are_the_passed_or_generated_ones(store: ValkeyVectorStore) -> None:
     ids = store.add_texts(["a", "b", "c"], ids=["1", None, "3"])
     assert ids[0] == "1"
     assert ids[2] == "3"
@@ -65,7 +65,7 @@ def test_documents_are_stored_as_they_are_and_not_changed(store: ValkeyVectorSto
     assert store.get_by_ids([ids[1]])[0].metadata == {"n": 2}
 
 
-def test_given_ids_come_before_the_documents_own(store: ValkeyVectorStore) -> None:
+def test_passed_ids_take_precedence_over_those_of_documents(store: ValkeyVectorStore) -> None:
     assert store.add_documents([Document("one", id="own")], ids=["given"]) == ["given"]
     assert contents(store) == {"given": "one"}
 
@@ -135,7 +135,9 @@ async def test_what_cannot_be_stored_is_refused_before_any_of_it_is_stored(
         assert not store.index.exists()
 
 
-def test_an_embedding_that_gives_too_few_vectors_is_noticed(settings: dict[str, Any]) -> None:
+def test_an_embedding_that_returns_too_few_vectors_raises_an_error(
+    settings: dict[str, Any],
+) -> None:
     class Forgetful(TableEmbeddings):
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             return super().embed_documents(texts)[:-1]
@@ -163,7 +165,7 @@ async def test_policies_and_time_to_live_are_kept(store: ValkeyVectorStore) -> N
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-async def test_stores_are_made_from_texts_documents_and_existing_indexes(
+async def test_stores_are_created_from_texts_documents_and_existing_indexes(
     settings: dict[str, Any], awaited: bool
 ) -> None:
     embedding = TableEmbeddings()
@@ -194,7 +196,7 @@ async def test_an_existing_index_must_exist(settings: dict[str, Any]) -> None:
         await ValkeyVectorStore.afrom_existing_index(TableEmbeddings(), **settings)
 
 
-def test_a_schema_can_be_given(settings: dict[str, Any]) -> None:
+def test_a_schema_can_be_passed(settings: dict[str, Any]) -> None:
     schema = Schema(dimension=3, metric=Metric.IP)
     with opened(TableEmbeddings(size=3), schema=schema, **settings) as store:
         store.add_texts(["a"])

@@ -32,7 +32,9 @@ def cache(open_cache: Callable[..., ValkeyCache[Any]]) -> ValkeyCache[Any]:
     return open_cache()
 
 
-def test_results_come_back_in_one_round_trip(cache: ValkeyCache[Any], commands: CommandLog) -> None:
+def test_results_are_returned_in_one_round_trip(
+    cache: ValkeyCache[Any], commands: CommandLog
+) -> None:
     names = [(("a", "b"), "k"), (("a",), "b:k"), ((), ""), (("a*",), "\0")]
     assert cache.get(names) == {}  # connects
     commands.clear()
@@ -88,7 +90,7 @@ def test_a_graph_computes_a_node_once(cache: ValkeyCache[Any]) -> None:
     assert calls == [3, 4]
 
 
-def test_a_server_that_fails_is_a_miss_unless_told_otherwise(
+def test_a_server_that_fails_is_a_miss_by_default(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     name = ("a",), "k"

@@ -1,4 +1,4 @@
-"""Delta channels: what a channel is made of comes back, also after pruning and copying."""
+"""Delta channels: the writes of a channel are returned, also after pruning and copying."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ async def test_it_is_rebuilt_in_an_async_graph(saver: ValkeySaver) -> None:
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3, 7])
-def test_pruning_and_copying_keep_what_it_is_made_of(saver: ValkeySaver, rounds: int) -> None:
+def test_pruning_and_copying_keep_the_ancestors_of_a_delta_channel(
+    saver: ValkeySaver, rounds: int
+) -> None:
     made = played(saver, rounds)
     before = made.get_state(thread("t")).values
     count = len(list(saver.list(thread("t"))))

@@ -1,4 +1,4 @@
-"""What the documents on LangGraph show works as they show it."""
+"""Examples and programs of the documents on LangGraph work as shown."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def saver(server_url: str, index_name: str) -> Iterator[ValkeySaver]:
         yield opened
 
 
-def test_a_graph_goes_on_where_a_killed_process_left_it(
+def test_a_graph_continues_where_a_killed_process_left_it(
     saver: ValkeySaver, server_url: str, index_name: str
 ) -> None:
     assert ended_by(started("interrupted", server_url, index_name)) == -signal.SIGKILL
@@ -58,7 +58,7 @@ def test_a_graph_goes_on_where_a_killed_process_left_it(
     assert ended["done"] == ["prepared", "asked", "acted on yes"]
 
 
-def test_a_graph_goes_on_from_the_last_acknowledged_checkpoint_of_a_killed_server() -> None:
+def test_a_graph_continues_from_the_last_acknowledged_checkpoint_of_a_killed_server() -> None:
     durable = ["--appendonly", "yes", "--appendfsync", "always"]
     with start_server(extra=durable) as server, ValkeySaver(server.url) as saver:
         approval(saver).invoke({"done": []}, thread("t"))

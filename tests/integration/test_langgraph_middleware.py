@@ -1,4 +1,4 @@
-"""Middleware of agents: when the model or a tool is asked, and when an earlier answer is given again."""
+"""Middleware of agents: calls of the model or a tool, and results from the cache."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Topics(Embeddings):
 
 
 class Model(BaseChatModel):
-    """Counts its calls; asks a tool about the weather, and answers anything else at once."""
+    """Counts its calls; calls a tool about the weather, and answers anything else at once."""
 
     name: str = "one"
     asked: list[list[BaseMessage]] = Field(default_factory=list, exclude=True)
@@ -101,7 +101,7 @@ def asked(agent: Any, text: str, **more: Any) -> Any:
     return agent.invoke({"messages": [HumanMessage(text)]}, **more)["messages"]
 
 
-def test_a_question_that_means_the_same_is_answered_once(cache: ValkeySemanticCache) -> None:
+def test_a_question_that_means_the_same_calls_the_model_once(cache: ValkeySemanticCache) -> None:
     model = Model()
     agent = create_agent(model, middleware=[SemanticCacheMiddleware(cache)])
     first = asked(agent, "what are your opening hours?")
@@ -147,7 +147,7 @@ def test_tool_calls_are_kept_with_ids_of_their_own(cache: ValkeySemanticCache) -
 
 
 @pytest.mark.parametrize(("policy", "calls"), [("history", 2), ("thread", 3), ("question", 1)])
-def test_the_thread_policy_says_what_else_must_be_the_same(
+def test_the_thread_policy_determines_what_else_must_be_equal(
     cache: ValkeySemanticCache, connection: Connection, index_name: str, policy: Any, calls: int
 ) -> None:
     model = Model()
@@ -161,7 +161,7 @@ def test_the_thread_policy_says_what_else_must_be_the_same(
     assert len(asked(agent, "opening?", config=thread("b"))) == 6
 
 
-def test_histories_with_tool_calls_are_the_same_whatever_their_ids(
+def test_histories_with_tool_calls_are_equal_with_any_ids(
     cache: ValkeySemanticCache,
 ) -> None:
     def history(number: int) -> list[BaseMessage]:
@@ -210,7 +210,9 @@ def test_an_exact_cache_answers_the_very_same_question(
     assert len(model.asked) == 2
 
 
-def test_results_of_named_tools_are_given_again(connection: Connection, index_name: str) -> None:
+def test_results_of_named_tools_are_returned_from_the_cache(
+    connection: Connection, index_name: str
+) -> None:
     tools, model = Tools(), Model()
     middleware = ToolCacheMiddleware({"weather": 60}, name=index_name, connection=connection)
     agent = create_agent(model, tools=[tools.weather], middleware=[middleware])
@@ -224,7 +226,7 @@ def test_results_of_named_tools_are_given_again(connection: Connection, index_na
     assert tools.calls == ["Paris", "Paris"]
 
 
-async def test_results_are_given_again_in_an_async_agent(
+async def test_results_are_returned_from_the_cache_in_an_async_agent(
     connection: Connection, index_name: str
 ) -> None:
     tools = Tools()

@@ -85,7 +85,7 @@ def put(
     return saver.put(config, made, {"step": 0}, made["channel_versions"])  # type: ignore[arg-type]
 
 
-def test_two_turns_give_four_messages(saver: ValkeySaver) -> None:
+def test_two_turns_return_four_messages(saver: ValkeySaver) -> None:
     graph = conversation(saver)
     for text in ("one", "two"):
         state = graph.invoke({"messages": [HumanMessage(text)]}, thread("c"))
@@ -97,7 +97,7 @@ def test_two_turns_give_four_messages(saver: ValkeySaver) -> None:
     assert len(list(graph.get_state_history(thread("c")))) == 6
 
 
-async def test_two_turns_of_an_async_graph_give_four_messages(saver: ValkeySaver) -> None:
+async def test_two_turns_of_an_async_graph_return_four_messages(saver: ValkeySaver) -> None:
     graph = conversation(saver)
     for text in ("one", "two"):
         state = await graph.ainvoke({"messages": [HumanMessage(text)]}, thread("c"))
@@ -278,7 +278,7 @@ def test_versions_that_collide_never_mix_values(saver: ValkeySaver) -> None:
     assert last.checkpoint["channel_values"] == {"x": 3, "y": 1}
 
 
-def test_a_thread_that_is_gone_in_mid_run_is_stored_whole_again(
+def test_a_thread_that_is_removed_during_a_run_is_stored_completely_again(
     saver: ValkeySaver, commands: CommandLog
 ) -> None:
     config = put(saver, "t", {"old": [1, 2], "new": 1})
@@ -541,6 +541,6 @@ def test_a_private_server_needs_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", NAMES)
-def test_a_place_comes_back_from_its_bytes(text: str) -> None:
+def test_a_position_is_decoded_from_its_bytes(text: str) -> None:
     place = Place(text, f"1{text}")
     assert Place.decoded(place.encoded) == place

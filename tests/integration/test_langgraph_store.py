@@ -156,7 +156,7 @@ def test_created_at_is_kept_on_update(store: ValkeyStore) -> None:
     assert abs((first.created_at - begin).total_seconds()) < 5
 
 
-def test_values_come_back_as_they_are(store: ValkeyStore) -> None:
+def test_values_are_returned_unchanged(store: ValkeyStore) -> None:
     value = {
         "big": 10**30, "float": 0.1, "none": None, "list": [1, 1.0, True, {"a": []}], "": "", "é\0": "\0日本",
         "date": date(2024, 1, 31), "time": datetime(2024, 1, 31, 12, tzinfo=UTC), "$date": {"$date": "x"},
@@ -227,9 +227,7 @@ def test_filters_are_exact(store: ValkeyStore, filter: dict[str, Any], found: st
     ],
     ids=str,
 )
-def test_a_filter_that_makes_no_sense_is_an_error(
-    store: ValkeyStore, filter: dict[str, Any]
-) -> None:
+def test_an_invalid_filter_is_an_error(store: ValkeyStore, filter: dict[str, Any]) -> None:
     with pytest.raises(FilterError):
         store.search(("u",), filter=filter)
 
@@ -286,8 +284,8 @@ def test_items_expire_and_reading_begins_their_time_again(
 def test_many_expired_items_are_removed_a_thousand_at_a_time(
     store: ValkeyStore, commands: CommandLog
 ) -> None:
-    store.batch([PutOp(("u", str(n)), "k", {}, ttl=3 / 60) for n in range(2500)])
     store.put(("u", "last"), "k", {})
+    store.batch([PutOp(("u", str(n)), "k", {}, ttl=3 / 60) for n in range(2500)])
     time.sleep(3.1)
     commands.clear()
     assert store.list_namespaces() == [("u", "last")]
@@ -345,7 +343,7 @@ def test_an_item_counts_once_by_its_best_text(
     assert store.search(("u", "1"), query="pear", limit=2)  # the index looks up what it is
     commands.clear()
     found = store.search(("u", "1"), query="pear", limit=2)
-    # A search module that returns fewer than it was asked for is asked whether there are more.
+    # If a search module returns fewer than requested, the store checks for more.
     assert len(trips(commands)) == (2 if engine_name == "native" else 3)
     assert set(keys(found)) == {"fruit", "own"}
     assert [round(item.score or 0, 4) for item in found] == [1.0, 1.0]
@@ -446,7 +444,7 @@ def test_the_search_is_by_words_or_by_both(
     assert all(item.score is not None for item in found)
 
 
-def test_settings_that_make_no_sense_are_refused(open_store: Callable[..., ValkeyStore]) -> None:
+def test_invalid_settings_are_refused(open_store: Callable[..., ValkeyStore]) -> None:
     with pytest.raises(ConfigurationError, match="no 'embed'"):
         open_store(index={"dims": 3})
     with pytest.raises(ConfigurationError, match="search"):

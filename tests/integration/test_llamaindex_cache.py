@@ -105,7 +105,7 @@ def response(question: str) -> Response:
     )
 
 
-def test_a_query_engine_is_asked_once_for_questions_that_mean_the_same(
+def test_a_query_engine_runs_once_for_questions_that_mean_the_same(
     cache: SemanticCache,
 ) -> None:
     engine = Engine(response)
@@ -203,7 +203,7 @@ def said(*texts: str) -> list[ChatMessage]:
     return [system, *(ChatMessage(text, role=roles[n % 2]) for n, text in enumerate(texts))]
 
 
-def test_a_model_is_asked_once_for_conversations_that_end_alike(cache: SemanticCache) -> None:
+def test_a_model_is_called_once_for_conversations_that_end_alike(cache: SemanticCache) -> None:
     llm = Model(max_tokens=None)
     cached = CachedLLM(llm, cache)
     for text in ("what @0", "what @0", "near @5"):
@@ -321,7 +321,7 @@ async def test_what_something_else_wrote_is_a_miss_and_removed(
     assert len(llm._asked) == calls + 2
 
 
-async def test_dates_come_back_with_the_nodes(cache: SemanticCache) -> None:
+async def test_dates_are_returned_with_the_nodes(cache: SemanticCache) -> None:
     day = {"day": date(2024, 1, 31), "at": datetime(2024, 1, 31, 12, tzinfo=UTC)}
     node = TextNode(text="source", id_="n1", metadata=day)
     made = Response("text", source_nodes=[NodeWithScore(node=node)], metadata={"n1": day})
@@ -333,7 +333,7 @@ async def test_dates_come_back_with_the_nodes(cache: SemanticCache) -> None:
     assert engine.asked == ["what @0"]
 
 
-async def test_what_cannot_be_written_down_is_given_and_not_kept(
+async def test_an_answer_that_cannot_be_serialized_is_returned_and_not_cached(
     cache: SemanticCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = Response("text", metadata={"n1": {"odd": object()}})

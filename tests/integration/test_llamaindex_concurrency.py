@@ -1,4 +1,4 @@
-"""LlamaIndex's stores used by many tasks at once, in one event loop after another, which they never block."""
+"""LlamaIndex's stores used by many concurrent tasks, in several event loops, which they never block."""
 
 from __future__ import annotations
 

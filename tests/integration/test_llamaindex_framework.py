@@ -166,7 +166,7 @@ def test_all_stores_of_a_context_live_on_the_server(stores: Stores, tmp_path: Pa
 
 
 class Counting(TransformComponent):
-    """Counts the nodes it is asked to transform."""
+    """Counts the nodes that it transforms."""
 
     _seen: int = PrivateAttr(default=0)  # a field would be part of the cache's key
 

@@ -255,7 +255,7 @@ def test_nothing_is_stored_of_nodes_that_cannot_be(store: ValkeyPropertyGraphSto
         store.structured_query("MATCH (n) RETURN n")
 
 
-def test_the_embeddings_are_mended_after_the_nodes(store: ValkeyPropertyGraphStore) -> None:
+def test_the_embeddings_are_repaired_after_the_nodes(store: ValkeyPropertyGraphStore) -> None:
     filled(store)
     store.index.delete(["Ada"])
     (stored,) = store.index.get(["Engine"], with_vectors=True)
@@ -379,7 +379,7 @@ def test_a_property_graph_index_and_its_retrievers_work_end_to_end(
     assert not [node for node in store.get() if isinstance(node, ChunkNode)]
 
 
-def test_llama_nodes_come_back_and_are_deleted_with_their_entities(
+def test_llama_nodes_are_returned_and_deleted_with_their_entities(
     store: ValkeyPropertyGraphStore,
 ) -> None:
     node = TextNode(id_="n1", text="a text", metadata={"k": [1]}, embedding=[1.0, 0.0, 0.0, 0.0])

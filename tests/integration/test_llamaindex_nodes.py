@@ -1,4 +1,4 @@
-"""LlamaIndex's nodes come back as they were written, of whatever class; what cannot be stored is refused."""
+"""LlamaIndex's nodes of any class are returned unchanged; nodes that cannot be stored are refused."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ NODES: list[BaseNode] = [
     "given", NODES, ids=[f"{type(n).__name__} {i}" for i, n in enumerate(NODES)]
 )
 @pytest.mark.parametrize("embedded", [True, False], ids=["with embedding", "without"])
-def test_a_node_comes_back_as_it_was(
+def test_a_node_is_returned_unchanged(
     store: ValkeyVectorStore, given: BaseNode, embedded: bool
 ) -> None:
     written = given.model_copy(update={"embedding": vector_of("x") if embedded else None})
@@ -303,7 +303,7 @@ def test_a_class_with_defaults_of_its_own_keeps_values_that_are_llamaindexs_defa
     assert store.get_nodes(["n", "own"]) == [given, own]
 
 
-def test_records_of_others_are_read_as_text_nodes(store: ValkeyVectorStore) -> None:
+def test_foreign_records_are_read_as_text_nodes(store: ValkeyVectorStore) -> None:
     store.index.upsert(
         [
             Record(id="a", content="text", vector=vector_of("a"), metadata={"n": 1}, parent="p"),
@@ -317,7 +317,7 @@ def test_records_of_others_are_read_as_text_nodes(store: ValkeyVectorStore) -> N
     assert bare == TextNode(id_="b")
 
 
-def test_a_class_that_is_gone_is_read_as_the_nearest_of_llamaindex(
+def test_a_class_that_was_removed_is_read_as_the_closest_class_of_llamaindex(
     store: ValkeyVectorStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     def made() -> ImageNode:

@@ -102,7 +102,7 @@ def test_every_metric_has_its_similarity(
     store.close()
 
 
-def test_what_is_asked_for_is_brought(library: ValkeyVectorStore) -> None:
+def test_the_requested_parts_are_returned(library: ValkeyVectorStore) -> None:
     def brought(*fields: str) -> BaseNode:
         (found,) = library.query(near("n0", 1, output_fields=list(fields))).nodes or []
         assert found.node_id == "n0"
@@ -149,7 +149,7 @@ def test_another_mode_is_refused(library: ValkeyVectorStore, mode: str) -> None:
         ({"filters": MetadataFilters.model_construct(filters=["x"], condition=None)}, "str"),
     ],
 )
-def test_a_query_that_cannot_be_answered_is_refused(
+def test_an_unsupported_query_is_refused(
     library: ValkeyVectorStore, fields: dict[str, Any], named: str
 ) -> None:
     query = near("n0")
@@ -199,7 +199,7 @@ def test_the_threshold_of_mmr_arrives_both_ways(library: ValkeyVectorStore) -> N
     same(1.0, 1.0)
 
 
-def test_mmr_chooses_among_as_many_as_told(library: ValkeyVectorStore) -> None:
+def test_mmr_selects_from_the_explicit_number_of_candidates(library: ValkeyVectorStore) -> None:
     ranked = ids_of(library.query(near("n0", 20)))
     query = near("n0", 3, mode=VectorStoreQueryMode.MMR, mmr_threshold=0.0)
     for keywords, of in (({"mmr_prefetch_k": 4}, 4), ({"mmr_prefetch_factor": 2}, 6)):
@@ -227,7 +227,7 @@ def test_mmr_heeds_restrictions_and_output_fields(library: ValkeyVectorStore) ->
     assert all(found.embedding is None for found in library.query(query).nodes or [])
 
 
-def test_a_query_is_one_round_trip_that_brings_no_vectors(
+def test_a_query_is_one_round_trip_that_returns_no_vectors(
     server_url: str, index_name: str, engine_name: Any, commands: CommandLog
 ) -> None:
     store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
@@ -291,7 +291,7 @@ def test_an_embedding_of_numpy_is_one(library: ValkeyVectorStore, mode: str) -> 
 
 
 @pytest.mark.parametrize("wrong", [{"n": 1}, {}, [], "n == 1"])
-def test_what_is_no_metadata_filters_is_refused_and_says_what_is(
+def test_an_invalid_filter_is_refused_and_the_error_names_the_valid_type(
     library: ValkeyVectorStore, wrong: Any
 ) -> None:
     uses: list[Callable[[], object]] = [

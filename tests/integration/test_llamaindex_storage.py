@@ -99,7 +99,7 @@ def test_a_dict_that_holds_itself_or_is_too_deep_is_refused(kvstore: ValkeyKVSto
     assert kvstore.get("k") is None
 
 
-def test_the_collection_is_data_unless_told(kvstore: ValkeyKVStore) -> None:
+def test_the_default_collection_is_data(kvstore: ValkeyKVStore) -> None:
     kvstore.put("k", {"n": 1})
     assert kvstore.get_all() == kvstore.get_all("data") == {"k": {"n": 1}}
     kvstore.put_all([("k", {"n": 2})])
@@ -144,9 +144,7 @@ def test_an_ingestion_cache_keeps_nodes(kvstore: ValkeyKVStore) -> None:
     assert cache.get("key") is None
 
 
-def test_stores_share_what_they_are_given_or_make_their_own(
-    server_url: str, index_name: str
-) -> None:
+def test_stores_share_a_passed_store_or_create_their_own(server_url: str, index_name: str) -> None:
     with Connection.open(server_url) as connection:
         kvstore = ValkeyKVStore(connection=connection, namespace=index_name)
         assert kvstore.client is connection
@@ -162,7 +160,7 @@ def test_stores_share_what_they_are_given_or_make_their_own(
             ValkeyKVStore(server_url, connection=connection)
 
 
-def test_documents_and_nodes_come_back_as_they_were(kvstore: ValkeyKVStore) -> None:
+def test_documents_and_nodes_are_returned_unchanged(kvstore: ValkeyKVStore) -> None:
     store, simple = ValkeyDocumentStore(kvstore), SimpleDocumentStore()
     at = datetime(2024, 1, 31, tzinfo=UTC)
     written = [
@@ -210,7 +208,7 @@ def test_documents_are_written_in_batches(kvstore: ValkeyKVStore, commands: Comm
     assert len(commands.round_trips) <= 5  # two batches of texts, two of hashes; and the connection
 
 
-def test_structures_of_indexes_come_back(kvstore: ValkeyKVStore) -> None:
+def test_structures_of_indexes_are_returned_unchanged(kvstore: ValkeyKVStore) -> None:
     store = ValkeyIndexStore(kvstore)
     first = IndexDict(index_id="a", summary="é", nodes_dict={"n": "m"})
     second = IndexGraph(index_id="b", all_nodes={1: "x"})
@@ -237,7 +235,7 @@ MESSAGES = [
 ]
 
 
-def test_messages_come_back_as_they_were(chats: ValkeyChatStore) -> None:
+def test_messages_are_returned_unchanged(chats: ValkeyChatStore) -> None:
     chats.set_messages("c", MESSAGES)
     assert chats.get_messages("c") == MESSAGES
     chats.add_message("c", MESSAGES[0])

@@ -75,7 +75,7 @@ def test_any_source_is_removed_alone(store: ValkeyVectorStore, source: str) -> N
     assert ids_of(store.get_nodes()) == ["b", "c", "d"]
 
 
-def test_a_source_of_more_nodes_than_a_search_brings_is_removed_whole(
+def test_a_source_of_more_nodes_than_a_search_returns_is_removed_completely(
     server_url: str, index_name: str, engine_name: Any
 ) -> None:
     store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
@@ -121,9 +121,7 @@ def test_a_node_without_an_embedding_is_found_by_all_but_vectors(store: ValkeyVe
     assert store.get_nodes() == []
 
 
-def test_persisting_asks_nothing_of_the_server(
-    library: ValkeyVectorStore, commands: CommandLog
-) -> None:
+def test_persisting_sends_no_request(library: ValkeyVectorStore, commands: CommandLog) -> None:
     commands.clear()
     library.persist("somewhere.json")
     assert commands.names() == []
@@ -186,9 +184,7 @@ def test_the_store_is_written_down_without_its_password(index_name: str) -> None
         assert copied(store).to_dict() == described
 
 
-def test_a_store_on_a_given_connection_is_not_written_down(
-    server_url: str, index_name: str
-) -> None:
+def test_a_store_on_a_shared_connection_is_not_serialized(server_url: str, index_name: str) -> None:
     with Connection.open(server_url) as connection:
         store = ValkeyVectorStore(connection=connection, index_name=index_name)
         assert store.client is connection

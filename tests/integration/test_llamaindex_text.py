@@ -1,4 +1,4 @@
-"""LlamaIndex's query modes that look for words: text search and hybrid search, against references."""
+"""LlamaIndex's query modes by terms: text search and hybrid search, compared with references."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_words_are_found_by_bm25(library: ValkeyVectorStore, mode: str, text: st
 
 
 @pytest.mark.parametrize("mode", BY_TEXT)
-def test_as_many_are_found_by_words_as_asked_for(library: ValkeyVectorStore, mode: str) -> None:
+def test_a_text_search_returns_the_requested_number(library: ValkeyVectorStore, mode: str) -> None:
     ranked = best(answers(TEXTS, QUESTION, every=False), 10)
     assert library.query(asking(mode, k=2)).ids == ranked[:2]
     assert library.query(asking(mode, k=1, sparse_top_k=3)).ids == ranked[:3]
@@ -212,7 +212,7 @@ def test_restrictions_hold_together_in_every_mode(library: ValkeyVectorStore, mo
 
 
 @pytest.mark.parametrize("mode", BY_TEXT + HYBRID)
-def test_nodes_found_by_words_bring_what_is_asked_for(
+def test_nodes_of_a_text_search_have_the_requested_parts(
     library: ValkeyVectorStore, mode: str
 ) -> None:
     (plain,) = library.query(asking(mode, k=1, node_ids=["d"])).nodes or []
@@ -260,7 +260,7 @@ def test_metadata_declared_as_text_is_looked_into(
 
 
 @pytest.mark.parametrize("mode", BY_TEXT + HYBRID)
-def test_an_index_without_full_text_says_so(
+def test_an_index_without_full_text_raises_a_clear_error(
     mode: str, server_url: str, index_name: str, engine_name: Any
 ) -> None:
     store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)
@@ -289,7 +289,7 @@ def test_an_index_without_full_text_says_so(
         ("hybrid", {"alpha": "much"}, "alpha"),
     ],
 )
-def test_a_query_for_words_that_cannot_be_answered_is_refused(
+def test_an_unsupported_text_query_is_refused(
     library: ValkeyVectorStore, mode: str, fields: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ValueError, match=named):
@@ -357,7 +357,7 @@ def test_full_text_is_written_down_with_the_store(index_name: str, full_text: An
         assert ("full_text" in asked.explicit) == (full_text is not None)
 
 
-def test_full_text_is_an_existing_indexs_unless_told(
+def test_full_text_defaults_to_that_of_an_existing_index(
     library: ValkeyVectorStore, index_name: str
 ) -> None:
     settings: dict[str, Any] = {} if library.url is None else {"url": library.url}
@@ -479,7 +479,7 @@ async def test_an_auto_retrievers_filters_hold_in_every_mode(
 
 
 @pytest.mark.parametrize("mode", ["default", "mmr", *HYBRID])
-async def test_an_auto_retriever_may_ask_by_filters_alone(
+async def test_an_auto_retriever_can_query_by_filters_alone(
     automatic: Callable[..., VectorIndexAutoRetriever], library: ValkeyVectorStore, mode: str
 ) -> None:
     written = [{"key": "n", "operator": ">", "value": 2}]

@@ -1,4 +1,4 @@
-"""An index whose own record is gone, drops that were interrupted or overtaken, and numeric slots under concurrency."""
+"""An index whose own record is lost, interrupted and concurrent drops, and numeric slots under concurrency."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_process_that_knows_the_index_restores_a_lost_record(
         assert each.count() == 3
 
 
-def test_a_process_that_does_not_know_it_says_that_the_record_is_lost(
+def test_a_process_without_the_record_raises_that_it_is_lost(
     index: Index, open_index: OpenIndex
 ) -> None:
     index.upsert([record(n) for n in range(5)])
@@ -67,9 +67,7 @@ def test_a_process_that_does_not_know_it_says_that_the_record_is_lost(
     assert not index.connection.execute("EXISTS", f"{index.name}:r1")
 
 
-def test_an_index_that_was_dropped_is_not_taken_for_lost(
-    index: Index, open_index: OpenIndex
-) -> None:
+def test_a_dropped_index_is_not_treated_as_lost(index: Index, open_index: OpenIndex) -> None:
     index.upsert([record(1)])
     other = open_index()
     assert other.count() == 1
@@ -93,7 +91,7 @@ def evicting(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, str]]
         yield connection, request.param
 
 
-def test_where_any_key_may_be_evicted_a_warning_says_so_and_documents_alone_are_noticed(
+def test_if_any_key_may_be_evicted_a_warning_is_logged_and_documents_alone_are_detected(
     evicting: tuple[Connection, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     connection, engine = evicting
@@ -140,7 +138,7 @@ def test_a_drop_that_was_interrupted_is_completed_by_whoever_creates_the_index(
         )
 
 
-def test_records_that_others_write_while_an_index_is_dropped_stay(
+def test_records_that_another_client_writes_during_a_drop_stay(
     index: Index, open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.upsert([record(n) for n in range(20)])

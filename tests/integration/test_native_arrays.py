@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from native_indexes import HERE
+from native_indexes import HERE, share_nothing
 from round_trips import CommandLog
 from servers import Server
 from valkey_vector import Connection, F, Index, Record
@@ -114,3 +114,54 @@ def test_numbers_that_one_double_cannot_tell_apart_are_ordered_exactly(index: In
     index.upsert(Record(id=f"b{n}", metadata={"big": number}) for n, number in enumerate(big))
     found = index.select(F("big").exists(), order_by="big")
     assert [record.id for record in found] == ["b1", "b0", "b2"]
+
+
+def test_a_search_after_a_write_of_the_same_process_is_two_round_trips(
+    index: Index, commands: CommandLog
+) -> None:
+    index.search(HERE, k=3)
+    index.upsert([Record(id="new", vector=[9.0, 1.0, 0.0, 0.0])])
+    commands.clear()
+    assert len(index.search(HERE, k=301)) == 301
+    assert len(commands.round_trips) == 2
+    commands.clear()
+    index.search(HERE, k=3)
+    assert len(commands.round_trips) == 1
+
+
+def test_a_first_search_loads_a_thousand_records_with_each_command(
+    index: Index, commands: CommandLog
+) -> None:
+    index.upsert([Record(id=f"e{n}", vector=HERE) for n in range(2_200)], progress=False)
+    share_nothing()
+    reader = Index.open(index.name, connection=index.connection)
+    commands.clear()
+    assert len(reader.search(HERE, k=2_500)) == 2_500
+    loads = [trip for trip in commands.round_trips if len(trip[0]) > 500]
+    # Three pages of the replica, and three of the result.
+    assert sum(len(trip) for trip in loads) == 6
+
+
+def test_a_search_finds_vectors_of_every_page(index: Index) -> None:
+    share_nothing()
+    written = [Record(id=f"f{n}", vector=[1.0, 0.0, n + 1.0, 0.0]) for n in range(1_500)]
+    index.upsert(written, progress=False)
+    reader = Index.open(index.name, connection=index.connection)
+    for number in (0, 999, 1_000, 1_499):
+        (hit,) = reader.search([1.0, 0.0, number + 1.0, 0.0], k=1)
+        assert hit.record.id == f"f{number}"
+
+
+def test_facets_go_by_the_metadata_where_another_program_changed_the_tokens(
+    index: Index, native_server: Server
+) -> None:
+    for number, tags in enumerate(
+        ["topic_xn,topic_nabc", "topic_xs,topic_s_ff", "topic_st0", "topic_lsx"]
+    ):
+        native_server.command("HSET", f"{index.name}:d{number}", "tags", tags)
+    share_nothing()
+    reader = Index.open(index.name, connection=index.connection)
+    found = reader.facets(["topic"])["topic"]
+    assert [(each.value, each.count) for each in found.values] == [
+        ("t0", 100), ("t1", 100), ("t2", 100),
+    ]  # fmt: skip

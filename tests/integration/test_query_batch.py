@@ -53,7 +53,7 @@ def filled(index: Index, commands: CommandLog) -> Index:
 
 
 def every_kind() -> list[Query]:
-    """Queries of every kind and road."""
+    """Return queries of every kind and code path."""
     queries: list[Query] = []
     for n in range(0, 60, 3):
         queries += [
@@ -98,7 +98,7 @@ def test_answers_are_those_of_the_queries_alone_in_their_order(filled: Index) ->
     assert sum(1 for answer in answers if answer) > 200
 
 
-async def test_the_twin_gives_the_same(filled: Index) -> None:
+async def test_the_async_version_returns_the_same(filled: Index) -> None:
     queries = every_kind()[:30]
     answers = await filled.asearch_many(queries)
     assert [plain(answer) for answer in answers] == [
@@ -123,7 +123,7 @@ def test_a_write_meanwhile_costs_all_of_them_one_look(filled: Index, commands: C
     commands.clear()
     hits = filled.search_many([VectorQuery(vector=VECTORS[n], k=2) for n in range(40)])
     assert [hit.record.id for hit in hits[5]] == ["new", "r005"]
-    # Native: the first answers say that the replica is behind, it is brought up to date once, and all is asked again.
+    # Native: the first replies report that the replica is behind. It is updated once, and all queries are sent again.
     assert len(commands.round_trips) <= 3
 
 
@@ -146,7 +146,9 @@ def test_kinds_share_their_round_trips(filled: Index, commands: CommandLog) -> N
 
 
 @pytest.mark.parametrize("engine_name", ["search"])
-def test_what_is_checked_here_is_brought_together(filled: Index, commands: CommandLog) -> None:
+def test_documents_that_the_client_checks_are_fetched_together(
+    filled: Index, commands: CommandLog
+) -> None:
     residual = F("s").has_text("1")
     queries: list[Query] = [CountQuery(filter=residual) for _ in range(10)]
     queries += [FilterQuery(filter=residual & (F("n") > n)) for n in range(10)]
@@ -222,7 +224,7 @@ def test_an_index_that_is_not_there_answers_nothing(index: Index) -> None:
     assert index.search_many([]) == []
 
 
-def test_an_index_made_anew_by_another_is_opened_again(
+def test_an_index_recreated_by_another_client_is_opened_again(
     filled: Index, open_index: Callable[..., Index]
 ) -> None:
     other = open_index()

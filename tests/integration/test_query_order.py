@@ -114,7 +114,7 @@ def test_several_keys_sort_as_python_does_one_after_the_other(
 @pytest.mark.parametrize("content", [True, False])
 @pytest.mark.parametrize("metadata", [True, False])
 @pytest.mark.parametrize("more", [True, False])
-def test_only_the_parts_asked_for_are_brought(
+def test_only_the_requested_parts_are_fetched(
     filled: Index, content: bool, metadata: bool, more: bool
 ) -> None:
     parts: Any = {
@@ -134,7 +134,7 @@ def test_only_the_parts_asked_for_are_brought(
             assert found.payload == (b"p" if more else None)
 
 
-def test_iterating_goes_through_pages_as_it_is_gone_through(
+def test_iterating_fetches_pages_on_demand(
     index: Index, commands: CommandLog, engine_name: str
 ) -> None:
     index.upsert(Record(id=f"r{n:05}", metadata={"n": n}) for n in range(3_500))
@@ -206,13 +206,13 @@ async def test_queries_awaited(filled: Index) -> None:
         ({"filter": 7}, "filter"),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused_when_it_is_made(
+def test_an_invalid_query_is_refused_when_it_is_created(
     settings: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=words):
         FilterQuery(**settings)
 
 
-def test_only_a_filter_query_can_be_gone_through(index: Index) -> None:
+def test_only_a_filter_query_can_be_iterated(index: Index) -> None:
     with pytest.raises(InvalidInputError, match="FilterQuery"):
         index.iterate(CountQuery())  # type: ignore[arg-type]

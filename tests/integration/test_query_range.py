@@ -1,4 +1,4 @@
-"""Search within a threshold: complete on every road, whatever the metric and the filter."""
+"""Search within a threshold: complete on every code path, for every metric and filter."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_range_is_one_round_trip_while_the_nearest_hundred_pass_it(
 @pytest.mark.wrong_dialect  # of 1.2.1; the commands are held to 1.3 below
 @pytest.mark.parametrize("engine_name", ["search"])
 @pytest.mark.parametrize("name", FILTERS)
-def test_a_server_that_searches_by_distance_is_asked_so(
+def test_a_server_that_can_search_by_distance_does_so(
     filled: Index, name: str, commands: CommandLog
 ) -> None:
     engine: Any = filled._handle.existing()
@@ -243,7 +243,7 @@ def test_pages_of_a_range_lose_nothing(
 
 
 @pytest.mark.parametrize("engine_name", ["search"])
-def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
+def test_a_server_that_refuses_to_search_by_distance_is_tried_once(
     open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever calls itself 1.3 need not know VECTOR_RANGE: the newest server did not."""
@@ -282,7 +282,7 @@ def test_a_server_that_refuses_to_search_by_distance_is_asked_so_once(
     assert refused == 1
 
 
-def test_a_query_does_not_change_with_what_it_was_made_of() -> None:
+def test_a_query_does_not_change_with_its_arguments() -> None:
     mine = np.array([1, 2, 3, 4], dtype=np.float32)
     query = VectorQuery(vector=mine, k=1)
     mine[0] = 9
@@ -311,7 +311,7 @@ def test_a_query_does_not_change_with_what_it_was_made_of() -> None:
         ({"k": 1, "vector": "0123"}, "vector"),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused_when_it_is_made(
+def test_an_invalid_query_is_refused_when_it_is_created(
     settings: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=words):

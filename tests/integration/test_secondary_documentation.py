@@ -1,4 +1,4 @@
-"""What docs/secondary.md and its programs show works as they show it."""
+"""Examples of docs/secondary.md and its programs work as shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A likely mistake behind an empty answer is said once in the log, and costs nothing where it is none."""
+"""A likely mistake behind an empty result is logged once, and the check costs nothing otherwise."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_filter_that_rightly_finds_nothing_is_not_warned_of(
     assert messages(log) == []
 
 
-def test_every_method_says_it(index: Index, log: pytest.LogCaptureFixture) -> None:
+def test_every_method_logs_the_warning(index: Index, log: pytest.LogCaptureFixture) -> None:
     vector = [1.0, 0, 0, 0]
     calls: list[Callable[[Any], object]] = [
         lambda wrong: index.search(vector, filter=wrong),
@@ -138,7 +138,7 @@ def test_looking_for_the_cause_costs_one_round_trip_once_and_none_for_answers(
     assert trips({"tenent": "b"}) == empty - 1
 
 
-def test_an_index_without_records_and_a_cache_say_nothing(
+def test_an_index_without_records_and_a_cache_log_nothing(
     open_index: Callable[..., Index],
     open_cache: Callable[..., SemanticCache],
     log: pytest.LogCaptureFixture,

@@ -45,9 +45,7 @@ def cluster() -> Iterator[TestServer]:
         yield server
 
 
-def test_namespaces_never_meet_whatever_they_are_called(
-    connection: Connection, index_name: str
-) -> None:
+def test_namespaces_of_any_name_are_isolated(connection: Connection, index_name: str) -> None:
     stores = {name: ByteStore(index_name + name, connection=connection) for name in NAMES}
     for name, store in stores.items():
         store.mset([("key", name.encode()), ("b:key", name.encode())])
@@ -113,7 +111,7 @@ def test_keys_are_found_with_scan_and_never_with_keys(
     assert set(commands.names()) == {"SCAN"}
 
 
-async def test_the_twins_do_what_the_blocking_methods_do(
+async def test_the_async_versions_do_what_the_blocking_methods_do(
     connection: Connection, index_name: str
 ) -> None:
     store = ByteStore(index_name, connection=connection)
@@ -155,7 +153,7 @@ def test_a_time_to_live_is_there_from_the_first_moment(
     assert connection.execute("PTTL", Keyspace("bytes", index_name).key("a")) == -1
 
 
-def test_what_has_outlived_its_time_is_gone(connection: Connection, index_name: str) -> None:
+def test_expired_entries_are_removed(connection: Connection, index_name: str) -> None:
     store = ByteStore(index_name, ttl=0.05, connection=connection)
     log = MessageLog("s", namespace=index_name, ttl=0.05, connection=connection)
     store.mset([("a", b"1")])
@@ -429,7 +427,7 @@ def test_a_value_that_the_server_refuses_is_named() -> None:
         assert (caught.value.written, list(caught.value.failed)) == (0, ["b"])
 
 
-def test_a_store_closes_what_it_opened_and_leaves_what_it_was_given(
+def test_a_store_closes_its_own_connection_and_not_a_passed_one(
     server_url: str, connection: Connection, index_name: str
 ) -> None:
     with ByteStore(index_name, url=server_url) as own:

@@ -134,7 +134,7 @@ def test_a_query_finds_what_it_says(small: Index, asked: Any, match: Any, found:
         assert hit.record.vector is None
 
 
-async def test_the_asynchronous_twins_answer_alike(small: Index) -> None:
+async def test_the_async_versions_return_the_same(small: Index) -> None:
     vector = [1.0, 3.0, 0, 0]
     assert await small.asearch_text("fox", k=10) == small.search_text("fox", k=10)
     hybrid = small.search_hybrid(vector, "fox", k=10, with_vectors=True, with_payloads=True)
@@ -143,7 +143,7 @@ async def test_the_asynchronous_twins_answer_alike(small: Index) -> None:
     assert again[0].record.vector is not None
 
 
-def test_ten_thousand_characters_and_thousands_of_words_are_no_matter(small: Index) -> None:
+def test_long_texts_and_thousands_of_words_are_searched(small: Index) -> None:
     many = " ".join(f"w{n}" for n in range(3_000))
     assert ids(small.search_text(f"fox {many} {'x' * 10_000}", k=10)) == ["2", "1"]
     assert small.search_text(f"fox {many}", k=10, match="all") == []
@@ -479,7 +479,7 @@ def test_fusion_by_weight_is_as_defined(small: Index) -> None:
         assert {hit.record.id: hit.score for hit in hits} == pytest.approx(expected, abs=1e-6)
 
 
-def test_each_ranking_has_as_many_candidates_as_told(small: Index) -> None:
+def test_each_ranking_has_the_requested_number_of_candidates(small: Index) -> None:
     vector = [1.0, 8.0, 0, 0]
     near = ids(small.search(vector, k=20))
     text = ids(small.search_text("fox city", k=20))
@@ -522,7 +522,7 @@ def test_a_hit_of_one_ranking_alone_has_only_what_that_one_knows(small: Index) -
         small.search_hybrid([1.0], "fox")
 
 
-def test_searches_take_as_few_round_trips_as_promised(
+def test_searches_take_the_documented_round_trips(
     index: Index, commands: CommandLog, engine_name: str
 ) -> None:
     index.upsert(
@@ -551,7 +551,7 @@ def test_searches_take_as_few_round_trips_as_promised(
 # What cannot be
 
 
-def test_an_index_made_without_text_says_what_to_do(open_index: Callable[..., Index]) -> None:
+def test_an_index_without_full_text_raises_with_the_cure(open_index: Callable[..., Index]) -> None:
     index = open_index(schema=Schema(dimension=4, full_text=None))
     index.upsert([Record(id="1", content="fox", vector=[1, 0, 0, 0])])
     assert ids(index.search([1, 0, 0, 0])) == ["1"]
@@ -694,7 +694,7 @@ def test_switches_are_true_or_false(index: Index) -> None:
             search("fox", with_vectors="no")
 
 
-def test_words_of_an_index_that_was_made_anew_are_found_by_who_knew_the_old_one(
+def test_a_client_of_a_dropped_index_finds_the_words_of_the_new_one(
     open_index: Callable[..., Index],
 ) -> None:
     one, other = open_index(), open_index()

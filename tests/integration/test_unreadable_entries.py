@@ -1,4 +1,4 @@
-"""What would not come back is refused by name; an entry that something else wrote does not hide its neighbors."""
+"""Values that could not be returned unchanged are refused by name; a foreign entry does not hide its neighbors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def damage(collections: Collections, collection: str, key: str, stored: bytes) -
 
 
 @pytest.mark.parametrize("stored", DAMAGED, ids=range(len(DAMAGED)))
-def test_an_object_of_others_does_not_hide_its_collection(
+def test_a_foreign_object_does_not_hide_its_collection(
     collections: Collections, stored: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     collections.put_many("c", [(f"k{n}", {"n": n}) for n in range(20)])
@@ -74,7 +74,7 @@ def test_an_object_of_others_does_not_hide_its_collection(
 
 
 @pytest.mark.parametrize("stored", DAMAGED, ids=range(len(DAMAGED)))
-def test_an_item_of_others_does_not_hide_its_sequence(
+def test_a_foreign_item_does_not_hide_its_sequence(
     sequences: Sequences, stored: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     sequences.append("s", [{"n": n} for n in range(3)])
@@ -97,7 +97,7 @@ def test_a_list_of_objects_is_checked_before_the_first_is_stored(collections: Co
     assert collections.get_all("c") == {}
 
 
-def test_llamaindexes_key_value_store_refuses_what_would_not_come_back(
+def test_llamaindexes_key_value_store_refuses_values_it_could_not_return_unchanged(
     kvstore: ValkeyKVStore,
 ) -> None:
     kvstore.put("good", {"when": pd.Timestamp("2024-01-31")}, "c")
@@ -113,7 +113,7 @@ def test_llamaindexes_key_value_store_refuses_what_would_not_come_back(
     assert str(kvstore.get("nan", "c")) == "{'x': nan}"
 
 
-def test_llamaindexes_document_store_refuses_what_would_not_come_back(
+def test_llamaindexes_document_store_refuses_documents_it_could_not_return_unchanged(
     kvstore: ValkeyKVStore, collections: Collections, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = ValkeyDocumentStore(kvstore)
@@ -130,7 +130,7 @@ def test_llamaindexes_document_store_refuses_what_would_not_come_back(
     assert "'broken'" in caplog.text
 
 
-def test_llamaindexes_chat_store_refuses_what_would_not_come_back(
+def test_llamaindexes_chat_store_refuses_messages_it_could_not_return_unchanged(
     chats: ValkeyChatStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = ChatMessage("bad", additional_kwargs={"when": pd.NaT})
@@ -153,7 +153,7 @@ def test_llamaindexes_chat_store_refuses_what_would_not_come_back(
     assert [message.content for message in removed or []] == ["a", "b"]
 
 
-def test_langchains_history_refuses_what_would_not_come_back(
+def test_langchains_history_refuses_messages_it_could_not_return_unchanged(
     server_url: str, index_name: str
 ) -> None:
     with ValkeyChatMessageHistory("s", namespace=index_name, url=server_url) as history:
@@ -163,7 +163,7 @@ def test_langchains_history_refuses_what_would_not_come_back(
         assert history.messages == []
 
 
-def test_llamaindexes_vector_store_refuses_what_would_not_come_back(
+def test_llamaindexes_vector_store_refuses_nodes_it_could_not_return_unchanged(
     server_url: str, index_name: str, engine_name: Any
 ) -> None:
     store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name)

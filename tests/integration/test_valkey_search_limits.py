@@ -1,4 +1,4 @@
-"""What the fixtures for the limits of Valkey-Search do to an index, on the stand-in and on a real server."""
+"""The fixtures for the limits of Valkey-Search, on the stand-in and on a real server."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def test_another_programs_hash_is_no_record(
     assert connection.execute("EXISTS", f"{index.name}:17", f"{index.name}:18") == 2
 
 
-def test_searches_carry_a_timeout_below_the_clients_and_ask_for_every_shard(
+def test_searches_have_a_timeout_below_the_clients_and_require_every_shard(
     open_index: Callable[..., Index], commands: CommandLog, engine_name: str
 ) -> None:
     if engine_name == "native":
@@ -272,7 +272,7 @@ def test_searches_carry_a_timeout_below_the_clients_and_ask_for_every_shard(
             assert (b"ALLSHARDS" in command and b"CONSISTENT" in command) == whole
 
 
-def test_a_search_that_the_server_gives_up_is_a_timeout(
+def test_a_search_that_the_server_aborts_raises_a_timeout(
     index: Index, monkeypatch: pytest.MonkeyPatch, engine_name: str
 ) -> None:
     index.upsert(records(3))
@@ -343,7 +343,7 @@ def test_a_restart_is_noticed_by_the_next_read() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["HNSW", "FLAT"])
-def test_identical_vectors_do_not_hide_the_others(
+def test_identical_vectors_do_not_hide_other_records(
     open_index: Callable[..., Index], algorithm: str
 ) -> None:
     rng = np.random.default_rng(500)
@@ -407,9 +407,7 @@ BIG: dict[str, tuple[dict[str, Any], Callable[[int], bool]]] = {
 
 
 @pytest.mark.parametrize("name", BIG)
-def test_a_filter_of_a_thousand_conditions_is_answered_in_bounded_time(
-    index: Index, name: str
-) -> None:
+def test_a_filter_of_a_thousand_conditions_takes_bounded_time(index: Index, name: str) -> None:
     wanted, passes = BIG[name]
     index.upsert(records(100))
     expected = {f"r{n}" for n in range(100) if passes(n)}

@@ -171,7 +171,7 @@ tables = st.lists(
 
 
 @pytest.mark.timeout(900)
-def test_tables_come_to_what_pandas_makes_of_them(
+def test_tables_equal_those_of_pandas(
     connections: dict[Literal["native", "search"], Connection], index_name: str
 ) -> None:
     schema = Schema.of({"dimension": 2, "fields": {"city": "tag"}})

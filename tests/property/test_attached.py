@@ -1,4 +1,4 @@
-"""Filters on the raw attributes of an index that others made: exact on documents and values made to break them."""
+"""Filters on the raw attributes of an index of another program: exact on nasty documents and values."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def check_answers(
 
 
 @pytest.mark.parametrize("attribute", ["t", "u"])
-def test_no_value_of_a_tenant_matches_anothers(
+def test_no_value_of_a_tenant_matches_that_of_another(
     connection: Connection, index_name: str, attribute: str
 ) -> None:
     create_index(connection, definition_of(index_name))

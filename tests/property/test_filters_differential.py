@@ -66,7 +66,7 @@ def test_both_engines_agree_with_the_oracle_on_any_filter(
     assert set(tally.seen) >= KINDS
 
 
-def test_every_awkward_text_is_told_from_every_other(
+def test_every_awkward_text_is_distinguished_from_every_other(
     open_index: Callable[..., Index], engine_name: str
 ) -> None:
     assert set("".join(TEXTS)) >= set("*|}{,=>\\\"'\n\x00 ")

@@ -1,4 +1,4 @@
-"""Messages and generations come back whole, whatever is in them; what others wrote makes nothing."""
+"""Messages and generations of any content are returned unchanged; foreign data creates no object."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ GENERATIONS = st.one_of(
 
 
 @given(MESSAGES)
-def test_a_message_comes_back_as_it_was(message: BaseMessage) -> None:
+def test_a_message_is_returned_unchanged(message: BaseMessage) -> None:
     loaded = load_message(dump_message(message))
     assert loaded == message
     assert type(loaded) is type(message)
 
 
 @given(st.lists(GENERATIONS, max_size=3))
-def test_generations_come_back_as_they_were(generations: list[Generation]) -> None:
+def test_generations_are_returned_unchanged(generations: list[Generation]) -> None:
     loaded = load_generations(dump_generations(generations))
     assert loaded == generations
     assert [type(one) for one in loaded] == [type(one) for one in generations]

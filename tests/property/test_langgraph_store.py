@@ -73,7 +73,7 @@ class _Namespaces(dict[Any, Any]):
 
 
 class Reference(InMemoryStore):
-    """Has no namespaces without items; the original keeps them, even ones that were only asked for."""
+    """Has no namespaces without items; the original keeps them, even those that were only read."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from valkey_vector.connection import Connection
 
 @pytest.fixture(params=["native", "cluster"])
 def secondary_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a plain server and of a plain cluster; every test that asks for it runs on both."""
+    """The URL of a plain server and of a plain cluster; every test that uses it runs on both."""
     if request.param == "cluster":
         url: str = request.getfixturevalue("cluster_url")
         return url

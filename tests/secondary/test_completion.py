@@ -230,7 +230,7 @@ def test_what_is_no_text_is_refused_and_nothing_is_counted(
 @pytest.mark.parametrize(
     "settings", [{"fade": 2}, {"fade": True}, {"fade": math.nan}, {"scope": 1}]
 )
-def test_settings_that_make_no_sense_are_refused(
+def test_invalid_settings_are_refused(
     connection: Connection, index_name: str, settings: Any
 ) -> None:
     with pytest.raises(ConfigurationError):

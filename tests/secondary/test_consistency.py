@@ -40,7 +40,7 @@ def test_threads_that_write_at_once_leave_every_pair_consistent(
     assert disagreements(everything) == []
 
 
-def test_processes_killed_while_they_write_leave_nothing_that_repair_does_not_mend(
+def test_processes_killed_during_writes_leave_only_what_repair_fixes(
     connection: Connection, secondary_url: str, index_name: str
 ) -> None:
     rng = random.Random()
@@ -90,7 +90,7 @@ def damage(connection: Connection, key: bytes, kind: str, rng: random.Random) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_a_careless_hand_does_is_reported_and_mended(
+def test_every_damage_by_another_program_is_reported_and_repaired(
     connection: Connection, index_name: str, kind: str
 ) -> None:
     rng = random.Random()
@@ -122,7 +122,7 @@ def test_whatever_a_careless_hand_does_is_reported_and_mended(
     assert seen
 
 
-def test_a_report_says_what_was_found_and_counts_what_it_looked_at(
+def test_a_report_lists_problems_and_counts_checked_entries(
     connection: Connection, index_name: str
 ) -> None:
     index = NumericIndex(index_name, connection=connection)

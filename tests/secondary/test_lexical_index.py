@@ -131,7 +131,7 @@ def test_it_equals_a_sorted_set(connection: Connection, machine: type[Machine]) 
 
 
 @given(st.binary(), st.binary(), st.binary())
-def test_encoded_bytes_keep_their_order_whatever_follows(
+def test_encoded_bytes_keep_their_order_with_any_suffix(
     one: bytes, other: bytes, rest: bytes
 ) -> None:
     assert decode_bytes(encode_bytes(one) + rest) == (one, len(encode_bytes(one)))

@@ -80,7 +80,7 @@ def test_it_equals_two_dicts(connection: Connection) -> None:
     run(Graphs, connection)
 
 
-def test_a_relation_never_lacks_an_end_whatever_writers_do(
+def test_a_relation_never_lacks_an_end_with_concurrent_writers(
     connection: Connection, index_name: str
 ) -> None:
     graph = PropertyGraph(index_name, connection=connection)
@@ -104,7 +104,7 @@ def test_a_relation_never_lacks_an_end_whatever_writers_do(
     assert graph.verify().found == 0
 
 
-def test_a_careless_hand_is_mended(connection: Connection, index_name: str) -> None:
+def test_damage_by_another_program_is_repaired(connection: Connection, index_name: str) -> None:
     rng = Random()
     for _ in range(25):
         graph = PropertyGraph(index_name, connection=connection)

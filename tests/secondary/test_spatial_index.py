@@ -161,7 +161,7 @@ def test_more_ranges_scan_less_outside_the_box(connection: Connection, index_nam
      (True, 2), (0.0, 10**400)],
     ids=range(11),
 )  # fmt: skip
-def test_a_dimension_that_makes_no_sense_is_refused(settings: Any) -> None:
+def test_an_invalid_dimension_is_refused(settings: Any) -> None:
     with pytest.raises(ConfigurationError, match="dimension 'x'"):
         Dimension("x", *settings)
 

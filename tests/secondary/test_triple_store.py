@@ -186,9 +186,7 @@ def test_what_is_no_triple_is_refused_and_nothing_is_added(
     assert store.count() == 0
 
 
-def test_patterns_and_orders_that_make_no_sense_are_refused(
-    connection: Connection, index_name: str
-) -> None:
+def test_invalid_patterns_and_orders_are_refused(connection: Connection, index_name: str) -> None:
     store = TripleStore(index_name, connection=connection)
     for patterns in ([], "abc", [("a", "b")], [("a", None, "b")]):
         with pytest.raises(InvalidInputError):

@@ -57,7 +57,7 @@ def test_a_semantic_cache_does_not_freeze_its_server(
 
 
 @LONG
-def test_no_process_gives_indexed_keys_to_a_script(
+def test_no_process_passes_indexed_keys_to_a_script(
     index_name: str, valkey_search_server: Server
 ) -> None:
     """The stand-in refuses that to every client, so also where no dialect guard runs."""

@@ -26,7 +26,7 @@ SHOWN = 15
 
 @pytest.fixture
 def soaked(open_index: Callable[..., Index], algorithm: str) -> Index:
-    """An index with the records that nobody changes, and every metadata key in use."""
+    """An index with the records that no worker changes, and every metadata key in use."""
     index = open_index(dimension=DIMENSION, algorithm=algorithm)
     index.upsert(untouched())
     first = record_of(0)

@@ -1,4 +1,4 @@
-"""What the steps of an aggregate make of rows, against pandas and by example."""
+"""Results of the steps of an aggregate, compared with pandas and by example."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def assert_number(found: float | None, wanted: float, absolute: float = 1e-6) ->
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(), max_size=20))
-def test_sums_and_deviations_are_rounded_once_whatever_the_order(numbers: list[float]) -> None:
+def test_sums_and_deviations_are_rounded_once_in_any_order(numbers: list[float]) -> None:
     query = AggregateQuery().group_by(s=Sum("x"), a=Average("x"), d=StandardDeviation("x"))
     (row,) = aggregated([{"x": number} for number in numbers], query)
     assert row == aggregated([{"x": number} for number in sorted(numbers, reverse=True)], query)[0]
@@ -260,7 +260,7 @@ def test_a_sort_with_a_limit_is_the_part_of_the_whole_sort(
     assert aggregated(numbered, query.limit(count, offset)) == whole[offset : offset + count]
 
 
-def test_unwinding_a_list_makes_a_row_of_each_element() -> None:
+def test_unwinding_a_list_creates_a_row_for_each_element() -> None:
     rows: Rows = [{"t": ["a", "b"], "i": 1}, {"t": "c", "i": 2}, {"t": [], "i": 3}, {"i": 4}]
     query = AggregateQuery().unwind("t").group_by("t", n=Count(), i=Sum("i"))
     assert aggregated(rows, query) == [
@@ -389,7 +389,7 @@ def test_id_and_content_can_be_read_until_rows_are_grouped() -> None:
         (lambda: UNTYPED_GROUP(("a",), (("n", 5),)), "needs a reducer"),
     ],
 )
-def test_what_makes_no_sense_is_refused_when_it_is_written(make: Any, message: str) -> None:
+def test_an_invalid_query_is_refused_when_it_is_created(make: Any, message: str) -> None:
     with pytest.raises((InvalidInputError, FilterError), match=message):
         make()
 

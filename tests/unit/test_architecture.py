@@ -1,4 +1,4 @@
-"""The architecture: what imports what, and that every module says what it is for."""
+"""The architecture: imports go in one direction, and every module states its job."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def layer(module: str) -> int | None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_what_it_is_for_and_is_readable_in_one_sitting(path: Path) -> None:
+def test_a_module_states_its_job_and_is_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text))
     longest = LONGEST_FACADE if name_of(path) == FACADE else LONGEST
@@ -188,7 +188,7 @@ def test_the_core_imports_no_optional_package_and_no_client_before_it_is_used() 
 
 
 @pytest.mark.parametrize("namespace", ["haystack_integrations", "llama_index"])
-def test_a_namespace_of_others_has_modules_in_its_leaves_only(namespace: str) -> None:
+def test_a_foreign_namespace_has_modules_in_its_leaves_only(namespace: str) -> None:
     """PEP 420: an __init__.py above a leaf would hide what other distributions put there."""
     # Installed, the leaves stand among those of other distributions; in the sources they stand alone.
     root = Path(__file__).parents[2] / "src"

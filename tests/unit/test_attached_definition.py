@@ -1,4 +1,4 @@
-"""Definitions of indexes: every command they make is one Valkey-Search takes, and what it would refuse is refused before."""
+"""Definitions of indexes: Valkey-Search accepts every command they create; invalid definitions are refused first."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_definition_with_everything_in_it() -> None:
     )
 
 
-def test_an_alias_that_says_nothing_new_is_none() -> None:
+def test_an_alias_equal_to_the_name_is_ignored() -> None:
     assert TagAttribute("t", "t") == TagAttribute("t")
     assert attribute_name(TagAttribute("t")) == "t"
     assert attribute_name(TagAttribute("$.t", "t")) == "t"

@@ -1,4 +1,4 @@
-"""FT.INFO as objects: the replies that Valkey-Search 1.2.1 was seen to give, and RediSearch's way of writing them."""
+"""FT.INFO as objects: recorded replies of Valkey-Search 1.2.1, and the format of RediSearch."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_queries(filter: Filter, query: str | None, exact: bool) -> None:
         ~~F("t").in_([]),
     ],
 )
-def test_what_cannot_match_is_not_asked_for(filter: Filter) -> None:
+def test_a_condition_that_cannot_match_is_not_queried(filter: Filter) -> None:
     made = compiled(filter)
     assert made.nothing
     assert compiled(~filter).query is None
@@ -136,7 +136,7 @@ def test_no_text_breaks_out_of_its_words(text: str) -> None:
         assert re.fullmatch(r"\(?(@x:[^@\s()|*%{}\[\]\\\"-]+ ?)+\)?", words)
 
 
-def test_words_are_cut_as_the_index_says() -> None:
+def test_words_are_split_by_the_settings_of_the_index() -> None:
     assert terms_query({"x": "State-of-the-art, state"}, DEFINITION) == "(@x:state @x:art)"
     assert terms_query({"x": "the"}, DEFINITION) is None
     told = replace(DEFINITION, text=TextOptions(stop_words=("art",)))
@@ -156,7 +156,7 @@ def test_a_query_that_is_too_large_keeps_its_short_conditions() -> None:
     assert compiled(terms & (F("t") == "a"), max_terms=16).query == "@t:{a}"
 
 
-def test_json_paths_to_several_values_are_asked_for_only_where_they_are_indexed() -> None:
+def test_json_paths_to_several_values_are_queried_only_where_they_are_indexed() -> None:
     definition = IndexDefinition(
         name="j",
         on="json",

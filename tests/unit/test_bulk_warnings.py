@@ -10,7 +10,7 @@ import pytest
 from valkey_vector import Connection, Index, Record
 
 
-def test_many_equal_vectors_are_warned_of_where_a_cluster_may_hide_others(
+def test_many_equal_vectors_log_a_warning_where_a_cluster_may_hide_others(
     caplog: pytest.LogCaptureFixture, cluster_url: str
 ) -> None:
     from valkey_vector.index.bulk import BulkWriter

@@ -77,7 +77,7 @@ async def test_calibration_awaits_an_asynchronous_embedder() -> None:
     assert embedder.awaited == ["a @0", "b @10"]
 
 
-def test_the_best_precision_told_is_that_of_a_threshold() -> None:
+def test_the_reported_best_precision_is_that_of_a_threshold() -> None:
     with pytest.raises(InvalidInputError, match=r"the highest is 0\.5000"):
         calibrate_similarities([0.9, 0.8, -0.1, -0.2], [False, True, True, True], 0.9)
     with pytest.raises(InvalidInputError, match="similarity > 0"):

@@ -21,7 +21,7 @@ SCOPES = st.dictionaries(st.text(), FINITE, max_size=4)
 
 
 @given(JSON | st.binary(), st.none() | st.floats(0.001, 1e6), st.none() | st.integers(0, 2**40))
-def test_an_answer_comes_back_as_it_was(
+def test_an_answer_is_returned_unchanged(
     answer: Any, seconds: float | None, tokens: int | None
 ) -> None:
     payload = encoded(answer, ttl=seconds, seconds=seconds, tokens=tokens)
@@ -51,7 +51,7 @@ def test_numbers_and_booleans_are_different_scopes() -> None:
 
 
 @pytest.mark.parametrize("answer", [(1,), {1: 1}, [{"a": (1,)}], {1}, 1j], ids=repr)
-def test_what_would_come_back_otherwise_is_refused(answer: Any) -> None:
+def test_a_value_that_could_not_be_returned_unchanged_is_refused(answer: Any) -> None:
     with pytest.raises(InvalidInputError, match="the answer"):
         encoded(answer, ttl=None, seconds=None, tokens=None)
 
@@ -67,12 +67,12 @@ BROKEN = encoded({"a": 1}, ttl=None, seconds=None, tokens=None)[:-1]
 
 
 @pytest.mark.parametrize("payload", [None, b"", b"\x80\x04pickle", b"{}" * 40, BROKEN])
-def test_a_foreign_payload_is_not_taken_for_an_answer(payload: bytes | None) -> None:
+def test_a_foreign_payload_is_not_an_answer(payload: bytes | None) -> None:
     with pytest.raises(ServerError, match="written by another program"):
         decoded(payload)
 
 
-def test_a_foreign_record_is_not_taken_for_an_answer() -> None:
+def test_a_foreign_record_is_not_an_answer() -> None:
     payload = encoded("answer", ttl=None, seconds=None, tokens=None)
     with pytest.raises(ServerError, match="written by another program"):
         hit_of(Record(id="x", content="prompt", payload=payload), 1.0, exact=True)

@@ -1,4 +1,4 @@
-"""What a server can do is read from whichever of the probes it answered."""
+"""Capabilities of a server are read from the probes that it answers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_server_and_mode_are_read_from_hello_or_from_info() -> None:
     assert (redis.server, redis.server_version, redis.cluster) == ("redis", (7, 4, 1), True)
 
 
-def test_when_nothing_may_be_asked_that_is_an_error_and_not_no_module() -> None:
+def test_missing_rights_are_an_error_and_not_a_missing_module() -> None:
     with pytest.raises(AuthenticationError, match="cannot be detected"):
         capabilities_from([NO, NO, NO, NO, NO])
 

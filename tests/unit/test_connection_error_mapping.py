@@ -1,4 +1,4 @@
-"""GLIDE's errors become ours: all of them, in the server's words, without secrets."""
+"""GLIDE's errors become errors of the library: all of them, with the server's text, without secrets."""
 
 from __future__ import annotations
 
@@ -70,9 +70,17 @@ def test_each_class_of_glide_becomes(kind: type[glide.GlideError]) -> None:
         ),
         (f"{SIGNALLED}BusyLoadingError: loading", ConnectionLostError, "LOADING loading"),
         (f"{SIGNALLED}ClusterDown: down", ConnectionLostError, "CLUSTERDOWN down"),
+        (f"{SIGNALLED}Moved: 17 h:1; ExtensionError", ServerError, "MOVED 17 h:1"),
+        (f"{SIGNALLED}Ask: 17 h:1; ExtensionError", ServerError, "ASK 17 h:1"),
         ("Connection in recovery- ClientError", ConnectionLostError, None),
         ("BrokenPipe: Cluster: Failed to receive", ConnectionLostError, None),
         ("Standalone connect failed - IoError: refused", ConnectionLostError, None),
+        (
+            "ConnectionNotFoundForRoute: Requested connection not found h:1",
+            ConnectionLostError,
+            None,
+        ),
+        ("AllConnectionsUnavailable: No connection found", ConnectionLostError, None),
         (
             "Standalone connect failed - IoError: Received error for address `h:1`: NOAUTH: no",
             AuthenticationError,

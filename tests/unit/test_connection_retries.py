@@ -25,6 +25,8 @@ LOST, SLOW, WRONG = ConnectionLostError("lost"), RequestTimeoutError("slow"), Se
         (ServerError("CLUSTERDOWN down"), True, True, False),
         (ServerError("MASTERDOWN down"), True, True, False),
         (ServerError("BUSY script"), True, True, False),
+        (ServerError("MOVED 17 h:1"), True, True, False),
+        (ServerError("ASK 17 h:1"), True, True, False),
         (ServerError("BUSYGROUP exists"), False, False, False),
         (LOST, False, True, False),
         (SLOW, False, False, False),

@@ -44,7 +44,7 @@ def test_password_and_tls_key_never_appear_in_repr_or_location() -> None:
         (ConnectionSettings(embedded=True, embedded_directory="/d"), "embedded:///d"),
     ],
 )
-def test_location_says_where_without_saying_who(
+def test_location_contains_the_address_without_the_user(
     settings: ConnectionSettings, location: str
 ) -> None:
     assert settings.location == location
@@ -146,6 +146,6 @@ def test_without_a_url_the_environment_decides(
     assert Connection.open("valkey://other").settings.location == "valkey://other:6379"
 
 
-def test_an_empty_url_is_not_taken_for_no_url() -> None:
+def test_an_empty_url_is_not_the_default() -> None:
     with pytest.raises(ConfigurationError, match="begin with"):
         Connection.open("")

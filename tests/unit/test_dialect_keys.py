@@ -33,7 +33,7 @@ def guard() -> DialectGuard:
         "EVAL '#!lua flags=allow-stale\nreturn 1' 1 d:1",
     ],
 )
-def test_rejects_scripts_that_are_given_indexed_keys(guard: DialectGuard, command: str) -> None:
+def test_rejects_scripts_that_receive_indexed_keys(guard: DialectGuard, command: str) -> None:
     with pytest.raises(DialectError, match="indexed key"):
         guard.check(shlex.split(command))
 
@@ -88,7 +88,7 @@ def test_an_index_without_a_prefix_covers_every_key() -> None:
     guard.check(shlex.split("EVAL 'return 1' 0 anything"))
 
 
-def test_a_cluster_must_be_told_to_answer_from_all_shards(guard: DialectGuard) -> None:
+def test_a_search_of_a_cluster_must_require_all_shards(guard: DialectGuard) -> None:
     guard.check(SEARCH)
     guard.complete = True
     for words in ("", "ALLSHARDS TIMEOUT 9", "CONSISTENT TIMEOUT 9", "SOMESHARDS INCONSISTENT"):

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from valkey_vector.attached.definition import IndexDefinition
+from valkey_vector.attached.description import Backfill, IndexDescription
 from valkey_vector.connection import Capabilities, SearchModule
 from valkey_vector.operations.doctor.cluster_check import parse_nodes
+from valkey_vector.operations.doctor.documents import judge_description
 from valkey_vector.operations.doctor.facts import NodeFacts, ServerFacts
 from valkey_vector.operations.doctor.findings import Finding, Severity, by_severity, note
 from valkey_vector.operations.doctor.server_rules import judge_server
@@ -225,3 +228,29 @@ def test_every_code_is_documented() -> None:
     documented = set(code.findall((root / "docs" / "operations.md").read_text(encoding="utf-8")))
     assert len(used) > 80
     assert used == documented
+
+
+@pytest.mark.parametrize(
+    ("share", "queue", "codes"),
+    [
+        (0.4, 0, ["index.backfill"]),
+        (1.0, 0, []),
+        (1.0, 5_000, ["index.queue"]),
+    ],
+)
+def test_an_index_that_is_not_complete_yet_is_noted(
+    share: float, queue: int, codes: list[str]
+) -> None:
+    described = IndexDescription(
+        definition=IndexDefinition(name="articles-01234567", prefixes=("articles:",)),
+        documents=10,
+        records=10,
+        failures=0,
+        backfill=Backfill(in_progress=True, share=share),
+        queue=queue,
+        state="backfill_in_progress",
+        attributes=(),
+    )
+    findings = judge_description("articles", described)
+    assert [finding.code for finding in findings] == codes
+    assert all(finding.severity is Severity.NOTE for finding in findings)

@@ -118,7 +118,7 @@ def test_operands_stay_what_they_were_and_in_their_order() -> None:
 def test_a_chain_takes_time_in_proportion_to_its_length(
     operator: Callable[[Any, Any], Any],
 ) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     chain: Any = reduce(operator, (F("n") == n for n in range(20_000)))
     assert len(chain.parts) == 20_000
     assert [part.value for part in chain.parts[:3]] == [0, 1, 2]
@@ -127,7 +127,7 @@ def test_a_chain_takes_time_in_proportion_to_its_length(
     )
     assert backwards.parts[-1].value == 0
     assert matches(chain, {"n": 19_999}) is (operator is or_)
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15
 
 
 def test_what_is_combined_with_itself_over_and_over_is_refused() -> None:
@@ -306,9 +306,7 @@ SMALL = st.text("ab%_\\B", max_size=9)
 
 
 @given(SMALL | st.sampled_from(PATTERNS), st.text("abAB%_\\\n", max_size=12), st.booleans())
-def test_a_pattern_fits_what_its_definition_says(
-    pattern: str, text: str, ignore_case: bool
-) -> None:
+def test_a_pattern_matches_by_its_definition(pattern: str, text: str, ignore_case: bool) -> None:
     assert like_pattern(pattern, ignore_case).matches(text) is fits(pattern, text, ignore_case)
 
 

@@ -1,4 +1,4 @@
-"""Filters in the dialects of other libraries, and natural mistakes in our own, are refused with the cure."""
+"""Filters in the dialects of other libraries, and natural mistakes, are refused; the error names the right form."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_keys_of_metadata_may_have_any_name(
     assert not matches(~as_filter(written), metadata)
 
 
-def test_a_field_written_as_an_attribute_or_an_item_says_how_to_write_it() -> None:
+def test_a_field_written_as_an_attribute_or_an_item_raises_an_error_with_the_right_form() -> None:
     with pytest.raises(AttributeError, match=r"F\('tenant'\)"):
         F.tenant  # noqa: B018
     with pytest.raises(TypeError, match=r"F\('tenant'\)"):
@@ -97,7 +97,7 @@ def test_a_field_written_as_an_attribute_or_an_item_says_how_to_write_it() -> No
 
 
 @pytest.mark.parametrize("values", ["p", 1, {"p": 1}])
-def test_one_value_is_not_taken_for_a_list_of_values(values: Any) -> None:
+def test_one_value_is_not_treated_as_a_list_of_values(values: Any) -> None:
     for method in ("in_", "not_in", "contains_any", "contains_all"):
         with pytest.raises(FilterError, match=r"'tags'.*list|list.*'tags'"):
             getattr(F("tags"), method)(values)

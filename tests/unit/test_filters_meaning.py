@@ -1,4 +1,4 @@
-"""What filters mean: the reference semantics, case by case, in both ways of writing them."""
+"""The meaning of filters: the reference semantics, case by case, in both syntaxes."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_a_parent_is_text_apart_from_the_metadata(filter: Filter, expected: bool
     ("types", "passing"),
     [((int,), [1]), ((int, bool), [1, True]), ((str,), ["x"]), ((list, dict), [[1], {"a": 1}])],
 )
-def test_a_function_is_asked_only_about_items_of_its_types(
+def test_a_function_is_called_only_with_items_of_its_types(
     types: tuple[type, ...], passing: list[Any]
 ) -> None:
     asked: list[Any] = []

@@ -1,4 +1,4 @@
-"""The test harness itself: servers that really die and come back, and the tap on the client."""
+"""The test harness: servers that die and restart, and the recorder of round trips."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def client_of(url: str) -> Iterator[GlideClient]:
         client.close()
 
 
-def test_a_killed_server_comes_back_on_its_port_with_what_it_had_persisted() -> None:
+def test_a_killed_server_restarts_on_its_port_with_its_persisted_data() -> None:
     with start_server(extra=["--appendonly", "yes", "--appendfsync", "always"]) as server:
         address, first = server.url, server.pid
         server.command("SET", "key", "value")
@@ -39,7 +39,7 @@ def test_a_killed_server_comes_back_on_its_port_with_what_it_had_persisted() -> 
     assert not server.directory.exists()
 
 
-def test_a_server_without_persistence_comes_back_empty() -> None:
+def test_a_server_without_persistence_restarts_empty() -> None:
     with start_server() as server:
         server.command("SET", "key", "value")
         server.terminate()
@@ -71,7 +71,7 @@ def test_a_cluster_of_three_serves_every_slot_until_a_node_dies() -> None:
         assert cluster.nodes[1].command("DBSIZE") == 0
 
 
-def test_tls_says_why_it_cannot_be_had() -> None:
+def test_tls_raises_an_error_that_names_the_cause() -> None:
     with pytest.raises(ServerUnavailableError, match="without TLS"):
         start_server(tls=True)
 

@@ -1,4 +1,4 @@
-"""What a prompt asks, and that all the rest of it makes a difference."""
+"""The question of a prompt; all other parts of the prompt make a difference."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def asked(*messages: BaseMessage) -> str:
     ],
     ids=repr,
 )  # fmt: skip
-def test_the_last_human_message_is_what_is_asked(human: BaseMessage) -> None:
+def test_the_last_human_message_is_the_question(human: BaseMessage) -> None:
     assert asked(human) == "What?"
     assert asked(SystemMessage("s"), HumanMessage("Before?"), AIMessage("a"), human) == "What?"
     assert asked(human, AIMessage("a"), ToolMessage("t", tool_call_id="1")) == "What?"
@@ -64,7 +64,7 @@ def test_several_texts_of_a_message_are_one_question() -> None:
     ],
     ids=lambda prompt: prompt[:30],
 )  # fmt: skip
-def test_what_is_no_conversation_is_asked_as_it_is(prompt: str) -> None:
+def test_a_prompt_that_is_not_a_conversation_is_the_question(prompt: str) -> None:
     assert question(prompt).text == prompt
 
 
@@ -75,7 +75,7 @@ def test_a_conversation_and_its_question_alone_differ() -> None:
     assert alone.rest != said.rest
 
 
-def test_what_langchain_counts_makes_no_difference() -> None:
+def test_the_counts_of_langchain_make_no_difference() -> None:
     usage: Any = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
     counted = [HumanMessage("a"), AIMessage("b", usage_metadata=usage), HumanMessage("c")]
     again = [

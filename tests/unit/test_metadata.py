@@ -1,4 +1,4 @@
-"""Metadata comes back exactly as it was stored, and is indexed under safe, distinct tokens."""
+"""Metadata is returned exactly as it was stored, and is indexed under safe, distinct tokens."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_odd_metadata_round_trips(metadata: dict[str, Any]) -> None:
         ({"a": 10**1001}, "a"),
     ],
 )
-def test_what_would_not_come_back_is_refused_with_its_path(
+def test_a_value_that_could_not_be_returned_unchanged_is_refused_with_its_path(
     metadata: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(InvalidInputError) as caught:
@@ -115,7 +115,7 @@ def test_a_path_and_a_value_cannot_be_confused() -> None:
     assert element_token("a", "b") != value_token("a", "lsb")
 
 
-def test_the_longest_values_are_told_apart() -> None:
+def test_the_longest_values_are_distinguished() -> None:
     long = "x" * 10_000
     assert len({value_token("k", long + end) for end in ("", "a", "b", "*", " ")}) == 5
     assert len({kind_token(long + end, "s") for end in ("", "a", "b")}) == 3

@@ -84,7 +84,7 @@ def test_an_error_is_that_of_its_operation_alone() -> None:
         run(Echo(), requesting(["bad"]))
 
 
-def test_an_operation_may_make_up_for_an_error() -> None:
+def test_an_operation_can_handle_an_error() -> None:
     def careful() -> Pipelined[str]:
         try:
             yield Request([["ECHO", "bad"]])
@@ -99,7 +99,7 @@ def test_an_operation_may_make_up_for_an_error() -> None:
 @pytest.mark.parametrize(
     "error", [ConnectionLostError("away"), StaleIndexError(), AssertionError("a mistake")]
 )
-def test_an_outage_or_a_stale_index_is_nobodys_own(error: Exception) -> None:
+def test_an_outage_or_a_stale_index_fails_all_operations(error: Exception) -> None:
     with pytest.raises(type(error)):
         run_all(Echo(), [requesting(["a"]), failing(error)])
     with pytest.raises(ConnectionLostError):

@@ -1,4 +1,4 @@
-"""Values of subclasses are stored, indexed and sought as the plain values they equal; what is none is refused."""
+"""Values of subclasses are stored, indexed and searched as the plain values they equal; other types are refused."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ def test_moments_of_other_libraries_are_datetimes() -> None:
         (b"x", "bytes"),
     ],
 )
-def test_what_would_not_come_back_is_refused_wherever_it_is(value: Any, what: str) -> None:
+def test_a_value_that_could_not_be_returned_unchanged_is_refused_at_any_depth(
+    value: Any, what: str
+) -> None:
     for metadata, path in (
         ({"k": value}, "'k'"),
         ({"a": {"b": value}}, "'a.b'"),
@@ -146,7 +148,7 @@ def test_one_text_cannot_be_two_keys() -> None:
         plain_value({"a": 1, Odd("a"): 2})
 
 
-def test_nan_and_infinity_come_back() -> None:
+def test_nan_and_infinity_are_returned() -> None:
     loaded = load(dump({"a": float("nan"), "b": [float("-inf")]}, ""))
     assert loaded["a"] != loaded["a"]
     assert loaded["b"] == [float("-inf")]

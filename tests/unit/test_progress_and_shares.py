@@ -1,4 +1,4 @@
-"""What is shown while a server works, and shares and similarities that are never above 1."""
+"""Progress display while a server works; shares and similarities that are never above 1."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_the_indexed_share_is_at_most_one(described: dict[str, str], share: floa
 @pytest.mark.parametrize(
     ("distance", "cosine"), [(-1e-7, 1.0), (0.0, 1.0), (2.0, -1.0), (2.0000001, -1.0), (0.5, 0.5)]
 )
-def test_a_cosine_similarity_lies_between_minus_one_and_one(distance: float, cosine: float) -> None:
+def test_a_cosine_similarity_is_between_minus_one_and_one(distance: float, cosine: float) -> None:
     assert similarity(distance, Metric.COSINE) == cosine
 
 
 @pytest.mark.parametrize(
     ("total", "mean"), [(3.0000004, 1.0), (-3.0000004, -1.0), (1.5, 0.5), (3.0, 1.0)]
 )
-def test_the_mean_similarity_of_a_cache_lies_between_minus_one_and_one(
+def test_the_mean_similarity_of_a_cache_is_between_minus_one_and_one(
     total: float, mean: float
 ) -> None:
     statistics = CacheStatistics.of({Count.SEMANTIC: 3, Count.SIMILARITY: total})

@@ -1,4 +1,4 @@
-"""The public API: what `__all__` lists exists, is documented and is complete; changes to it are seen."""
+"""The public API: every name in `__all__` exists and is documented; changes are detected."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_a_threshold_of_relevance_is_one_of_similarity(threshold: float, product
     st.integers(1, 14),
     st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0]),
 )
-def test_mmr_maximises_what_it_says_at_every_step(
+def test_mmr_maximizes_its_criterion_at_every_step(
     query: list[float], rows: list[list[float]], k: int, weight: float
 ) -> None:
     chosen = maximal_marginal_relevance(array(query), [array(row) for row in rows], k, weight)

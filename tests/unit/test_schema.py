@@ -41,7 +41,7 @@ def test_a_schema_survives_being_a_dict(schema: Schema) -> None:
     assert Schema.from_dict(schema.to_dict()) == schema
 
 
-def test_python_dict_and_yaml_say_the_same(tmp_path: Path) -> None:
+def test_python_dict_and_yaml_describe_the_same_schema(tmp_path: Path) -> None:
     path = tmp_path / "schema.yaml"
     path.write_text(YAML, encoding="utf-8")
     written = {
@@ -98,7 +98,7 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], named: str) -> None:
         Schema.from_dict(settings)
 
 
-def test_settings_of_a_tag_field_come_back_from_a_dict() -> None:
+def test_settings_of_a_tag_field_are_read_from_a_dict() -> None:
     schema = Schema(fields=(TagField("t", separator=";", case_sensitive=False), TagField("u")))
     assert Schema.from_dict(schema.to_dict()) == schema
 
@@ -137,7 +137,7 @@ def test_settings_that_cannot_be_are_named(settings: dict[str, Any], message: st
         Schema.from_dict(settings)
 
 
-def test_full_text_cannot_be_taken_from_declared_texts() -> None:
+def test_full_text_cannot_be_removed_from_declared_texts() -> None:
     with pytest.raises(ConfigurationError, match=r"'title'.*is a text field"):
         Schema.of(FULL, full_text=False)
 

@@ -12,9 +12,9 @@ from valkey_vector.engines.search.selectivity import Selectivity
     [
         (10_000, 10_000, 10, 100),
         (5_000, 10_000, 10, 76),
-        (1_000, 10_000, 10, 37),
-        (500, 10_000, 10, 28),
-        (1_000, 100_000, 10, 25),
+        (1_000, 10_000, 10, 45),
+        (500, 10_000, 10, 45),
+        (1_000, 100_000, 10, 45),
         (1_000, 100_000, 40, 80),
         (1_000, 10_000, 100, 100),
         (20_000, 10_000, 10, 100),
@@ -33,7 +33,8 @@ def test_the_width_is_never_above_that_of_the_index(
         (0, 10_000, 384, True),
         (64, 10_000_000, 384, True),
         (200, 10_000, 384, True),
-        (300, 10_000, 384, False),
+        (400, 10_000, 384, True),
+        (450, 10_000, 384, False),
         (500, 100_000, 384, True),
         (100, 100_000, 384, False),
         (500, 100_000, 4096, False),
@@ -44,4 +45,4 @@ def test_only_few_records_are_compared(
     matching: int, documents: int, dimension: int, *, compared: bool
 ) -> None:
     selectivity = Selectivity(matching, documents)
-    assert selectivity.is_cheaper_to_compare(100, dimension) is compared
+    assert selectivity.is_cheaper_to_compare(100, 10, dimension) is compared

@@ -357,7 +357,7 @@ def test_a_query_without_a_vector_stops_at_the_result_cap(many: StandInServer) -
         run(many, "CONFIG SET search.nothing 1")
 
 
-def test_a_search_says_whether_it_needs_all_shards(many: StandInServer) -> None:
+def test_a_search_states_if_it_needs_all_shards(many: StandInServer) -> None:
     search = "FT.SEARCH idx @t:{tag} NOCONTENT LIMIT 0 100"
     assert run(many, search)[0] == 40
     many.stand_in.state.shard_lost = True

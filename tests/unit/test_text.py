@@ -1,4 +1,4 @@
-"""Texts are taken apart into words that mean nothing to any query parser; phrases and near words are found exactly."""
+"""Texts are split into words without any query syntax; phrases, prefixes and fuzzy words are found exactly."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SMALL = st.text("ab", min_size=1, max_size=4)
         ('*** | @ {} "" -', []),
     ],
 )
-def test_a_text_is_cut_into_words(text: str, words: list[str]) -> None:
+def test_a_text_is_split_into_words(text: str, words: list[str]) -> None:
     assert ENGLISH.words(text) == words
 
 
@@ -89,7 +89,7 @@ def test_each_language_has_its_stemmer() -> None:
     assert german.stems(["häuser", "hunden"]) == ["haus", "hund"]
 
 
-def test_punctuation_of_ones_own_leaves_everything_else_in_words() -> None:
+def test_custom_punctuation_keeps_all_other_characters_in_words() -> None:
     taken = analyzer(FullText(punctuation=",", stop_words=("OR",)))
     assert len(taken.words("C++,a-b or C#")) == 3
     assert taken.words("c++") != taken.words("c#")
@@ -128,7 +128,7 @@ def test_occurrences_are_those_that_trying_everything_finds(
 
 
 @given(st.sets(st.text("abé😀", min_size=1, max_size=6), max_size=30), st.data())
-def test_a_vocabulary_finds_all_words_that_begin_so_or_are_near(
+def test_a_vocabulary_finds_all_words_with_a_prefix_or_within_a_distance(
     words: set[str], data: st.DataObject
 ) -> None:
     asked = data.draw(st.text("abé😀", min_size=1, max_size=6))
@@ -252,7 +252,7 @@ def test_settings_of_text_survive_a_dict() -> None:
         lambda: Weighted(True),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(wrong: object) -> None:
+def test_an_invalid_query_is_rejected(wrong: object) -> None:
     assert callable(wrong)
     with pytest.raises(InvalidInputError):
         wrong()

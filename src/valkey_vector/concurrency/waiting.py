@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, NoReturn
 
 from valkey_vector.errors import RequestTimeoutError
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 __all__ = ["wait_until_indexed"]
 
@@ -32,13 +37,10 @@ def wait_until_indexed(
     pause = _FIRST_PAUSE
     done = share()
     shown = progress if progress is not None else done < 1.0 and sys.stderr.isatty()
-    from tqdm.auto import tqdm
-
-    with tqdm(
-        total=100, desc=f"indexing {name}", unit="%", disable=not shown, file=sys.stderr
-    ) as bar:
+    with _progress_bar(name) if shown else nullcontext() as bar:
         while True:
-            bar.update(max(0, int(100 * done) - bar.n))
+            if bar is not None:
+                bar.update(max(0, int(100 * done) - bar.n))
             if done >= 1.0:
                 return
             if time.monotonic() > deadline:
@@ -48,3 +50,10 @@ def wait_until_indexed(
             time.sleep(pause)
             pause = min(_MAX_PAUSE, 2 * pause)
             done = share()
+
+
+def _progress_bar(name: str) -> tqdm[NoReturn]:
+    # Imported when a bar is shown: it takes a quarter of a second.
+    from tqdm.auto import tqdm
+
+    return tqdm(total=100, desc=f"indexing {name}", unit="%", file=sys.stderr)

@@ -45,7 +45,7 @@ class Connection(Closing):
 
     A server that is not ready rejects commands without executing them: while it loads its data, while the cluster is
     down, while keys move to another node, or while a script blocks it (LOADING, CLUSTERDOWN, MASTERDOWN, TRYAGAIN,
-    BUSY). Such commands, also writes, are sent again until ``settings.request_timeout`` is over. Then the server's
+    MOVED, ASK, BUSY). Such commands, also writes, are sent again until ``settings.request_timeout`` is over. Then the server's
     error is raised.
 
     Connections in one process with equal settings share their clients, sockets and memory. Closing the last

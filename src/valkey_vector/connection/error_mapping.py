@@ -28,14 +28,17 @@ HIDDEN = "***"
 
 _SIGNALLED = re.compile(r"An error was signalled by the server: ?- ?(\w+): ?(.*)", re.DOTALL)
 _TWICE = "An error was signalled by the server: "
+_REDIRECTION = "; ExtensionError"  # follows the address in MOVED and ASK
 _CODED = re.compile(r"(\S+): (.*)", re.DOTALL)
 _CODES: Mapping[str, str] = {
+    "Ask": "ASK",
     "AskError": "ASK",
     "BusyLoadingError": "LOADING",
     "ClusterDown": "CLUSTERDOWN",
     "CrossSlot": "CROSSSLOT",
     "ExecAbortError": "EXECABORT",
     "MasterDown": "MASTERDOWN",
+    "Moved": "MOVED",
     "NoScriptError": "NOSCRIPT",
     "NotBusy": "NOTBUSY",
     "PermissionDenied": "NOPERM",
@@ -52,6 +55,8 @@ _LOST = re.compile(
 _REFUSED = re.compile(
     r"AuthenticationFailed|PermissionDenied|\b(?:NOAUTH|NOPERM|WRONGPASS)\b|WRONGPASS"
 )
+# GLIDE's own errors of a lost connection, which look like a server's error with a code.
+_GLIDE_KINDS = ("BrokenPipe:", "ConnectionNotFoundForRoute:", "AllConnectionsUnavailable:")
 _REFUSED_IN_SCRIPT = "ACL failure in script"
 _BAD_DATABASE = "refused to switch database"
 _NO_DATABASE = "the server refused the database number of the connection"
@@ -118,9 +123,9 @@ def _server_words(text: str) -> tuple[str, str]:
     if signalled := _SIGNALLED.fullmatch(text):
         kind, detail = signalled.groups()
         code = _CODES.get(kind, "")
-        detail = detail.removeprefix(_TWICE)
+        detail = detail.removeprefix(_TWICE).removesuffix(_REDIRECTION)
         return code or "ERR", f"{code} {detail}" if code else detail
-    if text.startswith("BrokenPipe"):
+    if text.startswith(_GLIDE_KINDS):
         return "", text
     if coded := _CODED.fullmatch(text):
         return coded[1], f"{coded[1]} {coded[2]}"

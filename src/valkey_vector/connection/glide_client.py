@@ -25,6 +25,7 @@ from valkey_vector.connection.refusal_details import withholds_info
 from valkey_vector.connection.refusals import (
     ClientClosedError,
     NotSentError,
+    from_other_slots,
     from_replica,
     never_read,
 )
@@ -231,6 +232,9 @@ class BoundedClient:
             self._seen = None  # the next command checks whether the server is reachable
         if isinstance(ours, RequestTimeoutError):
             check_admitted(self.settings)
+        if isinstance(ours, ServerError) and from_other_slots(ours) and not self.cluster:
+            hint = f"{self.settings.location} is part of a cluster: connect with cluster=true"
+            return ServerError(f"{hint} ({ours.message})", command)
         if isinstance(ours, ServerError) and from_replica(ours) and not self.cluster:
             self.demoted = True
             hint = f"{self.settings.location} leads to a replica: connect to the primary"

@@ -9,6 +9,7 @@ from valkey_vector.errors import ConfigurationError, ConnectionLostError, Server
 __all__ = [
     "ClientClosedError",
     "NotSentError",
+    "from_other_slots",
     "from_replica",
     "is_not_ready",
     "never_read",
@@ -16,8 +17,10 @@ __all__ = [
 ]
 
 # The server answers with these codes before it executes a command: while it loads its data, while the cluster or the
-# replica's primary is down, while the keys of a slot are moved, and while a script runs for too long.
-_NOT_READY_CODES = frozenset({"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"})
+# replica's primary is down, while the keys of a slot are moved or have been moved, and while a script runs for too long.
+_NOT_READY_CODES = frozenset(
+    {"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY"}
+)
 
 # Bytes that a client writes at once and a server reads at once.
 _AT_ONCE_BYTES = 8192
@@ -41,6 +44,11 @@ def is_not_ready(outcome: object) -> bool:
     return (
         isinstance(outcome, ServerError) and outcome.message.partition(" ")[0] in _NOT_READY_CODES
     )
+
+
+def from_other_slots(outcome: object) -> bool:
+    """Return True if a node of a cluster rejected a command, because another node has the slot."""
+    return isinstance(outcome, ServerError) and outcome.message.startswith(("MOVED ", "ASK "))
 
 
 def never_read(error: ServerError, sent: Sequence[Sequence[str | bytes]], *, alone: bool) -> bool:

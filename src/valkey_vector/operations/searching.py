@@ -1,4 +1,4 @@
-"""One search as an operator types it: by the vector of a document, by a vector, by words, or by both."""
+"""One search as an operator types it: by the vector of a record, by a vector, by BM25 terms, or by both."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ SearchKind: TypeAlias = Literal["vector", "text", "hybrid", "filter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SearchRequest:
-    """What to search for. Words and a vector together make a hybrid search; neither makes a search by filter.
+    """What to search for. Terms and a vector together make a hybrid search; neither makes a search by filter.
 
     Attributes:
         like: id of a record whose vector is compared. The record itself is left out of the result.
         vector: the vector to compare, instead of `like`.
-        text: words to search for with BM25.
+        text: terms to search for with BM25.
         filter: only records that match.
         field: name of the vector in the schema. None for the main vector.
         k: number of records, at least 1.
         ef_runtime: HNSW candidates to examine. None for the default of the index.
 
     Raises:
-        InvalidInputError: `like` and `vector` are both set, `field` is set for a search by words, or `k` is not a
+        InvalidInputError: `like` and `vector` are both set, `field` is set for a search by terms, or `k` is not a
             positive integer.
     """
 
@@ -51,7 +51,7 @@ class SearchRequest:
         if self.like is not None and self.vector is not None:
             raise InvalidInputError("pass like or vector, not both")
         if self.text is not None and self.field is not None:
-            raise InvalidInputError("a search by words compares the main vector: leave out field")
+            raise InvalidInputError("a search by terms compares the main vector: leave out field")
         check_k(self.k, "k")
 
     @property

@@ -12,7 +12,7 @@ from valkey_vector.records.validation import check_k
 
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]
 
-FURTHEST = 3
+MAX_DISTANCE = 3
 """Largest edit distance of a `Fuzzy` term."""
 
 
@@ -53,7 +53,7 @@ class Phrase:
         _check_text(self.text, "a Phrase's text")
         _check_field(self.field)
         if not isinstance(self.slop, int) or isinstance(self.slop, bool) or self.slop < 0:
-            raise InvalidInputError(f"slop must be a whole number from 0 on, not {self.slop!r}")
+            raise InvalidInputError(f"slop must be an integer >= 0, not {self.slop!r}")
         if not isinstance(self.in_order, bool):
             raise InvalidInputError(f"in_order must be True or False, not {self.in_order!r}")
 
@@ -93,9 +93,9 @@ class Fuzzy:
         _check_text(self.text, "a Fuzzy's text")
         _check_field(self.field)
         whole = isinstance(self.distance, int) and not isinstance(self.distance, bool)
-        if not whole or not 1 <= self.distance <= FURTHEST:
+        if not whole or not 1 <= self.distance <= MAX_DISTANCE:
             raise InvalidInputError(
-                f"distance must be a whole number from 1 to {FURTHEST}, not {self.distance!r}"
+                f"distance must be an integer from 1 to {MAX_DISTANCE}, not {self.distance!r}"
             )
 
 
@@ -159,7 +159,7 @@ def check_words(text: object, match: object, fields: object, stop_words: object)
         raise InvalidInputError(f"match must be 'any' or 'all', not {match!r}")
     named = isinstance(fields, tuple) and all(isinstance(field, str) for field in fields)
     if not named or not fields:
-        raise InvalidInputError(f"fields must be a tuple of names of texts, not {fields!r}")
+        raise InvalidInputError(f"fields must be a tuple of names of text fields, not {fields!r}")
     if stop_words is not None and (
         not isinstance(stop_words, tuple) or not all(isinstance(word, str) for word in stop_words)
     ):
@@ -173,4 +173,4 @@ def _check_text(value: object, what: str) -> None:
 
 def _check_field(field: object) -> None:
     if field is not None and not isinstance(field, str):
-        raise InvalidInputError(f"field must be the name of a text, not {field!r}")
+        raise InvalidInputError(f"field must be the name of a text field, not {field!r}")

@@ -29,4 +29,5 @@ local function put(normal, frequency, original)
   local entry = normal .. string.format('%012.0f', frequency) .. original
   redis.call('ZADD', KEYS[2], 0, entry)
   redis.call('ZADD', KEYS[3], 0, rank_of(frequency) .. entry)
+  return entry
 end

@@ -18,16 +18,14 @@ end
 for i = 3, #ARGV, 4 do
   local normal, original, count, chance = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   local entry, before = find(normal)
-  if entry then
-    remove(entry, before)
-  else
+  if not entry then
     -- One as a rule. More if the index was opened with a lower bound, but few at a time: a script blocks the server.
     for _ = 1, 10 do
       if redis.call('ZCARD', KEYS[2]) >= most and redis.call('ZCARD', KEYS[3]) > 0 then evict(chance) end
     end
   end
   local frequency = math.min(before + count, LARGEST)
-  put(normal, frequency, original)
+  if put(normal, frequency, original) ~= entry and entry then remove(entry, before) end
   frequencies[#frequencies + 1] = frequency
 end
 return frequencies

@@ -5,8 +5,8 @@ for i = 2, #ARGV, 2 do
   local member, part = ARGV[i], ARGV[i + 1]
   local before = redis.call('HGET', KEYS[3], member)
   if not before then added = added + 1 end
-  if before and before ~= part then redis.call('ZREM', KEYS[2], before .. member) end
   redis.call('ZADD', KEYS[2], 0, part .. member)
   redis.call('HSET', KEYS[3], member, part)
+  if before and before ~= part then redis.call('ZREM', KEYS[2], before .. member) end
 end
 return added

@@ -14,9 +14,9 @@ for i = 2, #ARGV, 3 do
     local created = redis.call('ZADD', KEYS[2], value, member)
     new = new and created == 1
   else
-    if before and before ~= value then redis.call('ZREM', KEYS[3], before .. member) end
     redis.call('ZADD', KEYS[3], 0, value .. member)
     redis.call('HSET', KEYS[4], member, value)
+    if before and before ~= value then redis.call('ZREM', KEYS[3], before .. member) end
     if redis.call('ZREM', KEYS[2], member) == 1 then new = false end
   end
   if new then added = added + 1 end

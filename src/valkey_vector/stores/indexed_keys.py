@@ -29,7 +29,7 @@ _LATEST = 10**16  # microseconds; beyond any clock, and exact as a sorted set's 
 _NOW = read_lua(__package__, "indexed_keys_tick", "indexed_keys_now")
 
 
-_UPDATE = read_lua(__package__, "indexed_keys_tick", "indexed_keys_forget", "indexed_keys_update")
+_UPDATE = read_lua(__package__, "indexed_keys_tick", "indexed_keys_update")
 
 _DELETE = read_lua(__package__, "indexed_keys_forget", "indexed_keys_delete")
 

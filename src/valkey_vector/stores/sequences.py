@@ -27,7 +27,7 @@ BUCKETS = 64
 
 _APPEND = read_lua(__package__, "sequences_register", "sequences_append")
 
-_REPLACE = read_lua(__package__, "sequences_clear", "sequences_register", "sequences_append")
+_REPLACE = read_lua(__package__, "sequences_register", "sequences_replace")
 
 _INSERT = read_lua(__package__, "sequences_register", "sequences_insert")
 

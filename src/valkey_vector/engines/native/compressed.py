@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,13 @@ _LEVELS = 127
 _ROUNDING = 64 * float(np.finfo(np.float32).eps)
 """Upper bound for the relative rounding error of float32 lengths and products."""
 
+_Item = TypeVar("_Item", bound=np.generic)
+
 _EXACT_ROUNDING = 1e-14
 """Upper bound for the relative rounding error of exact distances, within which they count as ties."""
 
-_BLOCK = 8_192
-"""Rows that are compressed at a time."""
+_BLOCK = 512
+"""Rows that are compressed at a time, so that they stay in the cache of the processor."""
 
 
 @lru_cache(maxsize=1)
@@ -79,10 +81,9 @@ class Compressed:
         """
         used = len(vectors)
         if used > len(self._codes):
-            self._codes, self._scales, self._errors = (
-                np.concatenate([each, np.zeros((room - len(each), *each.shape[1:]), each.dtype)])
-                for each in (self._codes, self._scales, self._errors)
-            )
+            self._codes = _extended(self._codes, room)
+            self._scales = _extended(self._scales, room)
+            self._errors = _extended(self._errors, room)
         for start in range(self._covered, used, _BLOCK):
             end = min(used, start + _BLOCK)
             self._compress(slice(start, end), vectors[start:end], norms[start:end])
@@ -146,3 +147,10 @@ class Compressed:
         bound = np.partition(bounds, k - 1)[k - 1]
         possible: NDArray[np.intp] = rows[rough - doubt <= bound]
         return possible
+
+
+def _extended(values: NDArray[_Item], room: int) -> NDArray[_Item]:
+    """Return a copy of the array with `room` rows; memory of new rows is not used before they are set."""
+    larger = np.zeros((room, *values.shape[1:]), values.dtype)
+    larger[: len(values)] = values
+    return larger

@@ -79,12 +79,11 @@ def _column(tokens: TokenIndex, key: str, used: int) -> _Column:
     spelled: list[tuple[str, int]] = []
     others: list[str] = []
     for token, marked in tokens.of_key(key):
-        if marked[0] in _SCALARS:
-            numbers[marked] = len(values)
-            spelled.append((token, len(values)))
-            values.append(_decoded(marked))
-        else:
+        number = _number_of(marked, numbers, values) if marked[0] in _SCALARS else None
+        if number is None:
             others.append(token)
+        else:
+            spelled.append((token, number))
     rows, codes = tokens.pairs(spelled)
     present = tokens.mask(presence_tokens(key), used)
     column = np.where(present, _UNREAD, _MISSING)
@@ -102,12 +101,15 @@ def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mas
     whole, doubtful, spelled = [], list(tokens.hashed()), []
     for token, marked in tokens.of_key(key):
         match marked[:2]:
-            case "ls" | "ln" | "ly":
-                spelled.append((token, _number_of(marked[1:], column)))
             case "lz":
                 pass  # None, which is not counted
             case _ if marked[0] == "l":
-                doubtful.append(token)
+                scalar = marked[1:2] in tuple(_SCALARS)
+                number = _number_of(marked[1:], column.numbers, column.values) if scalar else None
+                if number is None:
+                    doubtful.append(token)
+                else:
+                    spelled.append((token, number))
             case _ if marked[0] == "q":
                 whole.append(token)
     # A list that contains NaN has no token as a whole.
@@ -120,12 +122,16 @@ def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mas
     return np.bincount(codes[(lists & selected)[rows]], minlength=len(column.values))
 
 
-def _number_of(marked: str, column: _Column) -> int:
-    number = column.numbers.get(marked)
-    if number is None:
-        number = column.numbers[marked] = len(column.values)
-        column.values.append(_decoded(marked))
-    return number
+def _number_of(marked: str, numbers: dict[str, int], values: list[Any]) -> int | None:
+    """The position of a spelled value in `values`, where it is added if it is new; None if it spells none."""
+    if marked not in numbers:
+        try:
+            value = _decoded(marked)
+        except ValueError:  # a token of another program
+            return None
+        numbers[marked] = len(values)
+        values.append(value)
+    return numbers[marked]
 
 
 def _combined(

@@ -67,7 +67,11 @@ class Batches:
         Cost: one round trip on a single server, two on a cluster; one more if `steady` postpones an expiration.
         """
         keys = [self._documents.key(id) for id in ids]
-        reads: list[list[Argument]] = [["TIME"], self.generation, *state_commands(keys)]
+        reads: list[list[Argument]] = [
+            ["TIME"],
+            self.generation,
+            *state_commands(self._documents.entry, keys),
+        ]
         token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
         try:
             (seconds, micros), generation = checked(replies[:2])
@@ -106,7 +110,7 @@ class Batches:
             commands += [
                 ["PTTL", key],
                 ["PEXPIREAT", key, str(horizon), "GT"],
-                *state_commands([key]),
+                *state_commands(self._documents.entry, [key]),
             ]
         replies = self._connection.pipeline(commands, lane=lane)
         again = list(found)

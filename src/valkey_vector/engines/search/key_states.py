@@ -14,8 +14,7 @@ from valkey_vector.storage.record_version import CREATED, EXPIRES, VERSION, expi
 
 __all__ = ["KeyState", "parse_states", "state_commands"]
 
-_FIELDS = (VERSION, CREATED, EXPIRES, METADATA)
-_NAMES = frozenset(name.encode() for name in _FIELDS)
+_METADATA = METADATA.encode()
 _VERSION = re.compile(rb"[0-9a-f]*:[\w-]+:[a-z]*(?:;.*)?")
 
 
@@ -25,7 +24,7 @@ class KeyState:
 
     Attributes:
         names: names of all hash fields; empty if the key does not exist.
-        fields: version, times and metadata, as far as present.
+        fields: version and times as far as present; also the metadata, if records of the index may have no version.
         own: True for a record of the index; False for one of a dropped index.
         ends: the key's expiration in milliseconds before it was postponed; None if it was not postponed.
     """
@@ -60,11 +59,12 @@ class KeyState:
         return self.own and (ends is None or int(ends) > now // 1000)
 
 
-def state_commands(keys: Sequence[str]) -> list[list[Argument]]:
+def state_commands(entry: CatalogEntry, keys: Sequence[str]) -> list[list[Argument]]:
     """The commands whose replies `parse_states` parses."""
+    fields = _fields(entry)
     commands: list[list[Argument]] = []
     for key in keys:
-        commands += [["HKEYS", key], ["HMGET", key, *_FIELDS]]
+        commands += [["HKEYS", key], ["HMGET", key, *fields]]
     return commands
 
 
@@ -104,22 +104,27 @@ def _state(
                 raise ForeignKeyError.of(key, "a value that is no hash")
             return KeyState(frozenset(), {}, own=False)
     names = frozenset(names)
-    pairs = zip(_FIELDS, values, strict=True)
-    fields = {name: value for name, value in pairs if value is not None}
-    if not fields and not names.isdisjoint(_NAMES):
+    read = _fields(entry)
+    fields = {name: value for name, value in zip(read, values, strict=True) if value is not None}
+    if not fields and not names.isdisjoint(name.encode() for name in read):
         # The first command found the fields, the second one did not: the key expired in between.
         names = frozenset()
-    if names and refuse_foreign and not _is_record(entry, fields):
+    has_metadata = _METADATA in names
+    if names and refuse_foreign and not (has_metadata and _is_record(entry, fields)):
         raise ForeignKeyError.of(key, "another program's hash")
-    own = METADATA in fields and own_fields(entry, fields) is not None
+    own = has_metadata and own_fields(entry, fields) is not None
     return KeyState(names, fields, own)
 
 
 def _is_record(entry: CatalogEntry, fields: Mapping[str, bytes]) -> bool:
-    """Return True if this library wrote the hash, for any index of this name."""
-    if METADATA not in fields:
-        return False
+    """Return True if this library wrote a hash with metadata, for any index of this name."""
     version = fields.get(VERSION)
     if version is None:
         return CREATED in fields and entry.lineage is None
     return _VERSION.fullmatch(version) is not None
+
+
+def _fields(entry: CatalogEntry) -> tuple[str, ...]:
+    """The fields to read. The metadata identifies a record without a version, as in indexes without a lineage."""
+    several = (VERSION, CREATED, EXPIRES)
+    return several if entry.lineage is not None else (*several, METADATA)

@@ -158,7 +158,7 @@ class Nearest:
         if not known.is_old:
             riding = []
         full = _ef(near, self._requested(near, k)) or k
-        if known.is_cheaper_to_compare(full, near.field.dimension):
+        if known.is_cheaper_to_compare(full, k, near.field.dimension):
             comparing = compared_here(engine, near, k, query, fields, matching=known.matching)
             number, rows = yield from comparing
             known = self._selectivities.note(query, number, known.documents)

@@ -343,7 +343,9 @@ class SearchWriting:
     def _present(self, there: Sequence[Prepared], settings: BatchSettings) -> list[str]:
         """The ids whose keys hold records now, before anything is written."""
         keys = [self._documents.key(document.id) for document in there]
-        replies = self._connection.pipeline(state_commands(keys), lane=settings.lane)
+        replies = self._connection.pipeline(
+            state_commands(self._documents.entry, keys), lane=settings.lane
+        )
         found = parse_states(self._documents.entry, keys, replies, refuse_foreign=True)
         pairs = zip(there, found, strict=True)
         return [document.id for document, state in pairs if state.is_alive(settings.now)]

@@ -63,7 +63,7 @@ def _described(reply: object) -> IndexDescription | None:
 def judge_description(name: str, described: IndexDescription) -> list[Finding]:
     """Judge how far the search module is with an index."""
     findings: list[Finding] = []
-    if described.backfill.in_progress:
+    if described.backfill.in_progress and described.backfill.share < 1:
         what = f"{described.backfill.share:.0%} of the documents that are older than the index are searchable so far"
         cure = "wait: Index.wait_until_indexed() returns when all are"
         findings.append(note("index.backfill", name, what, cure))

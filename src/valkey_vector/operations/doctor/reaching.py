@@ -148,11 +148,22 @@ def _without_tls(plain: socket.socket, settings: ConnectionSettings, place: Addr
         replies = _conversation(plain, settings)
     except OSError:
         replies = b""
+    replies = replies or _unsolicited(settings, place)
     if (not replies or replies.startswith(_TLS_ALERT)) and _speaks_tls(settings, place):
         what = "the server expects TLS, and the URL does not use it"
         cure = "use valkeys:// instead of valkey://, with ?tls_ca=… if a private authority signed its certificate"
         raise _StepError(error("tls.required", str(place), what, cure))
     return replies
+
+
+def _unsolicited(settings: ConnectionSettings, place: Address | str) -> bytes:
+    """What a server says that ends connections at once. Its words are lost to a client that sends something."""
+    try:
+        with _connected(settings, place) as plain:
+            plain.settimeout(_MORE_SECONDS)
+            return plain.recv(_MAX_BYTES)
+    except (OSError, _StepError):
+        return b""
 
 
 def _speaks_tls(settings: ConnectionSettings, place: Address | str) -> bool:
@@ -263,6 +274,8 @@ def _judged(replies: bytes, settings: ConnectionSettings, place: Address | str) 
     lines = replies.split(b"\r\n")
     errors = [line[1:].decode(errors="replace") for line in lines if line.startswith(b"-")]
     for text in errors:
+        if settings.iam is not None and text.startswith("NOAUTH"):
+            continue  # the client sends a token that this check does not have
         if (finding := _refusal(text, settings, subject)) is not None:
             raise _StepError(finding)
     if settings.iam is None and not any(line.startswith((b"+", b"-")) for line in lines[:2]):
