@@ -242,7 +242,7 @@ def test_an_index_that_is_not_complete_yet_is_noted(
     share: float, queue: int, codes: list[str]
 ) -> None:
     described = IndexDescription(
-        definition=IndexDefinition("articles-01234567", prefixes=("articles:",)),
+        definition=IndexDefinition(name="articles-01234567", prefixes=("articles:",)),
         documents=10,
         records=10,
         failures=0,
