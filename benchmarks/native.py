@@ -129,14 +129,8 @@ def _measured(url: str, documents: int) -> dict[str, float]:
             index.search(queries[number], k=10)
 
         def measure(name: str, call: Callable[[int], object], times: int = 20) -> None:
-<<<<<<< HEAD
-            for number in range(
-                4
-            ):  # the first searches compress the vectors, with the extra `simd`
-=======
             # The first searches compress the vectors, with the extra `simd`.
             for number in range(4):
->>>>>>> r_core
                 call(number)
             results[name] = 1e3 * _median(call, times)
 
