@@ -97,7 +97,7 @@ class Index(Closing):
             schema: all settings at once, as a `Schema`, a dict or a YAML file.
             engine: ``auto``, or require ``search`` or ``native``.
             full_text: index the terms of the texts of a new index, for text and hybrid search: True, or settings. Uses
-                about twice the size of the texts on the server, and time to write.
+                about 14 times the size of the texts on Valkey-Search 1.2.1, 1.5 times natively, and time to write.
             embedding_model: stored with a new index. Opening an index with another model raises an error.
             must_exist: raise now if there is no such index.
 
@@ -107,7 +107,7 @@ class Index(Closing):
             IndexMismatchError: the index has other settings than those passed. Without `must_exist`: on first use.
         """
         if connection is not None and url is not None:
-            raise ConfigurationError("give url or connection, not both")
+            raise ConfigurationError("pass url or connection, not both")
         settings = IndexSettings.of(
             dimension=dimension,
             metric=metric,
@@ -569,9 +569,9 @@ class Index(Closing):
     def aggregate(self, query: AggregateQuery) -> list[dict[str, Any]]:
         """Count, sum, group and sort records. Results are exact, complete, and the same on every engine.
 
-        Cost: a query that only counts, by no key or by one that is a field of the index (a declared tag, or numbers), is
-        computed by the search module. For every other query the metadata of the matching records is fetched, in
-        pages of 1,000.
+        Cost: a query that only counts is computed by the search module (by one key of texts, numbers or booleans) or from
+        the native engine's memory (by any keys of these). For every other query the metadata of the matching records
+        is fetched, in pages of 1,000.
 
         Args:
             query: see `AggregateQuery`.
