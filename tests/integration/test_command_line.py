@@ -127,6 +127,7 @@ def test_facets_count_the_values_of_keys(articles: Index, server_url: str) -> No
     ended = run_command("facets", articles.name, "tag", "year", "--limit", "3", url=server_url)
     assert "tag: 2 values" in ended.stdout
     assert "year: 10 values" in ended.stdout
+    assert "│ 2020 " in ended.stdout
 
 
 def damage(index: Index) -> None:

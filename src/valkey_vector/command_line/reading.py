@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from valkey_vector.command_line.exit_codes import ExitCode
-from valkey_vector.command_line.output import facts, print_json, print_text, table
+from valkey_vector.command_line.output import facts, plain, print_json, print_text, table
 from valkey_vector.command_line.session import Session, read_json, with_server
 from valkey_vector.operations.opening import open_any, open_own
 from valkey_vector.operations.searching import SearchRequest, search
@@ -125,8 +126,13 @@ def facets(
         table(
             f"{facet.key}: {facet.distinct} values, {facet.missing} records without",
             ("value", "records"),
-            [(each.value, each.count) for each in facet.values],
+            [(_exactly(each.value), each.count) for each in facet.values],
         )
+
+
+def _exactly(value: Any) -> str:
+    """Return a metadata value as it is stored, without the separators of a number in a table."""
+    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
 
 
 VERBS = (count, get, search_verb, facets)
