@@ -28,7 +28,7 @@ def run_command(
 
 
 def json_of(*arguments: str, url: str, code: int = 0) -> Any:
-    """What a verb prints with ``--json``; the exit code must be `code`."""
+    """Return the output of a verb with ``--json``; the exit code must be `code`."""
     ended = run_command(*arguments, "--json", url=url)
     assert ended.returncode == code, ended.stderr + ended.stdout
     return json.loads(ended.stdout)

@@ -1,4 +1,4 @@
-"""What a search through each adapter sends and receives: one round trip, and no byte more than through the core."""
+"""Traffic of a search through each adapter: one round trip, and no byte more than through the core."""
 
 from __future__ import annotations
 

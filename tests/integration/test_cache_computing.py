@@ -45,7 +45,7 @@ class Counted:
 
 
 def no_lock_is_left(cache: SemanticCache) -> bool:
-    """Whether that is so in the end."""
+    """Return True as soon as the condition holds, False if it never does."""
     deadline = time.monotonic() + 30
     while list(cache.index.connection.scan(f"*{cache.name}*making*")):
         if time.monotonic() > deadline:

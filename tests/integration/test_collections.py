@@ -178,7 +178,7 @@ def test_copies_elsewhere_see_the_same(collections: Collections, sequences: Sequ
 
 
 class Model:
-    """What sequences do, with Python's lists."""
+    """Sequences as Python lists."""
 
     def __init__(self) -> None:
         self.lists: dict[str, list[Any]] = {}

@@ -136,7 +136,7 @@ def test_no_command_is_sent_in_the_thread_of_the_loop(
 def test_no_asynchronous_method_is_left_to_the_framework(
     kind: tuple[type[Any], dict[str, Call]],
 ) -> None:
-    """Which calls the blocking one in the loop, or in the loop's own threads."""
+    """Calls the blocking method in the loop, or in the loop's own threads."""
     made, calls = kind
     asynchronous = {
         name

@@ -40,7 +40,7 @@ def index(native_server: Server, index_name: str, commands: CommandLog) -> Itera
 
 
 def read(commands: CommandLog) -> int:
-    """How many records were read."""
+    """Return the number of records that were read."""
     return sum(command[0] == b"HMGET" for trip in commands.round_trips for command in trip)
 
 

@@ -1,4 +1,4 @@
-"""What a call has written, the next search finds: also the last few of a batch, on every node of a cluster."""
+"""A search finds everything that an earlier call wrote: also the end of a batch, on every node of a cluster."""
 
 from __future__ import annotations
 

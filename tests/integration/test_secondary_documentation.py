@@ -19,7 +19,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
 def ran(directory: Path, *arguments: str) -> str:
-    """What a program printed that ended well in a directory, without any variable that names a server."""
+    """Run a program in a directory, without a variable that names a server; return its output. It must succeed."""
     environment = {name: value for name, value in os.environ.items() if name != "VALKEY_URL"}
     ended = subprocess.run(
         [sys.executable, "-W", "error", *arguments],

@@ -163,7 +163,7 @@ def test_all_keys_of_a_name_match_its_key_patterns() -> None:
 
 
 def searches_by_node(connection: Connection) -> dict[bytes, int]:
-    """How many FT.SEARCH each primary has executed."""
+    """Return the number of FT.SEARCH that each primary has executed."""
     found = {}
     for address, text in connection.execute_on_primaries("INFO", "commandstats").items():
         lines = text.decode().lower().splitlines()

@@ -55,7 +55,7 @@ def filled(
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two values are of one group; written apart from the library, pair by pair."""
+    """Return True if two values are of one group; written apart from the library, pair by pair."""
     if isinstance(first, date) and isinstance(second, date):
         return instant(first) == instant(second)
     kinds = [

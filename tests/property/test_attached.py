@@ -80,7 +80,7 @@ def lowered(text: str) -> str:
 
 
 def holds(document: dict[str, bytes], path: str) -> Any:
-    """What a document has under an attribute, written apart from the library."""
+    """Return the value of a document under an attribute; written apart from the library."""
     match path:
         case "t":
             return {lowered(tag) for tag in tags(document, "t", ",")} or None

@@ -35,7 +35,7 @@ ENGINES: tuple[Literal["native", "search"], ...] = ("native", "search")
 
 
 class Tally:
-    """What the examples were made of."""
+    """Material of the examples."""
 
     def __init__(self) -> None:
         self.evaluations = 0

@@ -81,7 +81,7 @@ filters = st.recursive(
 
 
 def of_haystack(chosen: dict[str, Any], document: Document) -> bool | None:
-    """What Haystack says; None where it raises, which there depends on the document."""
+    """Return Haystack's result; None where it raises, which there depends on the document."""
     try:
         return document_matches_filter(chosen, document)
     except (FilterError, TypeError):

@@ -1,4 +1,4 @@
-"""What the native engine answers from its arrays is what reading every record answers: groups, facets, orders."""
+"""Groups, facets and orders from the arrays of the native engine equal those from reading every record."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_every_answer_is_explained_by_what_was_written(
 
 
 def _summary(faults: Sequence[str]) -> str:
-    """How many faults there are of each kind, and the first ones of each in full."""
+    """Return the number of faults of each kind, and the first ones of each in full."""
     kinds: dict[str, list[str]] = {}
     for fault in faults:
         kind = re.sub(r"[0-9]+|'[^']*'|worker", "", fault.splitlines()[0])[:100]

@@ -76,7 +76,7 @@ def pickled(filter: Filter) -> Filter:
 
 
 def flat(filter: Filter) -> bool:
-    """Whether no And lies in an And, no Or in an Or, and no Not in a Not."""
+    """Return True if no And lies in an And, no Or in an Or, and no Not in a Not."""
     match filter:
         case And(parts) | Or(parts):
             return all(type(part) is not type(filter) and flat(part) for part in parts)

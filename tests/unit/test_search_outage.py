@@ -1,4 +1,4 @@
-"""Which node of a cluster is named when a search fails, and what is learned about a server from its replies."""
+"""A failed search names the node of the cluster; replies of a server tell its state and limits."""
 
 from __future__ import annotations
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from valkey_vector.engines.search.selectivity import Selectivity
+from valkey_vector.engines.search.selectivity import Selectivities, Selectivity
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,10 @@ def test_only_few_records_are_compared(
 ) -> None:
     selectivity = Selectivity(matching, documents)
     assert selectivity.is_cheaper_to_compare(100, 10, dimension) is compared
+
+
+@pytest.mark.parametrize(("name", "documents"), [("articles", 3_000), ("{tenant}articles", 1_000)])
+def test_an_index_with_a_hash_tag_has_the_documents_of_one_node(name: str, documents: int) -> None:
+    support: Any = SimpleNamespace(primaries=["a:1", "b:1", "c:1"], safe_total=98_000)
+    known = Selectivities(support, name).learn("q", [[500], {b"num_docs": b"1000"}])
+    assert (known.matching, known.documents) == (500, documents)

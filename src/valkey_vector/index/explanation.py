@@ -30,7 +30,7 @@ __all__ = ["Decision", "ExplainedCommand", "ExplainedTrip", "Explanation", "expl
 Decision: TypeAlias = Literal[
     "no filter", "server", "server, then client", "client", "by id", "nothing"
 ]
-"""Who decides which records match a filter."""
+"""Part of the system that decides which records match a filter."""
 
 _LONGEST = 300
 _LONGEST_BYTES = 100
@@ -75,7 +75,7 @@ class ExplainedTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """How an index answered one query.
+    """Report on the execution of one query.
 
     Attributes:
         index: name of the index.
@@ -172,7 +172,7 @@ def explain_query(handle: IndexHandle, query: Query) -> Explanation:
 
 
 def _plan(engine: Engine, query: Query) -> tuple[Decision, str, str]:
-    """Who decides the filter, what the index evaluates, and what the client checks."""
+    """Return who decides the filter, what the index evaluates, and what the client checks."""
     chosen = check_filter(query.filter)
     selection = prepare_selection(engine, chosen)
     if isinstance(selection.plan, NoDocument):

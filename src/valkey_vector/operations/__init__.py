@@ -1,4 +1,4 @@
-"""What an operator does with a server: list, describe, search, check and diagnose. The command prints the results."""
+"""Operations of an operator: list, describe, search, check and diagnose. The command prints their results."""
 
 from valkey_vector.operations.caches import (
     CacheReport,

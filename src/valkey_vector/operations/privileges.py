@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Role: TypeAlias = Literal["reader", "application", "administrator"]
-"""What a user does with an index. Each role includes the ones before it."""
+"""Use of an index. Each role includes the ones before it."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -37,7 +37,7 @@ _GENERATION = "[0-9a-f]" * 8
 """Glob of what follows an index's name and a hyphen in the search module."""
 
 PASSWORD = ">PASSWORD"  # noqa: S105 - a placeholder
-"""What stands for the password in a line."""
+"""Placeholder for the password in a line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from valkey_vector.schema.schema import MAIN_VECTOR
 __all__ = ["SearchKind", "SearchOutcome", "SearchRequest", "asearch", "query_of", "search"]
 
 SearchKind: TypeAlias = Literal["vector", "text", "hybrid", "filter"]
-"""How the records of a search were chosen and ranked."""
+"""Method by which a search chooses and ranks its records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SearchRequest:
-    """What to search for. Terms and a vector together make a hybrid search; neither makes a search by filter.
+    """Arguments of a search. Terms and a vector together make a hybrid search; neither makes a search by filter.
 
     Attributes:
         like: id of a record whose vector is compared. The record itself is left out of the result.
@@ -56,7 +56,7 @@ class SearchRequest:
 
     @property
     def kind(self) -> SearchKind:
-        """How the records are chosen and ranked."""
+        """Method by which the search chooses and ranks its records."""
         compares = self.like is not None or self.vector is not None
         if self.text is not None:
             return "hybrid" if compares else "text"

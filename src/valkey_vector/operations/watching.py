@@ -15,10 +15,10 @@ __all__ = ["Sample", "watch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a server did since the sample before.
+    """Activity of a server since the previous sample.
 
     Attributes:
-        seconds: time since the sample before.
+        seconds: time since the previous sample.
         latency: milliseconds of a PING.
         commands: commands per second, on all primaries.
         searches: searches of the search module per second; failed ones included. 0 if the module does not report them.

@@ -66,7 +66,7 @@ class Nearest:
     def __init__(self, engine: SearchReading) -> None:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
-        self._selectivities = Selectivities(engine.support)
+        self._selectivities = Selectivities(engine.support, engine.entry.name)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the records that a plan selects, nearest first.

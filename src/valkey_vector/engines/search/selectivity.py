@@ -19,7 +19,7 @@ from typing import Any
 from valkey_vector.connection import Argument
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.support import ServerSupport
-from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.catalog import CatalogEntry, has_hash_tag
 
 __all__ = ["Selectivities", "Selectivity"]
 
@@ -112,10 +112,12 @@ class Selectivities:
 
     Args:
         support: state of the server.
+        name: name of the index.
     """
 
-    def __init__(self, support: ServerSupport) -> None:
+    def __init__(self, support: ServerSupport, name: str) -> None:
         self._support = support
+        self._one_node = has_hash_tag(name)
         self._lock = threading.Lock()
         self._known: OrderedDict[int, Selectivity] = OrderedDict()
         self._small: Selectivity | None = None
@@ -135,8 +137,8 @@ class Selectivities:
     def learn(self, query: str, replies: Sequence[Any]) -> Selectivity:
         """Parse the replies to `commands`, and remember the count."""
         counted, described = replies
-        # On a cluster, FT.INFO describes one node.
-        nodes = max(1, len(self._support.primaries))
+        # On a cluster, FT.INFO describes one node. An index with a hash tag is on that node only.
+        nodes = 1 if self._one_node else max(1, len(self._support.primaries))
         documents = nodes * int(float(commands.described(described).get("num_docs", 0)))
         matching = commands.total(counted)
         if matching >= self._support.safe_total:

@@ -30,7 +30,7 @@ _MAX_KNOWN = 10_000
 
 
 _Counted: TypeAlias = IndexedText | Position
-"""What is counted: the documents that have a text field, or any of the terms of a position."""
+"""Object of a count: the documents that have a text field, or any of the terms of a position."""
 
 
 @dataclass(slots=True)

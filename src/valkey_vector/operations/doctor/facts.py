@@ -23,7 +23,7 @@ _SETTINGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """What one node reports.
+    """Reports of one node.
 
     Attributes:
         node: address of the node.
@@ -48,7 +48,7 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What a server reports.
+    """Reports of a server.
 
     Attributes:
         location: URL of the server, without credentials.

@@ -12,7 +12,7 @@ __all__ = ["DoctorReport", "Finding", "RecallMeasure", "Severity", "error", "not
 
 
 class Severity(StrEnum):
-    """How severe a finding is."""
+    """Severity of a finding."""
 
     ERROR = "error"
     """Something does not work, or data is at risk now."""

@@ -56,7 +56,7 @@ _PROBLEMS: dict[ProblemKind, tuple[str, Severity]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexOptions:
-    """How thoroughly indexes are checked.
+    """Options for the check of indexes.
 
     Attributes:
         deep: verify every document of indexes of any size. None verifies indexes of up to 10,000 documents.
@@ -115,7 +115,7 @@ def check_own_index(connection: Connection, name: str, options: IndexOptions) ->
 
 
 def _remains(connection: Connection, catalog: Catalog, *, noted: bool) -> list[Finding]:
-    """What is left of an index that does not exist."""
+    """Return findings on the remains of an index that does not exist."""
     name = catalog.name
     if noted:
         if catalog.removals():

@@ -52,7 +52,7 @@ _HARMLESS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lacking:
-    """What a user lacks for a role on an index.
+    """Permissions that a user lacks for a role on an index.
 
     Attributes:
         commands: commands that are refused, in capitals.

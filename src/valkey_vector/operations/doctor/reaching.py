@@ -32,7 +32,7 @@ _WRONG_HOST = {62, 63, 64}
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far connecting came.
+    """Result of connecting, step by step.
 
     Attributes:
         admitted: the server accepts the user.
@@ -79,7 +79,7 @@ def reach(settings: ConnectionSettings) -> Reached:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """What an address that admits the user is.
+    """Server at an address that admits the user.
 
     Attributes:
         place: the address.
@@ -157,7 +157,7 @@ def _without_tls(plain: socket.socket, settings: ConnectionSettings, place: Addr
 
 
 def _unsolicited(settings: ConnectionSettings, place: Address | str) -> bytes:
-    """What a server says that ends connections at once. Its words are lost to a client that sends something."""
+    """Read the message of a server that ends connections at once. A client that sends something would lose it."""
     try:
         with _connected(settings, place) as plain:
             plain.settimeout(_MORE_SECONDS)
