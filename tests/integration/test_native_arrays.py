@@ -143,7 +143,7 @@ def test_a_first_search_lists_2000_records_and_loads_250_in_each_round_trip(
     # Besides: the catalog, what changed, what was deleted, what changed since, and the result.
     assert len(trips) == 10 + 2 + 5
     # No slot but the one in use is read.
-    (fields,) = {tuple(trip[0][9::2]) for trip in trips if trip[0][0] == b"SORT_RO"}
+    (fields,) = {tuple(trip[0][10::2]) for trip in trips if trip[0][0] == b"SORT_RO"}
     assert [field.rpartition(b">")[2] for field in fields if b">n" in field] == [b"n0"]
 
 

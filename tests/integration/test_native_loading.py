@@ -50,6 +50,7 @@ def reader(writer: Index) -> Index:
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_log, "_MAX_DOCUMENTS", 100)
     monkeypatch.setattr(loading, "_PAGE", 100)
+    monkeypatch.setattr(loading, "_DECODED", 100)
 
 
 def after_each_page(monkeypatch: pytest.MonkeyPatch, *hooks: Any) -> None:

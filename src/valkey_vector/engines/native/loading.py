@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection import Argument
-from valkey_vector.engines.native.page import Page, page_of_rows
+from valkey_vector.engines.native.page import Page, page_of_rows, version_kinds
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.hashes import Documents, checked, in_batches
 from valkey_vector.storage.record_version import VERSION, expiry_of
@@ -33,6 +36,9 @@ _LISTED = 2_000
 
 _PAGE = 250
 """Largest number of documents in one page."""
+
+_DECODED = 1_000
+"""Number of documents that are decoded together: few large arrays take less time."""
 
 _AHEAD = 3
 """Pages that are requested at a time."""
@@ -46,12 +52,14 @@ class Listing:
     """Some of the changed documents, without their content.
 
     Attributes:
-        changed: ids → numbers of their last writes, in the order of these numbers. Loading removes them.
+        ids: ids in the order of their last writes.
+        numbers: the numbers of these writes.
         position: the position of the first of them in the log.
         fields: the hash fields that they can have, version first.
     """
 
-    changed: dict[str, int]
+    ids: Sequence[str]
+    numbers: NDArray[np.int64]
     position: int
     fields: Sequence[str]
 
@@ -135,29 +143,35 @@ class Loading:
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
+        rest: _Rest | None = None
+        together: list[Any] = []
         for (listing, first), reply in _ahead(self._sorted, self._parts(listings)):
-            if first is None:
-                batches = in_batches(list(listing.changed.items()), _PAGE)
-                by_id = partial(self._by_id, listing.fields)
-                yield from (page for _, page in _ahead(by_id, batches))
-                continue
-            page = None if reply is None else self._page(listing, reply)
-            if page is None:
+            rest = rest or _Rest(listing)
+            if first is not None and reply is None:
                 self._sortable = False
-            else:
-                yield page
+            together += reply or ()
+            if together and (first is None or len(together) >= _DECODED * len(listing.fields)):
+                page = self._page(listing, together, rest)
+                together = []
+                if page is None:
+                    self._sortable = False
+                else:
+                    yield page
+            if first is None:
+                by_id = partial(self._by_id, listing.fields)
+                batches = in_batches(rest.pairs(), _PAGE)
+                yield from (page for _, page in _ahead(by_id, batches))
+                rest = None
 
     def _listings(self, sequence: int, last: int) -> Iterator[Listing]:
         following = writers().submit(self._listing, sequence, last)
         while True:
             listing = following.result()
-            size = len(listing.changed)
-            if size:
-                sequence = next(reversed(listing.changed.values()))
-            if size == _LISTED:
-                following = writers().submit(self._listing, sequence, last)
+            is_last = len(listing.ids) < _LISTED
+            if not is_last:
+                following = writers().submit(self._listing, int(listing.numbers[-1]), last)
             yield listing
-            if size < _LISTED:
+            if is_last:
                 return
 
     def _listing(self, after: int, last: int) -> Listing:
@@ -181,12 +195,14 @@ class Loading:
         bound = max(int(slots or 0), 1 + max(entry.slots.values(), default=-1))
         unbound = {f"n{number}" for number in range(bound, entry.schema.numeric_slots)}
         fields = [name for name in self._fields if name not in unbound]
-        return Listing(dict(scored(changed)), position, fields)
+        pairs = scored(changed)
+        numbers = np.array([number for _, number in pairs], dtype=np.int64)
+        return Listing([id for id, _ in pairs], numbers, position, fields)
 
     def _parts(self, listings: Iterable[Listing]) -> Iterator[tuple[Listing, int | None]]:
         """Divide listings into pages for SORT, each with its position; None stands for the rest of a listing."""
         for listing in listings:
-            size = len(listing.changed)
+            size = len(listing.ids)
             for first in range(0, size, _PAGE) if size >= _PAGE else ():
                 if not self._sortable:
                     break
@@ -208,29 +224,69 @@ class Loading:
         self._documents.check_generation(checked([found])[0])
         return None if isinstance(reply, ServerError) else reply
 
-    def _page(self, listing: Listing, reply: list[Any]) -> Page | None:
+    def _page(self, listing: Listing, reply: list[Any], rest: _Rest) -> Page | None:
         """Decode the reply to SORT; None if a document needs the TTL of its key."""
         width = 1 + len(listing.fields)
-        ids = [id.decode() for id in reply[::width]]
+        ids = _decoded(reply[::width])
         columns = [reply[1 + at :: width] for at in range(len(listing.fields))]
-        if _expires_by_key(columns[listing.fields.index(VERSION)]):
+        versions = [each for each in columns[listing.fields.index(VERSION)] if each is not None]
+        if any(expiry_of(kind) == "s" for kind in version_kinds(versions)):
             return None
-        numbers = [listing.changed.pop(id, None) for id in ids]
-        known = [number for number in numbers if number is not None]
-        if len(known) < len(ids):
-            # Written after the listing, or of another listing.
-            there = [at for at, number in enumerate(numbers) if number is not None]
-            ids = [ids[at] for at in there]
-            columns = [[column[at] for at in there] for column in columns]
-        return page_of_rows(self._documents.entry, listing.fields, ids, known, columns)
+        numbers = rest.take(ids)
+        if (numbers < 0).any():
+            there = np.flatnonzero(numbers >= 0)
+            ids = [ids[at] for at in there.tolist()]
+            columns = [[column[at] for at in there.tolist()] for column in columns]
+            numbers = numbers[there]
+        return page_of_rows(self._documents.entry, listing.fields, ids, numbers, columns)
+
+
+class _Rest:
+    """The documents of a listing that were not read yet."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._read = 0
+        self._left: dict[str, int] | None = None
+
+    def take(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Remove documents, and return their numbers; -1 for one that is not here.
+
+        Such a document was written after the listing, or belongs to another one.
+        """
+        listing, end = self._listing, self._read + len(ids)
+        if self._left is None:
+            if ids == listing.ids[self._read : end]:
+                numbers = listing.numbers[self._read : end]
+                self._read = end
+                return numbers
+            self._left = dict(self.pairs())
+        return np.array([self._left.pop(id, -1) for id in ids], dtype=np.int64)
+
+    def pairs(self) -> list[tuple[str, int]]:
+        """The ids and numbers of these documents."""
+        if self._left is not None:
+            return list(self._left.items())
+        ids, numbers = self._listing.ids[self._read :], self._listing.numbers[self._read :]
+        return list(zip(ids, numbers.tolist(), strict=True))
 
 
 def scored(reply: Any) -> list[tuple[str, int]]:
     """Decode a reply with ids and scores; clients return a dict or a flat list."""
     if isinstance(reply, dict):
-        return [(id.decode(), int(number)) for id, number in reply.items()]
-    pairs = zip(reply[::2], reply[1::2], strict=True)
-    return [(id.decode(), int(float(number))) for id, number in pairs]
+        return list(zip(_decoded(list(reply)), map(int, reply.values()), strict=True))
+    return [
+        (id, int(float(number)))
+        for id, number in zip(_decoded(reply[::2]), reply[1::2], strict=True)
+    ]
+
+
+def _decoded(texts: Sequence[bytes]) -> list[str]:
+    """Decode texts. Once for all is much faster."""
+    joined = b"\n".join(texts)
+    if texts and joined.count(b"\n") == len(texts) - 1:
+        return joined.decode().split("\n")
+    return [text.decode() for text in texts]
 
 
 def _ahead(read: Callable[[_Part], _T], parts: Iterable[_Part]) -> Iterator[tuple[_Part, _T]]:
@@ -243,8 +299,3 @@ def _ahead(read: Callable[[_Part], _T], parts: Iterable[_Part]) -> Iterator[tupl
             yield first, future.result()
     for first, future in pending:
         yield first, future.result()
-
-
-def _expires_by_key(versions: Sequence[bytes | None]) -> bool:
-    parts = {version.rpartition(b":")[2] for version in versions if version is not None}
-    return any(expiry_of(b":" + each) == "s" for each in parts)

@@ -55,7 +55,7 @@ class Matrix:
         self._searches = 0
 
     def put(self, rows: Rows, packed: Sequence[bytes]) -> None:
-        """Set the vectors of rows; ignore bytes that are not a finite vector of the field's dimension."""
+        """Set the vectors of rows, ascending; ignore bytes that are not a finite vector of the field's dimension."""
         dimension = self._vectors.shape[1]
         size = self._vectors.itemsize * dimension
         if set(map(len, packed)) != {size}:
@@ -71,7 +71,10 @@ class Matrix:
         # Lengths that underflow or overflow: with a NaN among them, no bound is finite.
         if (short := norms < _SHORTEST).any():
             norms[short & vectors.any(axis=1)] = np.nan
-        self._vectors[rows], self._norms[rows], self._present[rows] = vectors, norms, True
+        chosen: Any = rows
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+            chosen = slice(int(rows[0]), int(rows[-1]) + 1)  # ascending: faster than an array
+        self._vectors[chosen], self._norms[chosen], self._present[chosen] = vectors, norms, True
 
     def present(self, used: int) -> Mask:
         """A mask of the first `used` rows: True for a row with a vector."""

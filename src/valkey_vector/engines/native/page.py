@@ -17,7 +17,7 @@ from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry
 from valkey_vector.storage.layout import CREATED, EXPIRES, VECTOR
 from valkey_vector.storage.record_version import VERSION, own_fields
 
-__all__ = ["Column", "Page", "page_of", "page_of_rows"]
+__all__ = ["Column", "Page", "page_of", "page_of_rows", "version_kinds"]
 
 _Positions = NDArray[np.int64]
 
@@ -95,7 +95,7 @@ def page_of_rows(
     entry: CatalogEntry,
     fields: Sequence[str],
     ids: Sequence[str],
-    sequences: Sequence[int],
+    sequences: NDArray[np.int64],
     columns: Sequence[Sequence[bytes | None]],
 ) -> Page:
     """Decode a page of documents none of which expires by the TTL of its key only.
@@ -114,7 +114,7 @@ def page_of_rows(
 def _page(
     entry: CatalogEntry,
     ids: Sequence[str],
-    sequences: Sequence[int],
+    sequences: Sequence[int] | NDArray[np.int64],
     columns: dict[str, Column],
     left: NDArray[np.int64],
 ) -> Page:
@@ -135,6 +135,28 @@ def _column(values: Sequence[bytes | None]) -> Column:
     return Column(np.flatnonzero([value is not None for value in values]), there)
 
 
+def version_kinds(versions: Sequence[bytes]) -> set[bytes]:
+    """Return the distinct versions without their unique component."""
+    only = _kind_of_all(versions)
+    return set(map(_kind, versions)) if only is None else {only}
+
+
+def _kind(version: bytes) -> bytes:
+    lineage, colon, rest = version.partition(b":")
+    return lineage + colon + colon + rest.rpartition(b":")[2]
+
+
+def _kind_of_all(versions: Sequence[bytes]) -> bytes | None:
+    """Return what `_kind` returns for each of these versions; None if it may differ. Much faster for many."""
+    if not versions or b":" not in versions[0]:
+        return None
+    lineage, _, rest = versions[0].partition(b":")
+    lines = b"\n" + b"\n".join(versions) + b"\n"
+    beginning, end = b"\n" + lineage + b":", b":" + rest.rpartition(b":")[2] + b"\n"
+    counts = {lines.count(beginning), lines.count(end), lines.count(b"\n") - 1}
+    return _kind(versions[0]) if counts == {len(versions)} else None
+
+
 def _retain_own(entry: CatalogEntry, columns: dict[str, Column], size: int) -> NDArray[np.bool_]:
     """Remove fields that are not valid, and return which documents belong to the index (see `own_fields`).
 
@@ -142,13 +164,15 @@ def _retain_own(entry: CatalogEntry, columns: dict[str, Column], size: int) -> N
     """
     optional = [n for n in columns if n in {VECTOR, EXPIRES} or n.startswith(VECTOR_PREFIX)]
     versions, created = columns[VERSION], columns[CREATED]
-    # The version without its unique component; True without a version, False without a time of creation, too.
+    # A version without its unique component; True without a version, False without a time of creation, too.
     kinds: list[bytes | bool] = [False] * size
-    for position in created.positions.tolist() if len(versions.values) < size else ():
-        kinds[position] = True
-    for position, version in zip(versions.positions.tolist(), versions.values, strict=True):
-        lineage, colon, rest = version.partition(b":")
-        kinds[position] = lineage + colon + colon + rest.rpartition(b":")[2]
+    if (only := _kind_of_all(versions.values)) is not None and len(versions.values) == size:
+        kinds = [only] * size
+    else:
+        for position in created.positions.tolist():
+            kinds[position] = True
+        for position, version in zip(versions.positions.tolist(), versions.values, strict=True):
+            kinds[position] = _kind(version)
     exists = np.ones(size, dtype=np.bool_)
     for kind in set(kinds):
         sample = dict.fromkeys(optional, b"")
