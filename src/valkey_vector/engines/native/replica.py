@@ -348,11 +348,8 @@ class Replica:
 
     def nearest(self, near: Near, k: int, plan: Plan, now: float) -> list[tuple[float, str]]:
         """Return the k nearest of the selected records: (distance, id), nearest first, ties by id."""
-        rows = self._having(near.field, plan, now)
-        if not len(rows):
-            return []
         matrix = self._matrices[vector_name(near.field.name)]
-        rows, exact = matrix.nearest(rows, self.size, near.vector, k)
+        rows, exact = matrix.nearest(self.mask(plan, now), near.vector, k)
         return self._ordered(rows, exact)[:k]
 
     def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
