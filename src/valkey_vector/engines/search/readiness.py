@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 
 from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.search import commands
 from valkey_vector.errors import (
     AuthenticationError,
@@ -43,7 +44,7 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
         StaleIndexError: no node has the index: it was dropped.
         RequestTimeoutError: a node is not ready within `request_timeout`.
     """
-    deadline = time.monotonic() + connection.settings.request_timeout
+    deadline = time.monotonic() + seconds_left(connection.settings.request_timeout)
     waiting = list(addresses)
     number, pause = len(waiting), 0.005
     while True:
