@@ -12,6 +12,7 @@ import numpy as np
 from valkey_vector.connection.pipelines import run, run_all
 from valkey_vector.connection.time_limits import time_limit
 from valkey_vector.engines.base import Engine
+from valkey_vector.engines.read_scope import ReadScope
 from valkey_vector.errors import (
     IndexNotFoundError,
     InvalidInputError,
@@ -60,16 +61,19 @@ class IndexReader:
 
     def answer(self, query: Query) -> Answer:
         """Answer one query. Returns an empty answer if there is no such index."""
-        checked = dispatch.check_query(query)
+        found, scope = self.scoped_answer(dispatch.check_query(query))
+        return labeled(found, scope)
+
+    def scoped_answer(self, query: Query) -> tuple[Found, ReadScope]:
+        """Answer a checked query; also returns its scope, which tells if the answer may lack records."""
 
         def answer(engine: Engine) -> Found:
-            found = run(engine, dispatch.answer(engine, checked))
-            self._explain(engine, checked, found)
+            found = run(engine, dispatch.answer(engine, query))
+            self._explain(engine, query, found)
             return found
 
-        with limited(checked) as scope:
-            found = self._handle.read(answer, dispatch.absent(checked), notice=True)
-        return labeled(found, scope)
+        with limited(query) as scope:
+            return self._handle.read(answer, dispatch.absent(query), notice=True), scope
 
     def _explain(self, engine: Engine, query: Query, found: object) -> None:
         """Log why a query found nothing, unless it may be that a shard did not answer, or its time is short."""

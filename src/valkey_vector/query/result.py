@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from valkey_vector.errors import PartialResultWarning
 
-__all__ = ["SearchResult", "warn_of_partial_result"]
+__all__ = ["SearchResult", "warn_if_partial", "warn_of_partial_result"]
 
 _T = TypeVar("_T")
+_Result = TypeVar("_Result")
 
 _PACKAGES = frozenset(
     {"valkey_vector", "langchain_valkey", "llama_index", "haystack_integrations", "haystack"}
@@ -35,6 +36,13 @@ class SearchResult(list[_T]):
     def __repr__(self) -> str:
         shown = super().__repr__()
         return f"SearchResult({shown}, partial=True)" if self.partial else shown
+
+
+def warn_if_partial(result: _Result, what: str = "the result") -> _Result:
+    """Return a result unchanged. Warn if it may lack records, for callers that pass on the records only."""
+    if isinstance(result, SearchResult) and result.partial:
+        warn_of_partial_result(what)
+    return result
 
 
 def warn_of_partial_result(what: str) -> None:
