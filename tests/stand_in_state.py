@@ -36,7 +36,8 @@ class State:
     """State that all connections to one stand-in share.
 
     Attributes:
-        cluster: whether it plays a cluster.
+        cluster: whether it plays a cluster of one node.
+        port: of the stand-in, for the description of the cluster.
         shard_lost: whether one of three shards refuses every search: keys are on it by their hash.
         settings: of ``CONFIG``, by name.
         schemas: of the indexes created through it, by name.
@@ -44,6 +45,7 @@ class State:
     """
 
     cluster: bool
+    port: int = 0
     shard_lost: bool = False
     settings: dict[str, bytes] = field(default_factory=default_settings)
     schemas: dict[str, IndexSchema] = field(default_factory=dict)
