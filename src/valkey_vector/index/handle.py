@@ -45,6 +45,9 @@ __all__ = ["IndexHandle", "not_found"]
 _T = TypeVar("_T")
 _ATTEMPTS = 10
 
+_LONGEST_PAUSE = 0.3
+"""Longest pause in seconds between two attempts to use an index that another client changed."""
+
 _TRACED = 5.0
 """Seconds before a missing index is looked up again."""
 
@@ -218,7 +221,7 @@ class IndexHandle:
         operation: Callable[[Engine], _T],
         absent: _T | None,
     ) -> _T:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 engine = opened()
                 if engine is None:
@@ -226,6 +229,8 @@ class IndexHandle:
                 return operation(engine)
             except StaleIndexError:
                 self.forget()
+                # Longer each time: a node of a cluster that restarted may not be known to the client yet.
+                time.sleep(min(_LONGEST_PAUSE, 0.001 * 4**attempt))
             except UnreadableRecordError as error:
                 if repr(self.name) in error.message:
                     raise
