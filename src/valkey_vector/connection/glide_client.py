@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
@@ -29,9 +29,7 @@ from valkey_vector.connection.refusals import (
     from_replica,
     never_read,
 )
-from valkey_vector.connection.settings import (
-    ConnectionSettings,
-)
+from valkey_vector.connection.settings import ConnectionSettings, ReadFrom
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -95,6 +93,8 @@ class BoundedClient:
         self.created = time.monotonic()
         self.demoted = False
         self._secrets = (settings.password,) if settings.password else ()
+        # Without a cluster, GLIDE sends every batch to the primary.
+        self._reads_singly = not cluster and settings.read_from != "primary"
         self.forget_requests()
         check_reachable(settings)
         self._client = self._connected()
@@ -132,6 +132,8 @@ class BoundedClient:
         name = _name(command)
         if name.upper() in _BLOCKING:
             return self._run(name, lambda: self._client.custom_command(list(command)))
+        if self._reads_singly:
+            return self._run(name, lambda: self._client.custom_command(list(command)), [command])
         # As a batch: GLIDE prints errors of single commands to standard error.
         timeout = milliseconds(self.settings.request_timeout)
         replies = self._run(name, lambda: self._sent([command], timeout), [command])
@@ -145,11 +147,14 @@ class BoundedClient:
 
         Args:
             commands: the commands.
-            any_primary: in a cluster, send all of them to one primary, another one each time.
+            any_primary: in a cluster, send all of them to one primary, or replica where `read_from` says so; another
+                one each time.
         """
+        if self._reads_singly and len(commands) == 1:
+            return [self._reply_or_error(commands[0])]
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
         timeout = milliseconds(seconds)
-        route = _some_primary() if any_primary else None
+        route = _some_node(self.settings.read_from) if any_primary else None
         replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
         return [
             self._after_error(reply, _name(command), command)
@@ -157,6 +162,14 @@ class BoundedClient:
             else reply
             for command, reply in zip(commands, replies or (), strict=True)
         ]
+
+    def _reply_or_error(self, command: Sequence[str | bytes]) -> Any:
+        try:
+            return self.execute(command)
+        except (ConnectionLostError, RequestTimeoutError):
+            raise
+        except ServerError as error:
+            return error
 
     def _sent(
         self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
@@ -357,6 +370,15 @@ def _name(command: Sequence[str | bytes]) -> str:
     return first if isinstance(first, str) else first.decode(errors="replace")
 
 
-def _some_primary() -> glide.SlotIdRoute:
-    """Route to the primary of a random slot: each primary in proportion to its slots."""
-    return glide.SlotIdRoute(glide.SlotType.PRIMARY, random.randrange(_SLOTS))
+def _some_node(read_from: ReadFrom) -> glide.SlotIdRoute:
+    """Route to a node of a random slot: its primary, a replica, or either, as `read_from` says."""
+    match read_from:
+        case "primary":
+            kind = glide.SlotType.PRIMARY
+        case "all_nodes" | "az_affinity_all_nodes":
+            kind = random.choice((glide.SlotType.PRIMARY, glide.SlotType.REPLICA))
+        case "prefer_replica" | "az_affinity" | "az_affinity_replicas_and_primary":
+            kind = glide.SlotType.REPLICA
+        case _:
+            assert_never(read_from)
+    return glide.SlotIdRoute(kind, random.randrange(_SLOTS))

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
+from valkey_vector.connection.replicas import replicas_allowed
 from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.removal import complete_removals, drop_search_index
@@ -89,7 +90,8 @@ class IndexHandle:
         Args:
             operation: the operation to run.
             absent: result if there is no such index.
-            notice: log a warning if there is no such index.
+            notice: the application reads: log a warning if there is no such index, and let replicas answer a search
+                index if `read_from` names them.
 
         Raises:
             IndexMismatchError: the index exists with other settings than those passed.
@@ -101,7 +103,20 @@ class IndexHandle:
                 self.notice_absence()
             return engine
 
-        return self._attempt(opened, operation, absent)
+        asked_replicas = not notice
+
+        def reading(engine: Engine) -> _T:
+            nonlocal asked_replicas
+            # The native engine's copy of the index follows one server.
+            if asked_replicas or engine.entry.engine == "native":
+                return operation(engine)
+            asked_replicas = (
+                True  # one may not have the index yet: the next attempt is at the primaries
+            )
+            with replicas_allowed():
+                return operation(engine)
+
+        return self._attempt(opened, reading, absent)
 
     def without_hints(self) -> None:
         """Log no warnings about names and filters, because a program such as a cache chooses them."""
