@@ -199,14 +199,14 @@ class Clients:
     def _connect(self, lane: int) -> BoundedClient:
         """Connect the client of a lane, after detecting whether the server is a cluster."""
         check_glide()
-        from valkey_vector.connection.glide_client import BoundedClient, single_node
+        from valkey_vector.connection.glide_client import BoundedClient, probing_client, single_node
 
         settings = self.address()
         if lane != READS:
             settings = replace(settings, read_from="primary")
         if self._cluster is None:
             node = single_node(settings)
-            client = BoundedClient(node, cluster=False)
+            client = probing_client(node)
             try:
                 self._probed = client.pipeline(PROBES)
             except ValkeyVectorError:
@@ -214,7 +214,7 @@ class Clients:
                 raise
             # GLIDE has no cluster clients on unix sockets; a single node works without one.
             self._cluster = settings.unix_socket is None and is_cluster(self._probed)
-            if not self._cluster and node == settings:
+            if not self._cluster and node == settings and not client.any_role:
                 return client
             client.close()
         return BoundedClient(settings, cluster=self._cluster)

@@ -41,6 +41,8 @@ from valkey_vector.errors import (
 _T = TypeVar("_T")
 Commands = Sequence[Sequence[str | bytes]]
 
+LEADS_TO_REPLICA = "leads to a replica: connect to the primary"
+
 # Addition to a pipeline's timeout for each command: inserting into a large HNSW graph is slow.
 _SECONDS_PER_COMMAND = 0.02
 # Commands that block on the server as long as their arguments say; a batch would apply its own timeout.
@@ -78,6 +80,7 @@ class BoundedClient:
     Args:
         settings: address and other settings; not embedded.
         cluster: True connects as a cluster client.
+        any_role: without a cluster, also accept the address of a replica.
 
     Attributes:
         created: time of creation, on the monotonic clock.
@@ -87,9 +90,12 @@ class BoundedClient:
         ConnectionLostError, AuthenticationError, ConfigurationError: the client cannot connect.
     """
 
-    def __init__(self, settings: ConnectionSettings, *, cluster: bool) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, *, cluster: bool, any_role: bool = False
+    ) -> None:
         self.settings = settings
         self.cluster = cluster
+        self.any_role = any_role
         self.created = time.monotonic()
         self.demoted = False
         self._secrets = (settings.password,) if settings.password else ()
@@ -250,7 +256,7 @@ class BoundedClient:
             return ServerError(f"{hint} ({ours.message})", command)
         if isinstance(ours, ServerError) and from_replica(ours) and not self.cluster:
             self.demoted = True
-            hint = f"{self.settings.location} leads to a replica: connect to the primary"
+            hint = f"{self.settings.location} {LEADS_TO_REPLICA}"
             return ServerError(f"{ours.message.rstrip('.')} ({hint})", command)
         return ours
 
@@ -325,22 +331,22 @@ class BoundedClient:
             self._client.close()
 
     def _connected(self) -> glide.TGlideClient:
+        mode = glide.NodeDiscoveryMode
+        discovery = mode.STATIC if self.any_role else mode.STANDARD
         try:
-            return create_client(self.settings, self.cluster, glide.NodeDiscoveryMode.STANDARD)
+            return create_client(self.settings, self.cluster, discovery)
         except GlideError as error:
             ours = self._translated(error, "")
         if isinstance(ours, ServerError) and withholds_info(ours.message) and not self.cluster:
             # GLIDE queries the role of every standalone server with INFO. The rejection shows that the
             # connection itself works.
             try:
-                return create_client(self.settings, self.cluster, glide.NodeDiscoveryMode.STATIC)
+                return create_client(self.settings, self.cluster, mode.STATIC)
             except GlideError as error:
                 ours = self._translated(error, "")
         location = self.settings.location
         if isinstance(ours, ServerError) and "No primary node found" in ours.message:
-            ours = type(ours)(
-                f"cannot connect: {location} leads to a replica: connect to the primary"
-            )
+            ours = type(ours)(f"cannot connect: {location} {LEADS_TO_REPLICA}")
         elif isinstance(ours, ServerError):
             no_tls = self.settings.tls is not None and "timed out" in ours.message
             remedy = "; if this port does not speak TLS, write valkey://" if no_tls else ""
@@ -363,6 +369,20 @@ def single_node(settings: ConnectionSettings) -> ConnectionSettings:
     if settings.unix_socket is not None or len(settings.addresses) == 1:
         return settings
     return replace(settings, addresses=(reachable_address(settings),), read_from="primary")
+
+
+def probing_client(settings: ConnectionSettings) -> BoundedClient:
+    """Connect to one node, to detect whether it belongs to a cluster; there it may be a replica.
+
+    Raises:
+        ConnectionLostError, AuthenticationError, ConfigurationError: as for any client.
+    """
+    try:
+        return BoundedClient(settings, cluster=False)
+    except ConnectionLostError as error:
+        if LEADS_TO_REPLICA not in error.message:
+            raise
+        return BoundedClient(settings, cluster=False, any_role=True)
 
 
 def _name(command: Sequence[str | bytes]) -> str:
