@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
+from valkey_vector.connection.replicas import replicas_allowed
 from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.removal import complete_removals, drop_search_index
@@ -44,6 +45,9 @@ __all__ = ["IndexHandle", "not_found"]
 
 _T = TypeVar("_T")
 _ATTEMPTS = 10
+
+_LONGEST_PAUSE = 0.3
+"""Longest pause in seconds between two attempts to use an index that another client changed."""
 
 _TRACED = 5.0
 """Seconds before a missing index is looked up again."""
@@ -86,7 +90,8 @@ class IndexHandle:
         Args:
             operation: the operation to run.
             absent: result if there is no such index.
-            notice: log a warning if there is no such index.
+            notice: the application reads: log a warning if there is no such index, and let replicas answer a search
+                index if `read_from` names them.
 
         Raises:
             IndexMismatchError: the index exists with other settings than those passed.
@@ -98,7 +103,20 @@ class IndexHandle:
                 self.notice_absence()
             return engine
 
-        return self._attempt(opened, operation, absent)
+        asked_replicas = not notice
+
+        def reading(engine: Engine) -> _T:
+            nonlocal asked_replicas
+            # The native engine's copy of the index follows one server.
+            if asked_replicas or engine.entry.engine == "native":
+                return operation(engine)
+            asked_replicas = (
+                True  # one may not have the index yet: the next attempt is at the primaries
+            )
+            with replicas_allowed():
+                return operation(engine)
+
+        return self._attempt(opened, reading, absent)
 
     def without_hints(self) -> None:
         """Log no warnings about names and filters, because a program such as a cache chooses them."""
@@ -218,7 +236,7 @@ class IndexHandle:
         operation: Callable[[Engine], _T],
         absent: _T | None,
     ) -> _T:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 engine = opened()
                 if engine is None:
@@ -226,6 +244,8 @@ class IndexHandle:
                 return operation(engine)
             except StaleIndexError:
                 self.forget()
+                # Longer each time: a node of a cluster that restarted may not be known to the client yet.
+                time.sleep(min(_LONGEST_PAUSE, 0.001 * 4**attempt))
             except UnreadableRecordError as error:
                 if repr(self.name) in error.message:
                     raise

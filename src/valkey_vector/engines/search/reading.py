@@ -32,6 +32,7 @@ from valkey_vector.engines.search.pages import Pages, Part, parts
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
 from valkey_vector.engines.search.readiness import await_nodes
+from valkey_vector.engines.search.recovery import renew_if_broken
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
     ConnectionLostError,
@@ -127,7 +128,8 @@ class SearchReading:
             ConnectionLostError: a node of the cluster does not respond; the message names it.
             RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
-        deadline = time.monotonic() + self._connection.settings.request_timeout
+        start = time.monotonic()
+        deadline = start + self._connection.settings.request_timeout
         while True:
             self._check_down()
             try:
@@ -142,6 +144,7 @@ class SearchReading:
                     f"the nodes of the cluster disagree about index {self.entry.name!r} for too long; try again",
                     "FT.SEARCH",
                 )
+            renew_if_broken(self._connection, self.entry, time.monotonic() - start)
 
     def count(self, plan: Plan) -> int:
         """Count the documents that a plan selects."""
