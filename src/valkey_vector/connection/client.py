@@ -66,6 +66,7 @@ class Connection(Closing):
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
         self._admitted = False
+        self._nodes: dict[str, Connection] = {}
         self._clients: Clients | None = acquire_clients(self, settings)
 
     @classmethod
@@ -178,6 +179,31 @@ class Connection(Closing):
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
 
+    def pipeline_on(
+        self, address: str, commands: Sequence[Sequence[Argument]]
+    ) -> list[Reply | ServerError]:
+        """Send several commands together to one node of a cluster, on a connection to that node alone.
+
+        A node that hangs also delays GLIDE's requests to the other nodes of a cluster, but not those of this method.
+
+        Args:
+            address: the node's address, a key of the result of `execute_on_primaries`.
+            commands: the name and arguments of each command. They are not sent again.
+
+        Returns:
+            One reply per command, in order. If the command failed, its reply is the error.
+
+        Raises:
+            ConnectionLostError, RequestTimeoutError: the node cannot be reached, or does not reply in time.
+
+        Cost:
+            One round trip.
+        """
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._nodes.setdefault(address, Connection(self.settings.of_node(address)))
+        return node._send(node._ready(), 0, lambda client: client.pipeline(commands))
+
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Iterate over batches of keys that match a pattern, on every node of a cluster.
 
@@ -228,6 +254,9 @@ class Connection(Closing):
         The last connection with these settings closes the shared clients, after the commands in
         flight have completed.
         """
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            node.close()
         clients, self._clients = self._clients, None
         if clients is not None:
             release_clients(self, clients)

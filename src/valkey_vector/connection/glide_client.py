@@ -30,6 +30,7 @@ from valkey_vector.connection.refusals import (
     never_read,
 )
 from valkey_vector.connection.settings import ConnectionSettings, ReadFrom
+from valkey_vector.connection.time_limits import has_time_limit, seconds_left
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -138,11 +139,11 @@ class BoundedClient:
         name = _name(command)
         if name.upper() in _BLOCKING:
             return self._run(name, lambda: self._client.custom_command(list(command)))
-        if self._reads_singly:
+        if self._reads_singly and not has_time_limit():
             return self._run(name, lambda: self._client.custom_command(list(command)), [command])
         # As a batch: GLIDE prints errors of single commands to standard error.
-        timeout = milliseconds(self.settings.request_timeout)
-        replies = self._run(name, lambda: self._sent([command], timeout), [command])
+        seconds = self.settings.request_timeout
+        replies = self._run(name, lambda: self._sent([command], seconds), [command])
         (reply,) = replies or (None,)
         if isinstance(reply, GlideError):
             raise self._after_error(reply, name, command) from None
@@ -156,12 +157,16 @@ class BoundedClient:
             any_primary: in a cluster, send all of them to one primary, or replica where `read_from` says so; another
                 one each time.
         """
-        if self._reads_singly and len(commands) == 1:
+        if self._reads_singly and len(commands) == 1 and not has_time_limit():
             return [self._reply_or_error(commands[0])]
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
-        timeout = milliseconds(seconds)
         route = _some_node(self.settings.read_from) if any_primary else None
-        replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
+        return self._replies(commands, seconds, route)
+
+    def _replies(
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None
+    ) -> list[Any]:
+        replies = self._run("pipeline", lambda: self._sent(commands, seconds, route), commands)
         return [
             self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
@@ -178,9 +183,10 @@ class BoundedClient:
             return error
 
     def _sent(
-        self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None = None
     ) -> list[Any] | None:
         client: Any = self._client
+        timeout = milliseconds(seconds_left(seconds, _name(commands[0])))
         if self.cluster:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
@@ -200,12 +206,20 @@ class BoundedClient:
 
     def execute_on(self, address: bytes, command: Sequence[str | bytes]) -> Any:
         """Send one command to a node of a cluster. The address is a key of the result of `execute_on_primaries`."""
-        return self._routed(command, glide.ByAddressRoute(address.decode()))
+        route = glide.ByAddressRoute(address.decode())
+        if not has_time_limit():
+            return self._routed(command, route)
+        # As a batch, which can have a timeout of its own.
+        (reply,) = self._replies([command], self.settings.request_timeout, route)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def _routed(self, command: Sequence[str | bytes], route: glide.Route) -> Any:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("the client is not a cluster client")
+        seconds_left(self.settings.request_timeout, _name(command))
         return self._run(
             _name(command), lambda: client.custom_command(list(command), route), [command]
         )
@@ -249,7 +263,7 @@ class BoundedClient:
         ours = self._translated(error, command, sent)
         if isinstance(ours, ConnectionLostError):
             self._seen = None  # the next command checks whether the server is reachable
-        if isinstance(ours, RequestTimeoutError):
+        if isinstance(ours, RequestTimeoutError) and not has_time_limit():
             check_admitted(self.settings)
         if isinstance(ours, ServerError) and from_other_slots(ours) and not self.cluster:
             hint = f"{self.settings.location} is part of a cluster: connect with cluster=true"
@@ -284,7 +298,7 @@ class BoundedClient:
     def _alive(self) -> bool:
         """Return True if the client still has an authenticated connection."""
         try:
-            self._sent([["PING"]], milliseconds(_ALIVE_SECONDS))
+            self._sent([["PING"]], _ALIVE_SECONDS)
         except GlideError:
             return False
         return True
@@ -307,7 +321,7 @@ class BoundedClient:
         try:
             if not self._changed.wait_for(
                 lambda: self._closing or self._has_free_slot(),
-                self.settings.request_timeout,
+                seconds_left(self.settings.request_timeout, command),
             ):
                 raise RequestTimeoutError(
                     f"{self.settings.max_in_flight} requests (max_in_flight) are in flight, and none ended in time",

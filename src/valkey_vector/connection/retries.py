@@ -6,6 +6,7 @@ import time
 
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.errors import ConnectionLostError
 
 __all__ = ["Retries"]
@@ -18,8 +19,8 @@ class Retries:
     """Retry policy of one request.
 
     A server that is not ready rejects commands before it executes them. Such a request is sent again, also a write, until
-    ``settings.request_timeout`` is over. After any other outage only a request that can run twice is sent again,
-    ``settings.retries`` times.
+    ``settings.request_timeout`` is over, or the `time_limit` of the operation. After any other outage only a request that
+    can run twice is sent again, ``settings.retries`` times.
 
     Args:
         settings: timeout, and number and delay of retries.
@@ -31,7 +32,7 @@ class Retries:
     def __init__(
         self, settings: ConnectionSettings, *, idempotent: bool, many_nodes: bool = False
     ) -> None:
-        self._deadline = time.monotonic() + settings.request_timeout
+        self._deadline = time.monotonic() + seconds_left(settings.request_timeout)
         self._idempotent = idempotent
         self._many_nodes = many_nodes
         self._remaining = settings.retries if idempotent else 0
@@ -53,7 +54,7 @@ class Retries:
             return True
         if self._remaining and isinstance(outcome, ConnectionLostError):
             self._remaining -= 1
-            time.sleep(self._delay)
+            time.sleep(seconds_left(self._delay))
             self._delay *= self._factor
             return True
         return False

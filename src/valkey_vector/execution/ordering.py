@@ -113,7 +113,8 @@ def pages(
     size = PageSize(_FIRST_PAGE, _PAGE)
     while ids:
         part, ids = ids[: size.rows], ids[size.rows :]
-        found = [row for row in engine.fetch(part, selection.with_own(fields)) if row is not None]
+        rows = run(engine, engine.fetching(part, selection.with_own(fields)))
+        found = [row for row in rows if row is not None]
         size.learn(found)
         if page := selection.kept(found):
             yield page

@@ -17,6 +17,7 @@ from valkey_vector.cache.entries import CacheHit
 from valkey_vector.cache.exact import ExactCache
 from valkey_vector.cache.statistics import Count
 from valkey_vector.connection.observation import Observation, observing
+from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import WriteResult
 
 __all__ = ["Call", "Recorder"]
@@ -44,6 +45,7 @@ class Call:
         "_instance",
         "_observation",
         "_observed",
+        "_partial",
         "_recorder",
         "_results",
         "_rows",
@@ -60,6 +62,7 @@ class Call:
         self._observed = observing()
         self._results: dict[str, int] = {}
         self._rows: int | None = None
+        self._partial = False
 
     def __enter__(self) -> Self:
         self._context = context.attach(trace.set_span_in_context(self._span))
@@ -71,6 +74,7 @@ class Call:
         """Take what can be counted from the result of the call."""
         if isinstance(result, list):
             self._rows = len(result)
+            self._partial = isinstance(result, SearchResult) and result.partial
         elif isinstance(result, WriteResult):
             self._rows = result.written
         elif isinstance(self._instance, ExactCache):
@@ -113,6 +117,8 @@ class Call:
             recorded["valkey_vector.fallbacks"] = tuple(observed.fallbacks)
         if self._rows is not None:
             recorded["db.response.returned_rows"] = self._rows
+        if self._partial:
+            recorded["valkey_vector.partial"] = True
         for result, number in cache_results(observed, self._results).items():
             recorded[f"valkey_vector.cache.{result}"] = number
         self._span.set_attributes(recorded)
