@@ -71,11 +71,14 @@ class TagAttribute(_Named):
         separator: one character at which the server splits a text into tags; it cannot be escaped. Empty only for an
             existing index that does not split texts (RediSearch over JSON).
         case_sensitive: True distinguishes ``Red`` and ``red``. False ignores the case of ASCII letters.
+        indexed: False only for an existing RediSearch index with NOINDEX: the attribute cannot be queried, so the client
+            checks filters on it.
     """
 
     kind: ClassVar[Literal["TAG"]] = "TAG"
     separator: str = ","
     case_sensitive: bool = False
+    indexed: bool = True
 
     def __post_init__(self) -> None:
         self._check()
@@ -87,9 +90,17 @@ class TagAttribute(_Named):
 
 @dataclass(frozen=True, slots=True)
 class NumericAttribute(_Named):
-    """NUMERIC attribute: numbers, as doubles."""
+    """NUMERIC attribute: numbers, as doubles.
+
+    Attributes:
+        identifier: hash field, or JSON path.
+        alias: name in queries.
+        indexed: False only for an existing RediSearch index with NOINDEX: the attribute cannot be queried, so the client
+            checks filters on it.
+    """
 
     kind: ClassVar[Literal["NUMERIC"]] = "NUMERIC"
+    indexed: bool = True
 
     def __post_init__(self) -> None:
         self._check()
@@ -104,6 +115,8 @@ class TextAttribute(_Named):
         alias: name in queries.
         stemming: True also matches other forms of a term.
         suffix_trie: True allows queries for suffixes.
+        indexed: False only for an existing RediSearch index with NOINDEX: the attribute cannot be queried, so the client
+            checks filters on it.
 
     Engines:
         Valkey-Search 1.2 or later, or RediSearch.
@@ -112,6 +125,7 @@ class TextAttribute(_Named):
     kind: ClassVar[Literal["TEXT"]] = "TEXT"
     stemming: bool = True
     suffix_trie: bool = False
+    indexed: bool = True
 
     def __post_init__(self) -> None:
         self._check()

@@ -202,6 +202,7 @@ def _backfill(info: Mapping[str, Any]) -> Backfill:
 def _attribute(properties: Mapping[str, Any]) -> Attribute:
     identifier, name = text_of(properties["IDENTIFIER"]), text_of(properties["ATTRIBUTE"])
     alias = None if name == identifier else name
+    indexed = not _flag(properties, "NOINDEX")
     match text_of(properties["TYPE"]).upper():
         case "TAG":
             return TagAttribute(
@@ -209,15 +210,17 @@ def _attribute(properties: Mapping[str, Any]) -> Attribute:
                 alias,
                 separator=text_of(properties.get("SEPARATOR", ",")),
                 case_sensitive=_flag(properties, "CASESENSITIVE"),
+                indexed=indexed,
             )
         case "NUMERIC":
-            return NumericAttribute(identifier, alias)
+            return NumericAttribute(identifier, alias, indexed=indexed)
         case "TEXT":
             return TextAttribute(
                 identifier,
                 alias,
                 stemming=not _flag(properties, "NO_STEM", "NOSTEM"),
                 suffix_trie=_flag(properties, "WITH_SUFFIX_TRIE", "WITHSUFFIXTRIE"),
+                indexed=indexed,
             )
         case "VECTOR":
             return _vector(identifier, alias, properties)

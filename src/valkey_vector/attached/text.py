@@ -57,6 +57,10 @@ def terms_query(words: Mapping[str, str], definition: IndexDefinition) -> str | 
             )
         if not isinstance(text, str) or not is_unicode(text):
             raise InvalidInputError(f"the words of {name!r} must be text, not {text!r}")
+        if not attribute.indexed:
+            raise InvalidInputError(
+                f"the text attribute {name!r} of index {definition.name!r} is not indexed (NOINDEX): filter on it instead"
+            )
         found = _terms(text, definition)
         if not found:
             return None

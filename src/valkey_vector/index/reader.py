@@ -18,14 +18,13 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.selection import prepare_selection, record_of
-from valkey_vector.filters.ast import Field
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query import Answer, FilterQuery, Query, VectorQuery
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.validation import check_ids, check_limit
+from valkey_vector.records.validation import check_ids
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 from valkey_vector.storage.layout import record_fields
@@ -171,15 +170,7 @@ class IndexReader:
         """Return one facet for each key; see `Index.facets`."""
         from valkey_vector.execution import aggregates
 
-        if isinstance(keys, str):
-            raise InvalidInputError(
-                f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
-            )
-        paths = list(dict.fromkeys(keys))
-        for path in paths:
-            Field(path)
-        if limit is not None:
-            check_limit(limit, "limit")
+        paths = aggregates.check_facets(keys, limit)
         chosen = None if filter is None else as_filter(filter)
         return self._handle.read(
             lambda engine: aggregates.facets(engine, paths, chosen, limit),
