@@ -16,6 +16,7 @@ from valkey_vector.errors import ConfigurationError
 from valkey_vector.schema.schema import LARGEST_DIMENSION, Metric
 
 __all__ = [
+    "ELEMENT_TYPES",
     "Attribute",
     "DocumentType",
     "IndexDefinition",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 DocumentType: TypeAlias = Literal["hash", "json"]
+
+ELEMENT_TYPES = ("FLOAT32", "FLOAT16", "BFLOAT16", "FLOAT64")
+"""Element types of vectors that this library searches. Valkey-Search has FLOAT32 only."""
 
 _PUNCTUATION = re.compile(r"[,.<>{}\[\]\"':;!@#$%^&*()\-+=~/\\|?]")
 """Characters that Valkey-Search does not allow in the name of an attribute."""
@@ -133,7 +137,7 @@ class TextAttribute(_Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorAttribute(_Named):
-    """VECTOR attribute: vectors of float32, in hashes as little-endian bytes, in JSON as a list of numbers.
+    """VECTOR attribute: vectors, in hashes as little-endian bytes of the element type, in JSON as a list of numbers.
 
     Attributes:
         identifier: hash field, or JSON path.
@@ -145,7 +149,8 @@ class VectorAttribute(_Named):
         initial_cap: number of vectors to allocate space for; None uses the server's default. The server can report
             another number than requested.
         block_size: parameter of FLAT; None uses the server's default.
-        data_type: FLOAT32. An existing RediSearch index can have other types, which this library does not search.
+        data_type: element type: FLOAT32, or on RediSearch FLOAT16, BFLOAT16 or FLOAT64. An existing index can have other
+            types, which this library does not search.
     """
 
     kind: ClassVar[Literal["VECTOR"]] = "VECTOR"
@@ -254,7 +259,7 @@ class IndexDefinition:
         attributes: indexed attributes of the documents.
         skip_initial_scan: do not index documents that exist when the index is created. FT.INFO does not report it.
         text: text analysis settings.
-        condition: FILTER expression of an existing RediSearch index, which a document must satisfy.
+        condition: FILTER expression, which a document must satisfy to be in the index (RediSearch).
     """
 
     name: str
@@ -274,16 +279,28 @@ class IndexDefinition:
         """Vector attributes of the index."""
         return tuple(each for each in self.attributes if isinstance(each, VectorAttribute))
 
+    def optional_clauses(self) -> dict[str, str]:
+        """Clauses of FT.CREATE that not every server supports, and the word that a server without it names."""
+        clauses = {} if self.condition is None else {"a condition (FILTER)": "FILTER"}
+        for each in self.vectors:
+            if each.data_type != "FLOAT32":
+                clauses[f"vectors of {each.data_type}"] = each.data_type
+        if self.text.language is not None:
+            clauses[f"the language {self.text.language!r}"] = "LANGUAGE"
+        return clauses
+
     def create_command(self) -> list[Argument]:
         """Return the FT.CREATE command for this index.
 
         Raises:
-            ConfigurationError: Valkey-Search would reject the command, or create another index.
+            ConfigurationError: no server would accept the command, or Valkey-Search would create another index.
         """
         self._check()
         command: list[Argument] = ["FT.CREATE", self.name, "ON", self.on.upper()]
         if self.prefixes:
             command += ["PREFIX", str(len(self.prefixes)), *self.prefixes]
+        if self.condition is not None:
+            command += ["FILTER", self.condition]
         if self.skip_initial_scan:
             command.append("SKIPINITIALSCAN")
         command += _text_options(self.text)
@@ -300,8 +317,8 @@ class IndexDefinition:
             raise ConfigurationError(f"the name of an index must be text, not {self.name!r}")
         if self.on not in ("hash", "json"):
             raise ConfigurationError(f"on must be 'hash' or 'json', not {self.on!r}")
-        if self.condition is not None:
-            raise ConfigurationError("Valkey-Search has no FILTER: remove condition")
+        if self.condition is not None and not (self.condition and isinstance(self.condition, str)):
+            raise ConfigurationError(f"condition must be non-empty text, not {self.condition!r}")
         if isinstance(self.prefixes, str) or len(self.prefixes) > _MAX_PREFIXES:
             raise ConfigurationError(f"prefixes must be a tuple of at most {_MAX_PREFIXES} texts")
         for prefix in self.prefixes:
@@ -337,6 +354,11 @@ def attribute_name(attribute: Any) -> str:
 
 def _check_creatable(attribute: Attribute) -> None:
     name = attribute_name(attribute)
+    if (
+        isinstance(attribute, (TagAttribute, NumericAttribute, TextAttribute))
+        and not attribute.indexed
+    ):
+        raise ConfigurationError(f"{name!r} is not indexed: leave it out of the index")
     match attribute:
         case OtherAttribute(kind=kind):
             raise ConfigurationError(f"Valkey-Search has no attributes of type {kind} ({name!r})")
@@ -349,8 +371,10 @@ def _check_creatable(attribute: Attribute) -> None:
         case NumericAttribute():
             max_length = _MAX_NUMERIC_FIELD
         case VectorAttribute(data_type=data_type):
-            if data_type != "FLOAT32":
-                raise ConfigurationError(f"Valkey-Search supports only FLOAT32, not {data_type}")
+            if data_type not in ELEMENT_TYPES:
+                raise ConfigurationError(
+                    f"the data_type of {name!r} must be one of {', '.join(ELEMENT_TYPES)}, not {data_type!r}"
+                )
             return
         case TextAttribute():
             return

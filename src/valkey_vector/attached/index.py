@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from valkey_vector.attached.candidates import Choice
-from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
+from valkey_vector.attached.definition import (
+    ELEMENT_TYPES,
+    IndexDefinition,
+    VectorAttribute,
+    attribute_name,
+)
 from valkey_vector.attached.description import (
     ClusterDescription,
     IndexDescription,
@@ -18,7 +23,7 @@ from valkey_vector.attached.nearest import Near
 from valkey_vector.attached.reading import reading_of
 from valkey_vector.attached.searching import AttachedSearch
 from valkey_vector.attached.server import describe_index
-from valkey_vector.attached.vectors import ELEMENT_TYPES, query_vector
+from valkey_vector.attached.vectors import query_vector
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.concurrency.waiting import wait_until_indexed
@@ -60,9 +65,9 @@ class AttachedIndex(Closing):
 
     def __init__(self, connection: Connection, name: str, *, owns_connection: bool) -> None:
         self._connection = connection
-        self._name = name
         self._owns_connection = owns_connection
         self._definition = describe_index(connection, name).definition
+        self._name = self._definition.name  # not an alias, which can name another index later
         self._searching = AttachedSearch(connection, self._definition)
 
     @classmethod
@@ -89,7 +94,7 @@ class AttachedIndex(Closing):
 
     @property
     def name(self) -> str:
-        """Name of the index in FT.* commands."""
+        """Name of the index in FT.* commands. If it was opened by an alias, this is its own name."""
         return self._name
 
     @property

@@ -13,12 +13,9 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Vector
 from valkey_vector.records.vectors import check_vector
 
-__all__ = ["ELEMENT_TYPES", "FloatArray", "packed", "query_vector", "vector_of"]
+__all__ = ["FloatArray", "packed", "query_vector", "vector_of"]
 
 FloatArray = NDArray[np.floating[Any]]
-
-ELEMENT_TYPES = ("FLOAT32", "FLOAT16", "BFLOAT16", "FLOAT64")
-"""The element types whose vectors can be searched. Only RediSearch has the last three."""
 
 _STORED: Mapping[str, np.dtype[Any]] = {
     "FLOAT32": np.dtype("<f4"),
@@ -33,7 +30,7 @@ def query_vector(vector: Vector, attribute: VectorAttribute, index: str) -> Floa
 
     Args:
         vector: finite floats, as many as the dimension of the attribute.
-        attribute: a vector attribute of one of `ELEMENT_TYPES`.
+        attribute: a vector attribute of one of `valkey_vector.attached.definition.ELEMENT_TYPES`.
         index: name of the index, for errors.
 
     Returns:
