@@ -177,8 +177,8 @@ class AttachedIndex(Closing):
             filter: return only documents that match. None: all.
             words: as for `search`.
             order_by: an attribute, another stored field, or ``F.id`` for the key; or several of them. A numeric attribute
-                sorts by its number, a tag or text attribute and a hash field by the text, an item of a JSON document by
-                its value. Values sort as in `Index.select`; documents with several tags come after those with one,
+                sorts by its number, a tag attribute by its tag, everything else by the text of the hash field or the value of
+                the JSON item. Values sort as in `Index.select`; documents with several tags come after those with one,
                 documents without a value last. Ties are ordered by key.
             descending: reverse the order of the keys, or of the one sort key.
             limit: maximum number of documents, ≥ 0. None: all.
