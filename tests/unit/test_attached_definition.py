@@ -20,7 +20,12 @@ from valkey_vector import (
     TextOptions,
     VectorAttribute,
 )
-from valkey_vector.attached.definition import Attribute, OtherAttribute, attribute_name
+from valkey_vector.attached.definition import (
+    Attribute,
+    OtherAttribute,
+    attribute_name,
+    optional_clauses,
+)
 
 identifiers = st.text("abcxyz_09 é-.$:", min_size=1, max_size=12)
 hnsw = st.builds(
@@ -147,10 +152,10 @@ def test_clauses_that_only_redisearch_has_are_written_and_named() -> None:
         "FT.CREATE i ON HASH PREFIX 1 p: FILTER @n>1 LANGUAGE german SCHEMA v VECTOR HNSW 6 TYPE BFLOAT16 DIM 3 "
         "DISTANCE_METRIC COSINE n NUMERIC"
     )
-    assert list(definition.optional_clauses()) == [
+    assert list(optional_clauses(definition)) == [
         "a condition (FILTER)", "vectors of BFLOAT16", "the language 'german'",
     ]  # fmt: skip
-    assert IndexDefinition(name="i", attributes=(TAG,)).optional_clauses() == {}
+    assert optional_clauses(IndexDefinition(name="i", attributes=(TAG,))) == {}
 
 
 def test_an_alias_equal_to_the_name_is_ignored() -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "TextOptions",
     "VectorAttribute",
     "attribute_name",
+    "optional_clauses",
 ]
 
 DocumentType: TypeAlias = Literal["hash", "json"]
@@ -279,16 +280,6 @@ class IndexDefinition:
         """Vector attributes of the index."""
         return tuple(each for each in self.attributes if isinstance(each, VectorAttribute))
 
-    def optional_clauses(self) -> dict[str, str]:
-        """Clauses of FT.CREATE that not every server supports, and the word that a server without it names."""
-        clauses = {} if self.condition is None else {"a condition (FILTER)": "FILTER"}
-        for each in self.vectors:
-            if each.data_type != "FLOAT32":
-                clauses[f"vectors of {each.data_type}"] = each.data_type
-        if self.text.language is not None:
-            clauses[f"the language {self.text.language!r}"] = "LANGUAGE"
-        return clauses
-
     def create_command(self) -> list[Argument]:
         """Return the FT.CREATE command for this index.
 
@@ -344,6 +335,17 @@ class IndexDefinition:
                     f"{attribute.identifier!r} is not a JSON path: JSON paths begin with $"
                 )
             _check_creatable(attribute)
+
+
+def optional_clauses(definition: IndexDefinition) -> dict[str, str]:
+    """Clauses of FT.CREATE that not every server supports, and the word that a server without it names."""
+    clauses = {} if definition.condition is None else {"a condition (FILTER)": "FILTER"}
+    for each in definition.vectors:
+        if each.data_type != "FLOAT32":
+            clauses[f"vectors of {each.data_type}"] = each.data_type
+    if definition.text.language is not None:
+        clauses[f"the language {definition.text.language!r}"] = "LANGUAGE"
+    return clauses
 
 
 def attribute_name(attribute: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-from valkey_vector.attached.definition import IndexDefinition
+from valkey_vector.attached.definition import IndexDefinition, optional_clauses
 from valkey_vector.attached.description import (
     ClusterDescription,
     IndexDescription,
@@ -296,7 +296,7 @@ def _refused_clause(definition: IndexDefinition, error: ServerError) -> str | No
     lowered = error.message.lower()
     if not _UNKNOWN.search(lowered):
         return None
-    words = definition.optional_clauses().items()
+    words = optional_clauses(definition).items()
     return next((clause for clause, word in words if word.lower() in lowered), None)
 
 
