@@ -20,12 +20,8 @@ from valkey_vector import (
     TextOptions,
     VectorAttribute,
 )
-from valkey_vector.attached.definition import (
-    Attribute,
-    OtherAttribute,
-    attribute_name,
-    optional_clauses,
-)
+from valkey_vector.attached.attributes import Attribute, OtherAttribute, attribute_name
+from valkey_vector.attached.definition import optional_clauses
 
 identifiers = st.text("abcxyz_09 é-.$:", min_size=1, max_size=12)
 hnsw = st.builds(

@@ -23,7 +23,7 @@ from valkey_vector import (
     TextOptions,
     UnsupportedFeatureError,
 )
-from valkey_vector.attached.definition import Attribute, VectorAttribute
+from valkey_vector.attached.attributes import Attribute, VectorAttribute
 from valkey_vector.attached.documents import fetched, key_pattern
 from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.text import terms_query

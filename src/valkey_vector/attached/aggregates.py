@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from valkey_vector.attached.attributes import TagAttribute, attribute_name
 from valkey_vector.attached.candidates import Candidates, Choice
-from valkey_vector.attached.definition import IndexDefinition, TagAttribute, attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched
 from valkey_vector.attached.filters import AttributeFilter
 from valkey_vector.attached.ordering import OrderedSearch

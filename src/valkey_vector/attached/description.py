@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
-    IndexDefinition,
     NumericAttribute,
     OtherAttribute,
     TagAttribute,
     TextAttribute,
-    TextOptions,
     VectorAttribute,
 )
+from valkey_vector.attached.definition import IndexDefinition, TextOptions
 from valkey_vector.attached.encoding import text_of
 from valkey_vector.schema.schema import Metric
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, assert_never
 
-from valkey_vector.attached.definition import IndexDefinition, attribute_name
+from valkey_vector.attached.attributes import attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.encoding import encoded, text_of
 from valkey_vector.attached.reading import Reading, stored_path, stored_value
 from valkey_vector.attached.values import indexed_value

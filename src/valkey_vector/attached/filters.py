@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
-    IndexDefinition,
     NumericAttribute,
     OtherAttribute,
     TagAttribute,
@@ -24,6 +23,7 @@ from valkey_vector.attached.definition import (
     VectorAttribute,
     attribute_name,
 )
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.reading import is_definite
 from valkey_vector.attached.semantics import translated
 from valkey_vector.engines.search.query_syntax import query_text

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from valkey_vector.attached.attributes import ELEMENT_TYPES, VectorAttribute, attribute_name
 from valkey_vector.attached.candidates import Choice
-from valkey_vector.attached.definition import (
-    ELEMENT_TYPES,
-    IndexDefinition,
-    VectorAttribute,
-    attribute_name,
-)
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.description import (
     ClusterDescription,
     IndexDescription,

@@ -9,8 +9,9 @@ from itertools import chain
 
 import numpy as np
 
+from valkey_vector.attached.attributes import VectorAttribute, attribute_name
 from valkey_vector.attached.candidates import Candidates, found_in
-from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched, fetch
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter

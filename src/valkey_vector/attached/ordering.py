@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+from valkey_vector.attached.attributes import NumericAttribute, attribute_name
 from valkey_vector.attached.candidates import Candidates, found_in
-from valkey_vector.attached.definition import IndexDefinition, NumericAttribute, attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched, fetch
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter

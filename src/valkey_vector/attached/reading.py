@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
-    IndexDefinition,
     NumericAttribute,
     OtherAttribute,
     TagAttribute,
@@ -17,6 +16,7 @@ from valkey_vector.attached.definition import (
     VectorAttribute,
     attribute_name,
 )
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.encoding import text_of
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from valkey_vector.attached.definition import IndexDefinition, TextAttribute, attribute_name
+from valkey_vector.attached.attributes import TextAttribute, attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.errors import InvalidInputError, UnsupportedFeatureError
 from valkey_vector.records.tokens import is_unicode
 

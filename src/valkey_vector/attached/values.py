@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any, assert_never
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
     NumericAttribute,
     OtherAttribute,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.attached.definition import VectorAttribute, attribute_name
+from valkey_vector.attached.attributes import VectorAttribute, attribute_name
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Vector
 from valkey_vector.records.vectors import check_vector
