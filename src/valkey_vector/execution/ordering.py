@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from valkey_vector.connection.pipelines import Pipelined, run
 from valkey_vector.engines.base import Engine
@@ -20,7 +20,9 @@ from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
 from valkey_vector.storage.record_version import VERSION
 from valkey_vector.storage.rows import Row
 
-__all__ = ["Window", "pages", "sort_rows", "windowed"]
+__all__ = ["Window", "pages", "sort_items", "sort_rows", "windowed"]
+
+_T = TypeVar("_T")
 
 _PAGE = 500
 _FIRST_PAGE = 50
@@ -137,19 +139,33 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
 
     Rows without the item come last in both directions. The sort is stable.
     """
-    ordered = [(_Values(row), row) for row in rows]
+    pairs = [(_Values(row), row) for row in rows]
+    return [row for _, row in sort_items(pairs, orders, lambda pair, field: pair[0].get(field))]
+
+
+def sort_items(
+    items: Iterable[_T], orders: Sequence[OrderBy], value_of: Callable[[_T, Field], Any]
+) -> list[_T]:
+    """Sort items by the values of several fields, in the order of `sort_rows`.
+
+    Args:
+        items: the items, in the order of those with equal values.
+        orders: sort keys, the most important first.
+        value_of: returns the value of an item for a field; None or `MISSING` if there is none.
+    """
+    ordered = list(items)
     for order in reversed(orders):
-        present: list[tuple[tuple[int, Any], tuple[_Values, Row]]] = []
-        absent: list[tuple[_Values, Row]] = []
-        for pair in ordered:
-            value = pair[0].get(order.field)
+        present: list[tuple[tuple[int, Any], _T]] = []
+        absent: list[_T] = []
+        for item in ordered:
+            value = value_of(item, order.field)
             if value is None or value is MISSING:
-                absent.append(pair)
+                absent.append(item)
             else:
-                present.append((sort_key(value), pair))
+                present.append((sort_key(value), item))
         present.sort(key=lambda keyed: keyed[0], reverse=order.descending)
-        ordered = [pair for _, pair in present] + absent
-    return [row for _, row in ordered]
+        ordered = [item for _, item in present] + absent
+    return ordered
 
 
 def _ordered(
