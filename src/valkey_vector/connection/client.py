@@ -278,19 +278,16 @@ class Connection(Closing):
         while True:
             clients = self._ready()
             try:
-                reply = self._send(clients, lane, request)
+                if not self._admitted:
+                    clients.admit()
+                    self._admitted = True
+                reply = clients.send(lane, request)
             except ServerError as error:
                 if not retries.again(error):
                     raise
             else:
                 if not retries.again(reply):
                     return reply
-
-    def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
-        if not self._admitted:
-            clients.admit()
-            self._admitted = True
-        return clients.send(lane, request)
 
     def _ready(self) -> Clients:
         """Return the clients, after restarting the embedded server if it has ended.

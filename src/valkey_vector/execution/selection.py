@@ -9,7 +9,7 @@ against the whole filter, with the same fields that are returned.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,8 @@ from valkey_vector.filters.plan import Everything, Plan
 from valkey_vector.records.metadata import load
 from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
-from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT, decode_record
+from valkey_vector.storage.decoding import decode_record, decode_records
+from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT
 from valkey_vector.storage.rows import Row
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "passes",
     "prepare_selection",
     "record_of",
+    "records_of",
     "select",
     "selecting",
 ]
@@ -244,6 +246,14 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     """
     known = row.metadata if isinstance(row, CheckedRow) and METADATA in only else None
     return decode_record(row.id, row.fields, only, known)
+
+
+def records_of(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
+    """Convert rows to records, as `record_of` does."""
+    return decode_records(
+        ((row.id, row.fields, row.metadata if type(row) is CheckedRow else None) for row in rows),
+        only,
+    )
 
 
 def _unreadable(row: Row) -> UnreadableRecordError:

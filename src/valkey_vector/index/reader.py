@@ -17,7 +17,7 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 from valkey_vector.execution import dispatch, ordering
-from valkey_vector.execution.selection import prepare_selection, record_of
+from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.filters.ast import Field
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.unmatched_filters import explained
@@ -139,7 +139,7 @@ class IndexReader:
                 fields = dispatch.wanted_fields(query, engine.entry.schema)
                 for rows in ordering.pages(engine, selection, window, fields):
                     started = True
-                    yield [record_of(row, fields) for row in rows]
+                    yield records_of(rows, fields)
                 explained(self._handle, engine, query.filter, started)
             except StaleIndexError:
                 self._handle.forget()

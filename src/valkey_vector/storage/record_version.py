@@ -110,12 +110,15 @@ def has_vector(version: bytes | None, field: str) -> bool:
     return version is None or _lists_vector(version.rpartition(b":")[2], field)
 
 
-def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
+def own_fields(
+    entry: CatalogEntry, fields: Mapping[str, bytes], vector: str | None = None
+) -> Mapping[str, bytes] | None:
     """Return the valid fields of a hash, or None if the hash is not a record of this index.
 
     Args:
         entry: catalog entry of the index.
         fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid.
+        vector: hash field of a vector that the record must have (see `has_vector`); None for none.
     """
     version = fields.get(VERSION)
     lineage = entry.lineage
@@ -123,7 +126,10 @@ def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str,
         return fields if lineage is None and CREATED in fields else None
     if not version.startswith(_beginning(lineage)):
         return None
-    invalid = _invalid(version.rpartition(b":")[2], tuple(fields))
+    parts = version[version.rfind(b":") + 1 :]
+    if vector is not None and not _lists_vector(parts, vector):
+        return None
+    invalid = _invalid(parts, tuple(fields))
     if not invalid:
         return fields
     return {name: value for name, value in fields.items() if name not in invalid}
