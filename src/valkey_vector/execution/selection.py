@@ -19,7 +19,7 @@ from valkey_vector.errors import FilterError, RequestTimeoutError, UnreadableRec
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, sources_of
 from valkey_vector.filters.compiler import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.filters.plan import Everything, Plan
+from valkey_vector.filters.plan import EVERYTHING, Everything, Plan
 from valkey_vector.records.metadata import load
 from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
@@ -94,6 +94,8 @@ class Selection:
 
     def with_own(self, fields: Sequence[str]) -> list[str]:
         """These fields, and the fields needed to check the filter."""
+        if self.filter is None:
+            return list(fields)
         return list(dict.fromkeys([*fields, *self.fields]))
 
     def kept(self, rows: Sequence[Row]) -> list[Row]:
@@ -108,10 +110,13 @@ class Selection:
         return matching
 
 
+_ALL = Selection(EVERYTHING, None)
+
+
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter; read the slot bindings again if the filter uses one that this process does not know."""
     if filter is None:
-        return Selection(Everything(), None)
+        return _ALL
     ids = _named_ids(filter)
     if ids is not None and len(ids) <= _MAX_NAMED:
         return Selection(Everything(), filter, exact=False, ids=ids)

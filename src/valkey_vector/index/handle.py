@@ -91,14 +91,7 @@ class IndexHandle:
         Raises:
             IndexMismatchError: the index exists with other settings than those passed.
         """
-
-        def opened() -> Engine | None:
-            engine = self._opened(create=None)
-            if engine is None and notice:
-                self.notice_absence()
-            return engine
-
-        return self._attempt(opened, operation, absent)
+        return self._attempt(None, operation, absent, notice=notice)
 
     def without_hints(self) -> None:
         """Log no warnings about names and filters, because a program such as a cache chooses them."""
@@ -137,7 +130,7 @@ class IndexHandle:
         if schema.dimension is None:
             schema = replace(schema, dimension=dimension)
         self._met = True
-        return self._attempt(lambda: self._opened(create=schema), operation, None)
+        return self._attempt(schema, operation, None)
 
     def existing(self) -> Engine | None:
         """Return the engine of the index, or None if there is no such index."""
@@ -214,14 +207,18 @@ class IndexHandle:
 
     def _attempt(
         self,
-        opened: Callable[[], Engine | None],
+        create: Schema | None,
         operation: Callable[[Engine], _T],
         absent: _T | None,
+        *,
+        notice: bool = False,
     ) -> _T:
         for _ in range(_ATTEMPTS):
             try:
-                engine = opened()
+                engine = self._engine or self._opened(create)
                 if engine is None:
+                    if notice:
+                        self.notice_absence()
                     return absent  # type: ignore[return-value]  # write() always opens an engine
                 return operation(engine)
             except StaleIndexError:

@@ -19,6 +19,7 @@ __all__ = [
     "check_vector",
     "check_vectors",
     "checked_vector",
+    "packed_vectors",
     "unpack_vector",
     "wrong_dimension",
 ]
@@ -70,6 +71,23 @@ def check_vectors(
             f"the vector of {owner} holds NaN, infinity or a value beyond float32"
         )
     return array
+
+
+def packed_vectors(
+    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str = ""
+) -> list[bytes]:
+    """Check embeddings as `check_vectors` does, and encode each as little-endian float32."""
+    packed: list[bytes] = []
+    expected = dimension
+    for vector in vectors:
+        one = _packed(vector) if type(vector) is list else None
+        if one is None or (expected is not None and len(vector) != expected):
+            break
+        expected = len(vector)
+        packed.append(one)
+    else:
+        return packed
+    return [row.tobytes() for row in check_vectors(vectors, dimension, owners, index)]
 
 
 def check_vector(

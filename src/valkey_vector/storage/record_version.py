@@ -17,7 +17,7 @@ Indexes of format 1 have no lineage, and their older records have no version: al
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -56,15 +56,13 @@ def new_unique() -> str:
     return secrets.token_urlsafe(9)
 
 
-def version_of(
-    entry: CatalogEntry, unique: str, present: Mapping[str, object], expiry: Expiry
-) -> str:
+def version_of(entry: CatalogEntry, unique: str, present: Collection[str], expiry: Expiry) -> str:
     """Create the version of a whole record.
 
     Args:
         entry: catalog entry of the index.
         unique: result of `new_unique`.
-        present: hash fields of the record, by name.
+        present: names of the hash fields of the record.
         expiry: expiration of the record.
     """
     parts = "v" if MAIN_VECTOR in present else ""
@@ -126,12 +124,11 @@ def own_fields(
         return fields if lineage is None and CREATED in fields else None
     if not version.startswith(_beginning(lineage)):
         return None
-    parts = version[version.rfind(b":") + 1 :]
-    if vector is not None and not _lists_vector(parts, vector):
-        return None
-    invalid = _invalid(parts, tuple(fields))
+    invalid = _invalid(version[version.rfind(b":") + 1 :], (*fields, vector))
     if not invalid:
         return fields
+    if vector in invalid:
+        return None
     return {name: value for name, value in fields.items() if name not in invalid}
 
 
@@ -149,13 +146,16 @@ def _beginning(lineage: str | None) -> bytes:
 
 # Records of one kind have equal parts, and queries read the same fields, so few combinations occur.
 @lru_cache(maxsize=1024)
-def _invalid(parts: bytes, names: tuple[str, ...]) -> frozenset[str]:
-    """Return which of these fields are not valid in a record with these parts."""
+def _invalid(parts: bytes, names: tuple[str | None, ...]) -> frozenset[str]:
+    """Return which of these fields are not valid in a record with these parts. None is no field."""
     letters, _, named = parts.partition(b";")
     additional = {VECTOR_PREFIX + name for name in named.decode("ascii", "replace").split(",")}
     return frozenset(
         name
         for name in names
-        if (name in _OPTIONAL and _OPTIONAL[name] not in letters)
-        or (name.startswith(VECTOR_PREFIX) and name not in additional)
+        if name is not None
+        and (
+            (name in _OPTIONAL and _OPTIONAL[name] not in letters)
+            or (name.startswith(VECTOR_PREFIX) and name not in additional)
+        )
     )
