@@ -142,8 +142,8 @@ class BoundedClient:
         if self._reads_singly and not has_time_limit():
             return self._run(name, lambda: self._client.custom_command(list(command)), [command])
         # As a batch: GLIDE prints errors of single commands to standard error.
-        seconds = self.settings.request_timeout
-        replies = self._run(name, lambda: self._sent([command], seconds), [command])
+        commands, seconds = (command,), self.settings.request_timeout
+        replies = self._run(name, lambda: self._sent(commands, seconds), commands)
         (reply,) = replies or (None,)
         if isinstance(reply, GlideError):
             raise self._after_error(reply, name, command) from None
@@ -190,13 +190,13 @@ class BoundedClient:
         if self.cluster:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
-                cluster_batch.custom_command(list(command))
+                cluster_batch.custom_command(command if type(command) is list else list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
             options = glide.ClusterBatchOptions(timeout=timeout, route=route)
             return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
         batch = glide.Batch(is_atomic=False)
         for command in commands:
-            batch.custom_command(list(command))
+            batch.custom_command(command if type(command) is list else list(command))
         return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
@@ -283,7 +283,7 @@ class BoundedClient:
         if self.cluster:
             return None  # a cluster client raises at once by itself
         statistics = self._client.get_statistics()
-        seen = (int(statistics["total_connections"]), int(statistics["total_clients"]))
+        seen = (statistics["total_connections"], statistics["total_clients"])
         if seen != self._seen:
             try:
                 check_admitted(self.settings)
@@ -306,7 +306,8 @@ class BoundedClient:
     def _enter(self, command: str) -> int | None:
         """Take a slot. Returns the number of the request if no other request is in flight."""
         with self._lock:
-            if self._closing or not self._has_free_slot():
+            free = self._in_flight < self.settings.max_in_flight
+            if not free or self._paused or self._closing:
                 self._wait_for_slot(command)
             self._in_flight += 1
             self._entered += 1

@@ -15,7 +15,7 @@ __all__ = [
     "note_candidates",
     "note_counts",
     "note_fallback",
-    "note_request",
+    "observed",
     "observing",
 ]
 
@@ -44,12 +44,13 @@ class Observation:
         self._parent = parent
         self._lock = threading.Lock()
 
-    def _request(self, commands: int) -> None:
+    def request(self, commands: int) -> None:
+        """Note that a request with this number of commands is sent."""
         with self._lock:
             self.round_trips += 1
             self.commands += commands
         if self._parent is not None:
-            self._parent._request(commands)
+            self._parent.request(commands)
 
     def _candidates(self, number: int) -> None:
         with self._lock:
@@ -89,10 +90,8 @@ class observing:  # noqa: N801 - used like a function, as contextlib's own conte
         _current.reset(self._token)
 
 
-def note_request(commands: int) -> None:
-    """Note that a request with this number of commands is sent."""
-    if (observation := _current.get()) is not None:
-        observation._request(commands)
+observed = _current.get
+"""Return the observation of the operation that runs here, or None."""
 
 
 def note_candidates(number: int) -> None:

@@ -22,7 +22,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.dispatch import Found
-from valkey_vector.execution.selection import prepare_selection, record_of
+from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.read_limits import labeled, limited, limited_pages
 from valkey_vector.index.unmatched_filters import explained
@@ -184,7 +184,7 @@ class IndexReader:
                 fields = dispatch.wanted_fields(query, engine.entry.schema)
                 for rows in ordering.pages(engine, selection, window, fields):
                     started = True
-                    yield [record_of(row, fields) for row in rows]
+                    yield records_of(rows, fields)
                 self._explain(engine, query, started)
             except StaleIndexError:
                 self._handle.forget()

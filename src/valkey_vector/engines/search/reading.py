@@ -245,14 +245,9 @@ class SearchReading:
             self.make_ready()
         return self.support.now()
 
-    def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
-        """The documents in a reply to FT.SEARCH, without expired ones."""
-        now = self.support.now()
-        return [
-            row
-            for row in commands.rows(reply, self.entry, metric)
-            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
-        ]
+    def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
+        """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
+        return commands.rows(reply, self.entry, metric, self.support.now(), vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
