@@ -29,7 +29,8 @@ def outcome(encode: Callable[[], bytes]) -> bytes | str:
 @given(st.lists(floats, min_size=1, max_size=20))
 def test_a_list_of_floats_is_encoded_as_the_array_of_it(numbers: list[float]) -> None:
     def of_array() -> bytes:
-        return check_vectors([np.array(numbers)], None, ["it"])[0].tobytes()
+        encoded: bytes = check_vectors([np.array(numbers)], None, ["it"])[0].tobytes()
+        return encoded
 
     def of_one() -> bytes:
         return check_vector(numbers, None, "it").tobytes()
