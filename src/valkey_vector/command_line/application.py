@@ -10,6 +10,7 @@ import click
 
 import valkey_vector
 from valkey_vector.command_line import (
+    benchmarking,
     caching,
     checking,
     diagnosing,
@@ -43,6 +44,7 @@ for _verb in (
     *diagnosing.VERBS,
     *explaining.VERBS,
     *measuring.VERBS,
+    *benchmarking.VERBS,
     *serving.VERBS,
 ):
     application.add_command(_verb)

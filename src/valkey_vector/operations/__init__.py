@@ -1,5 +1,11 @@
 """Operations of an operator: list, describe, search, check and diagnose. The command prints their results."""
 
+from valkey_vector.operations.benchmarking import (
+    BenchmarkMeasure,
+    BenchmarkReport,
+    abenchmark,
+    benchmark,
+)
 from valkey_vector.operations.caches import (
     CacheReport,
     acache_report,
@@ -23,6 +29,7 @@ from valkey_vector.operations.listing import (
     summarize,
 )
 from valkey_vector.operations.opening import open_any, open_own
+from valkey_vector.operations.plotting import plot_benchmark
 from valkey_vector.operations.privileges import AclLine, acl_line
 from valkey_vector.operations.searching import SearchOutcome, SearchRequest, asearch, search
 from valkey_vector.operations.server_statistics import (
@@ -37,6 +44,8 @@ from valkey_vector.operations.watching import Sample, watch
 
 __all__ = [
     "AclLine",
+    "BenchmarkMeasure",
+    "BenchmarkReport",
     "CacheReport",
     "DoctorReport",
     "Finding",
@@ -51,6 +60,7 @@ __all__ = [
     "ServerStatistics",
     "Severity",
     "SizeEstimate",
+    "abenchmark",
     "acache_report",
     "acl_line",
     "aclear_cache",
@@ -59,6 +69,7 @@ __all__ = [
     "asearch",
     "aserver_statistics",
     "asummarize",
+    "benchmark",
     "cache_report",
     "clear_cache",
     "describe",
@@ -66,6 +77,7 @@ __all__ = [
     "estimate_size",
     "open_any",
     "open_own",
+    "plot_benchmark",
     "search",
     "server_statistics",
     "summarize",
