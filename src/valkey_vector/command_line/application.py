@@ -19,6 +19,7 @@ from valkey_vector.command_line import (
     measuring,
     reading,
     serving,
+    tailing,
 )
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
@@ -45,6 +46,7 @@ for _verb in (
     *explaining.VERBS,
     *measuring.VERBS,
     *benchmarking.VERBS,
+    *tailing.VERBS,
     *serving.VERBS,
 ):
     application.add_command(_verb)

@@ -40,6 +40,7 @@ from valkey_vector.operations.server_statistics import (
     server_statistics,
 )
 from valkey_vector.operations.sizing import SizeEstimate, estimate_size
+from valkey_vector.operations.tailing import Change, Missed, atail, tail
 from valkey_vector.operations.watching import Sample, watch
 
 __all__ = [
@@ -47,10 +48,12 @@ __all__ = [
     "BenchmarkMeasure",
     "BenchmarkReport",
     "CacheReport",
+    "Change",
     "DoctorReport",
     "Finding",
     "IndexDetails",
     "IndexSummary",
+    "Missed",
     "NodeStatistics",
     "RecallMeasure",
     "Sample",
@@ -69,6 +72,7 @@ __all__ = [
     "asearch",
     "aserver_statistics",
     "asummarize",
+    "atail",
     "benchmark",
     "cache_report",
     "clear_cache",
@@ -81,5 +85,6 @@ __all__ = [
     "search",
     "server_statistics",
     "summarize",
+    "tail",
     "watch",
 ]
