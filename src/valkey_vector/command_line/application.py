@@ -13,6 +13,7 @@ from valkey_vector.command_line import (
     benchmarking,
     caching,
     checking,
+    configuring,
     diagnosing,
     explaining,
     listing,
@@ -47,6 +48,7 @@ for _verb in (
     *measuring.VERBS,
     *benchmarking.VERBS,
     *tailing.VERBS,
+    *configuring.VERBS,
     *serving.VERBS,
 ):
     application.add_command(_verb)
