@@ -21,6 +21,7 @@ from valkey_vector.command_line import (
     reading,
     serving,
     tailing,
+    transferring,
 )
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
@@ -49,6 +50,7 @@ for _verb in (
     *benchmarking.VERBS,
     *tailing.VERBS,
     *configuring.VERBS,
+    *transferring.VERBS,
     *serving.VERBS,
 ):
     application.add_command(_verb)

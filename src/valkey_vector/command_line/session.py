@@ -15,7 +15,7 @@ import click
 from valkey_vector.connection import Connection
 from valkey_vector.connection.client import URL_VARIABLE
 
-__all__ = ["Session", "read_json", "with_server"]
+__all__ = ["Session", "read_json", "with_output", "with_server"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,23 +70,27 @@ def with_server(command: Callable[..., T]) -> Callable[..., T]:
         envvar=URL_VARIABLE,
         help=f"The server, such as valkey://host:6379. Default: the environment variable {URL_VARIABLE}.",
     )
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-    @click.option("--timeout", type=float, help="Seconds to wait for a reply.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress on the standard error.")
+    @with_output
     @functools.wraps(command)
-    def run(
-        *args: Any,
-        url: str | None,
-        as_json: bool,
-        timeout: float | None,
-        quiet: bool,
-        **rest: Any,
-    ) -> T:
+    def run(session: Session, *args: Any, url: str | None, **rest: Any) -> T:
         if not url:
             raise click.UsageError(
                 f"no server: pass --url, or set the environment variable {URL_VARIABLE}"
             )
-        return command(Session(url, as_json, timeout, quiet), *args, **rest)
+        return command(session.at(url), *args, **rest)
+
+    return run
+
+
+def with_output(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the options of `with_server` without `--url`, for a verb that names its servers in another way."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+    @click.option("--timeout", type=float, help="Seconds to wait for a reply.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress on the standard error.")
+    @functools.wraps(command)
+    def run(*args: Any, as_json: bool, timeout: float | None, quiet: bool, **rest: Any) -> T:
+        return command(Session("", as_json, timeout, quiet), *args, **rest)
 
     return run
 

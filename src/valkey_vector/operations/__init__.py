@@ -51,6 +51,15 @@ from valkey_vector.operations.server_statistics import (
 )
 from valkey_vector.operations.sizing import SizeEstimate, estimate_size
 from valkey_vector.operations.tailing import Change, Missed, atail, tail
+from valkey_vector.operations.transfer.copying import (
+    aexport_index,
+    aload_index,
+    amigrate_index,
+    export_index,
+    load_index,
+    migrate_index,
+)
+from valkey_vector.operations.transfer.values import ExportReport, LoadReport, MigrationReport
 from valkey_vector.operations.watching import Sample, watch
 
 __all__ = [
@@ -61,9 +70,12 @@ __all__ = [
     "Change",
     "ConfigurationChange",
     "DoctorReport",
+    "ExportReport",
     "Finding",
     "IndexDetails",
     "IndexSummary",
+    "LoadReport",
+    "MigrationReport",
     "Missed",
     "NodeChange",
     "NodeConfiguration",
@@ -85,6 +97,9 @@ __all__ = [
     "aconfiguration",
     "adescribe",
     "adiagnose",
+    "aexport_index",
+    "aload_index",
+    "amigrate_index",
     "asearch",
     "aserver_statistics",
     "aset_configuration",
@@ -97,6 +112,9 @@ __all__ = [
     "describe",
     "diagnose",
     "estimate_size",
+    "export_index",
+    "load_index",
+    "migrate_index",
     "open_any",
     "open_own",
     "plot_benchmark",
