@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 from valkey_vector.concurrency.deferred_imports import deferred
 
 if TYPE_CHECKING:
-    from valkey_vector.attached.definition import (
-        IndexDefinition,
+    from valkey_vector.attached.attributes import (
         NumericAttribute,
         TagAttribute,
         TextAttribute,
-        TextOptions,
         VectorAttribute,
     )
+    from valkey_vector.attached.definition import IndexDefinition, TextOptions
     from valkey_vector.attached.documents import AttachedDocument, AttachedHit
     from valkey_vector.attached.index import AttachedIndex
     from valkey_vector.attached.server import (
@@ -97,14 +96,13 @@ else:
         __name__,
         {
             "valkey_vector.execution.aggregates": ["Facet", "FacetValue"],
-            "valkey_vector.attached.definition": [
-                "IndexDefinition",
+            "valkey_vector.attached.attributes": [
                 "NumericAttribute",
                 "TagAttribute",
                 "TextAttribute",
-                "TextOptions",
                 "VectorAttribute",
             ],
+            "valkey_vector.attached.definition": ["IndexDefinition", "TextOptions"],
             "valkey_vector.attached.documents": ["AttachedDocument", "AttachedHit"],
             "valkey_vector.attached.index": ["AttachedIndex"],
             "valkey_vector.attached.server": [

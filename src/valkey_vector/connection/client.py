@@ -10,6 +10,7 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.refusals import is_not_ready
+from valkey_vector.connection.replicas import lane_of
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.connection.sharing import acquire_clients, release_clients
@@ -122,8 +123,8 @@ class Connection(Closing):
             commands: the name and arguments of each command.
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
-            any_primary: every primary of a cluster can execute the commands, so distribute calls over them.
-                Otherwise GLIDE chooses the node by the first argument, as if it were a key.
+            any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
+                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -304,6 +305,7 @@ class Connection(Closing):
         many_nodes: bool = False,
     ) -> T:
         retries = Retries(self.settings, idempotent=retry, many_nodes=many_nodes)
+        lane = lane_of(self.settings, lane, retry=retry)
         while True:
             clients = self._ready()
             try:

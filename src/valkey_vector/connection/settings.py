@@ -117,7 +117,7 @@ class ConnectionSettings:
         cluster: whether the server is a cluster; None detects it on connecting.
         tls: TLS settings; None uses plain TCP.
         iam: AWS IAM instead of a password; needs ``username`` and ``tls``.
-        read_from: the nodes that serve reads. All values but ``"primary"`` can return stale data.
+        read_from: the nodes that answer reads of search indexes. All values but ``"primary"`` can return stale data.
         client_az: this client's availability zone, for the ``az_*`` values of ``read_from``.
         client_name: the client's name in the server's CLIENT LIST.
         request_timeout: timeout of one command, >= 0.001.

@@ -9,7 +9,7 @@ from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution.knn import hits, nearest, within
 from valkey_vector.execution.ordering import Window, windowed
-from valkey_vector.execution.selection import counting, prepare_selection, record_of
+from valkey_vector.execution.selection import counting, prepare_selection, records_of
 from valkey_vector.execution.text import answer_hybrid, answer_text
 from valkey_vector.query import (
     CountQuery,
@@ -127,7 +127,7 @@ def _records(engine: Engine, query: FilterQuery) -> Pipelined[list[Record]]:
     selection = prepare_selection(engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
     rows = yield from windowed(engine, selection, window_of(query), fields)
-    return [record_of(row, fields) for row in rows]
+    return records_of(rows, fields)
 
 
 def _number(engine: Engine, query: CountQuery) -> Pipelined[int]:

@@ -22,8 +22,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.dispatch import Found
-from valkey_vector.execution.selection import prepare_selection, record_of
-from valkey_vector.filters.ast import Field
+from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.read_limits import labeled, limited, limited_pages
 from valkey_vector.index.unmatched_filters import explained
@@ -33,7 +32,7 @@ from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.read_options import Consistency, ReadOptions
 from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.validation import check_ids, check_limit
+from valkey_vector.records.validation import check_ids
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 from valkey_vector.storage.layout import record_fields
@@ -185,7 +184,7 @@ class IndexReader:
                 fields = dispatch.wanted_fields(query, engine.entry.schema)
                 for rows in ordering.pages(engine, selection, window, fields):
                     started = True
-                    yield [record_of(row, fields) for row in rows]
+                    yield records_of(rows, fields)
                 self._explain(engine, query, started)
             except StaleIndexError:
                 self._handle.forget()
@@ -223,15 +222,7 @@ class IndexReader:
         """Return one facet for each key; see `Index.facets`."""
         from valkey_vector.execution import aggregates
 
-        if isinstance(keys, str):
-            raise InvalidInputError(
-                f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
-            )
-        paths = list(dict.fromkeys(keys))
-        for path in paths:
-            Field(path)
-        if limit is not None:
-            check_limit(limit, "limit")
+        paths = aggregates.check_facets(keys, limit)
         query = CountQuery(filter=filter, **options)
         chosen = check_filter(query.filter)
         with limited(query) as scope:

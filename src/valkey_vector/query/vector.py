@@ -67,7 +67,8 @@ class VectorQuery:
         vector = check_vector(self.vector, None, "the query")
         if not isinstance(self.vector, list | tuple):
             vector = vector.copy()  # it may share the caller's memory, which the caller may change
-        vector.flags.writeable = False
+        if vector.flags.writeable:
+            vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.filter is not None:
             object.__setattr__(self, "filter", check_filter(self.filter))

@@ -35,6 +35,7 @@ from valkey_vector.engines.search.partial import PartialReads
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
 from valkey_vector.engines.search.readiness import await_nodes
+from valkey_vector.engines.search.recovery import renew_if_broken
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
     ConnectionLostError,
@@ -155,7 +156,8 @@ class SearchReading:
 
     def attempt(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """Send requests to the whole cluster; repeats them while its nodes temporarily disagree."""
-        deadline = time.monotonic() + seconds_left(self._connection.settings.request_timeout)
+        start = time.monotonic()
+        deadline = start + seconds_left(self._connection.settings.request_timeout)
         while True:
             self.make_ready()
             answered = self._sent(requests)
@@ -166,6 +168,7 @@ class SearchReading:
                     f"the nodes of the cluster disagree about index {self.entry.name!r} for too long; try again",
                     "FT.SEARCH",
                 )
+            renew_if_broken(self._connection, self.entry, time.monotonic() - start)
 
     def count(self, plan: Plan) -> int:
         """Count the documents that a plan selects."""
@@ -242,14 +245,9 @@ class SearchReading:
             self.make_ready()
         return self.support.now()
 
-    def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
-        """The documents in a reply to FT.SEARCH, without expired ones."""
-        now = self.support.now()
-        return [
-            row
-            for row in commands.rows(reply, self.entry, metric)
-            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
-        ]
+    def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
+        """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
+        return commands.rows(reply, self.entry, metric, self.support.now(), vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
