@@ -17,6 +17,7 @@ from valkey_vector.cache.entries import CacheHit
 from valkey_vector.cache.exact import ExactCache
 from valkey_vector.cache.statistics import Count
 from valkey_vector.connection.observation import Observation, observing
+from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import WriteResult
 from valkey_vector.telemetry.metrics import SCOPE, Metrics, Series
 
@@ -124,6 +125,8 @@ class Call:
         result = self._result
         if isinstance(result, list):
             counts["db.response.returned_rows"] = len(result)
+            if isinstance(result, SearchResult) and result.partial:
+                counts["valkey_vector.partial"] = True
         elif isinstance(result, WriteResult):
             counts["db.response.returned_rows"] = result.written
         for name, number in results.items():
