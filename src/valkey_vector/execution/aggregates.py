@@ -55,12 +55,14 @@ class Facet:
         values: the most frequent first, ties in the order of groups. A list counts once for each distinct element.
         distinct: number of distinct values, including those beyond the limit of `values`.
         missing: number of records without the key, or with None there.
+        partial: True if records may not be counted, as for `SearchResult`.
     """
 
     key: str
     values: tuple[FacetValue, ...]
     distinct: int
     missing: int
+    partial: bool = False
 
 
 @dataclass(slots=True)

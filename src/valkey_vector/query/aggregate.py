@@ -25,6 +25,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field, Filter, Source, fields_of, sources_of
 from valkey_vector.query.expressions import Expression, as_expression, items_of
 from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.query.read_options import Consistency, check_read_options
 from valkey_vector.records.validation import check_limit
 
 __all__ = [
@@ -263,14 +264,27 @@ class AggregateQuery:
     Attributes:
         filter: use only the records that match; None for all.
         steps: the operations, in order.
+        consistency, timeout: see `ReadOptions`.
     """
 
     filter: Filter | None = None
     steps: tuple[Step, ...] = field(default=())
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
-    def __init__(self, filter: FilterLike | None = None, steps: tuple[Step, ...] = ()) -> None:
+    def __init__(
+        self,
+        filter: FilterLike | None = None,
+        steps: tuple[Step, ...] = (),
+        *,
+        consistency: Consistency = "strict",
+        timeout: float | None = None,
+    ) -> None:
         object.__setattr__(self, "filter", None if filter is None else as_filter(filter))
         object.__setattr__(self, "steps", tuple(steps))
+        check_read_options(consistency, timeout)
+        object.__setattr__(self, "consistency", consistency)
+        object.__setattr__(self, "timeout", timeout)
         grouped = False
         for step in self.steps:
             if not isinstance(step, Step):
