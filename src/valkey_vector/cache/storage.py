@@ -162,7 +162,7 @@ class Storage:
         engine = self.index._handle.existing()
         return None if engine is None else engine.entry
 
-    def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:
+    def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> Sequence[Sequence[Hit]]:
         """Return the k nearest entries of a scope for each vector. Cost: one round trip."""
         within = F(SCOPE_ID) == scope_id
         if len(vectors) == 1:

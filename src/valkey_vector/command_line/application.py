@@ -10,14 +10,18 @@ import click
 
 import valkey_vector
 from valkey_vector.command_line import (
+    benchmarking,
     caching,
     checking,
+    configuring,
     diagnosing,
     explaining,
     listing,
     measuring,
     reading,
     serving,
+    tailing,
+    transferring,
 )
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
@@ -43,6 +47,10 @@ for _verb in (
     *diagnosing.VERBS,
     *explaining.VERBS,
     *measuring.VERBS,
+    *benchmarking.VERBS,
+    *tailing.VERBS,
+    *configuring.VERBS,
+    *transferring.VERBS,
     *serving.VERBS,
 ):
     application.add_command(_verb)

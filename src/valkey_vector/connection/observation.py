@@ -15,7 +15,7 @@ __all__ = [
     "note_candidates",
     "note_counts",
     "note_fallback",
-    "observed",
+    "note_request",
     "observing",
 ]
 
@@ -43,20 +43,6 @@ class Observation:
         self.counts: dict[str, float] = {}
         self._parent = parent
         self._lock = threading.Lock()
-
-    def request(self, commands: int) -> None:
-        """Note that a request with this number of commands is sent."""
-        with self._lock:
-            self.round_trips += 1
-            self.commands += commands
-        if self._parent is not None:
-            self._parent.request(commands)
-
-    def _candidates(self, number: int) -> None:
-        with self._lock:
-            self.candidates += number
-        if self._parent is not None:
-            self._parent._candidates(number)
 
     def _fallback(self, method: str) -> None:
         with self._lock:
@@ -90,14 +76,23 @@ class observing:  # noqa: N801 - used like a function, as contextlib's own conte
         _current.reset(self._token)
 
 
-observed = _current.get
-"""Return the observation of the operation that runs here, or None."""
+def note_request(commands: int) -> None:
+    """Note that a request with this number of commands is sent."""
+    observation = _current.get()
+    while observation is not None:
+        with observation._lock:
+            observation.round_trips += 1
+            observation.commands += commands
+        observation = observation._parent
 
 
 def note_candidates(number: int) -> None:
     """Note that the engine returned this number of records to choose from."""
-    if (observation := _current.get()) is not None:
-        observation._candidates(number)
+    observation = _current.get()
+    while observation is not None:
+        with observation._lock:
+            observation.candidates += number
+        observation = observation._parent
 
 
 def note_fallback(method: str) -> None:

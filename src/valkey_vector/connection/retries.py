@@ -6,6 +6,7 @@ import time
 
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.errors import ConnectionLostError, ServerError
 
 __all__ = ["Retries"]
@@ -18,8 +19,8 @@ class Retries:
     """Retry policy of one request.
 
     A server that is not ready rejects commands before it executes them. Such a request is sent again, also a write, until
-    ``settings.request_timeout`` is over. After any other outage only a request that can run twice is sent again,
-    ``settings.retries`` times.
+    ``settings.request_timeout`` is over, or the `time_limit` of the operation. After any other outage only a request that
+    can run twice is sent again, ``settings.retries`` times.
 
     Args:
         settings: timeout, and number and delay of retries.
@@ -31,7 +32,7 @@ class Retries:
     def __init__(
         self, settings: ConnectionSettings, *, idempotent: bool, many_nodes: bool = False
     ) -> None:
-        self._begun = time.monotonic()
+        self._deadline = time.monotonic() + seconds_left(settings.request_timeout)
         self._settings = settings
         self._idempotent = idempotent
         self._many_nodes = many_nodes
@@ -45,7 +46,7 @@ class Retries:
             outcome: the error of the request, its reply, or the replies of a pipeline with errors among them.
         """
         if self._was_rejected(outcome):
-            if time.monotonic() + self._pause > self._begun + self._settings.request_timeout:
+            if time.monotonic() + self._pause > self._deadline:
                 return False
             time.sleep(self._pause)
             self._pause = min(2 * self._pause, _MAX_PAUSE)
@@ -54,7 +55,7 @@ class Retries:
             settings, outages = self._settings, self._outages
             if outages < settings.retries:
                 self._outages += 1
-                time.sleep(settings.retry_delay * settings.retry_factor**outages)
+                time.sleep(seconds_left(settings.retry_delay * settings.retry_factor**outages))
                 return True
         return False
 
