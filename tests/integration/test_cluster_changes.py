@@ -196,3 +196,15 @@ def test_the_same_connection_works_after_a_replica_has_taken_over() -> None:
             failed = len(work.errors)
             work.round()
             assert len(work.errors) == failed
+
+
+def test_the_address_of_a_replica_leads_to_its_cluster() -> None:
+    with TestCluster(3, extra=TIMEOUT) as cluster, JoiningNode() as replica:
+        replica.join(cluster)
+        replica.command("CLUSTER", "REPLICATE", text(cluster.nodes[0], "CLUSTER", "MYID"))
+        until(lambda: "master_link_status:up" in text(replica, "INFO", "replication"))
+        with Connection.open(replica.url) as connection:
+            assert connection.capabilities.cluster
+            store = ByteStore("bytes", connection=connection)
+            store.mset({f"k{number}": b"v" for number in range(20)})
+            assert store.mget([f"k{number}" for number in range(20)]) == [b"v"] * 20

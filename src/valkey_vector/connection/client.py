@@ -10,6 +10,7 @@ from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.refusals import is_not_ready
+from valkey_vector.connection.replicas import lane_of
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.connection.sharing import acquire_clients, release_clients
@@ -65,6 +66,7 @@ class Connection(Closing):
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
         self._admitted = False
+        self._nodes: dict[str, Connection] = {}
         self._clients: Clients | None = acquire_clients(self, settings)
 
     @classmethod
@@ -121,8 +123,8 @@ class Connection(Closing):
             commands: the name and arguments of each command.
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
-            any_primary: every primary of a cluster can execute the commands, so distribute calls over them.
-                Otherwise GLIDE chooses the node by the first argument, as if it were a key.
+            any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
+                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -177,6 +179,31 @@ class Connection(Closing):
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
 
+    def pipeline_on(
+        self, address: str, commands: Sequence[Sequence[Argument]]
+    ) -> list[Reply | ServerError]:
+        """Send several commands together to one node of a cluster, on a connection to that node alone.
+
+        A node that hangs also delays GLIDE's requests to the other nodes of a cluster, but not those of this method.
+
+        Args:
+            address: the node's address, a key of the result of `execute_on_primaries`.
+            commands: the name and arguments of each command. They are not sent again.
+
+        Returns:
+            One reply per command, in order. If the command failed, its reply is the error.
+
+        Raises:
+            ConnectionLostError, RequestTimeoutError: the node cannot be reached, or does not reply in time.
+
+        Cost:
+            One round trip.
+        """
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._nodes.setdefault(address, Connection(self.settings.of_node(address)))
+        return node._send(node._ready(), 0, lambda client: client.pipeline(commands))
+
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Iterate over batches of keys that match a pattern, on every node of a cluster.
 
@@ -227,6 +254,9 @@ class Connection(Closing):
         The last connection with these settings closes the shared clients, after the commands in
         flight have completed.
         """
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            node.close()
         clients, self._clients = self._clients, None
         if clients is not None:
             release_clients(self, clients)
@@ -275,6 +305,7 @@ class Connection(Closing):
         many_nodes: bool = False,
     ) -> T:
         retries = Retries(self.settings, idempotent=retry, many_nodes=many_nodes)
+        lane = lane_of(self.settings, lane, retry=retry)
         while True:
             clients = self._ready()
             try:

@@ -338,7 +338,7 @@ class Schema:
             "numeric_slots": self.numeric_slots,
             # Omitted if empty, to match the catalog records of indexes from before this setting existed.
             **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
-            **({"full_text": asdict(self.full_text)} if self.full_text else {}),
+            **({"full_text": self.full_text.to_dict()} if self.full_text else {}),
         }
 
     @property
@@ -348,9 +348,12 @@ class Schema:
         Raises:
             ConfigurationError: the dimension is not known yet.
         """
+        return (self._main_vector(), *self.vectors)
+
+    def _main_vector(self) -> VectorField:
         if self.dimension is None:
             raise ConfigurationError("the dimension of the vectors is not known yet")
-        return (_main_vector(self.dimension, self.metric, self.algorithm), *self.vectors)
+        return _main_vector(self.dimension, self.metric, self.algorithm)
 
     def vector_field(self, name: str | None) -> VectorField:
         """Return a vector field by its name; None returns the main one.
@@ -358,9 +361,9 @@ class Schema:
         Raises:
             InvalidInputError: the name is unknown. The message lists the names.
         """
-        known = self.vector_fields
         if name is None:
-            return known[0]
+            return self._main_vector()
+        known = self.vector_fields
         for one in known:
             if one.name == name:
                 return one

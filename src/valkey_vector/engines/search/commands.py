@@ -8,7 +8,7 @@ RediSearch 2.10 stems the terms of a query even if the field is not stemmed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -24,7 +24,7 @@ from valkey_vector.schema.schema import (
     algorithm_settings,
 )
 from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
-from valkey_vector.storage.layout import CREATED, EXPIRES, TAGS
+from valkey_vector.storage.layout import CONTENT, CREATED, EXPIRES, TAGS
 from valkey_vector.storage.record_version import identifying_fields, own_fields
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.fields import indexed_texts
@@ -59,7 +59,7 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
     command += ["PREFIX", "1", entry.prefix]
     texts = indexed_texts(schema)
-    if schema.full_text is not None:
+    if any(not text.is_marked or text.name != CONTENT for text in texts):
         command += ["STOPWORDS", "0", "NOOFFSETS"]
     command += ["SCHEMA"]
     for vector in schema.vector_fields:
@@ -73,16 +73,19 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
         command += _declared(field)
     for text in texts:
         for name in dict.fromkeys((text.words, text.stems)):
-            command += [name, "TEXT", "NOSTEM"]
+            kind = (
+                ["TAG", "SEPARATOR", " ", "CASESENSITIVE"] if text.is_marked else ["TEXT", "NOSTEM"]
+            )
+            command += [name, *kind]
         command += [text.length, "NUMERIC"]
     return command
 
 
 def knn_command(
-    entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str]
+    entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str], *, width: int | None
 ) -> list[Argument]:
-    """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all)."""
-    ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
+    """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all), with EF_RUNTIME `width`."""
+    ef = "" if width is None else f" EF_RUNTIME {width}"
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
     packed = near.vector.tobytes()
     constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
@@ -191,20 +194,32 @@ def total(reply: Any) -> int:
     return int(reply[0])
 
 
-def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
-    """The documents in a reply to FT.SEARCH, in its order, without hashes that are not documents of the index."""
+def rows(
+    reply: Any, entry: CatalogEntry, metric: Metric, now: float, vector: str | None = None
+) -> list[Row]:
+    """The documents in a reply to FT.SEARCH, in its order, without expired ones and hashes that are not documents.
+
+    Args:
+        reply: the reply.
+        entry: catalog entry of the index.
+        metric: metric of the distances.
+        now: server time in milliseconds.
+        vector: hash field of the vector that was searched; documents that no longer have it are left out.
+    """
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
-    skip = len(entry.prefix.encode())
+    skip, names = len(entry.prefix.encode()), _names
+    documents: list[Row] = []
     for key, pairs in found.items():
         if pairs is None:
             continue
-        read = {_names[name]: value for name, value in pairs.items()}
+        read = {names[name]: value for name, value in pairs.items()}
         measured = read.pop(DISTANCE, None)
-        fields = own_fields(entry, read)
-        if fields is None:
+        fields = own_fields(entry, read, vector)
+        if fields is None or ((ends := fields.get(EXPIRES)) is not None and float(ends) <= now):
             continue
         distance = math.nan if measured is None else distance_of(measured, metric)
-        yield Row(key[skip:].decode(), fields, distance)
+        documents.append(Row(key[skip:].decode(), fields, distance))
+    return documents
 
 
 def described(reply: Any) -> dict[str, Any]:

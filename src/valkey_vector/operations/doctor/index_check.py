@@ -195,7 +195,7 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
     except AuthenticationError as refused:
         result.skipped.append(f"search indexes of dropped indexes: {refused}")
         return True
-    for generation in sorted(generations_in(listed, name) - {entry.generation}):
+    for generation in sorted(generations_in(listed, name) - {entry.search_generation}):
         what = f"the search module still has {name}-{generation}, of a dropped index: it uses memory and slows down writes"
         cure = f"valkey-vector repair {name} --yes"
         result.findings.append(warning("index.stale_generation", name, what, cure))
