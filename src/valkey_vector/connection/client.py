@@ -115,6 +115,7 @@ class Connection(Closing):
         lane: int = 0,
         retry: bool = False,
         any_primary: bool = False,
+        address: str | None = None,
     ) -> list[Reply | ServerError]:
         """Send several commands together and return their replies.
 
@@ -124,6 +125,7 @@ class Connection(Closing):
             retry: retry all commands after an outage. Use it only for reads that can run twice.
             any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
                 the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by the first argument, as if it were a key.
+            address: the node of a cluster that gets all commands, as in the result of `execute_on_primaries`.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -143,7 +145,7 @@ class Connection(Closing):
             return []
 
         def attempt(client: BoundedClient) -> list[Reply | ServerError]:
-            replies = client.pipeline(commands, any_primary=any_primary)
+            replies = client.pipeline(commands, any_primary=any_primary, address=address)
             for reply in replies:
                 if _is_outage(reply) and not is_not_ready(reply):
                     raise reply

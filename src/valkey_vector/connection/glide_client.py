@@ -148,19 +148,26 @@ class BoundedClient:
             raise self._after_error(reply, name, command) from None
         return reply
 
-    def pipeline(self, commands: Commands, *, any_primary: bool = False) -> list[Any]:
+    def pipeline(
+        self, commands: Commands, *, any_primary: bool = False, address: str | None = None
+    ) -> list[Any]:
         """Send commands in one pipeline. The error of a command takes the place of its reply.
 
         Args:
             commands: the commands.
             any_primary: in a cluster, send all of them to one primary, or replica where `read_from` says so; another
                 one each time.
+            address: in a cluster, send all of them to the node with this address.
         """
         if self._reads_singly and len(commands) == 1:
             return [self._reply_or_error(commands[0])]
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
         timeout = milliseconds(seconds)
-        route = _some_node(self.settings.read_from) if any_primary else None
+        route: glide.SlotIdRoute | glide.ByAddressRoute | None = None
+        if address is not None:
+            route = glide.ByAddressRoute(address)
+        elif any_primary:
+            route = _some_node(self.settings.read_from)
         replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
         return [
             self._after_error(reply, _name(command), command)
@@ -178,7 +185,10 @@ class BoundedClient:
             return error
 
     def _sent(
-        self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
+        self,
+        commands: Commands,
+        timeout: int,
+        route: glide.SlotIdRoute | glide.ByAddressRoute | None = None,
     ) -> list[Any] | None:
         client: Any = self._client
         if self.cluster:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
+from valkey_vector.engines.search.primaries import Primaries, has_replicas
 from valkey_vector.errors import ServerError
 
 __all__ = ["ServerSupport", "search_timeout"]
@@ -61,6 +62,7 @@ class ServerSupport:
         cap: largest number of keys that a query without a vector reads on one node; None for no limit.
         vector_range: True if the server supports VECTOR_RANGE; None before the first attempt.
         sort_by: False after the server rejected SORTBY, although its version has it.
+        primaries_alone: asks only the primaries of a cluster; None unless Valkey-Search would also ask replicas.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -78,6 +80,9 @@ class ServerSupport:
         self._ahead: float | None = None
         self._learned = -_PERIOD
         self._refused: set[str] = set()
+        self._finds_replicas = words and capabilities.cluster
+        self._primaries = Primaries(connection)
+        self.primaries_alone: Primaries | None = None
 
     @classmethod
     def of(cls, connection: Connection) -> ServerSupport:
@@ -120,6 +125,8 @@ class ServerSupport:
             ["INFO", "server"],
             ["CONFIG", "GET", _CAP_SETTING],
         ]
+        if self._finds_replicas:
+            status.append(["CLUSTER", "SLOTS"])
         return [command for command in status if command[0] not in self._refused]
 
     def learn(
@@ -130,6 +137,7 @@ class ServerSupport:
             "TIME": self._learn_time,
             "INFO": self._learn_runs,
             "CONFIG": self._learn_cap,
+            "CLUSTER": self._learn_replicas,
         }
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ServerError):
@@ -176,6 +184,9 @@ class ServerSupport:
         if found != self._runs:
             self._runs = found
             self.run = object()
+
+    def _learn_replicas(self, reply: Any) -> None:
+        self.primaries_alone = self._primaries if has_replicas(reply) else None
 
     def _learn_cap(self, reply: Any) -> None:
         found = reply.get(_CAP_SETTING.encode()) if isinstance(reply, Mapping) else None
