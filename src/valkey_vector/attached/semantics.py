@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
     NumericAttribute,
     OtherAttribute,

@@ -17,14 +17,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-__all__ = ["fan_out", "offload", "writers"]
+__all__ = ["nodes", "offload", "writers"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 OFFLOAD_THREADS = 32
 WRITER_THREADS = 16
-FAN_OUT_THREADS = 32
+NODE_THREADS = 32
 
 
 class _Pool(Executor):
@@ -80,7 +80,7 @@ _calls = _Pool("valkey-vector-call", OFFLOAD_THREADS)
 
 _writers = _Pool("valkey-vector-write", WRITER_THREADS)
 
-_fan_out = _Pool("valkey-vector-node", FAN_OUT_THREADS)
+_nodes = _Pool("valkey-vector-node", NODE_THREADS)
 
 
 async def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -121,6 +121,6 @@ def writers() -> Executor:
     return _writers
 
 
-def fan_out() -> Executor:
-    """Return the pool for requests to several nodes at once. They wait for nothing but their node."""
-    return _fan_out
+def nodes() -> Executor:
+    """Return the pool for requests to several nodes of a cluster at the same time. Its work waits for no other work."""
+    return _nodes

@@ -66,6 +66,7 @@ class Connection(Closing):
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
         self._admitted = False
+        self._nodes: dict[str, Connection] = {}
         self._clients: Clients | None = acquire_clients(self, settings)
 
     @classmethod
@@ -115,7 +116,6 @@ class Connection(Closing):
         lane: int = 0,
         retry: bool = False,
         any_primary: bool = False,
-        address: str | None = None,
     ) -> list[Reply | ServerError]:
         """Send several commands together and return their replies.
 
@@ -124,8 +124,8 @@ class Connection(Closing):
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
             any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
-                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by the first argument, as if it were a key.
-            address: the node of a cluster that gets all commands, as in the result of `execute_on_primaries`.
+                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by
+                the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -145,7 +145,7 @@ class Connection(Closing):
             return []
 
         def attempt(client: BoundedClient) -> list[Reply | ServerError]:
-            replies = client.pipeline(commands, any_primary=any_primary, address=address)
+            replies = client.pipeline(commands, any_primary=any_primary)
             for reply in replies:
                 if _is_outage(reply) and not is_not_ready(reply):
                     raise reply
@@ -179,6 +179,31 @@ class Connection(Closing):
         return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
+
+    def pipeline_on(
+        self, address: str, commands: Sequence[Sequence[Argument]]
+    ) -> list[Reply | ServerError]:
+        """Send several commands together to one node of a cluster, on a connection to that node alone.
+
+        A node that hangs also delays GLIDE's requests to the other nodes of a cluster, but not those of this method.
+
+        Args:
+            address: the node's address, a key of the result of `execute_on_primaries`.
+            commands: the name and arguments of each command. They are not sent again.
+
+        Returns:
+            One reply per command, in order. If the command failed, its reply is the error.
+
+        Raises:
+            ConnectionLostError, RequestTimeoutError: the node cannot be reached, or does not reply in time.
+
+        Cost:
+            One round trip.
+        """
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._nodes.setdefault(address, Connection(self.settings.of_node(address)))
+        return node._send(node._ready(), 0, lambda client: client.pipeline(commands))
 
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Iterate over batches of keys that match a pattern, on every node of a cluster.
@@ -230,6 +255,9 @@ class Connection(Closing):
         The last connection with these settings closes the shared clients, after the commands in
         flight have completed.
         """
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            node.close()
         clients, self._clients = self._clients, None
         if clients is not None:
             release_clients(self, clients)

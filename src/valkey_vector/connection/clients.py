@@ -103,7 +103,7 @@ class Clients:
             ValkeyVectorError: as `Connection.execute`.
         """
         for last in (False, True):
-            client = self.client(lane)
+            client = self._resources.clients.get(lane) or self.client(lane)
             try:
                 reply = request(client)
             except ClientClosedError:

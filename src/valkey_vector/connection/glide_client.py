@@ -30,6 +30,7 @@ from valkey_vector.connection.refusals import (
     never_read,
 )
 from valkey_vector.connection.settings import ConnectionSettings, ReadFrom
+from valkey_vector.connection.time_limits import has_time_limit, seconds_left
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -138,37 +139,34 @@ class BoundedClient:
         name = _name(command)
         if name.upper() in _BLOCKING:
             return self._run(name, lambda: self._client.custom_command(list(command)))
-        if self._reads_singly:
+        if self._reads_singly and not has_time_limit():
             return self._run(name, lambda: self._client.custom_command(list(command)), [command])
         # As a batch: GLIDE prints errors of single commands to standard error.
-        timeout = milliseconds(self.settings.request_timeout)
-        replies = self._run(name, lambda: self._sent([command], timeout), [command])
+        commands, seconds = (command,), self.settings.request_timeout
+        replies = self._run(name, lambda: self._sent(commands, seconds), commands)
         (reply,) = replies or (None,)
         if isinstance(reply, GlideError):
             raise self._after_error(reply, name, command) from None
         return reply
 
-    def pipeline(
-        self, commands: Commands, *, any_primary: bool = False, address: str | None = None
-    ) -> list[Any]:
+    def pipeline(self, commands: Commands, *, any_primary: bool = False) -> list[Any]:
         """Send commands in one pipeline. The error of a command takes the place of its reply.
 
         Args:
             commands: the commands.
             any_primary: in a cluster, send all of them to one primary, or replica where `read_from` says so; another
                 one each time.
-            address: in a cluster, send all of them to the node with this address.
         """
-        if self._reads_singly and len(commands) == 1:
+        if self._reads_singly and len(commands) == 1 and not has_time_limit():
             return [self._reply_or_error(commands[0])]
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
-        timeout = milliseconds(seconds)
-        route: glide.SlotIdRoute | glide.ByAddressRoute | None = None
-        if address is not None:
-            route = glide.ByAddressRoute(address)
-        elif any_primary:
-            route = _some_node(self.settings.read_from)
-        replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
+        route = _some_node(self.settings.read_from) if any_primary else None
+        return self._replies(commands, seconds, route)
+
+    def _replies(
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None
+    ) -> list[Any]:
+        replies = self._run("pipeline", lambda: self._sent(commands, seconds, route), commands)
         return [
             self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
@@ -185,22 +183,20 @@ class BoundedClient:
             return error
 
     def _sent(
-        self,
-        commands: Commands,
-        timeout: int,
-        route: glide.SlotIdRoute | glide.ByAddressRoute | None = None,
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None = None
     ) -> list[Any] | None:
         client: Any = self._client
+        timeout = milliseconds(seconds_left(seconds, _name(commands[0])))
         if self.cluster:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
-                cluster_batch.custom_command(list(command))
+                cluster_batch.custom_command(command if type(command) is list else list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
             options = glide.ClusterBatchOptions(timeout=timeout, route=route)
             return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
         batch = glide.Batch(is_atomic=False)
         for command in commands:
-            batch.custom_command(list(command))
+            batch.custom_command(command if type(command) is list else list(command))
         return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
@@ -210,12 +206,20 @@ class BoundedClient:
 
     def execute_on(self, address: bytes, command: Sequence[str | bytes]) -> Any:
         """Send one command to a node of a cluster. The address is a key of the result of `execute_on_primaries`."""
-        return self._routed(command, glide.ByAddressRoute(address.decode()))
+        route = glide.ByAddressRoute(address.decode())
+        if not has_time_limit():
+            return self._routed(command, route)
+        # As a batch, which can have a timeout of its own.
+        (reply,) = self._replies([command], self.settings.request_timeout, route)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def _routed(self, command: Sequence[str | bytes], route: glide.Route) -> Any:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("the client is not a cluster client")
+        seconds_left(self.settings.request_timeout, _name(command))
         return self._run(
             _name(command), lambda: client.custom_command(list(command), route), [command]
         )
@@ -259,7 +263,7 @@ class BoundedClient:
         ours = self._translated(error, command, sent)
         if isinstance(ours, ConnectionLostError):
             self._seen = None  # the next command checks whether the server is reachable
-        if isinstance(ours, RequestTimeoutError):
+        if isinstance(ours, RequestTimeoutError) and not has_time_limit():
             check_admitted(self.settings)
         if isinstance(ours, ServerError) and from_other_slots(ours) and not self.cluster:
             hint = f"{self.settings.location} is part of a cluster: connect with cluster=true"
@@ -279,7 +283,7 @@ class BoundedClient:
         if self.cluster:
             return None  # a cluster client raises at once by itself
         statistics = self._client.get_statistics()
-        seen = (int(statistics["total_connections"]), int(statistics["total_clients"]))
+        seen = (statistics["total_connections"], statistics["total_clients"])
         if seen != self._seen:
             try:
                 check_admitted(self.settings)
@@ -294,7 +298,7 @@ class BoundedClient:
     def _alive(self) -> bool:
         """Return True if the client still has an authenticated connection."""
         try:
-            self._sent([["PING"]], milliseconds(_ALIVE_SECONDS))
+            self._sent([["PING"]], _ALIVE_SECONDS)
         except GlideError:
             return False
         return True
@@ -302,7 +306,8 @@ class BoundedClient:
     def _enter(self, command: str) -> int | None:
         """Take a slot. Returns the number of the request if no other request is in flight."""
         with self._lock:
-            if self._closing or not self._has_free_slot():
+            free = self._in_flight < self.settings.max_in_flight
+            if not free or self._paused or self._closing:
                 self._wait_for_slot(command)
             self._in_flight += 1
             self._entered += 1
@@ -317,7 +322,7 @@ class BoundedClient:
         try:
             if not self._changed.wait_for(
                 lambda: self._closing or self._has_free_slot(),
-                self.settings.request_timeout,
+                seconds_left(self.settings.request_timeout, command),
             ):
                 raise RequestTimeoutError(
                     f"{self.settings.max_in_flight} requests (max_in_flight) are in flight, and none ended in time",

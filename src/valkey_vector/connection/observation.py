@@ -44,19 +44,6 @@ class Observation:
         self._parent = parent
         self._lock = threading.Lock()
 
-    def _request(self, commands: int) -> None:
-        with self._lock:
-            self.round_trips += 1
-            self.commands += commands
-        if self._parent is not None:
-            self._parent._request(commands)
-
-    def _candidates(self, number: int) -> None:
-        with self._lock:
-            self.candidates += number
-        if self._parent is not None:
-            self._parent._candidates(number)
-
     def _fallback(self, method: str) -> None:
         with self._lock:
             if method not in self.fallbacks:
@@ -91,14 +78,21 @@ class observing:  # noqa: N801 - used like a function, as contextlib's own conte
 
 def note_request(commands: int) -> None:
     """Note that a request with this number of commands is sent."""
-    if (observation := _current.get()) is not None:
-        observation._request(commands)
+    observation = _current.get()
+    while observation is not None:
+        with observation._lock:
+            observation.round_trips += 1
+            observation.commands += commands
+        observation = observation._parent
 
 
 def note_candidates(number: int) -> None:
     """Note that the engine returned this number of records to choose from."""
-    if (observation := _current.get()) is not None:
-        observation._candidates(number)
+    observation = _current.get()
+    while observation is not None:
+        with observation._lock:
+            observation.candidates += number
+        observation = observation._parent
 
 
 def note_fallback(method: str) -> None:

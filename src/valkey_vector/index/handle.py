@@ -96,27 +96,9 @@ class IndexHandle:
         Raises:
             IndexMismatchError: the index exists with other settings than those passed.
         """
-
-        def opened() -> Engine | None:
-            engine = self._opened(create=None)
-            if engine is None and notice:
-                self.notice_absence()
-            return engine
-
-        asked_replicas = not notice
-
-        def reading(engine: Engine) -> _T:
-            nonlocal asked_replicas
-            # The native engine's copy of the index follows one server.
-            if asked_replicas or engine.entry.engine == "native":
-                return operation(engine)
-            asked_replicas = (
-                True  # one may not have the index yet: the next attempt is at the primaries
-            )
-            with replicas_allowed():
-                return operation(engine)
-
-        return self._attempt(opened, reading, absent)
+        if notice and self.connection.settings.read_from != "primary":
+            operation = _from_replicas_once(operation)
+        return self._attempt(None, operation, absent, notice=notice)
 
     def without_hints(self) -> None:
         """Log no warnings about names and filters, because a program such as a cache chooses them."""
@@ -155,7 +137,7 @@ class IndexHandle:
         if schema.dimension is None:
             schema = replace(schema, dimension=dimension)
         self._met = True
-        return self._attempt(lambda: self._opened(create=schema), operation, None)
+        return self._attempt(schema, operation, None)
 
     def existing(self) -> Engine | None:
         """Return the engine of the index, or None if there is no such index."""
@@ -232,14 +214,18 @@ class IndexHandle:
 
     def _attempt(
         self,
-        opened: Callable[[], Engine | None],
+        create: Schema | None,
         operation: Callable[[Engine], _T],
         absent: _T | None,
+        *,
+        notice: bool = False,
     ) -> _T:
         for attempt in range(_ATTEMPTS):
             try:
-                engine = opened()
+                engine = self._engine or self._opened(create)
                 if engine is None:
+                    if notice:
+                        self.notice_absence()
                     return absent  # type: ignore[return-value]  # write() always opens an engine
                 return operation(engine)
             except StaleIndexError:
@@ -389,3 +375,22 @@ def _begin_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _from_replicas_once(operation: Callable[[Engine], _T]) -> Callable[[Engine], _T]:
+    """The operation, whose first attempt may read from replicas.
+
+    A replica may not have the index yet, so the next attempt is at the primaries. The native engine's replica of the index
+    follows one server.
+    """
+    was_sent = False
+
+    def reading(engine: Engine) -> _T:
+        nonlocal was_sent
+        if was_sent or engine.entry.engine == "native":
+            return operation(engine)
+        was_sent = True
+        with replicas_allowed():
+            return operation(engine)
+
+    return reading

@@ -186,8 +186,9 @@ class CatalogEntry:
 
     def declares_number(self, path: str) -> bool:
         """Return True if the schema declares a numeric field for the path."""
-        return any(
-            isinstance(field, NumericField) and field.path == path for field in self.schema.fields
+        fields = self.schema.fields
+        return bool(fields) and any(
+            isinstance(field, NumericField) and field.path == path for field in fields
         )
 
     @property

@@ -129,6 +129,15 @@ class NativeEngine:
             rows = ordered_rows(replica, self.entry, plan, orders, limit=limit, now=now)
             return None if rows is None else replica.identities(rows)
 
+    def leading(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        order: tuple[str, bool] | None,  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+    ) -> None:
+        """Return None: `ordering` knows every order by numbers."""
+        return
+
     def values(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's

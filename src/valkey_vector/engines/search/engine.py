@@ -8,9 +8,10 @@ from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Feature
 from valkey_vector.connection.pipelines import Pipelined, requesting, run
-from valkey_vector.engines.base import IndexInfo, Near
+from valkey_vector.engines.base import IndexInfo, Leading, Near
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.definition import define
+from valkey_vector.engines.search.leading import first_by_key
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
 from valkey_vector.engines.search.text import TextSearch
 from valkey_vector.engines.search.writing import SearchWriting
@@ -163,6 +164,16 @@ class SearchEngine(SearchReading):
     ) -> None:
         """Return None: the server does not order by metadata keys."""
         return
+
+    def leading(
+        self, plan: Plan, order: tuple[str, bool] | None, limit: int
+    ) -> Pipelined[Leading | None] | None:
+        """Find ranges of a numeric hash field (see `valkey_vector.engines.base.Engine.leading`), on Valkey-Search."""
+        if isinstance(plan, NoDocument) or not self.is_valkey_search:
+            return None
+        if not self.capabilities.filter_queries or not self.fits_one(plan):
+            return None
+        return first_by_key(self, plan, order, limit)
 
     def info(self) -> IndexInfo:
         """Describe the index."""

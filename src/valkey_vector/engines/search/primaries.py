@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from valkey_vector.concurrency.threads import fan_out
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.connection.pipelines import Command, Request
 from valkey_vector.engines.search.commands import DISTANCE
+from valkey_vector.engines.search.shards import send_to_each
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.layout import CREATED
 
@@ -116,16 +116,16 @@ class Primaries:
         self, commands: Sequence[Command], order: Sequence[bytes], *, at_once: bool
     ) -> dict[bytes, list[Any]]:
         """Send the same commands to each primary. Returns address -> replies."""
-
-        def ask(address: bytes) -> list[Reply | ServerError]:
-            return self._connection.pipeline(commands, retry=True, address=address.decode())
-
-        if not at_once:
-            return {address: ask(address) for address in order}
-        first, *rest = order
-        waiting = [fan_out().submit(ask, address) for address in rest]
-        found = {first: ask(first)}
-        return found | dict(zip(rest, (each.result() for each in waiting), strict=True))
+        groups = [order] if at_once else [[address] for address in order]
+        found: dict[bytes, list[Any]] = {}
+        for group in groups:
+            batches = {address.decode(): commands for address in group}
+            for address, answer in send_to_each(self._connection, batches).items():
+                if isinstance(answer, ServerError):
+                    self._owners = None
+                    raise answer
+                found[address.encode()] = answer
+        return found
 
     def _learn(self) -> Owners | None:
         """Read the slots of every primary. Returns None if they are not all slots, each once."""

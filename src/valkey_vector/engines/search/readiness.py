@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.recovery import PATIENCE, announce, probe_command
 from valkey_vector.errors import (
@@ -44,7 +45,7 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
         RequestTimeoutError: a node is not ready within `request_timeout`.
     """
     start = announced = time.monotonic()
-    deadline = start + connection.settings.request_timeout
+    deadline = start + seconds_left(connection.settings.request_timeout)
     everybody = waiting = list(addresses)
     pause = 0.005
     while True:

@@ -17,8 +17,10 @@ from typing import Any
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
 from valkey_vector.connection.replicas import are_replicas_allowed
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
+from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
@@ -30,6 +32,7 @@ from valkey_vector.engines.search.outage import (
     silent_primaries,
 )
 from valkey_vector.engines.search.pages import Pages, Part, parts
+from valkey_vector.engines.search.partial import PartialReads
 from valkey_vector.engines.search.primaries import exchange
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
@@ -68,6 +71,10 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
+
+_CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
+"""RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
+
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
@@ -90,6 +97,7 @@ class SearchReading:
         )
         self.fetch = self._documents.fetch
         self.fetching = self._documents.fetching
+        self._partial = PartialReads(self, connection)
         self.nearest = Nearest(self)
         self.knn = self.nearest.knn
         self.within = self.nearest.within
@@ -103,6 +111,16 @@ class SearchReading:
     def is_valkey_search(self) -> bool:
         """True if the module is Valkey-Search."""
         return self.capabilities.module is SearchModule.VALKEY_SEARCH
+
+    @property
+    def spans_nodes(self) -> bool:
+        """True if searches ask several nodes of a cluster."""
+        cluster = self.capabilities.cluster and self.support.checks_shards
+        return cluster and not has_hash_tag(self.entry.name)
+
+    @property
+    def _answers_partially(self) -> bool:
+        return current_scope().consistency == "partial" and self.spans_nodes
 
     def fit(self, plan: Plan) -> Plan:
         """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
@@ -130,15 +148,21 @@ class SearchReading:
             ConnectionLostError: a node of the cluster does not respond; the message names it.
             RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
+        if self._answers_partially:
+            return self._partial.send(requests)
+        self._check_down()
+        try:
+            return self.attempt(requests)
+        except (ConnectionLostError, RequestTimeoutError) as error:
+            raise self._failure(error) from error
+
+    def attempt(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+        """Send requests to the whole cluster; repeats them while its nodes temporarily disagree."""
         start = time.monotonic()
-        deadline = start + self._connection.settings.request_timeout
+        deadline = start + seconds_left(self._connection.settings.request_timeout)
         while True:
-            self._check_down()
-            try:
-                self._make_ready()
-                answered = self._sent(requests)
-            except (ConnectionLostError, RequestTimeoutError) as error:
-                raise self._failure(error) from error
+            self.make_ready()
+            answered = self._sent(requests)
             if answered is not None:
                 return answered
             if time.monotonic() > deadline:
@@ -217,17 +241,15 @@ class SearchReading:
 
     def now(self) -> float:
         """Server time in milliseconds."""
-        self._make_ready()
+        if self._answers_partially:
+            self._partial.await_ready()
+        else:
+            self.make_ready()
         return self.support.now()
 
-    def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
-        """The documents in a reply to FT.SEARCH, without expired ones."""
-        now = self.support.now()
-        return [
-            row
-            for row in commands.rows(reply, self.entry, metric)
-            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
-        ]
+    def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
+        """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
+        return commands.rows(reply, self.entry, metric, self.support.now(), vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -278,14 +300,19 @@ class SearchReading:
             Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
+        timeout, begun = support.timeout, time.monotonic()
         found = self._exchanged(status, completed)
         if found is None:
             return None
         learned, *answered = found
+        if not self.is_valkey_search and 1000 * (time.monotonic() - begun) + 5 >= timeout:
+            raise RequestTimeoutError(_CUT, "FT.SEARCH")
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
             return None
+        if current_scope().consistency == "loose" and self.spans_nodes:
+            current_scope().partial = len(support.primaries) != 1
         again = False
         for error in chain.from_iterable(answered):
             if not isinstance(error, ServerError):
@@ -346,7 +373,7 @@ class SearchReading:
         self._down = False
         self._was_down = True
 
-    def _make_ready(self) -> None:
+    def make_ready(self) -> None:
         """Before the first search, and after a restart of the server, wait until its index is complete."""
         support = self.support
         if support.run is None or self._was_down:
@@ -368,7 +395,7 @@ class SearchReading:
         Raises:
             RequestTimeoutError: this takes longer than `request_timeout`.
         """
-        deadline = time.monotonic() + self._connection.settings.request_timeout
+        deadline = time.monotonic() + seconds_left(self._connection.settings.request_timeout)
         pause = 0.005
         while (share := self.indexed_share()) < 1.0:
             if time.monotonic() > deadline:
