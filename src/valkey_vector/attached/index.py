@@ -272,6 +272,10 @@ class AttachedIndex(Closing):
         """
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
+        if query.consistency != "strict" or query.timeout is not None:
+            raise InvalidInputError(
+                "an attached index reads with consistency='strict' and without timeout=: leave them out of the query"
+            )
         return self._searching.aggregate(query, words)
 
     def facets(
