@@ -124,7 +124,8 @@ class Connection(Closing):
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
             any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
-                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by the first argument, as if it were a key.
+                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by
+                the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.

@@ -16,6 +16,7 @@ from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
+from valkey_vector.connection.replicas import are_replicas_allowed
 from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
@@ -32,6 +33,7 @@ from valkey_vector.engines.search.outage import (
 )
 from valkey_vector.engines.search.pages import Pages, Part, parts
 from valkey_vector.engines.search.partial import PartialReads
+from valkey_vector.engines.search.primaries import exchange
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
 from valkey_vector.engines.search.readiness import await_nodes
@@ -299,11 +301,10 @@ class SearchReading:
             for request in requests
         ]
         timeout, begun = support.timeout, time.monotonic()
-        learned, *answered = send(
-            self._connection,
-            [Request(status), *completed],
-            any_primary=self._runs_anywhere(status, completed),
-        )
+        found = self._exchanged(status, completed)
+        if found is None:
+            return None
+        learned, *answered = found
         if not self.is_valkey_search and 1000 * (time.monotonic() - begun) + 5 >= timeout:
             raise RequestTimeoutError(_CUT, "FT.SEARCH")
         if status:
@@ -328,6 +329,20 @@ class SearchReading:
             if could_sort and not support.sort_by:
                 raise StaleIndexError from error  # the operation starts again, without SORTBY
         return None if again else answered
+
+    def _exchanged(
+        self, status: Sequence[Command], completed: Sequence[Request]
+    ) -> list[list[Reply | ServerError]] | None:
+        requests = [Request(status), *completed]
+        alone, settings = self.support.primaries_alone, self._connection.settings
+        if alone is None or has_hash_tag(self.entry.name) or are_replicas_allowed(settings):
+            anywhere = self._runs_anywhere(status, completed)
+            return send(self._connection, requests, any_primary=anywhere)
+        found = exchange(self._connection, alone, requests)
+        if found is None:
+            self._down = True  # the next attempt looks for a node that does not respond
+            time.sleep(_PAUSE)
+        return found
 
     def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
         """Return True if every primary of the cluster can execute the requests, which are then distributed.
