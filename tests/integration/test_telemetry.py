@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -283,8 +284,9 @@ def test_providers_count_apart(articles: Index, recorded: Recorded) -> None:
     assert (first.value, second.value) == (1, 2)
 
 
+@pytest.mark.parametrize("in_request", [False, True])
 def test_an_operation_that_is_not_sampled_has_metrics_and_no_spans_inside(
-    cache: SemanticCache, recorded: Recorded
+    cache: SemanticCache, recorded: Recorded, in_request: bool
 ) -> None:
     silent = TracerProvider(sampler=ALWAYS_OFF)
     tracer = recorded.tracer_provider.get_tracer("test")
@@ -294,7 +296,11 @@ def test_an_operation_that_is_not_sampled_has_metrics_and_no_spans_inside(
             return prompt
 
     instrument(tracer_provider=silent, meter_provider=recorded.meter_provider)
-    cache.get_or_compute("prompt @0", compute)
+    with ExitStack() as stack:
+        if in_request:
+            request = silent.get_tracer("test").start_as_current_span("request")
+            stack.enter_context(request)
+        cache.get_or_compute("prompt @0", compute)
     assert recorded.spans() == []
     [point] = recorded.points("db.client.operation.duration")
     assert point.count == 1
