@@ -29,6 +29,10 @@ wait_until() { # WHAT COMMAND…
     done
 }
 
+answers() { # ADDRESS:PORT
+    node "$1" PING >/dev/null 2>&1
+}
+
 all_known() {
     for each in $nodes; do
         [ "$(fact "$each" cluster_known_nodes)" = "$count" ] || return 1
@@ -55,6 +59,10 @@ nodes=$*
 count=$#
 primaries=$((count / 2))
 first=$1
+
+for each in $nodes; do
+    wait_until "$each answers" answers "$each"
+done
 
 if [ "$(fact "$first" cluster_state)" = ok ]; then
     echo "the cluster exists"

@@ -40,7 +40,8 @@ class State:
     """State that all connections to one stand-in share.
 
     Attributes:
-        cluster: whether it plays a cluster.
+        cluster: whether it plays a cluster of one node.
+        port: of the stand-in, for the description of the cluster.
         shard_lost: whether one of three shards refuses every search: keys are on it by their hash.
         differing: indexes of which a node has another version than the others, as after FLUSHALL on one node.
         settings: of ``CONFIG``, by name.
@@ -49,6 +50,7 @@ class State:
     """
 
     cluster: bool
+    port: int = 0
     shard_lost: bool = False
     differing: set[str] = field(default_factory=set)
     settings: dict[str, bytes] = field(default_factory=default_settings)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers import Server
+from servers import Server, start_server
 from valkey_vector import (
     AttachedIndex,
     Connection,
@@ -55,18 +56,31 @@ def connection(search_server: Server) -> Iterator[Connection]:
         yield opened
 
 
-def definition_of(name: str) -> IndexDefinition:
+def definition_of(name: str, on: Literal["hash", "json"] = "hash") -> IndexDefinition:
+    path = "{}" if on == "hash" else '$["{}"]'
     return IndexDefinition(
         name=f"{name}-foreign",
+        on=on,
         prefixes=(f"{name}:",),
         attributes=(
-            VectorAttribute("v", dimension=2, metric="L2", algorithm="FLAT"),  # type: ignore[arg-type]
-            TagAttribute("t"),
-            TagAttribute("raw tenant", "u", separator="|", case_sensitive=True),
-            NumericAttribute("n"),
-            TextAttribute("x"),
+            VectorAttribute(path.format("v"), "v", dimension=2, metric="L2", algorithm="FLAT"),  # type: ignore[arg-type]
+            TagAttribute(path.format("t"), "t"),
+            TagAttribute(path.format("raw tenant"), "u", separator="|", case_sensitive=True),
+            NumericAttribute(path.format("n"), "n"),
+            TextAttribute(path.format("x"), "x"),
         ),
     )
+
+
+@pytest.fixture(scope="module")
+def json_connection(search_server: Server) -> Iterator[Connection]:
+    """To the search engine's server if that has JSON, else to one that has."""
+    with Connection.open(search_server.url) as opened:
+        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
+            yield opened
+            return
+    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
+        yield other
 
 
 tags = st.sampled_from(["red", "Red", "blue", "star*", "ünï", "ÜNÏ", "a b"])
@@ -83,6 +97,32 @@ documents: st.SearchStrategy[Document] = st.fixed_dictionaries(
         "s": st.sampled_from([b"1", b"10", b"9", b"text", b"\xff"]),
     },
 )  # fmt: skip
+
+
+items: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, 1, 2, 2.5, "1", "text", [1, "a"], [], {"a": 1}, 10**15]
+)
+json_documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"v": st.lists(st.integers(-3, 3), min_size=2, max_size=2)},
+    optional={
+        "t": st.lists(tags, max_size=2).map(",".join),
+        "raw tenant": st.lists(tags, max_size=2).map("|".join),
+        "n": st.sampled_from([0, 1, 1.0, 2, 2.5, -3, 1e300, 2**53, 2**53 + 1, 0.1, 0.2]),
+        "x": st.sampled_from(["red fox", "", "Red", "the fox"]),
+        "s": items,
+    },
+)
+
+
+def json_row_of(document: Mapping[str, Any]) -> Row:
+    """The items of a JSON document; written apart from the library."""
+    numbers = {name: document[name] for name in ("n", "s") if document.get(name) is not None}
+    texts = {
+        name: value.encode()
+        for name, value in document.items()
+        if name not in numbers and isinstance(value, str)
+    }
+    return row_of(texts) | numbers
 
 
 def row_of(document: Document) -> Row:
@@ -107,6 +147,8 @@ def row_of(document: Document) -> Row:
 
 
 def rank(value: Any) -> tuple[int, Any]:
+    if isinstance(value, bool):
+        return 0, value
     if isinstance(value, (int, float)):
         return 1, value
     return (3, value) if isinstance(value, str) else (4, "")
@@ -213,6 +255,68 @@ def check_range(data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, D
             name: v[0] if isinstance(v, list) and len(v) == 1 else v
             for name, v in each.values.items()
         } == {name: row[name] for name in chosen if name in row}
+
+
+@pytest.mark.timeout(900)
+def test_json_documents_are_ordered_and_grouped_as_in_plain_python(
+    json_connection: Connection, index_name: str
+) -> None:
+    create_index(json_connection, definition_of(index_name, "json"))
+    index = Index.attach(f"{index_name}-foreign", connection=json_connection)
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data(), st.lists(json_documents, min_size=1, max_size=12))
+    def check(data: st.DataObject, stored: list[dict[str, Any]]) -> None:
+        keyed = {f"{index_name}:{n:02}": doc for n, doc in enumerate(stored)}
+        json_connection.pipeline(
+            [["JSON.SET", key, "$", json.dumps(doc)] for key, doc in keyed.items()]
+        )
+        try:
+            for _ in range(QUERIES):
+                check_json(data, index, keyed)
+        finally:
+            json_connection.pipeline([["DEL", key] for key in keyed])
+
+    check()
+
+
+def check_json(
+    data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, dict[str, Any]]
+) -> None:
+    filter, passes = data.draw(st.none() | conditions) or (None, lambda _: True)
+    rows = {key: row for key, doc in keyed.items() if passes(row := json_row_of(doc))}
+    wanted = data.draw(orders)
+    limit, offset = data.draw(st.none() | st.integers(0, 14)), data.draw(st.integers(0, 5))
+    fields = data.draw(st.lists(st.sampled_from(["s", "raw tenant", "$.v", "none"]), unique=True))
+    found = index.select(
+        filter,
+        order_by=[
+            OrderBy(F.id if name == "id" else name, descending) for name, descending in wanted
+        ],
+        limit=limit,
+        offset=offset,
+        fields=fields,
+    )
+    end = None if limit is None else offset + limit
+    assert [each.key for each in found] == ordered(rows, wanted)[offset:end]
+    for each in found:
+        stored = {**keyed[each.key], "$.v": keyed[each.key]["v"]}
+        assert each.fields == {name: stored[name] for name in fields if name in stored}
+    key = data.draw(st.sampled_from(["t", "n", "x"]))
+    values = [row.get(key) for row in rows.values()]
+    expected = sorted(
+        ((value, number) for value, number in counted(values)), key=lambda one: position(one[0])
+    )
+    rows_found = index.aggregate(AggregateQuery(filter).group_by(key, number=Count()))
+    assert [(row[key], row["number"]) for row in rows_found] == expected
+
+
+def counted(values: Sequence[Any]) -> list[tuple[Any, int]]:
+    groups: list[Any] = []
+    for value in values:
+        if value not in groups:
+            groups.append(value)
+    return [(value, values.count(value)) for value in groups]
 
 
 def group_of(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -101,11 +102,16 @@ def test_short_words_and_unstemmed_fields_stay_as_they_are() -> None:
     assert analyzer(FullText(min_stem_size=5)).stems(["cats", "running"]) == ["cats", "run"]
     schema = Schema(fields=(TextField("title", stem=False), TextField("note")))
     content, title, note = indexed_texts(schema)
-    assert (content.words, content.stems, content.length) == ("words", "stems", "length")
+    assert (content.words, content.stems, content.length) == ("words", "words", "length")
     assert title.stems == title.words == "words_title"
-    assert note.stems == "stems_note"
+    assert note.words == "words_note"
+    assert (content.is_stemmed, title.is_stemmed, note.is_stemmed) == (True, False, True)
     values = text_values(schema, "running dogs", {"title": "Running"})
     assert values == [
+        "words", "running Arun dogs Adog", "length", "2", "words_title", "running", "length_title", "1",
+    ]  # fmt: skip
+    old = replace(schema, full_text=FullText(layout=1))
+    assert text_values(old, "running dogs", {"title": "Running"}) == [
         "words", "running dogs", "length", "2", "stems", "run dog", "words_title", "running", "length_title", "1",
     ]  # fmt: skip
     assert indexed_texts(Schema()) == ()

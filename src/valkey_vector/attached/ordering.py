@@ -27,7 +27,9 @@ __all__ = ["OrderedSearch"]
 _FEW = 500
 """Number of documents up to which the sort values of all of them are read, in one round trip."""
 
-_PAGE = 1_000
+_PAGE = 250
+"""Documents that are held in memory while the first ones are selected, besides as many as the range has."""
+
 _MAX_SORTED = 1_000
 """Largest range whose documents the server selects by SORTBY."""
 

@@ -71,10 +71,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Records with at least one of the terms in a text field (see `valkey_vector.text`)."""
+    """Records with at least one of the terms in a text field (see `valkey_vector.text`).
+
+    Attributes:
+        field: hash field of the terms.
+        words: the terms.
+        as_tags: True if the server indexes the field as tags, not as text.
+    """
 
     field: str
     words: tuple[str, ...]
+    as_tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ def all_of(parts: Iterable[Plan]) -> Plan:
 def any_of(parts: Iterable[Plan]) -> Plan:
     """Unite plans and simplify: merges tokens, terms of one field, and intervals that touch. Without parts: no record."""
     tokens: dict[str, None] = {}
-    words: dict[str, dict[str, None]] = {}
+    words: dict[tuple[str, bool], dict[str, None]] = {}
     ranges: dict[str, list[Range]] = {}
     remaining: dict[Plan, None] = {}
     for part in parts:
@@ -150,14 +157,14 @@ def any_of(parts: Iterable[Plan]) -> Plan:
                     pass
                 case Tokens(names):
                     tokens.update(dict.fromkeys(names))
-                case Words(field, names):
-                    words.setdefault(field, {}).update(dict.fromkeys(names))
+                case Words(field, names, as_tags):
+                    words.setdefault((field, as_tags), {}).update(dict.fromkeys(names))
                 case Range(field):
                     ranges.setdefault(field, []).append(piece)
                 case _:
                     remaining[piece] = None
     union: list[Plan] = [Tokens(tuple(tokens))] if tokens else []
-    union.extend(Words(field, tuple(names)) for field, names in words.items())
+    union.extend(Words(field, tuple(names), tags) for (field, tags), names in words.items())
     for intervals in ranges.values():
         union.extend(_joined(intervals))
     union.extend(remaining)

@@ -131,8 +131,8 @@ class Explanation:
             f"the index evaluates: {self.server_query}",
         ]
         if self.consistency != "strict":
-            state = "may lack records" if self.partial else "complete"
-            lines.append(f"consistency: {self.consistency}, the answer is {state}")
+            state = "may lack records" if self.partial else "is complete"
+            lines.append(f"consistency: {self.consistency}, the answer {state}")
         lines += [f"the client checks: {self.client_filter}"] if self.client_filter else []
         for number, trip in enumerate(self.trips, 1):
             lines.append(f"round trip {number}, {1000 * trip.seconds:.2f} ms")

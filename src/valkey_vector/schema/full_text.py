@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from valkey_vector.errors import ConfigurationError
@@ -39,6 +39,8 @@ class FullText:
             and symbols except ``_``. If set, all other characters are parts of words.
         stem: whether ``run`` matches ``running``.
         min_stem_size: minimum length of words that are stemmed, in characters, >= 1.
+        layout: form in which terms are stored, 1 or 2. An index keeps its layout. Use 1 only to create an index again over
+            documents that were written in layout 1. Settings that differ only in the layout are equal.
 
     Raises:
         ConfigurationError: a setting is out of range or of the wrong type.
@@ -49,6 +51,7 @@ class FullText:
     punctuation: str | None = None
     stem: bool = True
     min_stem_size: int = 4
+    layout: int = field(default=2, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.language, str) or self.language not in LANGUAGES:
@@ -63,6 +66,7 @@ class FullText:
         if self.punctuation is not None and not isinstance(self.punctuation, str):
             raise ConfigurationError(f"punctuation must be text, not {self.punctuation!r}")
         check_range("min_stem_size", self.min_stem_size, 1, 2**31 - 1)
+        check_range("layout", self.layout, 1, 2)
         if not isinstance(self.stem, bool):
             raise ConfigurationError(f"stem must be True or False, not {self.stem!r}")
 
@@ -72,6 +76,13 @@ class FullText:
         if self.stop_words is not None:
             return self.stop_words
         return ENGLISH_STOP_WORDS if self.language == "english" else ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert the settings into JSON-like values. Layout 1 is omitted, as in records from before it had a number."""
+        settings = asdict(self)
+        if self.layout == 1:
+            del settings["layout"]
+        return settings
 
     @classmethod
     def of(cls, source: FullText | bool | Mapping[str, Any] | None) -> FullText | None:
@@ -99,7 +110,7 @@ class FullText:
 
     @classmethod
     def _from_settings(cls, settings: Mapping[str, Any]) -> FullText:
-        check_known("full_text", settings, {field.name for field in fields(cls)})
+        check_known("full_text", settings, {each.name for each in fields(cls)})
         values = dict(settings)
         if isinstance(values.get("stop_words"), list):
             values["stop_words"] = tuple(values["stop_words"])

@@ -338,7 +338,7 @@ class Schema:
             "numeric_slots": self.numeric_slots,
             # Omitted if empty, to match the catalog records of indexes from before this setting existed.
             **({"vectors": [field.to_dict() for field in self.vectors]} if self.vectors else {}),
-            **({"full_text": asdict(self.full_text)} if self.full_text else {}),
+            **({"full_text": self.full_text.to_dict()} if self.full_text else {}),
         }
 
     @property

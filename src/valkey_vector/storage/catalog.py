@@ -386,7 +386,10 @@ class Catalog:
 
     def _schema(self, stored: str) -> Schema:
         try:
-            return Schema.from_dict(json.loads(stored))
+            settings = json.loads(stored)
+            if settings.get("full_text"):
+                settings["full_text"].setdefault("layout", 1)
+            return Schema.from_dict(settings)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UnreadableRecordError(
                 f"the record of index {self.name!r}, the key {self.key!r}, cannot be read: {error}. Restore it from a backup"

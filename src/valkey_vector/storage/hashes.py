@@ -16,6 +16,7 @@ from valkey_vector.storage.record_version import VERSION, identifying_fields, ow
 from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.storage.slot_bindings import SlotBindings
 from valkey_vector.text.fields import indexed_texts
+from valkey_vector.text.marks import is_mark
 
 __all__ = ["Documents", "checked", "in_batches", "row_of", "stale_or"]
 
@@ -138,7 +139,7 @@ class Documents:
             for name, value in zip(fields[::2], fields[1::2], strict=True):
                 if name in self._term_fields and isinstance(value, str):
                     found.update(value.split())
-        return sorted(found - self._known_terms)
+        return sorted(term for term in found - self._known_terms if not is_mark(term))
 
     def adding_words(self, words: Sequence[str]) -> list[list[Argument]]:
         """Return the commands that add terms to the vocabulary. Send them before the documents with these terms."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from valkey_vector.filters.plan import Plan, Words, all_of, any_of
 from valkey_vector.text.fields import IndexedText
+from valkey_vector.text.marks import number_of_words, words_and_stems
 from valkey_vector.text.phrases import occurrences
 
 __all__ = [
@@ -41,13 +42,25 @@ K1 = 1.2
 B = 0.75
 """Length normalization: 0 (none) to 1 (full)."""
 
+_FEW = 4
+"""Alternative terms that are counted one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The alternative terms at one position of a clause, in one hash field."""
+    """The alternative terms at one position of a clause, in one hash field.
+
+    Attributes:
+        field: hash field of the terms.
+        words: the terms.
+        as_tags: True if the server indexes the field as tags.
+        repeated: term whose number of occurrences is marked (see `valkey_vector.text.marks`); '' if none is.
+    """
 
     field: str
     words: tuple[str, ...]
+    as_tags: bool = False
+    repeated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,7 @@ class FieldClause:
         slop: maximum number of other terms between the first and the last.
         in_order: require the order of the positions.
         weight: number of occurrences of the clause in the query.
+        stemmed: compare stems, not words.
     """
 
     text: IndexedText
@@ -67,6 +81,7 @@ class FieldClause:
     slop: int = 0
     in_order: bool = True
     weight: int = 1
+    stemmed: bool = False
 
     @property
     def field(self) -> str:
@@ -158,7 +173,7 @@ class Part:
         bound: no document gets a higher score for the clause.
     """
 
-    __slots__ = ("_average", "_term", "_wanted", "_weight", "bound", "clause")
+    __slots__ = ("_average", "_terms", "_wanted", "_weight", "bound", "clause")
 
     def __init__(self, clause: FieldClause, statistics: Statistics) -> None:
         self.clause = clause
@@ -167,8 +182,8 @@ class Part:
         self._wanted = [
             frozenset(word.encode() for word in position.words) for position in clause.positions
         ]
-        single = self._wanted[0] if len(self._wanted) == 1 else frozenset[bytes]()
-        self._term = next(iter(single)) if len(single) == 1 else None
+        few = len(self._wanted) == 1 and len(self._wanted[0]) <= _FEW
+        self._terms = tuple(self._wanted[0]) if few else None
         frequencies = (statistics.frequencies.get(each, 0) for each in clause.positions)
         self._weight = clause.weight * sum(_rarity(each, documents) for each in frequencies)
         self.bound = self._weight * (K1 + 1)
@@ -190,11 +205,13 @@ class Part:
             text: terms of the text, separated by blanks.
             words: the same terms, split.
         """
-        if self._term is not None:
+        if self._terms is not None:
             # Most texts lack the term, and this rules them out without comparing term by term.
-            return words.count(self._term) if self._term in text else 0
+            return sum(words.count(term) for term in self._terms if term in text)
         if len(self._wanted) > 1:
             clause = self.clause
+            if clause.text.is_marked:
+                words = words_and_stems(words)[clause.stemmed]
             return occurrences(words, self._wanted, clause.slop, in_order=clause.in_order)
         wanted = self._wanted[0]
         return len([word for word in words if word in wanted])
@@ -231,6 +248,9 @@ class Scorer:
         """
         texts = {name: fields.get(name, b"") for name in self.matching.fields}
         words = {name: text.split() for name, text in texts.items()}
+        lengths = {
+            name: float(number_of_words(text, len(words[name]))) for name, text in texts.items()
+        }
         total, matched, every = 0.0, False, self.matching.every
         for parts in self.clauses:
             found = False
@@ -239,7 +259,7 @@ class Scorer:
                 times = part.times(texts[name], words[name])
                 if times:
                     found = matched = True
-                    total += part.worth(float(times), float(len(words[name])))
+                    total += part.worth(float(times), lengths[name])
             if every and not found:
                 return None
         return total if matched else None
@@ -256,4 +276,6 @@ def _rarity(frequency: int, documents: int) -> float:
 
 
 def _words(position: Position) -> Plan:
-    return Words(position.field, position.words) if position.words else any_of([])
+    if not position.words:
+        return any_of([])
+    return Words(position.field, position.words, position.as_tags)

@@ -13,6 +13,7 @@ from valkey_vector.schema.schema import Schema
 from valkey_vector.text.analysis import Analyzer, analyzer
 from valkey_vector.text.bm25 import Clause, FieldClause, Matching, Position
 from valkey_vector.text.fields import IndexedText, indexed_texts
+from valkey_vector.text.marks import stem_mark
 from valkey_vector.text.stop_words import without_stop_words
 from valkey_vector.text.vocabulary import Vocabulary
 
@@ -85,25 +86,32 @@ class _Compiler:
 
     def word(self, word: str, weight: int) -> Clause:
         """Return the clause of one analyzed word, with its number of occurrences in the query."""
-        (stem,) = self.analyzer.stems([word])
-        terms = ((text, stem if text.is_stemmed else word) for text in self._default)
         return Clause(
             tuple(
-                FieldClause(text, (Position(text.stems, (term,)),), weight=weight)
-                for text, term in terms
+                FieldClause(text, (self._term(text, word),), weight=weight)
+                for text in self._default
             )
         )
 
+    def _term(self, text: IndexedText, word: str) -> Position:
+        """Return the position of a word or any other word with its stem."""
+        (stem,) = self.analyzer.stems([word]) if text.is_stemmed else (word,)
+        if not text.is_marked:
+            return Position(text.stems, (stem,))
+        if not text.is_stemmed:
+            return Position(text.words, (stem,), True, stem)
+        # A word that is not its own stem, but the stem of others, is another term than these.
+        own = [stem] if self.analyzer.stems([stem]) == [stem] else []
+        return Position(text.words, (*own, stem_mark(stem)), True, stem)
+
     def _field_clauses(self, requested: QueryClause, text: IndexedText) -> Iterator[FieldClause]:
         slop, in_order = 0, True
-        field = text.words
+        stemmed = isinstance(requested, Term)
         positions: list[tuple[str, ...]] = []
+        sequence: list[Position] = []
         match requested:
             case Term(term):
-                words = self.analyzer.words(term)
-                field = text.stems
-                found = self.analyzer.stems(words) if text.is_stemmed else words
-                positions = [(word,) for word in found]
+                sequence = [self._term(text, word) for word in self.analyzer.words(term)]
             case Phrase(phrase, slop, in_order):
                 positions = [(word,) for word in self.analyzer.words(phrase)]
             case Prefix(prefix):
@@ -116,9 +124,9 @@ class _Compiler:
                 positions = [within(word, distance) for word in self.analyzer.all_words(fuzzy)]
             case _:
                 assert_never(requested)
-        if positions:
-            sequence = tuple(Position(field, alternatives) for alternatives in positions)
-            yield FieldClause(text, sequence, slop, in_order)
+        sequence += [Position(text.words, words, text.is_marked) for words in positions]
+        if sequence:
+            yield FieldClause(text, tuple(sequence), slop, in_order, stemmed=stemmed)
 
     def _text(self, name: str) -> IndexedText:
         if name not in self._texts:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.engines.native.matrix import Rows, resized
+from valkey_vector.text.marks import is_mark, is_repeated
 
 __all__ = ["Inverted"]
 
@@ -40,15 +41,17 @@ class Inverted:
     def add(self, row: int, text: str) -> bool:
         """Add the terms of a new row, separated by blanks. Return True if the index gains a term."""
         known = len(self._postings)
-        split = text.split()
+        split = [term for term in text.split() if not is_repeated(term)]
+        marks = 0
         for word, times in Counter(split).items():
+            marks += times if is_mark(word) else 0
             postings = self._postings.get(word)
             if postings is None:
                 postings = self._postings[word] = _Postings()
             postings.rows.append(row)
             postings.times.append(times)
         self._make_room(row + 1)
-        self._lengths[row] = len(split)
+        self._lengths[row] = len(split) - marks
         return len(self._postings) > known
 
     def rows(self, word: str) -> Rows:
@@ -67,8 +70,8 @@ class Inverted:
         return self._lengths[:size]
 
     def terms(self) -> Iterable[str]:
-        """Return all terms, including those that only dead rows have."""
-        return self._postings.keys()
+        """Return all terms except marks, including those that only dead rows have."""
+        return (term for term in self._postings if not is_mark(term))
 
     def pack(self, moved: NDArray[np.int64]) -> None:
         """Renumber the rows, and drop those without a new number (-1)."""

@@ -24,7 +24,7 @@ from valkey_vector.schema.schema import (
     algorithm_settings,
 )
 from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
-from valkey_vector.storage.layout import CREATED, EXPIRES, TAGS
+from valkey_vector.storage.layout import CONTENT, CREATED, EXPIRES, TAGS
 from valkey_vector.storage.record_version import identifying_fields, own_fields
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.fields import indexed_texts
@@ -59,7 +59,7 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
     command: list[Argument] = ["FT.CREATE", entry.search_index, "ON", "HASH"]
     command += ["PREFIX", "1", entry.prefix]
     texts = indexed_texts(schema)
-    if schema.full_text is not None:
+    if any(not text.is_marked or text.name != CONTENT for text in texts):
         command += ["STOPWORDS", "0", "NOOFFSETS"]
     command += ["SCHEMA"]
     for vector in schema.vector_fields:
@@ -73,7 +73,10 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
         command += _declared(field)
     for text in texts:
         for name in dict.fromkeys((text.words, text.stems)):
-            command += [name, "TEXT", "NOSTEM"]
+            kind = (
+                ["TAG", "SEPARATOR", " ", "CASESENSITIVE"] if text.is_marked else ["TEXT", "NOSTEM"]
+            )
+            command += [name, *kind]
         command += [text.length, "NUMERIC"]
     return command
 

@@ -71,7 +71,8 @@ class PartialReads:
         """
         failure: ServerError | None = None
         attempts = 0
-        while attempts < 2 and not self._has_down():
+        # After one request without a shard, the others of the same read are sent to the same shards.
+        while attempts < 2 and not current_scope().partial and not self._has_down():
             attempts += 1
             left = seconds_left(self._connection.settings.request_timeout, "FT.SEARCH")
             try:

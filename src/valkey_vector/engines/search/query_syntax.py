@@ -48,6 +48,8 @@ def query_text(plan: Plan) -> str:
     match plan:
         case Tokens(tokens):
             return f"@{TAGS}:{{{'|'.join(tokens)}}}"
+        case Words(field, words, True):
+            return f"@{field}:{{{'|'.join(words)}}}"
         case Words(field, words):
             return "(" + " | ".join(f"@{field}:{word}" for word in words) + ")"
         case Range(field, low, high, low_open, high_open):
@@ -104,6 +106,10 @@ def split(plan: Plan, limits: QueryLimits) -> list[Plan]:
     match large:
         case Tokens(tokens):
             chunks = (Tokens(chunk) for chunk in _chunks(tokens, room, 1, len(tokens)))
+        case Words(field, words, True):
+            chunks = (
+                Words(field, chunk, True) for chunk in _chunks(words, room, 1, max(1, len(words)))
+            )
         case Words(field, words):
             limit = terms // 2
             chunks = (Words(field, chunk) for chunk in _chunks(words, room, len(field) + 5, limit))
@@ -193,7 +199,7 @@ def _terms(plan: Plan) -> int:
             return len(parts) + sum(_terms(part) for part in parts)
         case Complement(part):
             return 1 + _terms(part)
-        case Words(_, words):
+        case Words(_, words, False):
             return 2 * len(words)
         case _:
             return 1

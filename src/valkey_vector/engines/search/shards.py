@@ -94,11 +94,11 @@ class Shards:
         try:
             known = dict.fromkeys([*(shard.address for shard in self._all), *addresses])
             answers = _asked(connection, known)
-            text = next((text for text in answers.values() if text is not None), None)
-            if text is None:
+            found = next(((who, text) for who, text in answers.items() if text is not None), None)
+            if found is None:
                 self._down = frozenset(known)
             else:
-                self._all = tuple(_shards_in(text))
+                self._all = tuple(_shards_in(found[1], found[0]))
                 new = [shard.address for shard in self._all if shard.address not in answers]
                 answers |= _asked(connection, new)
                 self._down = frozenset(
@@ -160,15 +160,16 @@ def _text(answer: Answered) -> str | None:
     return reply.decode(errors="replace") if isinstance(reply, bytes) else None
 
 
-def _shards_in(nodes: str) -> Iterable[Shard]:
-    """The primaries with slots in a CLUSTER NODES reply."""
+def _shards_in(nodes: str, address: str) -> Iterable[Shard]:
+    """The primaries with slots in the CLUSTER NODES reply of a node with an address, which it may not know itself."""
     for line in nodes.splitlines():
         parts = line.split()
         if len(parts) > 8 and "master" in parts[2].split(","):
             bounds = [part.split("-") for part in parts[8:] if not part.startswith("[")]
             ranges = tuple((int(bound[0]), int(bound[-1])) for bound in bounds)
             if ranges:
-                yield Shard(parts[1].partition("@")[0], ranges)
+                named = parts[1].partition("@")[0]
+                yield Shard(address if named.startswith(":") else named, ranges)
 
 
 def _slot_of(key: bytes) -> int:

@@ -258,7 +258,7 @@ def _plan(counted: _Counted) -> Plan:
     match counted:
         case IndexedText():
             return Range(counted.length, low=1.0)
-        case Position(field, words):
-            return Words(field, words)
+        case Position(field, words, as_tags):
+            return Words(field, words, as_tags)
         case _:
             assert_never(counted)
