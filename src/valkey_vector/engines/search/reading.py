@@ -340,13 +340,15 @@ class SearchReading:
     ) -> list[list[Reply | ServerError]] | None:
         requests = [Request(status), *completed]
         alone, settings = self.support.primaries_alone, self._connection.settings
-        if alone is None or has_hash_tag(self.entry.name) or are_replicas_allowed(settings):
+        chosen = are_replicas_allowed(settings) or current_scope().consistency == "loose"
+        if alone is None or chosen or has_hash_tag(self.entry.name):
             anywhere = self._runs_anywhere(status, completed)
             return send(self._connection, requests, any_primary=anywhere)
         found = exchange(self._connection, alone, requests)
         if found is None:
-            self._down = True  # the next attempt looks for a node that does not respond
             time.sleep(_PAUSE)
+            self._down = True
+            self._check_down()
         return found
 
     def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
