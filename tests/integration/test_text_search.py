@@ -539,16 +539,14 @@ def test_searches_take_the_documented_round_trips(
         lambda: index.search_text("fox number 7", k=4, filter=F("n") < 100),
         lambda: index.search_hybrid([1, 0, 0, 0], "fox number 7", k=4, filter=F("n") < 100),
     ]
-    cluster = (
-        index.connection.capabilities.cluster
-    )  # there the average length is asked for each time
+    cluster = index.connection.capabilities.cluster  # there the lengths are counted each time
     for search in searches:
         commands.clear()
         assert len(search()) == 4
         assert len(commands.round_trips) == 2 + cluster
         assert not [1 for trip in commands.round_trips[:1] for each in trip if b"content" in each]
     if engine_name == "search":
-        assert commands.names().count("FT.AGGREGATE") == cluster
+        assert "FT.AGGREGATE" not in commands.names()
 
 
 # What cannot be
