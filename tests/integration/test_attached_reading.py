@@ -492,3 +492,35 @@ def test_json_documents_are_ordered_and_grouped(notes: AttachedIndex) -> None:
     facet = notes.facets(["list"])["list"]
     assert [(each.value, each.count) for each in facet.values] == [(1, 1), (3, 1)]
     assert facet.missing == 1
+
+
+def test_conditions_on_several_numbers_of_a_json_path_match_one_of_them(
+    json_connection: Connection, index_name: str
+) -> None:
+    definition = IndexDefinition(
+        name=f"{index_name}-prices",
+        on="json",
+        prefixes=(f"{index_name}:p:",),
+        attributes=(NumericAttribute("$.prices[*]", "price"), TagAttribute("$.t", "t")),
+    )
+    create_index(json_connection, definition)
+    for number, prices in enumerate([[1, 5], [7], [], [6, 8, 2]]):
+        row = json.dumps({"prices": prices, "t": "x"})
+        json_connection.execute("JSON.SET", f"{index_name}:p:{number}", "$", row)
+    index = Index.attach(definition.name, connection=json_connection)
+    for filter, found in (
+        (F("price") == 5, [0]),
+        (F("price") != 5, [1, 2, 3]),
+        (F("price").in_([7, 8]), [1, 3]),
+        (F("price") > 6, [1, 3]),
+        (~(F("price") > 6), [0, 2]),
+        (F("price").exists(), [0, 1, 3]),
+    ):
+        assert numbers(index.select(filter)) == found
+        assert index.count(filter) == len(found)
+        rows = index.aggregate(AggregateQuery().apply(n=1).where(filter).group_by(n=Count()))
+        assert rows == [{"n": len(found)}]
+    assert [each.values.get("price") for each in index.select()] == [[1, 5], 7, None, [6, 8, 2]]
+    assert numbers(index.select(order_by="price", limit=3)) == [1, 0, 3], "lists have no order"
+    each_price = AggregateQuery().unwind("price").group_by(total=Sum("price"))
+    assert index.aggregate(each_price) == [{"total": 29}]
