@@ -21,7 +21,7 @@ PAGES = [ROOT / "docs" / "how-to" / f"{name}.md" for name in ("production", "mon
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OPTION = re.compile(r"[a-z][a-z-]*( \S+)+")
 PROGRAMS = ("valkey", "docker")
-NOT_HERE = ("loadmodule", "tls-", "port", "maxmemory 12gb")
+NOT_HERE = ("loadmodule", "tls-", "port", "maxmemory 16gb")
 """Options that the server of the tests lacks, or that start it elsewhere."""
 
 

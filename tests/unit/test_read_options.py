@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 import time
 import warnings
 
 import pytest
 
 from valkey_vector import PartialResultWarning, SearchResult
-from valkey_vector.connection.time_limits import has_time_limit, is_over, seconds_left, time_limit
+from valkey_vector.connection.time_limits import (
+    LimitedLock,
+    has_time_limit,
+    is_over,
+    seconds_left,
+    time_limit,
+)
 from valkey_vector.engines.read_scope import current_scope, reading
 from valkey_vector.errors import RequestTimeoutError
 from valkey_vector.query.read_options import READ_OPTIONS
@@ -70,6 +77,26 @@ def test_no_request_is_sent_after_the_time_is_over() -> None:
         with pytest.raises(RequestTimeoutError, match=r"FT\.SEARCH"):
             seconds_left(30.0, "FT.SEARCH")
     assert not is_over()
+
+
+def test_an_operation_waits_for_a_lock_only_in_its_time() -> None:
+    lock, held, free = LimitedLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock, lock:
+            held.set()
+            free.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    with time_limit(0.05), pytest.raises(RequestTimeoutError, match="another thread"), lock:
+        pass
+    free.set()
+    with lock:
+        thread.join(10)
+    with time_limit(5.0), lock:
+        pass
 
 
 def test_everything_outside_a_read_is_strict() -> None:

@@ -116,7 +116,16 @@ def test_nothing_is_answered_while_a_slot_is_missing_or_on_two_nodes() -> None:
     for slots in ({**HALF, b"b:1": b"8193-16383"}, {**HALF, b"b:1": b"8191-16383"}):
         cluster = Cluster(slots)
         assert primaries_of(cluster).search([COUNT]) is None
-        assert cluster.sent == []
+        assert all(command[0] == "CLUSTER" for _, command in cluster.sent)
+
+
+def test_a_primary_that_the_client_does_not_know_is_asked() -> None:
+    """A replica that took over is known to the other nodes first."""
+    cluster = Cluster()
+    cluster.rows = {b"a:1": [7], b"b:1": [5]}
+    known = {b"a:1": cluster.report(b"a:1") + b"n b:1@1 master - 0 0 2 connected 8192-16383\n"}
+    cluster.execute_on_primaries = lambda *_, **__: known  # type: ignore[method-assign]
+    assert primaries_of(cluster).search([COUNT]) == [[12]]
 
 
 def test_while_a_slot_moves_its_source_is_asked_first_and_no_record_counts_twice() -> None:

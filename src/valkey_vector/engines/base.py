@@ -196,6 +196,15 @@ class Engine(Protocol):
         """Pipelined `count`."""
         ...
 
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
+        """Count plans that together select every document exactly once; None if they do not, or if it is not known.
+
+        Args:
+            parts: plans of which no two select the same document.
+            rest: a plan that must select no document.
+        """
+        ...
+
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
         """List the distinct values of each hash field in a sample of `most` selected documents, in the server's spelling.
 

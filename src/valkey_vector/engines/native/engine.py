@@ -138,6 +138,11 @@ class NativeEngine:
         """Return None: `ordering` knows every order by numbers."""
         return
 
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:  # noqa: ARG002
+        """Return None: the replica counts all values at once (see `grouping`)."""
+        return None
+        yield  # a generator, as the protocol says
+
     def values(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Feature
-from valkey_vector.connection.pipelines import Pipelined, requesting, run
+from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run
 from valkey_vector.engines.base import IndexInfo, Leading, Near
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.definition import define
@@ -16,9 +16,10 @@ from valkey_vector.engines.search.reading import SearchReading, indexed_share
 from valkey_vector.engines.search.text import TextSearch
 from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
-from valkey_vector.filters.plan import Everything, NoDocument, Plan
+from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Tokens
+from valkey_vector.records.tokens import SLIDING
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import METADATA
+from valkey_vector.storage.layout import EXPIRES, METADATA
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
@@ -119,6 +120,28 @@ class SearchEngine(SearchReading):
 
     def reconcile(self, ids: Sequence[str]) -> None:
         """Do nothing: the server indexes a document when its fields are written."""
+
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
+        """Count plans that divide the index (see `valkey_vector.engines.base.Engine.dividing`).
+
+        The sum is compared with the number of keys in FT.INFO, which the server knows without counting: a count takes
+        time in proportion to what it selects.
+
+        Cost: one round trip.
+        """
+        if self.capabilities.cluster or not self.capabilities.filter_queries:
+            return None  # on a cluster, FT.INFO describes one node
+        others = [rest, Range(EXPIRES, high=self.now()), Tokens((SLIDING,))]
+        if not all(map(self.fits_one, [*parts, *others])):
+            return None
+        queries = [self.query_for(plan) for plan in [*parts, *others]]
+        counting = [commands.count_command(self.entry, query) for query in queries]
+        *counted, described = yield Request([*counting, ["FT.INFO", self.entry.search_index]])
+        numbers = list(map(commands.total, counted))
+        keys = int(float(commands.described(described).get("num_docs", -1)))
+        found, unwanted = numbers[: len(parts)], numbers[len(parts) :]
+        certain = all(number < self.support.safe_total for number in found)
+        return found if certain and not any(unwanted) and sum(found) == keys else None
 
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
         """List values of hash fields in a sample of documents (see `valkey_vector.engines.base.Engine.values`).

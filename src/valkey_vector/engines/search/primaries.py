@@ -13,7 +13,7 @@ record is missed, and records are counted by their keys.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -128,12 +128,22 @@ class Primaries:
         return found
 
     def _learn(self) -> Owners | None:
-        """Read the slots of every primary. Returns None if they are not all slots, each once."""
+        """Read the slots of every primary. Returns None if they are not all slots, each once.
+
+        The client may not know a primary that took over yet. Then the primaries are asked that the others name.
+        """
         reports = self._connection.execute_on_primaries(*_REPORT, retry=True)
         owners = {address: _own(report) for address, report in reports.items()}
-        numbers = [number for owner in owners.values() for number in owner.numbers()]
-        complete = len(numbers) == _SLOTS == len(set(numbers))
-        self._owners = owners if complete else None
+        if not _are_complete(owners):
+            named = {address for report in reports.values() for address in _primaries_in(report)}
+            answers = send_to_each(self._connection, {each: [_REPORT] for each in named})
+            owners = {
+                address.encode(): _own(answer[0])
+                for address, answer in answers.items()
+                if isinstance(answer, list) and isinstance(answer[0], bytes)
+            }
+            owners = {address: owner for address, owner in owners.items() if owner.slots}
+        self._owners = owners if _are_complete(owners) else None
         return self._owners
 
 
@@ -217,6 +227,21 @@ def _number(fields: Mapping[bytes, bytes] | None, name: bytes) -> float:
     except (KeyError, ValueError):
         return math.inf
     return math.inf if math.isnan(found) else found
+
+
+def _are_complete(owners: Owners) -> bool:
+    """Return True if the primaries have all slots, each once."""
+    numbers = [number for owner in owners.values() for number in owner.numbers()]
+    return len(numbers) == _SLOTS == len(set(numbers))
+
+
+def _primaries_in(report: bytes) -> Iterator[str]:
+    """The addresses of the primaries with slots that a node knows and does not hold to be down."""
+    for line in report.decode(errors="replace").splitlines():
+        parts = line.split()
+        flags = parts[2].split(",") if len(parts) > 8 else []
+        if "master" in flags and "fail" not in flags:
+            yield parts[1].partition("@")[0]
 
 
 def _own(report: bytes) -> _Ownership:

@@ -36,7 +36,7 @@ from valkey_vector.engines.search.partial import PartialReads
 from valkey_vector.engines.search.primaries import exchange
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
-from valkey_vector.engines.search.readiness import await_nodes
+from valkey_vector.engines.search.readiness import await_backfill, await_nodes
 from valkey_vector.engines.search.recovery import renew_if_broken
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
@@ -71,6 +71,9 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
+
+_COARSE = 5
+"""Milliseconds by which the server's clock may be coarse."""
 
 _CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
 """RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
@@ -305,13 +308,15 @@ class SearchReading:
         if found is None:
             return None
         learned, *answered = found
-        if not self.is_valkey_search and 1000 * (time.monotonic() - begun) + 5 >= timeout:
+        searched = any(command[0] in _SEARCHES for each in requests for command in each.commands)
+        late = 1000 * (time.monotonic() - begun) + _COARSE >= timeout
+        if searched and late and not self.is_valkey_search:
             raise RequestTimeoutError(_CUT, "FT.SEARCH")
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
             return None
-        if current_scope().consistency == "loose" and self.spans_nodes:
+        if searched and current_scope().consistency == "loose" and self.spans_nodes:
             current_scope().partial = len(support.primaries) != 1
         again = False
         for error in chain.from_iterable(answered):
@@ -335,13 +340,15 @@ class SearchReading:
     ) -> list[list[Reply | ServerError]] | None:
         requests = [Request(status), *completed]
         alone, settings = self.support.primaries_alone, self._connection.settings
-        if alone is None or has_hash_tag(self.entry.name) or are_replicas_allowed(settings):
+        chosen = are_replicas_allowed(settings) or current_scope().consistency == "loose"
+        if alone is None or chosen or has_hash_tag(self.entry.name):
             anywhere = self._runs_anywhere(status, completed)
             return send(self._connection, requests, any_primary=anywhere)
         found = exchange(self._connection, alone, requests)
         if found is None:
-            self._down = True  # the next attempt looks for a node that does not respond
             time.sleep(_PAUSE)
+            self._down = True
+            self._check_down()
         return found
 
     def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
@@ -386,25 +393,8 @@ class SearchReading:
             if self.capabilities.cluster and self.is_valkey_search and support.primaries:
                 await_nodes(self._connection, self.entry, support.primaries)
             else:
-                self._await_backfill()
+                await_backfill(self._connection, self.entry.name, self.indexed_share)
             self._complete_run = run
-
-    def _await_backfill(self) -> None:
-        """Wait until the server has indexed the documents that are older than its index.
-
-        Raises:
-            RequestTimeoutError: this takes longer than `request_timeout`.
-        """
-        deadline = time.monotonic() + seconds_left(self._connection.settings.request_timeout)
-        pause = 0.005
-        while (share := self.indexed_share()) < 1.0:
-            if time.monotonic() > deadline:
-                raise RequestTimeoutError(
-                    f"index {self.entry.name!r} is {share:.0%} indexed, and a search would be incomplete; "
-                    "call wait_until_indexed() before searching"
-                )
-            time.sleep(pause)
-            pause = min(0.5, 2 * pause)
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Divide a plan into plans within the server's limits."""

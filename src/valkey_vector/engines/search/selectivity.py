@@ -98,7 +98,7 @@ class Selectivity:
             return full
         share = min(1.0, self.matching / self.documents)
         least = max(2 * k, math.ceil(_NARROWEST * full))
-        return min(full, max(math.ceil(full * share**0.25 + k / 2), least))
+        return min(full, max(math.ceil(full * math.sqrt(math.sqrt(share)) + k / 2), least))
 
     def is_cheaper_to_compare(self, full: int, k: int, dimension: int) -> bool:
         """Return True if fetching and comparing the matching records is cheaper than a search of the graph."""
