@@ -32,6 +32,7 @@ def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     monkeypatch.setattr(matrix, "_FIRST_SEARCHES", 0)
     monkeypatch.setattr(matrix, "_FEW", 0)
     monkeypatch.setattr(matrix, "_SPARSE", 0)
+    monkeypatch.setattr(compressed, "_BOUNDS", 64)
 
 
 def generated(seed: int, rows: int, dimension: int) -> Vectors:

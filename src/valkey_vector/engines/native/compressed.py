@@ -10,7 +10,7 @@ The products need SIMD instructions for 8-bit integers, which NumPy does not use
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias, TypeVar, assert_never
@@ -43,6 +43,9 @@ _SPARSE = 4
 
 _GROUPED = 64
 """Numbers of which only the least is partitioned at first."""
+
+_BOUNDS = 32_768
+"""Rows whose bounds are computed at a time."""
 
 _BLOCK = 512
 """Rows that are compressed at a time, so that they stay in the cache of the processor."""
@@ -78,6 +81,7 @@ class Compressed:
         self._codes: Codes = np.zeros((0, dimension), dtype=np.int8)
         self._scales: Float32Array = np.zeros(0, dtype=np.float32)
         self._errors: Float32Array = np.zeros(0, dtype=np.float32)
+        self._bounds_of_all: Float32Array = np.zeros((2, 0), dtype=np.float32)
 
     def cover(self, vectors: Float32Array, norms: Float32Array, room: int) -> None:
         """Compress the rows that were added since the last call.
@@ -121,46 +125,52 @@ class Compressed:
             vector: the query vector.
             k: number of neighbors, >= 1.
         """
+        query = _Query(vector)
         if np.count_nonzero(selected) * _SPARSE < self._covered:
             # Gathering the rows is faster than reading all.
             rows = np.flatnonzero(selected)
-            bounds = self._bounds(rows, norms.take(rows), vector)
-            if not all(np.isfinite(bound).all() for bound in bounds):
+            lowest, highest = np.zeros((2, len(rows)), dtype=np.float32)
+            for part in _blocks(len(rows)):
+                some = rows[part]
+                codes = self._codes.take(some, axis=0)
+                scales, errors = self._scales.take(some), self._errors.take(some)
+                found = self._bounds(query, codes, scales, errors, norms.take(some))
+                lowest[part], highest[part] = found
+            if not (np.isfinite(lowest).all() and np.isfinite(highest).all()):
                 return None
-            lowest, highest = bounds
             among: Rows = rows[lowest <= kth_smallest(highest, k)]
             return among
-        lowest, highest = self._bounds(None, norms, vector)
+        lowest, highest = self._scratch(self._covered)
+        for part in _blocks(self._covered):
+            lowest[part], highest[part] = self._bounds(
+                query, self._codes[part], self._scales[part], self._errors[part], norms[part]
+            )
         if not all((np.isfinite(bound) | ~selected).all() for bound in (lowest, highest)):
             return None
         highest[~selected] = np.inf
         possible: Rows = np.flatnonzero((lowest <= kth_smallest(highest, k)) & selected)
         return possible
 
-    def _bounds(
-        self, rows: Rows | None, norms: Float32Array, vector: Float32Array
-    ) -> tuple[Float32Array, Float32Array]:
-        """Return bounds of the distances of rows, all covered ones for None, up to what is the same for all of them.
+    def _scratch(self, size: int) -> Float32Array:
+        """Two arrays for bounds. They are used again, because fresh memory costs more than the computation."""
+        if self._bounds_of_all.shape[1] < size:
+            self._bounds_of_all = np.zeros((2, len(self._codes)), dtype=np.float32)
+        return self._bounds_of_all[:, :size]
 
-        Args:
-            rows: the rows.
-            norms: their lengths.
-            vector: the query vector.
-        """
-        query = vector.astype(np.float64)
-        length = float(np.linalg.norm(query))
-        step = float(np.abs(query).max()) / _LEVELS or 1.0
-        steps = np.rint(query / step)
-        rest = float(np.linalg.norm(query - step * steps)) * (1 + _ROUNDING)
-        used = self._covered
-        codes, scales, errors = self._codes[:used], self._scales[:used], self._errors[:used]
-        if rows is not None:
-            codes = codes.take(rows, axis=0)
-            scales, errors = scales.take(rows), errors.take(rows)
+    def _bounds(
+        self,
+        query: _Query,
+        codes: Codes,
+        scales: Float32Array,
+        errors: Float32Array,
+        norms: Float32Array,
+    ) -> tuple[Float32Array, Float32Array]:
+        """Return bounds of the distances of rows, up to what is the same for all rows."""
+        length, rest = query.length, query.rest
         with np.errstate(over="ignore", invalid="ignore"):
-            counts = self._products(codes, steps.astype(np.int8))
+            counts = self._products(codes, query.codes)
             products = counts.astype(np.float32)
-            products *= scales * np.float32(step)
+            products *= scales * np.float32(query.scale)
             doubt = errors * np.float32(length + rest)
             match self._metric:
                 case Metric.COSINE:
@@ -179,6 +189,23 @@ class Compressed:
                 case _:
                     assert_never(self._metric)
             return rough - doubt, rough + doubt
+
+
+class _Query:
+    """A query vector as integers, its length, and that of the remainder."""
+
+    def __init__(self, vector: Float32Array) -> None:
+        exact = vector.astype(np.float64)
+        self.length = float(np.linalg.norm(exact))
+        self.scale = float(np.abs(exact).max()) / _LEVELS or 1.0
+        codes = np.rint(exact / self.scale)
+        self.rest = float(np.linalg.norm(exact - self.scale * codes)) * (1 + _ROUNDING)
+        self.codes: Codes = codes.astype(np.int8)
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    """Divide rows into blocks whose bounds stay in the cache of the processor."""
+    return (slice(start, min(start + _BOUNDS, size)) for start in range(0, size, _BOUNDS))
 
 
 def kth_smallest(values: NDArray[np.floating[Any]], k: int) -> float:

@@ -136,7 +136,7 @@ class Matrix:
         """
         if k >= len(rows):
             return slice(None)
-        length = float(np.linalg.norm(vector))
+        length = float(np.linalg.norm(vector.astype(np.float64)))
         if length < _SHORTEST and vector.any():
             return slice(None)
         norms = self._norms[rows]

@@ -90,7 +90,8 @@ class TokenIndex:
 
     def rows(self, token: str) -> RowNumbers:
         """The rows with a token, ascending."""
-        return self._rows_of([self._tokens.find(token)])
+        number = self._tokens.find(token)
+        return self.pairs([(number, 0)] if number >= 0 else [])[0]
 
     def mask(self, tokens: Iterable[str], used: int) -> Mask:
         """A mask of `used` rows: True for a row with at least one of the tokens."""
@@ -98,13 +99,20 @@ class TokenIndex:
 
     def mask_of(self, numbers: Sequence[int], used: int) -> Mask:
         """`mask` for tokens by number; -1 stands for a token that no row has."""
+        self._sort()
         mask = np.zeros(used, dtype=np.bool_)
-        mask[self._rows_of(numbers)] = True
+        known = [number for number in numbers if number >= 0]
+        for number in known:
+            if number < len(self._starts) - 1:
+                rows = self._rows[self._starts[number] : self._starts[number + 1]]
+                if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+                    mask[rows[0] : rows[-1] + 1] = True  # faster than a list of rows
+                else:
+                    mask[rows] = True
+        if known and self._new_tokens:
+            chosen = np.array(known, dtype=np.int64)
+            mask[self._among_new(chosen, np.zeros_like(chosen))[0]] = True
         return mask
-
-    def _rows_of(self, numbers: Sequence[int]) -> RowNumbers:
-        """The rows of tokens, those of each token ascending; a row can occur several times."""
-        return self.pairs([(number, 0) for number in numbers if number >= 0])[0]
 
     def of_key(self, key: str) -> list[tuple[int, str]]:
         """The numbers of the tokens of a metadata key, each with its part after the marker's underscore.
