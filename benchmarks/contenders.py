@@ -213,8 +213,8 @@ class RawGlide:
         packed = np.asarray(vector, dtype="<f4")
         ef = EF_RUNTIME if isinstance(self._algorithm, Hnsw) else None
         query = f"({self._query})" if filtered else "*"
-        near = Near(self._entry.schema.vector_field(None), packed, ef)
-        command = knn_command(self._entry, query, near, k, [CONTENT, METADATA])
+        near = Near(self._entry.schema.vector_field(None), packed)
+        command = knn_command(self._entry, query, near, k, [CONTENT, METADATA], width=ef)
         reply: Any = self._clients[0].custom_command(command)  # type: ignore[arg-type]
         return [key.decode()[len(self._entry.prefix) :] for key in reply[1]]
 

@@ -2,7 +2,9 @@
 
     python -m benchmarks.telemetry [--documents 10000] [--search-url URL]
 
-The three take turns in blocks of 50 searches. Prints the median time of a search, and its ratio to that without telemetry.
+They take turns in blocks of 50 searches. Prints the median time of a search and its ratio to that without telemetry, and
+the processor time that telemetry adds to a call, measured with an operation that does nothing. Of that, `SDK alone` is what
+OpenTelemetry's SDK needs for such a span by itself.
 """
 
 from __future__ import annotations
@@ -17,20 +19,44 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from opentelemetry.metrics import MeterProvider as Meters
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider, SpanKind
+from opentelemetry.trace import TracerProvider as Tracers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from servers import start_server
 from valkey_vector import Index, Record
+from valkey_vector.connection.observation import note_candidates, note_request
 from valkey_vector.telemetry import instrument, uninstrument
 
 _DIMENSION = 384
 _BLOCKS = 40
 _BLOCK = 50
+_CALLS = 1_000
+_HITS = list(range(10))
+
+
+class _Forgetting(SpanExporter):
+    """Exports to nowhere."""
+
+    def export(self, spans: object) -> SpanExportResult:  # noqa: ARG002 - the protocol's argument
+        return SpanExportResult.SUCCESS
+
+
+class _Idle(Index):
+    """An index whose search does nothing but report a round trip with ten candidates."""
+
+    name = "articles"
+
+    def __init__(self) -> None:
+        """Open nothing."""
 
 
 def main() -> None:
@@ -50,6 +76,26 @@ def main() -> None:
                 index.drop()
 
 
+def modes() -> dict[str, Callable[[], None]]:
+    """Return what switches to each way of recording."""
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(_Forgetting()))
+    unsampled = TracerProvider(sampler=ALWAYS_OFF)
+    meters = MeterProvider([InMemoryMetricReader()])
+
+    def on(tracers: Tracers, meter_provider: Meters) -> Callable[[], None]:
+        return lambda: instrument(tracer_provider=tracers, meter_provider=meter_provider)
+
+    return {
+        "off": uninstrument,
+        "on, no SDK": on(NoOpTracerProvider(), NoOpMeterProvider()),
+        "spans, none sampled": on(unsampled, NoOpMeterProvider()),
+        "spans": on(provider, NoOpMeterProvider()),
+        "metrics": on(NoOpTracerProvider(), meters),
+        "spans and metrics": on(provider, meters),
+    }
+
+
 def compare(index: Index, documents: int) -> None:
     """Fill the index, search it in turns and print a table."""
     random = np.random.default_rng(1)
@@ -58,25 +104,71 @@ def compare(index: Index, documents: int) -> None:
         (Record(id=str(n), vector=vector) for n, vector in enumerate(vectors)), progress=False
     )
     index.wait_until_indexed(progress=False)
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
-    modes: dict[str, Callable[[], None]] = {
-        "off": uninstrument,
-        "on, no SDK": lambda: instrument(tracer_provider=NoOpTracerProvider()),
-        "on, SDK": lambda: instrument(tracer_provider=provider),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in modes}
+    ways = modes()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(_BLOCKS):
-        for name, switch in modes.items():
-            switch()
-            for query in random.normal(size=(_BLOCK, _DIMENSION)).astype(np.float32):
+        queries = random.normal(size=(_BLOCK, _DIMENSION)).astype(np.float32)
+        for name in random.permutation(list(ways)):
+            ways[name]()
+            for query in queries:
                 began = time.perf_counter()
                 index.search(query, k=10)
                 seconds[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
-    print("| telemetry | search p50 ms | ratio |\n| --- | ---: | ---: |")
+    added = added_microseconds(ways)
+    print("| telemetry | search p50 ms | ratio | added µs |\n| --- | ---: | ---: | ---: |")
     for name, median in medians.items():
-        print(f"| {name} | {median * 1e3:.3f} | {median / medians['off']:.3f} |")
+        ratio = median / medians["off"]
+        print(f"| {name} | {median * 1e3:.3f} | {ratio:.3f} | {added[name]:.1f} |")
+    print(f"| SDK alone, a span | | | {added['SDK alone']:.1f} |")
+
+
+def added_microseconds(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Return the processor time that each way adds to an operation, and that of a span of the SDK alone."""
+    uninstrument()
+    original, idle = Index.search, _Idle()
+    Index.search = _search_nothing  # type: ignore[method-assign, assignment]
+    alone = _sdk_alone()
+    best = dict.fromkeys([*ways, "SDK alone"], float("inf"))
+    try:
+        for _ in range(20):
+            for name, switch in ways.items():
+                switch()
+                best[name] = min(best[name], _microseconds(lambda: idle.search([])))
+            best["SDK alone"] = min(best["SDK alone"], _microseconds(alone))
+    finally:
+        uninstrument()
+        Index.search = original  # type: ignore[method-assign]
+    return {name: each - (best["off"] if name in ways else 0) for name, each in best.items()}
+
+
+def _search_nothing(*_: object) -> list[int]:
+    note_request(1)
+    note_candidates(len(_HITS))
+    return _HITS
+
+
+def _sdk_alone() -> Callable[[], None]:
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(_Forgetting()))
+    tracer = provider.get_tracer("alone")
+    names = ["db.system.name", "db.operation.name", "db.collection.name"]
+    begun = dict.fromkeys(names, "search")
+    ended = {f"valkey_vector.{n}": n for n in range(4)}
+
+    def span() -> None:
+        started = tracer.start_span("search", kind=SpanKind.CLIENT, attributes=begun)
+        started.set_attributes(ended)
+        started.end()
+
+    return span
+
+
+def _microseconds(call: Callable[[], object]) -> float:
+    began = time.thread_time()
+    for _ in range(_CALLS):
+        call()
+    return (time.thread_time() - began) / _CALLS * 1e6
 
 
 if __name__ == "__main__":

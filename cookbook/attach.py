@@ -16,6 +16,7 @@ from pydoc_data.topics import topics
 import numpy as np
 
 from valkey_vector import (
+    AttachedIndex,
     Connection,
     F,
     Index,
@@ -28,6 +29,7 @@ from valkey_vector import (
     create_index,
     list_indexes,
 )
+from valkey_vector.query import AggregateQuery, Count, Sum
 
 DIMENSION = 64
 QUESTION = "exceptions that are raised and handled in a try statement"
@@ -99,6 +101,21 @@ def search(connection: Connection, name: str) -> None:
         for hit in index.search(vector, k=3, filter=mine & (F("size") > 1000)):
             title = hit.document.fields["title"].decode()
             print(f"   {hit.similarity:.3f}  {title}  {hit.document.values['topic']}")
+    summarize(index)
+
+
+def summarize(index: AttachedIndex) -> None:
+    """Order documents by a number, and group them. Only the named fields are fetched."""
+    print("\nthe longest texts:")
+    for document in index.select(
+        order_by="size", descending=True, limit=3, fields=["title", "size"]
+    ):
+        print(f"   {document.values['size']:8,}  {document.values['title']}")
+    sizes = AggregateQuery(F("size") > 1000).group_by("tenant", texts=Count(), letters=Sum("size"))
+    for row in index.aggregate(sizes):
+        print(f"{row['texts']} texts of tenant {row['tenant']!r} have {row['letters']:,} letters")
+    facet = index.facets(["topic"], limit=3)["topic"]
+    print(f"{facet.distinct} topics, the first: {[each.value for each in facet.values]}")
 
 
 if __name__ == "__main__":

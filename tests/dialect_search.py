@@ -141,8 +141,8 @@ class Search(_Command):
         """Require all shards: by default the server silently returns a partial result if a shard fails."""
         if not self._dialect.complete or "LOCALONLY" in self._seen:
             return
-        if {"SOMESHARDS", "INCONSISTENT"} <= self._seen and self._limit == [0, 0]:
-            return  # needs no result: it lets a node look up its slots
+        if "INCONSISTENT" in self._seen and self._limit == [0, 0]:
+            return  # needs no result: it lets a node look up its slots, or compares versions of the index
         if missing := {"ALLSHARDS", "CONSISTENT"} - self._seen:
             raise DialectError(
                 f"without {sorted(missing)} a cluster may return a part of the answer"

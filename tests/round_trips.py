@@ -45,6 +45,13 @@ class CommandLog:
         self._lock = threading.Lock()
         self._round_trips: list[list[Command]] = []
         self._threads: list[int] = []
+        self._found = 0
+
+    @property
+    def found(self) -> int:
+        """The number of documents in the replies to FT.SEARCH."""
+        with self._lock:
+            return self._found
 
     @property
     def threads(self) -> list[int]:
@@ -67,6 +74,7 @@ class CommandLog:
         with self._lock:
             self._round_trips.clear()
             self._threads.clear()
+            self._found = 0
 
     def sending(self, trip: RoundTrip) -> None:
         with self._lock:
@@ -74,7 +82,13 @@ class CommandLog:
             self._threads.append(threading.get_ident())
 
     def received(self, trip: RoundTrip, replies: Sequence[object]) -> None:
-        pass  # only what was sent is of interest here
+        found = [
+            len(reply[1])
+            for command, reply in zip(trip.commands, replies, strict=False)
+            if command[0].upper() == b"FT.SEARCH" and isinstance(reply, list) and len(reply) > 1
+        ]
+        with self._lock:
+            self._found += sum(found)
 
 
 class Wiretap:

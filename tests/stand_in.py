@@ -27,7 +27,7 @@ class StandIn:
 
     Args:
         host, port: of the server with RediSearch; ``port`` may be set before the first client connects.
-        cluster: whether that is a cluster of one node.
+        cluster: whether to play a cluster of one node.
 
     Attributes:
         port: of the stand-in itself, on loopback.
@@ -56,6 +56,7 @@ class StandIn:
         listening = asyncio.start_server(self._serve, self.host, 0, limit=_LARGEST_LINE)
         self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result()
         self.port = self._server.sockets[0].getsockname()[1]
+        self.state.port = self.port
 
     def stop(self) -> None:
         """Close every connection; may be called twice."""

@@ -13,6 +13,9 @@ from stand_in_state import COMMANDS, MODULE_NUMBER, State
 # Each FT command of Valkey-Search belongs to this category, which RediSearch 2 does not define.
 _SEARCH_CATEGORY = [b"FT.SEARCH", b"FT.AGGREGATE", b"FT.CREATE", b"FT.DROPINDEX", b"FT.INFO"]
 _ADMIN = [b"FT._LIST"]
+_HOST = b"127.0.0.1"
+_NODE = b"5" * 40
+_SLOTS = 16_384
 
 
 def exchange_of(name: str, command: Command, state: State) -> Exchange:
@@ -20,15 +23,17 @@ def exchange_of(name: str, command: Command, state: State) -> Exchange:
     words = [word.decode("latin-1").upper() for word in command[1:3]]
     match name, words:
         case "HELLO", []:
-            return Exchange([command], lambda replies: _hello(replies[0]))
+            return Exchange([command], lambda replies: _hello(replies[0], state))
         case "HELLO", ["2", *_]:
-            return Exchange([command], lambda replies: _hello(replies[0]))
+            return Exchange([command], lambda replies: _hello(replies[0], state))
+        case "CLUSTER", [part, *_] if state.cluster:
+            return _cluster(part, command, state)
         case "HELLO", _:
             return Exchange.failing("NOPROTO unsupported protocol version")
         case "MODULE", ["LIST"]:
             return Exchange([command], lambda replies: _modules(replies[0]))
         case "INFO", _:
-            return Exchange([command], lambda replies: _info(replies[0]))
+            return Exchange([command], lambda replies: _info(replies[0], state))
         case "COMMAND", ["INFO", *_]:
             names = command[2:]
             return Exchange([command], lambda replies: _command_info(replies[0], names))
@@ -45,14 +50,34 @@ def exchange_of(name: str, command: Command, state: State) -> Exchange:
             return Exchange([command])
 
 
-def _hello(reply: Reply) -> Reply:
+def _hello(reply: Reply, state: State) -> Reply:
     if not isinstance(reply, list):
         return reply
     items = list(reply)
     for position in range(0, len(items) - 1, 2):
         if items[position] == b"modules":
             items[position + 1] = _modules(items[position + 1])
+        elif items[position] == b"mode" and state.cluster:
+            items[position + 1] = b"cluster"
     return items
+
+
+def _cluster(part: str, command: Command, state: State) -> Exchange:
+    """Describe a cluster whose only node has all slots."""
+    match part:
+        case "SLOTS":
+            return Exchange.of([[0, _SLOTS - 1, [_HOST, state.port, _NODE]]])
+        case "NODES":
+            line = f"{_NODE.decode()} {_HOST.decode()}:{state.port}@{state.port} myself,master - 0 0 1 connected"
+            return Exchange.of(f"{line} 0-{_SLOTS - 1}\n".encode())
+        case "INFO":
+            return Exchange.of(
+                b"cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_size:1\r\n"
+            )
+        case "KEYSLOT":
+            return Exchange.of(0)
+        case _:
+            return Exchange.failing(f"STANDIN does not imitate {command[0]!r} {part}")
 
 
 def _modules(reply: Reply) -> Reply:
@@ -73,12 +98,15 @@ def _module(details: Reply) -> Reply:
     return items
 
 
-def _info(reply: Reply) -> Reply:
+def _info(reply: Reply, state: State) -> Reply:
     if not isinstance(reply, bytes) or isinstance(reply, Simple):
         return reply
     named = re.sub(
         rb"(?m)^module:name=search,ver=[0-9]+", b"module:name=search,ver=%d" % MODULE_NUMBER, reply
     )
+    if state.cluster:
+        named = named.replace(b"server_mode:standalone", b"server_mode:cluster")
+        named = named.replace(b"redis_mode:standalone", b"redis_mode:cluster")
     return re.sub(rb"(?m)^# search_[\s\S]*\Z", b"", named)  # RediSearch's own sections
 
 

@@ -11,7 +11,7 @@ from dialect_rules import DialectError, IndexSchema
 from dialect_words import Words
 from resp2 import Command, Failure, Reply
 from stand_in_session import Exchange, Session, known_error, latin
-from stand_in_state import DEFAULT_CAP, REFUSAL, State
+from stand_in_state import DEFAULT_CAP, DIFFERENT, INCONSISTENT, REFUSAL, State
 
 __all__ = ["TOO_LONG", "search_exchange"]
 
@@ -107,7 +107,12 @@ def search_exchange(command: Command, session: Session) -> Exchange:
     index, *rest = latin(command[1:])
     schema = session.state.schemas.get(index)
     if schema is None:  # checked before the query; or the index was created outside the stand-in
-        return Exchange([command], lambda replies: known_error(replies[0], index, session))
+        return Exchange(
+            [[b"FT.INFO", command[1]], command],
+            lambda replies: known_error(
+                replies[0] if isinstance(replies[0], Failure) else replies[1], index, session
+            ),
+        )
     if not rest:
         return Exchange.failing("Missing argument")
     options = _Options(Words(rest[1:]))
@@ -116,6 +121,8 @@ def search_exchange(command: Command, session: Session) -> Exchange:
         query = _checked(rest[0], schema, options, session.state)
     except DialectError as error:
         return Exchange.failing(error.reply or f"STANDIN {error}")
+    if index in session.state.differing and "SOMESHARDS" not in options.seen:
+        return Exchange.failing(INCONSISTENT if "CONSISTENT" in options.seen else DIFFERENT)
     lost = _lost_shard(session.state, options)
     if isinstance(lost, Failure):
         return Exchange.of(lost)
@@ -137,8 +144,10 @@ def _checked(text: str, schema: IndexSchema, options: _Options, state: State) ->
 
 def _lost_shard(state: State, options: _Options) -> Failure | bool:
     """Return True if the reply lacks a shard; the error if that is not allowed."""
-    if not state.shard_lost or "LOCALONLY" in options.seen:
+    if not state.shard_lost:
         return False
+    if "LOCALONLY" in options.seen:
+        return True  # the only node of the stand-in plays those that are left
     partial = state.partial_results
     if stated := options.seen & {"ALLSHARDS", "SOMESHARDS"}:
         partial = "SOMESHARDS" in stated

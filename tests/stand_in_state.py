@@ -15,6 +15,10 @@ COMMANDS = (
 RESULT_CAP = "search.max-nonvector-search-results-fetched"
 PARTIAL_RESULTS = "search.enable-partial-results"
 DEFAULT_CAP = 100_000
+INCONSISTENT = "Index or slot consistency check failed"
+"""Error of a search with CONSISTENT if nodes have different versions of the index, or know different slots."""
+DIFFERENT = "Slot fingerprint mismatch"
+"""Error of a search with INCONSISTENT if nodes have different versions of the index."""
 REFUSAL = "OOM command not allowed when used memory > 'maxmemory'"
 """Error of a full node for a search."""
 
@@ -36,15 +40,19 @@ class State:
     """State that all connections to one stand-in share.
 
     Attributes:
-        cluster: whether it plays a cluster.
+        cluster: whether it plays a cluster of one node.
+        port: of the stand-in, for the description of the cluster.
         shard_lost: whether one of three shards refuses every search: keys are on it by their hash.
+        differing: indexes of which a node has another version than the others, as after FLUSHALL on one node.
         settings: of ``CONFIG``, by name.
         schemas: of the indexes created through it, by name.
         failures: errors of the stand-in itself; a test that uses it fails because of them.
     """
 
     cluster: bool
+    port: int = 0
     shard_lost: bool = False
+    differing: set[str] = field(default_factory=set)
     settings: dict[str, bytes] = field(default_factory=default_settings)
     schemas: dict[str, IndexSchema] = field(default_factory=dict)
     failures: list[object] = field(default_factory=list)

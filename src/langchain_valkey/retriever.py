@@ -20,11 +20,13 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from langchain_valkey.documents import to_document
 from langchain_valkey.vectorstore import ValkeyVectorStore
 from valkey_vector import (
+    Consistency,
     Hit,
     HybridQuery,
     Index,
     Metric,
     Query,
+    ReadOptions,
     ReciprocalRank,
     TextQuery,
     ValkeyVectorError,
@@ -33,6 +35,7 @@ from valkey_vector import (
 )
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.query.result import warn_if_partial
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import least_similarity
 
@@ -83,6 +86,11 @@ class ValkeyRetriever(BaseRetriever):
     """HNSW only: number of candidates to examine. None uses the default of the index."""
     vector_field: str | None = None
     """Name of the vector to compare, as in the schema. None is the main vector, which ``hybrid`` always uses."""
+    consistency: Consistency = "strict"
+    """``strict``, ``partial`` or ``loose`` (see `ReadOptions`). A result that may lack documents issues a
+    `PartialResultWarning`."""
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds for a search. None: no limit but the connection's ``request_timeout``."""
 
     @classmethod
     def from_store(cls, store: ValkeyVectorStore, **settings: Any) -> Self:
@@ -90,9 +98,11 @@ class ValkeyRetriever(BaseRetriever):
 
         Args:
             store: vector store to search.
-            settings: fields of the class, such as `search_type` and `k`.
+            settings: fields of the class, such as `search_type` and `k`. `consistency` and `timeout` default to those
+                of the store.
         """
-        return cls(index=store.index, embedding=store.embeddings, **settings)
+        own = {**store._read_options, **settings}
+        return cls(index=store.index, embedding=store.embeddings, **own)
 
     @field_validator("filter")
     @classmethod
@@ -229,6 +239,7 @@ class ValkeyRetriever(BaseRetriever):
                 filter=self.filter,
                 field=self.vector_field,
                 ef_runtime=self.ef_runtime,
+                **self._read_options,
             )
         return self.index.query(self._query(query, vector))
 
@@ -251,7 +262,7 @@ class ValkeyRetriever(BaseRetriever):
                     return self._nearest(vector, None)  # every relevance is at least 0
                 return self._nearest(vector, least_similarity(self.score_threshold, self._metric))
             case "text":
-                return TextQuery(query, k=self._count, filter=self.filter)
+                return TextQuery(query, k=self._count, filter=self.filter, **self._read_options)
             case "hybrid":
                 return HybridQuery(
                     _given(vector),
@@ -260,9 +271,14 @@ class ValkeyRetriever(BaseRetriever):
                     fusion=ReciprocalRank() if self.alpha is None else Weighted(self.alpha),
                     filter=self.filter,
                     ef_runtime=self.ef_runtime,
+                    **self._read_options,
                 )
             case _:
                 assert_never(self.search_type)
+
+    @property
+    def _read_options(self) -> ReadOptions:
+        return {"consistency": self.consistency, "timeout": self.timeout}
 
     @property
     def _metric(self) -> Metric:
@@ -279,6 +295,7 @@ class ValkeyRetriever(BaseRetriever):
             field=self.vector_field,
             min_similarity=min_similarity,
             ef_runtime=self.ef_runtime,
+            **self._read_options,
         )
 
     def _outcomes(
@@ -319,7 +336,7 @@ class ValkeyRetriever(BaseRetriever):
 def _documents(outcome: list[Hit] | Exception) -> list[Document]:
     if isinstance(outcome, Exception):
         raise outcome
-    return [to_document(hit.record) for hit in outcome]
+    return [to_document(hit.record) for hit in warn_if_partial(outcome)]
 
 
 def _given(vector: Sequence[float] | None) -> Sequence[float]:

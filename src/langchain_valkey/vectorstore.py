@@ -22,10 +22,12 @@ from langchain_valkey.documents import columns, to_document
 from valkey_vector import (
     ConfigurationError,
     Connection,
+    Consistency,
     FullText,
     Index,
     InvalidInputError,
     Metric,
+    ReadOptions,
     Schema,
     WritePolicy,
 )
@@ -34,6 +36,7 @@ from valkey_vector.concurrency.threads import offload
 from valkey_vector.index.settings import EngineChoice
 from valkey_vector.query.filter_keyword import refuse_filters
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.query.read_options import check_read_options
 from valkey_vector.records.representation import shown_as
 from valkey_vector.schema.schema import Algorithm
 
@@ -68,9 +71,12 @@ class ValkeyVectorStore(AddingStore, Closing):
         dimension: length of the vectors. Defaults to that of the existing index or of the first vector.
         embedding_model: model name stored with a new index. Opening the index for another model raises.
         must_exist: raise now if the index does not exist.
+        consistency: ``strict``, ``partial`` or ``loose`` for every search of the store (see `ReadOptions`).
+        timeout: seconds for every search of the store, > 0. None: no limit but the connection's ``request_timeout``.
 
     Raises:
         ConfigurationError: if a setting is invalid.
+        InvalidInputError: if `consistency` or `timeout` is invalid.
         IndexNotFoundError: if `must_exist` is True and the index does not exist.
         IndexMismatchError: if the index exists with other settings. Raised on first use unless `must_exist` is True.
     """
@@ -90,7 +96,11 @@ class ValkeyVectorStore(AddingStore, Closing):
         dimension: int | None = None,
         embedding_model: str | None = None,
         must_exist: bool = False,
+        consistency: Consistency = "strict",
+        timeout: float | None = None,
     ) -> None:
+        check_read_options(consistency, timeout)
+        self._read_options: ReadOptions = {"consistency": consistency, "timeout": timeout}
         for method in ("embed_documents", "embed_query"):
             if not callable(getattr(embedding, method, None)):
                 raise ConfigurationError(

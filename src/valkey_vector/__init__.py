@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 from valkey_vector.concurrency.deferred_imports import deferred
 
 if TYPE_CHECKING:
-    from valkey_vector.attached.definition import (
-        IndexDefinition,
+    from valkey_vector.attached.attributes import (
         NumericAttribute,
         TagAttribute,
         TextAttribute,
-        TextOptions,
         VectorAttribute,
     )
+    from valkey_vector.attached.definition import IndexDefinition, TextOptions
     from valkey_vector.attached.documents import AttachedDocument, AttachedHit
     from valkey_vector.attached.index import AttachedIndex
     from valkey_vector.attached.server import (
@@ -62,15 +61,19 @@ if TYPE_CHECKING:
     from valkey_vector.index.report import IndexReport
     from valkey_vector.query import (
         Answer,
+        Consistency,
         CountQuery,
         FilterQuery,
         Fuzzy,
         HybridQuery,
         OrderBy,
+        PartialResultWarning,
         Phrase,
         Prefix,
         Query,
+        ReadOptions,
         ReciprocalRank,
+        SearchResult,
         Term,
         TextQuery,
         VectorQuery,
@@ -93,14 +96,13 @@ else:
         __name__,
         {
             "valkey_vector.execution.aggregates": ["Facet", "FacetValue"],
-            "valkey_vector.attached.definition": [
-                "IndexDefinition",
+            "valkey_vector.attached.attributes": [
                 "NumericAttribute",
                 "TagAttribute",
                 "TextAttribute",
-                "TextOptions",
                 "VectorAttribute",
             ],
+            "valkey_vector.attached.definition": ["IndexDefinition", "TextOptions"],
             "valkey_vector.attached.documents": ["AttachedDocument", "AttachedHit"],
             "valkey_vector.attached.index": ["AttachedIndex"],
             "valkey_vector.attached.server": [
@@ -154,15 +156,19 @@ else:
             "valkey_vector.index.report": ["IndexReport"],
             "valkey_vector.query": [
                 "Answer",
+                "Consistency",
                 "CountQuery",
                 "FilterQuery",
                 "Fuzzy",
                 "HybridQuery",
                 "OrderBy",
+                "PartialResultWarning",
                 "Phrase",
                 "Prefix",
                 "Query",
+                "ReadOptions",
                 "ReciprocalRank",
+                "SearchResult",
                 "Term",
                 "TextQuery",
                 "VectorQuery",
@@ -196,6 +202,7 @@ __all__ = [
     "Connection",
     "ConnectionLostError",
     "ConnectionSettings",
+    "Consistency",
     "CountQuery",
     "DuplicateIdError",
     "ExplainedCommand",
@@ -229,16 +236,19 @@ __all__ = [
     "NumericAttribute",
     "NumericField",
     "OrderBy",
+    "PartialResultWarning",
     "PartialWriteError",
     "Phrase",
     "Prefix",
     "Query",
     "QueryBatchError",
+    "ReadOptions",
     "ReciprocalRank",
     "Record",
     "RequestTimeoutError",
     "Schema",
     "SearchModule",
+    "SearchResult",
     "ServerError",
     "TagAttribute",
     "TagField",

@@ -199,6 +199,19 @@ def test_the_cookbook_attaches_to_the_index_of_another_application(search_server
         assert not [key for keys in connection.scan("elsewhere_*") for key in keys]
     assert all(counts)
     assert sum(counts) == len(topics), "no document is of two tenants"
+    sizes = [
+        int(size.replace(",", ""))
+        for size in re.findall(r"^ +([\d,]+)  ", ended.stdout, re.MULTILINE)
+    ]
+    assert sizes == sorted(map(len, topics.values()), reverse=True)[:3]
+    grouped = re.findall(
+        r"^(\d+) texts of tenant '(\S+)' have ([\d,]+) letters", ended.stdout, re.MULTILINE
+    )
+    letters = {tenant: int(number.replace(",", "")) for _, tenant, number in grouped}
+    for tenant, total in letters.items():
+        of = [len(text) for topic, text in topics.items() if (topic < "h") == (tenant == "acme*")]
+        assert total == sum(size for size in of if size > 1000)
+    assert letters.keys() == {"acme", "acme*"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--url"]], ids=["private server", "a server"])

@@ -202,7 +202,11 @@ def test_the_threshold_of_mmr_arrives_both_ways(library: ValkeyVectorStore) -> N
 def test_mmr_selects_from_the_explicit_number_of_candidates(library: ValkeyVectorStore) -> None:
     ranked = ids_of(library.query(near("n0", 20)))
     query = near("n0", 3, mode=VectorStoreQueryMode.MMR, mmr_threshold=0.0)
-    for keywords, of in (({"mmr_prefetch_k": 4}, 4), ({"mmr_prefetch_factor": 2}, 6)):
+    widths: list[tuple[dict[str, Any], int]] = [
+        ({"mmr_prefetch_k": 4}, 4),
+        ({"mmr_prefetch_factor": 2}, 6),
+    ]
+    for keywords, of in widths:
         vectors = [vector_of(id) for id in ranked[:of]]
         _, expected = get_top_k_mmr_embeddings(
             vector_of("n0"),

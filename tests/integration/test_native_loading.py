@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -22,8 +22,9 @@ from native_indexes import (
 )
 from servers import Server
 from valkey_vector import Connection, F, Index, Record
-from valkey_vector.engines.native import change_log
+from valkey_vector.engines.native import change_log, loading
 from valkey_vector.engines.native.change_log import ChangeLog, Since
+from valkey_vector.engines.native.loading import Listing, Loading
 from valkey_vector.engines.native.page import Page
 
 
@@ -48,6 +49,8 @@ def reader(writer: Index) -> Index:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_log, "_MAX_DOCUMENTS", 100)
+    monkeypatch.setattr(loading, "_PAGE", 100)
+    monkeypatch.setattr(loading, "_DECODED", 100)
 
 
 def after_each_page(monkeypatch: pytest.MonkeyPatch, *hooks: Any) -> None:
@@ -55,7 +58,7 @@ def after_each_page(monkeypatch: pytest.MonkeyPatch, *hooks: Any) -> None:
     remaining = list(hooks)
     load = ChangeLog.load
 
-    def hooked(log: ChangeLog, changed: Sequence[tuple[str, int]]) -> Iterator[Page]:
+    def hooked(log: ChangeLog, changed: Iterable[Listing]) -> Iterator[Page]:
         for page in load(log, changed):
             yield page
             if remaining:
@@ -84,6 +87,67 @@ def test_a_first_load_notices_what_is_deleted_and_written_between_its_pages(
     assert found(reader) == expected
     assert selected(reader) == expected
     assert reader.count(F("changed") == True) == 2  # noqa: E712
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_records_that_move_in_the_log_before_their_page_is_read_are_read_by_id(
+    writer: Index, reader: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, moved = Loading._sorted, iter(range(0, 1_000, 15))
+
+    def moving(self: Loading, part: Any) -> Any:
+        first = next(moved)
+        writer.upsert([record(number, changed=True) for number in range(first, first + 15)])
+        return read(self, part)
+
+    monkeypatch.setattr(Loading, "_sorted", moving)
+    reader.count()
+    monkeypatch.undo()
+    assert found(reader) == selected(reader) == {f"d{n}" for n in range(1_000)}
+    assert reader.count(F("changed") == True) == next(moved)  # noqa: E712
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_slot_that_another_client_binds_during_a_load_is_read(
+    writer: Index, reader: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bind() -> None:
+        writer.upsert([record(number, price=number) for number in (5, 995, 2_000)])
+
+    reader.get(["d0"])
+    writer.upsert([record(4, weight=4)])
+    after_each_page(monkeypatch, bind)
+    assert reader.count() == 1_001
+    assert reader.count(F("price") > 1) == 3
+    assert reader.count(F("weight") < 5) == 1
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_records_of_which_only_the_key_expires_are_read_with_their_ttl(
+    writer: Index, reader: Index
+) -> None:
+    sliding = [record(number, changed=True) for number in range(300, 500)]
+    writer.upsert(sliding, ttl=60, sliding=True)
+    assert reader.count() == 1_000
+    replica = reader._handle.existing()._shared.replica  # type: ignore[union-attr]
+    assert sum(replica._unsure[: replica.size] > 0) == 200
+
+
+def test_a_user_who_may_not_sort_loads_the_same(
+    writer: Index, native_server: Server, small_pages: None
+) -> None:
+    user = f"poor-{writer.name}"
+    keys = [f"~{writer.name}:*", f"~{{{writer.name}}}:*"]
+    native_server.command("ACL", "SETUSER", user, "on", ">secret", *keys, "+@all")
+    try:
+        share_nothing()
+        url = native_server.url.replace("//", f"//{user}:secret@")
+        with Index.open(writer.name, url=url, engine="native") as reader:
+            assert found(reader) == {f"d{n}" for n in range(1_000)}
+            assert reader.count(F("n") < 10) == 10
+            assert not reader._handle.existing()._log._loading._sortable  # type: ignore[union-attr]
+    finally:
+        native_server.command("ACL", "DELUSER", user)
 
 
 @pytest.mark.usefixtures("small_pages")

@@ -25,6 +25,7 @@ from valkey_vector import (
     Query,
     QueryBatchError,
     Record,
+    SearchResult,
     ValkeyVectorError,
     VectorQuery,
 )
@@ -246,10 +247,10 @@ def test_a_list_is_needed(index: Index) -> None:
 def test_the_types_of_answers_are_known_beforehand(filled: Index) -> None:
     """Held by mypy, which the tests pass."""
     near = VectorQuery(vector=VECTORS[0], k=1)
-    assert_type(filled.query(near), list[Hit])
-    assert_type(filled.query(FilterQuery()), list[Record])
+    assert_type(filled.query(near), SearchResult[Hit])
+    assert_type(filled.query(FilterQuery()), SearchResult[Record])
     assert_type(filled.query(CountQuery()), int)
-    assert_type(filled.search_many([near]), list[list[Hit]])
+    assert_type(filled.search_many([near]), list[SearchResult[Hit]])
 
 
 def test_steady_writers_do_not_keep_a_batch_from_ending(

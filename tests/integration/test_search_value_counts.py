@@ -37,7 +37,7 @@ def searches(commands: CommandLog) -> list[list[list[bytes]]]:
 
 def reads_records(trips: list[list[list[bytes]]]) -> bool:
     """Return True if records were read page by page."""
-    return any(b"SORTBY" in command for trip in trips for command in trip)
+    return any(b"created" in command for trip in trips for command in trip)
 
 
 def test_texts_are_counted_after_one_sample_and_then_in_one_round_trip(
@@ -138,3 +138,65 @@ def test_expired_records_are_not_counted(open_search_index: Callable[..., Index]
     index = filled(open_search_index(), "Ulm", "Bonn")
     index.upsert([Record(id="short", metadata={"city": "Kiel"})], ttl=0.001)
     assert counts(index.facets(["city"])["city"]) == [("Bonn", 1), ("Ulm", 1)]
+
+
+def counted_tokens(trips: list[list[list[bytes]]]) -> list[bytes]:
+    """The tokens that the first and only round trip counts by themselves."""
+    (trip,) = trips
+    return [query[len(b"@tags:{") : -1] for _, _, query, *_ in trip if query.count(b"@") == 1]
+
+
+def test_a_key_that_every_record_has_is_counted_by_its_values_only(
+    open_search_index: Callable[..., Index], commands: CommandLog
+) -> None:
+    index = filled(open_search_index(), *["Ulm"] * 5, *["Bonn"] * 3)
+    for known in (False, True):
+        commands.clear()
+        facet = index.facets(["city"])["city"]
+        assert counts(facet) == [("Ulm", 5), ("Bonn", 3)]
+        assert facet.missing == 0
+        tokens = counted_tokens(searches(commands)[not known :])
+        assert sorted(tokens) == sorted([b"city_sUlm", b"city_sBonn", b"city_xt", b"_rs"])
+    commands.clear()
+    assert [row["n"] for row in index.aggregate(GROUPS)] == [3, 5]
+    assert len(searches(commands)) == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (Record(id="new"), [("Ulm", 2), ("Bonn", 1)]),
+        (Record(id="new", metadata={"city": None}), [("Ulm", 2), ("Bonn", 1)]),
+        (Record(id="new", metadata={"city": "Kiel"}), [("Ulm", 2), ("Bonn", 1), ("Kiel", 1)]),
+        (Record(id="new", metadata={"city": 7}), [("Ulm", 2), (7, 1), ("Bonn", 1)]),
+        (
+            Record(id="new", metadata={"city": ["Ulm", "Kiel"]}),
+            [("Ulm", 3), ("Bonn", 1), ("Kiel", 1)],
+        ),
+        (Record(id="r2", metadata={"city": "Ulm"}), [("Ulm", 3)]),
+    ],
+)
+def test_a_change_of_a_key_that_every_record_had_is_counted(
+    open_search_index: Callable[..., Index], record: Record, expected: list[tuple[Any, int]]
+) -> None:
+    index = filled(open_search_index(), "Ulm", "Ulm", "Bonn")
+    for _ in range(2):
+        index.facets(["city"])
+    index.upsert([record])
+    for _ in range(2):
+        facet = index.facets(["city"])["city"]
+        assert counts(facet) == expected
+        assert facet.missing == (record.metadata.get("city") is None)
+
+
+def test_hashes_of_other_programs_and_records_with_a_time_to_live_change_no_count(
+    open_search_index: Callable[..., Index],
+) -> None:
+    index = filled(open_search_index(), "Ulm", "Ulm", "Bonn")
+    index.facets(["city"])
+    index.connection.execute("HSET", f"{index.name}:foreign", "tags", "other", "content", "x")
+    assert counts(index.facets(["city"])["city"]) == [("Ulm", 2), ("Bonn", 1)]
+    index.connection.execute("UNLINK", f"{index.name}:foreign")
+    index.upsert([Record(id="long", metadata={"city": "Ulm"})], ttl=100)
+    index.upsert([Record(id="short", metadata={"city": "Ulm"})], ttl=0.001)
+    assert counts(index.facets(["city"])["city"]) == [("Ulm", 3), ("Bonn", 1)]

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -14,12 +15,15 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from round_trips import CommandLog
+from servers import StandInServer
 from valkey_vector import F, Index, InvalidInputError, Record
 from valkey_vector.cache import ExactCache, SemanticCache
 from valkey_vector.connection import Connection
+from valkey_vector.connection.observation import note_candidates, note_fallback
 from valkey_vector.query import TextQuery, VectorQuery
 from valkey_vector.telemetry import instrument, uninstrument
 from valkey_vector.telemetry.operations import OPERATIONS
@@ -111,6 +115,21 @@ def test_a_search_is_one_span_with_its_counts(
     assert found["valkey_vector.round_trips"] == len(commands.round_trips) == 1
     assert found["valkey_vector.commands"] == len(commands.names())
     assert "valkey_vector.fallbacks" not in found
+
+
+def test_a_partial_answer_is_marked(
+    lossy_cluster: StandInServer, index_name: str, recorded: Recorded
+) -> None:
+    with Connection.open(lossy_cluster.url) as connection:
+        index = Index.open(index_name, dimension=2, connection=connection)
+        index.upsert([Record(id=str(n), vector=at(n)) for n in range(20)])
+        index.search(at(0), consistency="partial")
+        recorded.spans()
+        lossy_cluster.stand_in.state.shard_lost = True
+        assert index.search(at(0), consistency="partial").partial
+    found = attributes(recorded.span())
+    assert found["valkey_vector.partial"] is True
+    assert found["valkey_vector.fallbacks"] == ("the shards that answer",)
 
 
 def test_a_fallback_is_named(articles: Index, recorded: Recorded) -> None:
@@ -217,6 +236,74 @@ def test_operations_have_a_duration_and_round_trips(articles: Index, recorded: R
     }
     [trips] = recorded.points("valkey_vector.round_trips")
     assert trips.value == 3
+
+
+def test_candidates_and_fallbacks_are_counted(cache: SemanticCache, recorded: Recorded) -> None:
+    def compute(prompt: str) -> str:
+        note_candidates(30)
+        note_fallback("more candidates")
+        return prompt
+
+    for degrees in (0, 90):
+        cache.get_or_compute(f"prompt @{degrees}", compute)
+    spans = [attributes(span) for span in recorded.spans()]
+    assert [span["valkey_vector.fallbacks"] for span in spans] == [("more candidates",)] * 2
+    [candidates] = recorded.points("valkey_vector.candidates")
+    assert candidates.value == sum(span["valkey_vector.candidates"] for span in spans) >= 60
+    [fallbacks] = recorded.points("valkey_vector.fallbacks")
+    assert fallbacks.value == 2
+    assert dict(fallbacks.attributes) == {
+        "db.system.name": "valkey",
+        "db.operation.name": "get_or_compute",
+        "db.collection.name": cache.name,
+        "method": "more candidates",
+    }
+
+
+def test_counters_go_on_when_it_is_switched_on_again(articles: Index, recorded: Recorded) -> None:
+    articles.search(at(0))
+    recorded.instrument()
+    articles.search(at(0))
+    uninstrument()
+    articles.search(at(0))
+    recorded.instrument(capture_content=True)
+    articles.search(at(0))
+    [trips] = recorded.points("valkey_vector.round_trips")
+    [duration] = recorded.points("db.client.operation.duration")
+    assert trips.value == duration.count == 3
+
+
+def test_providers_count_apart(articles: Index, recorded: Recorded) -> None:
+    articles.search(at(0))
+    other = Recorded()
+    other.instrument()
+    articles.search(at(0))
+    articles.search(at(0))
+    [first] = recorded.points("valkey_vector.round_trips")
+    [second] = other.points("valkey_vector.round_trips")
+    assert (first.value, second.value) == (1, 2)
+
+
+@pytest.mark.parametrize("in_request", [False, True])
+def test_an_operation_that_is_not_sampled_has_metrics_and_no_spans_inside(
+    cache: SemanticCache, recorded: Recorded, in_request: bool
+) -> None:
+    silent = TracerProvider(sampler=ALWAYS_OFF)
+    tracer = recorded.tracer_provider.get_tracer("test")
+
+    def compute(prompt: str) -> str:
+        with tracer.start_as_current_span("model"):
+            return prompt
+
+    instrument(tracer_provider=silent, meter_provider=recorded.meter_provider)
+    with ExitStack() as stack:
+        if in_request:
+            request = silent.get_tracer("test").start_as_current_span("request")
+            stack.enter_context(request)
+        cache.get_or_compute("prompt @0", compute)
+    assert recorded.spans() == []
+    [point] = recorded.points("db.client.operation.duration")
+    assert point.count == 1
 
 
 def test_lookups_of_a_cache_are_counted_by_result(cache: SemanticCache, recorded: Recorded) -> None:

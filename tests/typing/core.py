@@ -17,6 +17,7 @@ from valkey_vector import (
     Index,
     IndexInfo,
     Record,
+    SearchResult,
     VectorQuery,
     WriteResult,
     all_of,
@@ -37,11 +38,11 @@ def blocking(connection: Connection) -> None:
     with Index.open("articles", dimension=3, connection=connection) as index:
         assert_type(index, Index)
         assert_type(index.upsert([Record(id="1", vector=[1.0, 0.0, 0.0])]), WriteResult)
-        assert_type(index.search([1.0, 0.0, 0.0], k=5, filter={"year": 2024}), list[Hit])
-        assert_type(index.search_text("fox", filter=F("year") > 2020), list[Hit])
-        assert_type(index.search_hybrid([1.0, 0.0, 0.0], "fox"), list[Hit])
-        assert_type(index.query(VectorQuery(vector=[1.0, 0.0, 0.0])), list[Hit])
-        assert_type(index.query(FilterQuery(limit=5)), list[Record])
+        assert_type(index.search([1.0, 0.0, 0.0], k=5, filter={"year": 2024}), SearchResult[Hit])
+        assert_type(index.search_text("fox", filter=F("year") > 2020), SearchResult[Hit])
+        assert_type(index.search_hybrid([1.0, 0.0, 0.0], "fox"), SearchResult[Hit])
+        assert_type(index.query(VectorQuery(vector=[1.0, 0.0, 0.0])), SearchResult[Hit])
+        assert_type(index.query(FilterQuery(limit=5)), SearchResult[Record])
         assert_type(index.query(CountQuery()), int)
         assert_type(index.count(F("year") > 2020), int)
         assert_type(index.facets(["year"]), dict[str, Facet])
@@ -51,8 +52,8 @@ def blocking(connection: Connection) -> None:
 
 async def awaited(index: Index) -> None:
     assert_type(await index.aupsert([Record(id="1")]), WriteResult)
-    assert_type(await index.asearch([1.0, 0.0, 0.0], k=5), list[Hit])
-    assert_type(await index.asearch_text("fox"), list[Hit])
+    assert_type(await index.asearch([1.0, 0.0, 0.0], k=5), SearchResult[Hit])
+    assert_type(await index.asearch_text("fox"), SearchResult[Hit])
     assert_type(await index.aquery(CountQuery()), int)
     assert_type(await index.acount(), int)
     assert_type(await index.aget(["1"]), list[Record | None])

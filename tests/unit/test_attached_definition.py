@@ -20,7 +20,8 @@ from valkey_vector import (
     TextOptions,
     VectorAttribute,
 )
-from valkey_vector.attached.definition import Attribute, OtherAttribute, attribute_name
+from valkey_vector.attached.attributes import Attribute, OtherAttribute, attribute_name
+from valkey_vector.attached.definition import optional_clauses
 
 identifiers = st.text("abcxyz_09 é-.$:", min_size=1, max_size=12)
 hnsw = st.builds(
@@ -134,6 +135,25 @@ def test_a_definition_with_everything_in_it() -> None:
     )
 
 
+def test_clauses_that_only_redisearch_has_are_written_and_named() -> None:
+    vector = VectorAttribute("v", dimension=3, data_type="BFLOAT16")
+    definition = IndexDefinition(
+        name="i",
+        prefixes=("p:",),
+        attributes=(vector, NumericAttribute("n")),
+        condition="@n>1",
+        text=TextOptions(language="german"),
+    )
+    assert " ".join(map(str, definition.create_command())) == (
+        "FT.CREATE i ON HASH PREFIX 1 p: FILTER @n>1 LANGUAGE german SCHEMA v VECTOR HNSW 6 TYPE BFLOAT16 DIM 3 "
+        "DISTANCE_METRIC COSINE n NUMERIC"
+    )
+    assert list(optional_clauses(definition)) == [
+        "a condition (FILTER)", "vectors of BFLOAT16", "the language 'german'",
+    ]  # fmt: skip
+    assert optional_clauses(IndexDefinition(name="i", attributes=(TAG,))) == {}
+
+
 def test_an_alias_equal_to_the_name_is_ignored() -> None:
     assert TagAttribute("t", "t") == TagAttribute("t")
     assert attribute_name(TagAttribute("t")) == "t"
@@ -160,7 +180,8 @@ TAG = TagAttribute("t")
         (lambda: IndexDefinition(name="i", attributes=(TAG,), prefixes=tuple("123456789")), "at most 8"),
         (lambda: IndexDefinition(name="i", attributes=(TAG,), prefixes="abc"), "tuple"),  # type: ignore[arg-type]
         (lambda: IndexDefinition(name="i", attributes=(OtherAttribute("g", None, "GEO"),)), "GEO"),
-        (lambda: IndexDefinition(name="i", attributes=(TAG,), condition="@n>1"), "no FILTER"),
+        (lambda: IndexDefinition(name="i", attributes=(TAG,), condition=""), "condition must be non-empty text"),
+        (lambda: IndexDefinition(name="i", attributes=(TagAttribute("t", indexed=False),)), "'t' is not indexed"),
         (lambda: IndexDefinition(name="i", attributes=(TagAttribute("t", separator=""),)), "separator of 't'"),
         (lambda: IndexDefinition(name="i", attributes=(TagAttribute("t" * 257),)), "more than 256"),
         (lambda: IndexDefinition(name="i", attributes=(NumericAttribute("n" * 129),)), "more than 128"),
@@ -175,7 +196,7 @@ TAG = TagAttribute("t")
         (lambda: UNTYPED_VECTOR("v", dimension=4, algorithm="SVS"), "SVS"),
         (lambda: UNTYPED_VECTOR("v", dimension=4, algorithm="FLAT", m=4), "settings of HNSW"),
         (lambda: UNTYPED_VECTOR("v", dimension=4, block_size=4), "setting of FLAT"),
-        (lambda: IndexDefinition(name="i", attributes=(UNTYPED_VECTOR("v", dimension=4, data_type="FLOAT64"),)), "FLOAT64"),
+        (lambda: IndexDefinition(name="i", attributes=(UNTYPED_VECTOR("v", dimension=4, data_type="INT8"),)), "not 'INT8'"),
     ],
 )  # fmt: skip
 def test_what_the_server_would_refuse_is_refused_with_its_culprit(make: Any, message: str) -> None:

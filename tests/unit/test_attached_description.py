@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from valkey_vector import Metric, NumericAttribute, TagAttribute, TextAttribute, VectorAttribute
-from valkey_vector.attached.definition import OtherAttribute, TextOptions
+from valkey_vector.attached.attributes import OtherAttribute
+from valkey_vector.attached.definition import TextOptions
 from valkey_vector.attached.description import (
     AttributeStatistics,
     Backfill,

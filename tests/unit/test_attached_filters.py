@@ -23,8 +23,8 @@ from valkey_vector import (
     TextOptions,
     UnsupportedFeatureError,
 )
-from valkey_vector.attached.definition import Attribute, VectorAttribute
-from valkey_vector.attached.documents import document_of, key_pattern
+from valkey_vector.attached.attributes import Attribute, VectorAttribute
+from valkey_vector.attached.documents import fetched, key_pattern
 from valkey_vector.attached.filters import AttributeFilter, everything
 from valkey_vector.attached.text import terms_query
 
@@ -49,9 +49,8 @@ def compiled(
 
 
 def values_of(stored: dict[bytes, bytes]) -> Mapping[str, Any]:
-    brought = document_of(DEFINITION, b"k", stored)
-    assert brought is not None
-    return brought[0].values
+    found = {name.decode(): value for name, value in stored.items()}
+    return fetched(DEFINITION, b"k", found, lists=True).values
 
 
 @pytest.mark.parametrize(

@@ -9,23 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias
 
+from valkey_vector.attached.attributes import (
+    ELEMENT_TYPES,
+    Attribute,
+    VectorAttribute,
+    attribute_name,
+    attribute_options,
+    check_creatable,
+)
 from valkey_vector.connection import Argument
-from valkey_vector.errors import ConfigurationError
-from valkey_vector.schema.schema import LARGEST_DIMENSION, Metric
+from valkey_vector.errors import ConfigurationError, InvalidInputError, UnsupportedFeatureError
 
 __all__ = [
-    "Attribute",
     "DocumentType",
     "IndexDefinition",
-    "NumericAttribute",
-    "OtherAttribute",
-    "TagAttribute",
-    "TextAttribute",
     "TextOptions",
-    "VectorAttribute",
-    "attribute_name",
+    "optional_clauses",
+    "vector_attribute",
 ]
 
 DocumentType: TypeAlias = Literal["hash", "json"]
@@ -33,179 +35,8 @@ DocumentType: TypeAlias = Literal["hash", "json"]
 _PUNCTUATION = re.compile(r"[,.<>{}\[\]\"':;!@#$%^&*()\-+=~/\\|?]")
 """Characters that Valkey-Search does not allow in the name of an attribute."""
 
-_MAX_TAG_FIELD = 256
-_MAX_NUMERIC_FIELD = 128
 _MAX_PREFIXES = 8
 _MAX_ATTRIBUTES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """Location and name of an attribute.
-
-    Attributes:
-        identifier: hash field, or JSON path (``$.address.city``).
-        alias: name in queries; None uses the hash field. A JSON path needs an alias.
-    """
-
-    identifier: str
-    alias: str | None = None
-
-    def _check(self) -> None:
-        if self.alias == self.identifier:
-            object.__setattr__(self, "alias", None)
-        for value in (self.identifier, attribute_name(self)):
-            if not isinstance(value, str) or not value:
-                raise ConfigurationError(
-                    f"an attribute needs a field and a name of non-empty text, not {value!r}"
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class TagAttribute(_Named):
-    """TAG attribute: texts that are matched exactly.
-
-    Attributes:
-        identifier: hash field, or JSON path.
-        alias: name in queries.
-        separator: one character at which the server splits a text into tags; it cannot be escaped. Empty only for an
-            existing index that does not split texts (RediSearch over JSON).
-        case_sensitive: True distinguishes ``Red`` and ``red``. False ignores the case of ASCII letters.
-    """
-
-    kind: ClassVar[Literal["TAG"]] = "TAG"
-    separator: str = ","
-    case_sensitive: bool = False
-
-    def __post_init__(self) -> None:
-        self._check()
-        if not isinstance(self.separator, str) or len(self.separator) > 1:
-            raise ConfigurationError(
-                f"the separator of tag attribute {attribute_name(self)!r} must be one character, not {self.separator!r}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class NumericAttribute(_Named):
-    """NUMERIC attribute: numbers, as doubles."""
-
-    kind: ClassVar[Literal["NUMERIC"]] = "NUMERIC"
-
-    def __post_init__(self) -> None:
-        self._check()
-
-
-@dataclass(frozen=True, slots=True)
-class TextAttribute(_Named):
-    """TEXT attribute: text for full-text search.
-
-    Attributes:
-        identifier: hash field, or JSON path.
-        alias: name in queries.
-        stemming: True also matches other forms of a term.
-        suffix_trie: True allows queries for suffixes.
-
-    Engines:
-        Valkey-Search 1.2 or later, or RediSearch.
-    """
-
-    kind: ClassVar[Literal["TEXT"]] = "TEXT"
-    stemming: bool = True
-    suffix_trie: bool = False
-
-    def __post_init__(self) -> None:
-        self._check()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VectorAttribute(_Named):
-    """VECTOR attribute: vectors of float32, in hashes as little-endian bytes, in JSON as a list of numbers.
-
-    Attributes:
-        identifier: hash field, or JSON path.
-        alias: name in queries.
-        dimension: number of components, 1 to 32,768.
-        metric: COSINE, L2 or IP.
-        algorithm: HNSW or FLAT.
-        m, ef_construction, ef_runtime: parameters of HNSW; None uses the server's default.
-        initial_cap: number of vectors to allocate space for; None uses the server's default. The server can report
-            another number than requested.
-        block_size: parameter of FLAT; None uses the server's default.
-        data_type: FLOAT32. An existing RediSearch index can have other types, which this library does not search.
-    """
-
-    kind: ClassVar[Literal["VECTOR"]] = "VECTOR"
-    identifier: str = field(kw_only=False)
-    alias: str | None = field(default=None, kw_only=False)
-    dimension: int
-    metric: Metric = Metric.COSINE
-    algorithm: Literal["HNSW", "FLAT"] = "HNSW"
-    m: int | None = None
-    ef_construction: int | None = None
-    ef_runtime: int | None = None
-    initial_cap: int | None = None
-    block_size: int | None = None
-    data_type: str = "FLOAT32"
-
-    def __post_init__(self) -> None:
-        self._check()
-        object.__setattr__(self, "metric", Metric.parse(self.metric))
-        if self.algorithm not in ("HNSW", "FLAT"):
-            raise ConfigurationError(f"algorithm must be HNSW or FLAT, not {self.algorithm!r}")
-        for name, value, highest in (
-            ("dimension", self.dimension, LARGEST_DIMENSION),
-            ("m", self.m, 2_000_000),
-            ("ef_construction", self.ef_construction, 1_000_000),
-            ("ef_runtime", self.ef_runtime, 1_000_000),
-            ("initial_cap", self.initial_cap, None),
-            ("block_size", self.block_size, None),
-        ):
-            low = 2 if name == "m" else 1
-            if value is not None and not _is_within(value, low, highest):
-                raise ConfigurationError(
-                    f"{name} of vector attribute {attribute_name(self)!r} must be an integer "
-                    + (f"from {low} to {highest}" if highest else f">= {low}")
-                    + f", not {value!r}"
-                )
-        only_hnsw = (self.m, self.ef_construction, self.ef_runtime)
-        if self.algorithm == "FLAT" and any(value is not None for value in only_hnsw):
-            raise ConfigurationError("m, ef_construction and ef_runtime are settings of HNSW")
-        if self.algorithm == "HNSW" and self.block_size is not None:
-            raise ConfigurationError("block_size is a setting of FLAT")
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Parameter name in FT.CREATE -> value."""
-        named = {
-            "TYPE": self.data_type,
-            "DIM": self.dimension,
-            "DISTANCE_METRIC": self.metric.value,
-            "INITIAL_CAP": self.initial_cap,
-            "M": self.m,
-            "EF_CONSTRUCTION": self.ef_construction,
-            "EF_RUNTIME": self.ef_runtime,
-            "BLOCK_SIZE": self.block_size,
-        }
-        return {name: str(value) for name, value in named.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class OtherAttribute(_Named):
-    """Attribute of a type that only RediSearch has. It is reported, but cannot be created or used in filters.
-
-    Attributes:
-        identifier: hash field, or JSON path.
-        alias: name in queries.
-        kind: type of the attribute.
-    """
-
-    kind: str = "UNKNOWN"
-
-
-Attribute: TypeAlias = (
-    TagAttribute | NumericAttribute | TextAttribute | VectorAttribute | OtherAttribute
-)
-"""One attribute of an index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +49,7 @@ class TextOptions:
         min_stem_size: minimum length of terms that are stemmed, in characters.
         offsets: True stores the positions of terms, which phrase queries need.
         stemming: False disables stemming in all attributes.
-        language: language of the stemmer; Valkey-Search 1.2 supports only ``english``.
+        language: language of the stemmer; Valkey-Search 1.2 supports only ``english``, RediSearch others, too.
     """
 
     stop_words: tuple[str, ...] | None = None
@@ -240,7 +71,7 @@ class IndexDefinition:
         attributes: indexed attributes of the documents.
         skip_initial_scan: do not index documents that exist when the index is created. FT.INFO does not report it.
         text: text analysis settings.
-        condition: FILTER expression of an existing RediSearch index, which a document must satisfy.
+        condition: FILTER expression, which a document must satisfy to be in the index (RediSearch).
     """
 
     name: str
@@ -264,12 +95,14 @@ class IndexDefinition:
         """Return the FT.CREATE command for this index.
 
         Raises:
-            ConfigurationError: Valkey-Search would reject the command, or create another index.
+            ConfigurationError: no server would accept the command, or Valkey-Search would create another index.
         """
         self._check()
         command: list[Argument] = ["FT.CREATE", self.name, "ON", self.on.upper()]
         if self.prefixes:
             command += ["PREFIX", str(len(self.prefixes)), *self.prefixes]
+        if self.condition is not None:
+            command += ["FILTER", self.condition]
         if self.skip_initial_scan:
             command.append("SKIPINITIALSCAN")
         command += _text_options(self.text)
@@ -278,7 +111,7 @@ class IndexDefinition:
             command.append(attribute.identifier)
             if attribute.alias is not None:
                 command += ["AS", attribute.alias]
-            command += _attribute_options(attribute)
+            command += attribute_options(attribute)
         return command
 
     def _check(self) -> None:
@@ -286,8 +119,8 @@ class IndexDefinition:
             raise ConfigurationError(f"the name of an index must be text, not {self.name!r}")
         if self.on not in ("hash", "json"):
             raise ConfigurationError(f"on must be 'hash' or 'json', not {self.on!r}")
-        if self.condition is not None:
-            raise ConfigurationError("Valkey-Search has no FILTER: remove condition")
+        if self.condition is not None and not (self.condition and isinstance(self.condition, str)):
+            raise ConfigurationError(f"condition must be non-empty text, not {self.condition!r}")
         if isinstance(self.prefixes, str) or len(self.prefixes) > _MAX_PREFIXES:
             raise ConfigurationError(f"prefixes must be a tuple of at most {_MAX_PREFIXES} texts")
         for prefix in self.prefixes:
@@ -312,61 +145,49 @@ class IndexDefinition:
                 raise ConfigurationError(
                     f"{attribute.identifier!r} is not a JSON path: JSON paths begin with $"
                 )
-            _check_creatable(attribute)
+            check_creatable(attribute)
 
 
-def attribute_name(attribute: Any) -> str:
-    """Name of an attribute in queries."""
-    name: str = attribute.identifier if attribute.alias is None else attribute.alias
-    return name
+def vector_attribute(definition: IndexDefinition, name: str | None) -> VectorAttribute:
+    """Return the vector attribute with a name, or the only one.
 
-
-def _check_creatable(attribute: Attribute) -> None:
-    name = attribute_name(attribute)
-    match attribute:
-        case OtherAttribute(kind=kind):
-            raise ConfigurationError(f"Valkey-Search has no attributes of type {kind} ({name!r})")
-        case TagAttribute(separator=separator):
-            if not separator or not separator.isascii():
-                raise ConfigurationError(
-                    f"the separator of {name!r} must be one ASCII character, not {separator!r}"
-                )
-            max_length = _MAX_TAG_FIELD
-        case NumericAttribute():
-            max_length = _MAX_NUMERIC_FIELD
-        case VectorAttribute(data_type=data_type):
-            if data_type != "FLOAT32":
-                raise ConfigurationError(f"Valkey-Search supports only FLOAT32, not {data_type}")
-            return
-        case TextAttribute():
-            return
-        case _:
-            assert_never(attribute)
-    if len(attribute.identifier) > max_length:
-        raise ConfigurationError(
-            f"the field of {name!r} has more than {max_length} characters, the maximum of {attribute.kind}"
+    Raises:
+        InvalidInputError: there is no such attribute, or there are several and `name` is None.
+        UnsupportedFeatureError: the attribute cannot be searched.
+    """
+    vectors = definition.vectors
+    names = ", ".join(repr(attribute_name(each)) for each in vectors) or "none"
+    if name is None:
+        if len(vectors) != 1:
+            raise InvalidInputError(
+                f"index {definition.name!r} has {len(vectors)} vector attributes ({names}): choose one with attribute="
+            )
+        (chosen,) = vectors
+    else:
+        found = definition.attribute(name)
+        if not isinstance(found, VectorAttribute):
+            raise InvalidInputError(
+                f"index {definition.name!r} has no vector attribute {name!r}: use one of {names}"
+            )
+        chosen = found
+    if chosen.data_type not in ELEMENT_TYPES or not attribute_name(chosen).isidentifier():
+        raise UnsupportedFeatureError(
+            f"search by the attribute {attribute_name(chosen)!r} of {chosen.data_type}",
+            f"index {definition.name!r}",
+            f"an attribute of {', '.join(ELEMENT_TYPES)} with a name of letters, digits and _",
         )
+    return chosen
 
 
-def _attribute_options(attribute: Attribute) -> Iterator[str]:
-    yield attribute.kind
-    match attribute:
-        case TagAttribute(separator=separator, case_sensitive=case_sensitive):
-            yield from ("SEPARATOR", separator)
-            if case_sensitive:
-                yield "CASESENSITIVE"
-        case TextAttribute(stemming=stemming, suffix_trie=suffix_trie):
-            if not stemming:
-                yield "NOSTEM"
-            if suffix_trie:
-                yield "WITHSUFFIXTRIE"
-        case VectorAttribute():
-            settings = [word for pair in attribute.settings.items() for word in pair]
-            yield from (attribute.algorithm, str(len(settings)), *settings)
-        case NumericAttribute() | OtherAttribute():
-            pass
-        case _:
-            assert_never(attribute)
+def optional_clauses(definition: IndexDefinition) -> dict[str, str]:
+    """Clauses of FT.CREATE that not every server supports, and the word that a server without it names."""
+    clauses = {} if definition.condition is None else {"a condition (FILTER)": "FILTER"}
+    for each in definition.vectors:
+        if each.data_type != "FLOAT32":
+            clauses[f"vectors of {each.data_type}"] = each.data_type
+    if definition.text.language is not None:
+        clauses[f"the language {definition.text.language!r}"] = "LANGUAGE"
+    return clauses
 
 
 def _text_options(options: TextOptions) -> Iterator[str]:
@@ -389,8 +210,3 @@ def _hash_tag(text: str) -> str | None:
     _, _, rest = text.partition("{")
     tag, closing, _ = rest.partition("}")
     return tag if tag and closing else None
-
-
-def _is_within(value: Any, low: int, high: int | None) -> bool:
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return is_integer and value >= low and (high is None or value <= high)

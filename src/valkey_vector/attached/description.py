@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
-    IndexDefinition,
     NumericAttribute,
     OtherAttribute,
     TagAttribute,
     TextAttribute,
-    TextOptions,
     VectorAttribute,
 )
+from valkey_vector.attached.definition import IndexDefinition, TextOptions
 from valkey_vector.attached.encoding import text_of
 from valkey_vector.schema.schema import Metric
 
@@ -202,6 +201,7 @@ def _backfill(info: Mapping[str, Any]) -> Backfill:
 def _attribute(properties: Mapping[str, Any]) -> Attribute:
     identifier, name = text_of(properties["IDENTIFIER"]), text_of(properties["ATTRIBUTE"])
     alias = None if name == identifier else name
+    indexed = not _flag(properties, "NOINDEX")
     match text_of(properties["TYPE"]).upper():
         case "TAG":
             return TagAttribute(
@@ -209,15 +209,17 @@ def _attribute(properties: Mapping[str, Any]) -> Attribute:
                 alias,
                 separator=text_of(properties.get("SEPARATOR", ",")),
                 case_sensitive=_flag(properties, "CASESENSITIVE"),
+                indexed=indexed,
             )
         case "NUMERIC":
-            return NumericAttribute(identifier, alias)
+            return NumericAttribute(identifier, alias, indexed=indexed)
         case "TEXT":
             return TextAttribute(
                 identifier,
                 alias,
                 stemming=not _flag(properties, "NO_STEM", "NOSTEM"),
                 suffix_trie=_flag(properties, "WITH_SUFFIX_TRIE", "WITHSUFFIXTRIE"),
+                indexed=indexed,
             )
         case "VECTOR":
             return _vector(identifier, alias, properties)

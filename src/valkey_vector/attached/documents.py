@@ -1,50 +1,36 @@
-"""Documents of an attached index: fetch by key, and decode the indexed attributes."""
+"""Documents of an attached index: fetch them by key, whole or only some fields."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
-import numpy as np
-
-from valkey_vector.attached.definition import (
-    Attribute,
-    IndexDefinition,
-    NumericAttribute,
-    OtherAttribute,
-    TagAttribute,
-    TextAttribute,
-    VectorAttribute,
-    attribute_name,
-)
+from valkey_vector.attached.attributes import attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.encoding import encoded, text_of
-from valkey_vector.attached.semantics import WHITE_SPACE, normalized_tag
-from valkey_vector.connection import Argument, Connection
+from valkey_vector.attached.reading import Reading, stored_path, stored_value
+from valkey_vector.attached.values import indexed_value
+from valkey_vector.attached.vectors import vector_of
+from valkey_vector.connection import Argument, Connection, SearchModule
 from valkey_vector.errors import ServerError
-from valkey_vector.records.vectors import Float32Array
+from valkey_vector.records.metadata import MISSING
 
 __all__ = [
     "AttachedDocument",
     "AttachedHit",
     "Fetched",
-    "document_of",
+    "document",
     "fetch",
+    "fetched",
     "key_pattern",
     "scan",
-    "vector_of",
 ]
 
 _BATCH = 500
-_MAX_INTEGER_DIGITS = 400
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+", re.ASCII)
-_INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +40,16 @@ class AttachedDocument:
     Attributes:
         key: full key.
         fields: stored fields: the bytes of each hash field, or the items of the root of a JSON document. A root that is
-            not an object is under ``$``.
-        values: name of an attribute -> indexed value: the list of tags, the number, or the text. Missing attributes are
-            omitted.
+            not an object is under ``$``. If the search requested certain fields, only these, under the requested names.
+        values: name of an attribute -> indexed value: the list of tags, the number (of a JSON path to several: the list
+            of numbers), or the text. Missing attributes are omitted, and those whose field was not requested.
+        vectors: name of a vector attribute -> numbers; empty unless requested.
     """
 
     key: str
     fields: Mapping[str, Any]
     values: Mapping[str, Any]
+    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +59,8 @@ class AttachedHit:
     Attributes:
         document: the document.
         score: the similarity; higher is better.
-        distance: distance that the server reports; lower is more similar; see `valkey_vector.Hit`.
+        distance: distance that the server reports; lower is more similar; see `valkey_vector.Hit`. For element types
+            other than FLOAT32, the client computes it from the stored vector.
         similarity: higher is more similar; see `valkey_vector.Hit`.
     """
 
@@ -81,47 +70,82 @@ class AttachedHit:
     similarity: float
 
 
-Fetched: TypeAlias = tuple[AttachedDocument, Mapping[str, Any]]
-"""Document, and the raw value of each attribute by identifier: bytes of a hash field, or matches of a JSON path."""
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was fetched of a document.
+
+    Attributes:
+        key: full key.
+        found: hash field -> bytes, or JSON path -> matches.
+        values: name of an attribute -> indexed value, of all attributes that were fetched.
+    """
+
+    key: str
+    found: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 def fetch(
-    connection: Connection, definition: IndexDefinition, keys: Iterable[bytes]
+    connection: Connection, definition: IndexDefinition, keys: Iterable[bytes], reading: Reading
 ) -> Iterator[list[Fetched]]:
     """Fetch documents by key, in the same order. Skips keys that are missing or have another type.
 
-    Yields:
-        Batches of documents, each with its raw values, from which `vector_of` reads.
-
     Cost:
-        One round trip for each 500 keys.
+        One round trip for each 500 keys, and another one if some of the hashes have none of the requested fields.
     """
+    paths = reading.fetched(definition)
+    lists = connection.capabilities.module is SearchModule.REDISEARCH
     remaining = iter(keys)
     while batch := list(islice(remaining, _BATCH)):
-        replies = connection.pipeline([_command(definition, key) for key in batch], retry=True)
-        documents = map(partial(document_of, definition), batch, map(_present, replies))
-        yield [fetched for fetched in documents if fetched is not None]
+        replies = connection.pipeline([_command(definition, k, paths) for k in batch], retry=True)
+        found = [_found(definition, paths, _present(reply)) for reply in replies]
+        if definition.on == "hash" and paths is not None:
+            _drop_missing(connection, batch, found)
+        yield [
+            fetched(definition, key, each, lists=lists)
+            for key, each in zip(batch, found, strict=True)
+            if each is not None
+        ]
 
 
-def document_of(definition: IndexDefinition, key: bytes, reply: Any) -> Fetched | None:
-    """Decode the document in a reply to HGETALL or JSON.GET. Returns None if there is none."""
-    if reply is None:
-        return None
-    match definition.on:
-        case "hash":
-            fields = found = {text_of(field): value for field, value in reply.items()}
-        case "json":
-            found = json.loads(reply)
-            (root,) = found["$"]
-            fields = root if isinstance(root, dict) else {"$": root}
-        case _:
-            assert_never(definition.on)
+def fetched(
+    definition: IndexDefinition, key: bytes, found: Mapping[str, Any], *, lists: bool
+) -> Fetched:
+    """Decode the indexed values of a document; see `indexed_value`."""
     values = {
         attribute_name(each): value
         for each in definition.attributes
-        if (value := _value(each, found.get(each.identifier))) is not None
+        if (value := indexed_value(each, found.get(each.identifier), lists=lists)) is not None
     }
-    return AttachedDocument(key=text_of(key), fields=fields, values=values), found
+    return Fetched(text_of(key), found, values)
+
+
+def document(definition: IndexDefinition, found: Fetched, reading: Reading) -> AttachedDocument:
+    """Return what was requested of a document."""
+    vectors = {
+        attribute_name(each): vector.tolist()
+        for each in reading.vectors
+        if (vector := vector_of(found.found, each)) is not None
+    }
+    fields: Mapping[str, Any]
+    if reading.fields is not None:
+        paths = {name: stored_path(name, definition) for name in reading.fields}
+        chosen = {name: stored_value(found.found, path) for name, path in paths.items()}
+        fields = {name: value for name, value in chosen.items() if value is not MISSING}
+        identifiers = set(paths.values())
+        values = {
+            name: found.values[name]
+            for each in definition.attributes
+            if each.identifier in identifiers and (name := attribute_name(each)) in found.values
+        }
+    else:
+        values = dict(found.values)
+        if definition.on == "hash":
+            fields = found.found
+        else:
+            (root,) = found.found["$"]
+            fields = root if isinstance(root, dict) else {"$": root}
+    return AttachedDocument(key=found.key, fields=fields, values=values, vectors=vectors)
 
 
 def scan(connection: Connection, definition: IndexDefinition) -> Iterator[list[bytes]]:
@@ -140,32 +164,45 @@ def key_pattern(prefix: str) -> bytes:
     return encoded(re.sub(r"([\\*?\[\]])", r"\\\1", prefix)) + b"*"
 
 
-def vector_of(found: Mapping[str, Any], attribute: VectorAttribute) -> Float32Array | None:
-    """Return a document's vector if the server can have indexed it, otherwise None."""
-    raw = found.get(attribute.identifier)
-    if isinstance(raw, bytes):
-        if len(raw) != 4 * attribute.dimension:
-            return None
-        vector: Float32Array = np.frombuffer(raw, dtype="<f4")
-    else:
-        numbers = raw[0] if isinstance(raw, list) and len(raw) == 1 else raw
-        if not isinstance(numbers, list) or len(numbers) != attribute.dimension:
-            return None
-        if not all(_is_number(number) for number in numbers):
-            return None
-        vector = np.array(numbers, dtype="<f4")
-    return vector if np.isfinite(vector).all() else None
-
-
-def _command(definition: IndexDefinition, key: bytes) -> list[Argument]:
+def _command(
+    definition: IndexDefinition, key: bytes, paths: Sequence[str] | None
+) -> list[Argument]:
+    """Command that fetches hash fields or JSON paths: None for a whole hash."""
     match definition.on:
         case "hash":
-            return ["HGETALL", key]
+            return ["HGETALL", key] if paths is None else ["HMGET", key, *map(encoded, paths)]
         case "json":
-            identifiers = [each.identifier for each in definition.attributes]
-            return ["JSON.GET", key, *dict.fromkeys(["$", *identifiers])]
+            return ["JSON.GET", key, *(paths or ["$"])]
         case _:
             assert_never(definition.on)
+
+
+def _found(
+    definition: IndexDefinition, paths: Sequence[str] | None, reply: Any
+) -> dict[str, Any] | None:
+    """Decode a reply; None if there is no document."""
+    if reply is None:
+        return None
+    if paths is None:
+        return {text_of(name): value for name, value in reply.items()}
+    if definition.on == "hash":
+        values = zip(paths, reply, strict=True)
+        return {name: value for name, value in values if value is not None}
+    matches = json.loads(reply)
+    # With one path, the reply is the list of its matches.
+    return {paths[0]: matches} if len(paths) == 1 else dict(matches)
+
+
+def _drop_missing(
+    connection: Connection, keys: Sequence[bytes], found: list[dict[str, Any] | None]
+) -> None:
+    """Set to None the hashes that no longer exist. HMGET answers the same for a hash without the fields."""
+    doubtful = [number for number, each in enumerate(found) if each is not None and not each]
+    commands: list[list[Argument]] = [["EXISTS", keys[number]] for number in doubtful]
+    replies = connection.pipeline(commands, retry=True) if commands else []
+    for number, reply in zip(doubtful, replies, strict=True):
+        if _present(reply) is None:  # 0
+            found[number] = None
 
 
 def _present(reply: Any) -> Any:
@@ -176,70 +213,3 @@ def _present(reply: Any) -> Any:
             return None
         raise reply
     return reply or None
-
-
-def _value(attribute: Attribute, found: Any) -> Any:
-    """Indexed value of an attribute; None if there is none."""
-    match attribute:
-        case TagAttribute():
-            return _tags(attribute, found) or None
-        case NumericAttribute():
-            return _number(found)
-        case TextAttribute():
-            return _single_text(found)
-        case VectorAttribute() | OtherAttribute():
-            return None
-        case _:
-            assert_never(attribute)
-
-
-def _tags(attribute: TagAttribute, found: Any) -> list[str]:
-    parts = [text_of(found)] if isinstance(found, bytes) else _texts(found)
-    if attribute.separator:
-        parts = [part for text in parts for part in text.split(attribute.separator)]
-    tags = (normalized_tag(part, attribute) for part in parts)
-    return list(dict.fromkeys(tag for tag in tags if tag))
-
-
-def _texts(found: Any) -> list[str]:
-    """Texts and booleans that a JSON path matches, also within lists."""
-    match found:
-        case str():
-            return [found]
-        case bool():
-            return ["true" if found else "false"]
-        case list():
-            return [text for item in found for text in _texts(item)]
-        case _:
-            return []
-
-
-def _single_text(found: Any) -> str | None:
-    if isinstance(found, bytes):
-        return text_of(found)
-    match found:
-        case [str(text)]:
-            return text
-        case _:
-            return None
-
-
-def _number(found: Any) -> float | None:
-    """Parse a number as the server does. None if the server does not read the text as a number."""
-    if isinstance(found, list):
-        return found[0] if len(found) == 1 and _is_number(found[0]) else None
-    if not isinstance(found, bytes):
-        return None
-    text = text_of(found).strip(WHITE_SPACE)
-    if _HEXADECIMAL.fullmatch(text):
-        return int(text, 16)
-    if _INFINITE.fullmatch(text):
-        return -math.inf if text.startswith("-") else math.inf
-    if not _DECIMAL.fullmatch(text):
-        return None
-    is_integer = text.lstrip("+-").isdigit() and len(text) <= _MAX_INTEGER_DIGITS
-    return int(text) if is_integer else float(text)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

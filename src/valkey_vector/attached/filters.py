@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
-from valkey_vector.attached.definition import (
+from valkey_vector.attached.attributes import (
     Attribute,
-    IndexDefinition,
     NumericAttribute,
     OtherAttribute,
     TagAttribute,
@@ -24,7 +23,9 @@ from valkey_vector.attached.definition import (
     VectorAttribute,
     attribute_name,
 )
-from valkey_vector.attached.semantics import translated
+from valkey_vector.attached.definition import IndexDefinition
+from valkey_vector.attached.paths import is_definite
+from valkey_vector.attached.semantics import translated, with_number_lists
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.filters.ast import (
     Always,
@@ -42,6 +43,7 @@ from valkey_vector.filters.ast import (
     Operator,
     Or,
     Satisfies,
+    fields_of,
 )
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import Range
@@ -55,7 +57,6 @@ _UNSURE = re.compile(r"[\x00-\x1f\x7f]")
 
 _EXACT = 2**53
 _MAX_TAG = 1000
-_DEFINITE = re.compile(r"\$(?:\.\w+|\[\"[^\"]+\"\]|\['[^']+'\]|\[\d+\])*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class AttributeFilter:
         nothing: True if no document can match.
         exact: True if the query selects only documents that match.
         meaning: filter that is checked on each document.
+        reads: hash fields or JSON paths that the check needs.
         indispensable: True if the query has conditions that the client cannot check.
     """
 
@@ -109,6 +111,7 @@ class AttributeFilter:
     nothing: bool
     exact: bool
     meaning: Filter
+    reads: tuple[str, ...] = ()
     indispensable: bool = False
 
     @classmethod
@@ -142,7 +145,14 @@ class AttributeFilter:
             query=upper.text if isinstance(upper, _Text) else None,
             nothing=isinstance(upper, _None),
             exact=bounds.exact and upper is bounds.upper,
-            meaning=meaning,
+            meaning=with_number_lists(meaning, attributes) if definition.on == "json" else meaning,
+            reads=tuple(
+                sorted(
+                    attributes[field.path].identifier
+                    for field in fields_of(meaning)
+                    if field.source == "metadata"
+                )
+            ),
         )
 
     def matches(self, key: str, values: Mapping[str, Any]) -> bool:
@@ -236,10 +246,11 @@ class _Compiler:
 
     def _is_queryable(self, field: Field) -> bool:
         attribute = self._attributes[field.path]
-        one_value = _DEFINITE.fullmatch(attribute.identifier) is not None
-        return _PLAIN_NAME.fullmatch(field.path) is not None and (
-            not self._json or self._list_paths or one_value
-        )
+        if isinstance(attribute, (VectorAttribute, OtherAttribute)) or not attribute.indexed:
+            return False
+        if _PLAIN_NAME.fullmatch(field.path) is None:
+            return False
+        return not self._json or self._list_paths or is_definite(attribute.identifier)
 
     def _is_number(self, field: Field) -> bool:
         return isinstance(self._attributes[field.path], NumericAttribute)

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Self
 
-from valkey_vector.attached.definition import IndexDefinition, VectorAttribute, attribute_name
+from valkey_vector.attached.candidates import Choice
+from valkey_vector.attached.definition import IndexDefinition, vector_attribute
 from valkey_vector.attached.description import (
     ClusterDescription,
     IndexDescription,
     PrimaryDescription,
     Scope,
 )
-from valkey_vector.attached.documents import (
-    AttachedDocument,
-    AttachedHit,
-    fetch,
-)
-from valkey_vector.attached.searching import AttachedSearch, Choice
+from valkey_vector.attached.documents import AttachedDocument, AttachedHit
+from valkey_vector.attached.nearest import Near
+from valkey_vector.attached.reading import reading_of
+from valkey_vector.attached.searching import AttachedSearch
 from valkey_vector.attached.server import describe_index
+from valkey_vector.attached.vectors import query_vector
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
 from valkey_vector.errors import (
     ConfigurationError,
     IndexNotFoundError,
     InvalidInputError,
-    UnsupportedFeatureError,
 )
+from valkey_vector.execution.aggregates import Facet, check_facets
+from valkey_vector.execution.dispatch import window_of
+from valkey_vector.execution.ordering import Window
+from valkey_vector.query.aggregate import AggregateQuery
+from valkey_vector.query.filter import FilterQuery
 from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.query.order import OrderLike
+from valkey_vector.query.vector import VectorQuery
 from valkey_vector.records.record import Vector
 from valkey_vector.records.validation import check_ids, check_k, check_limit
-from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.schema import Metric
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import Catalog, check_index_name
 
 __all__ = ["AttachedIndex"]
+
+_ALL = Window((), False, 0, None)
+_PAGE = 500
+"""Documents that the async version of an iteration reads at once."""
 
 
 class AttachedIndex(Closing):
@@ -56,9 +66,9 @@ class AttachedIndex(Closing):
 
     def __init__(self, connection: Connection, name: str, *, owns_connection: bool) -> None:
         self._connection = connection
-        self._name = name
         self._owns_connection = owns_connection
         self._definition = describe_index(connection, name).definition
+        self._name = self._definition.name  # not an alias, which can name another index later
         self._searching = AttachedSearch(connection, self._definition)
 
     @classmethod
@@ -85,7 +95,7 @@ class AttachedIndex(Closing):
 
     @property
     def name(self) -> str:
-        """Name of the index in FT.* commands."""
+        """Name of the index in FT.* commands. If it was opened by an alias, this is its own name."""
         return self._name
 
     @property
@@ -113,34 +123,51 @@ class AttachedIndex(Closing):
         filter: FilterLike | None = None,
         words: Mapping[str, str] | None = None,
         ef_runtime: int | None = None,
+        max_distance: float | None = None,
+        min_similarity: float | None = None,
+        offset: int = 0,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
     ) -> list[AttachedHit]:
         """Return the k nearest neighbors of a vector, nearest first. Ties are ordered by key.
 
         Returns fewer than k only if fewer documents match.
 
         Args:
-            vector: finite floats, as many as the dimension of the attribute.
-            k: number of documents, ≥ 1. Above 10,000 all documents are compared.
+            vector: finite floats, as many as the dimension of the attribute. They are rounded to its element type.
+            k: number of documents, ≥ 1. If `offset` and k together exceed 10,000, all documents are compared.
             attribute: name of the vector attribute. Required if the index has more than one.
             filter: return only documents that match.
             words: for each text attribute, a text whose words a document must all contain, as the server tokenizes
                 and stems them. A text of stop words only matches nothing.
             ef_runtime: number of candidates that HNSW examines, ≥ k. Default: 100.
+            max_distance: return only documents up to this distance; see `VectorQuery`.
+            min_similarity: return only documents with at least this similarity; see `VectorQuery`. Pass one of the two.
+            offset: number of nearest documents to skip, ≥ 0.
+            fields: as for `select`.
+            with_vectors: as for `select`.
 
         Raises:
             InvalidInputError: an argument is not valid.
             IndexNotFoundError: the index no longer exists.
         """
-        chosen = self._vector_attribute(attribute)
-        check_k(k, "k")
-        if ef_runtime is not None:
-            check_k(ef_runtime, "ef_runtime")
-        query = check_vector(vector, chosen.dimension, "the query", self.name)
+        chosen = vector_attribute(self._definition, attribute)
+        checked = VectorQuery(
+            vector=vector,
+            k=check_k(k, "k"),
+            ef_runtime=ef_runtime,
+            max_distance=max_distance,
+            min_similarity=min_similarity,
+        )
+        window = Window((), False, check_limit(offset, "offset"), k)
+        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
+        near = Near(chosen, query_vector(vector, chosen, self.name), ef_runtime)
+        found = self._searching.nearest(near, window, _choice(filter, words), reading)
+        threshold = checked.threshold
         return [
             _hit(document, distance, chosen.metric)
-            for distance, document in self._searching.nearest(
-                chosen, query, k, _choice(filter, words), ef_runtime
-            )
+            for distance, document in found
+            if threshold is None or threshold.admits(distance, chosen.metric)
         ]
 
     def select(
@@ -148,19 +175,133 @@ class AttachedIndex(Closing):
         filter: FilterLike | None = None,
         *,
         words: Mapping[str, str] | None = None,
+        order_by: OrderLike | Iterable[OrderLike] | None = None,
+        descending: bool = False,
         limit: int | None = None,
+        offset: int = 0,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
     ) -> list[AttachedDocument]:
-        """Return the documents that match, ordered by key.
+        """Return the documents that match, ordered by key or by other values.
 
         Args:
             filter: return only documents that match. None: all.
             words: as for `search`.
+            order_by: an attribute, another stored field, or ``F.id`` for the key; or several of them. A numeric attribute
+                sorts by its number, a tag attribute by its tag, everything else by the text of the hash field or the value of
+                the JSON item. Values sort as in `Index.select`; documents with several tags come after those with one,
+                documents without a value last. Ties are ordered by key.
+            descending: reverse the order of the keys, or of the one sort key.
             limit: maximum number of documents, ≥ 0. None: all.
+            offset: number of documents to skip, ≥ 0.
+            fields: stored fields to fetch and return: names of hash fields; for JSON, names of items (``a.b`` for an item
+                of an item) or JSON paths, which begin with ``$``. None: all.
+            with_vectors: also return the vectors as numbers.
+
+        Raises:
+            InvalidInputError: an argument is not valid.
+
+        Cost:
+            One round trip for each 500 documents, after the query. With `order_by` or `offset`, only the fields of the
+            filter and of the order are fetched of the documents outside the range.
         """
-        if limit is not None:
-            check_limit(limit, "limit")
-        found = self._searching.select(_choice(filter, words))
-        return list(islice(found, limit))
+        query = FilterQuery(order_by=order_by, descending=descending, limit=limit, offset=offset)
+        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
+        return list(self._searching.select(_choice(filter, words), window_of(query), reading))
+
+    def iterate(
+        self,
+        filter: FilterLike | None = None,
+        *,
+        words: Mapping[str, str] | None = None,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[AttachedDocument]:
+        """Iterate over the documents that match, ordered by key, without holding them all in memory.
+
+        The keys of the candidates are read first. Documents that other clients write or remove during the iteration may be
+        returned or not.
+
+        Args:
+            filter: return only documents that match. None: all.
+            words: as for `search`.
+            fields: as for `select`.
+            with_vectors: as for `select`.
+
+        Cost:
+            One round trip for each 500 documents, after the query.
+        """
+        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
+        return self._searching.select(_choice(filter, words), _ALL, reading)
+
+    async def aiterate(
+        self,
+        filter: FilterLike | None = None,
+        *,
+        words: Mapping[str, str] | None = None,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> AsyncIterator[AttachedDocument]:
+        """Async version of `iterate`."""
+        found = self.iterate(filter, words=words, fields=fields, with_vectors=with_vectors)
+        while page := await offload(list, islice(found, _PAGE)):
+            for document in page:
+                yield document
+
+    def aggregate(
+        self, query: AggregateQuery, *, words: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Count, sum, group and sort documents. Results are exact and complete.
+
+        A row has the items that the query names: attributes, or other stored fields. A numeric attribute is its number, a
+        text attribute its text, a tag attribute its tag, or the list of tags if there are several. Before a `GroupBy`, a
+        filter on a tag attribute has the meaning that it has in `select`.
+
+        Args:
+            query: see `AggregateQuery`. The input rows are ordered by key.
+            words: as for `search`.
+
+        Returns:
+            The rows. Without a `GroupBy` each row has all attributes of a document that are not vectors.
+
+        Raises:
+            InvalidInputError: the query is not valid, or names a vector attribute.
+
+        Cost:
+            One round trip for each 500 documents, which fetches only the fields that the query uses.
+        """
+        if not isinstance(query, AggregateQuery):
+            raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
+        if query.consistency != "strict" or query.timeout is not None:
+            raise InvalidInputError(
+                "an attached index reads with consistency='strict' and without timeout=: leave them out of the query"
+            )
+        return self._searching.aggregate(query, words)
+
+    def facets(
+        self,
+        keys: Sequence[str],
+        *,
+        filter: FilterLike | None = None,
+        words: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> dict[str, Facet]:
+        """Count the documents with each value of attributes or other stored fields.
+
+        Args:
+            keys: names of attributes or stored fields. A document with several tags counts for each of them.
+            filter: only documents that match.
+            words: as for `search`.
+            limit: at most this many values of each key, the most frequent ones. None for all.
+
+        Returns:
+            A `Facet` for each key.
+
+        Cost:
+            As for `aggregate`.
+        """
+        paths = check_facets(keys, limit)
+        return self._searching.facets(paths, _choice(filter, words), limit)
 
     def count(
         self, filter: FilterLike | None = None, *, words: Mapping[str, str] | None = None
@@ -171,11 +312,23 @@ class AttachedIndex(Closing):
         """
         return self._searching.count(_choice(filter, words))
 
-    def get(self, keys: Sequence[str]) -> list[AttachedDocument | None]:
-        """Return documents by full key, in the same order. None for a key that is missing or has another type."""
+    def get(
+        self,
+        keys: Sequence[str],
+        *,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> list[AttachedDocument | None]:
+        """Return documents by full key, in the same order. None for a key that is missing or has another type.
+
+        Args:
+            keys: full keys, with the prefix.
+            fields: as for `select`.
+            with_vectors: as for `select`.
+        """
         wanted = [key.encode() for key in check_ids(keys)]
-        found = chain.from_iterable(fetch(self._connection, self._definition, wanted))
-        by_key = {document.key: document for document, _ in found}
+        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
+        by_key = {document.key: document for document in self._searching.get(wanted, reading)}
         return [by_key.get(key.decode()) for key in wanted]
 
     def wait_until_indexed(self, timeout: float = 60.0, *, progress: bool | None = None) -> None:
@@ -204,33 +357,11 @@ class AttachedIndex(Closing):
     adescribe = async_version(describe)
     asearch = async_version(search)
     aselect = async_version(select)
+    aaggregate = async_version(aggregate)
+    afacets = async_version(facets)
     acount = async_version(count)
     aget = async_version(get)
     await_until_indexed = async_version(wait_until_indexed)
-
-    def _vector_attribute(self, name: str | None) -> VectorAttribute:
-        vectors = self._definition.vectors
-        names = ", ".join(repr(attribute_name(each)) for each in vectors) or "none"
-        if name is None:
-            if len(vectors) != 1:
-                raise InvalidInputError(
-                    f"index {self._name!r} has {len(vectors)} vector attributes ({names}): choose one with attribute="
-                )
-            (chosen,) = vectors
-        else:
-            found = self._definition.attribute(name)
-            if not isinstance(found, VectorAttribute):
-                raise InvalidInputError(
-                    f"index {self._name!r} has no vector attribute {name!r}: use one of {names}"
-                )
-            chosen = found
-        if chosen.data_type != "FLOAT32" or not attribute_name(chosen).isidentifier():
-            raise UnsupportedFeatureError(
-                f"search by the attribute {attribute_name(chosen)!r} of {chosen.data_type}",
-                f"index {self._name!r}",
-                "an attribute of FLOAT32 with a name of letters, digits and _",
-            )
-        return chosen
 
 
 def _hit(document: AttachedDocument, distance: float, metric: Metric) -> AttachedHit:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-from valkey_vector.attached.definition import IndexDefinition
+from valkey_vector.attached.definition import IndexDefinition, optional_clauses
 from valkey_vector.attached.description import (
     ClusterDescription,
     IndexDescription,
@@ -20,6 +21,7 @@ from valkey_vector.attached.encoding import text_of
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.engines.search.commands import index_is_missing
+from valkey_vector.engines.search.definition import define
 from valkey_vector.errors import (
     ConfigurationError,
     IndexMismatchError,
@@ -40,6 +42,9 @@ __all__ = [
     "drop_index",
     "list_indexes",
 ]
+
+_UNKNOWN = re.compile(r"not supported|unknown argument|unexpected (?:argument|parameter)")
+"""Refusals of a clause that a server does not know."""
 
 _PARSERS: dict[Scope, Callable[[Any], Any]] = {
     "local": parse_local,
@@ -166,14 +171,15 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
         True if the index is new. False if it exists with the same attributes, document type and prefixes.
 
     Raises:
-        ConfigurationError: Valkey-Search would reject the definition.
+        ConfigurationError: the definition is not valid.
         IndexMismatchError: an index with this name and another definition exists.
-        UnsupportedFeatureError: the server has no search module, or no JSON module for an index over JSON.
+        UnsupportedFeatureError: the server has no search module, no JSON module for an index over JSON, or does not support
+            the condition, an element type of vectors or the language. No index was created.
     """
     connection.capabilities.require(Feature.SEARCH)
     command = definition.create_command()
     try:
-        connection.execute(*command)
+        define(connection, *command)
     except ServerError as error:
         if "already exists" not in error.message.lower():
             if definition.on == "json" and not _has_json(connection):
@@ -181,6 +187,10 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
                     "an index over JSON documents",
                     connection.capabilities.description,
                     "the JSON module (valkey-json) in addition",
+                ) from error
+            if (clause := _refused_clause(definition, error)) is not None:
+                raise UnsupportedFeatureError(
+                    f"an index with {clause}", connection.capabilities.description, "RediSearch"
                 ) from error
             raise
         _compare(connection, definition)
@@ -214,7 +224,7 @@ def drop_index(connection: Connection, name: str, *, missing_ok: bool = False) -
     if owner and _own_search_index(connection, owner) == name:
         raise _belongs_to(owner, name)
     try:
-        connection.execute("FT.DROPINDEX", name)
+        define(connection, "FT.DROPINDEX", name)
     except ServerError as error:
         if not index_is_missing(error.message):
             raise
@@ -282,6 +292,15 @@ def _has_json(connection: Connection) -> bool:
     return known is not None
 
 
+def _refused_clause(definition: IndexDefinition, error: ServerError) -> str | None:
+    """The clause that a server refused because it does not know it; None for any other refusal."""
+    lowered = error.message.lower()
+    if not _UNKNOWN.search(lowered):
+        return None
+    words = optional_clauses(definition).items()
+    return next((clause for clause, word in words if word.lower() in lowered), None)
+
+
 def _require_scope(connection: Connection, scope: Scope) -> None:
     capabilities = connection.capabilities
     if not capabilities.cluster or capabilities.module is not SearchModule.VALKEY_SEARCH:
@@ -296,6 +315,7 @@ def _compare(connection: Connection, definition: IndexDefinition) -> None:
         "on": (there.on, definition.on),
         # Sorted: Valkey-Search (1.2.1) reports attributes in another order.
         "prefixes": (sorted(there.prefixes), sorted(definition.prefixes)),
+        "condition": (there.condition, definition.condition),
         "attributes": (
             sorted(map(_shape, there.attributes), key=repr),
             sorted(map(_shape, definition.attributes), key=repr),
@@ -317,5 +337,6 @@ def _shape(attribute: Any) -> tuple[object, ...]:
         "dimension",
         "metric",
         "algorithm",
+        "data_type",
     )
     return tuple(getattr(attribute, name, None) for name in names)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from valkey_vector.attached.definition import IndexDefinition, TextAttribute, attribute_name
+from valkey_vector.attached.attributes import TextAttribute, attribute_name
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.errors import InvalidInputError, UnsupportedFeatureError
 from valkey_vector.records.tokens import is_unicode
 
@@ -57,6 +58,10 @@ def terms_query(words: Mapping[str, str], definition: IndexDefinition) -> str | 
             )
         if not isinstance(text, str) or not is_unicode(text):
             raise InvalidInputError(f"the words of {name!r} must be text, not {text!r}")
+        if not attribute.indexed:
+            raise InvalidInputError(
+                f"the text attribute {name!r} of index {definition.name!r} is not indexed (NOINDEX): filter on it instead"
+            )
         found = _terms(text, definition)
         if not found:
             return None

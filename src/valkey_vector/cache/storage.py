@@ -20,8 +20,9 @@ from valkey_vector.query import VectorQuery
 from valkey_vector.records.record import Hit, Record, Vector
 from valkey_vector.records.vectors import check_vector
 from valkey_vector.storage.catalog import CatalogEntry, document_prefix, own_key
+from valkey_vector.storage.decoding import decode_record
 from valkey_vector.storage.hashes import row_of
-from valkey_vector.storage.layout import decode_record, record_fields
+from valkey_vector.storage.layout import record_fields
 from valkey_vector.storage.record_version import identifying_fields
 
 __all__ = ["Claim", "Draft", "Storage"]
@@ -161,7 +162,7 @@ class Storage:
         engine = self.index._handle.existing()
         return None if engine is None else engine.entry
 
-    def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> list[list[Hit]]:
+    def similar(self, vectors: Sequence[Vector], scope_id: str, k: int) -> Sequence[Sequence[Hit]]:
         """Return the k nearest entries of a scope for each vector. Cost: one round trip."""
         within = F(SCOPE_ID) == scope_id
         if len(vectors) == 1:

@@ -10,14 +10,18 @@ import click
 
 import valkey_vector
 from valkey_vector.command_line import (
+    benchmarking,
     caching,
     checking,
+    configuring,
     diagnosing,
     explaining,
     listing,
     measuring,
     reading,
     serving,
+    tailing,
+    transferring,
 )
 from valkey_vector.command_line.exit_codes import ExitCode, exit_code
 from valkey_vector.errors import ValkeyVectorError
@@ -43,6 +47,10 @@ for _verb in (
     *diagnosing.VERBS,
     *explaining.VERBS,
     *measuring.VERBS,
+    *benchmarking.VERBS,
+    *tailing.VERBS,
+    *configuring.VERBS,
+    *transferring.VERBS,
     *serving.VERBS,
 ):
     application.add_command(_verb)
@@ -67,4 +75,9 @@ def run() -> None:
         # The reader of a pipe, such as `head`, has ended.
         sys.stdout = None
         sys.exit(ExitCode.OK)
+    except (
+        OSError
+    ) as error:  # a file, or the standard output; an outage of the server is handled above
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
+        sys.exit(ExitCode.FAILED)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

@@ -26,7 +26,7 @@ _examples = click.option(
 def verify(session: Session, name: str, examples: int) -> int:
     """Check every record of the index NAME. Changes nothing. Exits with 1 if there are problems."""
     with session.connection() as connection:
-        report = open_own(connection, name).verify(examples=examples)
+        report = open_own(connection, name).verify(examples=examples, progress=session.progress)
     return _show(session, report)
 
 
@@ -43,7 +43,9 @@ def repair(session: Session, name: str, *, yes: bool, **options: Any) -> int:
     Exits with 1 if problems are left.
     """
     with session.connection() as connection:
-        report = open_own(connection, name).repair(dry_run=not yes, **options)
+        report = open_own(connection, name).repair(
+            dry_run=not yes, progress=session.progress, **options
+        )
     return _show(session, report)
 
 

@@ -17,13 +17,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-__all__ = ["offload", "writers"]
+__all__ = ["nodes", "offload", "writers"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 OFFLOAD_THREADS = 32
 WRITER_THREADS = 16
+NODE_THREADS = 32
 
 
 class _Pool(Executor):
@@ -79,6 +80,8 @@ _calls = _Pool("valkey-vector-call", OFFLOAD_THREADS)
 
 _writers = _Pool("valkey-vector-write", WRITER_THREADS)
 
+_nodes = _Pool("valkey-vector-node", NODE_THREADS)
+
 
 async def offload(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking function in a thread of this library's pool, and await its result.
@@ -116,3 +119,8 @@ def writers() -> Executor:
     concurrent writes would deadlock.
     """
     return _writers
+
+
+def nodes() -> Executor:
+    """Return the pool for requests to several nodes of a cluster at the same time. Its work waits for no other work."""
+    return _nodes

@@ -11,6 +11,7 @@ import ssl
 
 from valkey_vector.connection.reachability import plainly_connected
 from valkey_vector.connection.settings import ConnectionSettings, TlsSettings
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.errors import AuthenticationError
 
 __all__ = ["ANY_PASSWORD", "check_admitted", "tls_context"]
@@ -41,8 +42,9 @@ def check_admitted(settings: ConnectionSettings) -> None:
     with connection:
         if settings.iam is not None:
             return
+        seconds = seconds_left(_REPLY_SECONDS)
         try:
-            connection.settimeout(_REPLY_SECONDS)
+            connection.settimeout(seconds)
             if settings.tls is None:
                 replies = _replies(connection, settings)
             else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
 from valkey_vector.connection.capabilities import PROBES, Capabilities, capabilities_from
 from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.refusals import is_not_ready
+from valkey_vector.connection.replicas import lane_of
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.connection.sharing import acquire_clients, release_clients
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"
+
+# Pauses in seconds before commands are sent again that a node of a cluster rejected.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 # Attempts to scan a cluster while it is being resharded.
 _SCANS = 5
@@ -65,6 +71,7 @@ class Connection(Closing):
         self._capabilities: Capabilities | None = None
         self._losses: int | None = None
         self._admitted = False
+        self._nodes: dict[str, Connection] = {}
         self._clients: Clients | None = acquire_clients(self, settings)
 
     @classmethod
@@ -121,8 +128,9 @@ class Connection(Closing):
             commands: the name and arguments of each command.
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
-            any_primary: every primary of a cluster can execute the commands, so distribute calls over them.
-                Otherwise GLIDE chooses the node by the first argument, as if it were a key.
+            any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
+                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by
+                the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -149,6 +157,8 @@ class Connection(Closing):
             return replies
 
         replies = self._send_repeatedly(lane, attempt, retry)
+        if not retry and any(map(is_not_ready, replies)):
+            replies = self._rejected_again(commands, replies, lane)
         for reply in replies:
             if _is_outage(reply):
                 raise reply
@@ -176,6 +186,31 @@ class Connection(Closing):
         return self._send_repeatedly(
             0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
+
+    def pipeline_on(
+        self, address: str, commands: Sequence[Sequence[Argument]]
+    ) -> list[Reply | ServerError]:
+        """Send several commands together to one node of a cluster, on a connection to that node alone.
+
+        A node that hangs also delays GLIDE's requests to the other nodes of a cluster, but not those of this method.
+
+        Args:
+            address: the node's address, a key of the result of `execute_on_primaries`.
+            commands: the name and arguments of each command. They are not sent again.
+
+        Returns:
+            One reply per command, in order. If the command failed, its reply is the error.
+
+        Raises:
+            ConnectionLostError, RequestTimeoutError: the node cannot be reached, or does not reply in time.
+
+        Cost:
+            One round trip.
+        """
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._nodes.setdefault(address, Connection(self.settings.of_node(address)))
+        return node._send(node._ready(), 0, lambda client: client.pipeline(commands))
 
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Iterate over batches of keys that match a pattern, on every node of a cluster.
@@ -227,6 +262,9 @@ class Connection(Closing):
         The last connection with these settings closes the shared clients, after the commands in
         flight have completed.
         """
+        nodes, self._nodes = self._nodes, {}
+        for node in nodes.values():
+            node.close()
         clients, self._clients = self._clients, None
         if clients is not None:
             release_clients(self, clients)
@@ -266,6 +304,30 @@ class Connection(Closing):
             "SCAN",
         )
 
+    def _rejected_again(
+        self,
+        commands: Sequence[Sequence[Argument]],
+        replies: Sequence[Reply | ServerError],
+        lane: int,
+    ) -> list[Reply | ServerError]:
+        """Send the commands of a pipeline again that a node of a cluster was not ready to execute; the others ran.
+
+        For half the request timeout: a caller that holds a lock must not write after it has lapsed.
+        """
+        found = list(replies)
+        deadline = time.monotonic() + self.settings.request_timeout / 2
+        pause = _FIRST_PAUSE
+        while rejected := [at for at, reply in enumerate(found) if is_not_ready(reply)]:
+            if time.monotonic() + pause > deadline:
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            again = [commands[at] for at in rejected]
+            answered = self._send(self._ready(), lane, partial(_pipelined, again))
+            for at, reply in zip(rejected, answered, strict=True):
+                found[at] = reply
+        return found
+
     def _send_repeatedly(
         self,
         lane: int,
@@ -275,6 +337,7 @@ class Connection(Closing):
         many_nodes: bool = False,
     ) -> T:
         retries = Retries(self.settings, idempotent=retry, many_nodes=many_nodes)
+        lane = lane_of(self.settings, lane, retry=retry)
         while True:
             clients = self._ready()
             try:
@@ -313,6 +376,12 @@ class Connection(Closing):
         if clients is None:
             raise ConfigurationError("the connection is closed; open a new one")
         return clients
+
+
+def _pipelined(
+    commands: Sequence[Sequence[Argument]], client: BoundedClient
+) -> list[Reply | ServerError]:
+    return client.pipeline(commands)
 
 
 def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:

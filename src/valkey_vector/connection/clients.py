@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from valkey_vector.connection.admission import check_admitted
@@ -20,7 +21,10 @@ from valkey_vector.errors import ConfigurationError, ConnectionLostError, Valkey
 if TYPE_CHECKING:
     from valkey_vector.connection.glide_client import BoundedClient
 
-__all__ = ["Clients"]
+__all__ = ["READS", "Clients"]
+
+READS = -1
+"""Lane of the reads that replicas may answer. All other lanes read from primaries only."""
 
 # Maximum delay of a fork by commands in flight in other threads.
 _QUIET_SECONDS = 0.5
@@ -99,7 +103,7 @@ class Clients:
             ValkeyVectorError: as `Connection.execute`.
         """
         for last in (False, True):
-            client = self.client(lane)
+            client = self._resources.clients.get(lane) or self.client(lane)
             try:
                 reply = request(client)
             except ClientClosedError:
@@ -173,7 +177,7 @@ class Clients:
             return True
 
     def _new_client(self, lane: int) -> BoundedClient:
-        if not 0 <= lane <= self.settings.write_connections:
+        if lane != READS and not 0 <= lane <= self.settings.write_connections:
             raise ConfigurationError(
                 f"lane must be from 0 to {self.settings.write_connections} (write_connections), not {lane}"
             )
@@ -186,21 +190,23 @@ class Clients:
                     # Another thread failed to connect while this one waited: do not wait again.
                     raise copy.copy(self._failure[1])
                 try:
-                    self._resources.clients[lane] = self._connect()
+                    self._resources.clients[lane] = self._connect(lane)
                 except ValkeyVectorError as error:
                     self._failure = (time.monotonic(), error)
                     raise
             return self._resources.clients[lane]
 
-    def _connect(self) -> BoundedClient:
-        """Connect a client, after detecting whether the server is a cluster."""
+    def _connect(self, lane: int) -> BoundedClient:
+        """Connect the client of a lane, after detecting whether the server is a cluster."""
         check_glide()
-        from valkey_vector.connection.glide_client import BoundedClient, single_node
+        from valkey_vector.connection.glide_client import BoundedClient, probing_client, single_node
 
         settings = self.address()
+        if lane != READS:
+            settings = replace(settings, read_from="primary")
         if self._cluster is None:
             node = single_node(settings)
-            client = BoundedClient(node, cluster=False)
+            client = probing_client(node)
             try:
                 self._probed = client.pipeline(PROBES)
             except ValkeyVectorError:
@@ -208,7 +214,7 @@ class Clients:
                 raise
             # GLIDE has no cluster clients on unix sockets; a single node works without one.
             self._cluster = settings.unix_socket is None and is_cluster(self._probed)
-            if not self._cluster and node == settings:
+            if not self._cluster and node == settings and not client.any_role:
                 return client
             client.close()
         return BoundedClient(settings, cluster=self._cluster)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
@@ -29,9 +29,8 @@ from valkey_vector.connection.refusals import (
     from_replica,
     never_read,
 )
-from valkey_vector.connection.settings import (
-    ConnectionSettings,
-)
+from valkey_vector.connection.settings import ConnectionSettings, ReadFrom
+from valkey_vector.connection.time_limits import has_time_limit, seconds_left
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -42,6 +41,8 @@ from valkey_vector.errors import (
 
 _T = TypeVar("_T")
 Commands = Sequence[Sequence[str | bytes]]
+
+LEADS_TO_REPLICA = "leads to a replica: connect to the primary"
 
 # Addition to a pipeline's timeout for each command: inserting into a large HNSW graph is slow.
 _SECONDS_PER_COMMAND = 0.02
@@ -80,6 +81,7 @@ class BoundedClient:
     Args:
         settings: address and other settings; not embedded.
         cluster: True connects as a cluster client.
+        any_role: without a cluster, also accept the address of a replica.
 
     Attributes:
         created: time of creation, on the monotonic clock.
@@ -89,12 +91,17 @@ class BoundedClient:
         ConnectionLostError, AuthenticationError, ConfigurationError: the client cannot connect.
     """
 
-    def __init__(self, settings: ConnectionSettings, *, cluster: bool) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, *, cluster: bool, any_role: bool = False
+    ) -> None:
         self.settings = settings
         self.cluster = cluster
+        self.any_role = any_role
         self.created = time.monotonic()
         self.demoted = False
         self._secrets = (settings.password,) if settings.password else ()
+        # Without a cluster, GLIDE sends every batch to the primary.
+        self._reads_singly = not cluster and settings.read_from != "primary"
         self.forget_requests()
         check_reachable(settings)
         self._client = self._connected()
@@ -132,9 +139,11 @@ class BoundedClient:
         name = _name(command)
         if name.upper() in _BLOCKING:
             return self._run(name, lambda: self._client.custom_command(list(command)))
+        if self._reads_singly and not has_time_limit():
+            return self._run(name, lambda: self._client.custom_command(list(command)), [command])
         # As a batch: GLIDE prints errors of single commands to standard error.
-        timeout = milliseconds(self.settings.request_timeout)
-        replies = self._run(name, lambda: self._sent([command], timeout), [command])
+        commands, seconds = (command,), self.settings.request_timeout
+        replies = self._run(name, lambda: self._sent(commands, seconds), commands)
         (reply,) = replies or (None,)
         if isinstance(reply, GlideError):
             raise self._after_error(reply, name, command) from None
@@ -145,12 +154,19 @@ class BoundedClient:
 
         Args:
             commands: the commands.
-            any_primary: in a cluster, send all of them to one primary, another one each time.
+            any_primary: in a cluster, send all of them to one primary, or replica where `read_from` says so; another
+                one each time.
         """
+        if self._reads_singly and len(commands) == 1 and not has_time_limit():
+            return [self._reply_or_error(commands[0])]
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
-        timeout = milliseconds(seconds)
-        route = _some_primary() if any_primary else None
-        replies = self._run("pipeline", lambda: self._sent(commands, timeout, route), commands)
+        route = _some_node(self.settings.read_from) if any_primary else None
+        return self._replies(commands, seconds, route)
+
+    def _replies(
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None
+    ) -> list[Any]:
+        replies = self._run("pipeline", lambda: self._sent(commands, seconds, route), commands)
         return [
             self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
@@ -158,20 +174,29 @@ class BoundedClient:
             for command, reply in zip(commands, replies or (), strict=True)
         ]
 
+    def _reply_or_error(self, command: Sequence[str | bytes]) -> Any:
+        try:
+            return self.execute(command)
+        except (ConnectionLostError, RequestTimeoutError):
+            raise
+        except ServerError as error:
+            return error
+
     def _sent(
-        self, commands: Commands, timeout: int, route: glide.SlotIdRoute | None = None
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None = None
     ) -> list[Any] | None:
         client: Any = self._client
+        timeout = milliseconds(seconds_left(seconds, _name(commands[0])))
         if self.cluster:
             cluster_batch = glide.ClusterBatch(is_atomic=False)
             for command in commands:
-                cluster_batch.custom_command(list(command))
+                cluster_batch.custom_command(command if type(command) is list else list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
             options = glide.ClusterBatchOptions(timeout=timeout, route=route)
             return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
         batch = glide.Batch(is_atomic=False)
         for command in commands:
-            batch.custom_command(list(command))
+            batch.custom_command(command if type(command) is list else list(command))
         return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
@@ -181,12 +206,20 @@ class BoundedClient:
 
     def execute_on(self, address: bytes, command: Sequence[str | bytes]) -> Any:
         """Send one command to a node of a cluster. The address is a key of the result of `execute_on_primaries`."""
-        return self._routed(command, glide.ByAddressRoute(address.decode()))
+        route = glide.ByAddressRoute(address.decode())
+        if not has_time_limit():
+            return self._routed(command, route)
+        # As a batch, which can have a timeout of its own.
+        (reply,) = self._replies([command], self.settings.request_timeout, route)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def _routed(self, command: Sequence[str | bytes], route: glide.Route) -> Any:
         client = self._client
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("the client is not a cluster client")
+        seconds_left(self.settings.request_timeout, _name(command))
         return self._run(
             _name(command), lambda: client.custom_command(list(command), route), [command]
         )
@@ -230,14 +263,14 @@ class BoundedClient:
         ours = self._translated(error, command, sent)
         if isinstance(ours, ConnectionLostError):
             self._seen = None  # the next command checks whether the server is reachable
-        if isinstance(ours, RequestTimeoutError):
+        if isinstance(ours, RequestTimeoutError) and not has_time_limit():
             check_admitted(self.settings)
         if isinstance(ours, ServerError) and from_other_slots(ours) and not self.cluster:
             hint = f"{self.settings.location} is part of a cluster: connect with cluster=true"
             return ServerError(f"{hint} ({ours.message})", command)
         if isinstance(ours, ServerError) and from_replica(ours) and not self.cluster:
             self.demoted = True
-            hint = f"{self.settings.location} leads to a replica: connect to the primary"
+            hint = f"{self.settings.location} {LEADS_TO_REPLICA}"
             return ServerError(f"{ours.message.rstrip('.')} ({hint})", command)
         return ours
 
@@ -250,7 +283,7 @@ class BoundedClient:
         if self.cluster:
             return None  # a cluster client raises at once by itself
         statistics = self._client.get_statistics()
-        seen = (int(statistics["total_connections"]), int(statistics["total_clients"]))
+        seen = (statistics["total_connections"], statistics["total_clients"])
         if seen != self._seen:
             try:
                 check_admitted(self.settings)
@@ -265,7 +298,7 @@ class BoundedClient:
     def _alive(self) -> bool:
         """Return True if the client still has an authenticated connection."""
         try:
-            self._sent([["PING"]], milliseconds(_ALIVE_SECONDS))
+            self._sent([["PING"]], _ALIVE_SECONDS)
         except GlideError:
             return False
         return True
@@ -273,7 +306,8 @@ class BoundedClient:
     def _enter(self, command: str) -> int | None:
         """Take a slot. Returns the number of the request if no other request is in flight."""
         with self._lock:
-            if self._closing or not self._has_free_slot():
+            free = self._in_flight < self.settings.max_in_flight
+            if not free or self._paused or self._closing:
                 self._wait_for_slot(command)
             self._in_flight += 1
             self._entered += 1
@@ -288,7 +322,7 @@ class BoundedClient:
         try:
             if not self._changed.wait_for(
                 lambda: self._closing or self._has_free_slot(),
-                self.settings.request_timeout,
+                seconds_left(self.settings.request_timeout, command),
             ):
                 raise RequestTimeoutError(
                     f"{self.settings.max_in_flight} requests (max_in_flight) are in flight, and none ended in time",
@@ -312,22 +346,22 @@ class BoundedClient:
             self._client.close()
 
     def _connected(self) -> glide.TGlideClient:
+        mode = glide.NodeDiscoveryMode
+        discovery = mode.STATIC if self.any_role else mode.STANDARD
         try:
-            return create_client(self.settings, self.cluster, glide.NodeDiscoveryMode.STANDARD)
+            return create_client(self.settings, self.cluster, discovery)
         except GlideError as error:
             ours = self._translated(error, "")
         if isinstance(ours, ServerError) and withholds_info(ours.message) and not self.cluster:
             # GLIDE queries the role of every standalone server with INFO. The rejection shows that the
             # connection itself works.
             try:
-                return create_client(self.settings, self.cluster, glide.NodeDiscoveryMode.STATIC)
+                return create_client(self.settings, self.cluster, mode.STATIC)
             except GlideError as error:
                 ours = self._translated(error, "")
         location = self.settings.location
         if isinstance(ours, ServerError) and "No primary node found" in ours.message:
-            ours = type(ours)(
-                f"cannot connect: {location} leads to a replica: connect to the primary"
-            )
+            ours = type(ours)(f"cannot connect: {location} {LEADS_TO_REPLICA}")
         elif isinstance(ours, ServerError):
             no_tls = self.settings.tls is not None and "timed out" in ours.message
             remedy = "; if this port does not speak TLS, write valkey://" if no_tls else ""
@@ -352,11 +386,34 @@ def single_node(settings: ConnectionSettings) -> ConnectionSettings:
     return replace(settings, addresses=(reachable_address(settings),), read_from="primary")
 
 
+def probing_client(settings: ConnectionSettings) -> BoundedClient:
+    """Connect to one node, to detect whether it belongs to a cluster; there it may be a replica.
+
+    Raises:
+        ConnectionLostError, AuthenticationError, ConfigurationError: as for any client.
+    """
+    try:
+        return BoundedClient(settings, cluster=False)
+    except ConnectionLostError as error:
+        if LEADS_TO_REPLICA not in error.message:
+            raise
+        return BoundedClient(settings, cluster=False, any_role=True)
+
+
 def _name(command: Sequence[str | bytes]) -> str:
     first = command[0] if command else ""
     return first if isinstance(first, str) else first.decode(errors="replace")
 
 
-def _some_primary() -> glide.SlotIdRoute:
-    """Route to the primary of a random slot: each primary in proportion to its slots."""
-    return glide.SlotIdRoute(glide.SlotType.PRIMARY, random.randrange(_SLOTS))
+def _some_node(read_from: ReadFrom) -> glide.SlotIdRoute:
+    """Route to a node of a random slot: its primary, a replica, or either, as `read_from` says."""
+    match read_from:
+        case "primary":
+            kind = glide.SlotType.PRIMARY
+        case "all_nodes" | "az_affinity_all_nodes":
+            kind = random.choice((glide.SlotType.PRIMARY, glide.SlotType.REPLICA))
+        case "prefer_replica" | "az_affinity" | "az_affinity_replicas_and_primary":
+            kind = glide.SlotType.REPLICA
+        case _:
+            assert_never(read_from)
+    return glide.SlotIdRoute(kind, random.randrange(_SLOTS))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 __all__ = [
     "Observation",
@@ -16,7 +16,8 @@ __all__ = [
     "note_counts",
     "note_fallback",
     "note_request",
-    "observing",
+    "observe",
+    "stop_observing",
 ]
 
 
@@ -44,19 +45,6 @@ class Observation:
         self._parent = parent
         self._lock = threading.Lock()
 
-    def _request(self, commands: int) -> None:
-        with self._lock:
-            self.round_trips += 1
-            self.commands += commands
-        if self._parent is not None:
-            self._parent._request(commands)
-
-    def _candidates(self, number: int) -> None:
-        with self._lock:
-            self.candidates += number
-        if self._parent is not None:
-            self._parent._candidates(number)
-
     def _fallback(self, method: str) -> None:
         with self._lock:
             if method not in self.fallbacks:
@@ -75,30 +63,38 @@ class Observation:
 _current: ContextVar[Observation | None] = ContextVar("valkey_vector_observation", default=None)
 
 
-class observing:  # noqa: N801 - used like a function, as contextlib's own context managers
-    """Context manager that observes what its block does. An observation inside another one is part of both."""
+def observe() -> tuple[Observation, Token[Observation | None]]:
+    """Begin an observation. One inside another is part of both.
 
-    __slots__ = ("_token",)
+    Returns:
+        The observation, and what `stop_observing` needs to end it.
+    """
+    observation = Observation(_current.get())
+    return observation, _current.set(observation)
 
-    def __enter__(self) -> Observation:
-        observation = Observation(_current.get())
-        self._token = _current.set(observation)
-        return observation
 
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)
+def stop_observing(token: Token[Observation | None]) -> None:
+    """End an observation, in the same context."""
+    _current.reset(token)
 
 
 def note_request(commands: int) -> None:
     """Note that a request with this number of commands is sent."""
-    if (observation := _current.get()) is not None:
-        observation._request(commands)
+    observation = _current.get()
+    while observation is not None:
+        with observation._lock:
+            observation.round_trips += 1
+            observation.commands += commands
+        observation = observation._parent
 
 
 def note_candidates(number: int) -> None:
     """Note that the engine returned this number of records to choose from."""
-    if (observation := _current.get()) is not None:
-        observation._candidates(number)
+    observation = _current.get()
+    while observation is not None:
+        with observation._lock:
+            observation.candidates += number
+        observation = observation._parent
 
 
 def note_fallback(method: str) -> None:

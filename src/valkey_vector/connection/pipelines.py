@@ -83,19 +83,16 @@ def send(
     """
     commands = [command for request in requests for command in request.commands]
     if len(commands) == 1 and not any_primary:
-        reply = _executed(connection, commands[0])
+        reply: Reply | ServerError
+        try:
+            reply = connection.execute(*commands[0], retry=True)
+        except (ConnectionLostError, RequestTimeoutError):
+            raise
+        except ServerError as error:
+            reply = error
         return [[reply] if request.commands else [] for request in requests]
     replies = iter(connection.pipeline(commands, retry=True, any_primary=any_primary))
     return [list(islice(replies, len(request.commands))) for request in requests]
-
-
-def _executed(connection: Connection, command: Command) -> Reply | ServerError:
-    try:
-        return connection.execute(*command, retry=True)
-    except (ConnectionLostError, RequestTimeoutError):
-        raise
-    except ServerError as error:
-        return error
 
 
 def requesting(commands: Sequence[Command]) -> Pipelined[list[Any]]:
@@ -113,7 +110,8 @@ def run(sender: RequestSender, operation: Pipelined[_T]) -> _T:
         request = next(operation)
         while True:
             (replies,) = sender.send_requests([request])
-            request = _continued(operation, replies, errors=request.errors)()
+            error = None if request.errors else _first_error(replies)
+            request = operation.send(replies) if error is None else operation.throw(error)
     except StopIteration as end:
         result: _T = end.value
         return result
@@ -160,12 +158,15 @@ def _continued(
     operation: Pipelined[_T], replies: list[Any], *, errors: bool
 ) -> Callable[[], Request]:
     """Continue an operation with its replies. Unless `errors` is set, the first error among them is raised in it."""
-    error = (
-        None
-        if errors
-        else next((reply for reply in replies if isinstance(reply, ServerError)), None)
-    )
+    error = None if errors else _first_error(replies)
     return (lambda: operation.send(replies)) if error is None else (lambda: operation.throw(error))
+
+
+def _first_error(replies: Sequence[Any]) -> ServerError | None:
+    for reply in replies:
+        if isinstance(reply, ServerError):
+            return reply
+    return None
 
 
 def _batches(waiting: Mapping[int, Request]) -> Iterator[list[int]]:

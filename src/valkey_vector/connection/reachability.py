@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 
 from valkey_vector.connection.settings import Address, ConnectionSettings
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.errors import ConnectionLostError
 
 __all__ = ["check_reachable", "plainly_connected", "reachable_address"]
@@ -47,9 +48,10 @@ def plainly_connected(settings: ConnectionSettings) -> tuple[socket.socket, str]
     if settings.unix_socket is None:
         connection, address = _connected_by_tcp(settings)
         return connection, address.host
+    seconds = seconds_left(settings.connection_timeout)
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.settimeout(settings.connection_timeout)
+        connection.settimeout(seconds)
         connection.connect(settings.unix_socket)
     except OSError as error:
         connection.close()
@@ -60,8 +62,9 @@ def plainly_connected(settings: ConnectionSettings) -> tuple[socket.socket, str]
 def _connected_by_tcp(settings: ConnectionSettings) -> tuple[socket.socket, Address]:
     reasons = []
     for address in settings.addresses:
+        seconds = seconds_left(settings.connection_timeout)
         try:
-            return socket.create_connection(address, settings.connection_timeout), address
+            return socket.create_connection(address, seconds), address
         except OSError as error:
             reasons.append(f"{address}: {_reason(error)}")
     raise ConnectionLostError(f"cannot reach {settings.location} ({'; '.join(reasons)})")

@@ -6,7 +6,8 @@ import time
 
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.settings import ConnectionSettings
-from valkey_vector.errors import ConnectionLostError
+from valkey_vector.connection.time_limits import seconds_left
+from valkey_vector.errors import ConnectionLostError, ServerError
 
 __all__ = ["Retries"]
 
@@ -18,8 +19,8 @@ class Retries:
     """Retry policy of one request.
 
     A server that is not ready rejects commands before it executes them. Such a request is sent again, also a write, until
-    ``settings.request_timeout`` is over. After any other outage only a request that can run twice is sent again,
-    ``settings.retries`` times.
+    ``settings.request_timeout`` is over, or the `time_limit` of the operation. After any other outage only a request that
+    can run twice is sent again, ``settings.retries`` times.
 
     Args:
         settings: timeout, and number and delay of retries.
@@ -31,12 +32,11 @@ class Retries:
     def __init__(
         self, settings: ConnectionSettings, *, idempotent: bool, many_nodes: bool = False
     ) -> None:
-        self._deadline = time.monotonic() + settings.request_timeout
+        self._deadline = time.monotonic() + seconds_left(settings.request_timeout)
+        self._settings = settings
         self._idempotent = idempotent
         self._many_nodes = many_nodes
-        self._remaining = settings.retries if idempotent else 0
-        self._delay = settings.retry_delay
-        self._factor = settings.retry_factor
+        self._outages = 0
         self._pause = _FIRST_PAUSE
 
     def again(self, outcome: object) -> bool:
@@ -51,17 +51,22 @@ class Retries:
             time.sleep(self._pause)
             self._pause = min(2 * self._pause, _MAX_PAUSE)
             return True
-        if self._remaining and isinstance(outcome, ConnectionLostError):
-            self._remaining -= 1
-            time.sleep(self._delay)
-            self._delay *= self._factor
-            return True
+        if self._idempotent and isinstance(outcome, ConnectionLostError):
+            settings, outages = self._settings, self._outages
+            if outages < settings.retries:
+                self._outages += 1
+                time.sleep(seconds_left(settings.retry_delay * settings.retry_factor**outages))
+                return True
         return False
 
     def _was_rejected(self, outcome: object) -> bool:
         """Return True if no part of the request was executed or, if it can run twice, if any part was rejected."""
         replies = outcome if isinstance(outcome, list) else [outcome]
-        rejected = [is_not_ready(reply) for reply in replies]
+        errors = [reply for reply in replies if isinstance(reply, ServerError)]
+        if not errors:
+            return False
         if self._idempotent:
-            return any(rejected)
-        return bool(rejected) and all(rejected) and not self._many_nodes
+            return any(map(is_not_ready, errors))
+        return (
+            len(errors) == len(replies) and all(map(is_not_ready, errors)) and not self._many_nodes
+        )

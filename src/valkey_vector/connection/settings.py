@@ -30,6 +30,7 @@ IamService = Literal["elasticache", "memorydb"]
 Pem = str | os.PathLike[str] | bytes
 
 _MAX_SECONDS = 4_000_000.0
+_NODE_CONNECTION_SECONDS = 1.0
 _MAX_IN_FLIGHT = 900
 
 
@@ -116,7 +117,7 @@ class ConnectionSettings:
         cluster: whether the server is a cluster; None detects it on connecting.
         tls: TLS settings; None uses plain TCP.
         iam: AWS IAM instead of a password; needs ``username`` and ``tls``.
-        read_from: the nodes that serve reads. All values but ``"primary"`` can return stale data.
+        read_from: the nodes that answer reads of search indexes. All values but ``"primary"`` can return stale data.
         client_az: this client's availability zone, for the ``az_*`` values of ``read_from``.
         client_name: the client's name in the server's CLIENT LIST.
         request_timeout: timeout of one command, >= 0.001.
@@ -198,6 +199,21 @@ class ConnectionSettings:
         scheme = "valkeys" if self.tls else "valkey"
         database = f"/{self.database}" if self.database else ""
         return f"{scheme}://{','.join(map(str, self.addresses))}{database}"
+
+    def of_node(self, address: str) -> ConnectionSettings:
+        """Copy the settings, for a connection to one node of the cluster. It connects within a second, or fails.
+
+        Args:
+            address: host and port.
+        """
+        host, _, port = address.rpartition(":")
+        return replace(
+            self,
+            addresses=(Address(host, int(port)),),
+            cluster=False,
+            read_from="primary",
+            connection_timeout=min(_NODE_CONNECTION_SECONDS, self.connection_timeout),
+        )
 
     def with_unix_socket(self, path: str) -> ConnectionSettings:
         """Copy the settings, with the address of a server that listens on a unix socket."""

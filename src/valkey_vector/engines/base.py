@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from valkey_vector.connection import Reply
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.errors import ServerError
-from valkey_vector.filters.plan import Plan
+from valkey_vector.filters.plan import Plan, Range
 from valkey_vector.records.record import WritePolicy
 from valkey_vector.records.vectors import Float32Array
 from valkey_vector.schema.schema import VectorField
@@ -20,7 +20,7 @@ from valkey_vector.storage.slot_bindings import SlotBindings
 from valkey_vector.text.bm25 import Matching, Scored, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 
-__all__ = ["Engine", "Grouped", "IndexInfo", "Keep", "Near"]
+__all__ = ["Engine", "Grouped", "IndexInfo", "Keep", "Leading", "Near"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,20 @@ class Grouped:
 
     groups: Sequence[tuple[tuple[Any, ...], int]]
     unread: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """Ranges of a numeric hash field with the first documents in an order.
+
+    Attributes:
+        range: all documents in it are among the first ones, or few more; None if all of the first ones may be tied.
+        tied: more documents than needed, all with one value, which come after those in `range`; None if `range` has
+            enough documents.
+    """
+
+    range: Range | None
+    tied: Range | None = None
 
 
 Keep: TypeAlias = Callable[[list[Row]], list[Row]]
@@ -182,6 +196,15 @@ class Engine(Protocol):
         """Pipelined `count`."""
         ...
 
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
+        """Count plans that together select every document exactly once; None if they do not, or if it is not known.
+
+        Args:
+            parts: plans of which no two select the same document.
+            rest: a plan that must select no document.
+        """
+        ...
+
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
         """List the distinct values of each hash field in a sample of `most` selected documents, in the server's spelling.
 
@@ -215,6 +238,22 @@ class Engine(Protocol):
 
         Returns:
             None, or a result of None, if the engine does not know the order.
+        """
+        ...
+
+    def leading(
+        self, plan: Plan, order: tuple[str, bool] | None, limit: int
+    ) -> Pipelined[Leading | None] | None:
+        """Find ranges of a numeric hash field with the first of the selected documents in an order.
+
+        Args:
+            plan: the plan that selects the documents.
+            order: a metadata key, and True for descending; None for the newest documents first.
+            limit: number of documents that the ranges should have at least, >= 1.
+
+        Returns:
+            None, or a result of None, if the engine does not know such ranges. Documents may change meanwhile: check
+            that enough are left.
         """
         ...
 

@@ -42,7 +42,7 @@ class Traces:
     def are_of(self, entry: CatalogEntry) -> bool:
         """Return True if the index of this entry was lost, and False if it was dropped."""
         if entry.engine == "search":
-            return entry.generation in self.generations
+            return entry.search_generation in self.generations
         return self.change_log
 
 

@@ -13,19 +13,29 @@ from itertools import chain
 from typing import Any
 
 from valkey_vector.engines.base import Engine
+from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution.aggregation.rows import Line, group_key, place, shown, simplest
 from valkey_vector.execution.aggregation.stages import run
 from valkey_vector.execution.grouping import Groups, groups_of
 from valkey_vector.execution.selection import Selection, metadata_of, prepare_selection, select
 from valkey_vector.execution.value_counts import count_values
-from valkey_vector.filters.ast import And, Filter
+from valkey_vector.filters.ast import And, Field, Filter
 from valkey_vector.filters.plan import Plan
 from valkey_vector.query.aggregate import AggregateQuery, Count, GroupBy, Step, Where, reads
 from valkey_vector.records.metadata import MISSING, lookup
+from valkey_vector.records.validation import check_limit
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
 from valkey_vector.storage.rows import Row
 
-__all__ = ["Facet", "FacetValue", "aggregate", "facets"]
+__all__ = [
+    "Facet",
+    "FacetValue",
+    "absent",
+    "aggregate",
+    "check_facets",
+    "facets",
+    "facets_of_rows",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,14 @@ class Facet:
         values: the most frequent first, ties in the order of groups. A list counts once for each distinct element.
         distinct: number of distinct values, including those beyond the limit of `values`.
         missing: number of records without the key, or with None there.
+        partial: True if records may not be counted, as for `SearchResult`.
     """
 
     key: str
     values: tuple[FacetValue, ...]
     distinct: int
     missing: int
+    partial: bool = False
 
 
 @dataclass(slots=True)
@@ -110,13 +122,37 @@ def facets(
     tallies: dict[str, _Tally | None] = dict.fromkeys(paths)
     if selection.exact:
         tallies.update(zip(paths, _tallied(engine, selection, paths), strict=True))
-    counted = {path: _Tally({}, 0) for path, tally in tallies.items() if tally is None}
-    if counted:
-        for row in chain.from_iterable(select(engine, selection, [METADATA])):
-            metadata = metadata_of(row)
-            for path, tally in counted.items():
-                tally.add(metadata, path)
-    return {path: (tallies[path] or counted[path]).facet(path, limit) for path in paths}
+    uncounted = [path for path, tally in tallies.items() if tally is None]
+    if uncounted:
+        rows = chain.from_iterable(select(engine, selection, [METADATA]))
+        tallies |= _tallied_rows(map(metadata_of, rows), uncounted)
+    return {path: tally.facet(path, limit) for path, tally in tallies.items() if tally is not None}
+
+
+def facets_of_rows(
+    rows: Iterable[Mapping[str, Any]], paths: Sequence[str], limit: int | None
+) -> dict[str, Facet]:
+    """Count the values of several paths in rows."""
+    tallies = _tallied_rows(rows, paths)
+    return {path: tally.facet(path, limit) for path, tally in tallies.items()}
+
+
+def check_facets(keys: Sequence[str], limit: int | None) -> list[str]:
+    """Return the paths of facets, each once.
+
+    Raises:
+        InvalidInputError: `keys` is not a list, or `limit` is not an integer ≥ 0.
+    """
+    if isinstance(keys, str):
+        raise InvalidInputError(
+            f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
+        )
+    paths = list(dict.fromkeys(keys))
+    for path in paths:
+        Field(path)
+    if limit is not None:
+        check_limit(limit, "limit")
+    return paths
 
 
 def absent(query: AggregateQuery) -> list[dict[str, Any]]:
@@ -182,6 +218,14 @@ def _tallied(engine: Engine, selection: Selection, paths: Sequence[str]) -> Iter
     if known is None:
         return _tallied_by_server(engine, selection.plan, paths)
     return map(_tally, known)
+
+
+def _tallied_rows(rows: Iterable[Mapping[str, Any]], paths: Sequence[str]) -> dict[str, _Tally]:
+    tallies = {path: _Tally({}, 0) for path in paths}
+    for row in rows:
+        for path, tally in tallies.items():
+            tally.add(row, path)
+    return tallies
 
 
 def _tally(groups: Groups) -> _Tally:

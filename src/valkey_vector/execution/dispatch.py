@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution.knn import hits, nearest, within
 from valkey_vector.execution.ordering import Window, windowed
-from valkey_vector.execution.selection import counting, prepare_selection, record_of
+from valkey_vector.execution.selection import counting, prepare_selection, records_of
 from valkey_vector.execution.text import answer_hybrid, answer_text
 from valkey_vector.query import (
-    Answer,
     CountQuery,
     FilterQuery,
     HybridQuery,
@@ -27,10 +26,14 @@ from valkey_vector.records.vectors import checked_vector, wrong_dimension
 from valkey_vector.schema.schema import Schema
 from valkey_vector.storage.layout import record_fields
 
-__all__ = ["absent", "answer", "check_query", "wanted_fields", "window_of"]
+__all__ = ["Found", "absent", "answer", "check_query", "wanted_fields", "window_of"]
 
 
-def answer(engine: Engine, query: Query) -> Pipelined[Answer]:
+Found: TypeAlias = list[Hit] | list[Record] | int
+"""What a query found."""
+
+
+def answer(engine: Engine, query: Query) -> Pipelined[Found]:
     """Run a query on an engine.
 
     Raises:
@@ -53,7 +56,7 @@ def answer(engine: Engine, query: Query) -> Pipelined[Answer]:
             assert_never(query)
 
 
-def absent(query: Query) -> Answer:
+def absent(query: Query) -> Found:
     """The result of a query if the index does not exist: empty, or 0."""
     match query:
         case VectorQuery() | TextQuery() | HybridQuery() | FilterQuery():
@@ -124,7 +127,7 @@ def _records(engine: Engine, query: FilterQuery) -> Pipelined[list[Record]]:
     selection = prepare_selection(engine, check_filter(query.filter))
     fields = wanted_fields(query, engine.entry.schema)
     rows = yield from windowed(engine, selection, window_of(query), fields)
-    return [record_of(row, fields) for row in rows]
+    return records_of(rows, fields)
 
 
 def _number(engine: Engine, query: CountQuery) -> Pipelined[int]:

@@ -10,7 +10,7 @@ from valkey_vector.connection.observation import note_candidates, note_fallback
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
-from valkey_vector.execution.selection import Selection, record_of, select, selecting
+from valkey_vector.execution.selection import Selection, records_of, select, selecting
 from valkey_vector.query import Threshold
 from valkey_vector.records.record import Hit, new_hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
@@ -92,13 +92,11 @@ def within(
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
-def hits(rows: Iterable[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
+def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
     """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
     return [
-        new_hit(
-            record_of(row, fields), score := similarity(row.distance, metric), row.distance, score
-        )
-        for row in rows
+        new_hit(record, score := similarity(row.distance, metric), row.distance, score)
+        for row, record in zip(rows, records_of(rows, fields), strict=True)
     ]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from valkey_vector.connection.pipelines import Pipelined, run
 from valkey_vector.engines.base import Engine
 from valkey_vector.engines.paging import PageSize
 from valkey_vector.execution.selection import Selection, metadata_of, select, selecting
 from valkey_vector.filters.ast import Field
+from valkey_vector.filters.plan import Range, all_of
 from valkey_vector.query import OrderBy
 from valkey_vector.records.metadata import MISSING, lookup
 from valkey_vector.records.ordering import sort_key
@@ -19,7 +20,9 @@ from valkey_vector.storage.layout import CONTENT, METADATA, PARENT
 from valkey_vector.storage.record_version import VERSION
 from valkey_vector.storage.rows import Row
 
-__all__ = ["Window", "pages", "sort_rows", "windowed"]
+__all__ = ["Window", "pages", "sort_items", "sort_rows", "windowed"]
+
+_T = TypeVar("_T")
 
 _PAGE = 500
 _FIRST_PAGE = 50
@@ -58,7 +61,8 @@ def windowed(
 ) -> Pipelined[list[Row]]:
     """Retrieve the records of a range.
 
-    Cost: for any order other than oldest first, the sort keys of all matching records are read and sorted here.
+    Cost: with a limit, an order by a number or newest first reads little more than the requested records. For any other
+        order except oldest first, the sort keys of all matching records are read and sorted here.
     """
     if window.limit == 0:
         return []
@@ -111,7 +115,8 @@ def pages(
     size = PageSize(_FIRST_PAGE, _PAGE)
     while ids:
         part, ids = ids[: size.rows], ids[size.rows :]
-        found = [row for row in engine.fetch(part, selection.with_own(fields)) if row is not None]
+        rows = run(engine, engine.fetching(part, selection.with_own(fields)))
+        found = [row for row in rows if row is not None]
         size.learn(found)
         if page := selection.kept(found):
             yield page
@@ -134,19 +139,33 @@ def sort_rows(rows: Iterable[Row], orders: Sequence[OrderBy]) -> list[Row]:
 
     Rows without the item come last in both directions. The sort is stable.
     """
-    ordered = [(_Values(row), row) for row in rows]
+    pairs = [(_Values(row), row) for row in rows]
+    return [row for _, row in sort_items(pairs, orders, lambda pair, field: pair[0].get(field))]
+
+
+def sort_items(
+    items: Iterable[_T], orders: Sequence[OrderBy], value_of: Callable[[_T, Field], Any]
+) -> list[_T]:
+    """Sort items by the values of several fields, in the order of `sort_rows`.
+
+    Args:
+        items: the items, in the order of those with equal values.
+        orders: sort keys, the most important first.
+        value_of: returns the value of an item for a field; None or `MISSING` if there is none.
+    """
+    ordered = list(items)
     for order in reversed(orders):
-        present: list[tuple[tuple[int, Any], tuple[_Values, Row]]] = []
-        absent: list[tuple[_Values, Row]] = []
-        for pair in ordered:
-            value = pair[0].get(order.field)
+        present: list[tuple[tuple[int, Any], _T]] = []
+        absent: list[_T] = []
+        for item in ordered:
+            value = value_of(item, order.field)
             if value is None or value is MISSING:
-                absent.append(pair)
+                absent.append(item)
             else:
-                present.append((sort_key(value), pair))
+                present.append((sort_key(value), item))
         present.sort(key=lambda keyed: keyed[0], reverse=order.descending)
-        ordered = [pair for _, pair in present] + absent
-    return [row for _, row in ordered]
+        ordered = [item for _, item in present] + absent
+    return ordered
 
 
 def _ordered(
@@ -160,9 +179,44 @@ def _ordered(
         known = None if ordering is None else (yield from ordering)
         if known is not None:
             return known
-    rows = yield from selecting(engine, selection, _keys(window), None)
+    rows = yield from _leading(engine, selection, window, limit)
+    if rows is None:
+        rows = yield from selecting(engine, selection, _keys(window), None)
     ordered = sort_rows(rows, window.orders) if window.orders else rows[::-1]
     return [Row(row.id, {} if row.version is None else {VERSION: row.version}) for row in ordered]
+
+
+def _leading(
+    engine: Engine, selection: Selection, window: Window, limit: int | None
+) -> Pipelined[list[Row] | None]:
+    """At least the first `limit` of the matching records, oldest first; None if the engine cannot select them."""
+    first = window.orders[0] if window.orders else None
+    if limit is None or not selection.exact or selection.ids is not None:
+        return None
+    if first is not None and first.field.source != "metadata":
+        return None
+    order = None if first is None else (first.field.path, first.descending)
+    searching = engine.leading(selection.plan, order, limit)
+    leading = None if searching is None else (yield from searching)
+    if leading is None or (leading.tied is not None and len(window.orders) != 1):
+        return None
+    rows: list[Row] = []
+    if leading.range is not None:
+        rows = yield from _inside(engine, selection, window, leading.range, None)
+    if leading.tied is not None:
+        # Ties are ordered by age, in which engines select them.
+        rows += yield from _inside(engine, selection, window, leading.tied, limit)
+    return rows if len(rows) >= limit else None
+
+
+def _inside(
+    engine: Engine, selection: Selection, window: Window, bound: Range, limit: int | None
+) -> Pipelined[list[Row]]:
+    """The matching records whose field is in a range, all or the first `limit`, oldest first."""
+    narrowed = replace(selection, plan=all_of([selection.plan, bound]))
+    rows = yield from selecting(engine, narrowed, [*_keys(window), bound.field], limit)
+    # A record may have changed since the range was found: without it, the others are still the first ones.
+    return [row for row in rows if bound.covers(float(row.fields.get(bound.field, b"nan")))]
 
 
 def _keys(window: Window) -> list[str]:

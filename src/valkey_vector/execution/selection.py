@@ -9,7 +9,7 @@ against the whole filter, with the same fields that are returned.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,12 @@ from valkey_vector.errors import FilterError, RequestTimeoutError, UnreadableRec
 from valkey_vector.filters.ast import And, Equal, Filter, Not, OneOf, Or, sources_of
 from valkey_vector.filters.compiler import SlotKind, compile_filter
 from valkey_vector.filters.evaluate import matches
-from valkey_vector.filters.plan import Everything, Plan
+from valkey_vector.filters.plan import EVERYTHING, Everything, Plan
 from valkey_vector.records.metadata import load
 from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
-from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT, decode_record
+from valkey_vector.storage.decoding import decode_record, decode_records
+from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT
 from valkey_vector.storage.rows import Row
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "passes",
     "prepare_selection",
     "record_of",
+    "records_of",
     "select",
     "selecting",
 ]
@@ -92,6 +94,8 @@ class Selection:
 
     def with_own(self, fields: Sequence[str]) -> list[str]:
         """These fields, and the fields needed to check the filter."""
+        if self.filter is None:
+            return list(fields)
         return list(dict.fromkeys([*fields, *self.fields]))
 
     def kept(self, rows: Sequence[Row]) -> list[Row]:
@@ -106,10 +110,13 @@ class Selection:
         return matching
 
 
+_ALL = Selection(EVERYTHING, None)
+
+
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter; read the slot bindings again if the filter uses one that this process does not know."""
     if filter is None:
-        return Selection(Everything(), None)
+        return _ALL
     ids = _named_ids(filter)
     if ids is not None and len(ids) <= _MAX_NAMED:
         return Selection(Everything(), filter, exact=False, ids=ids)
@@ -244,6 +251,14 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     """
     known = row.metadata if isinstance(row, CheckedRow) and METADATA in only else None
     return decode_record(row.id, row.fields, only, known)
+
+
+def records_of(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
+    """Convert rows to records, as `record_of` does."""
+    return decode_records(
+        ((row.id, row.fields, row.metadata if type(row) is CheckedRow else None) for row in rows),
+        only,
+    )
 
 
 def _unreadable(row: Row) -> UnreadableRecordError:

@@ -18,7 +18,7 @@ from valkey_vector.connection.pipelines import run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import UnreadableRecordError, ValkeyVectorError
 from valkey_vector.execution.aggregation.rows import group_key, shown
-from valkey_vector.filters.plan import Plan, Tokens, all_of, complement
+from valkey_vector.filters.plan import Everything, Plan, Tokens, all_of, complement
 from valkey_vector.records.metadata import load, lookup
 from valkey_vector.records.tokens import kind_token, value_token
 from valkey_vector.schema.schema import TagField
@@ -63,18 +63,31 @@ class ValueCounts:
     missing: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Values that a key may have.
+
+    Attributes:
+        values: the values.
+        everywhere: every record seen so far has one of them.
+    """
+
+    values: Sequence[Any]
+    everywhere: bool = False
+
+
 class _Remembered:
     """Values that keys had; a new count shows if there are others by now. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[_Key, Sequence[Any]] = {}
+        self._values: dict[_Key, _Candidates] = {}
 
-    def get(self, key: _Key) -> Sequence[Any] | None:
+    def get(self, key: _Key) -> _Candidates | None:
         with self._lock:
             return self._values.get(key)
 
-    def set(self, key: _Key, values: Sequence[Any]) -> None:
+    def set(self, key: _Key, values: _Candidates) -> None:
         with self._lock:
             self._values.pop(key, None)
             self._values[key] = values
@@ -88,8 +101,8 @@ _remembered: weakref.WeakKeyDictionary[Engine, _Remembered] = weakref.WeakKeyDic
 def count_values(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[ValueCounts | None]:
     """Count the selected records by the values of each path; None if the records are needed.
 
-    Cost: one round trip if the values are known from the last call, otherwise two; two more for each further sample. Each
-    round trip has at most 100 counts.
+    Cost: one round trip if the values are known from the last call, otherwise two; two more for each further sample, and
+    one more if a key that every record had is now missing in some. Each round trip has at most 100 counts.
     """
     remembered = _remembered.setdefault(engine, _Remembered())
     candidates = {path: remembered.get((plan, path)) for path in dict.fromkeys(paths)}
@@ -97,9 +110,11 @@ def count_values(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[V
     candidates |= _sampled(engine, plan, unknown)
     counts = _counts(engine, plan, candidates)
     for path in paths:
-        found = _completed(engine, plan, path, candidates[path] or (), counts.get(path))
+        known = candidates[path]
+        found = _completed(engine, plan, path, known.values if known else (), counts.get(path))
         if found is not None:
-            remembered.set((plan, path), [value for value, _ in found.values.values()])
+            values = [value for value, _ in found.values.values()]
+            remembered.set((plan, path), _Candidates(values, everywhere=not found.missing))
         yield found
 
 
@@ -134,29 +149,31 @@ def _completed(
         if not further or _is_diverse(further, rows or ()):
             return None
         known += further
-        counts = _counts(engine, plan, {path: known}).get(path)
+        counts = _counts(engine, plan, {path: _Candidates(known)}).get(path)
     if counts is None or counts.uncounted or counts.missing < 0:
         return None
     return ValueCounts(counts.values, counts.missing)
 
 
-def _sampled(engine: Engine, plan: Plan, paths: Sequence[str]) -> dict[str, Sequence[Any] | None]:
+def _sampled(engine: Engine, plan: Plan, paths: Sequence[str]) -> dict[str, _Candidates | None]:
     """Values of each path in a sample of the selected records; None if the records are needed."""
     if not paths:
         return {}
     fields = {path: _field(engine.entry, path) or METADATA for path in paths}
     requested = list(dict.fromkeys(fields.values()))
     held = dict(zip(requested, engine.values(plan, requested, _SAMPLE), strict=True))
-    found: dict[str, Sequence[Any] | None] = {}
+    found: dict[str, _Candidates | None] = {}
     for path, field in fields.items():
         values = held[field]
         if values is None:
             found[path] = None
         elif field == METADATA:
             several = _values_in(values, path)
-            found[path] = None if _is_diverse(several, values) else several
+            everywhere = all(_scalar(row, path) is not None for row in values)
+            diverse = _is_diverse(several, values)
+            found[path] = None if diverse else _Candidates(several, everywhere)
         else:
-            found[path] = _values_of_field(engine.entry, path, values)
+            found[path] = _Candidates(_values_of_field(engine.entry, path, values))
     return found
 
 
@@ -169,13 +186,19 @@ def _values_in(rows: Iterable[str], path: str) -> list[Any]:
     """The distinct numbers, texts and booleans of a path in some JSON texts of metadata."""
     found: dict[Any, Any] = {}
     for row in rows:
-        try:
-            value = lookup(load(row.encode()), path)
-        except (ValueError, UnreadableRecordError):
-            continue  # another program overwrote the record; the counts show if its value is missing
-        if isinstance(value, (int, float, str)) and value == value:
+        value = _scalar(row, path)
+        if value is not None:
             found.setdefault(group_key(value), shown(value))
     return list(found.values())
+
+
+def _scalar(row: str, path: str) -> Any:
+    """The number, text or boolean of a path in the JSON text of metadata; None for any other."""
+    try:
+        value = lookup(load(row.encode()), path)
+    except (ValueError, UnreadableRecordError):
+        return None  # another program overwrote the record; the counts show if its value is missing
+    return value if isinstance(value, (int, float, str)) and value == value else None
 
 
 def _values_of_field(entry: CatalogEntry, path: str, values: Iterable[str]) -> list[Any]:
@@ -187,18 +210,22 @@ def _values_of_field(entry: CatalogEntry, path: str, values: Iterable[str]) -> l
 
 
 def _counts(
-    engine: Engine, plan: Plan, candidates: Mapping[str, Sequence[Any] | None]
+    engine: Engine, plan: Plan, candidates: Mapping[str, _Candidates | None]
 ) -> dict[str, _Counts]:
     """The counts of each path with candidates, unless the records are needed."""
-    several = {path: values for path, values in candidates.items() if values is not None}
+    known = {path: each for path, each in candidates.items() if each is not None}
+    divided = _divided(engine, plan, known)
+    several = {path: each.values for path, each in known.items() if path not in divided}
+    if not several:
+        return divided
     plans = [plan]
     for path, values in several.items():
         tokens = [kind_token(path, kind) for kind in _SCALARS + _OTHERS]
         tokens += [str(value_token(path, value)) for value in values]
         plans += [all_of([plan, Tokens((token,))]) for token in tokens]
-    numbers = iter(_numbers(engine, plans) if several else (0,))
+    numbers = iter(_numbers(engine, plans))
     everything = next(numbers)
-    found: dict[str, _Counts] = {}
+    found = dict(divided)
     for path, values in several.items():
         scalars = sum(next(numbers) for _ in _SCALARS)
         others = sum(next(numbers) for _ in _OTHERS)
@@ -210,6 +237,32 @@ def _counts(
             everything - scalars,
             scalars - sum(number for _, number in counted),
         )
+    return found
+
+
+def _divided(
+    engine: Engine, plan: Plan, candidates: Mapping[str, _Candidates]
+) -> dict[str, _Counts]:
+    """The counts of the paths under which every record has one of the candidates, in one round trip.
+
+    A text that is a date equals dates, so no record may have one.
+    """
+    paths = [path for path, each in candidates.items() if each.everywhere]
+    if not isinstance(plan, Everything) or not paths:
+        return {}
+    operations = []
+    for path in paths:
+        tokens = [str(value_token(path, value)) for value in candidates[path].values]
+        parts = [Tokens((token,)) for token in tokens]
+        operations.append(engine.dividing(parts, Tokens((kind_token(path, "t"),))))
+    found: dict[str, _Counts] = {}
+    for path, numbers in zip(paths, run_all(engine, operations), strict=True):
+        if isinstance(numbers, ValkeyVectorError):
+            raise numbers
+        if numbers is not None:
+            counted = zip(candidates[path].values, numbers, strict=True)
+            values = {group_key(value): (value, number) for value, number in counted if number}
+            found[path] = _Counts(values, missing=0, uncounted=0)
     return found
 
 

@@ -54,6 +54,7 @@ __all__ = [
     "Satisfies",
     "Source",
     "combined",
+    "fields_of",
     "sources_of",
 ]
 
@@ -364,17 +365,22 @@ Filter: TypeAlias = Always | Never | Predicate | And | Or | Not
 """Any node. Immutable. Build filters with `F`, or from the dialect of a framework."""
 
 
-def sources_of(filter: Filter) -> set[Source]:
-    """The parts of a record that a filter reads."""
+def fields_of(filter: Filter) -> set[Field]:
+    """The fields that a filter reads."""
     match filter:
         case Always() | Never():
             return set()
         case And(parts) | Or(parts):
-            return {source for part in parts for source in sources_of(part)}
+            return {field for part in parts for field in fields_of(part)}
         case Not(part):
-            return sources_of(part)
+            return fields_of(part)
         case _:
-            return {filter.field.source}
+            return {filter.field}
+
+
+def sources_of(filter: Filter) -> set[Source]:
+    """The parts of a record that a filter reads."""
+    return {field.source for field in fields_of(filter)}
 
 
 def combined(kind: type[And | Or], operands: Iterable[Filter]) -> Filter:

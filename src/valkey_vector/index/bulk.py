@@ -149,7 +149,7 @@ class BulkWriter:
         seen: set[str] = set()
         held = 0
         for batch in self._batches(records, seen):
-            held += sum(map(prepared_size, batch))
+            held += sum(map(prepared_size, batch)) if held <= _HELD_BYTES else 0
             first = len(seen) - len(batch)
             batches.append(batch if held <= _HELD_BYTES else range(first, len(seen)))
         return batches

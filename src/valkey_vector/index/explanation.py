@@ -23,6 +23,7 @@ from valkey_vector.index.handle import IndexHandle, not_found
 from valkey_vector.index.reader import IndexReader
 from valkey_vector.query import CountQuery, Query
 from valkey_vector.query.base import check_filter
+from valkey_vector.query.read_options import Consistency
 from valkey_vector.storage.catalog import EngineName
 
 __all__ = ["Decision", "ExplainedCommand", "ExplainedTrip", "Explanation", "explain_query"]
@@ -94,6 +95,8 @@ class Explanation:
         results: records in the answer, or the number that a count returned.
         seconds: time of the whole query.
         server_seconds: time of the round trips together.
+        consistency: as requested (see `ReadOptions`).
+        partial: True if the answer may lack records, as for `SearchResult`.
     """
 
     index: str
@@ -108,6 +111,8 @@ class Explanation:
     results: int
     seconds: float
     server_seconds: float
+    consistency: Consistency = "strict"
+    partial: bool = False
 
     @property
     def round_trips(self) -> int:
@@ -125,6 +130,9 @@ class Explanation:
             f"filter decided by: {self.decision}",
             f"the index evaluates: {self.server_query}",
         ]
+        if self.consistency != "strict":
+            state = "may lack records" if self.partial else "is complete"
+            lines.append(f"consistency: {self.consistency}, the answer {state}")
         lines += [f"the client checks: {self.client_filter}"] if self.client_filter else []
         for number, trip in enumerate(self.trips, 1):
             lines.append(f"round trip {number}, {1000 * trip.seconds:.2f} ms")
@@ -151,7 +159,7 @@ def explain_query(handle: IndexHandle, query: Query) -> Explanation:
         raise not_found(handle.name)
     begun = time.perf_counter()
     with recording() as trips:
-        answer = IndexReader(handle).answer(checked)
+        answer, scope = IndexReader(handle).scoped_answer(checked)
     seconds = time.perf_counter() - begun
     decision, server_query, client_filter = _plan(engine, checked)
     explained = tuple(map(_explained, trips))
@@ -168,6 +176,8 @@ def explain_query(handle: IndexHandle, query: Query) -> Explanation:
         results=answer if isinstance(answer, int) else len(answer),
         seconds=seconds,
         server_seconds=sum(trip.seconds for trip in trips),
+        consistency=checked.consistency,
+        partial=scope.partial,
     )
 
 

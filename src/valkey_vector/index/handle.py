@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.connection.memory import server_memory
+from valkey_vector.connection.replicas import replicas_allowed
 from valkey_vector.engines.base import Engine, IndexInfo
 from valkey_vector.engines.lost_records import lineages_of, traces_of
 from valkey_vector.engines.removal import complete_removals, drop_search_index
@@ -44,6 +45,9 @@ __all__ = ["IndexHandle", "not_found"]
 
 _T = TypeVar("_T")
 _ATTEMPTS = 10
+
+_LONGEST_PAUSE = 0.3
+"""Longest pause in seconds between two attempts to use an index that another client changed."""
 
 _TRACED = 5.0
 """Seconds before a missing index is looked up again."""
@@ -86,19 +90,15 @@ class IndexHandle:
         Args:
             operation: the operation to run.
             absent: result if there is no such index.
-            notice: log a warning if there is no such index.
+            notice: the application reads: log a warning if there is no such index, and let replicas answer a search
+                index if `read_from` names them.
 
         Raises:
             IndexMismatchError: the index exists with other settings than those passed.
         """
-
-        def opened() -> Engine | None:
-            engine = self._opened(create=None)
-            if engine is None and notice:
-                self.notice_absence()
-            return engine
-
-        return self._attempt(opened, operation, absent)
+        if notice and self.connection.settings.read_from != "primary":
+            operation = _from_replicas_once(operation)
+        return self._attempt(None, operation, absent, notice=notice)
 
     def without_hints(self) -> None:
         """Log no warnings about names and filters, because a program such as a cache chooses them."""
@@ -137,7 +137,7 @@ class IndexHandle:
         if schema.dimension is None:
             schema = replace(schema, dimension=dimension)
         self._met = True
-        return self._attempt(lambda: self._opened(create=schema), operation, None)
+        return self._attempt(schema, operation, None)
 
     def existing(self) -> Engine | None:
         """Return the engine of the index, or None if there is no such index."""
@@ -214,18 +214,24 @@ class IndexHandle:
 
     def _attempt(
         self,
-        opened: Callable[[], Engine | None],
+        create: Schema | None,
         operation: Callable[[Engine], _T],
         absent: _T | None,
+        *,
+        notice: bool = False,
     ) -> _T:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
-                engine = opened()
+                engine = self._engine or self._opened(create)
                 if engine is None:
+                    if notice:
+                        self.notice_absence()
                     return absent  # type: ignore[return-value]  # write() always opens an engine
                 return operation(engine)
             except StaleIndexError:
                 self.forget()
+                # Longer each time: a node of a cluster that restarted may not be known to the client yet.
+                time.sleep(min(_LONGEST_PAUSE, 0.001 * 4**attempt))
             except UnreadableRecordError as error:
                 if repr(self.name) in error.message:
                     raise
@@ -369,3 +375,22 @@ def _begin_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _from_replicas_once(operation: Callable[[Engine], _T]) -> Callable[[Engine], _T]:
+    """The operation, whose first attempt may read from replicas.
+
+    A replica may not have the index yet, so the next attempt is at the primaries. The native engine's replica of the index
+    follows one server.
+    """
+    was_sent = False
+
+    def reading(engine: Engine) -> _T:
+        nonlocal was_sent
+        if was_sent or engine.entry.engine == "native":
+            return operation(engine)
+        was_sent = True
+        with replicas_allowed():
+            return operation(engine)
+
+    return reading

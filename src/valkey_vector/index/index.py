@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from valkey_vector.execution.aggregates import Facet
     from valkey_vector.index.explanation import Explanation
     from valkey_vector.index.report import IndexReport
-    from valkey_vector.query import Answer, Query
+    from valkey_vector.query import Answer, Query, ReadOptions, SearchResult
     from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["Index"]
@@ -274,7 +274,8 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
-    ) -> list[Hit]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[Hit]:
         """Return the `k` records nearest to a vector, nearest first, ties by id. Fewer only if there are fewer.
 
         If several records at the cut have the same distance, a search module chooses among them. To search within a distance
@@ -289,9 +290,10 @@ class Index(Closing):
                 index.
             with_vectors: also return the vectors.
             with_payloads: also return the payloads.
+            options: `consistency` and `timeout`, see `ReadOptions`.
 
         Raises:
-            InvalidInputError: the vector, `k` or the filter is not valid.
+            InvalidInputError: the vector, `k`, the filter or an option is not valid.
         """
         return self.query(
             VectorQuery(
@@ -302,6 +304,7 @@ class Index(Closing):
                 ef_runtime=ef_runtime,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                **options,
             )
         )
 
@@ -317,19 +320,12 @@ class Index(Closing):
         ef_runtime: int | None = None,
         with_vectors: bool = False,
         with_payloads: bool = False,
-    ) -> list[Hit]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[Hit]:
         """Return `k` records similar to a vector and different from each other (maximal marginal relevance).
 
-        Args:
-            vector: float sequence as long as the field's dimension.
-            k: number of records to choose, >= 1.
-            fetch_k: number of nearest records to choose from. At least `k` are fetched.
-            lambda_mult: 0 for diversity only, to 1 for similarity only.
-            filter: only records that match.
-            field: name of the vector to compare, from the schema. None for the main vector.
-            ef_runtime: see `search`.
-            with_vectors: keep the vectors in the records.
-            with_payloads: also return the payloads.
+        They are chosen from the `fetch_k` nearest records, at least `k`. `lambda_mult` is 0 for diversity only, to 1 for
+        similarity only. See `search` for the other arguments.
         """
         query = VectorQuery(
             vector=vector,
@@ -339,6 +335,7 @@ class Index(Closing):
             ef_runtime=ef_runtime,
             with_vectors=True,
             with_payloads=with_payloads,
+            **options,
         )
         return self._reader.diverse(query, k, lambda_mult, with_vectors=with_vectors)
 
@@ -353,7 +350,8 @@ class Index(Closing):
         with_vectors: bool = False,
         with_payloads: bool = False,
         stop_words: tuple[str, ...] | None = None,
-    ) -> list[Hit]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[Hit]:
         """Return the `k` records with the best BM25 scores for a text, best first, ties by id.
 
         Records without any of the terms are not returned, so there may be fewer than `k`. Stop words of the text, such
@@ -374,6 +372,7 @@ class Index(Closing):
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
                 stop_words=stop_words,
+                **options,
             )
         )
 
@@ -393,7 +392,8 @@ class Index(Closing):
         with_vectors: bool = False,
         with_payloads: bool = False,
         stop_words: tuple[str, ...] | None = None,
-    ) -> list[Hit]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[Hit]:
         """Return the `k` best records by vector similarity and BM25 together, best first, ties by id.
 
         See `HybridQuery` for the arguments. The default `fusion` is reciprocal rank fusion.
@@ -418,13 +418,14 @@ class Index(Closing):
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
                 stop_words=stop_words,
+                **options,
             )
         )
 
     @overload
-    def query(self, query: VectorQuery | TextQuery | HybridQuery) -> list[Hit]: ...
+    def query(self, query: VectorQuery | TextQuery | HybridQuery) -> SearchResult[Hit]: ...
     @overload
-    def query(self, query: FilterQuery) -> list[Record]: ...
+    def query(self, query: FilterQuery) -> SearchResult[Record]: ...
     @overload
     def query(self, query: CountQuery) -> int: ...
     def query(self, query: Query) -> Any:
@@ -439,9 +440,9 @@ class Index(Closing):
         return self._reader.answer(query)
 
     @overload
-    async def aquery(self, query: VectorQuery | TextQuery | HybridQuery) -> list[Hit]: ...
+    async def aquery(self, query: VectorQuery | TextQuery | HybridQuery) -> SearchResult[Hit]: ...
     @overload
-    async def aquery(self, query: FilterQuery) -> list[Record]: ...
+    async def aquery(self, query: FilterQuery) -> SearchResult[Record]: ...
     @overload
     async def aquery(self, query: CountQuery) -> int: ...
     async def aquery(self, query: Query) -> Any:
@@ -451,7 +452,7 @@ class Index(Closing):
     @overload
     def search_many(
         self, queries: Sequence[VectorQuery | TextQuery | HybridQuery]
-    ) -> list[list[Hit]]: ...
+    ) -> list[SearchResult[Hit]]: ...
     @overload
     def search_many(
         self, queries: Sequence[Query], *, return_errors: Literal[False] = False
@@ -465,7 +466,8 @@ class Index(Closing):
 
         Up to 100 commands share a round trip, so 100 queries of one command each take one. Prefixes and misspelled
         words, phrases on the native engine, and filters on keys that no record has each take one more per query. If a
-        query fails, the others are still answered. If the server is unreachable, the call raises.
+        query fails, the others are still answered. If the server is unreachable, the call raises. Queries with different
+        `ReadOptions` share no round trip.
 
         Args:
             queries: any number of queries.
@@ -480,7 +482,7 @@ class Index(Closing):
     @overload
     async def asearch_many(
         self, queries: Sequence[VectorQuery | TextQuery | HybridQuery]
-    ) -> list[list[Hit]]: ...
+    ) -> list[SearchResult[Hit]]: ...
     @overload
     async def asearch_many(
         self, queries: Sequence[Query], *, return_errors: Literal[False] = False
@@ -504,9 +506,9 @@ class Index(Closing):
         """
         return self._reader.get(ids, with_vectors=with_vectors, with_payloads=with_payloads)
 
-    def count(self, filter: FilterLike | None = None) -> int:
-        """Return the number of records that match, or of all records."""
-        return self.query(CountQuery(filter=filter))
+    def count(self, filter: FilterLike | None = None, **options: Unpack[ReadOptions]) -> int:
+        """Return the number of records that match, or of all records. Warns if it may be too low (`CountQuery`)."""
+        return self.query(CountQuery(filter=filter, **options))
 
     def select(
         self,
@@ -519,7 +521,8 @@ class Index(Closing):
         with_content: bool = True,
         with_vectors: bool = False,
         with_payloads: bool = False,
-    ) -> list[Record]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[Record]:
         """Return the records that match. To read many of them page by page, use `iterate`.
 
         Args:
@@ -532,6 +535,7 @@ class Index(Closing):
             with_content: return the texts. If False, they are empty.
             with_vectors: also return the vectors.
             with_payloads: also return the payloads.
+            options: see `search`.
         """
         return self.query(
             FilterQuery(
@@ -543,6 +547,7 @@ class Index(Closing):
                 with_content=with_content,
                 with_vectors=with_vectors,
                 with_payloads=with_payloads,
+                **options,
             )
         )
 
@@ -566,15 +571,12 @@ class Index(Closing):
             for record in page:
                 yield record
 
-    def aggregate(self, query: AggregateQuery) -> list[dict[str, Any]]:
+    def aggregate(self, query: AggregateQuery) -> SearchResult[dict[str, Any]]:
         """Count, sum, group and sort records. Results are exact, complete, and the same on every engine.
 
         Cost: a query that only counts is computed by the search module (by one key of texts, numbers or booleans) or from
         the native engine's memory (by any keys of these). For every other query the metadata of the matching records
         is fetched, in pages of 1,000.
-
-        Args:
-            query: see `AggregateQuery`.
 
         Returns:
             The rows, with the types of the metadata. Without a `GroupBy` each row is the metadata of a record.
@@ -582,19 +584,22 @@ class Index(Closing):
         return self._reader.aggregate(query)
 
     def facets(
-        self, keys: Sequence[str], *, filter: FilterLike | None = None, limit: int | None = None
+        self,
+        keys: Sequence[str],
+        *,
+        filter: FilterLike | None = None,
+        limit: int | None = None,
+        **options: Unpack[ReadOptions],
     ) -> dict[str, Facet]:
-        """Count the records with each value of metadata keys.
+        """Count the records with each value of metadata keys. Returns a `Facet` for each key.
 
         Args:
             keys: metadata keys; ``"a.b"`` reaches into dicts.
             filter: only records that match.
             limit: at most this many values of each key, the most frequent ones. None for all.
-
-        Returns:
-            A `Facet` for each key.
+            options: see `search`.
         """
-        return self._reader.facets(keys, filter, limit)
+        return self._reader.facets(keys, filter, limit, options)
 
     def explain(self, query: Query) -> Explanation:
         """Run a query, and report what the server decides, what the client checks, and the time of each command."""

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from valkey_vector.connection.pipelines import run, run_all
+from valkey_vector.connection.time_limits import time_limit
 from valkey_vector.engines.base import Engine
+from valkey_vector.engines.read_scope import ReadScope
 from valkey_vector.errors import (
     IndexNotFoundError,
     InvalidInputError,
     QueryBatchError,
+    RequestTimeoutError,
     ValkeyVectorError,
 )
 from valkey_vector.execution import dispatch, ordering
-from valkey_vector.execution.selection import prepare_selection, record_of
-from valkey_vector.filters.ast import Field
+from valkey_vector.execution.dispatch import Found
+from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.index.handle import IndexHandle
+from valkey_vector.index.read_limits import labeled, limited, limited_pages
 from valkey_vector.index.unmatched_filters import explained
-from valkey_vector.query import Answer, FilterQuery, Query, VectorQuery
+from valkey_vector.query import Answer, CountQuery, FilterQuery, Query, VectorQuery
 from valkey_vector.query.base import check_filter
-from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.query.read_options import Consistency, ReadOptions
+from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.validation import check_ids, check_limit
+from valkey_vector.records.validation import check_ids
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 from valkey_vector.storage.layout import record_fields
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
     from valkey_vector.query.aggregate import AggregateQuery
 
 __all__ = ["IndexReader"]
+
+_HINT_SHARE = 0.2
+"""Part of a query's timeout in which it may be found out why the answer is empty."""
 
 
 class IndexReader:
@@ -50,13 +60,29 @@ class IndexReader:
 
     def answer(self, query: Query) -> Answer:
         """Answer one query. Returns an empty answer if there is no such index."""
-        checked = dispatch.check_query(query)
+        found, scope = self.scoped_answer(dispatch.check_query(query))
+        return labeled(found, scope)
 
-        def answer(engine: Engine) -> Answer:
-            found = run(engine, dispatch.answer(engine, checked))
-            return explained(self._handle, engine, checked.filter, found)
+    def scoped_answer(self, query: Query) -> tuple[Found, ReadScope]:
+        """Answer a checked query; also returns its scope, which tells if the answer may lack records."""
 
-        return self._handle.read(answer, dispatch.absent(checked), notice=True)
+        def answer(engine: Engine) -> Found:
+            found = run(engine, dispatch.answer(engine, query))
+            self._explain(engine, query, found)
+            return found
+
+        with limited(query) as scope:
+            return self._handle.read(answer, dispatch.absent(query), notice=True), scope
+
+    def _explain(self, engine: Engine, query: Query, found: object) -> None:
+        """Log why a query found nothing, unless it may be that a shard did not answer, or its time is short."""
+        if query.consistency != "strict":
+            return
+        if query.timeout is None:
+            explained(self._handle, engine, query.filter, found)
+            return
+        with suppress(RequestTimeoutError), time_limit(_HINT_SHARE * query.timeout):
+            explained(self._handle, engine, query.filter, found)
 
     def answer_many(
         self, queries: Sequence[Query], *, return_errors: bool
@@ -72,22 +98,38 @@ class IndexReader:
             except InvalidInputError as error:
                 outcomes[position] = error
 
-        def answer(engine: Engine) -> list[Answer | ValkeyVectorError]:
-            found = run_all(engine, [dispatch.answer(engine, query) for query in good.values()])
-            for query, one in zip(good.values(), found, strict=True):
-                explained(self._handle, engine, query.filter, one)
-            return found
-
-        nothing: list[Answer | ValkeyVectorError] = [dispatch.absent(q) for q in good.values()]
-        outcomes.update(zip(good, self._handle.read(answer, nothing, notice=True), strict=True))
+        groups: dict[tuple[Consistency, float | None], dict[int, Query]] = {}
+        for position, query in good.items():
+            groups.setdefault((query.consistency, query.timeout), {})[position] = query
+        for group in groups.values():
+            outcomes.update(zip(group, self._answers(list(group.values())), strict=True))
         ordered = [outcomes[position] for position in range(len(outcomes))]
         if not return_errors and any(isinstance(one, ValkeyVectorError) for one in ordered):
             raise QueryBatchError(ordered)
         return ordered
 
+    def _answers(self, queries: Sequence[Query]) -> list[Answer | ValkeyVectorError]:
+        """Answer queries with the same read options in shared round trips. If their time is over, each fails."""
+
+        def answer(engine: Engine) -> list[Found | ValkeyVectorError]:
+            found = run_all(engine, [dispatch.answer(engine, query) for query in queries])
+            for query, one in zip(queries, found, strict=True):
+                self._explain(engine, query, one)
+            return found
+
+        nothing: list[Found | ValkeyVectorError] = [dispatch.absent(query) for query in queries]
+        try:
+            with limited(queries[0]) as scope:
+                found = self._handle.read(answer, nothing, notice=True)
+        except RequestTimeoutError as error:
+            if queries[0].timeout is None:
+                raise
+            return [error for _ in queries]
+        return [one if isinstance(one, ValkeyVectorError) else labeled(one, scope) for one in found]
+
     def diverse(
         self, query: VectorQuery, k: int, lambda_mult: float, *, with_vectors: bool
-    ) -> list[Hit]:
+    ) -> SearchResult[Hit]:
         """Return `k` hits of a query with vectors, selected by maximal marginal relevance."""
         hits = self._hits(query)
         main = query.field is None or query.field == MAIN_VECTOR
@@ -97,15 +139,17 @@ class IndexReader:
         vectors = [np.asarray(one, dtype=np.float32) for one in found]
         wanted = np.asarray(query.vector, dtype=np.float32)
         chosen = [hits[i] for i in maximal_marginal_relevance(wanted, vectors, k, lambda_mult)]
-        if with_vectors:
-            return chosen
-        return [replace(hit, record=replace(hit.record, vector=None, vectors={})) for hit in chosen]
+        if not with_vectors:
+            chosen = [
+                replace(hit, record=replace(hit.record, vector=None, vectors={})) for hit in chosen
+            ]
+        return SearchResult(chosen, partial=hits.partial)
 
-    def _hits(self, query: VectorQuery) -> list[Hit]:
+    def _hits(self, query: VectorQuery) -> SearchResult[Hit]:
         """Return the hits of a vector query."""
         answer = self.answer(query)
-        assert isinstance(answer, list)  # noqa: S101 - for the type checker
-        return [hit for hit in answer if isinstance(hit, Hit)]
+        assert isinstance(answer, SearchResult)  # noqa: S101 - for the type checker
+        return SearchResult((hit for hit in answer if isinstance(hit, Hit)), partial=answer.partial)
 
     def get(
         self, ids: Sequence[str], *, with_vectors: bool, with_payloads: bool
@@ -128,7 +172,8 @@ class IndexReader:
             raise InvalidInputError(
                 f"only a FilterQuery can be iterated over, not a {type(query).__name__}"
             )
-        return self._pages(FilterQuery() if query is None else query)
+        checked = FilterQuery() if query is None else query
+        return limited_pages(self._pages(checked), checked)
 
     def _pages(self, query: FilterQuery) -> Iterator[list[Record]]:
         window = dispatch.window_of(query)
@@ -139,8 +184,8 @@ class IndexReader:
                 fields = dispatch.wanted_fields(query, engine.entry.schema)
                 for rows in ordering.pages(engine, selection, window, fields):
                     started = True
-                    yield [record_of(row, fields) for row in rows]
-                explained(self._handle, engine, query.filter, started)
+                    yield records_of(rows, fields)
+                self._explain(engine, query, started)
             except StaleIndexError:
                 self._handle.forget()
                 if started:
@@ -152,37 +197,38 @@ class IndexReader:
         if not started:
             self._handle.notice_absence()
 
-    def aggregate(self, query: AggregateQuery) -> list[dict[str, object]]:
+    def aggregate(self, query: AggregateQuery) -> SearchResult[dict[str, object]]:
         """Return the rows of an aggregate; see `Index.aggregate`."""
         from valkey_vector.execution import aggregates
         from valkey_vector.query.aggregate import AggregateQuery
 
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
-        return self._handle.read(
-            lambda engine: aggregates.aggregate(engine, query),
-            aggregates.absent(query),
-            notice=True,
-        )
+        with limited(query) as scope:
+            rows = self._handle.read(
+                lambda engine: aggregates.aggregate(engine, query),
+                aggregates.absent(query),
+                notice=True,
+            )
+        return labeled(rows, scope)
 
     def facets(
-        self, keys: Sequence[str], filter: FilterLike | None, limit: int | None
+        self,
+        keys: Sequence[str],
+        filter: FilterLike | None,
+        limit: int | None,
+        options: ReadOptions,
     ) -> dict[str, Facet]:
         """Return one facet for each key; see `Index.facets`."""
         from valkey_vector.execution import aggregates
 
-        if isinstance(keys, str):
-            raise InvalidInputError(
-                f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
+        paths = aggregates.check_facets(keys, limit)
+        query = CountQuery(filter=filter, **options)
+        chosen = check_filter(query.filter)
+        with limited(query) as scope:
+            found = self._handle.read(
+                lambda engine: aggregates.facets(engine, paths, chosen, limit),
+                {path: aggregates.Facet(path, (), 0, 0) for path in paths},
+                notice=True,
             )
-        paths = list(dict.fromkeys(keys))
-        for path in paths:
-            Field(path)
-        if limit is not None:
-            check_limit(limit, "limit")
-        chosen = None if filter is None else as_filter(filter)
-        return self._handle.read(
-            lambda engine: aggregates.facets(engine, paths, chosen, limit),
-            {path: aggregates.Facet(path, (), 0, 0) for path in paths},
-            notice=True,
-        )
+        return {path: replace(facet, partial=scope.partial) for path, facet in found.items()}

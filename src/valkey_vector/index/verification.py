@@ -115,7 +115,7 @@ class _Remains:
             return
         # Read after the list: a search index is created after its generation is recorded, and none is recorded twice.
         entry, _ = self._catalog.look()
-        current = None if entry is None else entry.generation
+        current = None if entry is None else entry.search_generation
         if current != known:
             raise StaleIndexError
         for generation in sorted(generations_in(listed, self._name) - {current}):
@@ -169,7 +169,7 @@ class _IndexCheck(_Remains):
         Raises:
             StaleIndexError: the index was dropped or created again in the meantime.
         """
-        self._check_generations(self._engine.entry.generation)
+        self._check_generations(self._engine.entry.search_generation)
         self._check_documents()
         self._check_orphans()
         self._check_structures()

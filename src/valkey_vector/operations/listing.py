@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from valkey_vector.attached.definition import IndexDefinition, VectorAttribute
+from valkey_vector.attached.attributes import VectorAttribute
+from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.index import AttachedIndex
 from valkey_vector.attached.server import ListedIndex, describe_index, list_indexes
 from valkey_vector.concurrency.threads import offload

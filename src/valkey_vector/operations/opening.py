@@ -5,10 +5,12 @@ from __future__ import annotations
 from valkey_vector.attached.index import AttachedIndex
 from valkey_vector.connection import Connection
 from valkey_vector.errors import ConfigurationError, IndexNotFoundError
+from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.index import Index
+from valkey_vector.index.settings import IndexSettings
 from valkey_vector.storage.catalog import Catalog, check_index_name
 
-__all__ = ["open_any", "open_own"]
+__all__ = ["open_any", "open_own", "own_handle"]
 
 
 def open_own(connection: Connection, name: str) -> Index:
@@ -45,6 +47,20 @@ def open_any(connection: Connection, name: str) -> Index | AttachedIndex:
     if _is_foreign(connection, name):
         return AttachedIndex.open(name, connection=connection)
     return open_own(connection, name)
+
+
+def own_handle(index: Index) -> IndexHandle:
+    """A handle of its own for an index of this library, for what reads stored records as they are."""
+    settings = IndexSettings.of(
+        dimension=None,
+        metric=None,
+        algorithm=None,
+        schema=None,
+        engine="auto",
+        full_text=None,
+        embedding_model=None,
+    )
+    return IndexHandle(index.connection, index.name, settings)
 
 
 def _is_own_name(name: str) -> bool:

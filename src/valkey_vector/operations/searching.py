@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -86,7 +87,7 @@ def search(index: Index, request: SearchRequest) -> SearchOutcome:
         InvalidInputError: the record in `like` has no such vector, or an argument is not valid.
     """
     answer = index.query(query_of(index, request))
-    found = answer if isinstance(answer, list) else []
+    found: Sequence[Hit | Record] = answer if isinstance(answer, list) else []
     hits = [each if isinstance(each, Hit) else Hit(record=each, score=math.nan) for each in found]
     others = [hit for hit in hits if hit.record.id != request.like]
     return SearchOutcome(kind=request.kind, hits=tuple(others[: request.k]))

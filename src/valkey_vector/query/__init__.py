@@ -8,6 +8,8 @@ from valkey_vector.concurrency.deferred_imports import deferred
 from valkey_vector.query.filter import CountQuery, FilterQuery
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.order import OrderBy
+from valkey_vector.query.read_options import Consistency, ReadOptions
+from valkey_vector.query.result import PartialResultWarning, SearchResult
 from valkey_vector.query.text import Clause, Fuzzy, Phrase, Prefix, Term, TextQuery
 from valkey_vector.query.vector import Threshold, VectorQuery
 from valkey_vector.records.record import Hit, Record
@@ -88,6 +90,7 @@ __all__ = [
     "Average",
     "Call",
     "Clause",
+    "Consistency",
     "Constant",
     "Count",
     "CountDistinct",
@@ -106,11 +109,14 @@ __all__ = [
     "Maximum",
     "Minimum",
     "OrderBy",
+    "PartialResultWarning",
     "Phrase",
     "Prefix",
     "Query",
+    "ReadOptions",
     "ReciprocalRank",
     "Reducer",
+    "SearchResult",
     "SortBy",
     "StandardDeviation",
     "Step",
@@ -127,5 +133,5 @@ __all__ = [
 Query: TypeAlias = VectorQuery | TextQuery | HybridQuery | FilterQuery | CountQuery
 """Every kind of query. The union is closed: `valkey_vector.execution.dispatch` handles each member."""
 
-Answer: TypeAlias = list[Hit] | list[Record] | int
+Answer: TypeAlias = SearchResult[Hit] | SearchResult[Record] | int
 """Results of a query: hits for a vector or text query, records for a filter, a number for a count."""

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, assert_never
 
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.filters.ast import Field, Filter, Source, sources_of
+from valkey_vector.filters.ast import Field, Filter, Source, fields_of, sources_of
 from valkey_vector.query.expressions import Expression, as_expression, items_of
 from valkey_vector.query.filter_like import FilterLike, as_filter
+from valkey_vector.query.read_options import Consistency, check_read_options
 from valkey_vector.records.validation import check_limit
 
 __all__ = [
@@ -263,14 +264,27 @@ class AggregateQuery:
     Attributes:
         filter: use only the records that match; None for all.
         steps: the operations, in order.
+        consistency, timeout: see `ReadOptions`.
     """
 
     filter: Filter | None = None
     steps: tuple[Step, ...] = field(default=())
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
-    def __init__(self, filter: FilterLike | None = None, steps: tuple[Step, ...] = ()) -> None:
+    def __init__(
+        self,
+        filter: FilterLike | None = None,
+        steps: tuple[Step, ...] = (),
+        *,
+        consistency: Consistency = "strict",
+        timeout: float | None = None,
+    ) -> None:
         object.__setattr__(self, "filter", None if filter is None else as_filter(filter))
         object.__setattr__(self, "steps", tuple(steps))
+        check_read_options(consistency, timeout)
+        object.__setattr__(self, "consistency", consistency)
+        object.__setattr__(self, "timeout", timeout)
         grouped = False
         for step in self.steps:
             if not isinstance(step, Step):
@@ -333,6 +347,35 @@ def reads(step: Step) -> set[Source]:
             return sources_of(filter) - {"metadata"}
         case _:
             return set()
+
+
+def paths_of(step: Step) -> set[str]:
+    """The items of a row that a step reads, by path."""
+    match step:
+        case GroupBy(keys, reducers):
+            return {*keys, *(path for _, reducer in reducers for path in _reduced(reducer))}
+        case Apply(_, expression):
+            return {item.path for item in items_of(expression) if item.source == "metadata"}
+        case Unwind(path):
+            return {path}
+        case Where(filter):
+            return {field.path for field in fields_of(filter) if field.source == "metadata"}
+        case SortBy(keys):
+            return {path for path, _ in keys}
+        case Limit():
+            return set()
+        case _:
+            assert_never(step)
+
+
+def _reduced(reducer: Reducer) -> set[str]:
+    match reducer:
+        case Count():
+            return set()
+        case FirstValue(path, by) if by is not None:
+            return {path, by}
+        case _:
+            return {reducer.path}
 
 
 def _reads_record(step: Step) -> bool:

@@ -24,7 +24,9 @@ def check_returned_parts(query: Any) -> None:
     Raises:
         InvalidInputError: an attribute is neither True nor False.
     """
-    check_flags(query, "with_content", "with_metadata", "with_vectors", "with_payloads")
+    for flag in (query.with_content, query.with_metadata, query.with_vectors, query.with_payloads):
+        if flag is not True and flag is not False:
+            check_flags(query, "with_content", "with_metadata", "with_vectors", "with_payloads")
 
 
 def check_flags(query: object, *names: str) -> None:

@@ -9,6 +9,7 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.query.base import check_count, check_filter, check_returned_parts
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.order import OrderLike, as_orders
+from valkey_vector.query.read_options import Consistency, check_read_options
 
 __all__ = ["CountQuery", "FilterQuery"]
 
@@ -28,6 +29,7 @@ class FilterQuery:
         with_metadata: return the metadata; otherwise it is empty.
         with_vectors: also return all vectors.
         with_payloads: also return the payloads.
+        consistency, timeout: see `ReadOptions`. While iterating, the timeout is for each page.
 
     Raises:
         InvalidInputError: an attribute is invalid; the message names it.
@@ -42,6 +44,8 @@ class FilterQuery:
     with_metadata: bool = True
     with_vectors: bool = False
     with_payloads: bool = False
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filter", check_filter(self.filter))
@@ -55,6 +59,7 @@ class FilterQuery:
             check_count(self.limit, "limit", 0)
         check_count(self.offset, "offset", 0)
         check_returned_parts(self)
+        check_read_options(self.consistency, self.timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +68,17 @@ class CountQuery:
 
     Attributes:
         filter: count only records that match; None for all.
+        consistency, timeout: see `ReadOptions`. A number cannot report that it is partial: `PartialResultWarning` does.
 
     Raises:
         FilterError: the filter is invalid.
+        InvalidInputError: another attribute is invalid; the message names it.
     """
 
     filter: FilterLike | None = None
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filter", check_filter(self.filter))
+        check_read_options(self.consistency, self.timeout)

@@ -1,4 +1,4 @@
-"""Rejection of the keyword ``filters``, which other libraries use for `filter`."""
+"""Rejection of keywords that a method would ignore: ``filters``, which other libraries use for `filter`, and misspelled ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
+from valkey_vector.query.read_options import READ_OPTIONS
+
 __all__ = ["names_filter", "refuse_filters"]
 
 _Class = TypeVar("_Class", bound=type)
+_ANNOTATION = "Unpack[ReadOptions]"
+"""Annotation of the parameter ``**options`` of a read."""
 
 
 def refuse_filters(method: str, keywords: Mapping[str, Any]) -> None:
@@ -23,7 +27,10 @@ def refuse_filters(method: str, keywords: Mapping[str, Any]) -> None:
 
 
 def names_filter(owner: _Class) -> _Class:
-    """Class decorator: in each own method with a parameter `filter`, ``filters=`` raises an error that names `filter`."""
+    """Class decorator: in each own method with a parameter `filter`, ``filters=`` raises an error that names `filter`.
+
+    A method with ``**options`` accepts the names of `ReadOptions` there, and no others.
+    """
     for name, method in list(vars(owner).items()):
         if inspect.isfunction(method) and "filter" in inspect.signature(method).parameters:
             setattr(owner, name, _naming_filter(method))
@@ -31,21 +38,36 @@ def names_filter(owner: _Class) -> _Class:
 
 
 def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
-    name = method.__name__
+    refuse = _refusal(method)
     if inspect.iscoroutinefunction(method):
 
         @wraps(method)
         async def acall(self: object, /, *args: Any, **kwargs: Any) -> Any:
-            if "filters" in kwargs:
-                refuse_filters(name, kwargs)
+            refuse(kwargs)
             return await method(self, *args, **kwargs)
 
         return acall
 
     @wraps(method)
     def call(self: object, /, *args: Any, **kwargs: Any) -> Any:
-        if "filters" in kwargs:
-            refuse_filters(name, kwargs)
+        refuse(kwargs)
         return method(self, *args, **kwargs)
 
     return call
+
+
+def _refusal(method: Callable[..., Any]) -> Callable[[Mapping[str, Any]], None]:
+    """The function that rejects keywords of a method."""
+    name = method.__name__
+    known: frozenset[str] | None = None
+    if method.__annotations__.get("options") == _ANNOTATION:
+        known = READ_OPTIONS | inspect.signature(method).parameters.keys()
+
+    def refuse(keywords: Mapping[str, Any]) -> None:
+        if "filters" in keywords:
+            refuse_filters(name, keywords)
+        if known is not None and not keywords.keys() <= known:
+            unknown = min(keywords.keys() - known)
+            raise TypeError(f"{name}() got an unexpected keyword argument {unknown!r}")
+
+    return refuse

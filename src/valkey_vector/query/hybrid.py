@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.query.base import check_filter, check_flags
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.query.read_options import Consistency, check_read_options
 from valkey_vector.query.text import Clause, check_words
 from valkey_vector.records.record import Vector
 from valkey_vector.records.validation import check_k
@@ -72,6 +73,7 @@ class HybridQuery:
         with_vectors: also return the vectors.
         with_payloads: also return the payloads.
         stop_words: words of the text that are not searched, as for `TextQuery`.
+        consistency, timeout: see `ReadOptions`.
 
     Raises:
         InvalidInputError: an attribute has the wrong type or is out of range.
@@ -90,6 +92,8 @@ class HybridQuery:
     with_vectors: bool = False
     with_payloads: bool = False
     stop_words: tuple[str, ...] | None = None
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         check_vector(self.vector, None, "the query")
@@ -97,6 +101,7 @@ class HybridQuery:
         check_words(self.text, self.match, self.fields, self.stop_words)
         check_k(self.k, "k")
         check_flags(self, "with_vectors", "with_payloads")
+        check_read_options(self.consistency, self.timeout)
         if self.candidates is not None:
             check_k(self.candidates, "candidates")
         if self.text_candidates is not None:

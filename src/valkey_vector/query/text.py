@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.query.base import check_filter, check_flags
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.query.read_options import Consistency, check_read_options
 from valkey_vector.records.validation import check_k
 
 __all__ = ["Clause", "Fuzzy", "Phrase", "Prefix", "Term", "TextQuery", "check_words"]
@@ -120,6 +121,7 @@ class TextQuery:
             question. If the text has no other words, all are searched. Tuples of clauses and ``match="all"``
             search all words. None uses `QUERY_STOP_WORDS` of the index's language, or no stop words if the
             index has its own `FullText.stop_words`. ``()`` turns them off.
+        consistency, timeout: see `ReadOptions`.
 
     Raises:
         InvalidInputError: an attribute has the wrong type or is out of range.
@@ -133,12 +135,15 @@ class TextQuery:
     with_vectors: bool = False
     with_payloads: bool = False
     stop_words: tuple[str, ...] | None = None
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         check_filter(self.filter)
         check_words(self.text, self.match, self.fields, self.stop_words)
         check_k(self.k, "k")
         check_flags(self, "with_vectors", "with_payloads")
+        check_read_options(self.consistency, self.timeout)
 
 
 def check_words(text: object, match: object, fields: object, stop_words: object) -> None:

@@ -9,6 +9,7 @@ from typing import assert_never
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.query.base import check_count, check_filter, check_number, check_returned_parts
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.query.read_options import Consistency, check_read_options
 from valkey_vector.records.record import Vector
 from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.schema import Metric
@@ -42,6 +43,7 @@ class VectorQuery:
         with_metadata: return the metadata; otherwise it is empty.
         with_vectors: also return all vectors.
         with_payloads: also return the payloads.
+        consistency, timeout: see `ReadOptions`.
 
     Raises:
         InvalidInputError: an attribute is invalid, `k` and both thresholds are None, or both thresholds are set.
@@ -58,12 +60,15 @@ class VectorQuery:
     with_metadata: bool = True
     with_vectors: bool = False
     with_payloads: bool = False
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         vector = check_vector(self.vector, None, "the query")
         if not isinstance(self.vector, list | tuple):
             vector = vector.copy()  # it may share the caller's memory, which the caller may change
-        vector.flags.writeable = False
+        if vector.flags.writeable:
+            vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.filter is not None:
             object.__setattr__(self, "filter", check_filter(self.filter))
@@ -82,6 +87,7 @@ class VectorQuery:
         if self.ef_runtime is not None:
             check_count(self.ef_runtime, "ef_runtime", 1)
         check_returned_parts(self)
+        check_read_options(self.consistency, self.timeout)
 
     @property
     def threshold(self) -> Threshold | None:

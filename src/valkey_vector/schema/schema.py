@@ -348,9 +348,12 @@ class Schema:
         Raises:
             ConfigurationError: the dimension is not known yet.
         """
+        return (self._main_vector(), *self.vectors)
+
+    def _main_vector(self) -> VectorField:
         if self.dimension is None:
             raise ConfigurationError("the dimension of the vectors is not known yet")
-        return (_main_vector(self.dimension, self.metric, self.algorithm), *self.vectors)
+        return _main_vector(self.dimension, self.metric, self.algorithm)
 
     def vector_field(self, name: str | None) -> VectorField:
         """Return a vector field by its name; None returns the main one.
@@ -358,9 +361,9 @@ class Schema:
         Raises:
             InvalidInputError: the name is unknown. The message lists the names.
         """
-        known = self.vector_fields
         if name is None:
-            return known[0]
+            return self._main_vector()
+        known = self.vector_fields
         for one in known:
             if one.name == name:
                 return one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ __all__ = [
 ]
 
 
-def distances(matrix: Float32Array, vector: Float32Array, metric: Metric) -> NDArray[np.float64]:
+def distances(
+    matrix: NDArray[np.floating[Any]], vector: NDArray[np.floating[Any]], metric: Metric
+) -> NDArray[np.float64]:
     """Compute exact distances with the server's definitions, in double precision.
 
     Args:

@@ -143,6 +143,8 @@ class CatalogEntry:
         slots: (kind, path) -> number of the slot; -1 if all slots were taken (format 1).
         lineage: random mark in each document; None for an index of format 1.
         slots_spent: True if all slots are taken. Numbers under keys without a slot are then not indexed.
+        renewal: random mark of the search index, if it was created again for the same documents (see
+            `valkey_vector.engines.search.recovery`).
     """
 
     name: str
@@ -153,6 +155,7 @@ class CatalogEntry:
     slots: Mapping[tuple[SlotKind, str], int]
     lineage: str | None = None
     slots_spent: bool = False
+    renewal: str | None = None
 
     def existence(self) -> Plan:
         """Plan that selects all documents of the index, and no other hash with its prefix."""
@@ -183,8 +186,9 @@ class CatalogEntry:
 
     def declares_number(self, path: str) -> bool:
         """Return True if the schema declares a numeric field for the path."""
-        return any(
-            isinstance(field, NumericField) and field.path == path for field in self.schema.fields
+        fields = self.schema.fields
+        return bool(fields) and any(
+            isinstance(field, NumericField) and field.path == path for field in fields
         )
 
     @property
@@ -203,7 +207,12 @@ class CatalogEntry:
         The name contains the generation. So a process that still uses a dropped index gets an error instead of wrong
         results, and a late FT.DROPINDEX never drops a new index of the same name.
         """
-        return f"{self.name}-{self.generation}"
+        return f"{self.name}-{self.search_generation}"
+
+    @property
+    def search_generation(self) -> str:
+        """Random mark in the name of the search index: the renewal, or else the generation."""
+        return self.renewal or self.generation
 
 
 def vocabulary_key(name: str) -> str:
@@ -329,6 +338,7 @@ class Catalog:
         fields = [*_described(entry.schema, entry.engine, entry.embedding_model)]
         fields += ["format", "1" if entry.lineage is None else str(FORMAT)]
         fields += ["generation", entry.generation, "lineage", entry.lineage or ""]
+        fields += [] if entry.renewal is None else ["renewal", entry.renewal]
         for (kind, path), slot in entry.slots.items():
             fields += [f"slot:{kind}:{path}", str(slot)]
         used = 1 + max(entry.slots.values(), default=-1)
@@ -371,6 +381,7 @@ class Catalog:
             slots=slots,
             lineage=fields.get("lineage") or None,
             slots_spent="slots_spent" in fields or -1 in slots.values(),
+            renewal=fields.get("renewal"),
         )
 
     def _schema(self, stored: str) -> Schema:

@@ -10,26 +10,25 @@ live; and ``version`` (see `valkey_vector.storage.record_version`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from valkey_vector.errors import InvalidInputError, UnreadableRecordError
+from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.compiler import SlotKind
 from valkey_vector.filters.plan import TAGS
 from valkey_vector.records import metadata as metadata_codec
 from valkey_vector.records.metadata import MISSING, IndexedItems, indexed_items, lookup
 from valkey_vector.records.plain_values import plain_text
-from valkey_vector.records.record import Metadata, Record, new_record
+from valkey_vector.records.record import Metadata, Record
 from valkey_vector.records.tokens import (
     HAS_VECTOR,
     SLIDING,
     parent_tokens,
     record_token,
-    unescape,
     vector_token,
 )
-from valkey_vector.records.vectors import Float32Array, check_vectors, unpack_vector
+from valkey_vector.records.vectors import packed_vectors
 from valkey_vector.schema.fields import TAG_LIST_SEPARATOR
 from valkey_vector.schema.schema import (
     MAIN_VECTOR,
@@ -40,7 +39,7 @@ from valkey_vector.schema.schema import (
     TextField,
     VectorField,
 )
-from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry, declared_name, vector_name
+from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
 from valkey_vector.storage.record_version import (
     CREATED,
     EXPIRES,
@@ -66,7 +65,6 @@ __all__ = [
     "Prepared",
     "check_record_size",
     "declared_texts",
-    "decode_record",
     "document_fields",
     "field_token",
     "index_fields",
@@ -85,7 +83,8 @@ LARGEST_RECORD = 4 * 1024 * 1024
 _MAX_ID = 4096
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen dataclass takes three times as long to create.
+@dataclass(slots=True)
 class Prepared:
     """Checked and encoded record. Its layout needs only the numeric slots."""
 
@@ -130,13 +129,14 @@ def prepare(
     for position, record in enumerate(records, first):
         _check_record(record, position)
     with_vector = [record for record in records if record.vector is not None]
-    array = check_vectors(
-        [record.vector for record in with_vector if record.vector is not None],
-        schema.dimension,
-        [f"record {record.id!r}" for record in with_vector],
-        index,
+    packed = iter(
+        packed_vectors(
+            [record.vector for record in with_vector if record.vector is not None],
+            schema.dimension,
+            [f"record {record.id!r}" for record in with_vector],
+            index,
+        )
     )
-    packed = iter(row.tobytes() for row in array)
     additional = _additional_vectors(records, schema)
     return [
         _prepare(record, schema, None if record.vector is None else next(packed), vectors)
@@ -201,8 +201,7 @@ def document_fields(
     for name, value in document.declared:
         fields += [name, value]
     fields += document.text
-    present = dict(zip(fields[::2], fields[1::2], strict=True))
-    names = {name: True for name in present if isinstance(name, str)}
+    names = [name for name in fields[::2] if isinstance(name, str)]
     fields += [VERSION, version_of(entry, unique, names, expiry)]
     return fields
 
@@ -248,52 +247,6 @@ def record_fields(
     if payloads:
         fields.append(PAYLOAD)
     return fields
-
-
-def decode_record(
-    id: str,
-    fields: Mapping[str, bytes],
-    only: Collection[str] | None = None,
-    metadata: Metadata | None = None,
-) -> Record:
-    """Decode a record from the fetched fields of its hash, in one pass.
-
-    Args:
-        id: id of the record.
-        fields: fetched fields.
-        only: names of the fields to decode; None decodes all.
-        metadata: the decoded metadata, if the caller has it and wants it in the record.
-
-    Raises:
-        UnreadableRecordError: another program wrote one of the fields; the message names the record.
-    """
-    content, parent = "", None
-    payload: bytes | None = None
-    vector: Float32Array | None = None
-    vectors: dict[str, Float32Array] = {}
-    try:
-        for name in fields if only is None else only:
-            value = fields.get(name)
-            if value is None:
-                continue
-            if name == CONTENT:
-                content = value.decode()
-            elif name == METADATA:
-                if metadata is None and value:
-                    metadata = metadata_codec.load(value, f"record {id!r}")
-            elif name == PARENT:
-                parent = value.decode()
-            elif name == PAYLOAD:
-                payload = value
-            elif name == VECTOR:
-                vector = unpack_vector(value)
-            elif name.startswith(VECTOR_PREFIX):
-                vectors[unescape(name.removeprefix(VECTOR_PREFIX))] = unpack_vector(value)
-    except ValueError as error:  # text that is not UTF-8, a vector of odd length
-        raise UnreadableRecordError(f"record {id!r} cannot be read: {error}") from error
-    return new_record(
-        id, content, vector, {} if metadata is None else metadata, parent, payload, vectors
-    )
 
 
 def _check_record(record: Record, position: int) -> None:
@@ -352,12 +305,12 @@ def _additional_vectors(
 
 def _packed_vectors(records: Sequence[Record], field: VectorField) -> Iterator[bytes]:
     having = [record for record in records if field.name in record.vectors]
-    array = check_vectors(
+    packed = packed_vectors(
         [record.vectors[field.name] for record in having],
         field.dimension,
         [f"record {record.id!r} ({field.name})" for record in having],
     )
-    return iter([row.tobytes() for row in array])
+    return iter(packed)
 
 
 def _prepare(
@@ -378,7 +331,10 @@ def _prepare(
         ) from None
     size = len(content) + len(stored) + len(record.payload or b"")
     check_record_size(size + sum(len(packed) for _, packed in vectors), owner)
-    text = tuple(text_values(schema, record.content, declared_texts(record.metadata, schema)))
+    text: tuple[str, ...] = ()
+    if schema.full_text is not None:
+        declared_text = declared_texts(record.metadata, schema)
+        text = tuple(text_values(schema, record.content, declared_text))
     return Prepared(
         id=plain_text(record.id),
         content=content,

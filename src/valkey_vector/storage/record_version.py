@@ -17,7 +17,7 @@ Indexes of format 1 have no lineage, and their older records have no version: al
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -56,15 +56,13 @@ def new_unique() -> str:
     return secrets.token_urlsafe(9)
 
 
-def version_of(
-    entry: CatalogEntry, unique: str, present: Mapping[str, object], expiry: Expiry
-) -> str:
+def version_of(entry: CatalogEntry, unique: str, present: Collection[str], expiry: Expiry) -> str:
     """Create the version of a whole record.
 
     Args:
         entry: catalog entry of the index.
         unique: result of `new_unique`.
-        present: hash fields of the record, by name.
+        present: names of the hash fields of the record.
         expiry: expiration of the record.
     """
     parts = "v" if MAIN_VECTOR in present else ""
@@ -110,12 +108,15 @@ def has_vector(version: bytes | None, field: str) -> bool:
     return version is None or _lists_vector(version.rpartition(b":")[2], field)
 
 
-def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
+def own_fields(
+    entry: CatalogEntry, fields: Mapping[str, bytes], vector: str | None = None
+) -> Mapping[str, bytes] | None:
     """Return the valid fields of a hash, or None if the hash is not a record of this index.
 
     Args:
         entry: catalog entry of the index.
         fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid.
+        vector: hash field of a vector that the record must have (see `has_vector`); None for none.
     """
     version = fields.get(VERSION)
     lineage = entry.lineage
@@ -123,9 +124,11 @@ def own_fields(entry: CatalogEntry, fields: Mapping[str, bytes]) -> Mapping[str,
         return fields if lineage is None and CREATED in fields else None
     if not version.startswith(_beginning(lineage)):
         return None
-    invalid = _invalid(version.rpartition(b":")[2], tuple(fields))
+    invalid = _invalid(version[version.rfind(b":") + 1 :], (*fields, vector))
     if not invalid:
         return fields
+    if vector in invalid:
+        return None
     return {name: value for name, value in fields.items() if name not in invalid}
 
 
@@ -143,13 +146,16 @@ def _beginning(lineage: str | None) -> bytes:
 
 # Records of one kind have equal parts, and queries read the same fields, so few combinations occur.
 @lru_cache(maxsize=1024)
-def _invalid(parts: bytes, names: tuple[str, ...]) -> frozenset[str]:
-    """Return which of these fields are not valid in a record with these parts."""
+def _invalid(parts: bytes, names: tuple[str | None, ...]) -> frozenset[str]:
+    """Return which of these fields are not valid in a record with these parts. None is no field."""
     letters, _, named = parts.partition(b";")
     additional = {VECTOR_PREFIX + name for name in named.decode("ascii", "replace").split(",")}
     return frozenset(
         name
         for name in names
-        if (name in _OPTIONAL and _OPTIONAL[name] not in letters)
-        or (name.startswith(VECTOR_PREFIX) and name not in additional)
+        if name is not None
+        and (
+            (name in _OPTIONAL and _OPTIONAL[name] not in letters)
+            or (name.startswith(VECTOR_PREFIX) and name not in additional)
+        )
     )

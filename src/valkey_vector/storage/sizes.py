@@ -17,9 +17,12 @@ def prepared_size(document: Prepared) -> int:
     """Size of an encoded record in a request, in bytes. Texts of its terms are counted in characters."""
     size = _OVERHEAD + len(document.content) + len(document.metadata)
     size += len(document.vector or b"") + len(document.payload or b"")
-    size += sum(len(packed) for _, packed in document.vectors)
-    size += sum(len(value) for _, value in document.declared)
-    return size + sum(map(len, document.text)) + sum(map(len, document.items.tokens))
+    for pairs in (document.vectors, document.declared):
+        for _, value in pairs:
+            size += len(value)
+    if document.text:
+        size += sum(map(len, document.text))
+    return size + sum(map(len, document.items.tokens))
 
 
 def estimated_size(record: Any, texts: int) -> int:

@@ -38,7 +38,7 @@ OPERATIONS: Mapping[type, tuple[str, ...]] = MappingProxyType(
             "upsert",
             "verify",
         ),
-        AttachedIndex: ("count", "get", "search", "select"),
+        AttachedIndex: ("aggregate", "count", "facets", "get", "search", "select"),
         SemanticCache: (
             "calibrate",
             "clear",

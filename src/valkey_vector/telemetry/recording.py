@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-from opentelemetry import context, metrics, trace
+from opentelemetry import context, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
@@ -16,68 +16,61 @@ from valkey_vector import __version__
 from valkey_vector.cache.entries import CacheHit
 from valkey_vector.cache.exact import ExactCache
 from valkey_vector.cache.statistics import Count
-from valkey_vector.connection.observation import Observation, observing
+from valkey_vector.connection.observation import Observation, observe, stop_observing
+from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import WriteResult
+from valkey_vector.telemetry.metrics import SCOPE, Metrics, Series
 
 __all__ = ["Call", "Recorder"]
 
-_SCOPE = "valkey_vector"
-_SYSTEM = "valkey"
-_CACHE_RESULTS = {Count.EXACT: "exact", Count.SEMANTIC: "semantic", Count.MISSES: "miss"}
 _CONTENT_ARGUMENTS = ("text", "prompt", "filter", "which")
 _MAX_CONTENT = 1_000
 """Maximum number of characters of one recorded argument."""
 
-# In seconds, from the advice of OpenTelemetry's conventions for databases.
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_CACHE_RESULTS = {Count.EXACT: "exact", Count.SEMANTIC: "semantic", Count.MISSES: "miss"}
+_NONE: Mapping[str, int] = MappingProxyType({})
+_MISS = MappingProxyType({"miss": 1})
+_EXACT = MappingProxyType({"exact": 1})
 
 _Attributes = dict[str, Any]
 
 
 class Call:
-    """One call that is being recorded: a context manager around it. An error is recorded by its type, and raised."""
+    """One call that is being recorded: a context manager around it. An error is recorded by its type, and raised.
+
+    A span that is not sampled costs no more than its creation: it is only the parent of the spans inside.
+    """
 
     __slots__ = (
-        "_attributes",
+        "_attached",
         "_began",
-        "_context",
         "_instance",
         "_observation",
         "_observed",
         "_recorder",
-        "_results",
-        "_rows",
+        "_result",
+        "_series",
         "_span",
     )
 
-    def __init__(
-        self, recorder: Recorder, instance: object, attributes: _Attributes, span: Span
-    ) -> None:
+    def __init__(self, recorder: Recorder, instance: object, series: Series, span: Span) -> None:
         self._recorder = recorder
         self._instance = instance
-        self._attributes = attributes
+        self._series = series
         self._span = span
-        self._observed = observing()
-        self._results: dict[str, int] = {}
-        self._rows: int | None = None
+        self._result: object = self
+        self._attached: Any = None
 
     def __enter__(self) -> Self:
-        self._context = context.attach(trace.set_span_in_context(self._span))
-        self._observation = self._observed.__enter__()
+        if self._span.is_recording() or _begins_a_trace(self._span):
+            self._attached = context.attach(trace.set_span_in_context(self._span))
+        self._observation, self._observed = observe()
         self._began = time.perf_counter()
         return self
 
     def returned(self, result: object) -> None:
-        """Take what can be counted from the result of the call."""
-        if isinstance(result, list):
-            self._rows = len(result)
-        elif isinstance(result, WriteResult):
-            self._rows = result.written
-        elif isinstance(self._instance, ExactCache):
-            if result is None:
-                self._results["miss"] = 1
-            elif isinstance(result, CacheHit):
-                self._results["exact"] = 1
+        """Take the result of the call, of which only numbers are recorded."""
+        self._result = result
 
     def __exit__(
         self,
@@ -86,36 +79,69 @@ class Call:
         traceback: TracebackType | None,
     ) -> None:
         seconds = time.perf_counter() - self._began
-        self._observed.__exit__(kind, error, traceback)
-        context.detach(self._context)
+        stop_observing(self._observed)
+        if self._attached is not None:
+            context.detach(self._attached)
+        observed, failure = self._observation, None if kind is None else kind.__qualname__
+        results = self._lookups()
         try:
-            self._recorder.measure(
-                self._attributes, error, seconds, self._observation, self._results
-            )
+            self._recorder.metrics.record(self._series, seconds, observed, results, failure)
             if self._span.is_recording():
-                self._record(error)
+                self._span.set_attributes(self._counts(observed, results, failure))
+                if error is not None:
+                    message = str(error) if self._recorder.captures_content else None
+                    self._span.set_status(Status(StatusCode.ERROR, message))
         finally:
             self._span.end()
 
-    def _record(self, error: BaseException | None) -> None:
-        observed = self._observation
-        recorded: _Attributes = {
+    def _lookups(self) -> Mapping[str, int]:
+        """Return the number of lookups of a cache by result: ``exact``, ``semantic`` and ``miss``."""
+        if counted := self._observation.counts:
+            return {
+                name: int(counted[count])
+                for count, name in _CACHE_RESULTS.items()
+                if count in counted
+            }
+        if not isinstance(self._instance, ExactCache):
+            return _NONE
+        if isinstance(self._result, CacheHit):
+            return _EXACT
+        return _MISS if self._result is None else _NONE
+
+    def _counts(
+        self, observed: Observation, results: Mapping[str, int], failure: str | None
+    ) -> _Attributes:
+        counts: _Attributes = {
             "valkey_vector.round_trips": observed.round_trips,
             "valkey_vector.commands": observed.commands,
         }
-        if error is not None:
-            recorded["error.type"] = type(error).__qualname__
-            message = str(error) if self._recorder.captures_content else None
-            self._span.set_status(Status(StatusCode.ERROR, message))
+        if failure is not None:
+            counts["error.type"] = failure
         if observed.candidates:
-            recorded["valkey_vector.candidates"] = observed.candidates
+            counts["valkey_vector.candidates"] = observed.candidates
         if observed.fallbacks:
-            recorded["valkey_vector.fallbacks"] = tuple(observed.fallbacks)
-        if self._rows is not None:
-            recorded["db.response.returned_rows"] = self._rows
-        for result, number in cache_results(observed, self._results).items():
-            recorded[f"valkey_vector.cache.{result}"] = number
-        self._span.set_attributes(recorded)
+            counts["valkey_vector.fallbacks"] = tuple(observed.fallbacks)
+        result = self._result
+        if isinstance(result, list):
+            counts["db.response.returned_rows"] = len(result)
+            if isinstance(result, SearchResult) and result.partial:
+                counts["valkey_vector.partial"] = True
+        elif isinstance(result, WriteResult):
+            counts["db.response.returned_rows"] = result.written
+        for name, number in results.items():
+            counts[f"valkey_vector.cache.{name}"] = number
+        return counts
+
+
+def _begins_a_trace(span: Span) -> bool:
+    """Return True if a span that is not recorded is the first of its trace: the spans inside must know that.
+
+    If it is not, they inherit that from the current span.
+    """
+    return (
+        span.get_span_context().is_valid
+        and not trace.get_current_span().get_span_context().is_valid
+    )
 
 
 class Recorder:
@@ -135,20 +161,8 @@ class Recorder:
         capture_content: bool,
     ) -> None:
         self.captures_content = capture_content
-        self._tracer = trace.get_tracer(_SCOPE, __version__, tracer_provider)
-        meter = metrics.get_meter(_SCOPE, __version__, meter_provider)
-        self._duration = meter.create_histogram(
-            "db.client.operation.duration",
-            "s",
-            "Duration of operations",
-            explicit_bucket_boundaries_advisory=_BUCKETS,
-        )
-        self._round_trips = meter.create_counter(
-            "valkey_vector.round_trips", "{request}", "Requests to the server"
-        )
-        self._lookups = meter.create_counter(
-            "valkey_vector.cache.lookups", "{lookup}", "Lookups of caches, by result"
-        )
+        self.metrics = Metrics(meter_provider)
+        self._tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
 
     def call(
         self,
@@ -167,43 +181,15 @@ class Recorder:
             args: positional arguments of the call.
             kwargs: keyword arguments of the call.
         """
-        attributes: _Attributes = {"db.system.name": _SYSTEM, "db.operation.name": operation}
-        name = operation
         owner = getattr(instance, "name", None)
-        if isinstance(owner, str):
-            attributes["db.collection.name"] = owner
-            name = f"{operation} {owner}"
-        span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
+        name = owner if isinstance(owner, str) else None
+        series = self.metrics.series(operation, name)
+        span = self._tracer.start_span(
+            series.span, kind=SpanKind.CLIENT, attributes=series.attributes
+        )
         if self.captures_content and span.is_recording():
             span.set_attributes(_content(instance, method, args, kwargs))
-        return Call(self, instance, attributes, span)
-
-    def measure(
-        self,
-        attributes: _Attributes,
-        error: BaseException | None,
-        seconds: float,
-        observed: Observation,
-        results: Mapping[str, int],
-    ) -> None:
-        """Record the metrics of one call."""
-        failure = {} if error is None else {"error.type": type(error).__qualname__}
-        self._duration.record(seconds, {**attributes, **failure})
-        if observed.round_trips:
-            self._round_trips.add(observed.round_trips, attributes)
-        for result, number in cache_results(observed, results).items():
-            self._lookups.add(number, {**attributes, "result": result})
-
-
-def cache_results(observed: Observation, results: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of lookups by result: ``exact``, ``semantic`` and ``miss``."""
-    counted = observed.counts
-    if not counted:
-        return dict(results)
-    found = {
-        name: int(counted[count]) for count, name in _CACHE_RESULTS.items() if count in counted
-    }
-    return {**found, **results}
+        return Call(self, instance, series, span)
 
 
 def _content(

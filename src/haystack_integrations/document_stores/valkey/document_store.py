@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from haystack import Document, default_from_dict, default_to_dict, logging
@@ -13,8 +13,10 @@ from haystack.utils import Secret
 
 from haystack_integrations.document_stores.valkey import summaries
 from haystack_integrations.document_stores.valkey.documents import (
+    check_documents,
     from_record,
     listed_tuples,
+    refuse_repeated,
     to_record,
 )
 from haystack_integrations.document_stores.valkey.filters import metadata_key, to_filter
@@ -25,9 +27,18 @@ from haystack_integrations.document_stores.valkey.settings import (
     named_fields,
     typed_fields,
 )
-from valkey_vector import DuplicateIdError, Index, ValkeyVectorError, WritePolicy
+from valkey_vector import (
+    Consistency,
+    DuplicateIdError,
+    Index,
+    ReadOptions,
+    ValkeyVectorError,
+    WritePolicy,
+)
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.settings import EngineChoice
+from valkey_vector.query.read_options import check_read_options
+from valkey_vector.query.result import warn_if_partial
 from valkey_vector.records.validation import check_range
 
 __all__ = ["ValkeyDocumentStore", "ValkeyDocumentStoreError"]
@@ -81,6 +92,8 @@ class ValkeyDocumentStore(SearchableStore):
             Cannot be added to an existing index. False also opens an index that has it.
         embedding_model: model name stored with a new index. Opening the index for another model raises.
         must_exist: raise on the first operation if the index does not exist, instead of creating it with the first write.
+        consistency: ``strict``, ``partial`` or ``loose`` for every read (see `ReadOptions`).
+        timeout: seconds for every read, > 0. None: no limit but `request_timeout`.
 
     Raises:
         ValueError: if a setting is invalid.
@@ -109,7 +122,11 @@ class ValkeyDocumentStore(SearchableStore):
         full_text: bool = False,
         embedding_model: str | None = None,
         must_exist: bool = False,
+        consistency: Consistency = "strict",
+        timeout: float | None = None,
     ) -> None:
+        check_read_options(consistency, timeout)
+        self._read_options: ReadOptions = {"consistency": consistency, "timeout": timeout}
         if distance_metric not in ("l2", "cosine", "ip"):
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
         for name, flag in (("full_text", full_text), ("must_exist", must_exist)):
@@ -195,6 +212,7 @@ class ValkeyDocumentStore(SearchableStore):
             full_text=self._full_text,
             embedding_model=self._embedding_model,
             must_exist=self._must_exist,
+            **self._read_options,
         )
 
     @classmethod
@@ -209,7 +227,7 @@ class ValkeyDocumentStore(SearchableStore):
 
     def count_documents(self) -> int:
         """Return the number of documents."""
-        return self._done("count documents", lambda: self.index.count(None))
+        return self._done("count documents", lambda: self.index.count(None, **self._read_options))
 
     def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
         """Return the documents that match, with their embeddings, in the order of their first write.
@@ -220,9 +238,11 @@ class ValkeyDocumentStore(SearchableStore):
         condition = to_filter(filters)
         records = self._done(
             "filter documents",
-            lambda: self.index.select(condition, with_vectors=True, with_payloads=True),
+            lambda: self.index.select(
+                condition, with_vectors=True, with_payloads=True, **self._read_options
+            ),
         )
-        return [from_record(record) for record in records]
+        return [from_record(record) for record in warn_if_partial(records)]
 
     def write_documents(
         self, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE
@@ -241,9 +261,9 @@ class ValkeyDocumentStore(SearchableStore):
             DuplicateDocumentError: if the policy is FAIL and an id is already stored. Nothing is written.
             ValkeyDocumentStoreError: if the operation fails. If a document is invalid, nothing is written.
         """
-        _check_documents(documents)
+        check_documents(documents)
         if policy is DuplicatePolicy.FAIL:
-            _refuse_repeated(documents)
+            refuse_repeated(documents)
         # Equivalent to writing one after the other: the last document of an id is stored, with SKIP the first.
         order = documents[::-1] if policy is DuplicatePolicy.SKIP else documents
         unique = list({document.id: document for document in order}.values())
@@ -319,7 +339,9 @@ class ValkeyDocumentStore(SearchableStore):
     def count_documents_by_filter(self, filters: dict[str, Any]) -> int:
         """Return the number of documents that match."""
         condition = to_filter(filters)
-        return self._done("count documents", lambda: self.index.count(condition))
+        return self._done(
+            "count documents", lambda: self.index.count(condition, **self._read_options)
+        )
 
     def count_unique_metadata_by_filter(
         self, filters: dict[str, Any], metadata_fields: list[str]
@@ -381,9 +403,10 @@ class ValkeyDocumentStore(SearchableStore):
     def _metadata(self, filters: dict[str, Any] | None) -> list[Any]:
         condition = to_filter(filters)
         records = self._done(
-            "read metadata", lambda: self.index.select(condition, with_content=False)
+            "read metadata",
+            lambda: self.index.select(condition, with_content=False, **self._read_options),
         )
-        return [record.metadata for record in records]
+        return [record.metadata for record in warn_if_partial(records)]
 
     def _done(self, what: str, operation: Callable[[], _T]) -> _T:
         """Run an operation and return its result. Raise a failure as Haystack's error."""
@@ -417,22 +440,3 @@ class ValkeyDocumentStore(SearchableStore):
         get_metadata_field_unique_values, "get_metadata_field_unique_values_async"
     )
     close_async = async_version(close, "close_async")
-
-
-def _check_documents(documents: Any) -> None:
-    if not isinstance(documents, list):
-        raise ValueError(f"documents must be a list, not {type(documents).__name__}")  # noqa: TRY004 - Haystack's
-    for position, document in enumerate(documents):
-        if not isinstance(document, Document):
-            kind = type(document).__name__
-            raise ValueError(f"item {position} of documents is a {kind}, not a Document")  # noqa: TRY004 - likewise
-
-
-def _refuse_repeated(documents: Sequence[Document]) -> None:
-    seen: set[str] = set()
-    for document in documents:
-        if document.id in seen:
-            raise DuplicateDocumentError(
-                f"the id {document.id!r} occurs more than once in one call"
-            )
-        seen.add(document.id)

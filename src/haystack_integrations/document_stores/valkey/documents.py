@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from haystack import Document
 from haystack.dataclasses import ByteStream, SparseEmbedding
+from haystack.document_stores.errors import DuplicateDocumentError
 
 from valkey_vector import Hit, InvalidInputError, Record
 from valkey_vector.records.plain_values import DEEPEST
 
-__all__ = ["from_hit", "from_record", "listed_tuples", "to_record"]
+__all__ = [
+    "check_documents",
+    "from_hit",
+    "from_record",
+    "listed_tuples",
+    "refuse_repeated",
+    "to_record",
+]
 
 
 def to_record(document: Document) -> Record:
@@ -127,3 +136,24 @@ def _unpacked(payload: bytes) -> tuple[dict[str, Any], list[float] | None]:
     extras: dict[str, Any] = json.loads(head)
     exact: list[float] | None = np.frombuffer(rest, dtype="<f8").tolist() if separator else None
     return extras, exact
+
+
+def check_documents(documents: Any) -> None:
+    """Raise `ValueError` unless the value is a list of documents."""
+    if not isinstance(documents, list):
+        raise ValueError(f"documents must be a list, not {type(documents).__name__}")  # noqa: TRY004 - Haystack's
+    for position, document in enumerate(documents):
+        if not isinstance(document, Document):
+            kind = type(document).__name__
+            raise ValueError(f"item {position} of documents is a {kind}, not a Document")  # noqa: TRY004 - likewise
+
+
+def refuse_repeated(documents: Sequence[Document]) -> None:
+    """Raise `DuplicateDocumentError` if an id occurs twice."""
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise DuplicateDocumentError(
+                f"the id {document.id!r} occurs more than once in one call"
+            )
+        seen.add(document.id)

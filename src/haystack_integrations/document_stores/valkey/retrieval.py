@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from haystack import Document
 
 from haystack_integrations.document_stores.valkey.documents import from_hit
 from haystack_integrations.document_stores.valkey.filters import to_filter
-from valkey_vector import Filter, Hit, Index, ReciprocalRank, Weighted
+from valkey_vector import Filter, Hit, Index, ReadOptions, ReciprocalRank, SearchResult, Weighted
 from valkey_vector.concurrency.async_versions import async_version
+from valkey_vector.query.result import warn_if_partial
 
 __all__ = ["SearchableStore"]
 
@@ -22,8 +23,11 @@ class SearchableStore(ABC):
     """Ranked retrieval for `ValkeyDocumentStore`. A higher score is always better.
 
     Every method takes ``filters`` (return only documents that match), ``limit`` (maximum number of documents, 0 or
-    more) and ``with_embedding`` (return the embeddings). Errors are those of the other methods of the store.
+    more), ``with_embedding`` (return the embeddings), and ``consistency`` and ``timeout``, which replace those of the
+    store. Errors are those of the other methods of the store.
     """
+
+    _read_options: ReadOptions
 
     @property
     @abstractmethod
@@ -41,6 +45,7 @@ class SearchableStore(ABC):
         limit: int = 10,
         *,
         with_embedding: bool = True,
+        **options: Unpack[ReadOptions],
     ) -> list[Document]:
         """Return the documents most similar to an embedding of `embedding_dim` floats.
 
@@ -55,6 +60,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
+                **_merged(self._read_options, options),
             ),
         )
 
@@ -65,6 +71,7 @@ class SearchableStore(ABC):
         limit: int = 10,
         *,
         with_embedding: bool = True,
+        **options: Unpack[ReadOptions],
     ) -> list[Document]:
         """Return the documents with any term of the query in their content, ranked by their BM25 score.
 
@@ -75,7 +82,12 @@ class SearchableStore(ABC):
             filters,
             limit,
             lambda condition: self.index.search_text(
-                query, k=limit, filter=condition, with_vectors=with_embedding, with_payloads=True
+                query,
+                k=limit,
+                filter=condition,
+                with_vectors=with_embedding,
+                with_payloads=True,
+                **_merged(self._read_options, options),
             ),
         )
 
@@ -88,6 +100,7 @@ class SearchableStore(ABC):
         *,
         fusion: ReciprocalRank | Weighted | None = None,
         with_embedding: bool = True,
+        **options: Unpack[ReadOptions],
     ) -> list[Document]:
         """Return the best documents by BM25 and similarity combined, in one search.
 
@@ -99,7 +112,7 @@ class SearchableStore(ABC):
             limit,
             lambda condition: self.index.search_hybrid(
                 embedding, query, k=limit, fusion=fusion, filter=condition,
-                with_vectors=with_embedding, with_payloads=True,
+                with_vectors=with_embedding, with_payloads=True, **_merged(self._read_options, options),
             ),
         )  # fmt: skip
 
@@ -107,14 +120,15 @@ class SearchableStore(ABC):
         self,
         filters: dict[str, Any] | None,
         limit: int,
-        search: Callable[[Filter | None], list[Hit]],
+        search: Callable[[Filter | None], SearchResult[Hit]],
     ) -> list[Document]:
         condition = to_filter(filters)
         if limit < 0:
             raise ValueError(f"limit must not be negative, not {limit}")
         if limit == 0:
             return []
-        return [from_hit(hit) for hit in self._done("search", lambda: search(condition))]
+        hits = warn_if_partial(self._done("search", lambda: search(condition)))
+        return [from_hit(hit) for hit in hits]
 
     # Haystack's documented examples use this spelling.
     _embedding_retrival = _embedding_retrieval
@@ -123,3 +137,8 @@ class SearchableStore(ABC):
     _embedding_retrival_async = _embedding_retrieval_async
     _text_retrieval_async = async_version(_text_retrieval, "_text_retrieval_async")
     _hybrid_retrieval_async = async_version(_hybrid_retrieval, "_hybrid_retrieval_async")
+
+
+def _merged(store: ReadOptions, call: ReadOptions) -> ReadOptions:
+    """Return the read options of one call: those of the store, unless the call has its own."""
+    return {**store, **call}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -42,16 +42,20 @@ from llama_index.vector_stores.valkey.queries import (
 )
 from valkey_vector import (
     Connection,
+    Consistency,
     F,
     FullText,
     Index,
     InvalidInputError,
     Metric,
+    ReadOptions,
     Record,
     Schema,
 )
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.settings import EngineChoice
+from valkey_vector.query.read_options import check_read_options
+from valkey_vector.query.result import warn_if_partial
 from valkey_vector.records.validation import check_k
 
 __all__ = ["ValkeyVectorStore"]
@@ -86,6 +90,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             1.2.1. Cannot be changed later. Defaults to the setting of the existing index, or False.
         embedding_model: model name stored with a new index. Opening the index for another model raises.
         must_exist: raise now if the index does not exist.
+        consistency: ``strict``, ``partial`` or ``loose`` for every read of the store (see `ReadOptions`).
+        timeout: seconds for every read of the store, > 0. None: no limit but the connection's ``request_timeout``.
 
     Raises:
         ConfigurationError: if a setting is invalid (a ValueError).
@@ -103,6 +109,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     engine: EngineChoice = "auto"
     full_text: bool | dict[str, Any] | None = None
     embedding_model: str | None = None
+    consistency: Consistency = "strict"
+    timeout: float | None = None
 
     def __init__(
         self,
@@ -118,7 +126,10 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         full_text: FullText | Mapping[str, Any] | bool | None = None,
         embedding_model: str | None = None,
         must_exist: bool = False,
+        consistency: Consistency = "strict",
+        timeout: float | None = None,
     ) -> None:
+        check_read_options(consistency, timeout)
         text_settings = FullText.of(full_text) if isinstance(full_text, Mapping) else full_text
         index = Index.open(
             index_name,
@@ -145,6 +156,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             if isinstance(text_settings, FullText)
             else text_settings,
             "embedding_model": embedding_model,
+            "consistency": consistency,
+            "timeout": timeout,
         }
         super().__init__(**fields)
         self._held, self._shared = index, connection is not None
@@ -240,8 +253,13 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             fetched = self.index.get(node_ids, with_vectors=True, with_payloads=True)
             return [to_node(record) for record in fetched if record is not None]
         records = self.index.select(
-            restriction(filters, node_ids), with_vectors=True, with_payloads=True
+            restriction(filters, node_ids),
+            with_vectors=True,
+            with_payloads=True,
+            consistency=self.consistency,
+            timeout=self.timeout,
         )
+        warn_if_partial(records)
         if node_ids is None:
             return [to_node(record) for record in records]
         found = {record.id: record for record in records}
@@ -252,6 +270,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         query: VectorStoreQuery,
         *,
         ef_runtime: int | None = None,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
         **keywords: Any,
     ) -> VectorStoreQueryResult:
         """Query nodes by embedding, by text, or by both; best first.
@@ -279,6 +299,9 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
                 relationships: ``text``, ``embedding``, ``metadata``, or single metadata keys. None returns all but the
                 embedding.
             ef_runtime: HNSW only: number of candidates to examine. A higher value improves recall and is slower.
+            consistency: ``strict``, ``partial`` or ``loose`` (see `ReadOptions`). None: that of the store. A result that
+                may lack nodes issues a `PartialResultWarning`.
+            timeout: seconds for the query, > 0. None: that of the store.
             keywords: MMR: `mmr_threshold`, 0 (diversity only) to 1 (similarity only), replaces that of the query
                 (None is 0.5). `mmr_prefetch_k`, or `mmr_prefetch_factor` times `similarity_top_k`, is the number of
                 candidates; the default is factor 4, at least 100. Text and hybrid modes: `match`, ``any`` (default) or
@@ -296,30 +319,39 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             UnsupportedFeatureError: if the server does not support text search. It names the required version.
             TypeError: if a keyword is unknown or does not apply to the mode.
         """
+        options: ReadOptions = {
+            "consistency": consistency or self.consistency,
+            "timeout": self.timeout if timeout is None else timeout,
+        }
         if (filtered := filter_query(query)) is not None:
             refuse_unknown(keywords, (*MMR_KEYWORDS, *TEXT_KEYWORDS))
-            return self._result(query, self.index.query(filtered), None)
+            records = self.index.query(replace(filtered, **options))
+            return self._result(query, warn_if_partial(records), None)
         match query.mode:
             case VectorStoreQueryMode.DEFAULT:
                 refuse_unknown(keywords)
-                hits = self.index.query(vector_query(query, query.similarity_top_k, ef_runtime))
+                wanted = vector_query(query, query.similarity_top_k, ef_runtime)
+                hits = self.index.query(replace(wanted, **options))
             case VectorStoreQueryMode.MMR:
                 refuse_unknown(keywords, MMR_KEYWORDS)
-                return self._diverse(query, ef_runtime, keywords)
+                return self._diverse(query, ef_runtime, keywords, options)
             case VectorStoreQueryMode.TEXT_SEARCH | VectorStoreQueryMode.SPARSE:
                 refuse_unknown(keywords, TEXT_KEYWORDS)
                 if ef_runtime is not None:
                     refuse_unknown({"ef_runtime": ef_runtime})
-                hits = self.index.query(text_query(query, keywords))
+                hits = self.index.query(replace(text_query(query, keywords), **options))
             case VectorStoreQueryMode.HYBRID | VectorStoreQueryMode.SEMANTIC_HYBRID:
                 refuse_unknown(keywords, TEXT_KEYWORDS)
-                hits = self.index.query(hybrid_query(query, ef_runtime, keywords))
+                hits = self.index.query(
+                    replace(hybrid_query(query, ef_runtime, keywords), **options)
+                )
             case other:
                 name = other.value if isinstance(other, VectorStoreQueryMode) else other
                 raise ValueError(
                     f"the query mode {name!r} is not supported; use default, mmr, text_search, sparse, hybrid or "
                     "semantic_hybrid"
                 )
+        warn_if_partial(hits)
         return self._result(query, [hit.record for hit in hits], [hit.score for hit in hits])
 
     # The type checker infers the base class's methods as the arguments.
@@ -331,12 +363,17 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     aquery = async_version(query)  # type: ignore[arg-type]
 
     def _diverse(
-        self, query: VectorStoreQuery, ef_runtime: int | None, keywords: Mapping[str, Any]
+        self,
+        query: VectorStoreQuery,
+        ef_runtime: int | None,
+        keywords: Mapping[str, Any],
+        options: ReadOptions,
     ) -> VectorStoreQueryResult:
         """Select nodes from the nearest neighbors with LlamaIndex's own MMR algorithm."""
         threshold = check_threshold(keywords.get("mmr_threshold", query.mmr_threshold))
         candidates = mmr_candidates(check_k(query.similarity_top_k, "similarity_top_k"), keywords)
-        hits = self.index.query(vector_query(query, candidates, ef_runtime, with_vectors=True))
+        wanted = vector_query(query, candidates, ef_runtime, with_vectors=True)
+        hits = warn_if_partial(self.index.query(replace(wanted, **options)))
         if not hits:
             return self._result(query, [], [])
         mode = _SIMILARITIES[self.index.metric]

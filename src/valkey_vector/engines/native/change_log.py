@@ -5,15 +5,13 @@ The log and its scripts are described in `valkey_vector.engines.native.scripts`.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.engines.native import scripts
+from valkey_vector.engines.native.loading import Backlog, Listing, Loading, scored
 from valkey_vector.engines.native.page import Page, page_of
 from valkey_vector.errors import ForeignKeyError, ServerError
 from valkey_vector.filters.plan import TAGS
@@ -64,7 +62,12 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """More changes than one reply holds; `ChangeLog.listing` returns them."""
+    """More changes than one reply holds; `ChangeLog.backlog` returns them.
+
+    Attributes:
+        sequence: number of the last change.
+        now: the server's time in milliseconds.
+    """
 
     sequence: int
     now: float
@@ -124,6 +127,7 @@ class ChangeLog:
         fields += [vector_name(field.name) for field in schema.vector_fields]
         fields += [TAGS, *(f"n{number}" for number in range(schema.numeric_slots))]
         self._fields = [*fields, *entry.declared_numeric_fields, *word_fields(schema)]
+        self._loading = Loading(documents, self._keys, self._fields, self._by_id)
 
     def command(self, body: str, *arguments: Argument, ids: Sequence[str] = ()) -> list[Argument]:
         """Return the command that runs a script on the log and on some documents."""
@@ -172,66 +176,28 @@ class ChangeLog:
             float(now),
             None if digest is None else int(digest),
             [id.decode() for id in deleted],
-            self._page([id.decode() for id in ids], list(map(int, numbers)), page),
+            page_of(
+                self._documents.entry,
+                self._fields,
+                [id.decode() for id in ids],
+                list(map(int, numbers)),
+                page,
+            ),
             size,
         )
 
-    def listing(self, sequence: int) -> tuple[list[str], list[tuple[str, int]]] | None:
-        """List the ids deleted and the ids written after a sequence number, the latter with their numbers.
+    def backlog(self, sequence: int, last: int) -> Backlog | None:
+        """List what was deleted or written after a sequence number (see `Loading.backlog`)."""
+        return self._loading.backlog(sequence, last)
 
-        Both lists are as of one moment, so a busy writer does not make them longer. Returns None if deletions may be
-        missing.
+    def load(self, listings: Iterable[Listing]) -> Iterator[Page]:
+        """Read the current content of listed documents (see `Loading.load`)."""
+        return self._loading.load(listings)
 
-        Cost: one round trip.
-
-        Raises:
-            StaleIndexError: the index was dropped or created again.
-        """
-        catalog, changes, deletions, _ = self._keys
-        # Deletions first: an id that is deleted and written again in between is in both lists, and exists.
-        deleted, changed, state = checked(
-            self._connection.pipeline(
-                [
-                    [
-                        "ZRANGEBYSCORE",
-                        deletions,
-                        "(+inf" if sequence < 0 else f"({sequence}",
-                        "+inf",
-                    ],
-                    ["ZRANGEBYSCORE", changes, f"({sequence}", "+inf", "WITHSCORES"],
-                    ["HMGET", catalog, "generation", "floor"],
-                ],
-                retry=True,
-            )
-        )
-        self._documents.check_generation(state[0])
-        if 0 <= sequence < int(state[1] or 0):
-            return None
-        return [id.decode() for id in deleted], _scored(changed)
-
-    def load(self, changed: Sequence[tuple[str, int]]) -> Iterator[Page]:
-        """Load the current content of documents in pages of 1,000.
-
-        Cost: one round trip a page.
-
-        Raises:
-            StaleIndexError: the index was dropped or created again.
-        """
-
-        def load(batch: Sequence[tuple[str, int]]) -> Page:
-            ids = [id for id, _ in batch]
-            command = self.command(scripts.LOAD, str(len(self._fields)), *self._fields, *ids)
-            reply = self._sent(command, retry=True)
-            return self._page(ids, [number for _, number in batch], reply)
-
-        # The server reads the next page while the caller applies this one.
-        pages: deque[Future[Page]] = deque()
-        for batch in in_batches(changed, _MAX_DOCUMENTS):
-            pages.append(writers().submit(load, batch))
-            if len(pages) > 1:
-                yield pages.popleft().result()
-        if pages:
-            yield pages.popleft().result()
+    def _by_id(self, fields: Sequence[str], changed: Sequence[tuple[str, int]]) -> Page:
+        ids = [id for id, _ in changed]
+        reply = self._sent(self.command(scripts.LOAD, str(len(fields)), *fields, *ids), retry=True)
+        return page_of(self._documents.entry, fields, ids, [each for _, each in changed], reply)
 
     def fetching(
         self, ids: Sequence[str], fields: Sequence[str], sequence: int | None
@@ -325,7 +291,7 @@ class ChangeLog:
         )
         self._documents.check_generation(generation)
         now = int(seconds) * 1000 + int(micros) // 1000
-        ended = {id for id, end in _scored(ends) if end <= now}
+        ended = {id for id, end in scored(ends) if end <= now}
         return {id: id in ended for id in (name.decode() for name in ids)}
 
     def reconcile(self, ids: Sequence[str]) -> None:
@@ -354,9 +320,6 @@ class ChangeLog:
         """Remove the log, unless the index was created again."""
         self._connection.execute("EVAL", scripts.DROP, str(len(self._keys)), *self._keys)
 
-    def _page(self, ids: Sequence[str], sequences: Sequence[int], reply: Any) -> Page:
-        return page_of(self._documents.entry, self._fields, ids, sequences, reply)
-
     def _sent(self, command: Sequence[Argument], *, retry: bool) -> Reply:
         try:
             return self._connection.execute(*command, retry=retry)
@@ -377,11 +340,3 @@ def refuse_foreign(reply: Any) -> None:
         kind = reply[2].decode()
         found = "another program's hash" if kind == "hash" else f"a value of type {kind}"
         raise ForeignKeyError.of(reply[1].decode(errors="replace"), found)
-
-
-def _scored(reply: Any) -> list[tuple[str, int]]:
-    """Decode a reply with ids and scores; clients return a dict or a flat list."""
-    if isinstance(reply, dict):
-        return [(id.decode(), int(number)) for id, number in reply.items()]
-    pairs = zip(reply[::2], reply[1::2], strict=True)
-    return [(id.decode(), int(float(number))) for id, number in pairs]

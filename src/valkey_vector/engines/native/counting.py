@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from valkey_vector.connection import Argument
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.native.change_log import ChangeLog, Checked
@@ -73,15 +75,17 @@ def _unverified(
     by_id = False
     while checked is None:
         with shared.lock:
-            ids = shared.replica.unverified(plan, shared.now, activity)
-            looked_up = _Lookup(shared, log, ids, None, by_id=by_id)
+            replica = shared.replica
+            rows, packs = replica.unverified(plan, shared.now, activity), replica.packs
+            looked_up = _Lookup(shared, log, replica.ids(rows), None, by_id=by_id)
         if not looked_up.commands:
             return []
         checked = looked_up.checked((yield Request(looked_up.commands)))
         by_id = True
     lost = {id for each in checked for id in each.lost}
     with shared.lock:
-        shared.replica.verify([id for id in ids if id not in lost], activity)
+        known = [row for row in replica.rows_of(lost) if row >= 0]
+        replica.verify(np.setdiff1d(rows, known), packs, activity)
     return sorted(lost)
 
 

@@ -6,7 +6,10 @@ both.
 
 from __future__ import annotations
 
-__all__ = ["DIGESTS", "digest_of"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DIGESTS", "digest_of", "digest_of_all"]
 
 _FACTORS = (67_108_859, 67_108_837)
 
@@ -17,3 +20,11 @@ DIGESTS = 1 << 52
 def digest_of(sequence: int) -> int:
     """Return what a sequence number adds to the digest: the function ``mix`` of the scripts."""
     return (sequence % _FACTORS[0]) * (sequence % _FACTORS[1])
+
+
+def digest_of_all(sequences: NDArray[np.int64]) -> int:
+    """Return what many sequence numbers add to the digest."""
+    numbers = sequences.astype(np.uint64)
+    first, second = (np.uint64(factor) for factor in _FACTORS)
+    # The sum can exceed 64 bits; what it then loses is a multiple of DIGESTS.
+    return int(((numbers % first) * (numbers % second)).sum(dtype=np.uint64)) % DIGESTS

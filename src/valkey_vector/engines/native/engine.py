@@ -129,6 +129,20 @@ class NativeEngine:
             rows = ordered_rows(replica, self.entry, plan, orders, limit=limit, now=now)
             return None if rows is None else replica.identities(rows)
 
+    def leading(
+        self,
+        plan: Plan,  # noqa: ARG002 - the protocol's
+        order: tuple[str, bool] | None,  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+    ) -> None:
+        """Return None: `ordering` knows every order by numbers."""
+        return
+
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:  # noqa: ARG002
+        """Return None: the replica counts all values at once (see `grouping`)."""
+        return None
+        yield  # a generator, as the protocol says
+
     def values(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's

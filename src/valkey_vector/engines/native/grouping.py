@@ -76,8 +76,8 @@ def _column(tokens: TokenIndex, key: str, used: int) -> _Column:
     """Decode the tokens of a key."""
     values: list[Any] = []
     numbers: dict[str, int] = {}
-    spelled: list[tuple[str, int]] = []
-    others: list[str] = []
+    spelled: list[tuple[int, int]] = []
+    others: list[int] = []
     for token, marked in tokens.of_key(key):
         number = _number_of(marked, numbers, values) if marked[0] in _SCALARS else None
         if number is None:
@@ -91,7 +91,7 @@ def _column(tokens: TokenIndex, key: str, used: int) -> _Column:
     # Other programs can write any tokens: a record with two values, or with a value and no kind, must be read.
     hits = np.bincount(rows, minlength=used)
     column[(hits > 1) | ((hits > 0) & ~present)] = _UNREAD
-    column[tokens.mask(others, used) & ~present] = _UNREAD
+    column[tokens.mask_of(others, used) & ~present] = _UNREAD
     return _Column(column, values, numbers)
 
 
@@ -113,8 +113,8 @@ def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mas
             case _ if marked[0] == "q":
                 whole.append(token)
     # A list that contains NaN has no token as a whole.
-    lists = tokens.mask([kind_token(key, "q")], used) & tokens.mask(whole, used)
-    lists &= (column.codes == _UNREAD) & ~tokens.mask(doubtful, used)
+    lists = tokens.mask([kind_token(key, "q")], used) & tokens.mask_of(whole, used)
+    lists &= (column.codes == _UNREAD) & ~tokens.mask_of(doubtful, used)
     for kind in "snytd":
         lists &= ~tokens.mask([kind_token(key, kind)], used)
     column.codes[lists] = _COUNTED

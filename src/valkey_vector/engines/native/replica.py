@@ -12,6 +12,7 @@ numbers in the log (see `valkey_vector.engines.native.scripts`). It is not threa
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import chain
@@ -21,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.engines.base import Near
-from valkey_vector.engines.native.digest import DIGESTS, digest_of
+from valkey_vector.engines.native.digest import DIGESTS, digest_of, digest_of_all
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
-from valkey_vector.engines.native.numeric_columns import NumericColumns, parsed
+from valkey_vector.engines.native.numeric_columns import NumericColumns, all_parsed
+from valkey_vector.engines.native.packed_keys import PackedKeys, PackedValues, packed_keys
 from valkey_vector.engines.native.page import Page
 from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.engines.native.token_index import TokenIndex
@@ -60,25 +62,29 @@ class Replica:
     Attributes:
         sequence: number of the last applied change; -1 for an empty replica.
         digest: digest of the sequence numbers of all ids in the change log.
+        packs: number of times that rows were renumbered.
     """
 
     def __init__(self, fields: Sequence[VectorField], terms: Sequence[str] = ()) -> None:
         self.sequence = -1
         self.digest = 0
+        self.packs = 0
         self._fields = tuple(fields)
         self._term_fields = tuple(terms)
         self._clear()
 
     def _clear(self) -> None:
-        self._ids: list[str] = []
-        self._versions: list[bytes | None] = []
-        self._row_of: dict[str, int] = {}
+        self._ids = PackedKeys()
+        self._row_of_id = array("q")
+        self._id_of_row = array("I")
+        self._versions = PackedValues()
+        self._records = 0
         self._matrices = {vector_name(field.name): Matrix(field, _ROOM) for field in self._fields}
         self._alive: Mask = np.zeros(_ROOM, dtype=np.bool_)
         self._created = np.zeros(_ROOM, dtype=np.float64)
-        self._expires = np.full(_ROOM, math.inf, dtype=np.float64)
-        self._numbered = np.zeros(_ROOM, dtype=np.float64)
-        self._unsure = np.full(_ROOM, math.inf, dtype=np.float64)
+        self._expires = np.zeros(_ROOM, dtype=np.float64)
+        self._numbered = np.zeros(_ROOM, dtype=np.int64)
+        self._unsure = np.zeros(_ROOM, dtype=np.float64)
         self._verified = np.zeros(_ROOM, dtype=np.int64)
         self._hidden: dict[str, int] = {}
         self.tokens = TokenIndex()
@@ -89,15 +95,15 @@ class Replica:
         self._activity, self._activities = "", 1
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return self._records
 
     @property
     def logged(self) -> int:
         """Number of ids in the change log, with and without a record."""
-        return len(self._row_of) + len(self._hidden)
+        return self._records + len(self._hidden)
 
     def __contains__(self, id: str) -> bool:
-        return id in self._row_of
+        return self._row(id) >= 0
 
     def put(self, page: Page, now: float) -> None:
         """Add records, or replace them; an id without a record is noted as hidden.
@@ -110,67 +116,83 @@ class Replica:
         """
         if not page.ids:
             return
-        for id, sequence, exists in zip(page.ids, page.sequences, page.exists, strict=True):
-            if not exists:
-                self.hide(id, sequence)
-            elif id in self._row_of or id in self._hidden:
-                self.remove(id)
-        first = len(self._ids)
-        ids = [id for id, exists in zip(page.ids, page.exists, strict=True) if exists]
-        sequences = [
-            number for number, is_one in zip(page.sequences, page.exists, strict=True) if is_one
-        ]
+        for at in np.flatnonzero(~page.exists).tolist():
+            self.hide(page.ids[at], int(page.sequences[at]))
+        ids = page.ids
+        if not page.exists.all():
+            ids = [id for id, exists in zip(ids, page.exists, strict=True) if exists]
+        if not ids:
+            return
         self.reserve(len(ids))
+        first = self.size
         rows = np.arange(first, first + len(ids))
-        self._ids += ids
-        self._versions += [None] * len(ids)
-        self._row_of.update(zip(ids, rows.tolist(), strict=True))
-        self.digest = (self.digest + sum(map(digest_of, sequences))) % DIGESTS
+        self._replace(ids, rows)
+        sequences = page.sequences[page.exists]
+        self.digest = (self.digest + digest_of_all(sequences)) % DIGESTS
         self._alive[rows] = True
         self._numbered[rows] = sequences
         row_at = np.full(len(page.ids), -1)
-        row_at[np.asarray(page.exists)] = rows
-        left = np.asarray(page.left)
-        left[list(page.columns[EXPIRES].positions)] = -1
-        self._unsure[rows] = np.where(left >= 0, now + left, math.inf)[np.asarray(page.exists)]
-        for name, column in page.columns.items():
-            new = row_at[list(column.positions)]
-            values = column.values
-            if (new < 0).any():
-                values = [
-                    value for row, value in zip(new.tolist(), values, strict=True) if row >= 0
-                ]
-                new = new[new >= 0]
-            if values:
-                self._put_values(name, new, values)
+        row_at[page.exists] = rows
+        left = page.left.copy()
+        left[page.columns[EXPIRES].positions] = -1
+        if (left >= 0).any():
+            self._unsure[rows] = np.where(left >= 0, now + left, 0)[page.exists]
+        versions = [b""] * len(ids)
+        for name, every in page.columns.items():
+            column = every.among(page.exists)
+            new = row_at[column.positions]
+            if name == VERSION and len(new) == len(ids):
+                versions = list(column.values)
+            elif name == VERSION:
+                for row, value in zip((new - first).tolist(), column.values, strict=True):
+                    versions[row] = value
+            elif len(new):
+                self._put_values(name, new, column.values)
+        self._versions.extend(versions)
+
+    def _replace(self, ids: Sequence[str], rows: Rows) -> None:
+        """Make new rows those of these ids."""
+        numbers = self._ids.add_all(ids)
+        added = len(self._ids) - len(self._row_of_id)
+        self._row_of_id.extend([-1] * added)
+        known = np.frombuffer(self._row_of_id, dtype=np.int64)
+        self._die(known[numbers][known[numbers] >= 0])
+        known[numbers] = rows
+        del known  # the array cannot grow while it is in use
+        self._id_of_row.frombytes(numbers.astype(np.uint32).tobytes())
+        self._records += len(ids)
+        for id in ids if self._hidden else ():
+            self._show(id)
+
+    def _die(self, rows: Rows) -> None:
+        """Remove the records of rows."""
+        self._alive[rows] = False
+        self._records -= len(rows)
+        self.digest = (self.digest - digest_of_all(self._numbered[rows])) % DIGESTS
 
     def _put_values(self, name: str, rows: Rows, values: Sequence[bytes]) -> None:
         """Add the values of one field to new rows."""
         if name in self._matrices:
             self._matrices[name].put(rows, values)
             return
-        pairs = zip(rows.tolist(), values, strict=True)
-        if name == VERSION:
-            for row, value in pairs:
-                self._versions[row] = value
-        elif name == TAGS:
-            for row, value in pairs:
-                self.tokens.add(row, value.decode("ascii", "replace").split(","))
+        if name == TAGS:
+            self.tokens.add(rows, values)
         elif name in self._inverted:
-            for row, value in pairs:
+            for row, value in zip(rows.tolist(), values, strict=True):
                 if self._inverted[name].add(row, value.decode("utf-8", "replace")):
                     self._vocabulary = None
         elif name == CREATED:
-            self._created[rows] = [parsed(value, 0.0) for value in values]
+            self._created[rows] = all_parsed(values, 0.0)
         elif name == EXPIRES:
-            self._expires[rows] = [parsed(value, math.inf) for value in values]
+            moments = np.maximum(all_parsed(values, math.inf), 1)
+            self._expires[rows] = np.where(np.isinf(moments), 0, moments)
             self._expiring = True
         else:
-            self._numbers.add(name, pairs)
+            self._numbers.add(name, rows, values)
 
     def reserve(self, added: int) -> None:
         """Allocate arrays for additional rows."""
-        wanted = len(self._ids) + added
+        wanted = self.size + added
         if wanted > len(self._alive):
             # The spare quarter uses no memory before rows are added (see `resized`).
             self._resize(max(wanted + wanted // 4, 2 * len(self._alive)))
@@ -183,39 +205,52 @@ class Replica:
 
     def lose(self, id: str) -> None:
         """Remove a record that no longer exists, while the change log still has its id."""
-        row = self._row_of.get(id)
-        if row is not None:
+        row = self._row(id)
+        if row >= 0:
             self.hide(id, int(self._numbered[row]))
 
     def remove(self, id: str) -> None:
         """Remove an id, with its record if it has one; an unknown id is ignored."""
-        row = self._row_of.pop(id, None)
+        row = self._row(id)
+        if row >= 0:
+            self._row_of_id[self._id_of_row[row]] = -1
+            self._die(np.array([row]))
+        self._show(id)
+
+    def _show(self, id: str) -> None:
+        """Forget that an id was hidden."""
         hidden = self._hidden.pop(id, None)
-        if row is not None:
-            self._alive[row] = False
-            hidden = int(self._numbered[row])
         if hidden is not None:
             self.digest = (self.digest - digest_of(hidden)) % DIGESTS
 
+    def _row(self, id: str) -> int:
+        """Return the row of an id; -1 if it has no record."""
+        number = self._ids.find(id)
+        return -1 if number < 0 else self._row_of_id[number]
+
     def pack(self) -> None:
         """Remove dead rows when they are the majority."""
-        if len(self._ids) < 2 * _ROOM or len(self._row_of) * 2 > len(self._ids):
+        self._ids.settle()
+        if self.size < 2 * _ROOM or self._records * 2 > self.size:
             return
-        rows = np.flatnonzero(self._alive[: len(self._ids)])
-        moved = np.full(len(self._ids), -1, dtype=np.int64)
+        rows = np.flatnonzero(self._alive[: self.size])
+        moved = np.full(self.size, -1, dtype=np.int64)
         moved[rows] = np.arange(len(rows))
-        self._ids = [self._ids[row] for row in rows]
-        self._versions = [self._versions[row] for row in rows]
-        self._row_of = {id: row for row, id in enumerate(self._ids)}
+        ids, versions = self.ids(rows), self._versions.many(rows)
+        self._ids, self._versions = packed_keys(ids), PackedValues()
+        self._versions.extend(versions)
+        self._row_of_id = array("q", range(len(rows)))
+        self._id_of_row = array("I", range(len(rows)))
         room = max(_ROOM, len(rows))
         for matrix in self._matrices.values():
             matrix.retain(rows, room)
         self._alive = resized(self._alive[rows], room)
         self._created = resized(self._created[rows], room)
-        self._expires = resized(self._expires[rows], room, math.inf)
+        self._expires = resized(self._expires[rows], room)
         self._numbered = resized(self._numbered[rows], room)
-        self._unsure = resized(self._unsure[rows], room, math.inf)
+        self._unsure = resized(self._unsure[rows], room)
         self._verified = resized(self._verified[rows], room)
+        self.packs += 1
         self.tokens.pack(moved)
         self._numbers.pack(moved)
         for inverted in self._inverted.values():
@@ -225,14 +260,14 @@ class Replica:
         """Return the ids that a plan selects, oldest first. `now`: the server's time in milliseconds."""
         rows = self.rows(plan, now)
         order = np.argsort(self._created[rows], kind="stable")
-        return [self._ids[row] for row in rows[order]]
+        return self.ids(rows[order])
 
     def count(self, plan: Plan, now: float) -> int:
         """Count the records that a plan selects."""
         return len(self.rows(plan, now))
 
-    def unverified(self, plan: Plan, now: float, activity: str) -> list[str]:
-        """Return the ids that a plan selects and whose existence must be checked before they are counted.
+    def unverified(self, plan: Plan, now: float, activity: str) -> Rows:
+        """Return the rows that a plan selects and whose records must be looked up before they are counted.
 
         Args:
             plan: the plan.
@@ -243,22 +278,27 @@ class Replica:
         rows = self.rows(plan, now)
         if activity and activity == self._activity:
             seen = self._verified[rows] == self._activities
-            rows = rows[~seen | (self._unsure[rows] <= now)]
-        return self.ids(rows)
+            rows = rows[~seen | _over(self._unsure[rows], now)]
+        return rows
 
-    def verify(self, ids: Sequence[str], activity: str) -> None:
-        """Note that records were found under an activity of the server."""
-        if not activity:
+    def verify(self, rows: Rows, packs: int, activity: str) -> None:
+        """Note that the records of rows were found under an activity of the server.
+
+        Args:
+            rows: result of `unverified`, without the rows of missing records.
+            packs: `packs` at that time; ignored if rows were renumbered since then.
+            activity: the activity of the server.
+        """
+        if not activity or packs != self.packs:
             return
         if activity != self._activity:
             self._activity = activity
             self._activities += 1
-        rows = [self._row_of[id] for id in ids if id in self._row_of]
         self._verified[rows] = self._activities
 
     def ranges(self, size: int) -> list[tuple[int, int]]:
         """Return the sequence numbers of all records, as ranges of at most `size` records."""
-        numbers = np.sort(self._numbered[: len(self._ids)][self._alive[: len(self._ids)]])
+        numbers = np.sort(self._numbered[: self.size][self._alive[: self.size]])
         starts = range(0, len(numbers), size)
         return [(int(numbers[at]), int(numbers[at : at + size][-1])) for at in starts]
 
@@ -279,21 +319,21 @@ class Replica:
 
     def rows_of(self, ids: Iterable[str]) -> list[int]:
         """Return the row of each record."""
-        return [self._row_of[id] for id in ids]
+        return [self._row(id) for id in ids]
 
     def ids(self, rows: Rows) -> list[str]:
         """Return the ids of rows."""
-        return [self._ids[row] for row in rows]
+        return self._ids.texts(np.frombuffer(self._id_of_row, dtype=np.uint32)[rows])
 
     def identities(self, rows: Rows) -> list[Row]:
         """Return the ids of rows, with versions as their only field."""
-        pairs = ((self._ids[row], self._versions[row]) for row in rows)
-        return [Row(id, {} if version is None else {VERSION: version}) for id, version in pairs]
+        pairs = zip(self.ids(rows), self._versions.many(rows), strict=True)
+        return [Row(id, {VERSION: version} if version else {}) for id, version in pairs]
 
     def versions(self, ids: Iterable[str]) -> dict[str, bytes | None]:
         """Return the versions of the records that the replica has."""
-        rows = ((id, self._row_of.get(id)) for id in ids)
-        return {id: self._versions[row] for id, row in rows if row is not None}
+        rows = ((id, self._row(id)) for id in ids)
+        return {id: self._versions[row] or None for id, row in rows if row >= 0}
 
     def created(self, rows: Rows) -> NDArray[np.float64]:
         """Return the times of creation of rows in microseconds."""
@@ -301,20 +341,17 @@ class Replica:
 
     def numbers(self, field: str) -> NDArray[np.float64]:
         """Return the number of each row in a numeric field; NaN for rows without one."""
-        return self._numbers.values(field, len(self._ids))
+        return self._numbers.values(field, self.size)
 
     @property
     def size(self) -> int:
         """Number of rows, including dead ones."""
-        return len(self._ids)
+        return len(self._id_of_row)
 
     def nearest(self, near: Near, k: int, plan: Plan, now: float) -> list[tuple[float, str]]:
         """Return the k nearest of the selected records: (distance, id), nearest first, ties by id."""
-        rows = self._having(near.field, plan, now)
-        if not len(rows):
-            return []
         matrix = self._matrices[vector_name(near.field.name)]
-        rows, exact = matrix.nearest(rows, len(self._ids), near.vector, k)
+        rows, exact = matrix.nearest(self.mask(plan, now), near.vector, k)
         return self._ordered(rows, exact)[:k]
 
     def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
@@ -324,21 +361,20 @@ class Replica:
         return self._ordered(rows[exact <= radius], exact[exact <= radius])
 
     def _ordered(self, rows: Rows, exact: NDArray[np.float64]) -> list[tuple[float, str]]:
-        ids = (self._ids[row] for row in rows)
-        return sorted(zip(exact.tolist(), ids, strict=True))
+        return sorted(zip(exact.tolist(), self.ids(rows), strict=True))
 
     def _having(self, field: VectorField, plan: Plan, now: float) -> Rows:
         """The selected rows that have a vector."""
-        used = len(self._ids)
+        used = self.size
         present = self._matrices[vector_name(field.name)].present(used)
         return np.flatnonzero(self.mask(plan, now) & present)
 
     def mask(self, plan: Plan, now: float) -> Mask:
         """A mask of all rows: True for a record that a plan selects."""
-        used = len(self._ids)
+        used = self.size
         mask: Mask = self._alive[:used] & self._mask(plan, used)
         if self._expiring:
-            mask &= self._expires[:used] > now
+            mask &= ~_over(self._expires[:used], now)
         return mask
 
     def _mask(self, plan: Plan, used: int) -> Mask:
@@ -371,7 +407,12 @@ class Replica:
             matrix.retain(slice(None), room)
         self._alive = resized(self._alive, room)
         self._created = resized(self._created, room)
-        self._expires = resized(self._expires, room, math.inf)
+        self._expires = resized(self._expires, room)
         self._numbered = resized(self._numbered, room)
-        self._unsure = resized(self._unsure, room, math.inf)
+        self._unsure = resized(self._unsure, room)
         self._verified = resized(self._verified, room)
+
+
+def _over(moments: NDArray[np.float64], now: float) -> Mask:
+    """True for each moment that is past; 0 stands for none, so that rows without one use no memory."""
+    return (moments > 0) & (moments <= now)

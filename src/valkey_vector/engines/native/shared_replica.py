@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.time_limits import LimitedLock
 from valkey_vector.engines.native.change_log import (
     ChangeLog,
     Changes,
@@ -33,8 +34,8 @@ from valkey_vector.storage.catalog import CatalogEntry
 
 __all__ = ["SharedReplica", "shared_replica"]
 
-_LISTINGS = 3
-"""Largest number of listings in one synchronization; other clients may write while a listing is applied."""
+_BACKLOGS = 3
+"""Largest number of backlogs in one synchronization; other clients may write while one is applied."""
 
 _RELOADS = 2
 """Largest number of complete loads in one synchronization. If the digest still differs, the log itself is incomplete."""
@@ -62,7 +63,7 @@ class SharedReplica:
     """
 
     def __init__(self, entry: CatalogEntry) -> None:
-        self.lock = threading.RLock()
+        self.lock = LimitedLock()
         self._schema = entry.schema
         self._old_format = entry.lineage is None
         self.replica = self._empty()
@@ -97,7 +98,7 @@ class SharedReplica:
             self._synchronize(log)
 
     def _synchronize(self, log: ChangeLog) -> None:
-        listings = reloads = 0
+        backlogs = reloads = 0
         loaded = anyway = completed = False
         while True:
             if self.replica.sequence < 0:
@@ -110,10 +111,10 @@ class SharedReplica:
                 case Reload():
                     self.replica = self._empty()
                 case Many(sequence, now):
-                    if listings == _LISTINGS and self.replica.sequence >= 0:
+                    if backlogs == _BACKLOGS and self.replica.sequence >= 0:
                         return
-                    listings += 1
-                    self._apply_listing(log, sequence, now)
+                    backlogs += 1
+                    self._apply_backlog(log, sequence, now)
                 case Changes() as changes:
                     self._apply(changes)
                     if self._is_complete(changes):
@@ -194,17 +195,16 @@ class SharedReplica:
         self.replica.sequence = changes.sequence
         self.replica.pack()
 
-    def _apply_listing(self, log: ChangeLog, sequence: int, now: float) -> None:
+    def _apply_backlog(self, log: ChangeLog, sequence: int, now: float) -> None:
         """Apply all changes up to a sequence number, and possibly later ones."""
-        listing = log.listing(self.replica.sequence)
-        if listing is None:
+        backlog = log.backlog(self.replica.sequence, sequence)
+        if backlog is None:
             self.replica = self._empty()
             return
-        deleted, changed = listing
-        for id in deleted:
+        for id in backlog.deleted:
             self.replica.remove(id)
-        self.replica.reserve(len(changed))
-        for page in log.load(changed):
+        self.replica.reserve(backlog.size)
+        for page in log.load(backlog.listings):
             self.replica.put(page, now)
         self.now = now
         self.replica.sequence = sequence

@@ -1,103 +1,203 @@
 """Token index of the native engine's replica: the rows of each token, and the tokens of each metadata key.
 
-Rows are only added. Readers ignore the rows of deleted documents until `TokenIndex.pack` removes them.
+A token has a number, and each token of each row is one entry of two arrays. New entries wait in the order of the rows. A
+reader first sorts them by token if they are many, and otherwise looks through them. Rows are only added. Readers ignore the
+rows of deleted documents until `TokenIndex.pack` removes them.
 """
 
 from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.engines.native.matrix import Mask
+from valkey_vector.engines.native.packed_keys import PackedKeys, packed_keys
 from valkey_vector.records.tokens import HAS_VECTOR, escape
 
 __all__ = ["RowNumbers", "TokenIndex"]
 
-RowNumbers = NDArray[np.uintc]
+RowNumbers = NDArray[np.uint32]
 
-_NO_ROWS: RowNumbers = np.zeros(0, dtype=np.uintc)
 _MARK = re.compile("_[^0-9a-f]")
+
+_WAITING = 16_384
+"""Number of new entries from which on they can be sorted in."""
+
+_SHARE = 8
+"""New entries are sorted in when they are more than one in this many of the others."""
+
+_FREQUENT = 20_000
+"""Largest number of tokens whose numbers are kept in a dict, which is faster than searching for them."""
 
 
 class TokenIndex:
-    """The tokens of one index. Not thread-safe.
-
-    The arrays that `rows` returns share memory with the index: release them before the next call of `add`.
-    """
+    """The tokens of one index. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, array[int]] = {}
+        self._tokens = PackedKeys()
+        self._frequent: dict[str, int] = {}
+        self._clear_new()
+        self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
+        self._rows: RowNumbers = np.zeros(0, dtype=np.uint32)
         self._clear_keys()
 
+    def _clear_new(self) -> None:
+        # The tokens of new rows, the rows, and the number of tokens of each.
+        self._new_tokens, self._new_rows, self._new_sizes = array("I"), array("I"), array("I")
+
     def _clear_keys(self) -> None:
-        self._of_key: dict[str, list[str]] = {}
-        self._hashed: list[str] = []
+        self._of_key: dict[str, list[tuple[int, str]]] = {}
+        self._hashed: list[int] = []
         self._split = 0
 
-    def add(self, row: int, tokens: Iterable[str]) -> None:
-        """Add the tokens of a new row; it must be greater than all rows before."""
-        known = self._rows
-        for token in tokens:
-            rows = known.get(token)
-            if rows is None:
-                known[token] = array("I", (row,))
-            elif rows[-1] != row:
-                rows.append(row)
+    def add(self, rows: NDArray[np.integer], lists: Sequence[bytes]) -> None:
+        """Add the tokens of new rows.
+
+        Args:
+            rows: the rows, ascending and greater than all before.
+            lists: the tokens of each, separated by commas.
+        """
+        joined = b",".join(lists)
+        ends = np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)) + 1)
+        commas = np.flatnonzero(np.frombuffer(joined, dtype=np.uint8) == ord(","))
+        # The comma after each row but the last counts as its own.
+        sizes = np.diff(np.searchsorted(commas, ends), prepend=0)
+        sizes[-1] += 1
+        tokens = joined.decode("ascii", "replace").split(",")
+        self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
+        self._new_rows.frombytes(rows.astype(np.uint32).tobytes())
+        self._new_sizes.frombytes(sizes.astype(np.uint32).tobytes())
+
+    def _numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+        """Return the numbers of tokens; new ones get one."""
+        frequent = self._frequent
+        known = map(frequent.get, tokens, repeat(-1))
+        numbers: NDArray[np.int64] = np.fromiter(known, np.int64, len(tokens))
+        rare = np.flatnonzero(numbers < 0)
+        if len(rare):
+            texts = [tokens[at] for at in rare.tolist()]
+            numbers[rare] = found = self._tokens.add_all(texts)
+            if len(frequent) < _FREQUENT:
+                _, first, counts = np.unique(found, return_index=True, return_counts=True)
+                for at in first[counts > 1].tolist():
+                    frequent[texts[at]] = int(found[at])
+        return numbers
 
     def rows(self, token: str) -> RowNumbers:
         """The rows with a token, ascending."""
-        rows = self._rows.get(token)
-        return _NO_ROWS if rows is None else np.frombuffer(rows, dtype=np.uintc)
+        return self._rows_of([self._tokens.find(token)])
 
     def mask(self, tokens: Iterable[str], used: int) -> Mask:
         """A mask of `used` rows: True for a row with at least one of the tokens."""
+        return self.mask_of([self._tokens.find(token) for token in tokens], used)
+
+    def mask_of(self, numbers: Sequence[int], used: int) -> Mask:
+        """`mask` for tokens by number; -1 stands for a token that no row has."""
         mask = np.zeros(used, dtype=np.bool_)
-        for token in tokens:
-            mask[self.rows(token)] = True
+        mask[self._rows_of(numbers)] = True
         return mask
 
-    def of_key(self, key: str) -> list[tuple[str, str]]:
-        """The tokens of a metadata key, each with its part after the marker's underscore.
+    def _rows_of(self, numbers: Sequence[int]) -> RowNumbers:
+        """The rows of tokens, those of each token ascending; a row can occur several times."""
+        return self.pairs([(number, 0) for number in numbers if number >= 0])[0]
+
+    def of_key(self, key: str) -> list[tuple[int, str]]:
+        """The numbers of the tokens of a metadata key, each with its part after the marker's underscore.
 
         Cost: the tokens that are new since the last call are split once.
         """
         self._split_tokens()
-        start = len(escape(key)) + 1
-        return [(token, token[start:]) for token in self._of_key.get(escape(key), ())]
+        return self._of_key.get(escape(key), [])
 
-    def hashed(self) -> Sequence[str]:
-        """The tokens that are digests, so that neither key nor value can be read from them."""
+    def hashed(self) -> Sequence[int]:
+        """The numbers of tokens that are digests, so that neither key nor value can be read from them."""
         self._split_tokens()
         return self._hashed
 
-    def pairs(self, tokens: Collection[tuple[str, int]]) -> tuple[RowNumbers, NDArray[np.intp]]:
-        """The rows of many tokens in one array, and in a second one the number that is passed with each token."""
-        found = [self._rows[token] for token, _ in tokens]
-        rows: RowNumbers = np.frombuffer(b"".join(found), dtype=np.uintc)
-        numbers = np.fromiter((number for _, number in tokens), dtype=np.intp, count=len(tokens))
-        return rows, np.repeat(numbers, [len(each) for each in found])
+    def pairs(self, tokens: Sequence[tuple[int, int]]) -> tuple[RowNumbers, NDArray[np.int64]]:
+        """The rows of many tokens in one array, and in a second one the number that is passed with each token.
+
+        Args:
+            tokens: numbers of distinct tokens, each with any number >= 0.
+        """
+        self._sort()
+        chosen, passed = np.array(tokens, dtype=np.int64).reshape(-1, 2).T
+        is_sorted = chosen < len(self._starts) - 1
+        starts, ends = self._starts[chosen[is_sorted]], self._starts[chosen[is_sorted] + 1]
+        spans = zip(starts.tolist(), ends.tolist(), strict=True)
+        rows, numbers = self._among_new(chosen, passed)
+        return (
+            np.concatenate([*(self._rows[start:end] for start, end in spans), rows]),
+            np.concatenate([np.repeat(passed[is_sorted], ends - starts), numbers]),
+        )
+
+    def _among_new(
+        self, tokens: NDArray[np.int64], passed: NDArray[np.int64]
+    ) -> tuple[RowNumbers, NDArray[np.int64]]:
+        """`pairs` for the entries that are not sorted in."""
+        new = np.frombuffer(self._new_tokens, dtype=np.uint32)
+        if len(tokens) == 1:
+            at = np.flatnonzero(new == tokens[0])
+            numbers = np.full(len(at), passed[0])
+        else:
+            number_of = np.full(len(self._tokens), -1, dtype=np.int64)
+            number_of[tokens] = passed
+            at = np.flatnonzero(number_of[new] >= 0)
+            numbers = number_of[new[at]]
+        ends = np.cumsum(np.frombuffer(self._new_sizes, dtype=np.uint32))
+        owners = np.searchsorted(ends, at, side="right")
+        rows = np.frombuffer(self._new_rows, dtype=np.uint32)[owners]
+        if len(at) < 2:
+            return rows, numbers
+        # Another program can write a token twice.
+        entries = np.unique(new[at].astype(np.int64) << 32 | rows, return_index=True)[1]
+        return rows[entries], numbers[entries]
+
+    def _sort(self) -> None:
+        """Sort the new entries in if they are many."""
+        if len(self._new_tokens) >= max(_WAITING, len(self._rows) // _SHARE):
+            tokens, rows = self._entries()
+            self._arrange(tokens, rows)
+
+    def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All entries, those of each token by row."""
+        known = np.repeat(np.arange(len(self._starts) - 1), np.diff(self._starts))
+        tokens = np.concatenate([known, np.frombuffer(self._new_tokens, dtype=np.uint32)])
+        sizes = np.frombuffer(self._new_sizes, dtype=np.uint32)
+        new_rows = np.repeat(np.frombuffer(self._new_rows, dtype=np.uint32), sizes)
+        rows = np.concatenate([self._rows, new_rows])
+        return tokens.astype(np.int64), rows.astype(np.int64)
+
+    def _arrange(self, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Sort entries by token, each once."""
+        entries = np.unique(tokens << 32 | rows)
+        tokens = entries >> 32
+        self._rows = (entries & 0xFFFF_FFFF).astype(np.uint32)
+        self._starts = np.searchsorted(tokens, np.arange(len(self._tokens) + 1))
+        self._clear_new()
 
     def pack(self, moved: NDArray[np.int64]) -> None:
-        """Renumber the rows, and remove those without a new number (-1)."""
-        for token, rows in list(self._rows.items()):
-            numbers = moved[np.frombuffer(rows, dtype=np.uintc)]
-            retained = numbers[numbers >= 0]
-            if len(retained):
-                self._rows[token] = array("I", retained.astype(np.uintc).tobytes())
-            else:
-                del self._rows[token]
+        """Renumber the rows, and remove those without a new number (-1), and tokens without a row."""
+        tokens, rows = self._entries()
+        rows = moved[rows]
+        tokens, rows = tokens[rows >= 0], rows[rows >= 0]
+        remaining, tokens = np.unique(tokens, return_inverse=True)
+        self._tokens = packed_keys(self._tokens.texts(remaining))
+        self._frequent = {}
+        self._arrange(tokens.reshape(-1).astype(np.int64), rows)
         self._clear_keys()
 
     def _split_tokens(self) -> None:
-        for token in islice(self._rows, self._split, None):
+        first, self._split = self._split, len(self._tokens)
+        for number, token in enumerate(self._tokens.texts(np.arange(first, self._split)), first):
             mark = _MARK.search(token)
             if mark is not None:
-                self._of_key.setdefault(token[: mark.start()], []).append(token)
+                found = self._of_key.setdefault(token[: mark.start()], [])
+                found.append((number, token[mark.start() + 1 :]))
             elif token != HAS_VECTOR:
-                self._hashed.append(token)
-        self._split = len(self._rows)
+                self._hashed.append(number)

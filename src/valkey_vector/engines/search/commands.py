@@ -8,7 +8,7 @@ RediSearch 2.10 stems the terms of a query even if the field is not stemmed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -84,10 +84,10 @@ def create_command(entry: CatalogEntry, capabilities: Capabilities) -> list[Argu
 
 
 def knn_command(
-    entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str]
+    entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str], *, width: int | None
 ) -> list[Argument]:
-    """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all)."""
-    ef = "" if near.ef_runtime is None else f" EF_RUNTIME {near.ef_runtime}"
+    """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all), with EF_RUNTIME `width`."""
+    ef = "" if width is None else f" EF_RUNTIME {width}"
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
     packed = near.vector.tobytes()
     constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
@@ -210,20 +210,32 @@ def total(reply: Any) -> int:
     return int(reply[0])
 
 
-def rows(reply: Any, entry: CatalogEntry, metric: Metric) -> Iterator[Row]:
-    """The documents in a reply to FT.SEARCH, in its order, without hashes that are not documents of the index."""
+def rows(
+    reply: Any, entry: CatalogEntry, metric: Metric, now: float, vector: str | None = None
+) -> list[Row]:
+    """The documents in a reply to FT.SEARCH, in its order, without expired ones and hashes that are not documents.
+
+    Args:
+        reply: the reply.
+        entry: catalog entry of the index.
+        metric: metric of the distances.
+        now: server time in milliseconds.
+        vector: hash field of the vector that was searched; documents that no longer have it are left out.
+    """
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
-    skip = len(entry.prefix.encode())
+    skip, names = len(entry.prefix.encode()), _names
+    documents: list[Row] = []
     for key, pairs in found.items():
         if pairs is None:
             continue
-        read = {_names[name]: value for name, value in pairs.items()}
+        read = {names[name]: value for name, value in pairs.items()}
         measured = read.pop(DISTANCE, None)
-        fields = own_fields(entry, read)
-        if fields is None:
+        fields = own_fields(entry, read, vector)
+        if fields is None or ((ends := fields.get(EXPIRES)) is not None and float(ends) <= now):
             continue
         distance = math.nan if measured is None else distance_of(measured, metric)
-        yield Row(key[skip:].decode(), fields, distance)
+        documents.append(Row(key[skip:].decode(), fields, distance))
+    return documents
 
 
 def described(reply: Any) -> dict[str, Any]:

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Feature
-from valkey_vector.connection.pipelines import Pipelined, requesting, run
-from valkey_vector.engines.base import IndexInfo, Near
+from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run
+from valkey_vector.engines.base import IndexInfo, Leading, Near
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.definition import define
+from valkey_vector.engines.search.leading import first_by_key
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
 from valkey_vector.engines.search.text import TextSearch
 from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
-from valkey_vector.filters.plan import Everything, NoDocument, Plan
+from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Tokens
+from valkey_vector.records.tokens import SLIDING
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import METADATA
+from valkey_vector.storage.layout import EXPIRES, METADATA
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
@@ -59,7 +62,7 @@ class SearchEngine(SearchReading):
         deadline = time.monotonic() + self._connection.settings.request_timeout
         while True:
             try:
-                self._connection.execute(*command)
+                define(self._connection, *command)
             except ServerError as error:
                 if "already exists" in error.message.lower():
                     return
@@ -118,6 +121,28 @@ class SearchEngine(SearchReading):
     def reconcile(self, ids: Sequence[str]) -> None:
         """Do nothing: the server indexes a document when its fields are written."""
 
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
+        """Count plans that divide the index (see `valkey_vector.engines.base.Engine.dividing`).
+
+        The sum is compared with the number of keys in FT.INFO, which the server knows without counting: a count takes
+        time in proportion to what it selects.
+
+        Cost: one round trip.
+        """
+        if self.capabilities.cluster or not self.capabilities.filter_queries:
+            return None  # on a cluster, FT.INFO describes one node
+        others = [rest, Range(EXPIRES, high=self.now()), Tokens((SLIDING,))]
+        if not all(map(self.fits_one, [*parts, *others])):
+            return None
+        queries = [self.query_for(plan) for plan in [*parts, *others]]
+        counting = [commands.count_command(self.entry, query) for query in queries]
+        *counted, described = yield Request([*counting, ["FT.INFO", self.entry.search_index]])
+        numbers = list(map(commands.total, counted))
+        keys = int(float(commands.described(described).get("num_docs", -1)))
+        found, unwanted = numbers[: len(parts)], numbers[len(parts) :]
+        certain = all(number < self.support.safe_total for number in found)
+        return found if certain and not any(unwanted) and sum(found) == keys else None
+
     def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
         """List values of hash fields in a sample of documents (see `valkey_vector.engines.base.Engine.values`).
 
@@ -163,6 +188,16 @@ class SearchEngine(SearchReading):
         """Return None: the server does not order by metadata keys."""
         return
 
+    def leading(
+        self, plan: Plan, order: tuple[str, bool] | None, limit: int
+    ) -> Pipelined[Leading | None] | None:
+        """Find ranges of a numeric hash field (see `valkey_vector.engines.base.Engine.leading`), on Valkey-Search."""
+        if isinstance(plan, NoDocument) or not self.is_valkey_search:
+            return None
+        if not self.capabilities.filter_queries or not self.fits_one(plan):
+            return None
+        return first_by_key(self, plan, order, limit)
+
     def info(self) -> IndexInfo:
         """Describe the index."""
         documents = self.count(Everything())
@@ -186,7 +221,7 @@ class SearchEngine(SearchReading):
     def drop(self) -> None:
         """Drop the server's index; the documents stay."""
         try:
-            self._connection.execute("FT.DROPINDEX", self.entry.search_index)
+            define(self._connection, "FT.DROPINDEX", self.entry.search_index)
         except ServerError as error:
             if not commands.index_is_missing(error.message):
                 raise

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
@@ -32,7 +33,7 @@ from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Toke
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.layout import field_token
-from valkey_vector.storage.record_version import VERSION, has_vector
+from valkey_vector.storage.record_version import has_vector
 from valkey_vector.storage.rows import Row
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ _MIN_REQUESTED = 10
 
 _TIED = 3
 """Number of last hits at one distance from which a search counts as trapped."""
+
+_by_distance = attrgetter("distance", "id")
 
 _MAX_COMPARED = 20_000
 """Largest number of records to compare exactly instead of repeating a trapped search."""
@@ -109,10 +112,12 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         engine, requested = self._engine, self._requested(near, k)
-        wide = Near(near.field, near.vector, _ef(near, requested))
+        width = _ef(near, requested)
         queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
         return [
-            commands.knn_command(engine.entry, _grouped(query), wide, requested, fields)
+            commands.knn_command(
+                engine.entry, _grouped(query), near, requested, fields, width=width
+            )
             for query in queries
         ]
 
@@ -177,9 +182,8 @@ class Nearest:
         self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The search of a filter with a given EF_RUNTIME."""
-        wide = Near(near.field, near.vector, width)
-        requested = self._requested(near, k)
-        return [commands.knn_command(self._engine.entry, _grouped(query), wide, requested, fields)]
+        entry, requested = self._engine.entry, self._requested(near, k)
+        return [commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)]
 
     def _requested(self, near: Near, k: int) -> int:
         match near.field.algorithm:
@@ -201,8 +205,7 @@ class Nearest:
         dropped = 0
         field = vector_name(near.field.name)
         for reply in replies:
-            rows = self._engine.rows(reply, near.field.metric)
-            rows = [row for row in rows if has_vector(row.fields.get(VERSION), field)]
+            rows = self._engine.rows(reply, near.field.metric, field)
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             if len(replies) == 1:
                 return sorted(rows, key=_by_distance), dropped
@@ -315,7 +318,3 @@ def _ef(near: Near, k: int) -> int | None:
 
 def _grouped(query: str) -> str:
     return query if query == "*" or query.startswith("(") else f"({query})"
-
-
-def _by_distance(row: Row) -> tuple[float, str]:
-    return row.distance, row.id

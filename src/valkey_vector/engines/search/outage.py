@@ -6,16 +6,20 @@ import socket
 from collections.abc import Collection, Iterator
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.time_limits import is_over, seconds_left
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 
 __all__ = ["explained", "gave_up", "given_up", "is_inconsistent", "silent_primaries"]
 
 _GAVE_UP = ("cancelled due to timeout", "timeout limit was reached")
-_INCONSISTENT = "consistency check failed"
+_INCONSISTENT = ("consistency check failed", "fingerprint mismatch")
+"""Errors with CONSISTENT, and with INCONSISTENT, which still checks that nodes agree about the index."""
+
 _UNREACHABLE = (
     "failed to connect to all addresses",
     "failed to connect to remote host",
     "socket closed",
+    "connection reset by peer",
 )
 
 _PROBE_SECONDS = 0.5
@@ -30,7 +34,8 @@ def gave_up(error: ServerError) -> bool:
 
 def is_inconsistent(error: ServerError) -> bool:
     """Return True if nodes of a cluster temporarily disagree about the index or the slots."""
-    return _INCONSISTENT in error.message.lower()
+    message = error.message.lower()
+    return any(words in message for words in _INCONSISTENT)
 
 
 def given_up(error: ServerError) -> RequestTimeoutError:
@@ -48,6 +53,8 @@ def explained(connection: Connection, error: ServerError, known: Collection[str]
         error: the original error.
         known: addresses of the primaries that responded before.
     """
+    if is_over():
+        return error
     if connection.capabilities.cluster and (silent := silent_primaries(connection, known)):
         return ConnectionLostError(
             f"{' and '.join(silent)} of the cluster does not respond, and its documents cannot be searched "
@@ -89,7 +96,8 @@ def _primaries(nodes: str) -> Iterator[tuple[str, list[str], bool]]:
 def _accepts(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS).close()
+        seconds = seconds_left(_PROBE_SECONDS)
+        socket.create_connection((host, int(port)), timeout=seconds).close()
     except OSError:
         return False
     return True

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from valkey_vector.connection.pipelines import Command, Pipelined, Request
+from valkey_vector.engines.base import Leading
 from valkey_vector.engines.paging import PageSize, age
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.leading import leading_range
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.filters.plan import Plan, Range, all_of
 from valkey_vector.schema.schema import Metric
@@ -80,11 +82,26 @@ class Pages:
         self._high: float | None = None
         self._width = 1.0
         self._seen = frozenset[str]()
+        self._oldest = 0.0
+        self._is_first = engine.support.cap is not None
+        self._search: Pipelined[Leading] | None = None
+        self._requested: Sequence[Command] = ()
 
     @property
-    def commands(self) -> list[Command]:
-        """The next commands: a page and, if the server has a limit, counts that show if it was reached."""
+    def commands(self) -> Sequence[Command]:
+        """The next commands: a page and, if the server has a limit, counts that show if it was reached.
+
+        To sort, the server reads every document of the range. So the first page is unsorted, and complete if there are no
+        other documents. Otherwise the commands that follow find a range with about as many documents as a page has.
+        """
         engine = self._engine
+        if self._is_first:
+            query = engine.query_for(self._plan)
+            return [
+                commands.page_command(engine.entry, query, self._fields, self._limit, sort=False)
+            ]
+        if self._search is not None:
+            return self._requested
         query = engine.query_for(self._window())
         limit = self._limit
         page = commands.page_command(engine.entry, query, self._fields, limit)
@@ -98,6 +115,11 @@ class Pages:
 
     def take(self, replies: Sequence[Any]) -> list[Row]:
         """The new rows of the page; empty if the next request must cover a smaller range."""
+        if self._is_first:
+            return self._begin(replies[0])
+        if self._search is not None:
+            self._advance(self._search, replies)
+            return []
         limit = self._limit
         rows = sorted(self._engine.rows(replies[0]), key=age)
         counts = [commands.total(reply) for reply in replies[1:]]
@@ -116,6 +138,41 @@ class Pages:
         else:
             self._pass(self._high, counts[1])
         return fresh
+
+    def _begin(self, reply: Any) -> list[Row]:
+        """All rows if the first page has them; otherwise none, and the search for the first range begins."""
+        self._is_first = False
+        rows = sorted(self._engine.rows(reply), key=age)
+        total, limit = commands.total(reply), self._limit
+        if total <= limit and total < self._engine.support.safe_total:
+            self.more = False
+            return rows
+        sample = [age(row)[0] for row in rows]
+        self._search = leading_range(
+            self._engine,
+            self._plan,
+            CREATED,
+            limit + 1,
+            descending=False,
+            total=max(total, limit + 1),
+            sample=sample,
+        )
+        self._oldest = min(sample, default=0.0)
+        self._advance(self._search, None)
+        return []
+
+    def _advance(self, search: Pipelined[Leading], replies: Sequence[Any] | None) -> None:
+        """Continue the search for the first range."""
+        try:
+            request = next(search) if replies is None else search.send(list(replies))
+        except StopIteration as end:
+            leading: Leading = end.value
+            self._search = None
+            found = leading.range if leading.tied is None else leading.tied
+            if found is not None and found.high < _LATEST:
+                self._high, self._width = found.high, max(1.0, found.high - self._oldest)
+        else:
+            self._requested = request.commands
 
     @property
     def _limit(self) -> int:

@@ -9,10 +9,12 @@ each primary first receives an inconsistent search.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection import Connection
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.recovery import PATIENCE, announce, probe_command
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -20,19 +22,18 @@ from valkey_vector.errors import (
     ServerError,
 )
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import CREATED
 from valkey_vector.storage.rows import StaleIndexError
 
-__all__ = ["await_nodes"]
+__all__ = ["await_backfill", "await_nodes"]
 
-_TIMEOUT = "500"
+_TIMEOUT = 500
 """Time limit in milliseconds of the search that makes a node look up its slots."""
 
 _LONGEST_PAUSE = 0.5
 
 
 def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable[str]) -> None:
-    """Wait until every primary can be searched.
+    """Wait until every primary can be searched. A primary that lost the index, for example by a restart, gets it again.
 
     Args:
         connection: connection to the cluster.
@@ -43,13 +44,18 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
         StaleIndexError: no node has the index: it was dropped.
         RequestTimeoutError: a node is not ready within `request_timeout`.
     """
-    deadline = time.monotonic() + connection.settings.request_timeout
-    waiting = list(addresses)
-    number, pause = len(waiting), 0.005
+    start = announced = time.monotonic()
+    deadline = start + seconds_left(connection.settings.request_timeout)
+    everybody = waiting = list(addresses)
+    pause = 0.005
     while True:
         unknown = [address for address in waiting if not _knows_index(connection, entry, address)]
-        if len(unknown) == number:
+        if len(unknown) == len(everybody):
             raise StaleIndexError
+        if unknown and time.monotonic() > announced + PATIENCE:
+            knowing = next(address for address in everybody if address not in unknown)
+            announce(connection, entry, knowing)
+            announced = time.monotonic()
         waiting = [
             address
             for address in waiting
@@ -67,22 +73,33 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
         pause = min(_LONGEST_PAUSE, 2 * pause)
 
 
+def await_backfill(connection: Connection, name: str, indexed_share: Callable[[], float]) -> None:
+    """Wait until a server without a cluster has indexed the documents that are older than its index.
+
+    Args:
+        connection: connection to the server.
+        name: name of the index.
+        indexed_share: returns the share that is indexed, 0 to 1.
+
+    Raises:
+        RequestTimeoutError: this takes longer than `request_timeout`.
+    """
+    deadline = time.monotonic() + seconds_left(connection.settings.request_timeout)
+    pause = 0.005
+    while (share := indexed_share()) < 1.0:
+        if time.monotonic() > deadline:
+            raise RequestTimeoutError(
+                f"index {name!r} is {share:.0%} indexed, and a search would be incomplete; "
+                "call wait_until_indexed() before searching"
+            )
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE, 2 * pause)
+
+
 def _knows_index(connection: Connection, entry: CatalogEntry, address: str) -> bool:
     """Send a node a search, so that it looks up its slots; False if it does not know the index yet."""
-    command: list[Argument] = ["FT.SEARCH", entry.search_index, f"@{CREATED}:[-1 -1]"]
-    command += [
-        "LIMIT",
-        "0",
-        "0",
-        "DIALECT",
-        "2",
-        "TIMEOUT",
-        _TIMEOUT,
-        "SOMESHARDS",
-        "INCONSISTENT",
-    ]
     try:
-        connection.execute_on(address, *command)
+        connection.execute_on(address, *probe_command(entry, _TIMEOUT, "SOMESHARDS"))
     except (ConnectionLostError, RequestTimeoutError, AuthenticationError):
         raise
     except ServerError as error:

@@ -16,8 +16,11 @@ from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
+from valkey_vector.connection.replicas import are_replicas_allowed
+from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
+from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
@@ -29,9 +32,12 @@ from valkey_vector.engines.search.outage import (
     silent_primaries,
 )
 from valkey_vector.engines.search.pages import Pages, Part, parts
+from valkey_vector.engines.search.partial import PartialReads
+from valkey_vector.engines.search.primaries import exchange
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
-from valkey_vector.engines.search.readiness import await_nodes
+from valkey_vector.engines.search.readiness import await_backfill, await_nodes
+from valkey_vector.engines.search.recovery import renew_if_broken
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
     ConnectionLostError,
@@ -65,6 +71,13 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
+
+_COARSE = 5
+"""Milliseconds by which the server's clock may be coarse."""
+
+_CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
+"""RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
+
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
@@ -87,6 +100,7 @@ class SearchReading:
         )
         self.fetch = self._documents.fetch
         self.fetching = self._documents.fetching
+        self._partial = PartialReads(self, connection)
         self.nearest = Nearest(self)
         self.knn = self.nearest.knn
         self.within = self.nearest.within
@@ -100,6 +114,16 @@ class SearchReading:
     def is_valkey_search(self) -> bool:
         """True if the module is Valkey-Search."""
         return self.capabilities.module is SearchModule.VALKEY_SEARCH
+
+    @property
+    def spans_nodes(self) -> bool:
+        """True if searches ask several nodes of a cluster."""
+        cluster = self.capabilities.cluster and self.support.checks_shards
+        return cluster and not has_hash_tag(self.entry.name)
+
+    @property
+    def _answers_partially(self) -> bool:
+        return current_scope().consistency == "partial" and self.spans_nodes
 
     def fit(self, plan: Plan) -> Plan:
         """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
@@ -127,14 +151,21 @@ class SearchReading:
             ConnectionLostError: a node of the cluster does not respond; the message names it.
             RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
-        deadline = time.monotonic() + self._connection.settings.request_timeout
+        if self._answers_partially:
+            return self._partial.send(requests)
+        self._check_down()
+        try:
+            return self.attempt(requests)
+        except (ConnectionLostError, RequestTimeoutError) as error:
+            raise self._failure(error) from error
+
+    def attempt(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
+        """Send requests to the whole cluster; repeats them while its nodes temporarily disagree."""
+        start = time.monotonic()
+        deadline = start + seconds_left(self._connection.settings.request_timeout)
         while True:
-            self._check_down()
-            try:
-                self._make_ready()
-                answered = self._sent(requests)
-            except (ConnectionLostError, RequestTimeoutError) as error:
-                raise self._failure(error) from error
+            self.make_ready()
+            answered = self._sent(requests)
             if answered is not None:
                 return answered
             if time.monotonic() > deadline:
@@ -142,6 +173,7 @@ class SearchReading:
                     f"the nodes of the cluster disagree about index {self.entry.name!r} for too long; try again",
                     "FT.SEARCH",
                 )
+            renew_if_broken(self._connection, self.entry, time.monotonic() - start)
 
     def count(self, plan: Plan) -> int:
         """Count the documents that a plan selects."""
@@ -212,17 +244,15 @@ class SearchReading:
 
     def now(self) -> float:
         """Server time in milliseconds."""
-        self._make_ready()
+        if self._answers_partially:
+            self._partial.await_ready()
+        else:
+            self.make_ready()
         return self.support.now()
 
-    def rows(self, reply: Any, metric: Metric = Metric.L2) -> list[Row]:
-        """The documents in a reply to FT.SEARCH, without expired ones."""
-        now = self.support.now()
-        return [
-            row
-            for row in commands.rows(reply, self.entry, metric)
-            if (ends := row.fields.get(EXPIRES)) is None or float(ends) > now
-        ]
+    def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
+        """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
+        return commands.rows(reply, self.entry, metric, self.support.now(), vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -273,15 +303,21 @@ class SearchReading:
             Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
-        learned, *answered = send(
-            self._connection,
-            [Request(status), *completed],
-            any_primary=self._runs_anywhere(status, completed),
-        )
+        timeout, begun = support.timeout, time.monotonic()
+        found = self._exchanged(status, completed)
+        if found is None:
+            return None
+        learned, *answered = found
+        searched = any(command[0] in _SEARCHES for each in requests for command in each.commands)
+        late = 1000 * (time.monotonic() - begun) + _COARSE >= timeout
+        if searched and late and not self.is_valkey_search:
+            raise RequestTimeoutError(_CUT, "FT.SEARCH")
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
             return None
+        if searched and current_scope().consistency == "loose" and self.spans_nodes:
+            current_scope().partial = len(support.primaries) != 1
         again = False
         for error in chain.from_iterable(answered):
             if not isinstance(error, ServerError):
@@ -298,6 +334,22 @@ class SearchReading:
             if could_sort and not support.sort_by:
                 raise StaleIndexError from error  # the operation starts again, without SORTBY
         return None if again else answered
+
+    def _exchanged(
+        self, status: Sequence[Command], completed: Sequence[Request]
+    ) -> list[list[Reply | ServerError]] | None:
+        requests = [Request(status), *completed]
+        alone, settings = self.support.primaries_alone, self._connection.settings
+        chosen = are_replicas_allowed(settings) or current_scope().consistency == "loose"
+        if alone is None or chosen or has_hash_tag(self.entry.name):
+            anywhere = self._runs_anywhere(status, completed)
+            return send(self._connection, requests, any_primary=anywhere)
+        found = exchange(self._connection, alone, requests)
+        if found is None:
+            time.sleep(_PAUSE)
+            self._down = True
+            self._check_down()
+        return found
 
     def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
         """Return True if every primary of the cluster can execute the requests, which are then distributed.
@@ -328,7 +380,7 @@ class SearchReading:
         self._down = False
         self._was_down = True
 
-    def _make_ready(self) -> None:
+    def make_ready(self) -> None:
         """Before the first search, and after a restart of the server, wait until its index is complete."""
         support = self.support
         if support.run is None or self._was_down:
@@ -341,25 +393,8 @@ class SearchReading:
             if self.capabilities.cluster and self.is_valkey_search and support.primaries:
                 await_nodes(self._connection, self.entry, support.primaries)
             else:
-                self._await_backfill()
+                await_backfill(self._connection, self.entry.name, self.indexed_share)
             self._complete_run = run
-
-    def _await_backfill(self) -> None:
-        """Wait until the server has indexed the documents that are older than its index.
-
-        Raises:
-            RequestTimeoutError: this takes longer than `request_timeout`.
-        """
-        deadline = time.monotonic() + self._connection.settings.request_timeout
-        pause = 0.005
-        while (share := self.indexed_share()) < 1.0:
-            if time.monotonic() > deadline:
-                raise RequestTimeoutError(
-                    f"index {self.entry.name!r} is {share:.0%} indexed, and a search would be incomplete; "
-                    "call wait_until_indexed() before searching"
-                )
-            time.sleep(pause)
-            pause = min(0.5, 2 * pause)
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Divide a plan into plans within the server's limits."""

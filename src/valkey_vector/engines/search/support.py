@@ -16,7 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
+from valkey_vector.connection.time_limits import seconds_left
+from valkey_vector.engines.read_scope import current_scope
+from valkey_vector.engines.search.primaries import Primaries, has_replicas
 from valkey_vector.errors import ServerError
+from valkey_vector.query.read_options import Consistency
 
 __all__ = ["ServerSupport", "search_timeout"]
 
@@ -27,8 +31,17 @@ _CAP_SETTING = "search.max-nonvector-search-results-fetched"
 _DEFAULT_CAP = 100_000
 """Limit of Valkey-Search since 1.2 if the user may not read the setting."""
 
-_SHARD_WORDS = ("ALLSHARDS", "CONSISTENT")
-"""Options that make a search fail if a node of the cluster fails (Valkey-Search since 1.1)."""
+_WHOLE = ("ALLSHARDS", "CONSISTENT")
+_SHARD_WORDS: Mapping[Consistency, tuple[str, ...]] = {
+    "strict": _WHOLE,
+    "partial": _WHOLE,
+    "loose": ("ALLSHARDS", "INCONSISTENT"),
+}
+"""Options about the nodes of a cluster (Valkey-Search since 1.1). ALLSHARDS: the search fails if a node fails.
+CONSISTENT: and if two nodes disagree about the slots; that they agree about the index is always checked."""
+
+_ONE_NODE = ("LOCALONLY", "SOMESHARDS", "INCONSISTENT")
+"""Options of a search of one node. With SOMESHARDS it returns what it has found when its time is over."""
 
 _LONGEST_TIMEOUT = 60_000
 """Largest TIMEOUT of Valkey-Search in milliseconds."""
@@ -49,7 +62,12 @@ def _boot_time() -> float:
 
 def search_timeout(connection: Connection) -> int:
     """TIMEOUT of a search in milliseconds; it ends before the client's request timeout."""
-    whole = connection.settings.request_timeout * 1000
+    return _timeout_within(connection.settings.request_timeout)
+
+
+def _timeout_within(request_timeout: float) -> int:
+    """TIMEOUT of a search in milliseconds that ends before a request timeout and the time limit of the operation."""
+    whole = seconds_left(request_timeout, "FT.SEARCH") * 1000
     return int(min(_LONGEST_TIMEOUT, max(1, whole - min(1000, whole / 5))))
 
 
@@ -61,6 +79,7 @@ class ServerSupport:
         cap: largest number of keys that a query without a vector reads on one node; None for no limit.
         vector_range: True if the server supports VECTOR_RANGE; None before the first attempt.
         sort_by: False after the server rejected SORTBY, although its version has it.
+        primaries_alone: asks only the primaries of a cluster; None unless Valkey-Search would also ask replicas.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -70,14 +89,19 @@ class ServerSupport:
         self.cap: int | None = _DEFAULT_CAP if self._capped else None
         self.vector_range: bool | None = None
         self.sort_by = capabilities.sort_by
-        self._timeout = str(search_timeout(connection))
-        words = capabilities.module is SearchModule.VALKEY_SEARCH and capabilities.filter_queries
-        self._words: tuple[str, ...] = _SHARD_WORDS if words else ()
+        self._request_timeout = connection.settings.request_timeout
+        self._knows_words = (
+            capabilities.module is SearchModule.VALKEY_SEARCH and capabilities.filter_queries
+        )
+        self._refused_words: set[str] = set()
         self._times_out = True
         self._runs: Mapping[bytes, bytes] | None = None
         self._ahead: float | None = None
         self._learned = -_PERIOD
         self._refused: set[str] = set()
+        self._finds_replicas = self._knows_words and capabilities.cluster
+        self._primaries = Primaries(connection)
+        self.primaries_alone: Primaries | None = None
 
     @classmethod
     def of(cls, connection: Connection) -> ServerSupport:
@@ -120,6 +144,8 @@ class ServerSupport:
             ["INFO", "server"],
             ["CONFIG", "GET", _CAP_SETTING],
         ]
+        if self._finds_replicas:
+            status.append(["CLUSTER", "SLOTS"])
         return [command for command in status if command[0] not in self._refused]
 
     def learn(
@@ -127,9 +153,10 @@ class ServerSupport:
     ) -> None:
         """Parse the replies to `status_commands`; a rejected command is not sent again."""
         takers: dict[Argument, Callable[[Any], None]] = {
-            "TIME": self._learn_time,
+            "TIME": self.learn_time,
             "INFO": self._learn_runs,
             "CONFIG": self._learn_cap,
+            "CLUSTER": self._learn_replicas,
         }
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ServerError):
@@ -141,23 +168,50 @@ class ServerSupport:
         self._learned = _boot_time()
 
     def with_options(self, command: Sequence[Argument]) -> Sequence[Argument]:
-        """The command with the options that make its reply complete or an error."""
-        timeout = ["TIMEOUT", self._timeout] if self._times_out else []
+        """The command with the options that make its reply complete or an error; see `current_scope`."""
         match command[0]:
             case "FT.SEARCH":
-                return [*command, *timeout, *self._words]
+                words = _SHARD_WORDS[current_scope().consistency] if self._knows_words else ()
+                words = tuple(word for word in words if word not in self._refused_words)
+                return [*command, *self._timeout(), *words]
             case "FT.AGGREGATE":
-                return [*command, *timeout]
+                return [*command, *self._timeout()]
             case _:
                 return command
+
+    def on_one_node(self, command: Sequence[Argument]) -> Sequence[Argument]:
+        """The command with the options that restrict a search to the node that receives it."""
+        if command[0] != "FT.SEARCH":
+            return command
+        return [*command, *self._timeout(), *_ONE_NODE]
+
+    def _timeout(self) -> list[str]:
+        return ["TIMEOUT", str(self.timeout)] if self._times_out else []
+
+    @property
+    def timeout(self) -> int:
+        """TIMEOUT of the next search in milliseconds."""
+        return _timeout_within(self._request_timeout)
+
+    @property
+    def checks_shards(self) -> bool:
+        """True if the server has options about the nodes of a cluster."""
+        return self._knows_words
+
+    @property
+    def knows_time(self) -> bool:
+        """True if the server's time is known."""
+        return self._ahead is not None
 
     def forget_option(self, error: ServerError) -> bool:
         """Stop sending an option that the server rejects; returns True if the command should be sent again."""
         message = error.message
         if not _UNEXPECTED.search(message):
             return False
-        refused = [word for word in self._words if word in message]
-        self._words = tuple(word for word in self._words if word not in refused)
+        words = {word for words in _SHARD_WORDS.values() for word in words}
+        refused = {word for word in words if re.search(rf"\b{word}\b", message)}
+        refused -= self._refused_words
+        self._refused_words |= refused
         if "TIMEOUT" in message and self._times_out:
             self._times_out = False
             return True
@@ -165,7 +219,8 @@ class ServerSupport:
             self.sort_by = False
         return bool(refused)
 
-    def _learn_time(self, reply: Any) -> None:
+    def learn_time(self, reply: Any) -> None:
+        """Parse a reply to TIME."""
         seconds, micros = reply
         self._ahead = int(seconds) + int(micros) / 1_000_000 - _boot_time()
 
@@ -176,6 +231,9 @@ class ServerSupport:
         if found != self._runs:
             self._runs = found
             self.run = object()
+
+    def _learn_replicas(self, reply: Any) -> None:
+        self.primaries_alone = self._primaries if has_replicas(reply) else None
 
     def _learn_cap(self, reply: Any) -> None:
         found = reply.get(_CAP_SETTING.encode()) if isinstance(reply, Mapping) else None

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument, Connection
-from valkey_vector.connection.pipelines import Pipelined, Request
+from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.engines.search.text_counts import KnownCounts, TextCounts
 from valkey_vector.engines.search.text_rounds import Rounds
-from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan, all_of
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
 from valkey_vector.storage.rows import Row, StaleIndexError
@@ -61,17 +60,12 @@ class TextSearch:
             StaleIndexError: the index was dropped or created again, and its words with it.
         """
         entry, known = self._engine.entry, len(self._vocabulary)
-        replies = self._connection.pipeline(
-            [
-                ["HGET", Catalog(self._connection, entry.name).key, "generation"],
-                ["ZRANGEBYSCORE", vocabulary_key(entry.name), f"({known}", "+inf"],
-            ],
-            retry=True,
-        )
-        if error := next((reply for reply in replies if isinstance(reply, ServerError)), None):
-            raise error
-        generation: Any = replies[0]
-        found: Any = replies[1]
+        key = Catalog(self._connection, entry.name).key
+        reading: list[list[Argument]] = [
+            ["HGET", key, "generation"],
+            ["ZRANGEBYSCORE", vocabulary_key(entry.name), f"({known}", "+inf"],
+        ]
+        generation, found = run(self._engine, requesting(reading))
         if generation != entry.generation.encode():
             raise StaleIndexError
         vocabulary = self._vocabulary

@@ -34,7 +34,6 @@ from valkey_vector.storage.layout import METADATA, Prepared, document_fields
 from valkey_vector.storage.record_version import (
     CREATED,
     EXPIRES,
-    VERSION,
     expiry_of,
     new_unique,
 )
@@ -248,8 +247,7 @@ class SearchWriting:
         self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
     ) -> list[Argument]:
         """The command that stores a document only if its key has none of its fields."""
-        fields = self._fields(document, settings)
-        versions[document.id] = _version(fields)
+        fields = self._fields(document, settings, versions)
         fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
         key = self._documents.key(document.id)
         return ["HSETEX", key, "FNX", "FIELDS", str(len(fields) // 2), *fields]
@@ -280,8 +278,7 @@ class SearchWriting:
     ) -> Overwrite:
         """The commands that store a document in place of another; the creation time of the other stays."""
         key = self._documents.key(document.id)
-        fields = self._fields(document, settings)
-        versions[document.id] = _version(fields)
+        fields = self._fields(document, settings, versions)
         created = state.fields.get(CREATED) if state.own else None
         if created is None:
             created = str(settings.stamp + settings.positions[document.id]).encode()
@@ -319,9 +316,12 @@ class SearchWriting:
             commands.append(["HDEL", key, *sorted(stale)])
         return commands
 
-    def _fields(self, document: Prepared, settings: BatchSettings) -> list[Argument]:
-        entry = self._documents.entry
-        fields: list[Argument] = [*document_fields(document, entry, new_unique(), settings.expiry)]
+    def _fields(
+        self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
+    ) -> list[Argument]:
+        # Also adds the version of the document to `versions`.
+        fields = document_fields(document, self._documents.entry, new_unique(), settings.expiry)
+        versions[document.id] = str(fields[-1]).encode()
         if settings.expiry == "t":
             fields += [EXPIRES, settings.ends]
         return fields
@@ -387,9 +387,3 @@ def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:
 def _may_end(state: KeyState) -> bool:
     """Return True if an existing key may have a TTL."""
     return bool(state.names) and (state.version is None or expiry_of(state.version) != "")
-
-
-def _version(fields: Sequence[Argument]) -> bytes:
-    """The value of ``version`` in the fields of a document."""
-    value = fields[fields.index(VERSION) + 1]
-    return value.encode() if isinstance(value, str) else value

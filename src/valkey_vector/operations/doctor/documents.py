@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from valkey_vector.attached.definition import VectorAttribute
+from valkey_vector.attached.attributes import VectorAttribute
 from valkey_vector.attached.description import IndexDescription, parse_local
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.batches import in_batches

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from valkey_vector.index.index import Index
 from valkey_vector.operations.doctor.findings import Finding, RecallMeasure, warning
+from valkey_vector.operations.exact_neighbors import ExactNeighbors
 from valkey_vector.query import FilterQuery
 from valkey_vector.records.vectors import Float32Array
 from valkey_vector.schema.schema import Hnsw, Metric, Schema
-from valkey_vector.schema.similarity import distances
 
 __all__ = ["MAX_COMPARED", "judge_recall", "measure_recall"]
 
@@ -25,8 +25,6 @@ _QUERIES = 20
 _WIDTHS = (10, 25, 50, 100, 200, 400)
 _GOOD = 0.95
 _AIM = 0.99
-_TOLERANCE = 1e-6
-"""The server computes distances in single precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,11 @@ class _Stored:
     matrix: Float32Array
     metric: Metric
 
-    def nearest(self, number: int) -> frozenset[str]:
-        """The nearest neighbors of a record, and all others that are equally near: each of them is right."""
-        exact = distances(self.matrix, self.matrix[number], self.metric)
-        exact[number] = np.inf
-        limit = np.partition(exact, _K - 1)[_K - 1] + _TOLERANCE
-        return frozenset(self.ids[at] for at in np.flatnonzero(exact <= limit).tolist())
+    def neighbors(self, chosen: Sequence[int]) -> list[frozenset[str]]:
+        """The nearest neighbors of some records, and all others that are equally near: each of them is right."""
+        exact = ExactNeighbors(self.matrix[chosen], [self.ids[n] for n in chosen], _K, self.metric)
+        exact.add(self.ids, self.matrix)
+        return exact.found()
 
 
 def measure_recall(
@@ -71,9 +68,10 @@ def measure_recall(
         return ()
     number = min(queries, len(stored.ids))
     chosen = np.random.default_rng(0).choice(len(stored.ids), size=number, replace=False).tolist()
+    right = stored.neighbors(chosen)
     default = schema.algorithm.ef_runtime
     return tuple(
-        _measured(index, stored, chosen, width, default=width == default)
+        _measured(index, stored, dict(zip(chosen, right, strict=True)), width, width == default)
         for width in sorted({*_WIDTHS, default})
     )
 
@@ -107,12 +105,15 @@ def _stored(index: Index, metric: Metric) -> _Stored:
 
 
 def _measured(
-    index: Index, stored: _Stored, chosen: Sequence[int], width: int, *, default: bool
+    index: Index,
+    stored: _Stored,
+    chosen: Mapping[int, frozenset[str]],
+    width: int,
+    default: bool,
 ) -> RecallMeasure:
     shares: list[float] = []
     seconds = 0.0
-    for number in chosen:
-        right = stored.nearest(number)
+    for number, right in chosen.items():
         begun = time.perf_counter()
         hits = index.search(stored.matrix[number], k=_K + 1, ef_runtime=width)
         seconds += time.perf_counter() - begun

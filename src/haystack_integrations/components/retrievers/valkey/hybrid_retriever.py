@@ -9,7 +9,7 @@ from haystack.document_stores.types import FilterPolicy
 
 from haystack_integrations.components.retrievers.valkey.retriever import ValkeyRetriever
 from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
-from valkey_vector import Weighted
+from valkey_vector import Consistency, Weighted
 
 __all__ = ["ValkeyHybridRetriever"]
 
@@ -24,6 +24,8 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         top_k: maximum number of documents, 0 or more.
         filter_policy: replace these filters with those passed to `run`, or merge both.
         return_embedding: also return the embeddings of the documents. They make a reply several times as large.
+        consistency: ``strict``, ``partial`` or ``loose`` (see `ReadOptions`). None: that of the store.
+        timeout: seconds for a run, > 0. None: that of the store.
         alpha: None for reciprocal rank fusion, or the weight of a sum of both scores, each normalized to 0 to 1: 0 (text only)
             to 1 (embedding only).
 
@@ -43,6 +45,8 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
         alpha: float | None = None,
         return_embedding: bool = False,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
     ) -> None:
         ValkeyRetriever.__init__(
             self,
@@ -51,6 +55,8 @@ class ValkeyHybridRetriever(ValkeyRetriever):
             top_k=top_k,
             filter_policy=filter_policy,
             return_embedding=return_embedding,
+            consistency=consistency,
+            timeout=timeout,
         )
         self.alpha = alpha
         self._fusion = None if alpha is None else Weighted(alpha)
@@ -69,6 +75,9 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
         return_embedding: bool | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
     ) -> dict[str, list[Document]]:
         """Retrieve documents.
 
@@ -78,6 +87,9 @@ class ValkeyHybridRetriever(ValkeyRetriever):
             filters: replace the filters of the component, or are merged with them (`filter_policy`).
             top_k: replaces the `top_k` of the component.
             return_embedding: replaces the `return_embedding` of the component.
+            consistency: replaces the `consistency` of the component. A result that may lack documents issues a
+                `PartialResultWarning`.
+            timeout: replaces the `timeout` of the component.
 
         Returns:
             ``documents``, best first, each with its fused score.
@@ -90,6 +102,7 @@ class ValkeyHybridRetriever(ValkeyRetriever):
             limit,
             fusion=self._fusion,
             with_embedding=self._returned(return_embedding),
+            **self._reads(consistency, timeout),
         )
         return {"documents": found}
 
@@ -101,6 +114,9 @@ class ValkeyHybridRetriever(ValkeyRetriever):
         filters: dict[str, Any] | None = None,
         top_k: int | None = None,
         return_embedding: bool | None = None,
+        *,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the server gets it, too
     ) -> dict[str, list[Document]]:
         """Async version of `run`."""
         chosen, limit = self._chosen(filters, top_k)
@@ -111,5 +127,6 @@ class ValkeyHybridRetriever(ValkeyRetriever):
             limit,
             fusion=self._fusion,
             with_embedding=self._returned(return_embedding),
+            **self._reads(consistency, timeout),
         )
         return {"documents": found}

@@ -9,6 +9,8 @@ from haystack.document_stores.types import FilterPolicy
 from haystack.document_stores.types.filter_policy import apply_filter_policy
 
 from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
+from valkey_vector import Consistency, ReadOptions
+from valkey_vector.query.read_options import check_read_options
 
 __all__ = ["ValkeyRetriever"]
 
@@ -24,6 +26,8 @@ class ValkeyRetriever:
         top_k: maximum number of documents, 0 or more.
         filter_policy: replace these filters with those passed to ``run``, or merge both.
         return_embedding: also return the embeddings of the documents.
+        consistency: ``strict``, ``partial`` or ``loose`` (see `ReadOptions`). None: that of the store.
+        timeout: seconds for a run, > 0. None: that of the store.
 
     Raises:
         ValueError: if the store is not a `ValkeyDocumentStore`, lacks a required `full_text`, or `top_k` is negative.
@@ -39,6 +43,8 @@ class ValkeyRetriever:
         top_k: int = 10,
         filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
         return_embedding: bool = False,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
     ) -> None:
         if not isinstance(document_store, ValkeyDocumentStore):
             raise ValueError(  # noqa: TRY004 - Haystack's contract
@@ -49,6 +55,9 @@ class ValkeyRetriever:
                 f"a {type(self).__name__} needs a new index with full text: ValkeyDocumentStore(…, full_text=True)"
             )
         _check_top_k(top_k)
+        check_read_options(consistency or "strict", timeout)
+        self.consistency = consistency
+        self.timeout = timeout
         self.document_store = document_store
         self.filters = filters or {}
         self.top_k = top_k
@@ -67,6 +76,8 @@ class ValkeyRetriever:
             top_k=self.top_k,
             filter_policy=self.filter_policy.value,
             return_embedding=self.return_embedding,
+            consistency=self.consistency,
+            timeout=self.timeout,
             document_store=self.document_store.to_dict(),
         )
 
@@ -94,6 +105,15 @@ class ValkeyRetriever:
         limit = self.top_k if top_k is None else top_k
         _check_top_k(limit)
         return apply_filter_policy(self.filter_policy, self.filters, filters), limit
+
+    def _reads(self, consistency: Consistency | None, timeout: float | None) -> ReadOptions:
+        """Return the read options of one run, without those that are the store's."""
+        options: ReadOptions = {}
+        if chosen := consistency or self.consistency:
+            options["consistency"] = chosen
+        if (seconds := self.timeout if timeout is None else timeout) is not None:
+            options["timeout"] = seconds
+        return options
 
     def _returned(self, return_embedding: bool | None) -> bool:
         """Return True if one run returns embeddings."""

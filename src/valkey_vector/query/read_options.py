@@ -1,0 +1,52 @@
+"""Consistency and time limit of a read."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias, TypedDict, get_args
+
+from valkey_vector.errors import InvalidInputError
+
+__all__ = ["READ_OPTIONS", "Consistency", "ReadOptions", "check_read_options"]
+
+Consistency: TypeAlias = Literal["strict", "partial", "loose"]
+"""What a read of a cluster does if shards fail: raise, answer without them, or skip the check of slots."""
+
+_CONSISTENCIES = get_args(Consistency)
+
+
+class ReadOptions(TypedDict, total=False):
+    """Keyword arguments of every read.
+
+    Attributes:
+        consistency: matters on a cluster with Valkey-Search. ``strict`` (default): the complete result, or an error.
+            ``partial``: if shards do not answer, the result of the others, marked as partial. ``loose``: every shard
+            answers, but the nodes do not check that they agree about the slots, so a result may lack records while
+            slots move, and is marked as partial. Elsewhere all three are the same.
+        timeout: seconds for the whole read, > 0; then `RequestTimeoutError` is raised, and the server stops, too. None
+            (default) limits each request by the ``request_timeout`` of the connection.
+    """
+
+    consistency: Consistency
+    timeout: float | None
+
+
+READ_OPTIONS = frozenset(ReadOptions.__annotations__)
+"""Names of the read options."""
+
+
+def check_read_options(consistency: object, timeout: object) -> None:
+    """Validate the read options.
+
+    Raises:
+        InvalidInputError: an option is invalid; the message names it.
+    """
+    if consistency not in _CONSISTENCIES:
+        raise InvalidInputError(
+            f"consistency must be 'strict', 'partial' or 'loose', not {consistency!r}"
+        )
+    if timeout is None:
+        return
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout < math.inf:  # type: ignore[operator]
+        raise InvalidInputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
