@@ -64,7 +64,7 @@ CURES = {
     "RequestTimeoutError": "Raise `request_timeout`, or send less at once. The command may have run.",
     "ForeignKeyError": "Rename or remove the key, or use another id or index name.",
     "AuthenticationError": "Check user, password and [ACL](../servers.md#keys-that-an-index-owns).",
-    "PartialResultWarning": "Repeat the call later, or without `consistency`. A [consistency](../servers.md) other than `strict` allows it.",
+    "PartialResultWarning": "Repeat the call later, or without `consistency`. Only a [consistency](../queries.md#time-limit-and-consistency) other than `strict` allows it.",
     "UnreadableRecordError": "Run [`Index.verify`](../servers.md#verify-and-repair-an-index).",
 }
 

@@ -147,4 +147,5 @@ def run_plans(plans: Sequence[Plan], watch: Watch) -> Report:
         whole.changes += part.changes
         whole.sights += part.sights
         whole.faults += part.faults
+        whole.errors += part.errors
     return whole

@@ -48,6 +48,7 @@ class Plan:
         loops: event loops, each with two tasks.
         seconds: for how long.
         report: the file for what happened.
+        tolerated: names of errors that an operation may raise. Its effect is then unknown.
     """
 
     url: str
@@ -59,6 +60,7 @@ class Plan:
     loops: int
     seconds: float
     report: Path
+    tolerated: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class Report:
     changes: list[Change] = field(default_factory=list)
     sights: list[Sight] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    errors: list[tuple[int, str]] = field(default_factory=list)
+    """When a tolerated error was raised, in nanoseconds, and which."""
 
 
 Call: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -85,7 +89,7 @@ def run(plan: Plan) -> None:
         total = plan.processes * each
 
         def worker(number: int) -> _Worker:
-            return _Worker(plan.number * each + number, total, report)
+            return _Worker(plan.number * each + number, total, report, plan.tolerated)
 
         def blocking(number: int) -> None:
             _repeat(worker(number), index, until)
@@ -136,7 +140,8 @@ async def _arepeat(worker: _Worker, index: Index, until: float) -> None:
 class _Worker:
     """Chooses operations at random, and notes what they did and returned."""
 
-    def __init__(self, number: int, total: int, report: Report) -> None:
+    def __init__(self, number: int, total: int, report: Report, tolerated: Sequence[str]) -> None:
+        self._tolerated = tolerated
         self._name = f"worker {number}"
         self._random = random.Random(number * 1_000_003 + time.time_ns())
         self._numbers = iter(range(1 + number, 10**15, total))
@@ -168,6 +173,11 @@ class _Worker:
         except StopIteration:
             pass
         except ValkeyVectorError as unexpected:
+            if type(unexpected).__name__ in self._tolerated:
+                text = f"{self._doing}: {type(unexpected).__name__}: {unexpected}"
+                self._report.errors.append((time.monotonic_ns(), text))
+                time.sleep(0.05)
+                return
             self._fault(f"{self._doing}: {type(unexpected).__name__}: {unexpected}")
 
     # Changes

@@ -20,8 +20,6 @@
         ├── ForeignKeyError             a key with the index's prefix belongs to another program
         └── UnreadableRecordError       stored data is corrupted, or was written by another program
 
-`PartialResultWarning` is a warning category: a result of a cluster may lack records.
-
 Each exception has its facts as attributes and in its message. No message contains a credential. All exceptions
 can be pickled, so they can be raised across process boundaries.
 """
@@ -41,7 +39,6 @@ __all__ = [
     "IndexNotFoundError",
     "IndexRecordLostError",
     "InvalidInputError",
-    "PartialResultWarning",
     "PartialWriteError",
     "QueryBatchError",
     "RequestTimeoutError",
@@ -270,10 +267,6 @@ class ForeignKeyError(ServerError):
 
 class AuthenticationError(ServerError):
     """The server rejected the credentials, or the user lacks permission for the command."""
-
-
-class PartialResultWarning(UserWarning):
-    """Category of the warning that a result may lack records, where the result itself cannot say so."""
 
 
 class UnreadableRecordError(ServerError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,6 +120,33 @@ def test_a_search_skips_the_nearest_documents(shop: AttachedIndex) -> None:
     assert numbers(shop.search([0, 0], k=3, offset=6)) == [6]
     assert shop.search([0, 0], k=3, offset=7) == []
     assert numbers(shop.search([0, 0], k=1, offset=1, filter=F("color") == "red")) == [1]
+
+
+def test_a_search_returns_only_what_is_near_enough(shop: AttachedIndex) -> None:
+    assert numbers(shop.search([0, 0], k=9, max_distance=4)) == [0, 1, 2]
+    assert numbers(shop.search([0, 0], k=2, max_distance=4)) == [0, 1]
+    assert numbers(shop.search([0, 0], k=9, min_similarity=0.5)) == [0, 1]
+    assert numbers(shop.search([0, 0], k=9, max_distance=4, offset=2)) == [2]
+    assert shop.search([0.5, 0], k=9, max_distance=0.1) == []
+    with pytest.raises(InvalidInputError, match="only one of them"):
+        shop.search([0, 0], max_distance=1, min_similarity=1)
+    with pytest.raises(InvalidInputError, match="max_distance must be a finite number"):
+        shop.search([0, 0], max_distance=math.nan)
+
+
+async def test_documents_are_iterated_over_in_pages(
+    shop: AttachedIndex, commands: CommandLog, index_name: str
+) -> None:
+    more = [f"{index_name}:more{number:04}" for number in range(1_200)]
+    shop.connection.pipeline([["HSET", key, "price", "7", "note", "m"] for key in more])
+    commands.clear()
+    found = shop.iterate(F("price") == 7, fields=["note"])
+    assert [next(found).key for _ in range(3)] == more[:3]
+    assert sum(name == "HMGET" for name in commands.names()) == 500
+    assert [each.key for each in found] == more[3:]
+    assert [each async for each in shop.aiterate(fields=["note"])] == shop.select(fields=["note"])
+    with pytest.raises(FilterError):
+        shop.iterate(F("note") == "m")
 
 
 def test_only_the_chosen_fields_are_fetched_and_returned(
@@ -241,6 +269,26 @@ def test_the_server_sorts_many_documents_by_a_number(
     whole = index.select(order_by="n", limit=1_000, offset=700)
     ordered = sorted(known, key=lambda key: (known[key], key)) + without
     assert [each.key for each in whole] == ordered[700:]
+
+
+def test_an_order_with_a_limit_holds_few_documents(connection: Connection, index_name: str) -> None:
+    definition = IndexDefinition(
+        name=f"{index_name}-large", prefixes=(f"{index_name}:l:",), attributes=(TagAttribute("t"),)
+    )
+    create_index(connection, definition)
+    texts = {f"{index_name}:l:{n:04}": f"{n * 7919 % 9_001:04}" + "x" * 3_000 for n in range(9_000)}
+    keys = list(texts)
+    for start in range(0, len(keys), 500):
+        part = keys[start : start + 500]
+        connection.pipeline([["HSET", key, "t", "a", "long", texts[key]] for key in part])
+    index = Index.attach(definition.name, connection=connection)
+    index.count()
+    tracemalloc.start()
+    found = index.select(order_by="long", limit=10, fields=["t"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [each.key for each in found] == sorted(keys, key=texts.__getitem__)[:10]
+    assert peak < sum(map(len, texts.values())) / 2
 
 
 @pytest.mark.parametrize(
@@ -444,3 +492,35 @@ def test_json_documents_are_ordered_and_grouped(notes: AttachedIndex) -> None:
     facet = notes.facets(["list"])["list"]
     assert [(each.value, each.count) for each in facet.values] == [(1, 1), (3, 1)]
     assert facet.missing == 1
+
+
+def test_conditions_on_several_numbers_of_a_json_path_match_one_of_them(
+    json_connection: Connection, index_name: str
+) -> None:
+    definition = IndexDefinition(
+        name=f"{index_name}-prices",
+        on="json",
+        prefixes=(f"{index_name}:p:",),
+        attributes=(NumericAttribute("$.prices[*]", "price"), TagAttribute("$.t", "t")),
+    )
+    create_index(json_connection, definition)
+    for number, prices in enumerate([[1, 5], [7], [], [6, 8, 2]]):
+        row = json.dumps({"prices": prices, "t": "x"})
+        json_connection.execute("JSON.SET", f"{index_name}:p:{number}", "$", row)
+    index = Index.attach(definition.name, connection=json_connection)
+    for filter, found in (
+        (F("price") == 5, [0]),
+        (F("price") != 5, [1, 2, 3]),
+        (F("price").in_([7, 8]), [1, 3]),
+        (F("price") > 6, [1, 3]),
+        (~(F("price") > 6), [0, 2]),
+        (F("price").exists(), [0, 1, 3]),
+    ):
+        assert numbers(index.select(filter)) == found
+        assert index.count(filter) == len(found)
+        rows = index.aggregate(AggregateQuery().apply(n=1).where(filter).group_by(n=Count()))
+        assert rows == [{"n": len(found)}]
+    assert [each.values.get("price") for each in index.select()] == [[1, 5], 7, None, [6, 8, 2]]
+    assert numbers(index.select(order_by="price", limit=3)) == [1, 0, 3], "lists have no order"
+    each_price = AggregateQuery().unwind("price").group_by(total=Sum("price"))
+    assert index.aggregate(each_price) == [{"total": 29}]

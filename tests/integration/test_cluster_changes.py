@@ -1,4 +1,4 @@
-"""Stores and caches on a plain cluster whose slots move, that gets a node, and whose node fails over."""
+"""Stores, caches and LangGraph on a plain cluster whose slots move, that gets a node, and whose node fails over."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 
 from clusters import ClusterNode, TestCluster
+from langgraph_savers import thread
+from langgraph_valkey import ValkeyCache, ValkeySaver, ValkeyStore
 from valkey_vector import Index, Record
 from valkey_vector.cache import ExactCache
 from valkey_vector.connection import Connection
@@ -101,6 +104,9 @@ class Work:
         self.rows = CompositeIndex("rows", [Column("n", int)], connection=connection)
         self.numbers = NumericIndex("numbers", connection=connection)
         self.completion = Completion("completion", connection=connection)
+        self.saver = ValkeySaver(connection=connection)
+        self.items = ValkeyStore(connection=connection)
+        self.results: ValkeyCache[int] = ValkeyCache(connection=connection, on_error="raise")
         self.index = Index.open("{tenant}index", connection=connection)
         # With a deletion and an expiration all keys of the index exist, so its scripts run while the slot moves.
         self.index.upsert([Record(id="removed", vector=[0.0, 1.0])])
@@ -135,7 +141,27 @@ class Work:
         hit = self.cache.lookup("prompt")
         assert hit is not None
         assert hit.answer == number
+        self.graph_round(number)
         self.rounds += 1
+
+    def graph_round(self, number: int) -> None:
+        """Write and read as LangGraph does."""
+        checkpoint = empty_checkpoint()
+        place = thread("t", checkpoint_ns="")
+        written = self.saver.put(place, checkpoint, {"step": number}, {})
+        self.saver.put_writes(written, [("channel", number)], "task")
+        found = self.saver.get_tuple(place)
+        assert found is not None
+        assert found.checkpoint["id"] == checkpoint["id"]
+        assert found.metadata.get("step") == number
+        assert found.pending_writes == [("task", "channel", number)]
+        self.items.put(("user",), "k", {"n": number})
+        item = self.items.get(("user",), "k")
+        assert item is not None
+        assert item.value == {"n": number}
+        key = (("node",), "k")
+        self.results.set({key: (number, None)})
+        assert self.results.get([key]) == {key: number}
 
     @contextmanager
     def under_way(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from servers import Server
 from valkey_vector import Index, InvalidInputError, Record
 from valkey_vector.cache import SemanticCache
 from valkey_vector.connection.observation import note_fallback
+from valkey_vector.engines.search.partial import LIVING_SHARDS
 from valkey_vector.operations import SearchStatistics
 from valkey_vector.operations.server_statistics import parse_info
 from valkey_vector.telemetry import instrument, uninstrument
@@ -187,6 +188,13 @@ def test_the_names_in_an_expression_are_found(
     named, clauses = used(expression)
     assert dict(named) == metrics
     assert clauses == labels
+
+
+def test_the_alert_on_partial_results_names_the_fallback_of_partial_reads() -> None:
+    alerts = yaml.safe_load((MONITORING / "alerts.yml").read_text("utf-8"))
+    rules = {rule["alert"]: rule["expr"] for group in alerts["groups"] for rule in group["rules"]}
+    assert f'{{method="{LIVING_SHARDS}"}}' in rules["ValkeyVectorPartialResults"]
+    assert f'{{method!="{LIVING_SHARDS}"}}' in rules["ValkeyVectorFallbacks"]
 
 
 def test_every_alert_is_explained() -> None:

@@ -129,7 +129,7 @@ def test_a_search_after_a_write_of_the_same_process_is_two_round_trips(
     assert len(commands.round_trips) == 1
 
 
-def test_a_first_search_lists_2000_records_and_loads_250_in_each_round_trip(
+def test_a_first_search_lists_1000_records_and_loads_125_in_each_round_trip(
     index: Index, commands: CommandLog
 ) -> None:
     index.upsert([Record(id=f"e{n}", vector=HERE) for n in range(2_200)], progress=False)
@@ -138,10 +138,10 @@ def test_a_first_search_lists_2000_records_and_loads_250_in_each_round_trip(
     commands.clear()
     assert len(reader.search(HERE, k=2_500)) == 2_500
     trips = commands.round_trips
-    assert [trip[0][0] for trip in trips].count(b"SORT_RO") == 10
-    assert [trip[0][0] for trip in trips].count(b"ZCOUNT") == 2
+    assert [trip[0][0] for trip in trips].count(b"SORT_RO") == 20
+    assert [trip[0][0] for trip in trips].count(b"ZCOUNT") == 3
     # Besides: the catalog, what changed, what was deleted, what changed since, and the result.
-    assert len(trips) == 10 + 2 + 5
+    assert len(trips) == 20 + 3 + 5
     # No slot but the one in use is read.
     (fields,) = {tuple(trip[0][10::2]) for trip in trips if trip[0][0] == b"SORT_RO"}
     assert [field.rpartition(b">")[2] for field in fields if b">n" in field] == [b"n0"]

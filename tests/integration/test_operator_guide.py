@@ -21,7 +21,7 @@ PAGES = [ROOT / "docs" / "how-to" / f"{name}.md" for name in ("production", "mon
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OPTION = re.compile(r"[a-z][a-z-]*( \S+)+")
 PROGRAMS = ("valkey", "docker")
-NOT_HERE = ("loadmodule", "tls-", "port", "maxmemory 12gb")
+NOT_HERE = ("loadmodule", "tls-", "port", "maxmemory 16gb")
 """Options that the server of the tests lacks, or that start it elsewhere."""
 
 
@@ -64,10 +64,17 @@ def server() -> Iterator[TestServer]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory in which the commands run, one after the other."""
+    return tmp_path_factory.mktemp("operator")
+
+
 @pytest.mark.parametrize("line", lines_of("valkey-vector"))
-def test_a_command_of_the_pages_runs(line: str, server: TestServer) -> None:
+def test_a_command_of_the_pages_runs(line: str, server: TestServer, directory: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "valkey_vector.command_line", *shlex.split(line)[1:]],
+        cwd=directory,
         env=os.environ | {"VALKEY_URL": server.url},
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from round_trips import CommandLog
+from servers import StandInServer
 from valkey_vector import F, Index, InvalidInputError, Record
 from valkey_vector.cache import ExactCache, SemanticCache
 from valkey_vector.connection import Connection
@@ -113,6 +115,21 @@ def test_a_search_is_one_span_with_its_counts(
     assert found["valkey_vector.round_trips"] == len(commands.round_trips) == 1
     assert found["valkey_vector.commands"] == len(commands.names())
     assert "valkey_vector.fallbacks" not in found
+
+
+def test_a_partial_answer_is_marked(
+    lossy_cluster: StandInServer, index_name: str, recorded: Recorded
+) -> None:
+    with Connection.open(lossy_cluster.url) as connection:
+        index = Index.open(index_name, dimension=2, connection=connection)
+        index.upsert([Record(id=str(n), vector=at(n)) for n in range(20)])
+        index.search(at(0), consistency="partial")
+        recorded.spans()
+        lossy_cluster.stand_in.state.shard_lost = True
+        assert index.search(at(0), consistency="partial").partial
+    found = attributes(recorded.span())
+    assert found["valkey_vector.partial"] is True
+    assert found["valkey_vector.fallbacks"] == ("the shards that answer",)
 
 
 def test_a_fallback_is_named(articles: Index, recorded: Recorded) -> None:
@@ -267,8 +284,9 @@ def test_providers_count_apart(articles: Index, recorded: Recorded) -> None:
     assert (first.value, second.value) == (1, 2)
 
 
+@pytest.mark.parametrize("in_request", [False, True])
 def test_an_operation_that_is_not_sampled_has_metrics_and_no_spans_inside(
-    cache: SemanticCache, recorded: Recorded
+    cache: SemanticCache, recorded: Recorded, in_request: bool
 ) -> None:
     silent = TracerProvider(sampler=ALWAYS_OFF)
     tracer = recorded.tracer_provider.get_tracer("test")
@@ -278,7 +296,11 @@ def test_an_operation_that_is_not_sampled_has_metrics_and_no_spans_inside(
             return prompt
 
     instrument(tracer_provider=silent, meter_provider=recorded.meter_provider)
-    cache.get_or_compute("prompt @0", compute)
+    with ExitStack() as stack:
+        if in_request:
+            request = silent.get_tracer("test").start_as_current_span("request")
+            stack.enter_context(request)
+        cache.get_or_compute("prompt @0", compute)
     assert recorded.spans() == []
     [point] = recorded.points("db.client.operation.duration")
     assert point.count == 1

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers import Server
+from servers import Server, start_server
 from valkey_vector import (
     AttachedIndex,
     Connection,
@@ -27,6 +28,7 @@ from valkey_vector import (
     VectorAttribute,
     create_index,
 )
+from valkey_vector.connection import SearchModule
 from valkey_vector.query import (
     AggregateQuery,
     Average,
@@ -55,18 +57,31 @@ def connection(search_server: Server) -> Iterator[Connection]:
         yield opened
 
 
-def definition_of(name: str) -> IndexDefinition:
+def definition_of(name: str, on: Literal["hash", "json"] = "hash") -> IndexDefinition:
+    path = "{}" if on == "hash" else '$["{}"]'
     return IndexDefinition(
         name=f"{name}-foreign",
+        on=on,
         prefixes=(f"{name}:",),
         attributes=(
-            VectorAttribute("v", dimension=2, metric="L2", algorithm="FLAT"),  # type: ignore[arg-type]
-            TagAttribute("t"),
-            TagAttribute("raw tenant", "u", separator="|", case_sensitive=True),
-            NumericAttribute("n"),
-            TextAttribute("x"),
+            VectorAttribute(path.format("v"), "v", dimension=2, metric="L2", algorithm="FLAT"),  # type: ignore[arg-type]
+            TagAttribute(path.format("t"), "t"),
+            TagAttribute(path.format("raw tenant"), "u", separator="|", case_sensitive=True),
+            NumericAttribute(path.format("n"), "n"),
+            TextAttribute(path.format("x"), "x"),
         ),
     )
+
+
+@pytest.fixture(scope="module")
+def json_connection(search_server: Server) -> Iterator[Connection]:
+    """To the search engine's server if that has JSON, else to one that has."""
+    with Connection.open(search_server.url) as opened:
+        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
+            yield opened
+            return
+    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
+        yield other
 
 
 tags = st.sampled_from(["red", "Red", "blue", "star*", "ünï", "ÜNÏ", "a b"])
@@ -83,6 +98,36 @@ documents: st.SearchStrategy[Document] = st.fixed_dictionaries(
         "s": st.sampled_from([b"1", b"10", b"9", b"text", b"\xff"]),
     },
 )  # fmt: skip
+
+
+items: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, 1, 2, 2.5, "1", "text", [1, "a"], [], {"a": 1}, 10**15]
+)
+json_documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"v": st.lists(st.integers(-3, 3), min_size=2, max_size=2)},
+    optional={
+        "t": st.lists(tags, max_size=2).map(",".join),
+        "raw tenant": st.lists(tags, max_size=2).map("|".join),
+        "n": st.sampled_from(
+            [0, 1, 1.0, 2, 2.5, -3, 1e300, 2**53, 2**53 + 1, 0.1, 0.2, [1, 5], [2.5], [-3, 0.1, 2]]
+        ),
+        "x": st.sampled_from(["red fox", "", "Red", "the fox"]),
+        "s": items,
+    },
+)
+
+
+def json_row_of(document: Mapping[str, Any]) -> Row:
+    """The items of a JSON document; written apart from the library."""
+    numbers = {name: document[name] for name in ("n", "s") if document.get(name) is not None}
+    if isinstance(numbers.get("n"), list) and len(numbers["n"]) == 1:
+        numbers["n"] = numbers["n"][0]
+    texts = {
+        name: value.encode()
+        for name, value in document.items()
+        if name not in numbers and isinstance(value, str)
+    }
+    return row_of(texts) | numbers
 
 
 def row_of(document: Document) -> Row:
@@ -107,6 +152,8 @@ def row_of(document: Document) -> Row:
 
 
 def rank(value: Any) -> tuple[int, Any]:
+    if isinstance(value, bool):
+        return 0, value
     if isinstance(value, (int, float)):
         return 1, value
     return (3, value) if isinstance(value, str) else (4, "")
@@ -133,6 +180,10 @@ def has(row: Row, name: str, wanted: Any) -> bool:
     return wanted in held if isinstance(held, list) else bool(held == wanted)
 
 
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 Condition = tuple[Filter, Callable[[Row], bool]]
 conditions: st.SearchStrategy[Condition] = st.one_of(
     st.builds(
@@ -142,7 +193,10 @@ conditions: st.SearchStrategy[Condition] = st.one_of(
         lambda name, tag: (~(F(name) == tag), lambda row: not has(row, name, tag)), st.sampled_from("tu"), tags
     ),
     st.builds(
-        lambda low: (F("n") >= low, lambda row: "n" in row and row["n"] >= low), st.sampled_from([-3, 0.1, 1, 2**53])
+        lambda number: (F("n") == number, lambda row: number in listed(row.get("n", []))), st.sampled_from([1, 2.5])
+    ),
+    st.builds(
+        lambda low: (F("n") >= low, lambda row: any(number >= low for number in listed(row.get("n", [])))), st.sampled_from([-3, 0.1, 1, 2**53])
     ),
     st.sampled_from(NAMES[:4]).map(lambda name: (F(name).exists(), lambda row: name in row)),
 )  # fmt: skip
@@ -213,6 +267,73 @@ def check_range(data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, D
             name: v[0] if isinstance(v, list) and len(v) == 1 else v
             for name, v in each.values.items()
         } == {name: row[name] for name in chosen if name in row}
+
+
+@pytest.mark.timeout(900)
+def test_json_documents_are_ordered_and_grouped_as_in_plain_python(
+    json_connection: Connection, index_name: str
+) -> None:
+    create_index(json_connection, definition_of(index_name, "json"))
+    lists = json_connection.capabilities.module is SearchModule.REDISEARCH
+    index = Index.attach(f"{index_name}-foreign", connection=json_connection)
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data(), st.lists(json_documents, min_size=1, max_size=12))
+    def check(data: st.DataObject, stored: list[dict[str, Any]]) -> None:
+        for document in stored:
+            if not lists and isinstance(document.get("n"), list):
+                del document["n"]
+        keyed = {f"{index_name}:{n:02}": doc for n, doc in enumerate(stored)}
+        json_connection.pipeline(
+            [["JSON.SET", key, "$", json.dumps(doc)] for key, doc in keyed.items()]
+        )
+        try:
+            for _ in range(QUERIES):
+                check_json(data, index, keyed)
+        finally:
+            json_connection.pipeline([["DEL", key] for key in keyed])
+
+    check()
+
+
+def check_json(
+    data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, dict[str, Any]]
+) -> None:
+    filter, passes = data.draw(st.none() | conditions) or (None, lambda _: True)
+    rows = {key: row for key, doc in keyed.items() if passes(row := json_row_of(doc))}
+    wanted = data.draw(orders)
+    limit, offset = data.draw(st.none() | st.integers(0, 14)), data.draw(st.integers(0, 5))
+    fields = data.draw(st.lists(st.sampled_from(["s", "raw tenant", "$.v", "none"]), unique=True))
+    found = index.select(
+        filter,
+        order_by=[
+            OrderBy(F.id if name == "id" else name, descending) for name, descending in wanted
+        ],
+        limit=limit,
+        offset=offset,
+        fields=fields,
+    )
+    end = None if limit is None else offset + limit
+    assert [each.key for each in found] == ordered(rows, wanted)[offset:end]
+    for each in found:
+        stored = {**keyed[each.key], "$.v": keyed[each.key]["v"]}
+        assert each.fields == {name: stored[name] for name in fields if name in stored}
+    key = data.draw(st.sampled_from(["t", "n", "x"]))
+    values = [row.get(key) for row in rows.values()]
+    expected = sorted(
+        ((value, number) for value, number in counted(values)), key=lambda one: position(one[0])
+    )
+    assert index.count(filter) == len(rows)
+    rows_found = index.aggregate(AggregateQuery(filter).group_by(key, number=Count()))
+    assert [(row[key], row["number"]) for row in rows_found] == expected
+
+
+def counted(values: Sequence[Any]) -> list[tuple[Any, int]]:
+    groups: list[Any] = []
+    for value in values:
+        if value not in groups:
+            groups.append(value)
+    return [(value, values.count(value)) for value in groups]
 
 
 def group_of(value: Any) -> Any:

@@ -13,8 +13,8 @@ from servers import Server
 from text_oracle import answers, words_of
 from valkey_vector import F, Fuzzy, Index, Phrase, Prefix, Record, Term
 from valkey_vector.engines.search import text as search_text
+from valkey_vector.engines.search import text_rounds
 from valkey_vector.query import Clause
-from valkey_vector.text import candidates
 
 POOL = [
     "fox", "foxes", "running", "runs", "run", "runner", "quick", "the", "of", "and", "AND", "or", "OR", "not", "in",
@@ -75,10 +75,10 @@ def test_a_large_index_is_answered_as_by_the_oracle(
     indexes: dict[Literal["native", "search"], Index], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Limits that make a few records a large index, which is searched in rounds.
-    for limit in ("_FIRST", "_ROUND", "_PARTS", "_AT_ONCE"):
-        monkeypatch.setattr(search_text, limit, 2)
+    for limit in ("_RARE", "_LISTED", "_SAMPLE", "_ENOUGH"):
+        monkeypatch.setattr(text_rounds, limit, 2)
+    monkeypatch.setattr(search_text, "_FIRST", 2)
     monkeypatch.setattr(search_text, "_SMALL", 0)
-    monkeypatch.setattr(candidates, "_MAX_COMBINED", 3)
     compare_with_oracle([indexes["search"]])
 
 

@@ -49,9 +49,8 @@ def compiled(
 
 
 def values_of(stored: dict[bytes, bytes]) -> Mapping[str, Any]:
-    return fetched(
-        DEFINITION, b"k", {name.decode(): value for name, value in stored.items()}
-    ).values
+    found = {name.decode(): value for name, value in stored.items()}
+    return fetched(DEFINITION, b"k", found, lists=True).values
 
 
 @pytest.mark.parametrize(

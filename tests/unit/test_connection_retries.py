@@ -8,6 +8,7 @@ import pytest
 
 from valkey_vector.cache.failure_count import FailureCount
 from valkey_vector.cache.failures import Failures
+from valkey_vector.connection import Connection
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
@@ -59,3 +60,44 @@ def test_a_cache_rests_after_a_server_that_was_not_ready() -> None:
         failures = Failures("cache", "miss", FailureCount())
         failures.note(error)
         assert failures.resting() is rests
+
+
+class RejectingClient:
+    """Nodes of a cluster, of which some are not ready at first."""
+
+    def __init__(self, *rounds: list[Any]) -> None:
+        self.rounds = list(rounds)
+        self.sent: list[list[Any]] = []
+
+    def pipeline(self, commands: Any, **_: Any) -> list[Any]:
+        self.sent.append(list(commands))
+        return self.rounds.pop(0)
+
+
+def sent_by(client: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    monkeypatch.setattr(Connection, "_ready", lambda _: None)
+    monkeypatch.setattr(Connection, "_send", lambda *args: args[-1](client))
+    with Connection(ConnectionSettings(request_timeout=0.4)) as connection:
+        return connection.pipeline([["SET", "a", "1"], ["SET", "b", "2"], ["SET", "c", "3"]])
+
+
+def test_only_the_commands_of_a_pipeline_that_a_node_rejected_are_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved, down = ServerError("MOVED 17 h:1"), ServerError("CLUSTERDOWN down")
+    client = RejectingClient([b"OK", moved, down], [down, b"OK"], [b"OK"])
+    assert sent_by(client, monkeypatch) == [b"OK"] * 3
+    assert [[command[1] for command in sent] for sent in client.sent] == [
+        list("abc"),
+        ["b", "c"],
+        ["b"],
+    ]
+
+
+def test_after_half_the_request_timeout_the_rejections_are_the_replies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved = ServerError("MOVED 17 h:1")
+    client = RejectingClient([b"OK", moved, WRONG], *[[moved]] * 10)
+    assert sent_by(client, monkeypatch) == [b"OK", moved, WRONG]
+    assert 2 <= len(client.sent) <= 4

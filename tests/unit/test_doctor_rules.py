@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.description import Backfill, IndexDescription
 from valkey_vector.connection import Capabilities, SearchModule
+from valkey_vector.operations.doctor import index_check
 from valkey_vector.operations.doctor.cluster_check import parse_nodes
 from valkey_vector.operations.doctor.documents import judge_description
 from valkey_vector.operations.doctor.facts import NodeFacts, ServerFacts
@@ -254,3 +257,19 @@ def test_an_index_that_is_not_complete_yet_is_noted(
     findings = judge_description("articles", described)
     assert [finding.code for finding in findings] == codes
     assert all(finding.severity is Severity.NOTE for finding in findings)
+
+
+def test_the_cure_of_a_node_without_an_index_names_the_index_to_drop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry: Any = SimpleNamespace(name="articles", search_index="articles-1a2b3c4d")
+    described = {"10.0.0.1:6379": object(), "10.0.0.2:6379": None}
+    monkeypatch.setattr(index_check, "describe_everywhere", lambda *_: described)
+    monkeypatch.setattr(index_check, "judge_description", lambda *_: [])
+    monkeypatch.setattr(index_check, "_differences", lambda *_: [note("x", "y", "z", "")])
+    result = index_check.IndexCheck([], [])
+    assert not index_check._check_search_index(cast("Any", None), entry, result)
+    [missing] = [each for each in result.findings if each.code == "index.missing_on_node"]
+    assert "10.0.0.2:6379" in missing.what
+    assert "`FT.DROPINDEX articles-1a2b3c4d` on another node" in missing.cure
+    assert "BGREWRITEAOF" in missing.cure

@@ -30,6 +30,8 @@ def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     monkeypatch.setattr(matrix, "kernel", lambda: request.param)
     monkeypatch.setattr(matrix, "_LARGE", 0)
     monkeypatch.setattr(matrix, "_FIRST_SEARCHES", 0)
+    monkeypatch.setattr(matrix, "_FEW", 0)
+    monkeypatch.setattr(matrix, "_SPARSE", 0)
 
 
 def generated(seed: int, rows: int, dimension: int) -> Vectors:
@@ -45,8 +47,8 @@ def generated(seed: int, rows: int, dimension: int) -> Vectors:
     return vectors.astype(np.float32)
 
 
-def nearest(found: Matrix, rows: Any, used: int, query: Any, k: int) -> list[tuple[float, int]]:
-    chosen, distances = found.nearest(rows, used, query, k)
+def nearest(found: Matrix, used: int, query: Any, k: int) -> list[tuple[float, int]]:
+    chosen, distances = found.nearest(np.ones(used, dtype=bool), query, k)
     return sorted(zip(distances.tolist(), chosen.tolist(), strict=True))[:k]
 
 
@@ -59,7 +61,7 @@ def test_the_nearest_are_those_of_all_distances(metric: Metric) -> None:
         rows=st.integers(30, 400),
         dimension=st.sampled_from([1, 2, 3, 8, 33, 384]),
         k=st.integers(1, 12),
-        share=st.sampled_from([1.0, 0.7, 0.3]),
+        share=st.sampled_from([1.0, 0.7, 0.3, 0.1]),
     )
     def check(seed: int, rows: int, dimension: int, k: int, share: float) -> None:
         vectors = generated(seed, rows, dimension)
@@ -72,12 +74,13 @@ def test_the_nearest_are_those_of_all_distances(metric: Metric) -> None:
         for part in np.array_split(np.arange(rows), 3):
             found.put(part, [each.tobytes() for each in vectors[part]])
             used = int(part[-1]) + 1
-            chosen = np.flatnonzero(random.random(used) < share)
+            selected = random.random(used) < share
+            chosen = np.flatnonzero(selected)
             if len(chosen) <= k:
                 continue
             distances = found.distances(chosen, query).tolist()
             wanted = sorted(zip(distances, chosen.tolist(), strict=True))[:k]
-            possible, _ = found.nearest(chosen, used, query, k)
+            possible, _ = found.nearest(selected, query, k)
             assert {row for _, row in wanted} <= set(possible.tolist())
 
     check()
@@ -97,7 +100,7 @@ def test_the_first_pass_leaves_few_rows_to_compare(monkeypatch: pytest.MonkeyPat
         return candidates(self, rows, used, vector, k)
 
     monkeypatch.setattr(Matrix, "_candidates", counted)
-    found.nearest(np.arange(5_000), 5_000, vectors[7], 10)
+    found.nearest(np.ones(5_000, dtype=bool), vectors[7], 10)
     assert compared[0] < 250
 
 
@@ -107,12 +110,12 @@ def test_rows_that_are_packed_are_compressed_again() -> None:
     vectors = random.normal(size=(600, 8)).astype(np.float32)
     found = Matrix(VectorField("vector", 8), 600)
     found.put(np.arange(600), [each.tobytes() for each in vectors])
-    found.nearest(np.arange(600), 600, vectors[0], 3)
+    found.nearest(np.ones(600, dtype=bool), vectors[0], 3)
     found.retain(np.arange(300, 600), 400)
-    assert nearest(found, np.arange(300), 300, vectors[301], 1)[0][1] == 1
+    assert nearest(found, 300, vectors[301], 1)[0][1] == 1
     found.retain(slice(None), 800)
     found.put(np.arange(300, 310), [each.tobytes() for each in vectors[:10]])
-    assert nearest(found, np.arange(310), 310, vectors[4], 1)[0][1] == 304
+    assert nearest(found, 310, vectors[4], 1)[0][1] == 304
 
 
 def test_small_indexes_have_no_first_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,4 +123,38 @@ def test_small_indexes_have_no_first_pass(monkeypatch: pytest.MonkeyPatch) -> No
     found = Matrix(VectorField("vector", 2), 100)
     found.put(np.arange(100), [np.array([n, 1], np.float32).tobytes() for n in range(100)])
     for _ in range(5):
-        assert len(found.nearest(np.arange(100), 100, np.ones(2, np.float32), 3)[0]) >= 3
+        assert len(found.nearest(np.ones(100, dtype=bool), np.ones(2, np.float32), 3)[0]) >= 3
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=900), st.data())
+def test_the_kth_smallest_is_that_of_all(numbers: list[float], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(numbers)))
+    values = np.array(numbers, dtype=np.float32)
+    assert compressed.kth_smallest(values, k) == np.sort(values)[k - 1]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.3, 1.0])
+def test_no_share_of_selected_rows_is_compared_in_full(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter makes no search slower: beyond a few rows, most are left out by their compressed vectors."""
+    monkeypatch.setattr(matrix, "kernel", lambda: plain)
+    random = np.random.default_rng(7)
+    vectors = random.normal(size=(30_000, 32)).astype(np.float32)
+    found = Matrix(VectorField("vector", 32), 30_000)
+    found.put(np.arange(30_000), [each.tobytes() for each in vectors])
+    compared: list[int] = []
+    candidates: Callable[..., Any] = Matrix._candidates
+
+    def counted(self: Matrix, rows: Any, used: int, vector: Any, k: int) -> Any:
+        compared.append(len(rows))
+        return candidates(self, rows, used, vector, k)
+
+    monkeypatch.setattr(Matrix, "_candidates", counted)
+    selected = random.random(30_000) < share
+    for _ in range(3):
+        chosen, distances = found.nearest(selected, vectors[3], 10)
+    order = np.lexsort((chosen, distances))[:10]
+    expected = np.argsort(1 - vectors @ vectors[3] / np.linalg.norm(vectors, axis=1), kind="stable")
+    assert chosen[order].tolist() == [row for row in expected if selected[row]][:10]
+    assert compared[-1] <= 500

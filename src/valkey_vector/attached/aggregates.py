@@ -6,40 +6,33 @@ and round numbers to ten digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from valkey_vector.attached.attributes import TagAttribute, attribute_name
+from valkey_vector.attached.attributes import (
+    Attribute,
+    NumericAttribute,
+    TagAttribute,
+    attribute_name,
+)
 from valkey_vector.attached.candidates import Candidates, Choice
 from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched
 from valkey_vector.attached.filters import AttributeFilter
 from valkey_vector.attached.ordering import OrderedSearch
 from valkey_vector.attached.reading import KEY_ONLY, Items
-from valkey_vector.attached.semantics import translated
+from valkey_vector.attached.semantics import on_any_number, replaced, translated
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution.aggregates import Facet, facets_of_rows
 from valkey_vector.execution.aggregation.rows import Line
 from valkey_vector.execution.aggregation.stages import run
-from valkey_vector.filters.ast import (
-    Always,
-    And,
-    Contains,
-    Equal,
-    Filter,
-    Never,
-    Not,
-    Or,
-    combined,
-    fields_of,
-)
+from valkey_vector.filters.ast import And, Contains, Equal, Filter, Or, combined, fields_of
 from valkey_vector.query.aggregate import (
     AggregateQuery,
     Apply,
     GroupBy,
     Step,
-    Unwind,
     Where,
     paths_of,
     reads,
@@ -76,7 +69,7 @@ class Aggregation:
                 raise InvalidInputError(
                     f"an attached index has no {min(unknown)}: name an attribute or a stored field in {step!r}"
                 )
-        steps = list(self._with_tags(steps))
+        steps = list(self._on_rows(steps))
         selection = self._candidates.selection(Choice(filter, words))
         rows = self._rows(selection, self._read(steps))
         return [dict(row.items) for row in run(rows, steps)]
@@ -130,53 +123,39 @@ class Aggregation:
             for field in fields_of(filter)
         )
 
-    def _with_tags(self, steps: Iterable[Step]) -> Iterator[Step]:
-        """The steps, in which a filter on a tag attribute means its tags until a step replaces them."""
-        tags = {
-            attribute_name(each): each
-            for each in self._definition.attributes
-            if isinstance(each, TagAttribute)
+    def _on_rows(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """The steps, in which a filter on an attribute means its values until a step replaces them."""
+        attributes: Mapping[str, Attribute] = {
+            attribute_name(each): each for each in self._definition.attributes
         }
         for step in steps:
             match step:
                 case Where(filter):
-                    yield Where(_replaced(filter, partial(_on_tags, tags)))
+                    yield Where(replaced(filter, partial(_on_attributes, attributes)))
                     continue
                 case GroupBy():
-                    tags = {}
+                    attributes = {}
                 case Apply(name):
-                    tags = {known: each for known, each in tags.items() if known != name}
-                case Unwind():
-                    pass  # each row then has one tag
+                    attributes = {known: one for known, one in attributes.items() if known != name}
                 case _:
                     pass
             yield step
 
 
-def _on_tags(tags: Mapping[str, TagAttribute], predicate: Filter) -> Filter:
-    """Translate a predicate on a tag attribute into one on the item of a row: a tag, or a list of several."""
+def _on_attributes(attributes: Mapping[str, Attribute], predicate: Filter) -> Filter:
+    """Translate a predicate on an attribute into one on the item of a row: one value, or a list of several."""
     (field,) = fields_of(predicate)
-    if field.source != "metadata" or field.path not in tags:
-        return predicate
-    return _replaced(translated(predicate, tags), _has_tag)
+    attribute = attributes.get(field.path) if field.source == "metadata" else None
+    match attribute:
+        case TagAttribute():
+            return replaced(translated(predicate, attributes), _has_tag)
+        case NumericAttribute():
+            return on_any_number(translated(predicate, attributes))
+        case _:
+            return predicate
 
 
 def _has_tag(predicate: Filter) -> Filter:
     if isinstance(predicate, Contains):
         return Or((Equal(predicate.field, predicate.value), predicate))
     return predicate
-
-
-def _replaced(filter: Filter, replace: Callable[[Filter], Filter]) -> Filter:
-    """Replace the predicates of a filter."""
-    match filter:
-        case Always() | Never():
-            return filter
-        case And(parts):
-            return And(tuple(_replaced(part, replace) for part in parts))
-        case Or(parts):
-            return Or(tuple(_replaced(part, replace) for part in parts))
-        case Not(part):
-            return Not(_replaced(part, replace))
-        case _:
-            return replace(filter)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from valkey_vector.attached.attributes import (
+    ELEMENT_TYPES,
     Attribute,
     VectorAttribute,
     attribute_name,
@@ -19,13 +20,14 @@ from valkey_vector.attached.attributes import (
     check_creatable,
 )
 from valkey_vector.connection import Argument
-from valkey_vector.errors import ConfigurationError
+from valkey_vector.errors import ConfigurationError, InvalidInputError, UnsupportedFeatureError
 
 __all__ = [
     "DocumentType",
     "IndexDefinition",
     "TextOptions",
     "optional_clauses",
+    "vector_attribute",
 ]
 
 DocumentType: TypeAlias = Literal["hash", "json"]
@@ -144,6 +146,37 @@ class IndexDefinition:
                     f"{attribute.identifier!r} is not a JSON path: JSON paths begin with $"
                 )
             check_creatable(attribute)
+
+
+def vector_attribute(definition: IndexDefinition, name: str | None) -> VectorAttribute:
+    """Return the vector attribute with a name, or the only one.
+
+    Raises:
+        InvalidInputError: there is no such attribute, or there are several and `name` is None.
+        UnsupportedFeatureError: the attribute cannot be searched.
+    """
+    vectors = definition.vectors
+    names = ", ".join(repr(attribute_name(each)) for each in vectors) or "none"
+    if name is None:
+        if len(vectors) != 1:
+            raise InvalidInputError(
+                f"index {definition.name!r} has {len(vectors)} vector attributes ({names}): choose one with attribute="
+            )
+        (chosen,) = vectors
+    else:
+        found = definition.attribute(name)
+        if not isinstance(found, VectorAttribute):
+            raise InvalidInputError(
+                f"index {definition.name!r} has no vector attribute {name!r}: use one of {names}"
+            )
+        chosen = found
+    if chosen.data_type not in ELEMENT_TYPES or not attribute_name(chosen).isidentifier():
+        raise UnsupportedFeatureError(
+            f"search by the attribute {attribute_name(chosen)!r} of {chosen.data_type}",
+            f"index {definition.name!r}",
+            f"an attribute of {', '.join(ELEMENT_TYPES)} with a name of letters, digits and _",
+        )
+    return chosen
 
 
 def optional_clauses(definition: IndexDefinition) -> dict[str, str]:

@@ -15,7 +15,7 @@ from valkey_vector.attached.encoding import encoded, text_of
 from valkey_vector.attached.reading import Reading, stored_path, stored_value
 from valkey_vector.attached.values import indexed_value
 from valkey_vector.attached.vectors import vector_of
-from valkey_vector.connection import Argument, Connection
+from valkey_vector.connection import Argument, Connection, SearchModule
 from valkey_vector.errors import ServerError
 from valkey_vector.records.metadata import MISSING
 
@@ -41,8 +41,8 @@ class AttachedDocument:
         key: full key.
         fields: stored fields: the bytes of each hash field, or the items of the root of a JSON document. A root that is
             not an object is under ``$``. If the search requested certain fields, only these, under the requested names.
-        values: name of an attribute -> indexed value: the list of tags, the number, or the text. Missing attributes are
-            omitted, and those whose field was not requested.
+        values: name of an attribute -> indexed value: the list of tags, the number (of a JSON path to several: the list
+            of numbers), or the text. Missing attributes are omitted, and those whose field was not requested.
         vectors: name of a vector attribute -> numbers; empty unless requested.
     """
 
@@ -94,6 +94,7 @@ def fetch(
         One round trip for each 500 keys, and another one if some of the hashes have none of the requested fields.
     """
     paths = reading.fetched(definition)
+    lists = connection.capabilities.module is SearchModule.REDISEARCH
     remaining = iter(keys)
     while batch := list(islice(remaining, _BATCH)):
         replies = connection.pipeline([_command(definition, k, paths) for k in batch], retry=True)
@@ -101,18 +102,20 @@ def fetch(
         if definition.on == "hash" and paths is not None:
             _drop_missing(connection, batch, found)
         yield [
-            fetched(definition, key, each)
+            fetched(definition, key, each, lists=lists)
             for key, each in zip(batch, found, strict=True)
             if each is not None
         ]
 
 
-def fetched(definition: IndexDefinition, key: bytes, found: Mapping[str, Any]) -> Fetched:
-    """Decode the indexed values of a document."""
+def fetched(
+    definition: IndexDefinition, key: bytes, found: Mapping[str, Any], *, lists: bool
+) -> Fetched:
+    """Decode the indexed values of a document; see `indexed_value`."""
     values = {
         attribute_name(each): value
         for each in definition.attributes
-        if (value := indexed_value(each, found.get(each.identifier))) is not None
+        if (value := indexed_value(each, found.get(each.identifier), lists=lists)) is not None
     }
     return Fetched(text_of(key), found, values)
 

@@ -24,8 +24,8 @@ from valkey_vector.attached.attributes import (
     attribute_name,
 )
 from valkey_vector.attached.definition import IndexDefinition
-from valkey_vector.attached.reading import is_definite
-from valkey_vector.attached.semantics import translated
+from valkey_vector.attached.paths import is_definite
+from valkey_vector.attached.semantics import translated, with_number_lists
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.filters.ast import (
     Always,
@@ -145,7 +145,7 @@ class AttributeFilter:
             query=upper.text if isinstance(upper, _Text) else None,
             nothing=isinstance(upper, _None),
             exact=bounds.exact and upper is bounds.upper,
-            meaning=meaning,
+            meaning=with_number_lists(meaning, attributes) if definition.on == "json" else meaning,
             reads=tuple(
                 sorted(
                     attributes[field.path].identifier

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Self
 
-from valkey_vector.attached.attributes import ELEMENT_TYPES, VectorAttribute, attribute_name
 from valkey_vector.attached.candidates import Choice
-from valkey_vector.attached.definition import IndexDefinition
+from valkey_vector.attached.definition import IndexDefinition, vector_attribute
 from valkey_vector.attached.description import (
     ClusterDescription,
     IndexDescription,
@@ -22,13 +22,13 @@ from valkey_vector.attached.server import describe_index
 from valkey_vector.attached.vectors import query_vector
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.concurrency.closing import Closing
+from valkey_vector.concurrency.threads import offload
 from valkey_vector.concurrency.waiting import wait_until_indexed
 from valkey_vector.connection import Connection
 from valkey_vector.errors import (
     ConfigurationError,
     IndexNotFoundError,
     InvalidInputError,
-    UnsupportedFeatureError,
 )
 from valkey_vector.execution.aggregates import Facet, check_facets
 from valkey_vector.execution.dispatch import window_of
@@ -37,6 +37,7 @@ from valkey_vector.query.aggregate import AggregateQuery
 from valkey_vector.query.filter import FilterQuery
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.query.order import OrderLike
+from valkey_vector.query.vector import VectorQuery
 from valkey_vector.records.record import Vector
 from valkey_vector.records.validation import check_ids, check_k, check_limit
 from valkey_vector.schema.schema import Metric
@@ -44,6 +45,10 @@ from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import Catalog, check_index_name
 
 __all__ = ["AttachedIndex"]
+
+_ALL = Window((), False, 0, None)
+_PAGE = 500
+"""Documents that the async version of an iteration reads at once."""
 
 
 class AttachedIndex(Closing):
@@ -118,6 +123,8 @@ class AttachedIndex(Closing):
         filter: FilterLike | None = None,
         words: Mapping[str, str] | None = None,
         ef_runtime: int | None = None,
+        max_distance: float | None = None,
+        min_similarity: float | None = None,
         offset: int = 0,
         fields: Sequence[str] | None = None,
         with_vectors: bool = False,
@@ -134,6 +141,8 @@ class AttachedIndex(Closing):
             words: for each text attribute, a text whose words a document must all contain, as the server tokenizes
                 and stems them. A text of stop words only matches nothing.
             ef_runtime: number of candidates that HNSW examines, ≥ k. Default: 100.
+            max_distance: return only documents up to this distance; see `VectorQuery`.
+            min_similarity: return only documents with at least this similarity; see `VectorQuery`. Pass one of the two.
             offset: number of nearest documents to skip, ≥ 0.
             fields: as for `select`.
             with_vectors: as for `select`.
@@ -142,17 +151,23 @@ class AttachedIndex(Closing):
             InvalidInputError: an argument is not valid.
             IndexNotFoundError: the index no longer exists.
         """
-        chosen = self._vector_attribute(attribute)
-        window = Window((), False, check_limit(offset, "offset"), check_k(k, "k"))
-        if ef_runtime is not None:
-            check_k(ef_runtime, "ef_runtime")
+        chosen = vector_attribute(self._definition, attribute)
+        checked = VectorQuery(
+            vector=vector,
+            k=check_k(k, "k"),
+            ef_runtime=ef_runtime,
+            max_distance=max_distance,
+            min_similarity=min_similarity,
+        )
+        window = Window((), False, check_limit(offset, "offset"), k)
         reading = reading_of(fields, self._definition, with_vectors=with_vectors)
-        query = query_vector(vector, chosen, self.name)
+        near = Near(chosen, query_vector(vector, chosen, self.name), ef_runtime)
+        found = self._searching.nearest(near, window, _choice(filter, words), reading)
+        threshold = checked.threshold
         return [
             _hit(document, distance, chosen.metric)
-            for distance, document in self._searching.nearest(
-                Near(chosen, query, ef_runtime), window, _choice(filter, words), reading
-            )
+            for distance, document in found
+            if threshold is None or threshold.admits(distance, chosen.metric)
         ]
 
     def select(
@@ -190,11 +205,48 @@ class AttachedIndex(Closing):
             One round trip for each 500 documents, after the query. With `order_by` or `offset`, only the fields of the
             filter and of the order are fetched of the documents outside the range.
         """
-        query = FilterQuery(
-            filter=filter, order_by=order_by, descending=descending, limit=limit, offset=offset
-        )
+        query = FilterQuery(order_by=order_by, descending=descending, limit=limit, offset=offset)
         reading = reading_of(fields, self._definition, with_vectors=with_vectors)
-        return list(self._searching.select(_choice(query.filter, words), window_of(query), reading))
+        return list(self._searching.select(_choice(filter, words), window_of(query), reading))
+
+    def iterate(
+        self,
+        filter: FilterLike | None = None,
+        *,
+        words: Mapping[str, str] | None = None,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[AttachedDocument]:
+        """Iterate over the documents that match, ordered by key, without holding them all in memory.
+
+        The keys of the candidates are read first. Documents that other clients write or remove during the iteration may be
+        returned or not.
+
+        Args:
+            filter: return only documents that match. None: all.
+            words: as for `search`.
+            fields: as for `select`.
+            with_vectors: as for `select`.
+
+        Cost:
+            One round trip for each 500 documents, after the query.
+        """
+        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
+        return self._searching.select(_choice(filter, words), _ALL, reading)
+
+    async def aiterate(
+        self,
+        filter: FilterLike | None = None,
+        *,
+        words: Mapping[str, str] | None = None,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> AsyncIterator[AttachedDocument]:
+        """Async version of `iterate`."""
+        found = self.iterate(filter, words=words, fields=fields, with_vectors=with_vectors)
+        while page := await offload(list, islice(found, _PAGE)):
+            for document in page:
+                yield document
 
     def aggregate(
         self, query: AggregateQuery, *, words: Mapping[str, str] | None = None
@@ -220,6 +272,10 @@ class AttachedIndex(Closing):
         """
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
+        if query.consistency != "strict" or query.timeout is not None:
+            raise InvalidInputError(
+                "an attached index reads with consistency='strict' and without timeout=: leave them out of the query"
+            )
         return self._searching.aggregate(query, words)
 
     def facets(
@@ -306,30 +362,6 @@ class AttachedIndex(Closing):
     acount = async_version(count)
     aget = async_version(get)
     await_until_indexed = async_version(wait_until_indexed)
-
-    def _vector_attribute(self, name: str | None) -> VectorAttribute:
-        vectors = self._definition.vectors
-        names = ", ".join(repr(attribute_name(each)) for each in vectors) or "none"
-        if name is None:
-            if len(vectors) != 1:
-                raise InvalidInputError(
-                    f"index {self._name!r} has {len(vectors)} vector attributes ({names}): choose one with attribute="
-                )
-            (chosen,) = vectors
-        else:
-            found = self._definition.attribute(name)
-            if not isinstance(found, VectorAttribute):
-                raise InvalidInputError(
-                    f"index {self._name!r} has no vector attribute {name!r}: use one of {names}"
-                )
-            chosen = found
-        if chosen.data_type not in ELEMENT_TYPES or not attribute_name(chosen).isidentifier():
-            raise UnsupportedFeatureError(
-                f"search by the attribute {attribute_name(chosen)!r} of {chosen.data_type}",
-                f"index {self._name!r}",
-                f"an attribute of {', '.join(ELEMENT_TYPES)} with a name of letters, digits and _",
-            )
-        return chosen
 
 
 def _hit(document: AttachedDocument, distance: float, metric: Metric) -> AttachedHit:

@@ -14,7 +14,8 @@ from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched, fetch
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter
-from valkey_vector.attached.reading import KEY_ONLY, Items, Reading, is_definite
+from valkey_vector.attached.paths import is_definite
+from valkey_vector.attached.reading import KEY_ONLY, Items, Reading
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.execution.ordering import Window, sort_items
@@ -27,7 +28,9 @@ __all__ = ["OrderedSearch"]
 _FEW = 500
 """Number of documents up to which the sort values of all of them are read, in one round trip."""
 
-_PAGE = 1_000
+_PAGE = 250
+"""Documents that are held in memory while the first ones are selected, besides as many as the range has."""
+
 _MAX_SORTED = 1_000
 """Largest range whose documents the server selects by SORTBY."""
 
@@ -200,7 +203,7 @@ class OrderedSearch:
         """Return the keys of all documents up to the last of these numbers; None if others come before it."""
         try:
             known = {key: float(number) for key, number in numbers.items() if number is not None}
-        except OverflowError:  # an integer beyond double
+        except (OverflowError, TypeError):  # an integer beyond double, or several numbers
             return None
         last = (
             min(known.values(), default=math.inf)

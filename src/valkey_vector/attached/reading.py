@@ -18,13 +18,12 @@ from valkey_vector.attached.attributes import (
 )
 from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.encoding import text_of
+from valkey_vector.attached.paths import is_definite
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.filters.ast import Field
 from valkey_vector.records.metadata import MISSING
 
-__all__ = ["KEY_ONLY", "Items", "Reading", "is_definite", "reading_of"]
-
-_DEFINITE = re.compile(r"\$(?:\.\w+|\[\"[^\"]+\"\]|\['[^']+'\]|\[\d+\])*")
+__all__ = ["KEY_ONLY", "Items", "Reading", "reading_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +82,6 @@ def reading_of(
             raise InvalidInputError(f"the name of a field must be non-empty text, not {name!r}")
         stored_path(name, definition)
     return Reading(fields=names, vectors=vectors)
-
-
-def is_definite(path: str) -> bool:
-    """Return True if a JSON path matches one value at most."""
-    return _DEFINITE.fullmatch(path) is not None
 
 
 def stored_path(name: str, definition: IndexDefinition) -> str:

@@ -52,10 +52,10 @@ class AttachedSearch:
     def select(
         self, chosen: Choice, window: Window, reading: Reading
     ) -> Iterator[AttachedDocument]:
-        """Iterate over the documents of a range."""
+        """Iterate over the documents of a range. Compiles the choice first."""
         selection = self._candidates.selection(chosen)
-        for found in self._ordered.range(selection, window, reading):
-            yield document(self._definition, found, reading)
+        found = self._ordered.range(selection, window, reading)
+        return (document(self._definition, each, reading) for each in found)
 
     def get(self, keys: Sequence[bytes], reading: Reading) -> list[AttachedDocument]:
         """Return the documents with these keys, without missing ones."""

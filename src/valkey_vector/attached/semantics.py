@@ -5,14 +5,17 @@ The filter language is that of `valkey_vector.filters`, applied to the indexed v
 * A tag attribute is a set of tags: its text split at the separator, without white space around tags, without empty tags,
   and in lower case (ASCII) unless the attribute is case-sensitive. ``==``, ``in_`` and ``contains`` match if the set
   contains the value, which is normalized in the same way. A value that is empty or contains the separator matches nothing.
-* A numeric attribute is a number, a text attribute is a text. Both are compared as in any filter.
+* A numeric attribute is a number, a text attribute is a text. Both are compared as in any filter. If a JSON path selects
+  several numbers, a condition matches if it matches one of them.
 * An unknown attribute, or an operator that the attribute's type does not support, raises `FilterError`. A document
   without the attribute fails every positive predicate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from valkey_vector.attached.attributes import (
@@ -39,12 +42,23 @@ from valkey_vector.filters.ast import (
     OneOf,
     Or,
     Predicate,
+    Satisfies,
 )
+from valkey_vector.filters.evaluate import matches
 
-__all__ = ["WHITE_SPACE", "normalized_tag", "translated"]
+__all__ = [
+    "WHITE_SPACE",
+    "normalized_tag",
+    "on_any_number",
+    "replaced",
+    "translated",
+    "with_number_lists",
+]
 
 WHITE_SPACE = " \t\n\v\f\r"
 """Characters that the server strips from tags."""
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def normalized_tag(text: str, attribute: TagAttribute) -> str:
@@ -54,7 +68,7 @@ def normalized_tag(text: str, attribute: TagAttribute) -> str:
 
 
 def _lowered(text: str) -> str:
-    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
@@ -101,6 +115,49 @@ def translated(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
             )
         case _:
             assert_never(attribute)
+
+
+def with_number_lists(filter: Filter, attributes: Mapping[str, Attribute]) -> Filter:
+    """Extend the conditions on numeric attributes to lists of numbers."""
+
+    def extended(predicate: Predicate) -> Filter:
+        field = predicate.field
+        attribute = attributes[field.path] if field.source == "metadata" else None
+        return on_any_number(predicate) if isinstance(attribute, NumericAttribute) else predicate
+
+    return replaced(filter, extended)
+
+
+def on_any_number(predicate: Filter) -> Filter:
+    """Extend a condition on a number to lists of numbers: one of them must meet it."""
+    match predicate:
+        case Equal(field, value):
+            return Or((predicate, Contains(field, value)))
+        case OneOf(field, values):
+            return Or((predicate, *(Contains(field, value) for value in values)))
+        case Compare(field):
+            return Or((predicate, Satisfies(field, (list,), partial(_any_meets, predicate))))
+        case _:
+            return predicate
+
+
+def _any_meets(predicate: Compare, numbers: list[Any]) -> bool:
+    return any(matches(predicate, {predicate.field.path: number}) for number in numbers)
+
+
+def replaced(filter: Filter, replace: Callable[[Predicate], Filter]) -> Filter:
+    """Replace the predicates of a filter."""
+    match filter:
+        case Always() | Never():
+            return filter
+        case And(parts):
+            return And(tuple(replaced(part, replace) for part in parts))
+        case Or(parts):
+            return Or(tuple(replaced(part, replace) for part in parts))
+        case Not(part):
+            return Not(replaced(part, replace))
+        case _:
+            return replace(filter)
 
 
 def _translated_tag(filter: Predicate, attribute: TagAttribute) -> Filter:

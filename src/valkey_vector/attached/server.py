@@ -21,6 +21,7 @@ from valkey_vector.attached.encoding import text_of
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.connection import Connection, Feature, SearchModule
 from valkey_vector.engines.search.commands import index_is_missing
+from valkey_vector.engines.search.definition import define
 from valkey_vector.errors import (
     ConfigurationError,
     IndexMismatchError,
@@ -178,7 +179,7 @@ def create_index(connection: Connection, definition: IndexDefinition) -> bool:
     connection.capabilities.require(Feature.SEARCH)
     command = definition.create_command()
     try:
-        connection.execute(*command)
+        define(connection, *command)
     except ServerError as error:
         if "already exists" not in error.message.lower():
             if definition.on == "json" and not _has_json(connection):
@@ -223,7 +224,7 @@ def drop_index(connection: Connection, name: str, *, missing_ok: bool = False) -
     if owner and _own_search_index(connection, owner) == name:
         raise _belongs_to(owner, name)
     try:
-        connection.execute("FT.DROPINDEX", name)
+        define(connection, "FT.DROPINDEX", name)
     except ServerError as error:
         if not index_is_missing(error.message):
             raise

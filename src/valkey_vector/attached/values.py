@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, assert_never
 
 from valkey_vector.attached.attributes import (
@@ -15,6 +16,7 @@ from valkey_vector.attached.attributes import (
     VectorAttribute,
 )
 from valkey_vector.attached.encoding import text_of
+from valkey_vector.attached.paths import is_definite
 from valkey_vector.attached.semantics import WHITE_SPACE, normalized_tag
 
 __all__ = ["indexed_value"]
@@ -25,16 +27,22 @@ _HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 
 
-def indexed_value(attribute: Attribute, found: Any) -> Any:
+def indexed_value(attribute: Attribute, found: Any, *, lists: bool) -> Any:
     """Return the indexed value of an attribute; None if there is none.
 
     Args:
         attribute: the attribute.
         found: the bytes of a hash field, the matches of a JSON path, or None.
+        lists: True if the server indexes the numbers of a JSON list.
+
+    Returns:
+        A list of tags, a number or the list of several, or a text.
     """
     match attribute:
         case TagAttribute():
             return _tags(attribute, found) or None
+        case NumericAttribute() if isinstance(found, list):
+            return _numbers(attribute, found, lists=lists)
         case NumericAttribute():
             return _number(found)
         case TextAttribute():
@@ -76,10 +84,24 @@ def _single_text(found: Any) -> str | None:
             return None
 
 
+def _numbers(attribute: NumericAttribute, found: list[Any], *, lists: bool) -> Any:
+    """A number that a JSON path matches, or the list of several, also within lists."""
+    if is_definite(attribute.identifier) and not lists:
+        found = [each for each in found if not isinstance(each, list)]
+    numbers = list(_flattened(found))
+    return numbers if len(numbers) > 1 else next(iter(numbers), None)
+
+
+def _flattened(found: Any) -> Iterator[float]:
+    if isinstance(found, list):
+        for each in found:
+            yield from _flattened(each)
+    elif isinstance(found, (int, float)) and not isinstance(found, bool):
+        yield found
+
+
 def _number(found: Any) -> float | None:
     """Parse a number as the server does. None if the server does not read the text as a number."""
-    if isinstance(found, list):
-        return found[0] if len(found) == 1 and _is_number(found[0]) else None
     if not isinstance(found, bytes):
         return None
     text = text_of(found).strip(WHITE_SPACE)
@@ -91,7 +113,3 @@ def _number(found: Any) -> float | None:
         return None
     is_integer = text.lstrip("+-").isdigit() and len(text) <= _MAX_INTEGER_DIGITS
     return int(text) if is_integer else float(text)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

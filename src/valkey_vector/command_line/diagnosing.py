@@ -10,7 +10,7 @@ from valkey_vector.command_line.exit_codes import ExitCode
 from valkey_vector.command_line.output import print_json, print_text, table
 from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.doctor.diagnose import diagnose
-from valkey_vector.operations.doctor.findings import DoctorReport
+from valkey_vector.operations.doctor.findings import DoctorReport, Severity
 from valkey_vector.operations.privileges import ROLES, Role, acl_line
 from valkey_vector.storage.catalog import EngineName
 
@@ -32,11 +32,14 @@ __all__ = ["VERBS"]
 @click.option("--recall/--no-recall", default=True, help="Measure the recall of HNSW indexes.")
 @click.option("--cores", type=int, help="Processors of the server's machine.")
 @click.option("--acl", "show_acl", is_flag=True, help="Print the ACL line of each role.")
+@click.option("--strict", is_flag=True, help="Also exit with 1 if there is a warning.")
 @with_server
-def doctor(session: Session, names: tuple[str, ...], *, show_acl: bool, **options: object) -> int:
+def doctor(
+    session: Session, names: tuple[str, ...], *, show_acl: bool, strict: bool, **options: object
+) -> int:
     """Find out what is wrong with the server, the user and the indexes NAMES, or all indexes.
 
-    Changes nothing. Exits with 1 if there is an error; warnings and notes do not count.
+    Changes nothing. Exits with 1 if there is an error; warnings count with --strict, notes never.
     """
     settings = {} if session.timeout is None else {"request_timeout": session.timeout}
     report = diagnose(session.url, names=names, **options, **settings)  # type: ignore[arg-type]
@@ -44,7 +47,8 @@ def doctor(session: Session, names: tuple[str, ...], *, show_acl: bool, **option
         print_json({"ok": report.ok, **{name: getattr(report, name) for name in _PARTS}})
     else:
         _show(report, show_acl=show_acl)
-    return ExitCode.OK if report.ok else ExitCode.PROBLEMS
+    warned = any(finding.severity is Severity.WARNING for finding in report.findings)
+    return ExitCode.OK if report.ok and not (strict and warned) else ExitCode.PROBLEMS
 
 
 _PARTS = ("location", "server", "user", "findings", "checked", "skipped", "recall", "acl")

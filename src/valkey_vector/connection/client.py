@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 URL_VARIABLE = "VALKEY_URL"
 DEFAULT_URL = "embedded://"
+
+# Pauses in seconds before commands are sent again that a node of a cluster rejected.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 # Attempts to scan a cluster while it is being resharded.
 _SCANS = 5
@@ -124,7 +129,8 @@ class Connection(Closing):
             lane: the lane to send on, 0 to ``settings.write_connections``.
             retry: retry all commands after an outage. Use it only for reads that can run twice.
             any_primary: every primary of a cluster can execute the commands, so distribute calls over them; over
-                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by the first argument, as if it were a key.
+                the replicas if `read_from` names them and the caller allows it. Otherwise GLIDE chooses the node by
+                the first argument, as if it were a key.
 
         Returns:
             One reply per command, in order. If the server rejected a command, its reply is the error.
@@ -151,6 +157,8 @@ class Connection(Closing):
             return replies
 
         replies = self._send_repeatedly(lane, attempt, retry)
+        if not retry and any(map(is_not_ready, replies)):
+            replies = self._rejected_again(commands, replies, lane)
         for reply in replies:
             if _is_outage(reply):
                 raise reply
@@ -296,6 +304,30 @@ class Connection(Closing):
             "SCAN",
         )
 
+    def _rejected_again(
+        self,
+        commands: Sequence[Sequence[Argument]],
+        replies: Sequence[Reply | ServerError],
+        lane: int,
+    ) -> list[Reply | ServerError]:
+        """Send the commands of a pipeline again that a node of a cluster was not ready to execute; the others ran.
+
+        For half the request timeout: a caller that holds a lock must not write after it has lapsed.
+        """
+        found = list(replies)
+        deadline = time.monotonic() + self.settings.request_timeout / 2
+        pause = _FIRST_PAUSE
+        while rejected := [at for at, reply in enumerate(found) if is_not_ready(reply)]:
+            if time.monotonic() + pause > deadline:
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            again = [commands[at] for at in rejected]
+            answered = self._send(self._ready(), lane, partial(_pipelined, again))
+            for at, reply in zip(rejected, answered, strict=True):
+                found[at] = reply
+        return found
+
     def _send_repeatedly(
         self,
         lane: int,
@@ -344,6 +376,12 @@ class Connection(Closing):
         if clients is None:
             raise ConfigurationError("the connection is closed; open a new one")
         return clients
+
+
+def _pipelined(
+    commands: Sequence[Sequence[Argument]], client: BoundedClient
+) -> list[Reply | ServerError]:
+    return client.pipeline(commands)
 
 
 def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 __all__ = [
     "Observation",
@@ -16,7 +16,8 @@ __all__ = [
     "note_counts",
     "note_fallback",
     "note_request",
-    "observing",
+    "observe",
+    "stop_observing",
 ]
 
 
@@ -62,18 +63,19 @@ class Observation:
 _current: ContextVar[Observation | None] = ContextVar("valkey_vector_observation", default=None)
 
 
-class observing:  # noqa: N801 - used like a function, as contextlib's own context managers
-    """Context manager that observes what its block does. An observation inside another one is part of both."""
+def observe() -> tuple[Observation, Token[Observation | None]]:
+    """Begin an observation. One inside another is part of both.
 
-    __slots__ = ("_token",)
+    Returns:
+        The observation, and what `stop_observing` needs to end it.
+    """
+    observation = Observation(_current.get())
+    return observation, _current.set(observation)
 
-    def __enter__(self) -> Observation:
-        observation = Observation(_current.get())
-        self._token = _current.set(observation)
-        return observation
 
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)
+def stop_observing(token: Token[Observation | None]) -> None:
+    """End an observation, in the same context."""
+    _current.reset(token)
 
 
 def note_request(commands: int) -> None:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from valkey_vector.connection.clients import READS
 from valkey_vector.connection.settings import ConnectionSettings
 
-__all__ = ["lane_of", "replicas_allowed"]
+__all__ = ["are_replicas_allowed", "lane_of", "replicas_allowed"]
 
 _allowed: ContextVar[bool] = ContextVar("valkey_vector_replicas_allowed", default=False)
 
@@ -27,6 +27,11 @@ def replicas_allowed() -> Iterator[None]:
         _allowed.reset(token)
 
 
+def are_replicas_allowed(settings: ConnectionSettings) -> bool:
+    """Return True if replicas may answer the current read."""
+    return settings.read_from != "primary" and _allowed.get()
+
+
 def lane_of(settings: ConnectionSettings, lane: int, *, retry: bool) -> int:
     """Return the lane for a request: the lane of reads if replicas may answer it.
 
@@ -35,6 +40,6 @@ def lane_of(settings: ConnectionSettings, lane: int, *, retry: bool) -> int:
         lane: the requested lane.
         retry: True for a request that only reads.
     """
-    if lane == 0 and retry and settings.read_from != "primary" and _allowed.get():
+    if lane == 0 and retry and are_replicas_allowed(settings):
         return READS
     return lane

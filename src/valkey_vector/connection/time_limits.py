@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextvars import ContextVar, Token
 
 from valkey_vector.errors import RequestTimeoutError
 
-__all__ = ["has_time_limit", "is_over", "seconds_left", "time_limit"]
+__all__ = ["LimitedLock", "has_time_limit", "is_over", "seconds_left", "time_limit"]
 
 _deadline: ContextVar[float | None] = ContextVar("valkey_vector_deadline", default=None)
 """Moment of `time.monotonic` at which the operation must be over."""
@@ -66,3 +67,21 @@ def seconds_left(longest: float, command: str = "") -> float:
     if left <= 0:
         raise RequestTimeoutError("the time of the operation is over", command)
     return min(longest, left)
+
+
+class LimitedLock:
+    """Reentrant lock that an operation with a time limit waits for no longer than that."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        if not has_time_limit():
+            self._lock.acquire()
+        elif not self._lock.acquire(timeout=seconds_left(threading.TIMEOUT_MAX)):
+            raise RequestTimeoutError("another thread of this process still reads the index")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

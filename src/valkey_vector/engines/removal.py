@@ -40,9 +40,10 @@ def complete_removals(connection: Connection, catalog: Catalog) -> int:
 def drop_search_index(connection: Connection, name: str, generation: str) -> None:
     """Remove the search index of a generation, if an interrupted drop left it on the server."""
     from valkey_vector.engines.search.commands import index_is_missing
+    from valkey_vector.engines.search.definition import define
 
     try:
-        connection.execute("FT.DROPINDEX", f"{name}-{generation}")
+        define(connection, "FT.DROPINDEX", f"{name}-{generation}")
     except ServerError as error:
         if not index_is_missing(error.message):
             raise

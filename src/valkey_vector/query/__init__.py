@@ -9,7 +9,7 @@ from valkey_vector.query.filter import CountQuery, FilterQuery
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.order import OrderBy
 from valkey_vector.query.read_options import Consistency, ReadOptions
-from valkey_vector.query.result import SearchResult
+from valkey_vector.query.result import PartialResultWarning, SearchResult
 from valkey_vector.query.text import Clause, Fuzzy, Phrase, Prefix, Term, TextQuery
 from valkey_vector.query.vector import Threshold, VectorQuery
 from valkey_vector.records.record import Hit, Record
@@ -109,6 +109,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "OrderBy",
+    "PartialResultWarning",
     "Phrase",
     "Prefix",
     "Query",

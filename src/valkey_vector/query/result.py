@@ -7,9 +7,7 @@ import warnings
 from collections.abc import Iterable
 from typing import TypeVar
 
-from valkey_vector.errors import PartialResultWarning
-
-__all__ = ["SearchResult", "warn_if_partial", "warn_of_partial_result"]
+__all__ = ["PartialResultWarning", "SearchResult", "warn_if_partial", "warn_of_partial_result"]
 
 _T = TypeVar("_T")
 _Result = TypeVar("_Result")
@@ -17,6 +15,10 @@ _Result = TypeVar("_Result")
 _PACKAGES = frozenset(
     {"valkey_vector", "langchain_valkey", "llama_index", "haystack_integrations", "haystack"}
 )
+
+
+class PartialResultWarning(UserWarning):
+    """Category of the warning that a result may lack records, where the result itself cannot say so."""
 
 
 class SearchResult(list[_T]):

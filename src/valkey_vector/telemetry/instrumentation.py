@@ -76,7 +76,7 @@ def _recorded(
 
         @wraps(original)
         async def acall(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if _is_part(self):
+            if (running := _running.get()) is not None and _is_part(self, running):
                 return await original(self, *args, **kwargs)
             token = _running.set(self)
             try:
@@ -91,7 +91,7 @@ def _recorded(
 
     @wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _is_part(self):
+        if (running := _running.get()) is not None and _is_part(self, running):
             return original(self, *args, **kwargs)
         token = _running.set(self)
         try:
@@ -105,7 +105,6 @@ def _recorded(
     return call
 
 
-def _is_part(instance: object) -> bool:
-    """Return True if a recorded operation of the same object is running, or of the cache whose index this is."""
-    running = _running.get()
+def _is_part(instance: object, running: object) -> bool:
+    """Return True if the running operation is one of the same object, or of the cache whose index this is."""
     return running is instance or (isinstance(running, SemanticCache) and running.index is instance)

@@ -16,7 +16,7 @@ from valkey_vector import __version__
 from valkey_vector.cache.entries import CacheHit
 from valkey_vector.cache.exact import ExactCache
 from valkey_vector.cache.statistics import Count
-from valkey_vector.connection.observation import Observation, observing
+from valkey_vector.connection.observation import Observation, observe, stop_observing
 from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import WriteResult
 from valkey_vector.telemetry.metrics import SCOPE, Metrics, Series
@@ -42,6 +42,7 @@ class Call:
     """
 
     __slots__ = (
+        "_attached",
         "_began",
         "_instance",
         "_observation",
@@ -50,7 +51,6 @@ class Call:
         "_result",
         "_series",
         "_span",
-        "_token",
     )
 
     def __init__(self, recorder: Recorder, instance: object, series: Series, span: Span) -> None:
@@ -58,14 +58,13 @@ class Call:
         self._instance = instance
         self._series = series
         self._span = span
-        self._observed = observing()
         self._result: object = self
-        self._token: Any = None
+        self._attached: Any = None
 
     def __enter__(self) -> Self:
-        if self._span.get_span_context().is_valid:
-            self._token = context.attach(trace.set_span_in_context(self._span))
-        self._observation = self._observed.__enter__()
+        if self._span.is_recording() or _begins_a_trace(self._span):
+            self._attached = context.attach(trace.set_span_in_context(self._span))
+        self._observation, self._observed = observe()
         self._began = time.perf_counter()
         return self
 
@@ -80,9 +79,9 @@ class Call:
         traceback: TracebackType | None,
     ) -> None:
         seconds = time.perf_counter() - self._began
-        self._observed.__exit__(kind, error, traceback)
-        if self._token is not None:
-            context.detach(self._token)
+        stop_observing(self._observed)
+        if self._attached is not None:
+            context.detach(self._attached)
         observed, failure = self._observation, None if kind is None else kind.__qualname__
         results = self._lookups()
         try:
@@ -132,6 +131,17 @@ class Call:
         for name, number in results.items():
             counts[f"valkey_vector.cache.{name}"] = number
         return counts
+
+
+def _begins_a_trace(span: Span) -> bool:
+    """Return True if a span that is not recorded is the first of its trace: the spans inside must know that.
+
+    If it is not, they inherit that from the current span.
+    """
+    return (
+        span.get_span_context().is_valid
+        and not trace.get_current_span().get_span_context().is_valid
+    )
 
 
 class Recorder:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 
 from valkey_vector.filters.plan import Plan, Words, all_of, any_of
 from valkey_vector.text.fields import IndexedText
-from valkey_vector.text.marks import number_of_words, words_and_stems
+from valkey_vector.text.marks import (
+    MOST_MARKED,
+    number_of_words,
+    repeated_term,
+    words_and_stems,
+)
 from valkey_vector.text.phrases import occurrences
 
 __all__ = [
@@ -154,11 +159,13 @@ class Statistics:
         documents: number of documents with terms in each text field, by the name of the field.
         lengths: total number of terms in each text field.
         frequencies: number of documents with any of the terms of each position.
+        shortest: number of terms of the shortest text of a field, if it is known.
     """
 
     documents: Mapping[str, int]
     lengths: Mapping[str, float]
     frequencies: Mapping[Position, int]
+    shortest: Mapping[str, int] = field(default_factory=dict)
 
 
 class Part:
@@ -198,6 +205,26 @@ class Part:
         norm = K1 * (1 - B + B * length / self._average)
         return self._weight * (times * (K1 + 1) / (times + norm))
 
+    def levels(self, shortest: int) -> list[tuple[Plan, float]]:
+        """Return plans of documents with a growing frequency of the clause, with a bound of the scores of each.
+
+        Args:
+            shortest: number of terms that no shorter text has, >= 1.
+
+        Returns:
+            Plan of the documents that match, and maximum score of those that the next plan does not select; then the
+            same for documents in which the term occurs at least twice, and so on. One plan if nothing is marked.
+        """
+        (position, *others) = self.clause.positions
+        levels = [(self.clause.plan(), self.bound)]
+        if not others and position.repeated and position.words:
+            for times in range(2, MOST_MARKED + 1):
+                plan, bound = levels.pop()
+                most = min(bound, self.worth(float(times - 1), float(shortest)))
+                mark = (repeated_term(position.repeated, times),)
+                levels += [(plan, most), (Words(position.field, mark, True), self.bound)]
+        return levels
+
     def times(self, text: bytes, words: Sequence[bytes]) -> int:
         """Return the frequency of the clause in a text.
 
@@ -231,14 +258,20 @@ class Scorer:
 
     def __init__(self, matching: Matching, statistics: Statistics) -> None:
         self.matching = matching
+        self._shortest = statistics.shortest
         self.clauses = [
             [Part(field, statistics) for field in clause.fields] for clause in matching.clauses
         ]
 
-    def bounds(self) -> list[tuple[float, Clause]]:
-        """Return each clause with an upper bound of its scores."""
-        sums = (sum(part.bound for part in parts) for parts in self.clauses)
-        return list(zip(sums, self.matching.clauses, strict=True))
+    def levels(self) -> list[list[tuple[Plan, float]]]:
+        """Return the plans of each clause with bounds of its scores (see `Part.levels`)."""
+        found = []
+        for clause, parts in zip(self.matching.clauses, self.clauses, strict=True):
+            if len(parts) == 1:
+                found.append(parts[0].levels(self._shortest.get(parts[0].clause.text.name, 1)))
+            else:
+                found.append([(clause.plan(), sum(part.bound for part in parts))])
+        return found
 
     def score(self, fields: Mapping[str, bytes]) -> float | None:
         """Return the score of a document; None if it does not match.

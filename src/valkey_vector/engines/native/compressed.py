@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from valkey_vector.records.vectors import Float32Array
 from valkey_vector.schema.schema import Metric
 
-__all__ = ["Compressed", "kernel"]
+__all__ = ["Compressed", "Mask", "Rows", "kernel", "kth_smallest"]
 
 Codes: TypeAlias = NDArray[np.int8]
+Mask: TypeAlias = NDArray[np.bool_]
+Rows: TypeAlias = NDArray[np.intp]
 Kernel: TypeAlias = Callable[[Codes, Codes], NDArray[Any]]
 """A function that returns the exact products of rows with a query, both 8-bit integers."""
 
@@ -35,6 +37,12 @@ _Item = TypeVar("_Item", bound=np.generic)
 
 _EXACT_ROUNDING = 1e-14
 """Upper bound for the relative rounding error of exact distances, within which they count as ties."""
+
+_SPARSE = 4
+"""If fewer than one row in this many is selected, gathering their codes is faster than reading all."""
+
+_GROUPED = 64
+"""Numbers of which only the least is partitioned at first."""
 
 _BLOCK = 512
 """Rows that are compressed at a time, so that they stay in the cache of the processor."""
@@ -103,50 +111,87 @@ class Compressed:
             self._errors[rows] = rest * 1.001 + _ROUNDING * np.linalg.norm(vectors, axis=1)
 
     def candidates(
-        self, rows: NDArray[np.intp], norms: Float32Array, vector: Float32Array, k: int
-    ) -> NDArray[np.intp] | None:
+        self, selected: Mask, norms: Float32Array, vector: Float32Array, k: int
+    ) -> Rows | None:
         """Return the rows that can be among the k nearest of some rows; None if a bound is not finite.
 
         Args:
-            rows: the rows to compare, more than k.
+            selected: a mask of the rows to compare, more than k.
             norms: the lengths of all covered rows.
             vector: the query vector.
             k: number of neighbors, >= 1.
         """
+        if np.count_nonzero(selected) * _SPARSE < self._covered:
+            # Gathering the rows is faster than reading all.
+            rows = np.flatnonzero(selected)
+            bounds = self._bounds(rows, norms.take(rows), vector)
+            if not all(np.isfinite(bound).all() for bound in bounds):
+                return None
+            lowest, highest = bounds
+            among: Rows = rows[lowest <= kth_smallest(highest, k)]
+            return among
+        lowest, highest = self._bounds(None, norms, vector)
+        if not all((np.isfinite(bound) | ~selected).all() for bound in (lowest, highest)):
+            return None
+        highest[~selected] = np.inf
+        possible: Rows = np.flatnonzero((lowest <= kth_smallest(highest, k)) & selected)
+        return possible
+
+    def _bounds(
+        self, rows: Rows | None, norms: Float32Array, vector: Float32Array
+    ) -> tuple[Float32Array, Float32Array]:
+        """Return bounds of the distances of rows, all covered ones for None, up to what is the same for all of them.
+
+        Args:
+            rows: the rows.
+            norms: their lengths.
+            vector: the query vector.
+        """
         query = vector.astype(np.float64)
         length = float(np.linalg.norm(query))
         step = float(np.abs(query).max()) / _LEVELS or 1.0
-        codes = np.rint(query / step)
-        rest = float(np.linalg.norm(query - step * codes)) * (1 + _ROUNDING)
+        steps = np.rint(query / step)
+        rest = float(np.linalg.norm(query - step * steps)) * (1 + _ROUNDING)
         used = self._covered
-        chosen: Any = slice(None) if len(rows) == used else rows
+        codes, scales, errors = self._codes[:used], self._scales[:used], self._errors[:used]
+        if rows is not None:
+            codes = codes.take(rows, axis=0)
+            scales, errors = scales.take(rows), errors.take(rows)
         with np.errstate(over="ignore", invalid="ignore"):
-            counts = self._products(self._codes[:used], codes.astype(np.int8))[chosen]
-            products = counts.astype(np.float32) * (self._scales[:used][chosen] * np.float32(step))
-            doubt = self._errors[:used][chosen] * np.float32(length + rest)
-            sizes = norms[chosen]
+            counts = self._products(codes, steps.astype(np.int8))
+            products = counts.astype(np.float32)
+            products *= scales * np.float32(step)
+            doubt = errors * np.float32(length + rest)
             match self._metric:
                 case Metric.COSINE:
                     doubt += np.float32(rest + _ROUNDING * length)
-                    rough = -products
+                    rough = np.negative(products, out=products)
                 case Metric.IP:
-                    doubt += sizes * np.float32(rest + _ROUNDING * length)
+                    doubt += norms * np.float32(rest + _ROUNDING * length)
                     doubt += np.float32(_EXACT_ROUNDING)
-                    rough = -products
+                    rough = np.negative(products, out=products)
                 case Metric.L2:
-                    doubt += sizes * (
-                        np.float32(rest + _ROUNDING * length) + np.float32(_ROUNDING) * sizes
+                    doubt += norms * (
+                        np.float32(rest + _ROUNDING * length) + np.float32(_ROUNDING) * norms
                     )
                     doubt = 2 * doubt + np.float32(_EXACT_ROUNDING * length * length)
-                    rough = sizes * sizes - 2 * products
+                    rough = norms * norms - 2 * products
                 case _:
                     assert_never(self._metric)
-            bounds = rough + doubt
-        if not np.isfinite(bounds).all():
-            return None
-        bound = np.partition(bounds, k - 1)[k - 1]
-        possible: NDArray[np.intp] = rows[rough - doubt <= bound]
-        return possible
+            return rough - doubt, rough + doubt
+
+
+def kth_smallest(values: NDArray[np.floating[Any]], k: int) -> float:
+    """Return the k-th smallest of some numbers, none of which is NaN.
+
+    The k-th smallest minimum of groups is at least as great, so only the numbers up to it are partitioned: a tenth of the
+    time of a partition of all.
+    """
+    whole = len(values) // _GROUPED * _GROUPED
+    if whole >= _GROUPED * k:
+        least = values[:whole].reshape(_GROUPED, -1).min(axis=0)
+        values = values[values <= np.partition(least, k - 1)[k - 1]]
+    return float(np.partition(values, k - 1)[k - 1])
 
 
 def _extended(values: NDArray[_Item], room: int) -> NDArray[_Item]:

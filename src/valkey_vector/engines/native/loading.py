@@ -31,16 +31,16 @@ from valkey_vector.storage.record_version import VERSION, expiry_of
 
 __all__ = ["Backlog", "Listing", "Loading", "scored"]
 
-_LISTED = 2_000
+_LISTED = 1_000
 """Largest number of documents in one listing."""
 
-_PAGE = 250
+_PAGE = 125
 """Largest number of documents in one page."""
 
-_DECODED = 1_000
+_DECODED = 500
 """Number of documents that are decoded together: few large arrays take less time."""
 
-_AHEAD = 3
+_AHEAD = 2
 """Pages that are requested at a time."""
 
 _T = TypeVar("_T")
@@ -113,7 +113,7 @@ class Loading:
             sequence: the last number that the caller has applied; -1 for all.
             last: the last number to list.
 
-        Cost: one round trip for each 2,000 documents.
+        Cost: one round trip for each 1,000 documents.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -138,7 +138,7 @@ class Loading:
     def load(self, listings: Iterable[Listing]) -> Iterator[Page]:
         """Read the current content of listed documents.
 
-        Cost: one round trip for each 250 documents, and a few more if documents change meanwhile.
+        Cost: one round trip for each 125 documents, and a few more if documents change meanwhile.
 
         Raises:
             StaleIndexError: the index was dropped or created again.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.engines.native.compressed import Compressed, kernel
+from valkey_vector.engines.native.compressed import Compressed, Mask, Rows, kernel, kth_smallest
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.schema.schema import Metric, VectorField
 from valkey_vector.schema.similarity import distances
@@ -27,14 +27,15 @@ _EXACT_ROUNDING = 1e-14
 _SHORTEST = 1e-15
 """Products with shorter vectors may underflow in float32, so they are compared in double precision."""
 
+_FEW = 500
+"""Selected rows up to which they are compared without a first pass."""
+
 _LARGE = 20_000
 """Number of rows in use from which on a compressed first pass is faster."""
 
 _FIRST_SEARCHES = 2
 """Searches without a compressed first pass: compressing all rows takes as long as several of them."""
 
-Rows: TypeAlias = NDArray[np.intp]
-Mask: TypeAlias = NDArray[np.bool_]
 _Item = TypeVar("_Item", bound=np.generic)
 
 
@@ -89,34 +90,40 @@ class Matrix:
         self._present = resized(self._present[rows], room)
 
     def nearest(
-        self, rows: Rows, used: int, vector: Float32Array, k: int
+        self, selected: Mask, vector: Float32Array, k: int
     ) -> tuple[Rows, NDArray[np.float64]]:
         """Return at least the k nearest of some rows with their distances.
 
         Args:
-            rows: the rows to compare.
-            used: number of rows in use.
+            selected: a mask of all rows in use: True for each row to compare. Rows without a vector are left out.
             vector: the query vector.
             k: number of neighbors, >= 1.
         """
-        rows = self._possible(rows, used, vector, k)
+        used = len(selected)
+        selected = selected & self._present[:used]
+        rows = self._possible(selected, vector, k)
+        if rows is None:
+            rows = np.flatnonzero(selected)
+        if not len(rows):
+            return rows, np.zeros(0)
         chosen = rows[self._candidates(rows, used, vector, k)]
         return chosen, distances(self._vectors[chosen], vector, self._metric)
 
-    def _possible(self, rows: Rows, used: int, vector: Float32Array, k: int) -> Rows:
-        """Leave out rows that cannot be among the k nearest, by their compressed vectors if that is faster."""
+    def _possible(self, selected: Mask, vector: Float32Array, k: int) -> Rows | None:
+        """Return the rows that can be among the k nearest, by their compressed vectors; None if that is not faster."""
         self._searches += 1
-        few = len(rows) < _SPARSE * k or len(rows) * _SPARSE < used
-        if used < _LARGE or few or self._searches <= _FIRST_SEARCHES:
-            return rows
+        used = len(selected)
+        if used < _LARGE or self._searches <= _FIRST_SEARCHES:
+            return None
+        if np.count_nonzero(selected) < max(_FEW, _SPARSE * k):
+            return None
         if self._compressed is None:
             products = kernel()
             if products is None:
-                return rows
+                return None
             self._compressed = Compressed(self._metric, self._vectors.shape[1], products)
         self._compressed.cover(self._vectors[:used], self._norms[:used], len(self._vectors))
-        possible = self._compressed.candidates(rows, self._norms[:used], vector, k)
-        return rows if possible is None else possible
+        return self._compressed.candidates(selected, self._norms[:used], vector, k)
 
     def distances(self, rows: Rows, vector: Float32Array) -> NDArray[np.float64]:
         """Compute the distances of rows in double precision."""
@@ -136,7 +143,7 @@ class Matrix:
         rough: NDArray[np.floating[Any]]
         with np.errstate(over="ignore", invalid="ignore"):
             if len(rows) * _SPARSE < used:
-                product = self._vectors[rows] @ vector
+                product = self._vectors.take(rows, axis=0) @ vector
             else:
                 product = (self._vectors[:used] @ vector)[rows]
             longest = float(np.max(norms))
@@ -153,10 +160,9 @@ class Matrix:
                     margin += _EXACT_ROUNDING * length * length
                 case _:
                     assert_never(self._metric)
-        bound = float(np.partition(rough, k - 1)[k - 1])
         if not (np.isfinite(rough).all() and np.isfinite(margin)):
             return slice(None)
-        return rough <= bound + 2 * margin
+        return rough <= kth_smallest(rough, k) + 2 * margin
 
 
 def resized(values: NDArray[_Item], room: int, fill: float = 0) -> NDArray[_Item]:

@@ -43,13 +43,18 @@ class NumericColumns:
     def mask(self, interval: Range, used: int) -> Mask:
         """A mask of `used` rows: True for a number in the interval."""
         mask = np.zeros(used, dtype=np.bool_)
-        if interval.field in self._columns:
-            rows, numbers = self._columns[interval.field]
-            values = np.frombuffer(numbers)
-            low, high = interval.low, interval.high
-            inside = values > low if interval.low_open else values >= low
-            inside &= values < high if interval.high_open else values <= high
-            mask[np.frombuffer(rows, dtype=np.uintc)[inside]] = True
+        columns = self._columns.get(interval.field)
+        if columns is None or not len(columns[0]):
+            return mask
+        rows, values = np.frombuffer(columns[0], dtype=np.uintc), np.frombuffer(columns[1])
+        low, high = interval.low, interval.high
+        inside = values > low if interval.low_open else values >= low
+        inside &= values < high if interval.high_open else values <= high
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        if end - first == len(rows):  # one number for each row: faster than a list of rows
+            mask[first:end] = inside
+        else:
+            mask[rows[inside]] = True
         return mask
 
     def pack(self, moved: NDArray[np.int64]) -> None:

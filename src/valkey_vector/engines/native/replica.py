@@ -82,9 +82,9 @@ class Replica:
         self._matrices = {vector_name(field.name): Matrix(field, _ROOM) for field in self._fields}
         self._alive: Mask = np.zeros(_ROOM, dtype=np.bool_)
         self._created = np.zeros(_ROOM, dtype=np.float64)
-        self._expires = np.full(_ROOM, math.inf, dtype=np.float64)
+        self._expires = np.zeros(_ROOM, dtype=np.float64)
         self._numbered = np.zeros(_ROOM, dtype=np.int64)
-        self._unsure = np.full(_ROOM, math.inf, dtype=np.float64)
+        self._unsure = np.zeros(_ROOM, dtype=np.float64)
         self._verified = np.zeros(_ROOM, dtype=np.int64)
         self._hidden: dict[str, int] = {}
         self.tokens = TokenIndex()
@@ -135,7 +135,8 @@ class Replica:
         row_at[page.exists] = rows
         left = page.left.copy()
         left[page.columns[EXPIRES].positions] = -1
-        self._unsure[rows] = np.where(left >= 0, now + left, math.inf)[page.exists]
+        if (left >= 0).any():
+            self._unsure[rows] = np.where(left >= 0, now + left, 0)[page.exists]
         versions = [b""] * len(ids)
         for name, every in page.columns.items():
             column = every.among(page.exists)
@@ -183,7 +184,8 @@ class Replica:
         elif name == CREATED:
             self._created[rows] = all_parsed(values, 0.0)
         elif name == EXPIRES:
-            self._expires[rows] = all_parsed(values, math.inf)
+            moments = np.maximum(all_parsed(values, math.inf), 1)
+            self._expires[rows] = np.where(np.isinf(moments), 0, moments)
             self._expiring = True
         else:
             self._numbers.add(name, rows, values)
@@ -244,9 +246,9 @@ class Replica:
             matrix.retain(rows, room)
         self._alive = resized(self._alive[rows], room)
         self._created = resized(self._created[rows], room)
-        self._expires = resized(self._expires[rows], room, math.inf)
+        self._expires = resized(self._expires[rows], room)
         self._numbered = resized(self._numbered[rows], room)
-        self._unsure = resized(self._unsure[rows], room, math.inf)
+        self._unsure = resized(self._unsure[rows], room)
         self._verified = resized(self._verified[rows], room)
         self.packs += 1
         self.tokens.pack(moved)
@@ -276,7 +278,7 @@ class Replica:
         rows = self.rows(plan, now)
         if activity and activity == self._activity:
             seen = self._verified[rows] == self._activities
-            rows = rows[~seen | (self._unsure[rows] <= now)]
+            rows = rows[~seen | _over(self._unsure[rows], now)]
         return rows
 
     def verify(self, rows: Rows, packs: int, activity: str) -> None:
@@ -348,11 +350,8 @@ class Replica:
 
     def nearest(self, near: Near, k: int, plan: Plan, now: float) -> list[tuple[float, str]]:
         """Return the k nearest of the selected records: (distance, id), nearest first, ties by id."""
-        rows = self._having(near.field, plan, now)
-        if not len(rows):
-            return []
         matrix = self._matrices[vector_name(near.field.name)]
-        rows, exact = matrix.nearest(rows, self.size, near.vector, k)
+        rows, exact = matrix.nearest(self.mask(plan, now), near.vector, k)
         return self._ordered(rows, exact)[:k]
 
     def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
@@ -375,7 +374,7 @@ class Replica:
         used = self.size
         mask: Mask = self._alive[:used] & self._mask(plan, used)
         if self._expiring:
-            mask &= self._expires[:used] > now
+            mask &= ~_over(self._expires[:used], now)
         return mask
 
     def _mask(self, plan: Plan, used: int) -> Mask:
@@ -408,7 +407,12 @@ class Replica:
             matrix.retain(slice(None), room)
         self._alive = resized(self._alive, room)
         self._created = resized(self._created, room)
-        self._expires = resized(self._expires, room, math.inf)
+        self._expires = resized(self._expires, room)
         self._numbered = resized(self._numbered, room)
-        self._unsure = resized(self._unsure, room, math.inf)
+        self._unsure = resized(self._unsure, room)
         self._verified = resized(self._verified, room)
+
+
+def _over(moments: NDArray[np.float64], now: float) -> Mask:
+    """True for each moment that is past; 0 stands for none, so that rows without one use no memory."""
+    return (moments > 0) & (moments <= now)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.time_limits import LimitedLock
 from valkey_vector.engines.native.change_log import (
     ChangeLog,
     Changes,
@@ -62,7 +63,7 @@ class SharedReplica:
     """
 
     def __init__(self, entry: CatalogEntry) -> None:
-        self.lock = threading.RLock()
+        self.lock = LimitedLock()
         self._schema = entry.schema
         self._old_format = entry.lineage is None
         self.replica = self._empty()

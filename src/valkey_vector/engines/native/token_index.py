@@ -41,10 +41,14 @@ class TokenIndex:
     def __init__(self) -> None:
         self._tokens = PackedKeys()
         self._frequent: dict[str, int] = {}
-        self._new_tokens, self._new_rows = array("I"), array("I")
+        self._clear_new()
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._rows: RowNumbers = np.zeros(0, dtype=np.uint32)
         self._clear_keys()
+
+    def _clear_new(self) -> None:
+        # The tokens of new rows, the rows, and the number of tokens of each.
+        self._new_tokens, self._new_rows, self._new_sizes = array("I"), array("I"), array("I")
 
     def _clear_keys(self) -> None:
         self._of_key: dict[str, list[tuple[int, str]]] = {}
@@ -66,7 +70,8 @@ class TokenIndex:
         sizes[-1] += 1
         tokens = joined.decode("ascii", "replace").split(",")
         self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
-        self._new_rows.frombytes(np.repeat(rows, sizes).astype(np.uint32).tobytes())
+        self._new_rows.frombytes(rows.astype(np.uint32).tobytes())
+        self._new_sizes.frombytes(sizes.astype(np.uint32).tobytes())
 
     def _numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
         """Return the numbers of tokens; new ones get one."""
@@ -144,7 +149,9 @@ class TokenIndex:
             number_of[tokens] = passed
             at = np.flatnonzero(number_of[new] >= 0)
             numbers = number_of[new[at]]
-        rows = np.frombuffer(self._new_rows, dtype=np.uint32)[at]
+        ends = np.cumsum(np.frombuffer(self._new_sizes, dtype=np.uint32))
+        owners = np.searchsorted(ends, at, side="right")
+        rows = np.frombuffer(self._new_rows, dtype=np.uint32)[owners]
         if len(at) < 2:
             return rows, numbers
         # Another program can write a token twice.
@@ -153,7 +160,7 @@ class TokenIndex:
 
     def _sort(self) -> None:
         """Sort the new entries in if they are many."""
-        if len(self._new_rows) >= max(_WAITING, len(self._rows) // _SHARE):
+        if len(self._new_tokens) >= max(_WAITING, len(self._rows) // _SHARE):
             tokens, rows = self._entries()
             self._arrange(tokens, rows)
 
@@ -161,7 +168,9 @@ class TokenIndex:
         """All entries, those of each token by row."""
         known = np.repeat(np.arange(len(self._starts) - 1), np.diff(self._starts))
         tokens = np.concatenate([known, np.frombuffer(self._new_tokens, dtype=np.uint32)])
-        rows = np.concatenate([self._rows, np.frombuffer(self._new_rows, dtype=np.uint32)])
+        sizes = np.frombuffer(self._new_sizes, dtype=np.uint32)
+        new_rows = np.repeat(np.frombuffer(self._new_rows, dtype=np.uint32), sizes)
+        rows = np.concatenate([self._rows, new_rows])
         return tokens.astype(np.int64), rows.astype(np.int64)
 
     def _arrange(self, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
@@ -170,7 +179,7 @@ class TokenIndex:
         tokens = entries >> 32
         self._rows = (entries & 0xFFFF_FFFF).astype(np.uint32)
         self._starts = np.searchsorted(tokens, np.arange(len(self._tokens) + 1))
-        self._new_tokens, self._new_rows = array("I"), array("I")
+        self._clear_new()
 
     def pack(self, moved: NDArray[np.int64]) -> None:
         """Renumber the rows, and remove those without a new number (-1), and tokens without a row."""

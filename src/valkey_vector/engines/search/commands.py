@@ -36,6 +36,8 @@ __all__ = [
     "distance_of",
     "group_command",
     "groups",
+    "ids",
+    "ids_command",
     "index_is_missing",
     "knn_command",
     "listing_command",
@@ -187,6 +189,20 @@ def summed(reply: Any) -> tuple[float, int]:
     groups = [described(group) for group in reply]
     total = sum(float(group["sum"]) for group in groups)
     return total, sum(int(float(group["count"])) for group in groups)
+
+
+def ids_command(entry: CatalogEntry, query: str, limit: int) -> list[Argument]:
+    """FT.SEARCH for the keys that a query selects, in any order."""
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, query, "NOCONTENT"]
+    return [*command, "VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
+
+
+def ids(reply: Any, entry: CatalogEntry) -> list[str]:
+    """The ids in the reply to `ids_command`, of records and of other hashes with the prefix."""
+    skip = len(entry.prefix.encode())
+    return [
+        key[skip:].decode(errors="surrogateescape") for key in (reply[1] if len(reply) > 1 else ())
+    ]
 
 
 def total(reply: Any) -> int:

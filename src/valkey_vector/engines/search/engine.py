@@ -10,6 +10,7 @@ from valkey_vector.connection import Argument, Connection, Feature
 from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run
 from valkey_vector.engines.base import IndexInfo, Leading, Near
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.definition import define
 from valkey_vector.engines.search.leading import first_by_key
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
 from valkey_vector.engines.search.text import TextSearch
@@ -61,7 +62,7 @@ class SearchEngine(SearchReading):
         deadline = time.monotonic() + self._connection.settings.request_timeout
         while True:
             try:
-                self._connection.execute(*command)
+                define(self._connection, *command)
             except ServerError as error:
                 if "already exists" in error.message.lower():
                     return
@@ -220,7 +221,7 @@ class SearchEngine(SearchReading):
     def drop(self) -> None:
         """Drop the server's index; the documents stay."""
         try:
-            self._connection.execute("FT.DROPINDEX", self.entry.search_index)
+            define(self._connection, "FT.DROPINDEX", self.entry.search_index)
         except ServerError as error:
             if not commands.index_is_missing(error.message):
                 raise

@@ -7,10 +7,9 @@ node that receives the search waits for a dead node until TIMEOUT, and then fail
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.connection.observation import note_fallback
@@ -18,6 +17,7 @@ from valkey_vector.connection.pipelines import Command, Request
 from valkey_vector.connection.time_limits import seconds_left, time_limit
 from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.primaries import merged
 from valkey_vector.engines.search.shards import Answered, Shard, Shards, send_to_each
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
@@ -187,26 +187,7 @@ def _merged(command: Command, replies: Sequence[Reply | ServerError]) -> Reply |
         return [None] * (len(command) - 2)  # a record of a shard that does not answer
     if not good:
         return replies[0]
-    return _joined(command, good) if name == "FT.SEARCH" else good[0]
-
-
-def _joined(command: Command, replies: Sequence[Any]) -> Reply:
-    """One reply to FT.SEARCH, with the best records of all replies, as many as the command requests."""
-    total = sum(commands.total(reply) for reply in replies)
-    found = [pair for reply in replies if len(reply) > 1 for pair in reply[1].items()]
-    if not any(len(reply) > 1 for reply in replies):
-        return [total]
-    words = [_text(word) if len(word) < 20 else "" for word in command]
-    key = words[words.index("SORTBY") + 1] if "SORTBY" in words else commands.DISTANCE
-    found.sort(key=lambda pair: _number(pair[1], key.encode()))
-    limit = int(words[len(words) - 1 - words[::-1].index("LIMIT") + 2])
-    return [total, dict(found[:limit])]
-
-
-def _number(fields: Mapping[bytes, bytes] | None, name: bytes) -> float:
-    """The value to sort a record by; without one it comes last."""
-    value = math.inf if fields is None else float(fields.get(name, b"inf"))
-    return value if value == value else math.inf
+    return merged(command, good) if name == "FT.SEARCH" else good[0]
 
 
 def _unreadable(command: Command) -> ServerError:

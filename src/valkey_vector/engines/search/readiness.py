@@ -9,7 +9,7 @@ each primary first receives an inconsistent search.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from valkey_vector.connection import Connection
 from valkey_vector.connection.time_limits import seconds_left
@@ -24,7 +24,7 @@ from valkey_vector.errors import (
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.rows import StaleIndexError
 
-__all__ = ["await_nodes"]
+__all__ = ["await_backfill", "await_nodes"]
 
 _TIMEOUT = 500
 """Time limit in milliseconds of the search that makes a node look up its slots."""
@@ -68,6 +68,29 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
                 f"{' and '.join(waiting)} of the cluster is still indexing {entry.name!r}, and a search would be "
                 "incomplete; call wait_until_indexed() before searching",
                 "FT.SEARCH",
+            )
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE, 2 * pause)
+
+
+def await_backfill(connection: Connection, name: str, indexed_share: Callable[[], float]) -> None:
+    """Wait until a server without a cluster has indexed the documents that are older than its index.
+
+    Args:
+        connection: connection to the server.
+        name: name of the index.
+        indexed_share: returns the share that is indexed, 0 to 1.
+
+    Raises:
+        RequestTimeoutError: this takes longer than `request_timeout`.
+    """
+    deadline = time.monotonic() + seconds_left(connection.settings.request_timeout)
+    pause = 0.005
+    while (share := indexed_share()) < 1.0:
+        if time.monotonic() > deadline:
+            raise RequestTimeoutError(
+                f"index {name!r} is {share:.0%} indexed, and a search would be incomplete; "
+                "call wait_until_indexed() before searching"
             )
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, 2 * pause)

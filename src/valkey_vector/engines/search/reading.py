@@ -16,6 +16,7 @@ from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
+from valkey_vector.connection.replicas import are_replicas_allowed
 from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
@@ -32,9 +33,10 @@ from valkey_vector.engines.search.outage import (
 )
 from valkey_vector.engines.search.pages import Pages, Part, parts
 from valkey_vector.engines.search.partial import PartialReads
+from valkey_vector.engines.search.primaries import exchange
 from valkey_vector.engines.search.query_syntax import QueryLimits, fit, query_text, split
 from valkey_vector.engines.search.query_syntax import within as within_limits
-from valkey_vector.engines.search.readiness import await_nodes
+from valkey_vector.engines.search.readiness import await_backfill, await_nodes
 from valkey_vector.engines.search.recovery import renew_if_broken
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
@@ -69,6 +71,9 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
+
+_COARSE = 5
+"""Milliseconds by which the server's clock may be coarse."""
 
 _CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
 """RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
@@ -299,18 +304,19 @@ class SearchReading:
             for request in requests
         ]
         timeout, begun = support.timeout, time.monotonic()
-        learned, *answered = send(
-            self._connection,
-            [Request(status), *completed],
-            any_primary=self._runs_anywhere(status, completed),
-        )
-        if not self.is_valkey_search and 1000 * (time.monotonic() - begun) + 5 >= timeout:
+        found = self._exchanged(status, completed)
+        if found is None:
+            return None
+        learned, *answered = found
+        searched = any(command[0] in _SEARCHES for each in requests for command in each.commands)
+        late = 1000 * (time.monotonic() - begun) + _COARSE >= timeout
+        if searched and late and not self.is_valkey_search:
             raise RequestTimeoutError(_CUT, "FT.SEARCH")
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
             return None
-        if current_scope().consistency == "loose" and self.spans_nodes:
+        if searched and current_scope().consistency == "loose" and self.spans_nodes:
             current_scope().partial = len(support.primaries) != 1
         again = False
         for error in chain.from_iterable(answered):
@@ -328,6 +334,22 @@ class SearchReading:
             if could_sort and not support.sort_by:
                 raise StaleIndexError from error  # the operation starts again, without SORTBY
         return None if again else answered
+
+    def _exchanged(
+        self, status: Sequence[Command], completed: Sequence[Request]
+    ) -> list[list[Reply | ServerError]] | None:
+        requests = [Request(status), *completed]
+        alone, settings = self.support.primaries_alone, self._connection.settings
+        chosen = are_replicas_allowed(settings) or current_scope().consistency == "loose"
+        if alone is None or chosen or has_hash_tag(self.entry.name):
+            anywhere = self._runs_anywhere(status, completed)
+            return send(self._connection, requests, any_primary=anywhere)
+        found = exchange(self._connection, alone, requests)
+        if found is None:
+            time.sleep(_PAUSE)
+            self._down = True
+            self._check_down()
+        return found
 
     def _runs_anywhere(self, status: Sequence[Command], requests: Sequence[Request]) -> bool:
         """Return True if every primary of the cluster can execute the requests, which are then distributed.
@@ -371,25 +393,8 @@ class SearchReading:
             if self.capabilities.cluster and self.is_valkey_search and support.primaries:
                 await_nodes(self._connection, self.entry, support.primaries)
             else:
-                self._await_backfill()
+                await_backfill(self._connection, self.entry.name, self.indexed_share)
             self._complete_run = run
-
-    def _await_backfill(self) -> None:
-        """Wait until the server has indexed the documents that are older than its index.
-
-        Raises:
-            RequestTimeoutError: this takes longer than `request_timeout`.
-        """
-        deadline = time.monotonic() + seconds_left(self._connection.settings.request_timeout)
-        pause = 0.005
-        while (share := self.indexed_share()) < 1.0:
-            if time.monotonic() > deadline:
-                raise RequestTimeoutError(
-                    f"index {self.entry.name!r} is {share:.0%} indexed, and a search would be incomplete; "
-                    "call wait_until_indexed() before searching"
-                )
-            time.sleep(pause)
-            pause = min(0.5, 2 * pause)
 
     def _pieces(self, plan: Plan) -> list[Plan]:
         """Divide a plan into plans within the server's limits."""

@@ -18,6 +18,7 @@ import time
 from valkey_vector.connection import Argument, Connection, SearchModule
 from valkey_vector.connection.lua import read_lua
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.definition import define
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -136,7 +137,7 @@ def _is_broken(connection: Connection, entry: CatalogEntry) -> bool:
 
 def _drop(connection: Connection, name: str) -> None:
     try:
-        connection.execute("FT.DROPINDEX", name)
+        define(connection, "FT.DROPINDEX", name)
     except ServerError as error:
         if not commands.index_is_missing(error.message):
             raise

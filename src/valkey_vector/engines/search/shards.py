@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import os
 import threading
 import time
 import weakref
@@ -58,7 +59,7 @@ class Shards:
     def __init__(self) -> None:
         self._all: tuple[Shard, ...] = ()
         self._down: frozenset[str] = frozenset()
-        self._until = 0.0
+        self._until = self._probed = 0.0
         self._probing = threading.Lock()
 
     @classmethod
@@ -76,7 +77,7 @@ class Shards:
 
         Sends nothing while all primaries are thought to answer.
         """
-        if self._down and time.monotonic() >= self._until:
+        if self._down and time.monotonic() >= self._until and not self._probing.locked():
             return self.probe(connection, addresses)
         return bool(self._down)
 
@@ -89,9 +90,10 @@ class Shards:
 
         Cost: one round trip to each primary, at the same time.
         """
-        if not self._probing.acquire(blocking=False):
-            return bool(self._down)  # another thread is trying them
-        try:
+        called = time.monotonic()
+        with self._probing:
+            if self._probed >= called:
+                return bool(self._down)  # another thread tried them meanwhile
             known = dict.fromkeys([*(shard.address for shard in self._all), *addresses])
             answers = _asked(connection, known)
             found = next(((who, text) for who, text in answers.items() if text is not None), None)
@@ -104,10 +106,10 @@ class Shards:
                 self._down = frozenset(
                     shard.address for shard in self._all if answers[shard.address] is None
                 )
-            self._until = time.monotonic() + _MEMORY_SECONDS
+            self._probed = time.monotonic()
+            # If none answers, it may be this process that stands still: the next read tries them again.
+            self._until = self._probed if found is None else self._probed + _MEMORY_SECONDS
             return bool(self._down)
-        finally:
-            self._probing.release()
 
     def note_down(self, addresses: Iterable[str]) -> None:
         """Remember primaries that did not answer a search."""
@@ -116,6 +118,10 @@ class Shards:
 
 
 _known: weakref.WeakKeyDictionary[Connection, Shards] = weakref.WeakKeyDictionary()
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    # A lock that another thread held at the fork is never released. A forked child opens its indexes again.
+    os.register_at_fork(after_in_child=_known.clear)
 
 
 def send_to_each(
@@ -139,7 +145,10 @@ def send_to_each(
 
     answering = {address: nodes().submit(answer, address) for address in batches}
     # Connecting to a node that hangs has a time limit of its own, which may be longer.
-    longest = seconds_left(connection.settings.request_timeout + _CONNECTING_SECONDS)
+    try:
+        longest = seconds_left(connection.settings.request_timeout + _CONNECTING_SECONDS)
+    except RequestTimeoutError:
+        longest = 0.0
     done, _ = wait(answering.values(), longest + _SPARE_SECONDS)
     late = RequestTimeoutError("a node of the cluster does not reply in time", "FT.SEARCH")
     return {

@@ -18,6 +18,7 @@ from typing import Any
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
 from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.read_scope import current_scope
+from valkey_vector.engines.search.primaries import Primaries, has_replicas
 from valkey_vector.errors import ServerError
 from valkey_vector.query.read_options import Consistency
 
@@ -78,6 +79,7 @@ class ServerSupport:
         cap: largest number of keys that a query without a vector reads on one node; None for no limit.
         vector_range: True if the server supports VECTOR_RANGE; None before the first attempt.
         sort_by: False after the server rejected SORTBY, although its version has it.
+        primaries_alone: asks only the primaries of a cluster; None unless Valkey-Search would also ask replicas.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -97,6 +99,9 @@ class ServerSupport:
         self._ahead: float | None = None
         self._learned = -_PERIOD
         self._refused: set[str] = set()
+        self._finds_replicas = self._knows_words and capabilities.cluster
+        self._primaries = Primaries(connection)
+        self.primaries_alone: Primaries | None = None
 
     @classmethod
     def of(cls, connection: Connection) -> ServerSupport:
@@ -139,6 +144,8 @@ class ServerSupport:
             ["INFO", "server"],
             ["CONFIG", "GET", _CAP_SETTING],
         ]
+        if self._finds_replicas:
+            status.append(["CLUSTER", "SLOTS"])
         return [command for command in status if command[0] not in self._refused]
 
     def learn(
@@ -149,6 +156,7 @@ class ServerSupport:
             "TIME": self.learn_time,
             "INFO": self._learn_runs,
             "CONFIG": self._learn_cap,
+            "CLUSTER": self._learn_replicas,
         }
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, ServerError):
@@ -223,6 +231,9 @@ class ServerSupport:
         if found != self._runs:
             self._runs = found
             self.run = object()
+
+    def _learn_replicas(self, reply: Any) -> None:
+        self.primaries_alone = self._primaries if has_replicas(reply) else None
 
     def _learn_cap(self, reply: Any) -> None:
         found = reply.get(_CAP_SETTING.encode()) if isinstance(reply, Mapping) else None

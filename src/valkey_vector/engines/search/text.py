@@ -1,9 +1,8 @@
 """Text search of the search engine: the server returns candidates, and the client computes BM25 exactly.
 
 The first round trip counts documents and terms, and fetches the first `_FIRST` documents that match; in a small index these are
-all. Otherwise the documents with the rarest terms are scored first. Their k-th best score is a threshold: only documents
-with certain combinations of the remaining terms can reach it (see `valkey_vector.text.candidates`), and only these are
-fetched. The server returns terms and stems, not texts.
+all. Otherwise only documents that can be among the best are fetched (see `valkey_vector.engines.search.text_rounds`). The
+server returns terms, not texts.
 """
 
 from __future__ import annotations
@@ -16,18 +15,19 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.engines.search.text_counts import KnownCounts, TextCounts
-from valkey_vector.filters.plan import NoDocument, Plan, all_of, any_of
-from valkey_vector.storage.catalog import Catalog, vocabulary_key
+from valkey_vector.engines.search.text_rounds import Rounds
+from valkey_vector.filters.plan import Everything, NoDocument, Plan, all_of
+from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
 from valkey_vector.storage.rows import Row, StaleIndexError
-from valkey_vector.text.bm25 import Clause, Matching, Scored, Scorer, Statistics
-from valkey_vector.text.candidates import winning_combinations
+from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from valkey_vector.engines.search.engine import SearchEngine
 
-__all__ = ["TextSearch"]
+__all__ = ["Collected", "TextSearch"]
 
 _FIRST = 500
 """Documents that the first round trip fetches."""
@@ -35,18 +35,8 @@ _FIRST = 500
 _SMALL = 10_000
 """Documents of an index in which the first round trip fetches any: in a larger one, that takes the server too long."""
 
-_ROUND = 1_000
-"""Documents that a further round trip fetches before the threshold is computed again."""
-
-_AT_ONCE = 5_000
-"""Documents that one reply returns, if their size is not known. More are fetched in pages, oldest first: the server then
-sorts them for every page."""
-
-_BYTES = 16 * 1024 * 1024
-"""Size of the terms that one reply returns."""
-
-_PARTS = 25
-"""Clauses in one round, which usually fit into one query."""
+_LARGEST = 1_000_000
+"""Ids that one reply lists."""
 
 
 class TextSearch:
@@ -114,67 +104,59 @@ class TextSearch:
             return [], (yield Request(beside))
         counts = TextCounts(engine, self._connection, matching, self._known)
         pages = []
-        if self._begins_with_page(matching) and len(queries := engine.queries(candidates)) == 1:
+        if self._begins_with_page() and len(queries := engine.queries(candidates)) == 1:
             pages = [self._page(queries[0], matching.fields, _FIRST)]
         replies = yield Request([*counts.commands, *pages, *beside])
         counted, replies = replies[: len(counts.commands)], replies[len(counts.commands) :]
         page, replies = replies[: len(pages)], replies[len(pages) :]
         scorer = Scorer(matching, (yield from counts.statistics(counted)))
-        collected = _Collected(scorer, k)
+        collected = Collected(scorer, k)
         if page and commands.total(page[0]) <= _FIRST:
             collected.take(engine.rows(page[0]))
-        elif matching.every:
-            expected = commands.total(page[0]) if page else _AT_ONCE + 1
-            yield from self.collecting(candidates, collected, expected)
         else:
-            yield from _Rounds(self, plan, counts, collected).run()
+            expected = [counts.expected(clause) for clause in matching.clauses]
+            yield from Rounds(self, plan, scorer, expected, collected).run()
         return collected.best(), replies
 
-    def fetching(self, plan: Plan, collected: _Collected, limit: int) -> Pipelined[int | None]:
-        """Score documents that a plan selects, in no particular order.
+    @property
+    def entry(self) -> CatalogEntry:
+        """The catalog entry of the index."""
+        return self._engine.entry
 
-        Args:
-            plan: documents to score.
-            collected: takes the scores.
-            limit: maximum number of documents.
+    @property
+    def largest_list(self) -> int:
+        """Number of ids from which a list may be cut short by the server."""
+        return int(min(_LARGEST, self._engine.support.safe_total))
 
-        Returns:
-            How many documents the plan selects; None if one query cannot tell.
+    def query_of_ids(self, plan: Plan) -> str | None:
+        """Return the query of the ids of documents; None if one query cannot select them.
+
+        It also selects hashes that are not records of the index: they are recognized when they are fetched. The server
+        takes several times as long to evaluate two conditions.
         """
-        queries = self._engine.queries(plan)
-        if len(queries) != 1 or not self._at_once or isinstance(plan, NoDocument):
+        if isinstance(plan, NoDocument | Everything) or not self._engine.fits_one(plan):
             return None
-        (reply,) = yield Request([self._page(queries[0], collected.scorer.matching.fields, limit)])
-        collected.take(self._engine.rows(reply))
-        return commands.total(reply)
+        return query_text(plan)
+
+    def scoring(self, ids: Sequence[str], collected: Collected) -> Pipelined[None]:
+        """Score documents by their ids."""
+        rows = yield from self._engine.fetching(ids, collected.scorer.matching.fields)
+        found = {row.id: row for row in rows if row is not None}
+        collected.take(found.values())
+        collected.skip(id for id in ids if id not in found)
 
     def _page(self, query: str, fields: Sequence[str], limit: int) -> list[Argument]:
         return commands.page_command(self._engine.entry, query, fields, limit, sort=False)
 
-    def _begins_with_page(self, matching: Matching) -> bool:
+    def _begins_with_page(self) -> bool:
         """Return whether the first round trip fetches documents, too."""
+        cap = self._engine.support.cap
         documents = self._known.documents
-        return bool(self._at_once) and (matching.every or documents is None or documents <= _SMALL)
+        capped = cap is not None and cap <= 4 * _FIRST
+        return not capped and (documents is None or documents <= _SMALL)
 
-    @property
-    def _at_once(self) -> int:
-        """Documents that one reply may return; none if the server's limit on a query is close to that."""
-        cap = self._engine.support.cap
-        return _AT_ONCE if cap is None or cap > 4 * _AT_ONCE else 0
-
-    def _fitting_one_reply(self, collected: _Collected) -> int:
-        """Return how many documents one reply may return, by the size of those scored so far."""
-        cap = self._engine.support.cap
-        fitting = max(self._at_once, int(_BYTES / max(1.0, collected.mean_size)))
-        return fitting if cap is None else min(fitting, cap // 4)
-
-    def collecting(self, plan: Plan, collected: _Collected, expected: int) -> Pipelined[None]:
-        """Score all documents that a plan selects: fetched at once, or in pages if there may be too many."""
-        limit = self._fitting_one_reply(collected) if self._at_once else 0
-        if expected <= limit:
-            total = yield from self.fetching(plan, collected, limit)
-            if total is not None and total <= limit:
-                return
+    def collecting(self, plan: Plan, collected: Collected) -> Pipelined[None]:
+        """Score all documents that a plan selects, fetched in pages."""
         fields = collected.scorer.matching.fields
         yield from self._engine.selecting(plan, fields, None, collected.take)
 
@@ -199,133 +181,43 @@ class TextSearch:
         return both if self._engine.fits(both) else None
 
 
-class _Rounds:
-    """The rounds of one query in a large index: the rarest terms first, until no other document can be among the best.
-
-    Args:
-        search: the index's text search.
-        plan: documents to search.
-        counts: counts of the query, with statistics.
-        collected: takes the scores.
-    """
-
-    def __init__(
-        self, search: TextSearch, plan: Plan, counts: TextCounts, collected: _Collected
-    ) -> None:
-        self._search = search
-        self._plan = plan
-        self._counts = counts
-        self._collected = collected
-        bounds = sorted(collected.scorer.bounds(), key=lambda pair: -pair[0])
-        self._remaining = [(bound, clause) for bound, clause in bounds if counts.expected(clause)]
-
-    def run(self) -> Pipelined[None]:
-        """Score all documents that can be among the best.
-
-        Cost: one round trip for each `_ROUND` documents or `_PARTS` clauses, and mostly two or three in all.
-        """
-        yield from self._sample()
-        while self._remaining:
-            if (yield from self._finished()):
-                return
-            yield from self._next_clauses()
-
-    def _sample(self) -> Pipelined[None]:
-        """If even the rarest term is common, score some documents with most of the terms, for a first threshold."""
-        clauses = [clause for _, clause in self._remaining[:_PARTS]]
-        if not clauses or self._counts.expected(clauses[0]) <= _ROUND:
-            return
-        for size in sorted({len(clauses), 2, 1}, reverse=True):
-            plan = self._search.joined(
-                self._plan, Matching(tuple(clauses[:size]), every=True).plan()
-            )
-            if plan is not None:
-                yield from self._search.fetching(plan, self._collected, _FIRST)
-            if self._collected.threshold is not None:
-                return
-
-    def _finished(self) -> Pipelined[bool]:
-        """Score the documents that can still reach the threshold. Returns False if these are too many, or unknown."""
-        while (threshold := self._collected.threshold) is not None:
-            combinations = winning_combinations([bound for bound, _ in self._remaining], threshold)
-            if not combinations:
-                return True
-            plan = self._joined(combinations)
-            if plan is None:
-                return False
-            total = yield from self._search.fetching(plan, self._collected, _ROUND)
-            if total is None:
-                return False
-            if total <= _ROUND:
-                return True
-            if combinations == self._combinations():
-                yield from self._search.collecting(plan, self._collected, total)
-                return True
-        return False
-
-    def _combinations(self) -> list[tuple[int, ...]]:
-        threshold = self._collected.threshold or 0.0
-        return winning_combinations([bound for bound, _ in self._remaining], threshold)
-
-    def _joined(self, combinations: Sequence[tuple[int, ...]]) -> Plan | None:
-        """Return the plan of documents with any of the combinations; None if the server cannot select it."""
-        if not all(combinations):
-            return None
-        clauses = [clause for _, clause in self._remaining]
-        combined = (all_of(clauses[at].plan() for at in each) for each in combinations)
-        return self._search.joined(self._plan, any_of(combined))
-
-    def _next_clauses(self) -> Pipelined[None]:
-        """Score all documents with the rarest of the remaining clauses."""
-        chosen: list[Clause] = []
-        expected = 0
-        while self._remaining and len(chosen) < _PARTS:
-            more = self._counts.expected(self._remaining[0][1])
-            if chosen and expected + more > _ROUND:
-                break
-            expected += more
-            chosen.append(self._remaining.pop(0)[1])
-        candidates = self._search.fitting(self._plan, Matching(tuple(chosen), every=False))
-        yield from self._search.collecting(candidates, self._collected, expected)
-
-
-class _Collected:
+class Collected:
     """The scores found so far.
 
     Args:
         scorer: scorer of the query.
         k: number of documents to find.
+
+    Attributes:
+        scores: id → score; None for an id that does not match.
     """
 
     def __init__(self, scorer: Scorer, k: int) -> None:
         self.scorer = scorer
         self._k = k
-        self._scores: dict[str, float | None] = {}
+        self.scores: dict[str, float | None] = {}
         self._versions: dict[str, bytes | None] = {}
-        self._bytes = 0
-
-    @property
-    def mean_size(self) -> float:
-        """Mean size of the terms of a document in bytes; without any document, as large as can be."""
-        return self._bytes / len(self._scores) if self._scores else float(_BYTES)
 
     def take(self, rows: Iterable[Row]) -> list[Row]:
         """Score documents that were not seen before. Returns no rows: none of them must be kept."""
         for row in rows:
-            if row.id not in self._scores:
-                self._scores[row.id] = self.scorer.score(row.fields)
+            if row.id not in self.scores:
+                self.scores[row.id] = self.scorer.score(row.fields)
                 self._versions[row.id] = row.version
-                self._bytes += sum(map(len, row.fields.values()))
         return []
+
+    def skip(self, ids: Iterable[str]) -> None:
+        """Record ids that are not documents of the index, or not any longer."""
+        self.scores.update(dict.fromkeys(ids))
 
     @property
     def threshold(self) -> float | None:
         """The k-th best score; None while there are fewer."""
-        best = heapq.nlargest(self._k, (each for each in self._scores.values() if each is not None))
+        best = heapq.nlargest(self._k, (each for each in self.scores.values() if each is not None))
         return best[-1] if len(best) == self._k else None
 
     def best(self) -> Ranked:
         """Return the k best, best first, ties by id."""
-        found = ((score, id) for id, score in self._scores.items() if score is not None)
+        found = ((score, id) for id, score in self.scores.items() if score is not None)
         best = heapq.nsmallest(self._k, found, key=lambda pair: (-pair[0], pair[1]))
         return Ranked(best, {id: self._versions[id] for _, id in best})

@@ -1,19 +1,24 @@
 """BM25 statistics of the search engine: document counts, document frequencies and text lengths.
 
-The server counts a term by iterating over all documents that have it, and sums the lengths by reading every document. So
-counts and sums are reused until the index changes: the catalog counts writes, and the number of documents shows what
-expired or was deleted by another client. In a cluster no script reaches the catalog, so every query counts again.
+The server counts a term by iterating over all documents that have it. So counts are reused until the index changes: the
+catalog counts writes, and the number of documents shows what expired or was deleted by another client. In a cluster no
+script reaches the catalog, so every query counts again.
+
+Counts must leave out hashes that are not records of the index. Valkey-Search takes about ten times as long to check that
+for each document. There, one query counts the other hashes. If there are none, terms are counted without the check.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.query_syntax import query_text
+from valkey_vector.engines.search.text_lengths import LengthCounts, length_counts
 from valkey_vector.filters.plan import Everything, Plan, Range, Words, all_of, complement
 from valkey_vector.storage.catalog import Catalog
 from valkey_vector.storage.layout import EXPIRES
@@ -39,11 +44,13 @@ class _Known:
 
     Attributes:
         stamp: writes and documents at that state.
+        lengths: number of texts of each length; None if not counted yet.
         length: total number of terms; None if not summed yet.
         counts: numbers of documents, above 0.
     """
 
     stamp: object
+    lengths: LengthCounts | None = None
     length: float | None = None
     counts: dict[_Counted, int] = field(default_factory=dict)
 
@@ -53,10 +60,12 @@ class KnownCounts:
 
     Attributes:
         documents: number of documents of the latest query; None before the first query.
+        pure: state of the index in which all hashes were records; None if it is not known.
     """
 
     def __init__(self) -> None:
         self.documents: int | None = None
+        self.pure: object = None
         self._known: dict[str, _Known] = {}
 
     def holds(self, text: IndexedText, counted: _Counted) -> bool:
@@ -68,7 +77,8 @@ class KnownCounts:
         """Return what is known of a text field at a state of the index. Without a stamp, nothing is."""
         known = self._known.get(text.length)
         if stamp is None or known is None or known.stamp != stamp:
-            known = _Known(stamp)
+            # Lengths change little, so the earlier ones are counted first.
+            known = _Known(stamp, None if known is None else known.lengths)
             self._known[text.length] = known
         if len(known.counts) > _MAX_KNOWN:
             known.counts = {}
@@ -108,10 +118,16 @@ class TextCounts:
                 # Where FT.INFO is fast. RediSearch counts the documents for each query.
                 signs.append(["FT.INFO", engine.entry.search_index])
         self._signs = len(signs)
+        self._is_plain = engine.is_valkey_search
+        self._keys: int | None = None
         items = [each for each in self._text_of if self._is_one_query(each)]
         self._reused = [each for each in items if self._may_reuse(each)]
         self._counted = [each for each in items if each not in self._reused]
-        self.commands = [*signs, *self._counting([*map(_plan, self._counted), self._expired])]
+        plans = [*map(_plan, self._counted), self._expired]
+        self._first = self._counting(plans)
+        self.commands = [*signs, *self._first]
+        if self._is_plain and known.pure is None:
+            self.commands.append(self._others())
 
     def expected(self, clause: Clause) -> int:
         """Return how many documents match a clause at most, by the counts."""
@@ -127,16 +143,14 @@ class TextCounts:
             replies: replies to `commands`.
 
         Cost: no round trip if nothing changed since the last query and nothing expired. Otherwise one for expired
-            documents, one for reused counts, and one for each text field's length.
+            documents, one for reused counts, one for other hashes, and one for the lengths of each text field.
         """
         matching, signs, replies = self._matching, replies[: self._signs], replies[self._signs :]
+        replies = yield from self._checked(signs, replies)
         found = dict(
             zip(self._counted, (yield from self._living(self._counted, replies)), strict=True)
         )
-        alive = None
-        if len(signs) > 1:
-            documents = int(commands.described(signs[1]).get("num_docs", 0))
-            alive = documents - commands.total(replies[-1])
+        alive = None if self._keys is None else self._keys - commands.total(replies[-1])
         known = {}
         for text in matching.texts:
             stamp = (
@@ -153,8 +167,7 @@ class TextCounts:
             else:
                 found[each] = count
         if again:
-            counted = self._counting([*map(_plan, again), self._expired])
-            counts = yield from self._living(again, (yield Request(counted)))
+            counts = yield from self._count(list(map(_plan, again)))
             found.update(zip(again, counts, strict=True))
         for position in matching.positions:
             if position not in found:
@@ -163,18 +176,39 @@ class TextCounts:
             # Zero is not kept: a clause that no document has is left out of the search.
             if count:
                 known[self._text_of[each]].counts[each] = count
-        lengths = {}
+        lengths, shortest = {}, {}
         for text in matching.texts:
-            length = known[text].length
-            if length is None:
-                length = yield from self._length(text, found[text])
-                known[text].length = length
-            lengths[text.name] = length
+            of_text = known[text]
+            if of_text.length is None:
+                of_text.length = yield from self._length(text, of_text, found[text])
+            lengths[text.name] = of_text.length
+            shortest[text.name] = min(of_text.lengths or (1,))
         self._known.documents = max((found[text] for text in matching.texts), default=0)
         self.frequencies = {each: found[each] for each in matching.positions}
-        return Statistics(
-            {text.name: found[text] for text in matching.texts}, lengths, self.frequencies
-        )
+        documents = {text.name: found[text] for text in matching.texts}
+        return Statistics(documents, lengths, self.frequencies, shortest)
+
+    def _checked(self, signs: Sequence[Any], replies: Sequence[Any]) -> Pipelined[Sequence[Any]]:
+        """Return the replies to the counts; counts again if there are hashes that are not records."""
+        if len(signs) > 1:
+            self._keys = int(commands.described(signs[1]).get("num_docs", 0))
+        if not self._is_plain:
+            return replies
+        state = (signs[0], self._keys) if self._keys is not None and signs[0] else None
+        others = replies[len(self._first) :]
+        if not others and self._known.pure != state:
+            others = yield Request([self._others()])
+        self._is_plain = not others or commands.total(others[0]) == 0
+        self._known.pure = state if self._is_plain else None
+        if self._is_plain:
+            return replies[: len(self._first)]
+        plans = [*map(_plan, self._counted), self._expired]
+        return (yield Request(self._counting(plans)))
+
+    def _others(self) -> list[Argument]:
+        """The command that counts the hashes with the prefix that are not records of the index."""
+        query = query_text(complement(self._engine.entry.existence()))
+        return commands.count_command(self._engine.entry, query)
 
     def _may_reuse(self, counted: _Counted) -> bool:
         """Return whether an earlier count is reused if the index did not change.
@@ -188,30 +222,55 @@ class TextCounts:
         engine, plan = self._engine, _plan(counted)
         return len(engine.queries(plan)) == 1 and len(engine.queries(self._ended(plan))) == 1
 
-    def _living(self, counted: Sequence[_Counted], replies: Sequence[Any]) -> Pipelined[list[int]]:
+    def _count(self, plans: Sequence[Plan]) -> Pipelined[list[int]]:
+        """Count the documents of plans."""
+        replies = yield Request(self._counting([*plans, self._expired]))
+        return (yield from self._living(plans, replies))
+
+    def _living(
+        self, counted: Sequence[_Counted | Plan], replies: Sequence[Any]
+    ) -> Pipelined[list[int]]:
         """Return the number of documents of each, without expired ones, which the server still indexes."""
         plans = list(map(_plan, counted))
         counts = [commands.total(reply) for reply in replies]
         expired = counts.pop()
         safe = self._engine.support.safe_total
-        cut = [count >= safe for count in counts]
+        large = [position for position, count in enumerate(counts) if count >= safe]
+        unknown = []
+        for position in large:
+            number = yield from self._large(plans[position])
+            if number is None:
+                unknown.append(position)
+            else:
+                counts[position] = number
         if expired:
             ended = yield Request(self._counting(map(self._ended, plans)))
             counts = [
                 max(0, count - commands.total(reply))
                 for count, reply in zip(counts, ended, strict=True)
             ]
-        for position, plan in enumerate(plans):
-            if cut[position]:
-                counts[position] = yield from self._engine.counting(plan)
+        for position in unknown:
+            counts[position] = yield from self._engine.counting(plans[position])
         return counts
+
+    def _large(self, plan: Plan) -> Pipelined[int | None]:
+        """Count more keys than the server counts: all without those that a plan does not select.
+
+        Returns None if it does not select too many, either.
+        """
+        if not self._is_plain or self._keys is None:
+            return None
+        (reply,) = yield Request(self._counting([complement(plan)]))
+        left = commands.total(reply)
+        return self._keys - left if left < self._engine.support.safe_total else None
 
     def _ended(self, plan: Plan) -> Plan:
         return all_of([plan, self._expired])
 
     def _counting(self, plans: Iterable[Plan]) -> list[list[Argument]]:
         engine = self._engine
-        return [commands.count_command(engine.entry, engine.query_for(plan)) for plan in plans]
+        write = query_text if self._is_plain else engine.query_for
+        return [commands.count_command(engine.entry, write(plan)) for plan in plans]
 
     def _scanned(self, position: Position) -> Pipelined[int]:
         """Return the document frequency of a position with more terms than one query holds."""
@@ -223,8 +282,12 @@ class TextCounts:
         texts = (row.fields.get(position.field, b"") for page in pages for row in page)
         return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
 
-    def _length(self, text: IndexedText, documents: int) -> Pipelined[float]:
+    def _length(self, text: IndexedText, known: _Known, documents: int) -> Pipelined[float]:
         """Return the total number of terms of a text field, which a number of documents have."""
+        counts = yield from length_counts(text.length, known.lengths or (), self._count)
+        known.lengths = counts
+        if counts is not None:
+            return float(sum(length * number for length, number in counts.items()))
         engine = self._engine
         alive = complement(Range(EXPIRES, high=engine.now()))
         plan = all_of([Range(text.length, low=1.0), alive])
@@ -253,7 +316,7 @@ class TextCounts:
         return total
 
 
-def _plan(counted: _Counted) -> Plan:
+def _plan(counted: _Counted | Plan) -> Plan:
     """Return the plan of the documents to count."""
     match counted:
         case IndexedText():
@@ -261,4 +324,4 @@ def _plan(counted: _Counted) -> Plan:
         case Position(field, words, as_tags):
             return Words(field, words, as_tags)
         case _:
-            assert_never(counted)
+            return counted

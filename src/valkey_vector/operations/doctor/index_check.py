@@ -177,7 +177,11 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
     for node, description in described.items():
         if description is None:
             what = f"the node {node} does not have the index"
-            cure = "check that the coordinator's port is open between the nodes; the node fetches the index from the others"
+            cure = (
+                "the node fetches the index from the others within 40 seconds, if the coordinator's port is open between "
+                f"them. If it does not, run `FT.DROPINDEX {entry.search_index}` on another node: the next search of an "
+                "administrator creates the index again over its documents. Then run BGREWRITEAOF on every node"
+            )
             result.findings.append(error("index.missing_on_node", name, what, cure))
         else:
             result.findings += judge_description(name, description)

@@ -120,10 +120,12 @@ class MigrationReport:
 
     @property
     def ok(self) -> bool:
-        """True if the counts agree: every record of the source is in the target."""
-        most = self.before + self.load.read
-        least = max(self.before, self.load.read) if self.before else most
-        return self.source == self.load.read and least - self.expiring <= self.after <= most
+        """True if the counts agree: every record of the source is in the target, unless it has expired meanwhile."""
+        read = self.load.read
+        most = self.before + read
+        least = max(self.before, read) if self.before else most
+        unchanged = read - self.expiring <= self.source <= read
+        return unchanged and least - self.expiring <= self.after <= most
 
 
 def check_existing(existing: Any) -> Existing:
