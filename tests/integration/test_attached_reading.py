@@ -494,6 +494,24 @@ def test_json_documents_are_ordered_and_grouped(notes: AttachedIndex) -> None:
     assert facet.missing == 1
 
 
+def test_json_lists_of_numbers_follow_the_numbers_in_an_order(
+    json_connection: Connection, index_name: str
+) -> None:
+    definition = IndexDefinition(
+        name=f"{index_name}-lists",
+        on="json",
+        prefixes=(f"{index_name}:n:",),
+        attributes=(NumericAttribute("$.n", "n"), TagAttribute("$.t", "t")),
+    )
+    create_index(json_connection, definition)
+    for number, n in enumerate([[1, 5], 3, 2]):
+        row = json.dumps({"n": n, "t": "x"})
+        json_connection.execute("JSON.SET", f"{index_name}:n:{number}", "$", row)
+    index = Index.attach(definition.name, connection=json_connection)
+    for limit in (1, 2, None):
+        assert numbers(index.select(order_by="n", limit=limit)) == [2, 1, 0][:limit]
+
+
 def test_conditions_on_several_numbers_of_a_json_path_match_one_of_them(
     json_connection: Connection, index_name: str
 ) -> None:

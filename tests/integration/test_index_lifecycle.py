@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -14,6 +16,7 @@ import pytest
 from child_processes import make_and_write
 from valkey_vector import (
     ConfigurationError,
+    Connection,
     F,
     Flat,
     Hnsw,
@@ -269,3 +272,18 @@ def test_an_index_written_natively_is_taken_over_by_the_search_engine(
         assert index.count(F("n") >= 295) == 15
         assert len(index.search(HERE, k=400)) == expected
         assert index.drop() == expected
+
+
+def test_a_closed_connection_is_collected(server_url: str, index_name: str) -> None:
+    """What is known about a server is forgotten with the connection."""
+    connection = Connection.open(server_url)
+    index = Index.open(index_name, dimension=4, connection=connection)
+    index.upsert([Record(id="a", vector=[1, 0, 0, 0])])
+    assert index.count() == 1
+    index.search([1, 0, 0, 0], k=1)
+    index.close()
+    connection.close()
+    reference = weakref.ref(connection)
+    del index, connection
+    gc.collect()
+    assert reference() is None

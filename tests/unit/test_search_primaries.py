@@ -62,19 +62,15 @@ class Cluster:
         ]
 
 
-def primaries_of(cluster: Any) -> Primaries:
-    return Primaries(cluster)
-
-
 def answer_of(cluster: Any, search: Any) -> Any:
-    (found,) = primaries_of(cluster).search([search]) or []
+    (found,) = Primaries().search(cluster, [search]) or []
     return found
 
 
 def test_totals_are_added_and_rows_are_merged_in_the_order_of_the_search() -> None:
-    cluster = Cluster()
+    cluster: Any = Cluster()
     cluster.rows = {b"a:1": [7], b"b:1": [5]}
-    assert primaries_of(cluster).search([COUNT]) == [[12]]
+    assert Primaries().search(cluster, [COUNT]) == [[12]]
     cluster.rows = {
         b"a:1": [4, {b"k1": {b"created": b"1"}, b"k5": {b"created": b"5"}, b"k6": {b"created": b"6"}}],
         b"b:1": [1, {b"k3": {b"created": b"3"}}],
@@ -92,8 +88,8 @@ def test_totals_are_added_and_rows_are_merged_in_the_order_of_the_search() -> No
 
 
 def test_every_search_is_sent_to_each_primary_and_its_slots_are_reported_after_it() -> None:
-    cluster = Cluster()
-    primaries_of(cluster).search([COUNT, PAGE])
+    cluster: Any = Cluster()
+    Primaries().search(cluster, [COUNT, PAGE])
     for address in ("a:1", "b:1"):
         sent = [command for place, command in cluster.sent if place == address]
         assert sent == [[*COUNT, "LOCALONLY"], [*PAGE, "LOCALONLY"], ["CLUSTER", "NODES"]]
@@ -101,31 +97,31 @@ def test_every_search_is_sent_to_each_primary_and_its_slots_are_reported_after_i
 
 @pytest.mark.parametrize("change", ["epoch", "slots"])
 def test_a_search_during_which_slots_changed_is_sent_again(change: str) -> None:
-    cluster = Cluster()
-    primaries = primaries_of(cluster)
-    assert primaries.search([COUNT]) is not None
+    cluster: Any = Cluster()
+    primaries = Primaries()
+    assert primaries.search(cluster, [COUNT]) is not None
     if change == "epoch":
         cluster.epoch = 2  # a slot that moved away and came back
     else:
         cluster.slots = {b"a:1": b"0-8190", b"b:1": b"8191-16383"}
-    assert primaries.search([COUNT]) is None
-    assert primaries.search([COUNT]) is not None
+    assert primaries.search(cluster, [COUNT]) is None
+    assert primaries.search(cluster, [COUNT]) is not None
 
 
 def test_nothing_is_answered_while_a_slot_is_missing_or_on_two_nodes() -> None:
     for slots in ({**HALF, b"b:1": b"8193-16383"}, {**HALF, b"b:1": b"8191-16383"}):
-        cluster = Cluster(slots)
-        assert primaries_of(cluster).search([COUNT]) is None
+        cluster: Any = Cluster(slots)
+        assert Primaries().search(cluster, [COUNT]) is None
         assert all(command[0] == "CLUSTER" for _, command in cluster.sent)
 
 
 def test_a_primary_that_the_client_does_not_know_is_asked() -> None:
     """A replica that took over is known to the other nodes first."""
-    cluster = Cluster()
+    cluster: Any = Cluster()
     cluster.rows = {b"a:1": [7], b"b:1": [5]}
     known = {b"a:1": cluster.report(b"a:1") + b"n b:1@1 master - 0 0 2 connected 8192-16383\n"}
-    cluster.execute_on_primaries = lambda *_, **__: known  # type: ignore[method-assign]
-    assert primaries_of(cluster).search([COUNT]) == [[12]]
+    cluster.execute_on_primaries = lambda *_, **__: known
+    assert Primaries().search(cluster, [COUNT]) == [[12]]
 
 
 def test_while_a_slot_moves_its_source_is_asked_first_and_no_record_counts_twice() -> None:
@@ -133,23 +129,23 @@ def test_while_a_slot_moves_its_source_is_asked_first_and_no_record_counts_twice
         b"a:1": b"0-8191 [9-<-%s]" % (b"e" * 40),
         b"b:1": b"8192-16383 [9->-%s]" % (b"d" * 40),
     }
-    cluster = Cluster(moving)
+    cluster: Any = Cluster(moving)
     cluster.rows = {
         b"a:1": [2, {b"k1": {b"created": b"1"}, b"k2": {b"created": b"2"}}],
         b"b:1": [2, {b"k2": {b"created": b"2"}, b"k3": {b"created": b"3"}}],
     }
-    assert primaries_of(cluster).search([COUNT]) == [[3]]
+    assert Primaries().search(cluster, [COUNT]) == [[3]]
     assert [place for place, command in cluster.sent if command[0] == "FT.SEARCH"] == ["b:1", "a:1"]
     listing = cluster.sent[0][1]
     assert listing[:7] == [*COUNT[:6], "1000000"]
 
 
 def test_an_error_of_one_primary_is_the_reply() -> None:
-    cluster = Cluster()
+    cluster: Any = Cluster()
     error = ServerError("Index with name 'i' not found in database 0", "FT.SEARCH")
-    cluster.pipeline_on = lambda *_: [error, cluster.report(b"a:1")]  # type: ignore[method-assign]
+    cluster.pipeline_on = lambda *_: [error, cluster.report(b"a:1")]
     cluster.slots = {b"a:1": b"0-16383"}
-    assert primaries_of(cluster).search([COUNT]) == [error]
+    assert Primaries().search(cluster, [COUNT]) == [error]
 
 
 def test_other_commands_go_where_they_would_go() -> None:
@@ -159,7 +155,7 @@ def test_other_commands_go_where_they_would_go() -> None:
     aggregate = ["FT.AGGREGATE", "i", "*"]
     loose = [*COUNT[:-1], "SOMESHARDS"]
     requests = [Request([get]), Request([COUNT, aggregate]), Request(), Request([loose])]
-    found = exchange(cluster, primaries_of(cluster), requests)
+    found = exchange(cluster, Primaries(), requests)
     assert found == [[b"other"], [[12], b"other"], [], [b"other"]]
 
 

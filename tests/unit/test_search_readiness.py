@@ -65,8 +65,38 @@ def test_an_index_that_no_node_knows_is_stale() -> None:
     assert cluster.sent == []
 
 
-def test_without_the_right_to_create_an_index_the_search_is_refused() -> None:
+def test_without_the_right_to_create_an_index_the_search_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readiness, "renew", lambda *_: None)  # it does nothing without the right
     cluster: Any = Cluster({"a:1"}, refuses=True)
     with pytest.raises(RequestTimeoutError, match="a:1"):
         await_nodes(cluster, ENTRY, NODES)
     assert {address for address, _ in cluster.sent} == {"b:1"}
+
+
+def test_a_node_that_ignores_announcements_makes_the_index_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that restarted from an old append-only file has the records, and not the index (Valkey-Search 1.2.1)."""
+    renewed: list[CatalogEntry] = []
+
+    def renew(_: Any, entry: CatalogEntry) -> None:
+        renewed.append(entry)
+        raise StaleIndexError
+
+    monkeypatch.setattr(readiness, "renew", renew)
+    cluster: Any = Cluster({"c:1"}, refuses=True)
+    with pytest.raises(StaleIndexError):
+        await_nodes(cluster, ENTRY, NODES)
+    assert renewed == [ENTRY]
+    assert cluster.sent, "the index is announced first"
+
+
+def test_a_node_without_the_index_is_named_if_nobody_may_create_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readiness, "renew", lambda *_: None)
+    cluster: Any = Cluster({"c:1"}, refuses=True)
+    with pytest.raises(RequestTimeoutError, match="c:1 of the cluster does not have"):
+        await_nodes(cluster, ENTRY, NODES)

@@ -18,6 +18,7 @@ from valkey_vector.attached.paths import is_definite
 from valkey_vector.attached.reading import KEY_ONLY, Items, Reading
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.engines.search.query_syntax import query_text
+from valkey_vector.errors import ServerError
 from valkey_vector.execution.ordering import Window, sort_items
 from valkey_vector.filters.ast import Field
 from valkey_vector.filters.plan import Range
@@ -27,6 +28,9 @@ __all__ = ["OrderedSearch"]
 
 _FEW = 500
 """Number of documents up to which the sort values of all of them are read, in one round trip."""
+
+_UNSORTABLE = "error converting"
+"""In RediSearch's error for a stored value, such as a JSON list, that it cannot sort as a number."""
 
 _PAGE = 250
 """Documents that are held in memory while the first ones are selected, besides as many as the range has."""
@@ -183,7 +187,12 @@ class OrderedSearch:
         command += [_both(query, Range(name)), "RETURN", "1", name]
         command += ["SORTBY", name, "DESC" if descending else "ASC"]
         command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
-        reply = self._candidates.send(command)
+        try:
+            reply = self._candidates.send(command)
+        except ServerError as error:
+            if _UNSORTABLE in error.message.lower():
+                return None
+            raise
         keys = list(found_in(reply))
         total = int(reply[0])
         if len(keys) < limit or not _FEW < total < self._candidates.support.safe_total:

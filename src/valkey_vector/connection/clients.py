@@ -177,10 +177,6 @@ class Clients:
             return True
 
     def _new_client(self, lane: int) -> BoundedClient:
-        if lane != READS and not 0 <= lane <= self.settings.write_connections:
-            raise ConfigurationError(
-                f"lane must be from 0 to {self.settings.write_connections} (write_connections), not {lane}"
-            )
         requested = time.monotonic()
         with self._lock:
             if self._closed:

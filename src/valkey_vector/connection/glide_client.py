@@ -207,9 +207,7 @@ class BoundedClient:
     def execute_on(self, address: bytes, command: Sequence[str | bytes]) -> Any:
         """Send one command to a node of a cluster. The address is a key of the result of `execute_on_primaries`."""
         route = glide.ByAddressRoute(address.decode())
-        if not has_time_limit():
-            return self._routed(command, route)
-        # As a batch, which can have a timeout of its own.
+        # As a batch: it can have a timeout of its own, and GLIDE prints errors of single commands to standard error.
         (reply,) = self._replies([command], self.settings.request_timeout, route)
         if isinstance(reply, Exception):
             raise reply

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 from valkey_vector.connection.clients import READS
 from valkey_vector.connection.settings import ConnectionSettings
+from valkey_vector.errors import ConfigurationError
 
 __all__ = ["are_replicas_allowed", "lane_of", "replicas_allowed"]
 
@@ -39,7 +40,14 @@ def lane_of(settings: ConnectionSettings, lane: int, *, retry: bool) -> int:
         settings: settings of the connection.
         lane: the requested lane.
         retry: True for a request that only reads.
+
+    Raises:
+        ConfigurationError: there is no such lane.
     """
+    if not 0 <= lane <= settings.write_connections:
+        raise ConfigurationError(
+            f"lane must be from 0 to {settings.write_connections} (write_connections), not {lane}"
+        )
     if lane == 0 and retry and are_replicas_allowed(settings):
         return READS
     return lane

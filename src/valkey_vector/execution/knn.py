@@ -14,7 +14,7 @@ from valkey_vector.execution.selection import Selection, records_of, select, sel
 from valkey_vector.query import Threshold
 from valkey_vector.records.record import Hit, new_hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
-from valkey_vector.schema.similarity import similarity
+from valkey_vector.schema.similarity import similarities
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.rows import Row
 
@@ -94,9 +94,11 @@ def within(
 
 def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
     """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
+    records = records_of(rows, fields)
+    scores = similarities([row.distance for row in rows], metric)
     return [
-        new_hit(record, score := similarity(row.distance, metric), row.distance, score)
-        for row, record in zip(rows, records_of(rows, fields), strict=True)
+        new_hit(record, score, row.distance, score)
+        for row, record, score in zip(rows, records, scores, strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from valkey_vector.connection.pipelines import Pipelined, run
@@ -25,7 +25,7 @@ from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
 from valkey_vector.storage.decoding import decode_record, decode_records
 from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT
-from valkey_vector.storage.rows import Row
+from valkey_vector.storage.rows import CheckedRow, Row
 
 __all__ = [
     "CheckedRow",
@@ -52,17 +52,6 @@ _MOST_CHECKS = 20_000_000
 
 _MANY_CONDITIONS = 100
 """Number of conditions from which the records are counted before a filter is checked on each."""
-
-
-@dataclass(slots=True)
-class CheckedRow(Row):
-    """A row that matched the filter, with its decoded metadata.
-
-    Attributes:
-        metadata: the decoded metadata of the record.
-    """
-
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +244,7 @@ def record_of(row: Row, only: Collection[str]) -> Record:
 
 def records_of(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
     """Convert rows to records, as `record_of` does."""
-    return decode_records(
-        ((row.id, row.fields, row.metadata if type(row) is CheckedRow else None) for row in rows),
-        only,
-    )
+    return decode_records(rows, only)
 
 
 def _unreadable(row: Row) -> UnreadableRecordError:

@@ -39,6 +39,7 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
+_decode_standard = msgspec.json.Decoder().decode
 _encode_flat = msgspec.json.Encoder().encode
 _FLAT = frozenset({str, bool, int, float, type(None)})
 
@@ -142,7 +143,10 @@ def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
         UnreadableRecordError: the data is not a JSON object.
     """
     try:
-        loaded = decode_json(data)
+        try:
+            loaded = _decode_standard(data)
+        except ValueError:
+            loaded = decode_json(data)
         if b'"$' in data:
             loaded = _restored(loaded)
     except (ValueError, TypeError, RecursionError) as error:

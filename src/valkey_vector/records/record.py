@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class Hit:
 # becomes the frozen one.
 
 
-class _MutableRecord:
+class _NewRecord:
     __slots__ = Record.__slots__
 
     def __init__(  # noqa: PLR0917 - keywords take longer
@@ -122,9 +122,10 @@ class _MutableRecord:
         self.parent = parent
         self.payload = payload
         self.vectors = vectors
+        self.__class__ = Record  # type: ignore[assignment]
 
 
-class _MutableHit:
+class _NewHit:
     __slots__ = Hit.__slots__
 
     def __init__(self, record: Record, score: float, distance: float, similarity: float) -> None:
@@ -132,28 +133,17 @@ class _MutableHit:
         self.score = score
         self.distance = distance
         self.similarity = similarity
+        self.__class__ = Hit  # type: ignore[assignment]
 
 
-def new_record(  # noqa: PLR0917 - keywords take longer
-    id: str,
-    content: str,
-    vector: Vector | None,
-    metadata: Metadata,
-    parent: str | None,
-    payload: bytes | None,
-    vectors: Mapping[str, Vector],
-) -> Record:
-    """Create a `Record` fast. The arguments are its attributes, in order."""
-    record: Any = _MutableRecord(id, content, vector, metadata, parent, payload, vectors)
-    record.__class__ = Record
-    return record  # type: ignore[no-any-return]
+new_record = cast(
+    "Callable[[str, str, Vector | None, Metadata, str | None, bytes | None, Mapping[str, Vector]], Record]",
+    _NewRecord,
+)
+"""Create a `Record` fast. The arguments are its attributes, in order."""
 
-
-def new_hit(record: Record, score: float, distance: float, similarity: float) -> Hit:
-    """Create a `Hit` fast. The arguments are its attributes, in order."""
-    hit: Any = _MutableHit(record, score, distance, similarity)
-    hit.__class__ = Hit
-    return hit  # type: ignore[no-any-return]
+new_hit = cast("Callable[[Record, float, float, float], Hit]", _NewHit)
+"""Create a `Hit` fast. The arguments are its attributes, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

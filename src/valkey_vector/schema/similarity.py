@@ -55,6 +55,15 @@ def distances(
     return measured
 
 
+def similarities(distances: Sequence[float], metric: Metric) -> list[float]:
+    """Convert distances as `similarity` does."""
+    if metric is Metric.COSINE:
+        cosines = [1.0 - distance for distance in distances]
+        if all([-1.0 <= cosine <= 1.0 for cosine in cosines]):  # noqa: C419 - a list is faster
+            return cosines
+    return [similarity(distance, metric) for distance in distances]
+
+
 def similarity(distance: float, metric: Metric) -> float:
     """Convert a distance into a similarity; higher is more similar for every metric.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeAlias
 
 from valkey_vector.errors import UnreadableRecordError
 from valkey_vector.records.metadata import load
@@ -12,11 +11,9 @@ from valkey_vector.records.tokens import unescape
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.storage.catalog import VECTOR_PREFIX
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT, PAYLOAD, VECTOR
+from valkey_vector.storage.rows import CheckedRow, Row
 
-__all__ = ["Fetched", "decode_record", "decode_records"]
-
-Fetched: TypeAlias = tuple[str, Mapping[str, bytes], Metadata | None]
-"""Id of a record, the fetched fields of its hash, and its decoded metadata if they are known."""
+__all__ = ["decode_record", "decode_records"]
 
 _COMMON = frozenset({CONTENT, METADATA, PARENT})
 
@@ -67,11 +64,11 @@ def decode_record(
     )
 
 
-def decode_records(documents: Iterable[Fetched], only: Collection[str]) -> list[Record]:
+def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
     """Decode many records as `decode_record` does; faster if only content, metadata and parent are requested.
 
     Args:
-        documents: the fetched documents.
+        rows: the fetched documents; a `CheckedRow` is not decoded again.
         only: names of the fields to decode.
 
     Raises:
@@ -79,12 +76,13 @@ def decode_records(documents: Iterable[Fetched], only: Collection[str]) -> list[
     """
     if not _COMMON.issuperset(only):
         return [
-            decode_record(id, fields, only, known if METADATA in only else None)
-            for id, fields, known in documents
+            decode_record(row.id, row.fields, only, _known(row) if METADATA in only else None)
+            for row in rows
         ]
     content, metadata, parent = (name in only for name in (CONTENT, METADATA, PARENT))
     records: list[Record] = []
-    for id, fields, known in documents:
+    for row in rows:
+        id, fields, known = row.id, row.fields, _known(row) if type(row) is not Row else None
         try:
             text = fields[CONTENT].decode() if content and CONTENT in fields else ""
             above = fields[PARENT].decode() if parent and PARENT in fields else None
@@ -96,3 +94,7 @@ def decode_records(documents: Iterable[Fetched], only: Collection[str]) -> list[
         own = {} if loaded is None else loaded
         records.append(new_record(id, text, None, own, above, None, {}))
     return records
+
+
+def _known(row: Row) -> Metadata | None:
+    return row.metadata if isinstance(row, CheckedRow) else None

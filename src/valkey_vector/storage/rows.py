@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.record_version import VERSION
 
-__all__ = ["MetadataReplacement", "Row", "StaleIndexError", "WriteOutcome"]
+__all__ = ["CheckedRow", "MetadataReplacement", "Row", "StaleIndexError", "WriteOutcome"]
 
 
 class StaleIndexError(Exception):
@@ -35,6 +36,17 @@ class Row:
     def version(self) -> bytes | None:
         """Version of the document, new with every write; None if an earlier version of this library wrote it."""
         return self.fields.get(VERSION)
+
+
+@dataclass(slots=True)
+class CheckedRow(Row):
+    """A row that matched the filter, with its decoded metadata.
+
+    Attributes:
+        metadata: the decoded metadata of the record.
+    """
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,7 +233,9 @@ def rows(
         fields = own_fields(entry, read, vector)
         if fields is None or ((ends := fields.get(EXPIRES)) is not None and float(ends) <= now):
             continue
-        distance = math.nan if measured is None else distance_of(measured, metric)
+        distance = math.nan if measured is None else float(measured)
+        if distance != distance and measured is not None:
+            distance = distance_of(measured, metric)
         documents.append(Row(key[skip:].decode(), fields, distance))
     return documents
 

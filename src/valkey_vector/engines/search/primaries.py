@@ -71,20 +71,18 @@ Owners = Mapping[bytes, _Ownership]
 
 
 class Primaries:
-    """Asks all primaries of one cluster. Thread-safe.
+    """Asks all primaries of one cluster of Valkey-Search. Thread-safe."""
 
-    Args:
-        connection: connection to a cluster of Valkey-Search.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._owners: Owners | None = None
 
-    def search(self, searches: Sequence[Command]) -> list[Reply | ServerError] | None:
+    def search(
+        self, connection: Connection, searches: Sequence[Command]
+    ) -> list[Reply | ServerError] | None:
         """Send searches to every primary, and merge the replies.
 
         Args:
+            connection: connection to the cluster.
             searches: FT.SEARCH commands that begin at the first result.
 
         Returns:
@@ -96,14 +94,14 @@ class Primaries:
         Cost:
             One round trip to each primary, at once; one after another while slots move.
         """
-        owners = self._owners or self._learn()
+        owners = self._owners or self._learn(connection)
         if owners is None:
             return None
         moving = any(owner.is_open for owner in owners.values())
         sent = [_listing(search) if moving else search for search in searches]
         commands: list[Command] = [[*search, "LOCALONLY"] for search in sent]
         order = sorted(owners, key=lambda address: not owners[address].gives_away)
-        answered = self._ask([*commands, _REPORT], order, at_once=not moving)
+        answered = self._ask(connection, [*commands, _REPORT], order, at_once=not moving)
         if any(_own(replies[-1]) != owners[address] for address, replies in answered.items()):
             self._owners = None
             return None
@@ -113,30 +111,35 @@ class Primaries:
         ]
 
     def _ask(
-        self, commands: Sequence[Command], order: Sequence[bytes], *, at_once: bool
+        self,
+        connection: Connection,
+        commands: Sequence[Command],
+        order: Sequence[bytes],
+        *,
+        at_once: bool,
     ) -> dict[bytes, list[Any]]:
         """Send the same commands to each primary. Returns address -> replies."""
         groups = [order] if at_once else [[address] for address in order]
         found: dict[bytes, list[Any]] = {}
         for group in groups:
             batches = {address.decode(): commands for address in group}
-            for address, answer in send_to_each(self._connection, batches).items():
+            for address, answer in send_to_each(connection, batches).items():
                 if isinstance(answer, ServerError):
                     self._owners = None
                     raise answer
                 found[address.encode()] = answer
         return found
 
-    def _learn(self) -> Owners | None:
+    def _learn(self, connection: Connection) -> Owners | None:
         """Read the slots of every primary. Returns None if they are not all slots, each once.
 
         The client may not know a primary that took over yet. Then the primaries are asked that the others name.
         """
-        reports = self._connection.execute_on_primaries(*_REPORT, retry=True)
+        reports = connection.execute_on_primaries(*_REPORT, retry=True)
         owners = {address: _own(report) for address, report in reports.items()}
         if not _are_complete(owners):
             named = {address for report in reports.values() for address in _primaries_in(report)}
-            answers = send_to_each(self._connection, {each: [_REPORT] for each in named})
+            answers = send_to_each(connection, {each: [_REPORT] for each in named})
             owners = {
                 address.encode(): _own(answer[0])
                 for address, answer in answers.items()
@@ -164,7 +167,7 @@ def exchange(
     ]
     searches = [command for command, whole in zip(commands, everywhere, strict=True) if whole]
     others = [command for command, whole in zip(commands, everywhere, strict=True) if not whole]
-    found = primaries.search(searches) if searches else []
+    found = primaries.search(connection, searches) if searches else []
     if found is None:
         return None
     replies = iter(found)

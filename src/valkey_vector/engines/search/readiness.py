@@ -9,12 +9,12 @@ each primary first receives an inconsistent search.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from valkey_vector.connection import Connection
 from valkey_vector.connection.time_limits import seconds_left
 from valkey_vector.engines.search import commands
-from valkey_vector.engines.search.recovery import PATIENCE, announce, probe_command
+from valkey_vector.engines.search.recovery import PATIENCE, announce, probe_command, renew
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -30,6 +30,9 @@ _TIMEOUT = 500
 """Time limit in milliseconds of the search that makes a node look up its slots."""
 
 _LONGEST_PAUSE = 0.5
+
+_ANNOUNCED_SECONDS = 6.0
+"""Seconds for which a node may ignore announcements of the index, before the index is created again."""
 
 
 def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable[str]) -> None:
@@ -52,7 +55,9 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
         unknown = [address for address in waiting if not _knows_index(connection, entry, address)]
         if len(unknown) == len(everybody):
             raise StaleIndexError
-        if unknown and time.monotonic() > announced + PATIENCE:
+        if unknown and time.monotonic() > start + min(_ANNOUNCED_SECONDS, (deadline - start) / 2):
+            renew(connection, entry)
+        elif unknown and time.monotonic() > announced + PATIENCE:
             knowing = next(address for address in everybody if address not in unknown)
             announce(connection, entry, knowing)
             announced = time.monotonic()
@@ -64,13 +69,22 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
         if not waiting:
             return
         if time.monotonic() > deadline:
-            raise RequestTimeoutError(
-                f"{' and '.join(waiting)} of the cluster is still indexing {entry.name!r}, and a search would be "
-                "incomplete; call wait_until_indexed() before searching",
-                "FT.SEARCH",
-            )
+            raise RequestTimeoutError(_unready(entry, waiting, unknown), "FT.SEARCH")
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, 2 * pause)
+
+
+def _unready(entry: CatalogEntry, waiting: Sequence[str], unknown: Sequence[str]) -> str:
+    if unknown:
+        return (
+            f"{' and '.join(unknown)} of the cluster does not have the search index {entry.search_index!r} of index "
+            f"{entry.name!r}, and a search would be incomplete. It is created again by the next search of a user who may "
+            "run FT.CREATE and FT.DROPINDEX"
+        )
+    return (
+        f"{' and '.join(waiting)} of the cluster is still indexing {entry.name!r}, and a search would be incomplete; "
+        "call wait_until_indexed() before searching"
+    )
 
 
 def await_backfill(connection: Connection, name: str, indexed_share: Callable[[], float]) -> None:

@@ -1,6 +1,6 @@
 """Recovery of a search index that a node of a cluster has lost, or has in another version than the other nodes.
 
-Before a search, Valkey-Search compares the fingerprint of the index on the nodes. Two events break an index (1.2.1):
+Before a search, Valkey-Search compares the fingerprint of the index on the nodes. Three events break an index (1.2.1):
 
 * FLUSHALL or FLUSHDB on a node. The node creates its indexes again, but without their fingerprints
   (``SchemaManager::OnFlushDBEnded`` in ``src/schema_manager.cc``). Every search then fails, and FT.CREATE reports that the
@@ -8,6 +8,8 @@ Before a search, Valkey-Search compares the fingerprint of the index on the node
 * A restart of a node without its data. The node knows no index until another node announces its indexes: every 30 seconds,
   and after FT.CREATE and FT.DROPINDEX (``MetadataManager::BroadcastMetadata`` in ``src/coordinator/metadata_manager.cc``).
   Creating an index on the empty node would not help: its version could differ (`announce`).
+* A restart of a node from an append-only file that was not rewritten since the index was created. The node has the records
+  and believes that it knows all indexes, so announcements do not help. Only a new index does (`renew`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from valkey_vector.storage.catalog import Catalog, CatalogEntry
 from valkey_vector.storage.layout import CREATED
 from valkey_vector.storage.rows import StaleIndexError
 
-__all__ = ["PATIENCE", "announce", "probe_command", "renew_if_broken"]
+__all__ = ["PATIENCE", "announce", "probe_command", "renew", "renew_if_broken"]
 
 PATIENCE = 1.0
 """Seconds for which nodes may differ about an index, because FT.CREATE reaches them one after another."""
@@ -76,8 +78,16 @@ def renew_if_broken(connection: Connection, entry: CatalogEntry, waited: float) 
         return
     if connection.capabilities.module is not SearchModule.VALKEY_SEARCH:
         return
-    if not _is_broken(connection, entry):
-        return
+    if _is_broken(connection, entry):
+        renew(connection, entry)
+
+
+def renew(connection: Connection, entry: CatalogEntry) -> None:
+    """Create the search index again under a new name; see `renew_if_broken`. Does nothing if the user may not.
+
+    Raises:
+        StaleIndexError: the index has a new name now, or was dropped.
+    """
     renewal = secrets.token_hex(4)
     try:
         # Removes nothing: it shows that the user may replace the index.

@@ -100,7 +100,7 @@ class ServerSupport:
         self._learned = -_PERIOD
         self._refused: set[str] = set()
         self._finds_replicas = self._knows_words and capabilities.cluster
-        self._primaries = Primaries(connection)
+        self._primaries = Primaries()
         self.primaries_alone: Primaries | None = None
 
     @classmethod

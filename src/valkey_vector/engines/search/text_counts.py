@@ -284,7 +284,7 @@ class TextCounts:
 
     def _length(self, text: IndexedText, known: _Known, documents: int) -> Pipelined[float]:
         """Return the total number of terms of a text field, which a number of documents have."""
-        counts = yield from length_counts(text.length, known.lengths or (), self._count)
+        counts = yield from length_counts(text.length, known.lengths or (), documents, self._count)
         known.lengths = counts
         if counts is not None:
             return float(sum(length * number for length, number in counts.items()))

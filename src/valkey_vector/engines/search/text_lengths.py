@@ -31,21 +31,20 @@ _MOST = 1_000
 
 
 def length_counts(
-    field: str, known: Collection[int], count: Count
+    field: str, known: Collection[int], total: int, count: Count
 ) -> Pipelined[LengthCounts | None]:
     """Return the number of texts of each length; None if there are too many lengths.
 
     Args:
         field: hash field of the number of terms.
         known: lengths that an earlier query saw.
+        total: number of texts.
         count: counts documents.
 
     Cost: one round trip if no other lengths than the known ones occur; four more otherwise.
     """
     if known:
-        total, *numbers = yield from count(
-            [Range(field, low=1.0), *(_one(field, n) for n in known)]
-        )
+        numbers = yield from count([_one(field, length) for length in known])
         if sum(numbers) == total:
             return _found(known, numbers)
     width = _WIDEST
