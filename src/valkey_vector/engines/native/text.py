@@ -52,6 +52,10 @@ def text_statistics(replica: Replica, matching: Matching, now: float) -> Statist
     return Statistics(documents, totals, frequencies)
 
 
+_SPARSE = 16
+"""Share of the rows, as a divisor, below which rows are sorted instead of counted in an array."""
+
+
 class TextScores:
     """The scores of one query.
 
@@ -152,15 +156,18 @@ def _rows(inverted: Inverted, position: Position) -> Rows:
 
 def _postings(inverted: Inverted, position: Position) -> tuple[Rows, _Frequencies]:
     """Return the rows with any of the terms of a position, each once, and the frequency in each."""
-    if len(position.words) == 1:
-        (word,) = position.words
-        return inverted.rows(word), inverted.times(word)
-    if not position.words:
+    found = [
+        (rows, inverted.times(word)) for word in position.words if len(rows := inverted.rows(word))
+    ]
+    if not found:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    rows = np.concatenate([inverted.rows(word) for word in position.words])
-    times = np.concatenate([inverted.times(word) for word in position.words])
-    if not len(rows):
-        return rows, times
+    if len(found) == 1:
+        return found[0]
+    rows, times = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if _SPARSE * len(rows) < rows.max():
+        # Few rows: sorting them is faster than counting in an array of all rows.
+        different, places = np.unique(rows, return_inverse=True)
+        return different, np.bincount(places, weights=times).astype(np.float64)
     summed: _Frequencies = np.bincount(rows, weights=times).astype(np.float64)
-    found: Rows = np.flatnonzero(summed)
-    return found, summed[found]
+    matching: Rows = np.flatnonzero(summed)
+    return matching, summed[matching]
