@@ -31,7 +31,7 @@ class LoggedChanges:
 
     def __init__(self, connection: Connection, entry: CatalogEntry, interval: float) -> None:
         self._feed = ChangeFeed(connection, entry)
-        # A record that is gone at the next poll is known to have expired only if its end was known before.
+        # A record that is missing at the next poll is known to have expired only if its end was known before.
         self._ahead = 2 * interval + 5.0
         self._sequence = 0
         self._ends: dict[str, int] = {}
@@ -48,7 +48,7 @@ class LoggedChanges:
         poll = self._feed.poll(None, self._ahead)
         self._sequence, self._ends = poll.sequence, poll.ends
         over = [id for id, end in poll.ends.items() if end <= poll.now]
-        self._expired = set(self._feed.gone(over))
+        self._expired = set(self._feed.removed(over))
 
     def poll(self) -> Sequence[_Found]:
         """The changes since the last poll."""
@@ -76,7 +76,7 @@ class LoggedChanges:
             if poll.complete:
                 break
         over = [id for id, end in poll.ends.items() if end <= poll.now and id not in self._expired]
-        for id in self._feed.gone(over):
+        for id in self._feed.removed(over):
             self._expired.add(id)
             found.append((poll.ends[id] / 1000, "expired", id))
         self._expired &= before | poll.ends.keys()

@@ -32,8 +32,8 @@ class Change:
             search engine.
         operation: what happened.
         id: id of the record.
-        metadata: metadata that the record has now. None if it was not requested, or the record is gone.
-        content: text that the record has now. None if it was not requested, or the record is gone.
+        metadata: metadata that the record has now. None if it was not requested, or the record was removed.
+        content: text that the record has now. None if it was not requested, or the record was removed.
     """
 
     time: float

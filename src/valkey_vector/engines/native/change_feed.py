@@ -27,7 +27,7 @@ class Logged:
     Attributes:
         id: id of the record.
         sequence: number of the change: about its time in microseconds by the server's clock.
-        written: the record was written; otherwise it is gone.
+        written: the record was written; otherwise it was removed.
     """
 
     id: str
@@ -128,7 +128,7 @@ class ChangeFeed:
             dict(_scored(ends)),
         )
 
-    def gone(self, ids: Sequence[str]) -> list[str]:
+    def removed(self, ids: Sequence[str]) -> list[str]:
         """Return the ids whose keys do not exist."""
         commands = [["EXISTS", self._entry.prefix + id] for id in ids]
         replies = checked(self._connection.pipeline(commands, retry=True))

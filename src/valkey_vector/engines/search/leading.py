@@ -124,20 +124,20 @@ def first_by_key(
     field: str | None
     if order is None:
         field, descending = CREATED, True
-        asked = [_sample_command(engine.entry, engine.query_for(plan), field, _FIRST_SAMPLE)]
+        requested = [_sample_command(engine.entry, engine.query_for(plan), field, _FIRST_SAMPLE)]
     else:
         key, descending = order
         field = engine.entry.slot(key, "number")
         if field is None:
             return None
         numbers = all_of([plan, Tokens((kind_token(key, "n"),))])
-        asked = [
+        requested = [
             _sample_command(engine.entry, engine.query_for(numbers), field, _FIRST_SAMPLE),
             commands.count_command(
                 engine.entry, engine.query_for(_without_number(plan, key, field))
             ),
         ]
-    sampled, *others = yield Request(asked)
+    sampled, *others = yield Request(requested)
     total = commands.total(sampled)
     if total < limit or any(commands.total(reply) for reply in others):
         return None

@@ -29,7 +29,7 @@ LIVING_SHARDS = "the shards that answer"
 """Name of this fallback in explanations and telemetry."""
 
 _FIRST_SECONDS = 2.0
-"""Longest first attempt: then the primaries are asked if they answer."""
+"""Longest first attempt. After it, each primary is checked."""
 
 _KEYED = frozenset({"HMGET", "HGET", "ZRANGEBYSCORE"})
 

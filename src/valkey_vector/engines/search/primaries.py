@@ -6,7 +6,7 @@ the search itself here, with ``LOCALONLY``, and the replies are merged.
 
 A search is complete if every slot belonged to one of these primaries from before the search until after it. Each primary
 reports its slots, and the epoch of its last change of them, after its search. The report must be the one from before.
-While a slot moves, its records are on two nodes for a moment. Then the node that gives the slot away is asked first, so no
+While a slot moves, its records are on two nodes for a moment. Then the node that gives the slot away is searched first, so no
 record is missed, and records are counted by their keys.
 """
 
@@ -71,7 +71,7 @@ Owners = Mapping[bytes, _Ownership]
 
 
 class Primaries:
-    """Asks all primaries of one cluster of Valkey-Search. Thread-safe."""
+    """Searches all primaries of one cluster of Valkey-Search. Thread-safe."""
 
     def __init__(self) -> None:
         self._owners: Owners | None = None
@@ -133,7 +133,7 @@ class Primaries:
     def _learn(self, connection: Connection) -> Owners | None:
         """Read the slots of every primary. Returns None if they are not all slots, each once.
 
-        The client may not know a primary that took over yet. Then the primaries are asked that the others name.
+        The client may not know a primary that took over yet. Then the request goes to the primaries that the others name.
         """
         reports = connection.execute_on_primaries(*_REPORT, retry=True)
         owners = {address: _own(report) for address, report in reports.items()}

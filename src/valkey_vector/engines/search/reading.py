@@ -117,7 +117,7 @@ class SearchReading:
 
     @property
     def spans_nodes(self) -> bool:
-        """True if searches ask several nodes of a cluster."""
+        """True if searches read several nodes of a cluster."""
         cluster = self.capabilities.cluster and self.support.checks_shards
         return cluster and not has_hash_tag(self.entry.name)
 

@@ -127,7 +127,7 @@ def announce(connection: Connection, entry: CatalogEntry, address: str) -> None:
 def _is_broken(connection: Connection, entry: CatalogEntry) -> bool:
     """Return True if each of several searches finds a node with another version of the index.
 
-    Each asks one node of each shard, which the server chooses at random: a replica may only be behind.
+    Each reads one node of each shard, which the server chooses at random: a replica may only be behind.
     """
     milliseconds = int(min(1000, 1000 * connection.settings.request_timeout))
     command = probe_command(entry, milliseconds, "ALLSHARDS")

@@ -82,7 +82,7 @@ class Shards:
         return bool(self._down)
 
     def probe(self, connection: Connection, addresses: Collection[str]) -> bool:
-        """Ask every primary for the primaries of the cluster. Returns True if one does not answer.
+        """Request the primaries of the cluster from every primary. Returns True if one does not answer.
 
         Args:
             connection: connection to the cluster.

@@ -79,7 +79,7 @@ class ServerSupport:
         cap: largest number of keys that a query without a vector reads on one node; None for no limit.
         vector_range: True if the server supports VECTOR_RANGE; None before the first attempt.
         sort_by: False after the server rejected SORTBY, although its version has it.
-        primaries_alone: asks only the primaries of a cluster; None unless Valkey-Search would also ask replicas.
+        primaries_alone: searches only the primaries of a cluster; None unless Valkey-Search would also search replicas.
     """
 
     def __init__(self, connection: Connection) -> None:

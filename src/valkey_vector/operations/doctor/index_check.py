@@ -35,7 +35,7 @@ from valkey_vector.storage.catalog import Catalog, CatalogEntry, vector_name
 __all__ = ["IndexOptions", "check_own_index"]
 
 _VERIFIED = 10_000
-"""Documents up to which an index is verified without being told to."""
+"""Documents up to which an index is verified without a request."""
 
 _LARGE_FLAT = 100_000
 
