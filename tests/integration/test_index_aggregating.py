@@ -151,7 +151,7 @@ def test_no_more_pages_are_read_than_a_limit_lets_through(
         assert commands.names() == ["FT.SEARCH"]
     else:
         assert set(commands.names()) == {"FT.SEARCH"}
-        assert commands.found < 300, "three records, and samples of the times of creation"
+        assert commands.found <= 2_000, "an unsorted page, and the first one"
 
 
 def test_filters_at_the_beginning_are_the_servers(

@@ -179,10 +179,10 @@ def test_updating_metadata_keeps_everything_else(index: Index) -> None:
 
 
 def test_updating_metadata_keeps_the_time_to_live(index: Index) -> None:
-    index.upsert([Record(id="a", vector=HERE)], ttl=0.5)
+    index.upsert([Record(id="a", vector=HERE)], ttl=1.5)
     assert index.update_metadata(["a"], {"k": 1}) == 1
     assert index.count(F("k") == 1) == 1
-    time.sleep(0.8)
+    time.sleep(1.8)
     assert index.count() == 0
     assert index.get(["a"]) == [None]
 
