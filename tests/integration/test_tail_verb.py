@@ -192,10 +192,17 @@ async def test_the_async_version_yields_the_same(filled: Index) -> None:
     ]
 
 
+RUN = (
+    "import runpy, signal\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
+    "runpy.run_module('valkey_vector.command_line', run_name='__main__')\n"
+)
+
+
 def started(url: str, *arguments: str) -> subprocess.Popen[str]:
     """The verb as a process that sees changes from now on."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "valkey_vector.command_line", "tail", *arguments],
+        [sys.executable, "-c", RUN, "tail", *arguments],
         env={**os.environ, "VALKEY_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -233,5 +240,6 @@ def test_an_interrupt_ends_the_verb_without_a_traceback(filled: Index, server_ur
     finally:
         with suppress(ProcessLookupError):
             process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in error

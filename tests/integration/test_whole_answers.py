@@ -268,7 +268,9 @@ def test_searches_have_a_timeout_below_the_clients_and_require_every_shard(
     assert {command[0] for command in searches} == {b"FT.SEARCH", b"FT.AGGREGATE"}
     for command in searches:
         assert 0 < int(command[command.index(b"TIMEOUT") + 1]) < min(timeout, 60_001)
-        is_probe = b"@created:[-1 -1]" in command  # finds nothing: it makes a node look up its slots
+        is_probe = (
+            b"@created:[-1 -1]" in command
+        )  # finds nothing: it makes a node look up its slots
         if command[0] == b"FT.SEARCH" and not is_probe:
             assert (b"ALLSHARDS" in command and b"CONSISTENT" in command) == whole
 
