@@ -169,3 +169,10 @@ def test_replicas_are_seen_in_the_slots_of_a_cluster() -> None:
 def test_one_reply_is_itself() -> None:
     reply = [2, {b"k1": {b"created": b"1"}, b"k2": {b"created": b"2"}}]
     assert merged(PAGE, [reply]) == reply
+
+
+def test_a_node_that_became_a_replica_is_not_searched() -> None:
+    """The client still takes it for a primary. It has the records of the node that took over."""
+    cluster: Any = Cluster({**HALF, b"c:1": b""})
+    cluster.rows = {b"a:1": [7], b"b:1": [5], b"c:1": [5]}
+    assert Primaries().search(cluster, [COUNT]) == [[12]]

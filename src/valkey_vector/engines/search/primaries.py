@@ -136,7 +136,7 @@ class Primaries:
         The client may not know a primary that took over yet. Then the request goes to the primaries that the others name.
         """
         reports = connection.execute_on_primaries(*_REPORT, retry=True)
-        owners = {address: _own(report) for address, report in reports.items()}
+        owners = _with_slots({address: _own(report) for address, report in reports.items()})
         if not _are_complete(owners):
             named = {address for report in reports.values() for address in _primaries_in(report)}
             answers = send_to_each(connection, {each: [_REPORT] for each in named})
@@ -145,9 +145,14 @@ class Primaries:
                 for address, answer in answers.items()
                 if isinstance(answer, list) and isinstance(answer[0], bytes)
             }
-            owners = {address: owner for address, owner in owners.items() if owner.slots}
+            owners = _with_slots(owners)
         self._owners = owners if _are_complete(owners) else None
         return self._owners
+
+
+def _with_slots(owners: Owners) -> Owners:
+    """The primaries that have slots. A node without any may be a replica by now, with the records of its primary."""
+    return {address: owner for address, owner in owners.items() if owner.slots}
 
 
 def exchange(
