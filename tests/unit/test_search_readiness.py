@@ -96,7 +96,9 @@ def test_a_node_that_ignores_announcements_makes_the_index_new(
 def test_a_node_without_the_index_is_named_if_nobody_may_create_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(readiness, "renew", lambda *_: None)
+    attempts: list[Any] = []
+    monkeypatch.setattr(readiness, "renew", lambda *given: attempts.append(given))
     cluster: Any = Cluster({"c:1"}, refuses=True)
     with pytest.raises(RequestTimeoutError, match="c:1 of the cluster does not have"):
         await_nodes(cluster, ENTRY, NODES)
+    assert len(attempts) == 1

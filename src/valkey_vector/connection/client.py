@@ -149,7 +149,11 @@ class Connection(Closing):
         if not commands:
             return []
 
+        spread = False
+
         def attempt(client: BoundedClient) -> list[Reply | ServerError]:
+            nonlocal spread
+            spread = client.cluster
             replies = client.pipeline(commands, any_primary=any_primary)
             for reply in replies:
                 if _is_outage(reply) and not is_not_ready(reply):
@@ -157,7 +161,7 @@ class Connection(Closing):
             return replies
 
         replies = self._send_repeatedly(lane, attempt, retry)
-        if not retry and any(map(is_not_ready, replies)):
+        if spread and not retry and any(map(is_not_ready, replies)):
             replies = self._rejected_again(commands, replies, lane)
         for reply in replies:
             if _is_outage(reply):
@@ -312,12 +316,13 @@ class Connection(Closing):
     ) -> list[Reply | ServerError]:
         """Send the commands of a pipeline again that a node of a cluster was not ready to execute; the others ran.
 
-        For half the request timeout: a caller that holds a lock must not write after it has lapsed.
+        For half the request timeout: a caller that holds a lock must not write after it has lapsed. The commands on one key
+        keep their order: a command is not sent again if a later one on its key has run.
         """
         found = list(replies)
         deadline = time.monotonic() + self.settings.request_timeout / 2
         pause = _FIRST_PAUSE
-        while rejected := [at for at, reply in enumerate(found) if is_not_ready(reply)]:
+        while rejected := _repeatable(commands, found):
             if time.monotonic() + pause > deadline:
                 break
             time.sleep(pause)
@@ -376,6 +381,30 @@ class Connection(Closing):
         if clients is None:
             raise ConfigurationError("the connection is closed; open a new one")
         return clients
+
+
+def _repeatable(
+    commands: Sequence[Sequence[Argument]], replies: Sequence[Reply | ServerError]
+) -> list[int]:
+    """Positions of the rejected commands on keys on which no later command has run."""
+    rejected = [at for at, reply in enumerate(replies) if is_not_ready(reply)]
+    first: dict[Argument, int] = {}
+    for at in rejected:
+        first.setdefault(_key_of(commands[at]), at)
+    overtaken = {
+        key
+        for at, reply in enumerate(replies)
+        if not is_not_ready(reply) and at > first.get(key := _key_of(commands[at]), at)
+    }
+    return [at for at in rejected if _key_of(commands[at]) not in overtaken]
+
+
+def _key_of(command: Sequence[Argument]) -> Argument:
+    """The first key of a command; scripts have it after their text and the number of keys."""
+    name = command[0] if isinstance(command[0], str) else command[0].decode()
+    place = 3 if name.upper().startswith("EVAL") else 1
+    key = command[place] if len(command) > place else b""
+    return key.encode() if isinstance(key, str) else key
 
 
 def _pipelined(

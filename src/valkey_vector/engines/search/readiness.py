@@ -8,6 +8,7 @@ each primary first receives an inconsistent search.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -50,13 +51,15 @@ def await_nodes(connection: Connection, entry: CatalogEntry, addresses: Iterable
     start = announced = time.monotonic()
     deadline = start + seconds_left(connection.settings.request_timeout)
     everybody = waiting = list(addresses)
+    renewal = start + min(_ANNOUNCED_SECONDS, (deadline - start) / 2)
     pause = 0.005
     while True:
         unknown = [address for address in waiting if not _knows_index(connection, entry, address)]
         if len(unknown) == len(everybody):
             raise StaleIndexError
-        if unknown and time.monotonic() > start + min(_ANNOUNCED_SECONDS, (deadline - start) / 2):
+        if unknown and time.monotonic() > renewal:
             renew(connection, entry)
+            renewal = math.inf  # the user may not
         elif unknown and time.monotonic() > announced + PATIENCE:
             knowing = next(address for address in everybody if address not in unknown)
             announce(connection, entry, knowing)
