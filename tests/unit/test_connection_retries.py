@@ -65,6 +65,8 @@ def test_a_cache_rests_after_a_server_that_was_not_ready() -> None:
 class RejectingClient:
     """Nodes of a cluster, of which some are not ready at first."""
 
+    cluster = True
+
     def __init__(self, *rounds: list[Any]) -> None:
         self.rounds = list(rounds)
         self.sent: list[list[Any]] = []
