@@ -90,8 +90,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             1.2.1. Cannot be changed later. Defaults to the setting of the existing index, or False.
         embedding_model: model name stored with a new index. Opening the index for another model raises.
         must_exist: raise now if the index does not exist.
-        consistency: ``strict``, ``partial`` or ``loose`` for every read of the store (see `ReadOptions`).
-        timeout: seconds for every read of the store, > 0. None: no limit but the connection's ``request_timeout``.
+        consistency: ``strict``, ``partial`` or ``loose`` for every read of the store but those by node id (see `ReadOptions`).
+        timeout: seconds for every such read, > 0. None: no limit but the connection's ``request_timeout``.
 
     Raises:
         ConfigurationError: if a setting is invalid (a ValueError).
