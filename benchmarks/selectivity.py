@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from benchmarks.contenders import EF_RUNTIME
 from benchmarks.corpus import Corpus, banking, clustered
-from valkey_vector import F, Filter, Index, Record
+from valkey_vector import Filter, Index, Record
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.search.commands import knn_command
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.filters.compiler import compile_filter
+from valkey_vector.query.filter_like import as_filter
 
 __all__ = ["main"]
 
@@ -100,7 +101,7 @@ def _report(index: Index, corpus: Corpus, filters: dict[str, Mask], queries: Any
     print("| filter | records | " + " | ".join([*heads, "core"]) + " |")
     print("| --- | ---: |" + " ---: |" * (len(_WIDTHS) + 1))
     for name, mask in filters.items():
-        chosen = F(name) == True  # noqa: E712 - builds a filter
+        chosen = as_filter({name: True})
         searches = [_raw(index, None, EF_RUNTIME)]
         searches += [_raw(index, chosen, width) for width in _WIDTHS]
         searches.append(lambda vector, chosen=chosen: _core(index, vector, chosen))

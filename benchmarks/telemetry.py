@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import numpy as np
@@ -126,19 +127,15 @@ def compare(index: Index, documents: int) -> None:
 def added_microseconds(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
     """Return the processor time that each way adds to an operation, and that of a span of the SDK alone."""
     uninstrument()
-    original, idle = Index.search, _Idle()
-    Index.search = _search_nothing  # type: ignore[method-assign, assignment]
-    alone = _sdk_alone()
+    idle, alone = _Idle(), _sdk_alone()
     best = dict.fromkeys([*ways, "SDK alone"], float("inf"))
-    try:
+    with patch.object(Index, "search", _search_nothing):
         for _ in range(20):
             for name, switch in ways.items():
                 switch()
                 best[name] = min(best[name], _microseconds(lambda: idle.search([])))
             best["SDK alone"] = min(best["SDK alone"], _microseconds(alone))
-    finally:
         uninstrument()
-        Index.search = original  # type: ignore[method-assign]
     return {name: each - (best["off"] if name in ways else 0) for name, each in best.items()}
 
 

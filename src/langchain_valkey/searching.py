@@ -19,6 +19,7 @@ from valkey_vector import Index, ReadOptions
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.query.read_options import merge_read_options
 from valkey_vector.query.result import warn_if_partial
 from valkey_vector.schema.similarity import relevance
 
@@ -49,8 +50,8 @@ class SearchableStore(VectorStore):
             k: number of documents, at least 1. Fewer are returned only if fewer match.
             filter: return only documents that match.
             ef_runtime: HNSW only: number of candidates to examine. A higher value improves recall and is slower.
-            options: `consistency` and `timeout` in seconds replace those of the store; see `ReadOptions`. A result
-                that may lack documents issues a `PartialResultWarning`.
+            options: `consistency` and `timeout` in seconds replace those of the store unless they are None; see
+                `ReadOptions`. A result that may lack documents issues a `PartialResultWarning`.
         """
         return _documents(
             self.similarity_search_with_score(query, k, filter, ef_runtime=ef_runtime, **options)
@@ -248,8 +249,8 @@ class SearchableStore(VectorStore):
         return [to_document(hit.record) for hit in warn_if_partial(hits)]
 
     def _reads(self, options: ReadOptions) -> ReadOptions:
-        """The read options of one call: those of the store, unless the call has its own."""
-        return {**self._read_options, **options}
+        """Return the read options of one call: those of the store, unless the call has its own."""
+        return merge_read_options(self._read_options, options)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return partial(relevance, metric=self._index.metric)

@@ -142,7 +142,7 @@ def of_the_exporter(metric: str, info: dict[str, str]) -> bool:
         return field in info
     fields = set(SearchStatistics.__dataclass_fields__)
     field = metric.removeprefix("redis_search_")
-    return metric != field and (field in fields or field.removesuffix("ount") + "nt" in fields)
+    return metric != field and (field in fields or re.sub("_count$", "_cnt", field) in fields)
 
 
 def test_every_metric_of_the_dashboard_and_the_alerts_exists(

@@ -68,8 +68,9 @@ async def test_the_langchain_store_takes_them_per_call(
     with pytest.raises(RequestTimeoutError):
         langchain.similarity_search("fox", **LATE)
     retriever = langchain.as_retriever(search_kwargs={"k": 30, **PARTIAL})
-    with pytest.warns(PartialResultWarning):
+    with pytest.warns(PartialResultWarning) as warned:
         assert 0 < len(retriever.invoke("fox")) < 30
+    assert [each.filename for each in warned] == [__file__]
 
 
 def test_the_langchain_store_takes_them_for_every_call(
@@ -89,6 +90,12 @@ def test_the_langchain_store_takes_them_for_every_call(
         pytest.raises(RequestTimeoutError),
     ):
         store.similarity_search("fox")
+    unset: Any = {"consistency": None, "timeout": None}
+    with (
+        opened(TableEmbeddings(), name, connection=connection, **LATE, **PARTIAL) as store,
+        pytest.raises(RequestTimeoutError),
+    ):
+        store.similarity_search("fox", **unset)
     wrong: Any = {"consistency": "eventual"}
     with pytest.raises(InvalidInputError):
         ValkeyVectorStore(TableEmbeddings(), connection=connection, **wrong)

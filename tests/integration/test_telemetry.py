@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from round_trips import CommandLog
 from servers import StandInServer
-from valkey_vector import F, Index, InvalidInputError, Record
+from valkey_vector import ConnectionLostError, F, Index, InvalidInputError, Record
 from valkey_vector.cache import ExactCache, SemanticCache
 from valkey_vector.connection import Connection
 from valkey_vector.connection.observation import note_candidates, note_fallback
@@ -351,6 +351,21 @@ def test_an_exact_cache_has_hits_and_misses(
     assert miss["valkey_vector.cache.miss"] == 1
     assert store["db.operation.name"] == "store"
     assert hit["valkey_vector.cache.exact"] == 1
+
+
+def test_an_answer_that_an_exact_cache_could_not_store_is_not_a_miss(
+    server_url: str, index_name: str, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise ConnectionLostError("the server is gone")
+
+    with (
+        Connection.open(server_url) as connection,
+        ExactCache(name=index_name, connection=connection) as cache,
+    ):
+        monkeypatch.setattr(connection, "execute", lost)
+        assert cache.store("prompt", "answer") is None
+    assert "valkey_vector.cache.miss" not in attributes(recorded.span())
 
 
 def test_a_search_within_a_computed_answer_is_a_span_of_its_own(

@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 
-from valkey_vector import PartialResultWarning, SearchResult
+from valkey_vector import PartialResultWarning, ReadOptions, SearchResult
 from valkey_vector.connection.time_limits import (
     LimitedLock,
     has_time_limit,
@@ -20,13 +20,12 @@ from valkey_vector.connection.time_limits import (
 )
 from valkey_vector.engines.read_scope import current_scope, reading
 from valkey_vector.errors import RequestTimeoutError
-from valkey_vector.query.read_options import READ_OPTIONS
+from valkey_vector.query.read_options import READ_OPTIONS, merge_read_options
 from valkey_vector.query.result import warn_if_partial
 
 
 def test_a_result_is_a_list_and_equal_to_one() -> None:
     found = SearchResult([1, 2])
-    assert found == [1, 2]
     assert found == [1, 2]
     assert isinstance(found, list)
     assert found.partial is False
@@ -54,6 +53,14 @@ def test_only_a_partial_result_warns() -> None:
 
 def test_the_options_are_those_of_the_documentation() -> None:
     assert {"consistency", "timeout"} == READ_OPTIONS
+
+
+def test_the_options_of_a_call_replace_those_of_its_store() -> None:
+    store: ReadOptions = {"consistency": "partial", "timeout": 2.0}
+    assert merge_read_options(store, {}) == store
+    assert merge_read_options(store, {"consistency": None, "timeout": None}) == store
+    assert merge_read_options(store, {"timeout": 1.0}) == {"consistency": "partial", "timeout": 1.0}
+    assert merge_read_options({}, {"consistency": None}) == {}
 
 
 def test_a_time_limit_bounds_what_runs_inside_it() -> None:

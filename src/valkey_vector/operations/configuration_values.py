@@ -168,7 +168,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "search.writer-threads": "begin with the number of processors; a write waits until it is indexed",
         "search.max-nonvector-search-results-fetched": "this library divides its queries below it; a lower value costs round trips",
         "search.max-search-result-record-size": "larger records are left out of results without an error; this library refuses to write them",
-        "search.enable-partial-results": "no effect on this library, which requires all nodes in each search",
+        "search.enable-partial-results": "no effect on this library, which says in each search if a partial result is allowed",
         "search.default-timeout-ms": "no effect on this library on clusters, which passes its own time limit",
         "search.max-vector-knn": "above it this library compares all records, which is slow",
         "search.high-priority-weight": "100 lets backfills wait for searches; lower it to finish a backfill sooner",

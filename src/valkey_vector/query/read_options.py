@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias, TypedDict, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 from valkey_vector.errors import InvalidInputError
 
-__all__ = ["READ_OPTIONS", "Consistency", "ReadOptions", "check_read_options"]
+__all__ = ["READ_OPTIONS", "Consistency", "ReadOptions", "check_read_options", "merge_read_options"]
 
 Consistency: TypeAlias = Literal["strict", "partial", "loose"]
 """What a read of a cluster does if shards fail: raise, answer without them, or skip the check of slots."""
@@ -33,6 +34,12 @@ class ReadOptions(TypedDict, total=False):
 
 READ_OPTIONS = frozenset(ReadOptions.__annotations__)
 """Names of the read options."""
+
+
+def merge_read_options(defaults: ReadOptions, call: Mapping[str, Any]) -> ReadOptions:
+    """Return the options of one call of a store: its own, and the store's in place of those that are missing or None."""
+    own = {name: value for name, value in call.items() if value is not None}
+    return cast("ReadOptions", {**defaults, **own})
 
 
 def check_read_options(consistency: object, timeout: object) -> None:

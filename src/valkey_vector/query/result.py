@@ -13,7 +13,15 @@ _T = TypeVar("_T")
 _Result = TypeVar("_Result")
 
 _PACKAGES = frozenset(
-    {"valkey_vector", "langchain_valkey", "llama_index", "haystack_integrations", "haystack"}
+    {
+        "valkey_vector",
+        "langchain_valkey",
+        "langchain_core",
+        "llama_index",
+        "llama_index_instrumentation",
+        "haystack_integrations",
+        "haystack",
+    }
 )
 
 

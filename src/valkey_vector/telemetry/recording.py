@@ -102,7 +102,7 @@ class Call:
                 for count, name in _CACHE_RESULTS.items()
                 if count in counted
             }
-        if not isinstance(self._instance, ExactCache):
+        if self._series.operation != "lookup" or not isinstance(self._instance, ExactCache):
             return _NONE
         if isinstance(self._result, CacheHit):
             return _EXACT

@@ -141,7 +141,7 @@ def _unpacked(payload: bytes) -> tuple[dict[str, Any], list[float] | None]:
 def check_documents(documents: Any) -> None:
     """Raise `ValueError` unless the value is a list of documents."""
     if not isinstance(documents, list):
-        raise ValueError(f"documents must be a list, not {type(documents).__name__}")  # noqa: TRY004 - Haystack's
+        raise ValueError(f"documents must be a list, not {type(documents).__name__}")  # noqa: TRY004 - Haystack's contract
     for position, document in enumerate(documents):
         if not isinstance(document, Document):
             kind = type(document).__name__

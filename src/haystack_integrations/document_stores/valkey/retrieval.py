@@ -12,6 +12,7 @@ from haystack_integrations.document_stores.valkey.documents import from_hit
 from haystack_integrations.document_stores.valkey.filters import to_filter
 from valkey_vector import Filter, Hit, Index, ReadOptions, ReciprocalRank, SearchResult, Weighted
 from valkey_vector.concurrency.async_versions import async_version
+from valkey_vector.query.read_options import merge_read_options
 from valkey_vector.query.result import warn_if_partial
 
 __all__ = ["SearchableStore"]
@@ -24,7 +25,7 @@ class SearchableStore(ABC):
 
     Every method takes ``filters`` (return only documents that match), ``limit`` (maximum number of documents, 0 or
     more), ``with_embedding`` (return the embeddings), and ``consistency`` and ``timeout``, which replace those of the
-    store. Errors are those of the other methods of the store.
+    store unless they are None. Errors are those of the other methods of the store.
     """
 
     _read_options: ReadOptions
@@ -60,7 +61,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
-                **_merged(self._read_options, options),
+                **merge_read_options(self._read_options, options),
             ),
         )
 
@@ -87,7 +88,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
-                **_merged(self._read_options, options),
+                **merge_read_options(self._read_options, options),
             ),
         )
 
@@ -112,7 +113,7 @@ class SearchableStore(ABC):
             limit,
             lambda condition: self.index.search_hybrid(
                 embedding, query, k=limit, fusion=fusion, filter=condition,
-                with_vectors=with_embedding, with_payloads=True, **_merged(self._read_options, options),
+                with_vectors=with_embedding, with_payloads=True, **merge_read_options(self._read_options, options),
             ),
         )  # fmt: skip
 
@@ -137,8 +138,3 @@ class SearchableStore(ABC):
     _embedding_retrival_async = _embedding_retrieval_async
     _text_retrieval_async = async_version(_text_retrieval, "_text_retrieval_async")
     _hybrid_retrieval_async = async_version(_hybrid_retrieval, "_hybrid_retrieval_async")
-
-
-def _merged(store: ReadOptions, call: ReadOptions) -> ReadOptions:
-    """Return the read options of one call: those of the store, unless the call has its own."""
-    return {**store, **call}

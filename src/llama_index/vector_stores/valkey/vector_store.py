@@ -54,7 +54,7 @@ from valkey_vector import (
 )
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.settings import EngineChoice
-from valkey_vector.query.read_options import check_read_options
+from valkey_vector.query.read_options import check_read_options, merge_read_options
 from valkey_vector.query.result import warn_if_partial
 from valkey_vector.records.validation import check_k
 
@@ -90,8 +90,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             1.2.1. Cannot be changed later. Defaults to the setting of the existing index, or False.
         embedding_model: model name stored with a new index. Opening the index for another model raises.
         must_exist: raise now if the index does not exist.
-        consistency: ``strict``, ``partial`` or ``loose`` for every read of the store (see `ReadOptions`).
-        timeout: seconds for every read of the store, > 0. None: no limit but the connection's ``request_timeout``.
+        consistency: ``strict``, ``partial`` or ``loose`` for every read of the store but those by node id (see `ReadOptions`).
+        timeout: seconds for every such read, > 0. None: no limit but the connection's ``request_timeout``.
 
     Raises:
         ConfigurationError: if a setting is invalid (a ValueError).
@@ -256,8 +256,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             restriction(filters, node_ids),
             with_vectors=True,
             with_payloads=True,
-            consistency=self.consistency,
-            timeout=self.timeout,
+            **self._read_options,
         )
         warn_if_partial(records)
         if node_ids is None:
@@ -319,10 +318,9 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             UnsupportedFeatureError: if the server does not support text search. It names the required version.
             TypeError: if a keyword is unknown or does not apply to the mode.
         """
-        options: ReadOptions = {
-            "consistency": consistency or self.consistency,
-            "timeout": self.timeout if timeout is None else timeout,
-        }
+        options = merge_read_options(
+            self._read_options, {"consistency": consistency, "timeout": timeout}
+        )
         if (filtered := filter_query(query)) is not None:
             refuse_unknown(keywords, (*MMR_KEYWORDS, *TEXT_KEYWORDS))
             records = self.index.query(replace(filtered, **options))
@@ -361,6 +359,10 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     aclear = async_version(clear)  # type: ignore[arg-type]
     aget_nodes = async_version(get_nodes)  # type: ignore[arg-type]
     aquery = async_version(query)  # type: ignore[arg-type]
+
+    @property
+    def _read_options(self) -> ReadOptions:
+        return {"consistency": self.consistency, "timeout": self.timeout}
 
     def _diverse(
         self,

@@ -10,7 +10,7 @@ from haystack.document_stores.types.filter_policy import apply_filter_policy
 
 from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
 from valkey_vector import Consistency, ReadOptions
-from valkey_vector.query.read_options import check_read_options
+from valkey_vector.query.read_options import check_read_options, merge_read_options
 
 __all__ = ["ValkeyRetriever"]
 
@@ -55,7 +55,7 @@ class ValkeyRetriever:
                 f"a {type(self).__name__} needs a new index with full text: ValkeyDocumentStore(…, full_text=True)"
             )
         _check_top_k(top_k)
-        check_read_options(consistency or "strict", timeout)
+        check_read_options("strict" if consistency is None else consistency, timeout)
         self.consistency = consistency
         self.timeout = timeout
         self.document_store = document_store
@@ -108,12 +108,8 @@ class ValkeyRetriever:
 
     def _reads(self, consistency: Consistency | None, timeout: float | None) -> ReadOptions:
         """Return the read options of one run, without those that are the store's."""
-        options: ReadOptions = {}
-        if chosen := consistency or self.consistency:
-            options["consistency"] = chosen
-        if (seconds := self.timeout if timeout is None else timeout) is not None:
-            options["timeout"] = seconds
-        return options
+        own = merge_read_options({}, {"consistency": self.consistency, "timeout": self.timeout})
+        return merge_read_options(own, {"consistency": consistency, "timeout": timeout})
 
     def _returned(self, return_embedding: bool | None) -> bool:
         """Return True if one run returns embeddings."""
