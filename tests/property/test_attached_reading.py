@@ -359,7 +359,7 @@ def present(rows: Sequence[Row], name: str) -> list[Any]:
 
 
 def reduced(rows: Sequence[Row]) -> Row:
-    """What the reducers of `REDUCERS` return for the rows of a group; written apart from the library."""
+    """Results of `REDUCERS` for the rows of a group; written apart from the library."""
     n, x = present(rows, "n"), present(rows, "x")
     mean = None
     if n:

@@ -159,10 +159,10 @@ class AttachedIndex(Closing):
             max_distance=max_distance,
             min_similarity=min_similarity,
         )
-        window = Window((), False, check_limit(offset, "offset"), k)
+        check_limit(offset, "offset")
         reading = reading_of(fields, self._definition, with_vectors=with_vectors)
         near = Near(chosen, query_vector(vector, chosen, self.name), ef_runtime)
-        found = self._searching.nearest(near, window, _choice(filter, words), reading)
+        found = self._searching.nearest(near, k, offset, _choice(filter, words), reading)
         threshold = checked.threshold
         return [
             _hit(document, distance, chosen.metric)

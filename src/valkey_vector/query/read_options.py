@@ -10,7 +10,7 @@ from valkey_vector.errors import InvalidInputError
 __all__ = ["READ_OPTIONS", "Consistency", "ReadOptions", "check_read_options"]
 
 Consistency: TypeAlias = Literal["strict", "partial", "loose"]
-"""What a read of a cluster does if shards fail: raise, answer without them, or skip the check of slots."""
+"""Completeness of a read of a cluster; see `ReadOptions`."""
 
 _CONSISTENCIES = get_args(Consistency)
 
@@ -45,8 +45,10 @@ def check_read_options(consistency: object, timeout: object) -> None:
         raise InvalidInputError(
             f"consistency must be 'strict', 'partial' or 'loose', not {consistency!r}"
         )
-    if timeout is None:
-        return
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not 0 < timeout < math.inf:  # type: ignore[operator]
-        raise InvalidInputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    match timeout:
+        case None:
+            return
+        case int() | float() if not isinstance(timeout, bool) and 0 < timeout < math.inf:
+            return
+        case _:
+            raise InvalidInputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
