@@ -23,8 +23,8 @@ class ReadOptions(TypedDict, total=False):
             ``partial``: if shards do not answer, the result of the others, marked as partial. ``loose``: every shard
             answers, but the nodes do not check that they agree about the slots, so a result may lack records while
             slots move, and is marked as partial. Elsewhere all three are the same.
-        timeout: seconds for the whole read, > 0; then `RequestTimeoutError` is raised, and the server stops, too. None
-            (default) limits each request by the ``request_timeout`` of the connection.
+        timeout: seconds for the whole read, > 0; then `RequestTimeoutError` is raised, and the server stops, too. Each
+            request is also limited by the ``request_timeout`` of the connection: None (default) is only that limit.
     """
 
     consistency: Consistency
