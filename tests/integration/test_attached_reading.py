@@ -18,6 +18,7 @@ from valkey_vector import (
     Connection,
     F,
     FilterError,
+    FilterQuery,
     Index,
     IndexDefinition,
     InvalidInputError,
@@ -300,6 +301,25 @@ def test_invalid_ranges_and_fields_are_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=message):
         shop.select(**settings)
+
+
+async def test_filters_or_a_whole_query_in_place_of_filter_is_refused_with_the_cure(
+    shop: AttachedIndex,
+) -> None:
+    misspelled: Any = {"filters": {"color": "red"}}
+    query: Any = FilterQuery(limit=1)
+    for read in (shop.select, shop.count, shop.iterate, shop.aiterate):
+        with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+            read(**misspelled)
+    for read in (shop.select, shop.count, shop.iterate):
+        with pytest.raises(FilterError, match="parts of the query as keywords"):
+            read(query)
+    with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+        await shop.aselect(**misspelled)
+    with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+        shop.search([0, 0], **misspelled)
+    with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+        shop.facets(["color"], **misspelled)
 
 
 def test_documents_are_grouped_by_tags_numbers_and_stored_fields(shop: AttachedIndex) -> None:

@@ -35,6 +35,7 @@ from valkey_vector.execution.dispatch import window_of
 from valkey_vector.execution.ordering import Window
 from valkey_vector.query.aggregate import AggregateQuery
 from valkey_vector.query.filter import FilterQuery
+from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.query.order import OrderLike
 from valkey_vector.query.vector import VectorQuery
@@ -51,6 +52,7 @@ _PAGE = 500
 """Documents that the async version of an iteration reads at once."""
 
 
+@names_filter
 class AttachedIndex(Closing):
     """An index of the server's search module that another program created. It can be searched, not written.
 
