@@ -84,7 +84,7 @@ def test_what_cannot_be_meant_is_refused_with_the_cure(written: Any, cure: str) 
 def test_a_query_in_place_of_its_filter_is_refused_with_the_method_that_runs_it(query: Any) -> None:
     name = type(query).__name__
     method = "aggregate" if isinstance(query, AggregateQuery) else "query"
-    cure = rf"parts of the query as keywords .*index\.{method}\({name}\(…\)\)"
+    cure = rf"parts of the query as keywords .*Index\.{method}\({name}\(…\)\)"
     for refusing in (
         lambda: as_filter(query),
         lambda: CountQuery(filter=query),

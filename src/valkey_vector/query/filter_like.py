@@ -40,6 +40,6 @@ def _refuse_query(value: object) -> None:
     else:
         return
     raise FilterError(
-        f"a filter is one part of a {name}, not the whole: pass the parts of the query as keywords "
-        f"(filter={{'tenant': 'a'}}), or run the query with index.{method}({name}(…))"
+        f"a filter is a dict or an expression, not a whole query such as {name}: pass the parts of the query as keywords "
+        f"(filter={{'tenant': 'a'}}), or run the query with Index.{method}({name}(…))"
     )
