@@ -148,6 +148,17 @@ def search_server() -> Iterator[Server]:
             yield from _listed(server)
 
 
+@pytest.fixture(scope="module")
+def json_connection(search_server: Server) -> Iterator[Connection]:
+    """A connection to `search_server` if it has JSON, otherwise to a server that has."""
+    with Connection.open(search_server.url) as opened:
+        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
+            yield opened
+            return
+    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
+        yield other
+
+
 @pytest.fixture(scope="session")
 def cluster_url() -> Iterator[str]:
     """The URL of a cluster of three plain nodes, shared by the whole run."""

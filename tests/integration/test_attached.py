@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
+from attached_indexes import numbers, packed, write_hashes
 from round_trips import CommandLog
 from servers import Server, start_server
 from valkey_vector import (
@@ -58,10 +58,6 @@ def connection(search_server: Server) -> Iterator[Connection]:
         yield opened
 
 
-def vector(*numbers: float) -> bytes:
-    return np.array(numbers, "<f4").tobytes()
-
-
 @pytest.fixture
 def shop(connection: Connection, index_name: str) -> AttachedIndex:
     """Hashes under two prefixes, as some other application may have written them."""
@@ -73,22 +69,16 @@ def shop(connection: Connection, index_name: str) -> AttachedIndex:
         "other", "VECTOR", "FLAT", "6", "TYPE", "FLOAT32", "DIM", "3", "DISTANCE_METRIC", "IP",
     )  # fmt: skip
     rows: list[dict[str, Any]] = [
-        {"emb": vector(0, 0), "colour": "red, Blue", "price": "5.50", "title": "A red fox", "note": b"\xff"},
-        {"emb": vector(1, 0), "colour": "red*", "price": "1e2", "title": "dogs", "vector_distance": "-9"},
-        {"emb": vector(2, 0), "colour": "green", "price": "16", "other": vector(1, 0, 0)},
-        {"emb": vector(4, 0), "price": "7"},
+        {"emb": packed(0, 0), "colour": "red, Blue", "price": "5.50", "title": "A red fox", "note": b"\xff"},
+        {"emb": packed(1, 0), "colour": "red*", "price": "1e2", "title": "dogs", "vector_distance": "-9"},
+        {"emb": packed(2, 0), "colour": "green", "price": "16", "other": packed(1, 0, 0)},
+        {"emb": packed(4, 0), "price": "7"},
         {"colour": "blue", "price": "3"},
     ]  # fmt: skip
-    for number, row in enumerate(rows):
-        key = f"{index_name}:{'pq'[number % 2]}:{number}"
-        execute("HSET", key, *(part for pair in row.items() for part in pair))
+    keyed = {f"{index_name}:{'pq'[number % 2]}:{number}": row for number, row in enumerate(rows)}
+    write_hashes(connection, keyed)
     execute("SET", f"{index_name}:p:text", "not a hash")
     return Index.attach(f"{index_name}-shop", connection=connection)
-
-
-def numbers(found: Any) -> list[int]:
-    documents = [getattr(each, "document", each) for each in found]
-    return [int(document.key.rsplit(":", 1)[1]) for document in documents]
 
 
 def test_an_index_describes_its_own_attributes(shop: AttachedIndex, index_name: str) -> None:
@@ -116,7 +106,7 @@ def test_a_search_returns_the_raw_fields_and_the_indexed_values(
     assert numbers([first, second]) == [1, 0]
     assert second.document.key == f"{index_name}:p:0"
     assert second.document.fields == {
-        "emb": vector(0, 0), "colour": b"red, Blue", "price": b"5.50", "title": b"A red fox", "note": b"\xff",
+        "emb": packed(0, 0), "colour": b"red, Blue", "price": b"5.50", "title": b"A red fox", "note": b"\xff",
     }  # fmt: skip
     assert second.document.values == {"color": ["red", "blue"], "price": 5.5, "title": "A red fox"}
     assert first.distance == pytest.approx(0.01), "not what a document says of its own distance"
@@ -302,7 +292,7 @@ def test_more_neighbors_than_the_server_returns_are_compared_in_the_client(
                 "HSET",
                 f"{index_name}:m:{n}",
                 "v",
-                vector(n, 0),
+                packed(n, 0),
                 "t",
                 "even*" if n % 2 == 0 else "odd",
             ]
@@ -328,24 +318,13 @@ def test_an_index_of_vectors_alone_is_scanned_key_by_key(
     )
     create_index(connection, definition)
     for suffix in ("a", "b"):
-        connection.execute("HSET", f"{index_name}:[x]:{suffix}", "v", vector(1, 0))
-    connection.execute("HSET", f"{index_name}:x:c", "v", vector(1, 0))
+        connection.execute("HSET", f"{index_name}:[x]:{suffix}", "v", packed(1, 0))
+    connection.execute("HSET", f"{index_name}:x:c", "v", packed(1, 0))
     connection.execute("SET", f"{index_name}:[x]:text", "no hash")
     index = Index.attach(definition.name, connection=connection)
     assert [document.key[-1] for document in index.select()] == ["a", "b"]
     assert index.count() == 2
     assert len(index.search([1, 0], k=5)) == 2
-
-
-@pytest.fixture(scope="module")
-def json_connection(search_server: Server) -> Iterator[Connection]:
-    """To the search engine's server if that has JSON, else to one that has."""
-    with Connection.open(search_server.url) as opened:
-        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
-            yield opened
-            return
-    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
-        yield other
 
 
 @pytest.fixture
@@ -494,7 +473,7 @@ async def test_an_index_created_by_the_library_is_dropped_and_its_documents_stay
         prefixes=(f"{index_name}:d:",),
         attributes=(VectorAttribute("v", dimension=2), TagAttribute("t")),
     )
-    connection.execute("HSET", f"{index_name}:d:1", "v", vector(1, 0), "t", "red")
+    connection.execute("HSET", f"{index_name}:d:1", "v", packed(1, 0), "t", "red")
     for dropped in ("now", "awaited"):
         assert create_index(connection, definition)
         if dropped == "now":
@@ -663,7 +642,7 @@ def test_an_index_of_a_cluster_is_attached_and_listed() -> None:
         for number in range(9):
             document: list[str | bytes] = [
                 "v",
-                vector(number, 0),
+                packed(number, 0),
                 "t",
                 "*" if number % 2 else "even",
             ]
@@ -726,7 +705,7 @@ def test_waiting_shows_a_bar_if_wanted(
     connection: Connection, index_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connection.pipeline(
-        [["HSET", f"{index_name}:w:{n}", "v", vector(*([n % 7] * 64))] for n in range(3_000)]
+        [["HSET", f"{index_name}:w:{n}", "v", packed(*([n % 7] * 64))] for n in range(3_000)]
     )
     definition = IndexDefinition(
         name=f"{index_name}-wait",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from attached_indexes import numbers, packed, write_hashes
 from servers import Server, start_server
 from valkey_vector import (
     AttachedIndex,
@@ -114,8 +115,8 @@ def test_vectors_of_every_element_type_are_searched_as_they_are_rounded(
         if on == "json":
             redisearch.execute("JSON.SET", key, "$", json.dumps({"v": each.tolist(), "n": number}))
         else:
-            packed = stored(rounded(each, data_type), data_type)
-            redisearch.execute("HSET", key, "v", packed, "n", str(number))
+            vector_bytes = stored(rounded(each, data_type), data_type)
+            redisearch.execute("HSET", key, "v", vector_bytes, "n", str(number))
     index = Index.attach(definition.name, connection=redisearch)
     told = index.definition.attribute("v")
     assert isinstance(told, VectorAttribute)
@@ -226,17 +227,9 @@ def filtered(redisearch: Connection, index_name: str) -> AttachedIndex:
         {"n": "3", "t": "blue", "p": "7", "y": "two", "e": "full", "g": "13.4,52.5"},
         {"n": "0.5", "t": "red", "x": "Katze"},
     ]
-    for number, row in enumerate(rows):
-        row["v"] = np.array([number, 0], "<f4").tobytes()
-        redisearch.execute(
-            "HSET", f"{index_name}:{number}", *(part for pair in row.items() for part in pair)
-        )
+    keyed = {f"{index_name}:{n}": {**row, "v": packed(n, 0)} for n, row in enumerate(rows)}
+    write_hashes(redisearch, keyed)
     return Index.attach(index_name, connection=redisearch)
-
-
-def numbers(found: Any) -> list[int]:
-    documents = [getattr(each, "document", each) for each in found]
-    return [int(document.key.rsplit(":", 1)[1]) for document in documents]
 
 
 def test_documents_outside_the_condition_of_an_index_are_not_in_it(
@@ -262,8 +255,8 @@ def test_an_index_of_vectors_with_a_condition_is_not_scanned(
     )
     create_index(redisearch, definition)
     for number in range(4):
-        packed = np.array([1, number], "<f4").tobytes()
-        redisearch.execute("HSET", f"{index_name}:{number}", "v", packed, "n", str(number))
+        vector = packed(1, number)
+        redisearch.execute("HSET", f"{index_name}:{number}", "v", vector, "n", str(number))
     index = Index.attach(index_name, connection=redisearch)
     assert numbers(index.select()) == [2, 3]
     assert numbers(index.search([1, 0], k=10)) == [2, 3]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import math
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
+from attached_indexes import numbers, packed, write_hashes
 from round_trips import CommandLog
-from servers import Server, start_server
+from servers import Server
 from valkey_vector import (
     AttachedIndex,
     Connection,
     F,
     FilterError,
+    FilterQuery,
     Index,
     IndexDefinition,
     InvalidInputError,
@@ -28,6 +29,7 @@ from valkey_vector import (
     VectorAttribute,
     create_index,
 )
+from valkey_vector.attached.attributes import Attribute
 from valkey_vector.query import AggregateQuery, Count, CountDistinct, FirstValue, Item, Maximum, Sum
 
 BIG = 2**53
@@ -49,10 +51,6 @@ def connection(search_server: Server) -> Iterator[Connection]:
         yield opened
 
 
-def packed(*numbers: float) -> bytes:
-    return np.array(numbers, "<f4").tobytes()
-
-
 @pytest.fixture
 def shop(connection: Connection, index_name: str) -> AttachedIndex:
     definition = IndexDefinition(
@@ -66,17 +64,9 @@ def shop(connection: Connection, index_name: str) -> AttachedIndex:
         ),
     )
     create_index(connection, definition)
-    for number, row in enumerate(ROWS):
-        fields = {**row, "v": packed(*row["v"])}
-        connection.execute(
-            "HSET", f"{index_name}:{number}", *(part for pair in fields.items() for part in pair)
-        )
+    rows = [{**row, "v": packed(*row["v"])} for row in ROWS]
+    write_hashes(connection, {f"{index_name}:{number}": row for number, row in enumerate(rows)})
     return Index.attach(definition.name, connection=connection)
-
-
-def numbers(found: Any) -> list[int]:
-    documents = [getattr(each, "document", each) for each in found]
-    return [int(document.key.rsplit(":", 1)[1]) for document in documents]
 
 
 @pytest.mark.parametrize(
@@ -313,6 +303,25 @@ def test_invalid_ranges_and_fields_are_refused(
         shop.select(**settings)
 
 
+async def test_filters_or_a_whole_query_in_place_of_filter_is_refused_with_the_cure(
+    shop: AttachedIndex,
+) -> None:
+    misspelled: Any = {"filters": {"color": "red"}}
+    query: Any = FilterQuery(limit=1)
+    for read in (shop.select, shop.count, shop.iterate, shop.aiterate):
+        with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+            read(**misspelled)
+    for read in (shop.select, shop.count, shop.iterate):
+        with pytest.raises(FilterError, match="parts of the query as keywords"):
+            read(query)
+    with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+        await shop.aselect(**misspelled)
+    with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+        shop.search([0, 0], **misspelled)
+    with pytest.raises(TypeError, match=r"takes filter=, a dict or an expression"):
+        shop.facets(["color"], **misspelled)
+
+
 def test_documents_are_grouped_by_tags_numbers_and_stored_fields(shop: AttachedIndex) -> None:
     by_color = AggregateQuery().group_by("color", n=Count(), most=Maximum("price"))
     assert shop.aggregate(by_color) == [
@@ -420,15 +429,17 @@ async def test_the_async_versions_aggregate_and_order_the_same(shop: AttachedInd
     assert await shop.asearch([0, 0], **settings) == shop.search([0, 0], **settings)
 
 
-@pytest.fixture(scope="module")
-def json_connection(search_server: Server) -> Iterator[Connection]:
-    """To the search engine's server if that has JSON, else to one that has."""
-    with Connection.open(search_server.url) as opened:
-        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
-            yield opened
-            return
-    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
-        yield other
+def attached_json(
+    connection: Connection, name: str, attributes: tuple[Attribute, ...], rows: Sequence[Any]
+) -> AttachedIndex:
+    """An index of JSON documents, which are written after it."""
+    definition = IndexDefinition(
+        name=f"{name}-json", on="json", prefixes=(f"{name}:",), attributes=attributes
+    )
+    create_index(connection, definition)
+    for number, row in enumerate(rows):
+        connection.execute("JSON.SET", f"{name}:{number}", "$", json.dumps(row))
+    return Index.attach(definition.name, connection=connection)
 
 
 @pytest.fixture
@@ -438,20 +449,12 @@ def notes(json_connection: Connection, index_name: str) -> AttachedIndex:
         {"v": [0, 1], "t": "a", "n": 10**20, "deep": {"c": None}, "k": 5},
         {"v": [1, 1], "n": 1.5, "k": "text", "list": []},
     ]
-    definition = IndexDefinition(
-        name=f"{index_name}-notes",
-        on="json",
-        prefixes=(f"{index_name}:j:",),
-        attributes=(
-            VectorAttribute("$.v", "v", dimension=2),
-            TagAttribute("$.t", "t"),
-            NumericAttribute("$.n", "n"),
-        ),
+    attributes = (
+        VectorAttribute("$.v", "v", dimension=2),
+        TagAttribute("$.t", "t"),
+        NumericAttribute("$.n", "n"),
     )
-    create_index(json_connection, definition)
-    for number, row in enumerate(rows):
-        json_connection.execute("JSON.SET", f"{index_name}:j:{number}", "$", json.dumps(row))
-    return Index.attach(definition.name, connection=json_connection)
+    return attached_json(json_connection, index_name, attributes, rows)
 
 
 def test_items_and_paths_of_json_documents_are_chosen(
@@ -497,17 +500,9 @@ def test_json_documents_are_ordered_and_grouped(notes: AttachedIndex) -> None:
 def test_json_lists_of_numbers_follow_the_numbers_in_an_order(
     json_connection: Connection, index_name: str
 ) -> None:
-    definition = IndexDefinition(
-        name=f"{index_name}-lists",
-        on="json",
-        prefixes=(f"{index_name}:n:",),
-        attributes=(NumericAttribute("$.n", "n"), TagAttribute("$.t", "t")),
-    )
-    create_index(json_connection, definition)
-    for number, n in enumerate([[1, 5], 3, 2]):
-        row = json.dumps({"n": n, "t": "x"})
-        json_connection.execute("JSON.SET", f"{index_name}:n:{number}", "$", row)
-    index = Index.attach(definition.name, connection=json_connection)
+    attributes = (NumericAttribute("$.n", "n"), TagAttribute("$.t", "t"))
+    rows = [{"n": n, "t": "x"} for n in ([1, 5], 3, 2)]
+    index = attached_json(json_connection, index_name, attributes, rows)
     for limit in (1, 2, None):
         assert numbers(index.select(order_by="n", limit=limit)) == [2, 1, 0][:limit]
 
@@ -515,17 +510,9 @@ def test_json_lists_of_numbers_follow_the_numbers_in_an_order(
 def test_conditions_on_several_numbers_of_a_json_path_match_one_of_them(
     json_connection: Connection, index_name: str
 ) -> None:
-    definition = IndexDefinition(
-        name=f"{index_name}-prices",
-        on="json",
-        prefixes=(f"{index_name}:p:",),
-        attributes=(NumericAttribute("$.prices[*]", "price"), TagAttribute("$.t", "t")),
-    )
-    create_index(json_connection, definition)
-    for number, prices in enumerate([[1, 5], [7], [], [6, 8, 2]]):
-        row = json.dumps({"prices": prices, "t": "x"})
-        json_connection.execute("JSON.SET", f"{index_name}:p:{number}", "$", row)
-    index = Index.attach(definition.name, connection=json_connection)
+    attributes = (NumericAttribute("$.prices[*]", "price"), TagAttribute("$.t", "t"))
+    rows = [{"prices": prices, "t": "x"} for prices in ([1, 5], [7], [], [6, 8, 2])]
+    index = attached_json(json_connection, index_name, attributes, rows)
     for filter, found in (
         (F("price") == 5, [0]),
         (F("price") != 5, [1, 2, 3]),
@@ -536,8 +523,8 @@ def test_conditions_on_several_numbers_of_a_json_path_match_one_of_them(
     ):
         assert numbers(index.select(filter)) == found
         assert index.count(filter) == len(found)
-        rows = index.aggregate(AggregateQuery().apply(n=1).where(filter).group_by(n=Count()))
-        assert rows == [{"n": len(found)}]
+        query = AggregateQuery().apply(n=1).where(filter).group_by(n=Count())
+        assert index.aggregate(query) == [{"n": len(found)}]
     assert [each.values.get("price") for each in index.select()] == [[1, 5], 7, None, [6, 8, 2]]
     assert numbers(index.select(order_by="price", limit=3)) == [1, 0, 3], "lists have no order"
     each_price = AggregateQuery().unwind("price").group_by(total=Sum("price"))

@@ -198,6 +198,7 @@ async def test_the_twins_answer_the_same(books: Index) -> None:
     ("ask", "message"),
     [
         (lambda index: index.facets("genre"), "list of metadata keys"),
+        (lambda index: index.facets(None), "list of metadata keys"),
         (lambda index: index.facets([1]), "must be text"),
         (lambda index: index.facets(["a"], limit=-1), "limit"),
         (lambda index: index.facets(["a"], filter={"a": {"$no": 1}}), r"\$no"),

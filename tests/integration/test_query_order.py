@@ -145,7 +145,8 @@ def test_iterating_fetches_pages_on_demand(
     assert commands.round_trips == []
     assert next(records).id == "r00000"
     begun = len(commands.round_trips)
-    assert begun <= 8, "on Valkey-Search, two or three of them find the range of the first page"
+    # On Valkey-Search, two or three of them find the range of the first page.
+    assert begun <= (5 if engine_name == "native" else 8)
     assert ["r00000", *(record.id for record in records)] == every
     assert len(commands.round_trips) > begun
     half = FilterQuery(filter=F("n") >= 1_700, offset=10, limit=1_500)

@@ -55,6 +55,18 @@ def test_a_read_of_a_server_that_hangs_ends_in_time(server: TestServer) -> None:
         assert len(index.search(HERE, k=3)) == 3
 
 
+def test_a_request_that_ends_before_the_time_of_its_read_is_named(server: TestServer) -> None:
+    with Connection.open(server.url, request_timeout=0.5) as connection:
+        index = Index.open("timed", dimension=2, connection=connection)
+        index.upsert([Record(id="a", vector=HERE)])
+        assert index.search(HERE, k=1)
+        message = (
+            r"its timeout of 20\.0 seconds .*a longer request_timeout=, which limits each request"
+        )
+        with hung(server), pytest.raises(RequestTimeoutError, match=message):
+            index.search(HERE, k=1, timeout=20.0)
+
+
 def test_a_reply_that_the_server_may_have_cut_off_is_not_returned(
     server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

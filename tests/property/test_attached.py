@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from attached_indexes import definition_of, packed, write_hashes
 from servers import Server
 from strategies import TEXTS
 from valkey_vector import (
@@ -19,11 +20,6 @@ from valkey_vector import (
     F,
     Filter,
     Index,
-    IndexDefinition,
-    NumericAttribute,
-    TagAttribute,
-    TextAttribute,
-    VectorAttribute,
     create_index,
 )
 from valkey_vector.filters.ast import (
@@ -54,20 +50,6 @@ TENANTS = [
 def connection(search_server: Server) -> Iterator[Connection]:
     with Connection.open(search_server.url) as opened:
         yield opened
-
-
-def definition_of(name: str) -> IndexDefinition:
-    return IndexDefinition(
-        name=f"{name}-foreign",
-        prefixes=(f"{name}:a:", f"{name}:b:"),
-        attributes=(
-            VectorAttribute("v", dimension=2, metric="L2", algorithm="FLAT"),  # type: ignore[arg-type]
-            TagAttribute("t"),
-            TagAttribute("raw tenant", "u", separator="|", case_sensitive=True),
-            NumericAttribute("n"),
-            TextAttribute("x"),
-        ),
-    )
 
 
 def tags(document: dict[str, bytes], field: str, separator: str) -> set[str]:
@@ -135,7 +117,7 @@ numbers = st.integers(-3, 3) | st.sampled_from([0.5, -2.25, 1e10, 1e-7])
 words = st.sampled_from(["red fox", "the fox", "", "Red"])
 
 documents = st.fixed_dictionaries(
-    {"v": st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(lambda v: np.array(v, "<f4").tobytes())},
+    {"v": st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(lambda v: packed(*v))},
     optional={
         "t": st.lists(tenants, max_size=2).map(lambda each: ",".join(each).encode()),
         "raw tenant": st.lists(tenants, max_size=2).map(lambda each: "|".join(each).encode()),
@@ -173,7 +155,7 @@ filters: st.SearchStrategy[Filter] = st.recursive(
 def test_searches_of_raw_attributes_find_what_plain_python_finds(
     connection: Connection, index_name: str
 ) -> None:
-    create_index(connection, definition_of(index_name))
+    create_index(connection, definition_of(index_name, f"{index_name}:a:", f"{index_name}:b:"))
     index = Index.attach(f"{index_name}-foreign", connection=connection)
     telling = 0
 
@@ -182,7 +164,7 @@ def test_searches_of_raw_attributes_find_what_plain_python_finds(
     def check(data: st.DataObject, stored: list[dict[str, bytes]]) -> None:
         nonlocal telling
         keyed = {f"{index_name}:{'ab'[n % 2]}:{n:02}": doc for n, doc in enumerate(stored)}
-        write(connection, keyed)
+        write_hashes(connection, keyed)
         try:
             for _ in range(FILTERS):
                 filter = data.draw(filters)
@@ -194,14 +176,6 @@ def test_searches_of_raw_attributes_find_what_plain_python_finds(
 
     check()
     assert telling > EXAMPLES
-
-
-def write(connection: Connection, keyed: dict[str, dict[str, bytes]]) -> None:
-    commands = [
-        ["HSET", key, *(part for pair in document.items() for part in pair)]
-        for key, document in keyed.items()
-    ]
-    connection.pipeline(commands)
 
 
 def check_answers(
@@ -224,14 +198,14 @@ def check_answers(
 def test_no_value_of_a_tenant_matches_that_of_another(
     connection: Connection, index_name: str, attribute: str
 ) -> None:
-    create_index(connection, definition_of(index_name))
-    vector = np.zeros(2, "<f4").tobytes()
+    create_index(connection, definition_of(index_name, f"{index_name}:a:", f"{index_name}:b:"))
+    vector = packed(0, 0)
     field = {"t": "t", "u": "raw tenant"}[attribute]
     keyed = {
         f"{index_name}:a:{n}": {"v": vector, field: tenant.encode()}
         for n, tenant in enumerate(TENANTS)
     }
-    write(connection, keyed)
+    write_hashes(connection, keyed)
     index = Index.attach(f"{index_name}-foreign", connection=connection)
     for tenant in TENANTS:
         expected = {

@@ -6,26 +6,22 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers import Server, start_server
+from attached_indexes import definition_of, packed, write_hashes
+from servers import Server
 from valkey_vector import (
+    AttachedDocument,
     AttachedIndex,
     Connection,
     F,
     Filter,
     Index,
-    IndexDefinition,
-    NumericAttribute,
     OrderBy,
-    TagAttribute,
-    TextAttribute,
-    VectorAttribute,
     create_index,
 )
 from valkey_vector.connection import SearchModule
@@ -57,39 +53,12 @@ def connection(search_server: Server) -> Iterator[Connection]:
         yield opened
 
 
-def definition_of(name: str, on: Literal["hash", "json"] = "hash") -> IndexDefinition:
-    path = "{}" if on == "hash" else '$["{}"]'
-    return IndexDefinition(
-        name=f"{name}-foreign",
-        on=on,
-        prefixes=(f"{name}:",),
-        attributes=(
-            VectorAttribute(path.format("v"), "v", dimension=2, metric="L2", algorithm="FLAT"),  # type: ignore[arg-type]
-            TagAttribute(path.format("t"), "t"),
-            TagAttribute(path.format("raw tenant"), "u", separator="|", case_sensitive=True),
-            NumericAttribute(path.format("n"), "n"),
-            TextAttribute(path.format("x"), "x"),
-        ),
-    )
-
-
-@pytest.fixture(scope="module")
-def json_connection(search_server: Server) -> Iterator[Connection]:
-    """To the search engine's server if that has JSON, else to one that has."""
-    with Connection.open(search_server.url) as opened:
-        if opened.execute("COMMAND", "INFO", "JSON.SET")[0]:
-            yield opened
-            return
-    with start_server(search=True, json=True) as server, Connection.open(server.url) as other:
-        yield other
-
-
 tags = st.sampled_from(["red", "Red", "blue", "star*", "ünï", "ÜNÏ", "a b"])
 numbers = st.sampled_from(
     ["0", "-0", "1", "1.0", "1e0", "2", "2.5", "-3", "1e300", "inf", f"{2**53}", f"{2**53 + 1}", "0.1", "0.2", "0.3"]
 )  # fmt: skip
 documents: st.SearchStrategy[Document] = st.fixed_dictionaries(
-    {"v": st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(lambda v: np.array(v, "<f4").tobytes())},
+    {"v": st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(lambda v: packed(*v))},
     optional={
         "t": st.lists(tags, max_size=2).map(lambda each: ",".join(each).encode()),
         "raw tenant": st.lists(tags, max_size=2).map(lambda each: "|".join(each).encode()),
@@ -209,14 +178,14 @@ orders = st.lists(
 def test_ranges_orders_and_fields_are_those_of_plain_python(
     connection: Connection, index_name: str
 ) -> None:
-    create_index(connection, definition_of(index_name))
+    create_index(connection, definition_of(index_name, f"{index_name}:"))
     index = Index.attach(f"{index_name}-foreign", connection=connection)
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data(), st.lists(documents, min_size=1, max_size=12))
     def check(data: st.DataObject, stored: list[Document]) -> None:
         keyed = {f"{index_name}:{n:02}": doc for n, doc in enumerate(stored)}
-        written(connection, keyed)
+        write_hashes(connection, keyed)
         try:
             for _ in range(QUERIES):
                 check_range(data, index, keyed)
@@ -226,25 +195,24 @@ def test_ranges_orders_and_fields_are_those_of_plain_python(
     check()
 
 
-def written(connection: Connection, keyed: Mapping[str, Document]) -> None:
-    connection.pipeline(
-        [
-            ["HSET", key, *(part for pair in document.items() for part in pair)]
-            for key, document in keyed.items()
-        ]
-    )
+def checked_range(
+    data: st.DataObject,
+    index: AttachedIndex,
+    filter: Filter | None,
+    rows: Mapping[str, Row],
+    fields: Sequence[str] | None,
+) -> list[AttachedDocument]:
+    """Select a range in an order, check its keys, and return it.
 
-
-def check_range(data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, Document]) -> None:
-    filter, passes = data.draw(st.none() | conditions) or (None, lambda _: True)
-    rows = {key: row for key, doc in keyed.items() if passes(row := row_of(doc))}
+    Args:
+        data: draws the order and the range.
+        index: the index to read.
+        filter: None selects all documents.
+        rows: items of the documents that match the filter, by key.
+        fields: stored fields to return.
+    """
     wanted = data.draw(orders)
     limit, offset = data.draw(st.none() | st.integers(0, 14)), data.draw(st.integers(0, 5))
-    fields = data.draw(
-        st.none() | st.lists(st.sampled_from([*NAMES, "raw tenant", "v"]), unique=True)
-    )
-    end = None if limit is None else offset + limit
-    expected = ordered(rows, wanted)[offset:end]
     found = index.select(
         filter,
         order_by=[
@@ -254,8 +222,18 @@ def check_range(data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, D
         offset=offset,
         fields=fields,
     )
-    assert [each.key for each in found] == expected
-    for each in found:
+    end = None if limit is None else offset + limit
+    assert [each.key for each in found] == ordered(rows, wanted)[offset:end]
+    return found
+
+
+def check_range(data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, Document]) -> None:
+    filter, passes = data.draw(st.none() | conditions) or (None, lambda _: True)
+    rows = {key: row for key, doc in keyed.items() if passes(row := row_of(doc))}
+    fields = data.draw(
+        st.none() | st.lists(st.sampled_from([*NAMES, "raw tenant", "v"]), unique=True)
+    )
+    for each in checked_range(data, index, filter, rows, fields):
         stored = keyed[each.key]
         assert each.fields == {
             name: value for name, value in stored.items() if fields is None or name in fields
@@ -273,7 +251,7 @@ def check_range(data: st.DataObject, index: AttachedIndex, keyed: Mapping[str, D
 def test_json_documents_are_ordered_and_grouped_as_in_plain_python(
     json_connection: Connection, index_name: str
 ) -> None:
-    create_index(json_connection, definition_of(index_name, "json"))
+    create_index(json_connection, definition_of(index_name, f"{index_name}:", on="json"))
     lists = json_connection.capabilities.module is SearchModule.REDISEARCH
     index = Index.attach(f"{index_name}-foreign", connection=json_connection)
 
@@ -301,21 +279,8 @@ def check_json(
 ) -> None:
     filter, passes = data.draw(st.none() | conditions) or (None, lambda _: True)
     rows = {key: row for key, doc in keyed.items() if passes(row := json_row_of(doc))}
-    wanted = data.draw(orders)
-    limit, offset = data.draw(st.none() | st.integers(0, 14)), data.draw(st.integers(0, 5))
     fields = data.draw(st.lists(st.sampled_from(["s", "raw tenant", "$.v", "none"]), unique=True))
-    found = index.select(
-        filter,
-        order_by=[
-            OrderBy(F.id if name == "id" else name, descending) for name, descending in wanted
-        ],
-        limit=limit,
-        offset=offset,
-        fields=fields,
-    )
-    end = None if limit is None else offset + limit
-    assert [each.key for each in found] == ordered(rows, wanted)[offset:end]
-    for each in found:
+    for each in checked_range(data, index, filter, rows, fields):
         stored = {**keyed[each.key], "$.v": keyed[each.key]["v"]}
         assert each.fields == {name: stored[name] for name in fields if name in stored}
     key = data.draw(st.sampled_from(["t", "n", "x"]))
@@ -359,7 +324,7 @@ def present(rows: Sequence[Row], name: str) -> list[Any]:
 
 
 def reduced(rows: Sequence[Row]) -> Row:
-    """What the reducers of `REDUCERS` return for the rows of a group; written apart from the library."""
+    """Results of `REDUCERS` for the rows of a group; written apart from the library."""
     n, x = present(rows, "n"), present(rows, "x")
     mean = None
     if n:
@@ -390,7 +355,7 @@ REDUCERS: Mapping[str, Any] = {
 def test_aggregates_and_facets_are_those_of_plain_python(
     connection: Connection, index_name: str
 ) -> None:
-    create_index(connection, definition_of(index_name))
+    create_index(connection, definition_of(index_name, f"{index_name}:"))
     index = Index.attach(f"{index_name}-foreign", connection=connection)
     grouped = 0
 
@@ -399,7 +364,7 @@ def test_aggregates_and_facets_are_those_of_plain_python(
     def check(data: st.DataObject, stored: list[Document]) -> None:
         nonlocal grouped
         keyed = {f"{index_name}:{n:02}": doc for n, doc in enumerate(stored)}
-        written(connection, keyed)
+        write_hashes(connection, keyed)
         try:
             for _ in range(QUERIES):
                 grouped += check_aggregate(data, index, keyed)

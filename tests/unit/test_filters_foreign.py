@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
-from valkey_vector import F, FilterError
+from valkey_vector import (
+    CountQuery,
+    F,
+    FilterError,
+    FilterQuery,
+    HybridQuery,
+    TextQuery,
+    VectorQuery,
+)
 from valkey_vector.filters import matches
+from valkey_vector.query import AggregateQuery
 from valkey_vector.query.filter_like import as_filter
 
 CONDITION = {"key": "tenant", "match": {"value": "a"}}
@@ -59,6 +68,30 @@ CONDITION = {"key": "tenant", "match": {"value": "a"}}
 def test_what_cannot_be_meant_is_refused_with_the_cure(written: Any, cure: str) -> None:
     with pytest.raises(FilterError, match=re.escape(cure)):
         as_filter(written)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        FilterQuery(limit=5),
+        CountQuery(),
+        VectorQuery(vector=[1.0], k=1),
+        TextQuery(text="fox"),
+        HybridQuery(vector=[1.0], text="fox"),
+        AggregateQuery(),
+    ],
+)
+def test_a_query_in_place_of_its_filter_is_refused_with_the_method_that_runs_it(query: Any) -> None:
+    name = type(query).__name__
+    method = "aggregate" if isinstance(query, AggregateQuery) else "query"
+    cure = rf"parts of the query as keywords .*Index\.{method}\({name}\(…\)\)"
+    for refusing in (
+        lambda: as_filter(query),
+        lambda: CountQuery(filter=query),
+        lambda: AggregateQuery().where(query),
+    ):
+        with pytest.raises(FilterError, match=cure):
+            refusing()
 
 
 @pytest.mark.parametrize(

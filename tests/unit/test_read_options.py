@@ -27,6 +27,7 @@ from valkey_vector.query.result import warn_if_partial
 def test_a_result_is_a_list_and_equal_to_one() -> None:
     found = SearchResult([1, 2])
     assert found == [1, 2]
+    assert found == SearchResult([1, 2], partial=True)
     assert isinstance(found, list)
     assert found.partial is False
     assert repr(found) == "[1, 2]"

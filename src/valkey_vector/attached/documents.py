@@ -72,7 +72,7 @@ class AttachedHit:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was fetched of a document.
+    """Fetched parts of a document.
 
     Attributes:
         key: full key.

@@ -35,6 +35,7 @@ from valkey_vector.execution.dispatch import window_of
 from valkey_vector.execution.ordering import Window
 from valkey_vector.query.aggregate import AggregateQuery
 from valkey_vector.query.filter import FilterQuery
+from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.query.order import OrderLike
 from valkey_vector.query.vector import VectorQuery
@@ -51,6 +52,7 @@ _PAGE = 500
 """Documents that the async version of an iteration reads at once."""
 
 
+@names_filter
 class AttachedIndex(Closing):
     """An index of the server's search module that another program created. It can be searched, not written.
 
@@ -159,10 +161,10 @@ class AttachedIndex(Closing):
             max_distance=max_distance,
             min_similarity=min_similarity,
         )
-        window = Window((), False, check_limit(offset, "offset"), k)
+        check_limit(offset, "offset")
         reading = reading_of(fields, self._definition, with_vectors=with_vectors)
         near = Near(chosen, query_vector(vector, chosen, self.name), ef_runtime)
-        found = self._searching.nearest(near, window, _choice(filter, words), reading)
+        found = self._searching.nearest(near, k, offset, _choice(filter, words), reading)
         threshold = checked.threshold
         return [
             _hit(document, distance, chosen.metric)

@@ -37,16 +37,18 @@ class AttachedSearch:
         self._aggregation = Aggregation(definition, self._candidates, self._ordered)
 
     def nearest(
-        self, near: Near, window: Window, chosen: Choice, reading: Reading
+        self, near: Near, k: int, offset: int, chosen: Choice, reading: Reading
     ) -> list[tuple[float, AttachedDocument]]:
-        """Return a range of the nearest matching documents with distances, nearest first. Ties are ordered by key."""
+        """Return k of the nearest matching documents with distances, nearest first, without the first `offset`.
+
+        Ties are ordered by key.
+        """
         selection = self._candidates.selection(chosen)
         search = NearestSearch(self._connection, self._definition, self._candidates, near)
-        assert window.end is not None  # noqa: S101 - a search has a limit
-        found = search.run(window.end, selection, reading)
+        found = search.run(offset + k, selection, reading)
         return [
             (distance, document(self._definition, each, reading))
-            for distance, each in found[window.offset :]
+            for distance, each in found[offset:]
         ]
 
     def select(

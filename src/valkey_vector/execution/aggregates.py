@@ -147,6 +147,8 @@ def check_facets(keys: Sequence[str], limit: int | None) -> list[str]:
         raise InvalidInputError(
             f"keys must be a list of metadata keys, not the text {keys!r}: pass [{keys!r}]"
         )
+    if not isinstance(keys, Iterable):
+        raise InvalidInputError(f"keys must be a list of metadata keys, not {keys!r}")
     paths = list(dict.fromkeys(keys))
     for path in paths:
         Field(path)

@@ -30,7 +30,7 @@ __all__ = ["Found", "absent", "answer", "check_query", "wanted_fields", "window_
 
 
 Found: TypeAlias = list[Hit] | list[Record] | int
-"""What a query found."""
+"""Result of a query, without a mark that records may be missing."""
 
 
 def answer(engine: Engine, query: Query) -> Pipelined[Found]:

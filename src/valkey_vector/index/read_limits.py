@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol, TypeVar, overload
@@ -44,25 +45,33 @@ def limited(query: Limited) -> AbstractContextManager[ReadScope]:
 
 @contextmanager
 def _limited(consistency: Consistency, timeout: float | None) -> Iterator[ReadScope]:
+    begun = time.monotonic()
     with reading(consistency) as scope, time_limit(timeout):
         try:
             yield scope
         except RequestTimeoutError as error:
             if timeout is None:
                 raise
-            raise _exceeded(timeout, error.message, error.command) from error
+            raise _exceeded(begun, timeout, error.message, error.command) from error
         except ConnectionLostError as error:
             if not is_over():
                 raise
-            raise _exceeded(timeout, error.message, error.command) from error
+            raise _exceeded(begun, timeout, error.message, error.command) from error
         if is_over():
-            raise _exceeded(timeout, "the answer came too late", "")
+            raise _exceeded(begun, timeout, "the answer came too late", "")
 
 
-def _exceeded(timeout: float | None, reason: str, command: str) -> RequestTimeoutError:
+def _exceeded(
+    begun: float, timeout: float | None, reason: str, command: str
+) -> RequestTimeoutError:
+    elapsed = time.monotonic() - begun
+    each = (
+        "" if is_over() else "connect with a longer request_timeout=, which limits each request, "
+    )
     return RequestTimeoutError(
-        f"the read did not complete within its timeout of {timeout} seconds ({reason}): pass a longer timeout=, request "
-        "fewer records, narrow the filter, or accept an answer without slow shards with consistency='partial'",
+        f"the read ended without an answer after {elapsed:.2g} seconds, with its timeout of {timeout} seconds ({reason}): "
+        f"pass a longer timeout=, {each}request fewer records, narrow the filter, or accept an answer without slow shards "
+        "with consistency='partial'",
         command,
     )
 

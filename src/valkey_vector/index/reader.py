@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -58,6 +58,10 @@ class IndexReader:
     def __init__(self, handle: IndexHandle) -> None:
         self._handle = handle
 
+    @overload
+    def answer(self, query: VectorQuery) -> SearchResult[Hit]: ...
+    @overload
+    def answer(self, query: Query) -> Answer: ...
     def answer(self, query: Query) -> Answer:
         """Answer one query. Returns an empty answer if there is no such index."""
         found, scope = self.scoped_answer(dispatch.check_query(query))
@@ -131,7 +135,7 @@ class IndexReader:
         self, query: VectorQuery, k: int, lambda_mult: float, *, with_vectors: bool
     ) -> SearchResult[Hit]:
         """Return `k` hits of a query with vectors, selected by maximal marginal relevance."""
-        hits = self._hits(query)
+        hits = self.answer(query)
         main = query.field is None or query.field == MAIN_VECTOR
         found = [
             hit.record.vector if main else hit.record.vectors[str(query.field)] for hit in hits
@@ -144,12 +148,6 @@ class IndexReader:
                 replace(hit, record=replace(hit.record, vector=None, vectors={})) for hit in chosen
             ]
         return SearchResult(chosen, partial=hits.partial)
-
-    def _hits(self, query: VectorQuery) -> SearchResult[Hit]:
-        """Return the hits of a vector query."""
-        answer = self.answer(query)
-        assert isinstance(answer, SearchResult)  # noqa: S101 - for the type checker
-        return SearchResult((hit for hit in answer if isinstance(hit, Hit)), partial=answer.partial)
 
     def get(
         self, ids: Sequence[str], *, with_vectors: bool, with_payloads: bool

@@ -171,7 +171,7 @@ def _paths(filter: Filter) -> dict[str, None]:
 def _impossible(
     filter: Filter, known: Mapping[str, frozenset[str] | None]
 ) -> dict[str, frozenset[str]] | None:
-    """Why no record can match: the keys, each with the kinds of which it would have to hold one. None if one can."""
+    """Return the keys because of which no record can match, each with the kinds that it would need. None if one can match."""
     match filter:
         case Always() | Never() | Not():
             return None

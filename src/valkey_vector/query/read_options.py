@@ -11,7 +11,7 @@ from valkey_vector.errors import InvalidInputError
 __all__ = ["READ_OPTIONS", "Consistency", "ReadOptions", "check_read_options", "merge_read_options"]
 
 Consistency: TypeAlias = Literal["strict", "partial", "loose"]
-"""What a read of a cluster does if shards fail: raise, answer without them, or skip the check of slots."""
+"""Completeness of a read of a cluster; see `ReadOptions`."""
 
 _CONSISTENCIES = get_args(Consistency)
 
@@ -24,8 +24,8 @@ class ReadOptions(TypedDict, total=False):
             ``partial``: if shards do not answer, the result of the others, marked as partial. ``loose``: every shard
             answers, but the nodes do not check that they agree about the slots, so a result may lack records while
             slots move, and is marked as partial. Elsewhere all three are the same.
-        timeout: seconds for the whole read, > 0; then `RequestTimeoutError` is raised, and the server stops, too. None
-            (default) limits each request by the ``request_timeout`` of the connection.
+        timeout: seconds for the whole read, > 0; then `RequestTimeoutError` is raised, and the server stops, too. Each
+            request is also limited by the ``request_timeout`` of the connection: None (default) is only that limit.
     """
 
     consistency: Consistency
@@ -52,8 +52,10 @@ def check_read_options(consistency: object, timeout: object) -> None:
         raise InvalidInputError(
             f"consistency must be 'strict', 'partial' or 'loose', not {consistency!r}"
         )
-    if timeout is None:
-        return
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not 0 < timeout < math.inf:  # type: ignore[operator]
-        raise InvalidInputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    match timeout:
+        case None:
+            return
+        case int() | float() if not isinstance(timeout, bool) and 0 < timeout < math.inf:
+            return
+        case _:
+            raise InvalidInputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
