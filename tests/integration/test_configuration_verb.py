@@ -166,6 +166,11 @@ def test_the_verb_prints_settings_with_advice(server_url: str) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "maxmemory-policy" in ended.stdout
     assert "noeviction for documents" in ended.stdout
+    assert "≠" not in ended.stdout
+    header = next(line for line in ended.stdout.splitlines() if "setting" in line)
+    assert header.split("┃")[1].strip() == "setting"  # one node needs no column of differences
+    same = run_command("config", "--differing", url=server_url)
+    assert same.stdout == "no setting differs between nodes\n"
 
 
 def test_the_verb_sets_only_after_a_confirmation(own_server: Server) -> None:

@@ -75,9 +75,8 @@ def run() -> None:
         # The reader of a pipe, such as `head`, has ended.
         sys.stdout = None
         sys.exit(ExitCode.OK)
-    except (
-        OSError
-    ) as error:  # a file, or the standard output; an outage of the server is handled above
+    except OSError as error:
+        # A file, or the standard output. An outage of the server is a ValkeyVectorError.
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
         sys.exit(ExitCode.FAILED)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

@@ -1,4 +1,4 @@
-"""What a copy of an index consists of, and the reports about it."""
+"""Parts of a copy of an index, and the reports about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Existing: TypeAlias = Literal["overwrite", "skip"]
-"""What a load does with a record whose id is stored already."""
+"""Treatment of a record whose id is stored already."""
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the number of records so far, and the number of all records if it is known."""
