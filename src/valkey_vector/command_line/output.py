@@ -116,6 +116,12 @@ def facts(title: str, values: Mapping[str, Any]) -> None:
     _console().print(shown)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the error of the pipe pass. Rich itself would exit with 1."""
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     """A console on the standard output; wide where that is not a terminal."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH, markup=False)
+    return _Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH, markup=False)

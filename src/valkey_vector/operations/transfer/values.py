@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Record
@@ -128,14 +128,11 @@ class MigrationReport:
         return unchanged and least - self.expiring <= self.after <= most
 
 
-def check_existing(existing: Any) -> Existing:
-    """Return the value if it is `Existing`.
+def check_existing(existing: str) -> None:
+    """Raise if a value is not `Existing`.
 
     Raises:
         InvalidInputError: it is not.
     """
-    match existing:
-        case "overwrite" | "skip":
-            return existing  # type: ignore[no-any-return]
-        case _:
-            raise InvalidInputError(f"existing must be 'overwrite' or 'skip', not {existing!r}")
+    if existing not in get_args(Existing):
+        raise InvalidInputError(f"existing must be 'overwrite' or 'skip', not {existing!r}")
