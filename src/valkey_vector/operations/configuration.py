@@ -17,6 +17,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.operations.configuration_values import NodeConfiguration
 from valkey_vector.operations.doctor.cluster_check import parse_nodes
+from valkey_vector.operations.doctor.facts import settings_of
 from valkey_vector.storage.hashes import checked
 
 __all__ = [
@@ -205,7 +206,7 @@ def _read(
         node: {
             name: value
             for reply in _send(connection, node, "GET", arguments)
-            for name, value in _pairs(reply).items()
+            for name, value in settings_of(reply).items()
         }
         for node in nodes
     }
@@ -259,16 +260,3 @@ def _send(
                 "a server that you administer; managed services have their own console or parameter groups for settings",
             ) from error
         raise
-
-
-def _pairs(reply: object) -> dict[str, str]:
-    """Decode CONFIG GET: a map or a flat list."""
-    if isinstance(reply, Mapping):
-        return {_text(name): _text(value) for name, value in reply.items()}
-    if isinstance(reply, list):
-        return {_text(n): _text(v) for n, v in zip(reply[::2], reply[1::2], strict=True)}
-    return {}
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
