@@ -27,6 +27,24 @@ def run_command(
     )
 
 
+_INTERRUPTIBLE = (
+    "import runpy, signal\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
+    "runpy.run_module('valkey_vector.command_line', run_name='__main__')\n"
+)
+
+
+def start_command(*arguments: str, url: str) -> subprocess.Popen[str]:
+    """The command as a process that runs, and that SIGINT interrupts."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTIBLE, *arguments],
+        env={**os.environ, "VALKEY_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def json_of(*arguments: str, url: str, code: int = 0) -> Any:
     """Return the output of a verb with ``--json``; the exit code must be `code`."""
     ended = run_command(*arguments, "--json", url=url)

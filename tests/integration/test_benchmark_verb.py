@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command_runs import json_of, run_command
+from command_runs import json_of, run_command, start_command
 from round_trips import CommandLog
 from valkey_vector import Index, InvalidInputError, Record
 from valkey_vector.operations import abenchmark, benchmark, plot_benchmark
@@ -185,3 +186,19 @@ def test_a_plot_of_measures_without_recall_is_drawn(filled: Index, tmp_path: Pat
     report = benchmark(filled, seconds=0.001, queries=2)
     plot_benchmark(report, tmp_path / "plot.svg")
     assert (tmp_path / "plot.svg").read_text().startswith("<?xml")
+
+
+def test_an_interrupt_ends_the_verb_at_once(filled: Index, server_url: str) -> None:
+    process = start_command("bench", filled.name, "--seconds", "600", url=server_url)
+    try:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("searching"):
+            assert process.poll() is None
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clusters import TestCluster
+from clusters import ClusterNode, TestCluster
 from command_runs import json_of, run_command
 from servers import Server, start_server
 from valkey_vector import (
@@ -137,6 +140,65 @@ def test_if_one_node_refuses_no_node_is_changed(own_cluster: TestCluster) -> Non
     assert {setting(node, "maxmemory-policy") for node in own_cluster.nodes} == {"noeviction"}
 
 
+def interrupt_last(
+    monkeypatch: pytest.MonkeyPatch, cluster: TestCluster, action: Callable[[ClusterNode], None]
+) -> None:
+    """Run the action before CONFIG SET is sent to the last node for the first time."""
+    last = max(cluster.nodes, key=lambda node: (node.host, node.port))
+    send, waiting = Connection.pipeline_on, [True]
+
+    def pipeline_on(self: Connection, address: str, commands: Any) -> Any:
+        if address == f"{last.host}:{last.port}" and commands[0][1] == "SET" and waiting:
+            waiting.clear()
+            action(last)
+        return send(self, address, commands)
+
+    monkeypatch.setattr(Connection, "pipeline_on", pipeline_on)
+
+
+def test_a_node_that_dies_meanwhile_is_named_and_the_others_are_set_back(
+    own_cluster: TestCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Connection.open(own_cluster.url, request_timeout=2.0) as connection:
+        interrupt_last(monkeypatch, own_cluster, lambda node: node.kill())
+        with pytest.raises(ServerError) as caught:
+            set_configuration(connection, "maxmemory-policy", "volatile-ttl")
+    alive = sorted(own_cluster.nodes, key=lambda node: (node.host, node.port))
+    dead = alive.pop()
+    assert f"could not be set back: {dead.host}:{dead.port}" in str(caught.value)
+    assert {setting(node, "maxmemory-policy") for node in alive} == {"noeviction"}
+
+
+def test_an_interrupt_sets_all_nodes_back(
+    own_cluster: TestCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: ClusterNode) -> None:
+        raise KeyboardInterrupt
+
+    with Connection.open(own_cluster.url) as connection:
+        interrupt_last(monkeypatch, own_cluster, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            set_configuration(connection, "maxmemory-policy", "volatile-ttl")
+    assert {setting(node, "maxmemory-policy") for node in own_cluster.nodes} == {"noeviction"}
+
+
+def test_a_primary_without_slots_is_changed_too(own_cluster: TestCluster, tmp_path: Path) -> None:
+    nodes_file = str(tmp_path / "nodes.conf")
+    with start_server(
+        extra=["--cluster-enabled", "yes", "--cluster-config-file", nodes_file]
+    ) as empty:
+        own_cluster.nodes[0].command("CLUSTER", "MEET", empty.host, empty.port)
+        place = f"{empty.host}:{empty.port}"
+        deadline = time.monotonic() + 30
+        with Connection.open(own_cluster.url) as connection:
+            while place not in [node.node for node in configuration(connection).nodes]:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            changed = set_configuration(connection, "maxmemory-policy", "volatile-ttl")
+        assert len(changed.nodes) == 4
+        assert setting(empty, "maxmemory-policy") == "volatile-ttl"
+
+
 def test_a_server_without_config_is_named() -> None:
     with start_server(extra=["--rename-command", "CONFIG", ""]) as server:
         with Connection.open(server.url) as connection:
@@ -166,6 +228,11 @@ def test_the_verb_prints_settings_with_advice(server_url: str) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "maxmemory-policy" in ended.stdout
     assert "noeviction for documents" in ended.stdout
+    assert "≠" not in ended.stdout
+    header = next(line for line in ended.stdout.splitlines() if "setting" in line)
+    assert header.split("┃")[1].strip() == "setting"  # one node needs no column of differences
+    same = run_command("config", "--differing", url=server_url)
+    assert same.stdout == "no setting differs between nodes\n"
 
 
 def test_the_verb_sets_only_after_a_confirmation(own_server: Server) -> None:

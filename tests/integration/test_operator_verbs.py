@@ -1,4 +1,4 @@
-"""What holds for the operator's verbs together: least privileges, exit codes, quiet runs, completion of the shell."""
+"""Rules of all operator's verbs: least privileges, exit codes, quiet runs, completion of the shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 import pytest
 
 from command_runs import json_of, run_command
-from servers import TestServer, free_port, start_server
+from servers import Server, TestServer, free_port, start_server
 from valkey_vector import Connection, Index, Record
 from valkey_vector.command_line.application import application
 from valkey_vector.operations import acl_line
@@ -178,3 +178,47 @@ def test_the_shell_completes_verbs() -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["plain,explain", "plain,export"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_of_the_output_that_has_ended_is_no_error(
+    native_server: Server, options: list[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "valkey_vector.command_line", "config", *options],
+        env={**os.environ, "VALKEY_URL": native_server.url},
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+_INTERRUPTED_IMPORT = """
+import sys
+from valkey_vector.command_line.entry import main
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "valkey_vector.command_line.application":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+
+
+def test_an_interrupt_while_the_command_is_imported_has_no_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_IMPORT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from contextlib import suppress
 
 import pytest
 
+from command_runs import start_command
 from valkey_vector import (
     Connection,
     Index,
@@ -192,22 +192,59 @@ async def test_the_async_version_yields_the_same(filled: Index) -> None:
     ]
 
 
-RUN = (
-    "import runpy, signal\n"
-    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
-    "runpy.run_module('valkey_vector.command_line', run_name='__main__')\n"
-)
+def test_a_slow_reader_is_not_waited_for_twice(filled: Index) -> None:
+    def write(_: str) -> None:
+        filled.upsert([record(6)])
+
+    changes = tail(filled, interval=0.05, seconds=60, on_begin=write)
+    next(changes)
+    filled.upsert([record(7)])
+    time.sleep(3)
+    begun = time.monotonic()
+    next(changes)
+    assert time.monotonic() - begun < 1.5
+
+
+_CANCELLED = """
+import asyncio, sys
+from valkey_vector import Connection, Index
+from valkey_vector.operations import atail
+
+async def read(index, begun):
+    async for change in atail(index, interval=600.0, on_begin=lambda _: begun.set()):
+        pass
+
+async def main():
+    with Connection.open(sys.argv[1]) as connection:
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        index = Index.open(sys.argv[2], connection=connection)
+        class Threadsafe:
+            def set(self):
+                loop.call_soon_threadsafe(begun.set)
+        task = asyncio.create_task(read(index, Threadsafe()))
+        await begun.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_cancelled_tail_does_not_keep_the_process_alive(filled: Index, server_url: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _CANCELLED, server_url, filled.name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def started(url: str, *arguments: str) -> subprocess.Popen[str]:
     """The verb as a process that sees changes from now on."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, "tail", *arguments],
-        env={**os.environ, "VALKEY_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_command("tail", *arguments, url=url)
     assert process.stderr is not None
     begun = process.stderr.readline()
     assert "change log" in begun or "comparing" in begun
@@ -243,3 +280,12 @@ def test_an_interrupt_ends_the_verb_without_a_traceback(filled: Index, server_ur
         process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in error
+
+
+def test_a_change_is_one_line_although_its_id_has_several(filled: Index, server_url: str) -> None:
+    process = started(server_url, filled.name, "--for", "4", "--interval", "0.1")
+    filled.upsert([Record(id="a\n2026-01-01  deleted  b", vector=[1, 0, 0, 0])])
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    (line,) = output.splitlines()
+    assert line.endswith("written   a 2026-01-01  deleted  b")

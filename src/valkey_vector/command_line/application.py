@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
+from typing import Any
 
 import click
 
@@ -29,7 +31,22 @@ from valkey_vector.errors import ValkeyVectorError
 __all__ = ["application", "run"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    """The group of all verbs. It ends without an error if the reader of its output has ended, such as `head`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb. Click itself would exit with 1, which stands for problems that were found."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is left in the buffer is written at the end of the process: there is no reader for it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.OK
+        return code
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(valkey_vector.__version__, prog_name="valkey-vector")
 def application() -> None:
     """Inspect, search and check the indexes of valkey-vector on a server.
@@ -71,13 +88,8 @@ def run() -> None:
     except ValkeyVectorError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(exit_code(error))
-    except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has ended.
-        sys.stdout = None
-        sys.exit(ExitCode.OK)
-    except (
-        OSError
-    ) as error:  # a file, or the standard output; an outage of the server is handled above
+    except OSError as error:
+        # A file, or the standard output. An outage of the server is a ValkeyVectorError.
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
         sys.exit(ExitCode.FAILED)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

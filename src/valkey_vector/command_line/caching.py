@@ -7,7 +7,7 @@ from dataclasses import fields
 import click
 
 from valkey_vector.cache import CacheStatistics
-from valkey_vector.command_line.output import facts, print_json, print_text
+from valkey_vector.command_line.output import counted, facts, print_json, print_text
 from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.caches import cache_report, clear_cache
 
@@ -49,7 +49,7 @@ def clear(session: Session, name: str, yes: bool) -> None:
     if session.as_json:
         print_json({"cache": name, "removed": removed})
     else:
-        print_text(f"{removed} entries removed")
+        print_text(f"{counted(removed, 'entry', 'entries')} removed")
 
 
 VERBS = (cache,)

@@ -40,11 +40,13 @@ def show(session: Session, differing: bool) -> None:
     with session.connection() as connection:
         found = configuration(connection)
     names = sorted({name for node in found.nodes for name in node.values})
-    chosen = list(found.differing) if differing else names
     if session.as_json:
         print_json({"nodes": found.nodes, "differing": found.differing})
         return
-    _show(found, chosen)
+    if differing and not found.differing:
+        print_text("no setting differs between nodes")
+        return
+    _show(found, list(found.differing) if differing else names)
     if found.differing:
         print_text(f"differ between nodes: {', '.join(found.differing)}")
 
@@ -58,15 +60,12 @@ def show(session: Session, differing: bool) -> None:
 def set_verb(session: Session, name: str, value: str, *, yes: bool, dry_run: bool) -> None:
     """Set NAME to VALUE on all nodes, or on none. CHANGES THE SERVER, until its next restart."""
     with session.connection() as connection:
-        if not dry_run:
-            if not yes:
-                planned = set_configuration(connection, name, value, dry_run=True)
-                for line in _lines(planned):
-                    click.echo(line, err=True)
-                click.confirm("Change the server?", abort=True, err=True)
-            changed = set_configuration(connection, name, value)
-        else:
-            changed = set_configuration(connection, name, value, dry_run=True)
+        if not (dry_run or yes):
+            planned = set_configuration(connection, name, value, dry_run=True)
+            for line in _lines(planned):
+                click.echo(line, err=True)
+            click.confirm("Change the server?", abort=True, err=True)
+        changed = set_configuration(connection, name, value, dry_run=dry_run)
     if session.as_json:
         print_json(changed)
     else:
@@ -83,13 +82,15 @@ def _lines(change: ConfigurationChange) -> list[str]:
 
 
 def _show(found: ServerConfiguration, names: list[str]) -> None:
+    marked = bool(found.differing)
     rows = []
     for name in names:
-        mark = "≠" if name in found.differing else ""
+        mark = ["≠" if name in found.differing else ""] if marked else []
         values = found.values(name)
         shown = [values.get(node.node) for node in found.nodes]
-        rows.append((mark, name, *shown, ADVICE.get(name, "")))
-    table("Configuration", ("", "setting", *(node.node for node in found.nodes), "advice"), rows)
+        rows.append((*mark, name, *shown, ADVICE.get(name, "")))
+    columns = ("setting", *(node.node for node in found.nodes), "advice")
+    table("Configuration", ("", *columns) if marked else columns, rows)
 
 
 VERBS = (config,)

@@ -21,6 +21,9 @@ def main() -> None:
             'pip install "valkey-vector[cli]"\n'
         )
         sys.exit(ExitCode.USAGE)
-    from valkey_vector.command_line.application import run
-
+    try:
+        from valkey_vector.command_line.application import run
+    except KeyboardInterrupt:  # the imports take a moment
+        sys.stderr.write("interrupted\n")
+        sys.exit(ExitCode.INTERRUPTED)
     run()

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import click
 
-from valkey_vector.command_line.output import facts, print_json, table
+from valkey_vector.command_line.output import counted, facts, print_json, table
 from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.listing import IndexDetails, IndexSummary, describe, summarize
 
@@ -26,7 +26,7 @@ def indexes(session: Session) -> None:
         print_json(found)
         return
     table(
-        f"{len(found)} indexes on {location}",
+        f"{counted(len(found), 'index', 'indexes')} on {location}",
         (*_COLUMNS, "problem"),
         [[getattr(each, name) for name in (*_COLUMNS, "problem")] for each in found],
     )

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["cell", "facts", "plain", "print_json", "print_text", "table"]
+__all__ = ["cell", "counted", "facts", "plain", "print_json", "print_text", "table"]
 
 _WIDTH = 160
 """Columns of a table that is written to a file or a pipe."""
@@ -66,6 +66,11 @@ def print_text(text: str) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Format a number with its noun: ``1 record``, ``2,000 records``."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def cell(value: Any) -> Text:
     """Format a value for a table. Control characters are replaced, and long texts are cut."""
     match value:
@@ -111,6 +116,12 @@ def facts(title: str, values: Mapping[str, Any]) -> None:
     _console().print(shown)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the error of the pipe pass. Rich itself would exit with 1."""
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     """A console on the standard output; wide where that is not a terminal."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH, markup=False)
+    return _Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH, markup=False)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from valkey_vector.command_line.exit_codes import ExitCode
-from valkey_vector.command_line.output import facts, plain, print_json, print_text, table
+from valkey_vector.command_line.output import counted, facts, plain, print_json, print_text, table
 from valkey_vector.command_line.session import Session, read_json, with_server
 from valkey_vector.operations.opening import open_any, open_own
 from valkey_vector.operations.searching import SearchRequest, search
@@ -97,7 +97,7 @@ def search_verb(session: Session, name: str, **options: Any) -> None:
         print_json({"kind": found.kind, "hits": [_hit(hit) for hit in found.hits]})
         return
     table(
-        f"{len(found.hits)} records by {found.kind}",
+        f"{counted(len(found.hits), 'record')} by {found.kind}",
         ("id", "score", "distance", "content", "metadata"),
         [
             (hit.record.id, hit.score, hit.distance, hit.record.content, dict(hit.record.metadata))
@@ -124,7 +124,7 @@ def facets(
         return
     for facet in found.values():
         table(
-            f"{facet.key}: {facet.distinct} values, {facet.missing} records without",
+            f"{facet.key}: {counted(facet.distinct, 'value')}, {counted(facet.missing, 'record')} without",
             ("value", "records"),
             [(_exactly(each.value), each.count) for each in facet.values],
         )

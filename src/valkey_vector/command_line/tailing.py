@@ -45,7 +45,7 @@ def tail_verb(session: Session, name: str, **options: Any) -> None:
             if session.as_json:
                 print_line(_fields(change))
             else:
-                print_text(_line(change))
+                print_text(" ".join(_line(change).splitlines()))  # an id may have line breaks
             sys.stdout.flush()
 
 
@@ -77,7 +77,7 @@ def _line(change: Change | Missed) -> str:
             if change.metadata is not None:
                 parts.append(json.dumps(plain(change.metadata), ensure_ascii=False))
             if change.content is not None:
-                parts.append(change.content.replace("\n", " "))
+                parts.append(change.content)
             return "  ".join(parts)
 
 

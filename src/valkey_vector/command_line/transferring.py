@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from valkey_vector.command_line.exit_codes import ExitCode
-from valkey_vector.command_line.output import print_json, print_text
+from valkey_vector.command_line.output import counted, print_json, print_text
 from valkey_vector.command_line.reading import filter_option
 from valkey_vector.command_line.session import Session, read_json, with_output, with_server
 from valkey_vector.operations.opening import open_own
@@ -63,12 +63,13 @@ def export(session: Session, name: str, file: str, *, filter_text: str | None, f
             overwrite=force,
             progress=_progress(session),
         )
+    exported = counted(report.records, "record")
     if file == _STREAM:
-        session.say(f"{report.records:,} records exported")  # the output is the file
+        session.say(f"{exported} exported")  # the output is the file
     elif session.as_json:
         print_json({**asdict(report), "file": file})
     else:
-        print_text(f"{report.records:,} records exported to {file} in {report.seconds:.1f} seconds")
+        print_text(f"{exported} exported to {file} in {report.seconds:.1f} seconds")
 
 
 @click.command("load")
@@ -131,7 +132,7 @@ def migrate(
     else:
         print_text(_loaded(report.load))
         print_text(
-            f"source: {report.source:,} records; target: {report.before:,} before, {report.after:,} now"
+            f"source: {counted(report.source, 'record')}; target: {report.before:,} before, {report.after:,} now"
         )
     if not report.ok:
         click.echo(
@@ -144,10 +145,12 @@ def migrate(
 
 def _loaded(report: LoadReport) -> str:
     where = f"the new index {report.index}" if report.created else report.index
-    counts = f"{report.written:,} of {report.read:,} records"
+    counts = f"{report.written:,} of {counted(report.read, 'record')}"
     lines = [f"{counts} written to {where} in {report.seconds:.1f} seconds"]
     if report.skipped:
-        lines.append(f"{report.skipped:,} were stored already and stayed")
+        lines.append(
+            f"{report.skipped:,} {'was' if report.skipped == 1 else 'were'} stored already and stayed"
+        )
     return "\n".join([*lines, *(f"note: {note}" for note in report.notes)])
 
 
@@ -159,7 +162,8 @@ def _progress(session: Session) -> Progress:
         nonlocal last
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
-            session.say(f"{done:,} records" if total is None else f"{done:,} of {total:,} records")
+            part = "" if total is None else f"{done:,} of "
+            session.say(part + counted(done if total is None else total, "record"))
 
     return show
 

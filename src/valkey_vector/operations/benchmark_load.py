@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How the searches are sent.
+    """Settings of the searches.
 
     Attributes:
         index: the index.
@@ -86,10 +87,13 @@ class Outcome:
 def run_load(load: Load, queries: Sequence[Query], concurrency: int, seconds: float) -> Outcome:
     """Send searches from several threads. Each sends at least one, and none after the time is over.
 
+    If one fails, or the process is interrupted, all end after the search that they have sent.
+
     Raises:
         ServerError: a search failed.
     """
     begun, processor = time.perf_counter(), time.process_time()
+    stopped = threading.Event()
 
     def send(first: int) -> Outcome:
         sent = Outcome()
@@ -102,14 +106,17 @@ def run_load(load: Load, queries: Sequence[Query], concurrency: int, seconds: fl
             sent.seconds.append(after - before)
             sent.recall[position] = share
             number += concurrency
-            if after - begun >= seconds:
+            if after - begun >= seconds or stopped.is_set():
                 return sent
 
     total = Outcome()
     with ThreadPoolExecutor(concurrency, thread_name_prefix="valkey-vector-benchmark") as pool:
-        for sent in pool.map(send, range(concurrency)):
-            total.seconds += sent.seconds
-            total.recall |= sent.recall
+        try:
+            for sent in pool.map(send, range(concurrency)):
+                total.seconds += sent.seconds
+                total.recall |= sent.recall
+        finally:
+            stopped.set()  # the end of the block waits for the threads
     total.elapsed = time.perf_counter() - begun
     total.processor = time.process_time() - processor
     return total

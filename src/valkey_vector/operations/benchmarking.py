@@ -228,7 +228,9 @@ class _Benchmark:
             "limit, or pass vectors of real queries"
         )
         if len(chosen) < number:
-            self.notes.append(f"only {len(chosen)} queries: few records have the vector")
+            self.notes.append(
+                f"not {number} queries, but {len(chosen)}: few records have the vector"
+            )
         return np.array([vector for vector, _ in chosen], dtype=np.float32), [
             id for _, id in chosen
         ]

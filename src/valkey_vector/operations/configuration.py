@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.connection import Connection
@@ -13,9 +13,12 @@ from valkey_vector.errors import (
     InvalidInputError,
     ServerError,
     UnsupportedFeatureError,
+    ValkeyVectorError,
 )
 from valkey_vector.operations.configuration_values import NodeConfiguration
 from valkey_vector.operations.doctor.cluster_check import parse_nodes
+from valkey_vector.operations.doctor.facts import settings_of
+from valkey_vector.storage.hashes import checked
 
 __all__ = [
     "ConfigurationChange",
@@ -26,8 +29,6 @@ __all__ = [
     "configuration",
     "set_configuration",
 ]
-
-T = TypeVar("T")
 
 _PATTERNS = (
     "maxmemory",
@@ -95,14 +96,15 @@ class ConfigurationChange:
 def configuration(connection: Connection) -> ServerConfiguration:
     """Read the settings of every node that matter to indexes.
 
-    Cost: a round trip to each node for each of a dozen patterns.
+    Cost: a round trip to each node, and in a cluster one for the list of its nodes.
 
     Raises:
         UnsupportedFeatureError: the server has no CONFIG, as many managed services.
         AuthenticationError: the user may not run CONFIG GET.
     """
     nodes = tuple(
-        NodeConfiguration.of(node, values) for node, values in _read(connection, _PATTERNS).items()
+        NodeConfiguration.of(node, values)
+        for node, values in _read(connection, _nodes(connection), _PATTERNS).items()
     )
     names = dict.fromkeys(name for node in nodes for name in node.values)
     differing = [name for name in names if len({node.values.get(name) for node in nodes}) > 1]
@@ -125,7 +127,8 @@ def set_configuration(
         value: new value, as CONFIG SET takes it.
         dry_run: change nothing, and return the present values.
 
-    Atomicity: the nodes are changed one after the other. If one refuses, those before it get their old value back.
+    Atomicity: the nodes are changed one after the other. If one refuses or does not reply, or at an interrupt, those
+    that were changed get their old value back.
 
     Raises:
         InvalidInputError: there is no such setting, or it does not belong to indexes.
@@ -135,7 +138,8 @@ def set_configuration(
     """
     if any(character in name for character in "*?[]"):
         raise InvalidInputError(f"{name!r} is a pattern: pass the name of one setting")
-    before = {node: values.get(name) for node, values in _read(connection, _PATTERNS).items()}
+    read = _read(connection, _nodes(connection), _PATTERNS)
+    before = {node: values.get(name) for node, values in read.items()}
     lacking = [node for node, old in before.items() if old is None]
     if lacking:
         where = "" if len(lacking) == len(before) else f" on {', '.join(lacking)}"
@@ -144,7 +148,9 @@ def set_configuration(
         )
     if not dry_run:
         _set_all(connection, name, value, before)
-        after = {node: values.get(name) for node, values in _read(connection, [name]).items()}
+        after = {
+            node: values.get(name) for node, values in _read(connection, before, [name]).items()
+        }
     else:
         after = dict.fromkeys(before, value)
     changes = [
@@ -160,22 +166,22 @@ aset_configuration = async_version(set_configuration)
 def _set_all(
     connection: Connection, name: str, value: str, before: Mapping[str, str | None]
 ) -> None:
-    done: list[str] = []
-    for node in before:
-        try:
-            _send(connection, node, "SET", name, value)
-        except ServerError as error:
-            # After an outage nobody knows whether this node has the new value.
-            unsure = [node] if isinstance(error, ConnectionError | TimeoutError) else []
-            left = _set_back(connection, name, before, [*done, *unsure])
-            if not left:
-                raise
-            raise ServerError(
-                f"{node}: {error.message}. These nodes may have the new value of {name} and could not be set back: "
-                f"{', '.join(left)}",
-                "CONFIG SET",
-            ) from error
-        done.append(node)
+    tried: list[str] = []
+    try:
+        for node in before:
+            tried.append(node)
+            _send(connection, node, "SET", [[name, value]])
+    except (ValkeyVectorError, KeyboardInterrupt) as error:
+        # A node that refused has its old value. After an outage or an interrupt nobody knows.
+        unsure = isinstance(error, ConnectionError | TimeoutError | KeyboardInterrupt)
+        left = _set_back(connection, name, before, tried if unsure else tried[:-1])
+        if not left:
+            raise
+        raise ServerError(
+            f"{tried[-1]}: {str(error) or 'interrupted'}. These nodes may have the new value of {name} and could not be "
+            f"set back: {', '.join(left)}",
+            "CONFIG SET",
+        ) from error
 
 
 def _set_back(
@@ -185,38 +191,35 @@ def _set_back(
     left: list[str] = []
     for node in nodes:
         try:
-            _send(connection, node, "SET", name, before[node] or "")
-        except ServerError:
+            _send(connection, node, "SET", [[name, before[node] or ""]])
+        except ValkeyVectorError:
             left.append(node)
     return left
 
 
-def _read(connection: Connection, patterns: Sequence[str]) -> dict[str, dict[str, str]]:
+def _read(
+    connection: Connection, nodes: Iterable[str], patterns: Sequence[str]
+) -> dict[str, dict[str, str]]:
     """Address of each node -> its settings."""
+    arguments = [[pattern] for pattern in patterns]
     return {
         node: {
             name: value
-            for pattern in patterns
-            for name, value in _pairs(_send(connection, node, "GET", pattern)).items()
+            for reply in _send(connection, node, "GET", arguments)
+            for name, value in settings_of(reply).items()
         }
-        for node in _nodes(connection)
+        for node in nodes
     }
 
 
 def _nodes(connection: Connection) -> list[str]:
-    """Addresses of all nodes, primaries first.
+    """Addresses of all nodes, primaries first, also of primaries without slots.
 
     Raises:
         ServerError: a node of the cluster has failed, so that not all nodes can be read or changed.
     """
     if not connection.capabilities.cluster:
         return [connection.settings.location]
-    replies = _asked(
-        connection,
-        "GET",
-        lambda: connection.execute_on_primaries("CONFIG", "GET", "maxmemory", retry=True),
-    )
-    primaries = sorted(address.decode() for address in replies)
     listed = connection.execute("CLUSTER", "NODES", retry=True)
     text = listed if isinstance(listed, bytes) else next(iter(listed.values()))
     known = parse_nodes(text.decode(errors="replace"), connection.settings.addresses[0].host)
@@ -225,30 +228,25 @@ def _nodes(connection: Connection) -> list[str]:
             f"the cluster considers these nodes failed: {', '.join(failed)}. Start them or remove them with "
             "CLUSTER FORGET first: settings are read and changed on all nodes or on none"
         )
-    replicas = [f"{node.host}:{node.port}" for node in known if not node.primary]
-    return [*primaries, *sorted(replicas)]
+    ordered = sorted(known, key=lambda node: (not node.primary, node.host, node.port))
+    return [f"{node.host}:{node.port}" for node in ordered]
 
 
-def _send(connection: Connection, node: str, verb: str, *arguments: str) -> object:
-    """Send CONFIG to a node."""
-
-    def send() -> object:
-        if connection.capabilities.cluster:
-            return connection.execute_on(node, "CONFIG", verb, *arguments)
-        return connection.execute("CONFIG", verb, *arguments)
-
-    return _asked(connection, verb, send)
-
-
-def _asked(connection: Connection, verb: str, send: Callable[[], T]) -> T:
-    """Send CONFIG, and explain a refusal.
+def _send(
+    connection: Connection, node: str, verb: str, arguments: Sequence[Sequence[str]]
+) -> list[Any]:
+    """Send CONFIG to a node, once with each list of arguments, in one round trip.
 
     Raises:
         UnsupportedFeatureError: the server has no CONFIG.
         AuthenticationError: the user may not run it.
     """
+    commands = [["CONFIG", verb, *each] for each in arguments]
     try:
-        return send()
+        # A connection of its own: the cluster client does not know primaries without slots.
+        if connection.capabilities.cluster:
+            return checked(connection.pipeline_on(node, commands))
+        return checked(connection.pipeline(commands, retry=verb == "GET"))
     except AuthenticationError as error:
         raise AuthenticationError(
             f"{error.message}. Grant it with +config|{verb.lower()}, or use an administrator's user",
@@ -262,16 +260,3 @@ def _asked(connection: Connection, verb: str, send: Callable[[], T]) -> T:
                 "a server that you administer; managed services have their own console or parameter groups for settings",
             ) from error
         raise
-
-
-def _pairs(reply: object) -> dict[str, str]:
-    """Decode CONFIG GET: a map or a flat list."""
-    if isinstance(reply, Mapping):
-        return {_text(name): _text(value) for name, value in reply.items()}
-    if isinstance(reply, list):
-        return {_text(n): _text(v) for n, v in zip(reply[::2], reply[1::2], strict=True)}
-    return {}
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -174,4 +174,4 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "search.high-priority-weight": "100 lets backfills wait for searches; lower it to finish a backfill sooner",
     }
 )
-"""What to consider for a setting: name -> advice. `docs/operations.md` has the measurements."""
+"""Advice on the choice of a setting: name -> advice. `docs/operations.md` has the measurements."""

@@ -40,7 +40,7 @@ class LoggedChanges:
 
     @property
     def description(self) -> str:
-        """How changes are found."""
+        """Sentence that says how changes are found, and which are not."""
         return "reading the change log of the native engine at intervals: of several changes of a record, the last is seen"
 
     def begin(self) -> None:
@@ -105,7 +105,7 @@ class ComparedVersions:
 
     @property
     def description(self) -> str:
-        """How changes are found."""
+        """Sentence that says how changes are found, and which are not."""
         return (
             f"comparing the versions of all {len(self._known):,} records at intervals, which took {self._seconds:.1f} "
             "seconds: a record that is written and deleted in between is not seen"

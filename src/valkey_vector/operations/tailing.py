@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 from valkey_vector.concurrency.threads import offload
@@ -57,7 +59,7 @@ class Missed:
 
 
 class _Source(Protocol):
-    """What finds the changes since its last use."""
+    """Finder of the changes since its last use."""
 
     @property
     def description(self) -> str: ...
@@ -106,14 +108,8 @@ def tail(
         InvalidInputError: an argument is out of range, or the index has more than `max_records` records.
         IndexNotFoundError: the index does not exist, or was dropped or created again meanwhile.
     """
-    if not 0 < interval < 1e6:
-        raise InvalidInputError(f"interval must be a number of seconds above 0, not {interval!r}")
-    if seconds is not None and not 0 < seconds < 1e9:
-        raise InvalidInputError(f"seconds must be a number above 0, not {seconds!r}")
-    end = None if seconds is None else time.monotonic() + seconds
-    source = _source(index, max_records, interval)
     parts = _Parts(index, with_metadata, with_content)
-    return _changes(source, parts, interval, end, on_begin)
+    return _begun(parts, _Pace.of(interval, seconds), max_records, on_begin)
 
 
 async def atail(
@@ -126,19 +122,51 @@ async def atail(
     max_records: int = _MOST_COMPARED,
     on_begin: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Change | Missed]:
-    """Async version of `tail`."""
-    found = await offload(
-        tail,
-        index,
-        interval=interval,
-        seconds=seconds,
-        with_metadata=with_metadata,
-        with_content=with_content,
-        max_records=max_records,
-        on_begin=on_begin,
-    )
-    while (change := await offload(next, found, None)) is not None:
-        yield change
+    """Async version of `tail`. Cancelling it also ends the reads."""
+    parts, pace = _Parts(index, with_metadata, with_content), _Pace.of(interval, seconds)
+    found = await offload(_begun, parts, pace, max_records, on_begin)
+    try:
+        while (change := await offload(next, found, None)) is not None:
+            yield change
+    finally:
+        pace.stopped.set()  # otherwise a thread would wait for the next change
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """The times at which a source is read.
+
+    Attributes:
+        interval: seconds between two reads.
+        end: end of the reads on the monotonic clock. None for no end.
+        stopped: ends the reads at once when it is set.
+    """
+
+    interval: float
+    end: float | None
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def of(cls, interval: float, seconds: float | None) -> _Pace:
+        """Check the times.
+
+        Raises:
+            InvalidInputError: one is out of range.
+        """
+        if not 0 < interval < 1e6:
+            raise InvalidInputError(
+                f"interval must be a number of seconds above 0, not {interval!r}"
+            )
+        if seconds is not None and not 0 < seconds < 1e9:
+            raise InvalidInputError(f"seconds must be a number above 0, not {seconds!r}")
+        return cls(interval, None if seconds is None else time.monotonic() + seconds)
+
+    def wait(self, took: float) -> bool:
+        """Wait for the next read, at least as long as the last one took. Returns False if it is the last read."""
+        pause = max(self.interval, took)
+        left = math.inf if self.end is None else max(0.0, self.end - time.monotonic())
+        self.stopped.wait(min(pause, left))
+        return pause < left
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +192,13 @@ class _Parts:
             else:
                 completed.append(change)
         return completed
+
+
+def _begun(
+    parts: _Parts, pace: _Pace, max_records: int, on_begin: Callable[[str], None] | None
+) -> Iterator[Change | Missed]:
+    source = _source(parts.index, max_records, pace.interval)
+    return _changes(source, parts, pace, on_begin)
 
 
 def _source(index: Index, max_records: int, interval: float) -> _Source:
@@ -192,24 +227,25 @@ def _source(index: Index, max_records: int, interval: float) -> _Source:
 def _changes(
     source: _Source,
     parts: _Parts,
-    interval: float,
-    end: float | None,
+    pace: _Pace,
     on_begin: Callable[[str], None] | None,
 ) -> Iterator[Change | Missed]:
     try:
         begun = time.monotonic()
         source.begin()
+        took = time.monotonic() - begun
         if on_begin is not None:
             on_begin(source.description)
-        last = False
-        while not last:
-            pause = max(interval, time.monotonic() - begun)
-            if end is not None and end - time.monotonic() <= pause:
-                pause, last = max(0.0, end - time.monotonic()), True
-            time.sleep(pause)
+        more = True
+        while more:
+            more = pace.wait(took)
+            if pace.stopped.is_set():
+                return
             begun = time.monotonic()
             found = [Change(time=at, operation=kind, id=id) for at, kind, id in source.poll()]
-            yield from parts.added(found)
+            completed = parts.added(found)
+            took = time.monotonic() - begun  # without the time that the caller needs for them
+            yield from completed
             if (missed := source.missed()) is not None:
                 at, reason = missed
                 yield Missed(time=at, reason=reason)

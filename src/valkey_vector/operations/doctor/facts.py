@@ -9,7 +9,7 @@ from valkey_vector.connection import Capabilities, Connection
 from valkey_vector.errors import ServerError
 from valkey_vector.operations.server_statistics import parse_info
 
-__all__ = ["NodeFacts", "ServerFacts", "read_facts"]
+__all__ = ["NodeFacts", "ServerFacts", "read_facts", "settings_of"]
 
 _SETTINGS = (
     "maxmemory",
@@ -83,7 +83,7 @@ def read_facts(connection: Connection, cores: int | None) -> ServerFacts:
     for name in _SETTINGS:
         replies = _from_each(connection, ("CONFIG", "GET", name), skipped)
         for node, reply in replies.items():
-            settings.setdefault(node, {}).update(_pairs(reply))
+            settings.setdefault(node, {}).update(settings_of(reply))
     nodes = tuple(
         NodeFacts(node=node, info=_info(reply), configuration=settings.get(node, {}))
         for node, reply in infos.items()
@@ -135,8 +135,8 @@ def _info(reply: object) -> Mapping[str, str]:
     return parse_info(reply) if isinstance(reply, bytes | str) else {}
 
 
-def _pairs(reply: object) -> dict[str, str]:
-    """CONFIG GET as a dict: GLIDE returns a map or a flat list."""
+def settings_of(reply: object) -> dict[str, str]:
+    """Decode a reply to CONFIG GET: GLIDE returns a map or a flat list."""
     if isinstance(reply, Mapping):
         return {_text(name): _text(value) for name, value in reply.items()}
     if isinstance(reply, list):

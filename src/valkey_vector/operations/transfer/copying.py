@@ -182,12 +182,11 @@ def migrate_index(
     copy = Index.open(load.name, connection=target)
     before = copy.count() if entry is not None else 0
     report = load.write(_records(export))
-    after = Index.open(load.name, connection=target).count()
     return MigrationReport(
         load=report,
         source=index.count(filter),
         before=before,
-        after=after,
+        after=copy.count(),
         expiring=load.expiring,
     )
 

@@ -1,10 +1,10 @@
-"""What a copy of an index consists of, and the reports about it."""
+"""Parts of a copy of an index, and the reports about it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Record
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Existing: TypeAlias = Literal["overwrite", "skip"]
-"""What a load does with a record whose id is stored already."""
+"""Treatment of a record whose id is stored already."""
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the number of records so far, and the number of all records if it is known."""
@@ -128,14 +128,11 @@ class MigrationReport:
         return unchanged and least - self.expiring <= self.after <= most
 
 
-def check_existing(existing: Any) -> Existing:
-    """Return the value if it is `Existing`.
+def check_existing(existing: str) -> None:
+    """Raise if a value is not `Existing`.
 
     Raises:
         InvalidInputError: it is not.
     """
-    match existing:
-        case "overwrite" | "skip":
-            return existing  # type: ignore[no-any-return]
-        case _:
-            raise InvalidInputError(f"existing must be 'overwrite' or 'skip', not {existing!r}")
+    if existing not in get_args(Existing):
+        raise InvalidInputError(f"existing must be 'overwrite' or 'skip', not {existing!r}")
