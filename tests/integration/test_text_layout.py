@@ -74,6 +74,20 @@ def test_a_record_of_an_index_without_a_layout_means_the_first(
     assert [hit.record.id for hit in again.search_text("run")] == ["1"]
 
 
+@pytest.mark.parametrize("layout", [1, 2])
+def test_an_index_that_is_created_again_over_its_documents_keeps_their_layout(
+    open_index: Callable[..., Index], layout: int
+) -> None:
+    index = open_index(dimension=2, full_text=FullText(layout=layout))
+    index.upsert(Record(id=id, content=text) for id, text in TEXTS.items())
+    index.drop(documents=False)
+    again = open_index(dimension=2, full_text=FullText(layout=3 - layout))
+    again.upsert([Record(id="7", content="Foxes run again and again and run")])
+    assert again.schema.full_text is not None
+    assert again.schema.full_text.layout == layout
+    check(again, {**TEXTS, "7": "Foxes run again and again and run"})
+
+
 def test_a_metadata_update_keeps_the_content_searchable_and_replaces_declared_texts(
     open_index: Callable[..., Index],
 ) -> None:

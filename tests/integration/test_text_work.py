@@ -95,6 +95,16 @@ def test_common_terms_alone_fetch_no_document_twice_or_in_pages(
     assert sum(fetched) <= len(texts) / 4
 
 
+@pytest.mark.parametrize(("match", "pages"), [("any", 0), ("all", 1)])
+def test_a_page_of_documents_is_fetched_only_if_few_can_match(
+    index: Index, commands: CommandLog, monkeypatch: pytest.MonkeyPatch, match: Any, pages: int
+) -> None:
+    monkeypatch.setattr(search_text, "_SMALL", 10_000)
+    commands.clear()
+    assert index.search_text(f"{RARE} {COMMON}", k=2, match=match)
+    assert len([each for each in commands.round_trips[0] if b"RETURN" in each]) == pages
+
+
 def test_counts_are_sent_again_only_after_a_write(
     index: Index, texts: dict[str, str], commands: CommandLog
 ) -> None:

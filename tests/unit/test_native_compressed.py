@@ -35,6 +35,20 @@ def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     monkeypatch.setattr(compressed, "_BOUNDS", 64)
 
 
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each search compares in full."""
+    numbers: list[int] = []
+    candidates: Callable[..., Any] = Matrix._candidates
+
+    def counted(self: Matrix, rows: Any, used: int, vector: Any, k: int) -> Any:
+        numbers.append(len(rows))
+        return candidates(self, rows, used, vector, k)
+
+    monkeypatch.setattr(Matrix, "_candidates", counted)
+    return numbers
+
+
 def generated(seed: int, rows: int, dimension: int) -> Vectors:
     """Vectors of very different lengths and shapes: sparse, equal, tiny, huge, zero."""
     random = np.random.default_rng(seed)
@@ -88,19 +102,11 @@ def test_the_nearest_are_those_of_all_distances(metric: Metric) -> None:
 
 
 @pytest.mark.usefixtures("always_compressed")
-def test_the_first_pass_leaves_few_rows_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_pass_leaves_few_rows_to_compare(compared: list[int]) -> None:
     random = np.random.default_rng(5)
     vectors = random.normal(size=(5_000, 64)).astype(np.float32)
     found = Matrix(VectorField("vector", 64), 5_000)
     found.put(np.arange(5_000), [each.tobytes() for each in vectors])
-    compared: list[int] = []
-    candidates: Callable[..., Any] = Matrix._candidates
-
-    def counted(self: Matrix, rows: Any, used: int, vector: Any, k: int) -> Any:
-        compared.append(len(rows))
-        return candidates(self, rows, used, vector, k)
-
-    monkeypatch.setattr(Matrix, "_candidates", counted)
     found.nearest(np.ones(5_000, dtype=bool), vectors[7], 10)
     assert compared[0] < 250
 
@@ -136,7 +142,7 @@ def test_the_kth_smallest_is_that_of_all(numbers: list[float], data: st.DataObje
 
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.3, 1.0])
 def test_no_share_of_selected_rows_is_compared_in_full(
-    share: float, monkeypatch: pytest.MonkeyPatch
+    share: float, compared: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A filter makes no search slower: beyond a few rows, most are left out by their compressed vectors."""
     monkeypatch.setattr(matrix, "kernel", lambda: plain)
@@ -144,14 +150,6 @@ def test_no_share_of_selected_rows_is_compared_in_full(
     vectors = random.normal(size=(30_000, 32)).astype(np.float32)
     found = Matrix(VectorField("vector", 32), 30_000)
     found.put(np.arange(30_000), [each.tobytes() for each in vectors])
-    compared: list[int] = []
-    candidates: Callable[..., Any] = Matrix._candidates
-
-    def counted(self: Matrix, rows: Any, used: int, vector: Any, k: int) -> Any:
-        compared.append(len(rows))
-        return candidates(self, rows, used, vector, k)
-
-    monkeypatch.setattr(Matrix, "_candidates", counted)
     selected = random.random(30_000) < share
     for _ in range(3):
         chosen, distances = found.nearest(selected, vectors[3], 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from valkey_vector.query.hybrid import Weighted
 from valkey_vector.schema.full_text import LANGUAGES
 from valkey_vector.text.analysis import MAX_WORD_BYTES, MAX_WORD_LENGTH, analyzer
 from valkey_vector.text.fields import indexed_texts, text_values
+from valkey_vector.text.marks import is_mark
 from valkey_vector.text.phrases import occurrences
 from valkey_vector.text.stop_words import QUERY_STOP_WORDS, without_stop_words
 from valkey_vector.text.vocabulary import Vocabulary
@@ -67,19 +69,32 @@ def test_words_are_those_of_the_oracle(text: str) -> None:
 
 @given(
     st.text(),
-    st.sampled_from(["english", "turkish", "arabic", "hindi", "german", "greek"]),
+    st.sampled_from(sorted(LANGUAGES)),
     st.none() | st.text(max_size=3),
+    st.sampled_from([1, 4]),
 )
-def test_nothing_in_a_word_or_stem_has_a_meaning_in_a_query(
-    text: str, language: str, punctuation: str | None
+def test_nothing_in_a_word_or_stem_is_a_mark_or_has_a_meaning_in_a_query(
+    text: str, language: str, punctuation: str | None, smallest: int
 ) -> None:
-    taken = analyzer(FullText(language=language, punctuation=punctuation, stop_words=()))
+    settings = FullText(
+        language=language, punctuation=punctuation, stop_words=(), min_stem_size=smallest
+    )
+    taken = analyzer(settings)
     words = taken.all_words(text)
     for word in [*words, *taken.stems(words)]:
+        assert not any(is_mark(character) for character in word)
         assert 0 < len(word.encode()) <= MAX_WORD_BYTES
         assert len(word) <= MAX_WORD_LENGTH
         assert not re.search(r"[\x00-/:-@\[-^`{-\x7f\s]", word)
         assert not unicodedata.category(word[0]).startswith("Z")
+
+
+def test_no_character_becomes_a_mark() -> None:
+    for own in (None, ""):
+        taken = analyzer(FullText(language="english", punctuation=own, stop_words=()))
+        every = map(chr, range(sys.maxunicode + 1))
+        text = " ".join(every).encode("utf-8", "ignore").decode()
+        assert not re.search("[A-Z]", "".join(taken.all_words(text)))
 
 
 def test_each_language_has_its_stemmer() -> None:

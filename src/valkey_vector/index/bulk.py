@@ -26,7 +26,7 @@ from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.vectors import unpack_vector, wrong_dimension
 from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw
-from valkey_vector.storage.layout import Prepared, prepare
+from valkey_vector.storage.layout import Prepared, prepare, prepare_text
 from valkey_vector.storage.rows import Row, WriteOutcome
 from valkey_vector.storage.sizes import estimated_size, prepared_size
 
@@ -242,6 +242,7 @@ class BulkWriter:
     def _send(self, batch: list[Prepared], stamp: int | None, lane: int) -> WriteOutcome:
         def write(engine: Engine) -> WriteOutcome:
             self._check_dimension(batch, engine)
+            self._adopt_text_layout(batch, engine)
             engine.slots.bind(batch)
             return engine.write(batch, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
 
@@ -259,6 +260,14 @@ class BulkWriter:
             if item.vector is not None and len(item.vector) // 4 != expected:
                 found, owner = len(item.vector) // 4, f"record {item.id!r}"
                 raise wrong_dimension(found, expected or 0, owner, engine.entry.name)
+
+    def _adopt_text_layout(self, batch: Sequence[Prepared], engine: Engine) -> None:
+        """Encode texts in the layout of the index itself, which was not known if it did not exist when they were prepared."""
+        schema = engine.entry.schema
+        ours, its = self._schema.full_text, schema.full_text
+        if ours and its and ours.layout != its.layout:
+            for item in batch:
+                prepare_text(item, schema)
 
     def _prepared(self, batch: Sequence[Record], first: int = 0) -> list[Prepared]:
         """Check records, the first of which has a position in the whole input, and encode them."""

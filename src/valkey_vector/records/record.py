@@ -122,7 +122,8 @@ class _NewRecord:
         self.parent = parent
         self.payload = payload
         self.vectors = vectors
-        self.__class__ = Record  # type: ignore[assignment]
+        created: Any = self
+        created.__class__ = Record
 
 
 class _NewHit:
@@ -133,7 +134,8 @@ class _NewHit:
         self.score = score
         self.distance = distance
         self.similarity = similarity
-        self.__class__ = Hit  # type: ignore[assignment]
+        created: Any = self
+        created.__class__ = Hit
 
 
 new_record = cast(

@@ -39,8 +39,8 @@ class FullText:
             and symbols except ``_``. If set, all other characters are parts of words.
         stem: whether ``run`` matches ``running``.
         min_stem_size: minimum length of words that are stemmed, in characters, >= 1.
-        layout: form in which terms are stored, 1 or 2. An index keeps its layout. Use 1 only to create an index again over
-            documents that were written in layout 1. Settings that differ only in the layout are equal.
+        layout: form in which terms are stored, 1 or 2. An index keeps its layout, also if it is created again over its
+            documents. Settings that differ only in the layout are equal.
 
     Raises:
         ConfigurationError: a setting is out of range or of the wrong type.

@@ -18,7 +18,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from valkey_vector.connection import Connection
@@ -284,6 +284,9 @@ class Catalog:
         ]  # fmt: skip
         created, stored = self._connection.execute("EVAL", _CREATE, "1", self.key, *fields)
         if created < 0:
+            other = _in_other_text_layout(schema)
+            if other and _described(other, engine, embedding_model)[1] == stored.decode():
+                return self.create(other, engine, embedding_model)
             raise ConfigurationError(
                 f"an index {self.name!r} was dropped without its documents, which were written with "
                 f"{stored.decode()}; create it with these settings, or remove the documents with drop()"
@@ -418,6 +421,14 @@ def removals_in(fields: Mapping[str, str]) -> dict[str, str]:
         for field, generation in fields.items()
         if field.startswith(_REMOVING)
     }
+
+
+def _in_other_text_layout(schema: Schema) -> Schema | None:
+    """Return the same schema with terms in the other layout of `FullText`; None without full text."""
+    text = schema.full_text
+    if text is None:
+        return None
+    return replace(schema, full_text=replace(text, layout=3 - text.layout))
 
 
 def _described(schema: Schema, engine: EngineName, embedding_model: str | None) -> list[str]:

@@ -70,6 +70,7 @@ __all__ = [
     "index_fields",
     "prepare",
     "prepare_metadata",
+    "prepare_text",
     "record_fields",
     "wanted_slots",
 ]
@@ -174,6 +175,12 @@ def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogE
         if slot is not None:
             fields += [slot, str(moment)]
     return fields
+
+
+def prepare_text(document: Prepared, schema: Schema) -> None:
+    """Encode the texts of a record again, in the layout of another schema."""
+    declared = declared_texts(metadata_codec.load(document.metadata), schema)
+    document.text = tuple(text_values(schema, document.content.decode(), declared))
 
 
 def document_fields(

@@ -1,7 +1,7 @@
 """Text search of the search engine: the server returns candidates, and the client computes BM25 exactly.
 
-The first round trip counts documents and terms, and fetches the first `_FIRST` documents that match; in a small index these are
-all. Otherwise only documents that can be among the best are fetched (see `valkey_vector.engines.search.text_rounds`). The
+The first round trip counts documents and terms. If few documents can match, it also fetches the first `_FIRST`, which are all
+then. Otherwise only documents that can be among the best are fetched (see `valkey_vector.engines.search.text_rounds`). The
 server returns terms, not texts.
 """
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Collected", "TextSearch"]
 
-_FIRST = 500
-"""Documents that the first round trip fetches."""
+_FIRST = 250
+"""Documents that the first round trip fetches. Fetching more of them takes longer than two more round trips."""
 
 _SMALL = 10_000
-"""Documents of an index in which the first round trip fetches any: in a larger one, that takes the server too long."""
+"""Documents of an index in which a filter, or a query for all terms, is expected to leave no more than `_FIRST`."""
 
 _LARGEST = 1_000_000
 """Ids that one reply lists."""
@@ -104,7 +104,10 @@ class TextSearch:
             return [], (yield Request(beside))
         counts = TextCounts(engine, self._connection, matching, self._known)
         pages = []
-        if self._begins_with_page() and len(queries := engine.queries(candidates)) == 1:
+        if (
+            self._begins_with_page(plan, matching)
+            and len(queries := engine.queries(candidates)) == 1
+        ):
             pages = [self._page(queries[0], matching.fields, _FIRST)]
         replies = yield Request([*counts.commands, *pages, *beside])
         counted, replies = replies[: len(counts.commands)], replies[len(counts.commands) :]
@@ -148,12 +151,14 @@ class TextSearch:
     def _page(self, query: str, fields: Sequence[str], limit: int) -> list[Argument]:
         return commands.page_command(self._engine.entry, query, fields, limit, sort=False)
 
-    def _begins_with_page(self) -> bool:
-        """Return whether the first round trip fetches documents, too."""
+    def _begins_with_page(self, plan: Plan, matching: Matching) -> bool:
+        """Return whether the first round trip fetches documents, too: if it may fetch all that match."""
         cap = self._engine.support.cap
+        if cap is not None and cap <= 4 * _FIRST:
+            return False
         documents = self._known.documents
-        capped = cap is not None and cap <= 4 * _FIRST
-        return not capped and (documents is None or documents <= _SMALL)
+        narrowed = matching.every or not isinstance(plan, Everything)
+        return documents is None or documents <= (_SMALL if narrowed else _FIRST)
 
     def collecting(self, plan: Plan, collected: Collected) -> Pipelined[None]:
         """Score all documents that a plan selects, fetched in pages."""
