@@ -63,6 +63,8 @@ _BLOCKING = frozenset(
         "XREADGROUP",
     ]
 )
+# GLIDE's number of a command that it passes on unchanged. `Batch.custom_command` looks it up for each command.
+_CUSTOM_COMMAND = glide.Batch(is_atomic=False).custom_command([""]).commands[0][0]
 # Timeout of the check that an existing connection is alive when a new one is rejected.
 _ALIVE_SECONDS = 0.5
 # Timeout for each node of a failing cluster to accept a connection.
@@ -187,17 +189,15 @@ class BoundedClient:
     ) -> list[Any] | None:
         client: Any = self._client
         timeout = milliseconds(seconds_left(seconds, _name(commands[0])))
+        batch: Any = glide.ClusterBatch(False) if self.cluster else glide.Batch(False)
+        listed = [command if type(command) is list else list(command) for command in commands]
+        batch.commands += [(_CUSTOM_COMMAND, command) for command in listed]
         if self.cluster:
-            cluster_batch = glide.ClusterBatch(is_atomic=False)
-            for command in commands:
-                cluster_batch.custom_command(command if type(command) is list else list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
-            options = glide.ClusterBatchOptions(timeout=timeout, route=route)
-            return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
-        batch = glide.Batch(is_atomic=False)
-        for command in commands:
-            batch.custom_command(command if type(command) is list else list(command))
-        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
+            options: Any = glide.ClusterBatchOptions(timeout=timeout, route=route)
+        else:
+            options = glide.BatchOptions(timeout=timeout)
+        return client.exec(batch, False, options)  # type: ignore[no-any-return]
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
         """Send one command to every primary of a cluster. Returns address of a node -> its reply."""

@@ -6,7 +6,7 @@ import time
 
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.settings import ConnectionSettings
-from valkey_vector.connection.time_limits import seconds_left
+from valkey_vector.connection.time_limits import deadline_within, seconds_left
 from valkey_vector.errors import ConnectionLostError, ServerError
 
 __all__ = ["Retries"]
@@ -24,15 +24,21 @@ class Retries:
 
     Args:
         settings: timeout, and number and delay of retries.
+        begun: time at which the request was first sent, on the monotonic clock.
         idempotent: True if the request can run twice.
         many_nodes: True if the request goes to several nodes at once. Then an error of one node does not prove that the
             other nodes have not executed it.
     """
 
     def __init__(
-        self, settings: ConnectionSettings, *, idempotent: bool, many_nodes: bool = False
+        self,
+        settings: ConnectionSettings,
+        begun: float,
+        idempotent: bool,
+        *,
+        many_nodes: bool = False,
     ) -> None:
-        self._deadline = time.monotonic() + seconds_left(settings.request_timeout)
+        self._deadline = deadline_within(begun + settings.request_timeout)
         self._settings = settings
         self._idempotent = idempotent
         self._many_nodes = many_nodes
