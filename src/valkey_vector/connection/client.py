@@ -342,6 +342,10 @@ class Connection(Closing):
         many_nodes: bool = False,
     ) -> T:
         settings, begun = self.settings, time.monotonic()
+
+        def policy() -> Retries:
+            return Retries(settings, idempotent=retry, many_nodes=many_nodes, begun=begun)
+
         retries: Retries | None = None
         if lane or settings.read_from != "primary":
             lane = lane_of(settings, lane, retry=retry)
@@ -350,14 +354,13 @@ class Connection(Closing):
             try:
                 reply = self._send(clients, lane, request)
             except ServerError as error:
-                retries = retries or Retries(settings, begun, retry, many_nodes=many_nodes)
+                retries = retries or policy()
                 if not retries.again(error):
                     raise
             else:
-                # Only a pipeline returns errors in place of replies.
-                if type(reply) is not list or not any(map(_is_error, reply)):
+                if not _has_error(reply):
                     return reply
-                retries = retries or Retries(settings, begun, retry, many_nodes=many_nodes)
+                retries = retries or policy()
                 if not retries.again(reply):
                     return reply
 
@@ -420,8 +423,9 @@ def _pipelined(
     return client.pipeline(commands)
 
 
-def _is_error(reply: object) -> bool:
-    return isinstance(reply, ServerError)
+def _has_error(reply: object) -> bool:
+    """Return True if a reply is that of a pipeline, with an error in place of one of its replies."""
+    return isinstance(reply, list) and any([isinstance(one, ServerError) for one in reply])  # noqa: C419 - a list is faster
 
 
 def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:

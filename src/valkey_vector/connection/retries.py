@@ -24,21 +24,22 @@ class Retries:
 
     Args:
         settings: timeout, and number and delay of retries.
-        begun: time at which the request was first sent, on the monotonic clock.
         idempotent: True if the request can run twice.
         many_nodes: True if the request goes to several nodes at once. Then an error of one node does not prove that the
             other nodes have not executed it.
+        begun: time at which the request was first sent, on the monotonic clock; None for now.
     """
 
     def __init__(
         self,
         settings: ConnectionSettings,
-        begun: float,
-        idempotent: bool,
         *,
+        idempotent: bool,
         many_nodes: bool = False,
+        begun: float | None = None,
     ) -> None:
-        self._deadline = deadline_within(begun + settings.request_timeout)
+        first = time.monotonic() if begun is None else begun
+        self._deadline = deadline_within(first + settings.request_timeout)
         self._settings = settings
         self._idempotent = idempotent
         self._many_nodes = many_nodes

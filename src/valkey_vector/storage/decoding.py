@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from valkey_vector.errors import UnreadableRecordError
 from valkey_vector.records.metadata import load
@@ -11,11 +12,13 @@ from valkey_vector.records.tokens import unescape
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.storage.catalog import VECTOR_PREFIX
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT, PAYLOAD, VECTOR
-from valkey_vector.storage.rows import CheckedRow, Row
+from valkey_vector.storage.rows import CheckedRow, FoundRow, Row
 
 __all__ = ["decode_record", "decode_records"]
 
-_COMMON = frozenset({CONTENT, METADATA, PARENT})
+_PLAIN: tuple[Any, ...] = (CONTENT, PARENT, METADATA, PAYLOAD)
+_ENCODED: tuple[Any, ...] = tuple(name.encode() for name in _PLAIN)
+_COMMON = frozenset(_PLAIN)
 
 
 def decode_record(
@@ -65,7 +68,7 @@ def decode_record(
 
 
 def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
-    """Decode many records as `decode_record` does; faster if only content, metadata and parent are requested.
+    """Decode many records as `decode_record` does; faster if no vectors are requested.
 
     Args:
         rows: the fetched documents; a `CheckedRow` is not decoded again.
@@ -79,20 +82,28 @@ def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
             decode_record(row.id, row.fields, only, _known(row) if METADATA in only else None)
             for row in rows
         ]
-    content, metadata, parent = (name in only for name in (CONTENT, METADATA, PARENT))
+    content, metadata, parent, payload = (
+        CONTENT in only, METADATA in only, PARENT in only, PAYLOAD in only,
+    )  # fmt: skip
     records: list[Record] = []
     for row in rows:
-        id, fields, known = row.id, row.fields, _known(row) if type(row) is not Row else None
+        fields: Mapping[Any, bytes]
+        known: Metadata | None = None
+        if type(row) is FoundRow:
+            fields, names = row.raw, _ENCODED
+        else:
+            fields, names, known = row.fields, _PLAIN, _known(row)
         try:
-            text = fields[CONTENT].decode() if content and CONTENT in fields else ""
-            above = fields[PARENT].decode() if parent and PARENT in fields else None
-            stored = fields.get(METADATA) if metadata and known is None else None
+            text = fields[names[0]].decode() if content and names[0] in fields else ""
+            above = fields[names[1]].decode() if parent and names[1] in fields else None
+            stored = fields.get(names[2]) if metadata and known is None else None
             loaded = load(stored) if stored else known if metadata else None
         except (ValueError, UnreadableRecordError):
-            decode_record(id, fields, only)  # raises the error that names the record
+            decode_record(row.id, row.fields, only)  # raises the error that names the record
             raise
+        extra = fields.get(names[3]) if payload else None
         own = {} if loaded is None else loaded
-        records.append(new_record(id, text, None, own, above, None, {}))
+        records.append(new_record(row.id, text, None, own, above, extra, {}))
     return records
 
 

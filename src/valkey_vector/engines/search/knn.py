@@ -93,7 +93,7 @@ class Nearest:
 
         It is incomplete if it has fewer than k records, or if its last hits have one distance.
         """
-        requested = self._requested(near, k)
+        requested = _requested(near, k)
         found, dropped = self._rows(replies, near, requested)
         while len(found) < k and dropped and requested < self._max_k:
             # Expired documents that are still indexed, and hashes of other programs, took places in the reply.
@@ -111,14 +111,13 @@ class Nearest:
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
-        engine, requested = self._engine, self._requested(near, k)
-        width = _ef(near, requested)
-        queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
+        engine, requested = self._engine, _requested(near, k)
+        entry, width = engine.entry, _ef(near, requested)
+        if isinstance(plan, Everything):
+            return [commands.knn_command(entry, "*", near, requested, fields, width=width)]
         return [
-            commands.knn_command(
-                engine.entry, _grouped(query), near, requested, fields, width=width
-            )
-            for query in queries
+            commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)
+            for query in engine.queries(plan)
         ]
 
     def within(
@@ -162,7 +161,7 @@ class Nearest:
             known = self._selectivities.learn(query, (yield Request(counting)))
         if not known.is_old:
             riding = []
-        full = _ef(near, self._requested(near, k)) or k
+        full = _ef(near, _requested(near, k)) or k
         if known.is_cheaper_to_compare(full, k, near.field.dimension):
             comparing = compared_here(engine, near, k, query, fields, matching=known.matching)
             number, rows = yield from comparing
@@ -182,15 +181,8 @@ class Nearest:
         self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The search of a filter with a given EF_RUNTIME."""
-        entry, requested = self._engine.entry, self._requested(near, k)
+        entry, requested = self._engine.entry, _requested(near, k)
         return [commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)]
-
-    def _requested(self, near: Near, k: int) -> int:
-        match near.field.algorithm:
-            case Hnsw():
-                return max(k, _MIN_REQUESTED)
-            case Flat():
-                return k
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
@@ -208,7 +200,8 @@ class Nearest:
             rows = self._engine.rows(reply, near.field.metric, field)
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             if len(replies) == 1:
-                return sorted(rows, key=_by_distance), dropped
+                rows.sort(key=_by_distance)
+                return rows, dropped
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_by_distance), dropped
 
@@ -294,6 +287,11 @@ class Nearest:
             last = age(rows[-1])[0] if rows else low
             limit = 2 * limit if last == low else size.rows
             low = last
+
+
+def _requested(near: Near, k: int) -> int:
+    """The number of neighbors to request."""
+    return k if isinstance(near.field.algorithm, Flat) else max(k, _MIN_REQUESTED)
 
 
 def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
