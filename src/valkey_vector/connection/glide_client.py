@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar, assert_never
 
 import glide_sync as glide
@@ -196,7 +197,7 @@ class BoundedClient:
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
             options: Any = glide.ClusterBatchOptions(timeout=timeout, route=route)
         else:
-            options = glide.BatchOptions(timeout=timeout)
+            options = _batch_options(timeout)
         return client.exec(batch, False, options)  # type: ignore[no-any-return]
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
@@ -375,6 +376,12 @@ class BoundedClient:
         self, error: GlideError, command: str, sent: Sequence[str | bytes] = ()
     ) -> ServerError | ConfigurationError:
         return translated(error, command, self._secrets, sent)
+
+
+@lru_cache(maxsize=64)
+def _batch_options(timeout: int) -> glide.BatchOptions:
+    """Options of a batch without a cluster, which GLIDE only reads."""
+    return glide.BatchOptions(timeout=timeout)
 
 
 def single_node(settings: ConnectionSettings) -> ConnectionSettings:

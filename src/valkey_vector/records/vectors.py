@@ -131,7 +131,7 @@ def _packer(dimension: int) -> Callable[..., bytes]:
 
 def checked_vector(vector: Vector) -> Float32Array:
     """Return a vector that `check_vector` returned before, for the type checker. No copy."""
-    return np.asarray(vector, dtype=_WIRE)
+    return vector if isinstance(vector, np.ndarray) else np.asarray(vector, dtype=_WIRE)
 
 
 def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:

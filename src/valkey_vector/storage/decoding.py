@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from valkey_vector.errors import UnreadableRecordError
@@ -16,9 +17,7 @@ from valkey_vector.storage.rows import CheckedRow, FoundRow, Row
 
 __all__ = ["decode_record", "decode_records"]
 
-_PLAIN: tuple[Any, ...] = (CONTENT, PARENT, METADATA, PAYLOAD)
-_ENCODED: tuple[Any, ...] = tuple(name.encode() for name in _PLAIN)
-_COMMON = frozenset(_PLAIN)
+_COMMON = (CONTENT, METADATA, PARENT, PAYLOAD)
 
 
 def decode_record(
@@ -77,34 +76,40 @@ def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
     Raises:
         UnreadableRecordError: another program wrote one of the fields; the message names the record.
     """
-    if not _COMMON.issuperset(only):
+    if any(name not in _COMMON for name in only):
         return [
             decode_record(row.id, row.fields, only, _known(row) if METADATA in only else None)
             for row in rows
         ]
-    content, metadata, parent, payload = (
-        CONTENT in only, METADATA in only, PARENT in only, PAYLOAD in only,
-    )  # fmt: skip
+    plain, encoded = _names_of(CONTENT in only, METADATA in only, PARENT in only, PAYLOAD in only)
     records: list[Record] = []
+    get: Callable[[Any], bytes | None]
     for row in rows:
-        fields: Mapping[Any, bytes]
         known: Metadata | None = None
         if type(row) is FoundRow:
-            fields, names = row.raw, _ENCODED
+            get, names = row.raw.get, encoded
         else:
-            fields, names, known = row.fields, _PLAIN, _known(row)
+            get, names = row.fields.get, plain
+            if names[1] is not None:
+                known = _known(row)
+        content, metadata, parent = get(names[0]), get(names[1]), get(names[2])
         try:
-            text = fields[names[0]].decode() if content and names[0] in fields else ""
-            above = fields[names[1]].decode() if parent and names[1] in fields else None
-            stored = fields.get(names[2]) if metadata and known is None else None
-            loaded = load(stored) if stored else known if metadata else None
+            text = content.decode() if content else ""
+            above = None if parent is None else parent.decode()
+            if known is None:
+                known = load(metadata) if metadata else {}
         except (ValueError, UnreadableRecordError):
             decode_record(row.id, row.fields, only)  # raises the error that names the record
             raise
-        extra = fields.get(names[3]) if payload else None
-        own = {} if loaded is None else loaded
-        records.append(new_record(row.id, text, None, own, above, extra, {}))
+        records.append(new_record(row.id, text, None, known, above, get(names[3]), {}))
     return records
+
+
+@lru_cache(maxsize=16)
+def _names_of(*wanted: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Names of `_COMMON` fields, as text and as bytes; None in place of a name that is not wanted, which no row has."""
+    plain = tuple(name if want else None for name, want in zip(_COMMON, wanted, strict=True))
+    return plain, tuple(None if name is None else name.encode() for name in plain)
 
 
 def _known(row: Row) -> Metadata | None:

@@ -9,6 +9,7 @@ until its index is complete again. No query reaches the server's limit on the ke
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -82,18 +83,10 @@ _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
-    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`.
-
-    Attributes:
-        capabilities: of the server.
-        is_valkey_search: True if the module is Valkey-Search.
-        support: state of the server.
-        slots: bindings of numeric slots.
-    """
+    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.capabilities = connection.capabilities
-        self.is_valkey_search = self.capabilities.module is SearchModule.VALKEY_SEARCH
         self.support = ServerSupport.of(connection)
         self._connection = connection
         self._complete_run: object = None
@@ -117,6 +110,11 @@ class SearchReading:
     def entry(self) -> CatalogEntry:
         """The index, with the numeric slots bound so far."""
         return self.slots.entry
+
+    @property
+    def is_valkey_search(self) -> bool:
+        """True if the module is Valkey-Search."""
+        return self.capabilities.module is SearchModule.VALKEY_SEARCH
 
     @property
     def spans_nodes(self) -> bool:
@@ -307,12 +305,13 @@ class SearchReading:
             Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
-        timeout, begun = support.timeout, time.monotonic()
+        # Valkey-Search returns an error if the time of a search is over.
+        timeout = math.inf if self.is_valkey_search else support.timeout
+        begun = time.monotonic()
         found = self._exchanged(status, completed)
         if found is None:
             return None
-        late = 1000 * (time.monotonic() - begun) + _COARSE >= timeout
-        if late and not self.is_valkey_search and _has_search(requests):
+        if 1000 * (time.monotonic() - begun) + _COARSE >= timeout and _has_search(requests):
             raise RequestTimeoutError(_CUT, "FT.SEARCH")
         if status:
             support.learn(status, found.pop(0))
