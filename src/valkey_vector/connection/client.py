@@ -342,10 +342,6 @@ class Connection(Closing):
         many_nodes: bool = False,
     ) -> T:
         settings, begun = self.settings, time.monotonic()
-
-        def policy() -> Retries:
-            return Retries(settings, idempotent=retry, many_nodes=many_nodes, begun=begun)
-
         retries: Retries | None = None
         if lane or settings.read_from != "primary":
             lane = lane_of(settings, lane, retry=retry)
@@ -354,13 +350,13 @@ class Connection(Closing):
             try:
                 reply = self._send(clients, lane, request)
             except ServerError as error:
-                retries = retries or policy()
+                retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(error):
                     raise
             else:
                 if not _has_error(reply):
                     return reply
-                retries = retries or policy()
+                retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(reply):
                     return reply
 

@@ -25,18 +25,18 @@ class Retries:
     Args:
         settings: timeout, and number and delay of retries.
         idempotent: True if the request can run twice.
+        begun: time at which the request was first sent, on the monotonic clock; None for now.
         many_nodes: True if the request goes to several nodes at once. Then an error of one node does not prove that the
             other nodes have not executed it.
-        begun: time at which the request was first sent, on the monotonic clock; None for now.
     """
 
     def __init__(
         self,
         settings: ConnectionSettings,
-        *,
         idempotent: bool,
-        many_nodes: bool = False,
         begun: float | None = None,
+        *,
+        many_nodes: bool = False,
     ) -> None:
         first = time.monotonic() if begun is None else begun
         self._deadline = deadline_within(first + settings.request_timeout)
