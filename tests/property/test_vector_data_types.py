@@ -31,14 +31,18 @@ TYPES = list(SHAPES)
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
+def power_of_two(exponent: int) -> Fraction:
+    return Fraction(2**exponent) if exponent >= 0 else Fraction(1, 2**-exponent)
+
+
 def value_of(bits: int, data_type: DataType) -> Fraction:
     """The number of 16 bits without their sign; its successor for the first bits of infinity."""
     exponent_bits, fraction_bits = SHAPES[data_type]
     bias = 2 ** (exponent_bits - 1) - 1
     exponent, fraction = bits >> fraction_bits, bits & (2**fraction_bits - 1)
     if exponent == 0:
-        return Fraction(fraction, 2**fraction_bits) * Fraction(2) ** (1 - bias)
-    return (1 + Fraction(fraction, 2**fraction_bits)) * Fraction(2) ** (exponent - bias)
+        return Fraction(fraction, 2**fraction_bits) * power_of_two(1 - bias)
+    return (1 + Fraction(fraction, 2**fraction_bits)) * power_of_two(exponent - bias)
 
 
 @cache
