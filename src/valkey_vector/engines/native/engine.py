@@ -321,6 +321,7 @@ class NativeEngine:
             failures=0,
             embedding_model=self.entry.embedding_model,
             slots=self.entry.slotted_paths,
+            data_type=schema.data_type,
         )
 
     def drop(self) -> None:

@@ -216,6 +216,7 @@ class SearchEngine(SearchReading):
             failures=int(failures),
             embedding_model=self.entry.embedding_model,
             slots=self.entry.slotted_paths,
+            data_type=schema.data_type,
         )
 
     def drop(self) -> None:
