@@ -179,8 +179,7 @@ class NativeEngine:
         if isinstance(plan, NoDocument):
             return []
         shared = self._shared
-        if shared.outdated:
-            yield Request(current=True)
+        yield from shared.with_own_writes(self._log)
         wanted = self._documents.read_fields(fields)
         current, limit = True, k
         while True:
