@@ -105,6 +105,17 @@ def test_a_distance_is_the_same_as_by_the_standard_library() -> None:
     assert distance_of(b"nan", Metric.L2) == math.inf
 
 
+def test_vectors_of_another_type_are_returned_as_float32() -> None:
+    half = CatalogEntry("docs", "gen", "search", Schema(dimension=2, data_type="FLOAT16"), None, {}, "half")  # fmt: skip
+    plain = {**VALID, b"version": b"half:1:v"}
+    assert set(found(plain, half).fields) == {"content", "metadata", "version"}
+    row = found({**plain, b"vector": struct.pack("<2e", 1, 2)}, half)
+    assert row.fields["vector"] == struct.pack("<2f", 1, 2)
+    assert set(found(plain, half).fields) == {"content", "metadata", "version"}
+    row = found({**plain, b"vector": struct.pack("<2e", 1, 2)}, half)
+    assert row.fields["vector"] == struct.pack("<2f", 1, 2)
+
+
 HASHES: list[dict[bytes, bytes]] = [LASTING, COMPLETE, {}, {b"content": b"", b"metadata": b""}]
 NAMES = ["content", "metadata", "parent", "payload", "vector"]
 

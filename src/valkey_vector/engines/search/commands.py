@@ -16,6 +16,7 @@ import msgspec
 
 from valkey_vector.connection import Argument, Capabilities
 from valkey_vector.engines.base import Near
+from valkey_vector.records.vectors import pack_vector
 from valkey_vector.schema.schema import (
     DeclaredField,
     Metric,
@@ -93,8 +94,13 @@ def knn_command(
     """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all), with EF_RUNTIME `width`."""
     compose = _knn_of_all if query == "*" else _knn_text
     text = compose(query, near.field.name, k, width)
-    packed = near.vector.tobytes()
     options = _knn_options(k, *identifying_fields(entry), EXPIRES, *fields)
+    if near.field.data_type == "FLOAT32":
+        packed = near.vector.tobytes()
+    else:
+        # The client measures the distances of other types itself, because servers round while they compare them.
+        packed, name = pack_vector(near.vector, near.field.data_type), vector_name(near.field.name)
+        options = _knn_options(k, *identifying_fields(entry), EXPIRES, *fields, name)
     return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *options]
 
 
@@ -153,7 +159,7 @@ def range_command(
     name = vector_name(near.field.name)
     within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
     parameters: list[Argument] = ["PARAMS", "4", "radius", repr(radius)]
-    parameters += ["vector", near.vector.tobytes()]
+    parameters += ["vector", pack_vector(near.vector, near.field.data_type)]
     page = page_command(entry, f"{query} {within}", [DISTANCE, *fields], limit)
     return [*page, *parameters]
 
@@ -291,7 +297,7 @@ def distance_of(text: bytes, metric: Metric) -> float:
 
 
 def _vector(field: VectorField) -> list[str]:
-    settings = ["TYPE", "FLOAT32", "DIM", str(field.dimension)]
+    settings = ["TYPE", field.data_type, "DIM", str(field.dimension)]
     settings += ["DISTANCE_METRIC", field.metric.value]
     for name, value in algorithm_settings(field.algorithm).items():
         settings += [name, str(value)]

@@ -6,6 +6,9 @@ An HNSW graph is approximate. Two of its failures go beyond recall and are detec
   compared.
 * Many identical vectors (boilerplate, empty pages) trap the search: all hits from some rank on have the same distance.
   Such a search is repeated with a larger k until its last hits differ, or the vectors are compared exactly.
+
+Vectors of FLOAT16 and BFLOAT16 are fetched with the hits, and their distances computed here: RediSearch normalizes them for
+COSINE, and rounds them again. So its distances only select candidates, a few more than requested.
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ class Nearest:
 
         It is incomplete if it has fewer than k records, or if its last hits have one distance.
         """
-        requested = _requested(near, k)
+        requested = self._requested(near, k)
         found, dropped = self._rows(replies, near, requested)
         while len(found) < k and dropped and requested < self._max_k:
             # Expired documents that are still indexed, and hashes of other programs, took places in the reply.
@@ -111,7 +114,7 @@ class Nearest:
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
-        engine, requested = self._engine, _requested(near, k)
+        engine, requested = self._engine, self._requested(near, k)
         entry, width = engine.entry, _ef(near, requested)
         if isinstance(plan, Everything):
             return [commands.knn_command(entry, "*", near, requested, fields, width=width)]
@@ -133,6 +136,7 @@ class Nearest:
         engine = self._engine
         able = engine.capabilities.vector_range and engine.is_valkey_search
         able = able and engine.support.vector_range is not False
+        able = able and near.field.data_type == "FLOAT32"  # otherwise its distances are not exact
         if not able or not 0 <= radius < math.inf or isinstance(plan, NoDocument):
             return None
         return self._in_range(near, radius, plan, fields) if engine.fits_one(plan) else None
@@ -161,7 +165,7 @@ class Nearest:
             known = self._selectivities.learn(query, (yield Request(counting)))
         if not known.is_old:
             riding = []
-        full = _ef(near, _requested(near, k)) or k
+        full = _ef(near, self._requested(near, k)) or k
         if known.is_cheaper_to_compare(full, k, near.field.dimension):
             comparing = compared_here(engine, near, k, query, fields, matching=known.matching)
             number, rows = yield from comparing
@@ -181,15 +185,20 @@ class Nearest:
         self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The search of a filter with a given EF_RUNTIME."""
-        entry, requested = self._engine.entry, _requested(near, k)
+        entry, requested = self._engine.entry, self._requested(near, k)
         return [commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)]
+
+    def _requested(self, near: Near, k: int) -> int:
+        if near.field.data_type != "FLOAT32":
+            return min(self._max_k, k + k // 2 + _MIN_REQUESTED)
+        return k if isinstance(near.field.algorithm, Flat) else max(k, _MIN_REQUESTED)
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[tuple[list[Row], int]]:
         """The hits of the server, nearest first, and the number of dropped hits (see `_rows`)."""
         replies = yield Request(self.commands(near, k, plan, fields))
-        return self._rows(replies, near, k)
+        return self._rows(replies, near, self._requested(near, k))
 
     def _rows(self, replies: Sequence[Any], near: Near, k: int) -> tuple[list[Row], int]:
         """The hits in replies, nearest first, and the number of hits that are not records, or expired."""
@@ -198,6 +207,8 @@ class Nearest:
         field = vector_name(near.field.name)
         for reply in replies:
             rows = self._engine.rows(reply, near.field.metric, field)
+            if near.field.data_type != "FLOAT32":
+                rows = measured([rows], near, k=None)
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             if len(replies) == 1:
                 rows.sort(key=_by_distance)
@@ -287,11 +298,6 @@ class Nearest:
             last = age(rows[-1])[0] if rows else low
             limit = 2 * limit if last == low else size.rows
             low = last
-
-
-def _requested(near: Near, k: int) -> int:
-    """The number of neighbors to request."""
-    return k if isinstance(near.field.algorithm, Flat) else max(k, _MIN_REQUESTED)
 
 
 def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:

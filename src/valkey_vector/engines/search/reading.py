@@ -9,7 +9,6 @@ until its index is complete again. No query reaches the server's limit on the ke
 from __future__ import annotations
 
 import heapq
-import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -26,6 +25,7 @@ from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
+    check_whole,
     explained,
     gave_up,
     given_up,
@@ -72,12 +72,6 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
-
-_COARSE = 5
-"""Milliseconds by which the server's clock may be coarse."""
-
-_CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
-"""RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
 
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
@@ -306,13 +300,13 @@ class SearchReading:
             for request in requests
         ]
         # Valkey-Search returns an error if the time of a search is over.
-        timeout = math.inf if self.is_valkey_search else support.timeout
+        timeout = 0 if self.is_valkey_search else support.timeout
         begun = time.monotonic()
         found = self._exchanged(status, completed)
         if found is None:
             return None
-        if 1000 * (time.monotonic() - begun) + _COARSE >= timeout and _has_search(requests):
-            raise RequestTimeoutError(_CUT, "FT.SEARCH")
+        if not self.is_valkey_search and _has_search(requests):
+            check_whole(self._connection, time.monotonic() - begun, timeout)
         if status:
             support.learn(status, found.pop(0))
         if support.run is not self._complete_run:
