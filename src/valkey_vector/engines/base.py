@@ -198,16 +198,24 @@ class Engine(Protocol):
         """Pipelined `count`."""
         ...
 
-    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
-        """Count plans that together select every document exactly once; None if they do not, or if it is not known.
+    def state(self) -> Pipelined[object | None]:
+        """Return a value that changes whenever the index changes; None if the engine does not know one.
 
-        Args:
-            parts: plans of which no two select the same document.
-            rest: a plan that must select no document.
+        What is counted after this returned is as of this state, or as of a later one.
         """
         ...
 
-    def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
+    def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:
+        """Count plans with one plain query each; None if these counts are not exact.
+
+        They are not if a document has a time to live, or if a plan selects too many documents. `Everything` and plans
+        without tokens may include hashes that are not documents.
+        """
+        ...
+
+    def values(
+        self, plan: Plan, fields: Sequence[str], most: int
+    ) -> Pipelined[list[list[str] | None]]:
         """List the distinct values of each hash field in a sample of `most` selected documents, in the server's spelling.
 
         For the field ``metadata``: its JSON text in each document of the sample. None for a field whose values the server

@@ -22,9 +22,9 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.dispatch import Found
+from valkey_vector.execution.read_limits import labeled, limited, limited_pages
 from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.index.handle import IndexHandle
-from valkey_vector.index.read_limits import labeled, limited, limited_pages
 from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query import Answer, CountQuery, FilterQuery, Query, VectorQuery
 from valkey_vector.query.base import check_filter
