@@ -86,7 +86,7 @@ def test_a_benchmark_without_time_says_what_it_left_out(filled: Index) -> None:
     notes = " ".join(report.notes)
     assert "no recall" in notes
     assert "pass more seconds" in notes
-    assert "measurements are missing" in notes
+    assert "1 of 1 measurement missing" in notes
 
 
 def test_a_benchmark_only_reads(filled: Index, commands: CommandLog) -> None:

@@ -193,11 +193,11 @@ class BoundedClient:
                 cluster_batch.custom_command(command if type(command) is list else list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
             options = glide.ClusterBatchOptions(timeout=timeout, route=route)
-            return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
+            return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]  # replies
         batch = glide.Batch(is_atomic=False)
         for command in commands:
             batch.custom_command(command if type(command) is list else list(command))
-        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
+        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]  # replies
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
         """Send one command to every primary of a cluster. Returns address of a node -> its reply."""

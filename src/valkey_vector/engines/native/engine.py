@@ -132,13 +132,13 @@ class NativeEngine:
     def leading(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
-        order: tuple[str, bool] | None,  # noqa: ARG002
-        limit: int,  # noqa: ARG002
+        order: tuple[str, bool] | None,  # noqa: ARG002 - likewise
+        limit: int,  # noqa: ARG002 - likewise
     ) -> None:
         """Return None: `ordering` knows every order by numbers."""
         return
 
-    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:  # noqa: ARG002
+    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:  # noqa: ARG002 - likewise
         """Return None: the replica counts all values at once (see `grouping`)."""
         return None
         yield  # a generator, as the protocol says
@@ -147,7 +147,7 @@ class NativeEngine:
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
         fields: Sequence[str],
-        most: int,  # noqa: ARG002
+        most: int,  # noqa: ARG002 - likewise
     ) -> list[list[str] | None]:
         """Return None for each field: no index on the server groups by a field."""
         return [None] * len(fields)
