@@ -16,9 +16,10 @@ from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter
 from valkey_vector.attached.reading import KEY_ONLY, Reading
 from valkey_vector.attached.sending import Sender
-from valkey_vector.attached.vectors import FloatArray, packed, vector_of
+from valkey_vector.attached.vectors import vector_of
 from valkey_vector.connection import Argument
 from valkey_vector.engines.search.commands import distance_of
+from valkey_vector.records.vectors import FloatArray, pack_vector
 from valkey_vector.schema.similarity import distances
 
 __all__ = ["Near", "NearestSearch"]
@@ -95,7 +96,7 @@ class NearestSearch:
         text = f"{chosen}=>[KNN {k} @{attribute_name(attribute)} $vector{ef} AS {alias}]"
         command: list[Argument] = ["FT.SEARCH", self._definition.name, text]
         # RETURN returns only the distance, even if a stored field has the name of the alias.
-        command += ["PARAMS", "2", "vector", packed(self._vector, attribute.data_type)]
+        command += ["PARAMS", "2", "vector", pack_vector(self._vector, attribute.data_type)]
         command += ["RETURN", "1", alias, "LIMIT", "0", str(k), "DIALECT", "2"]
         measured = [
             (distance_of(fields[alias.encode()], attribute.metric), key)

@@ -42,8 +42,7 @@ def counting(
         plan: the plan that selects the documents.
         count: computes the result from the replica and the server's time in milliseconds.
     """
-    if shared.outdated:
-        yield Request(current=True)
+    yield from shared.with_own_writes(log)
     current = True
     while True:
         with shared.lock:

@@ -62,16 +62,11 @@ class TokenIndex:
             rows: the rows, ascending and greater than all before.
             lists: the tokens of each, separated by commas.
         """
-        joined = b",".join(lists)
-        ends = np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)) + 1)
-        commas = np.flatnonzero(np.frombuffer(joined, dtype=np.uint8) == ord(","))
-        # The comma after each row but the last counts as its own.
-        sizes = np.diff(np.searchsorted(commas, ends), prepend=0)
-        sizes[-1] += 1
-        tokens = joined.decode("ascii", "replace").split(",")
+        tokens = b",".join(lists).decode("ascii", "replace").split(",")
+        sizes = array("I", [each.count(b",") + 1 for each in lists])
         self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
         self._new_rows.frombytes(rows.astype(np.uint32).tobytes())
-        self._new_sizes.frombytes(sizes.astype(np.uint32).tobytes())
+        self._new_sizes += sizes
 
     def _numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
         """Return the numbers of tokens; new ones get one."""
