@@ -198,7 +198,7 @@ class BoundedClient:
             options: Any = glide.ClusterBatchOptions(timeout=timeout, route=route)
         else:
             options = _batch_options(timeout)
-        return client.exec(batch, False, options)  # type: ignore[no-any-return]
+        return client.exec(batch, False, options)  # type: ignore[no-any-return]  # replies
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
         """Send one command to every primary of a cluster. Returns address of a node -> its reply."""

@@ -144,7 +144,7 @@ def run_all(
             outcomes[position] = error
 
     for position, operation in enumerate(operations):
-        advance(position, lambda operation=operation: next(operation))  # type: ignore[misc]
+        advance(position, lambda operation=operation: next(operation))  # type: ignore[misc]  # the type of the lambda's default
     while waiting:
         for positions in list(_batches(waiting)):
             requests = [waiting.pop(position) for position in positions]

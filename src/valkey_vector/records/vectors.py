@@ -152,7 +152,7 @@ def check_vector(
         _check_numeric(vector, owner)
         raise
     if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
-        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
+        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]  # NumPy's type of a row
     return row
 
 
