@@ -3,11 +3,15 @@
 A token has a number, and each token of each row is one entry of two arrays. New entries wait in the order of the rows. A
 reader first sorts them by token if they are many, and otherwise looks through them. Rows are only added. Readers ignore the
 rows of deleted documents until `TokenIndex.pack` removes them.
+
+Many rows that are added together, such as those of a first load, wait as compressed text until something reads the index: a
+search without a filter does not need it.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -35,12 +39,23 @@ _FREQUENT = 20_000
 """Largest number of tokens whose numbers are kept in a dict, which is faster than searching for them."""
 
 
+_MANY = 100
+"""Number of rows that are added together from which on they wait until something reads the index."""
+
+_MOST_LATER = 5_000
+"""Largest number of additions that wait: each takes some memory of its own."""
+
+_FASTEST = 1
+"""Level of the compression. Token lists are so repetitive that higher levels save little."""
+
+
 class TokenIndex:
     """The tokens of one index. Not thread-safe."""
 
     def __init__(self) -> None:
         self._tokens = PackedKeys()
         self._frequent: dict[str, int] = {}
+        self._later: list[tuple[RowNumbers, array[int], bytes]] = []
         self._clear_new()
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._rows: RowNumbers = np.zeros(0, dtype=np.uint32)
@@ -62,10 +77,26 @@ class TokenIndex:
             rows: the rows, ascending and greater than all before.
             lists: the tokens of each, separated by commas.
         """
-        tokens = b",".join(lists).decode("ascii", "replace").split(",")
+        numbers = rows.astype(np.uint32)
         sizes = array("I", [each.count(b",") + 1 for each in lists])
+        joined = b",".join(lists)
+        if len(lists) < _MANY and not self._later:
+            self._add(numbers, sizes, joined)
+            return
+        self._later.append((numbers, sizes, zlib.compress(joined, _FASTEST)))
+        if len(self._later) > _MOST_LATER:
+            self._add_later()
+
+    def _add_later(self) -> None:
+        """Add the rows that wait as compressed text."""
+        waiting, self._later = self._later, []
+        for rows, sizes, compressed in waiting:
+            self._add(rows, sizes, zlib.decompress(compressed))
+
+    def _add(self, rows: RowNumbers, sizes: array[int], joined: bytes) -> None:
+        tokens = joined.decode("ascii", "replace").split(",")
         self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
-        self._new_rows.frombytes(rows.astype(np.uint32).tobytes())
+        self._new_rows.frombytes(rows.tobytes())
         self._new_sizes += sizes
 
     def _numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
@@ -85,11 +116,13 @@ class TokenIndex:
 
     def rows(self, token: str) -> RowNumbers:
         """The rows with a token, ascending."""
+        self._add_later()
         number = self._tokens.find(token)
         return self.pairs([(number, 0)] if number >= 0 else [])[0]
 
     def mask(self, tokens: Iterable[str], used: int) -> Mask:
         """A mask of `used` rows: True for a row with at least one of the tokens."""
+        self._add_later()
         return self.mask_of([self._tokens.find(token) for token in tokens], used)
 
     def mask_of(self, numbers: Sequence[int], used: int) -> Mask:
@@ -163,6 +196,7 @@ class TokenIndex:
 
     def _sort(self) -> None:
         """Sort the new entries in if they are many."""
+        self._add_later()
         if len(self._new_tokens) >= max(_WAITING, len(self._rows) // _SHARE):
             tokens, rows = self._entries()
             self._arrange(tokens, rows)
@@ -186,6 +220,7 @@ class TokenIndex:
 
     def pack(self, moved: NDArray[np.int64]) -> None:
         """Renumber the rows, and remove those without a new number (-1), and tokens without a row."""
+        self._add_later()
         tokens, rows = self._entries()
         rows = moved[rows]
         tokens, rows = tokens[rows >= 0], rows[rows >= 0]
@@ -196,6 +231,7 @@ class TokenIndex:
         self._clear_keys()
 
     def _split_tokens(self) -> None:
+        self._add_later()
         first, self._split = self._split, len(self._tokens)
         for number, token in enumerate(self._tokens.texts(np.arange(first, self._split)), first):
             mark = _MARK.search(token)
