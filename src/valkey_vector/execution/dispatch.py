@@ -22,7 +22,7 @@ from valkey_vector.query import (
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.order import as_orders
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.vectors import checked_vector, wrong_dimension
+from valkey_vector.records.vectors import checked_vector, rounded_query, wrong_dimension
 from valkey_vector.schema.schema import Schema
 from valkey_vector.storage.layout import record_fields
 
@@ -110,6 +110,7 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     if len(vector) != field.dimension:
         owner = "the query" if query.field is None else f"the query ({query.field})"
         raise wrong_dimension(len(vector), field.dimension, owner, engine.entry.name)
+    vector = rounded_query(vector, field.data_type, f"vector {field.name!r}")
     near = Near(field, vector, query.ef_runtime)
     selection = prepare_selection(engine, check_filter(query.filter))
     fields, threshold = wanted_fields(query, schema), query.threshold

@@ -21,7 +21,7 @@ from valkey_vector.query.base import check_filter
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.records.record import Record, Vector
 from valkey_vector.records.validation import check_k
-from valkey_vector.records.vectors import Float32Array, check_vectors
+from valkey_vector.records.vectors import Float32Array, check_vectors, rounded_query
 from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw, VectorField
 
 __all__ = ["BenchmarkMeasure", "BenchmarkReport", "abenchmark", "benchmark"]
@@ -354,7 +354,8 @@ def _checked(vectors: Sequence[Vector], compared: VectorField) -> Float32Array:
     if not len(vectors):
         raise InvalidInputError("there are no vectors to search for: pass at least one")
     owners = [f"vector {number}" for number in range(len(vectors))]
-    return check_vectors(list(vectors), compared.dimension, owners)
+    checked = check_vectors(list(vectors), compared.dimension, owners)
+    return rounded_query(checked, compared.data_type, f"vector {compared.name!r}")
 
 
 def _check(

@@ -21,8 +21,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from valkey_vector.schema.schema import MAIN_VECTOR
-from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry
+from valkey_vector.records.vectors import widened
+from valkey_vector.schema.schema import MAIN_VECTOR, Schema
+from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry, vector_name
 
 __all__ = [
     "CREATED",
@@ -113,13 +114,19 @@ def own_fields(
 ) -> Mapping[str, bytes] | None:
     """Return the valid fields of a hash, or None if the hash is not a record of this index.
 
+    Vectors are returned as float32, whatever their element type on the server.
+
     Args:
         entry: catalog entry of the index.
-        fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid.
+        fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid
+            and no vector has another element type.
         vector: hash field of a vector that the record must have (see `has_vector`); None for none.
     """
     version = fields.get(VERSION)
     lineage = entry.lineage
+    schema = entry.schema
+    if schema.data_type != "FLOAT32" or schema.vectors:
+        fields = _with_float32(fields, schema)
     if version is None:
         return fields if lineage is None and CREATED in fields else None
     if not version.startswith(_beginning(lineage)):
@@ -130,6 +137,16 @@ def own_fields(
     if vector in invalid:
         return None
     return {name: value for name, value in fields.items() if name not in invalid}
+
+
+def _with_float32(fields: Mapping[str, bytes], schema: Schema) -> Mapping[str, bytes]:
+    """Return the fields with every vector as float32; unchanged if all are."""
+    changed = {
+        field: widened(fields[field], data_type)
+        for name, data_type in schema.data_types.items()
+        if data_type != "FLOAT32" and (field := vector_name(name)) in fields
+    }
+    return {**fields, **changed} if changed else fields
 
 
 @lru_cache(maxsize=256)

@@ -24,7 +24,7 @@ class Row:
 
     Attributes:
         id: id of the record.
-        fields: requested hash fields that exist.
+        fields: requested hash fields that exist; vectors as float32, whatever their element type on the server.
         distance: distance from the query vector; NaN without a query vector.
     """
 

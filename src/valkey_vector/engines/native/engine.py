@@ -138,19 +138,25 @@ class NativeEngine:
         """Return None: `ordering` knows every order by numbers."""
         return
 
-    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:  # noqa: ARG002
+    def state(self) -> Pipelined[object | None]:
         """Return None: the replica counts all values at once (see `grouping`)."""
         return None
         yield  # a generator, as the protocol says
+
+    def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:  # noqa: ARG002
+        """Return None, as for `state`."""
+        return None
+        yield
 
     def values(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
         fields: Sequence[str],
         most: int,  # noqa: ARG002
-    ) -> list[list[str] | None]:
+    ) -> Pipelined[list[list[str] | None]]:
         """Return None for each field: no index on the server groups by a field."""
         return [None] * len(fields)
+        yield  # a generator, as the protocol says
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the selected documents. The search is exact, so `ef_runtime` is ignored.
@@ -320,6 +326,7 @@ class NativeEngine:
             failures=0,
             embedding_model=self.entry.embedding_model,
             slots=self.entry.slotted_paths,
+            data_type=schema.data_type,
         )
 
     def drop(self) -> None:

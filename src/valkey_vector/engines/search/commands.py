@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 from valkey_vector.connection import Argument, Capabilities
 from valkey_vector.engines.base import Near
+from valkey_vector.records.vectors import pack_vector
 from valkey_vector.schema.schema import (
     DeclaredField,
     Metric,
@@ -89,8 +90,10 @@ def knn_command(
     """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all), with EF_RUNTIME `width`."""
     ef = "" if width is None else f" EF_RUNTIME {width}"
     text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
-    packed = near.vector.tobytes()
-    constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
+    packed = pack_vector(near.vector, near.field.data_type)
+    # The client measures the distances of other types itself, because servers round while they compare them.
+    measured = () if near.field.data_type == "FLOAT32" else (vector_name(near.field.name),)
+    constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields, *measured), k)
     return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *constant]
 
 
@@ -140,7 +143,7 @@ def range_command(
     name = vector_name(near.field.name)
     within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
     parameters: list[Argument] = ["PARAMS", "4", "radius", repr(radius)]
-    parameters += ["vector", near.vector.tobytes()]
+    parameters += ["vector", pack_vector(near.vector, near.field.data_type)]
     page = page_command(entry, f"{query} {within}", [DISTANCE, *fields], limit)
     return [*page, *parameters]
 
@@ -281,7 +284,7 @@ def distance_of(text: bytes, metric: Metric) -> float:
 
 
 def _vector(field: VectorField) -> list[str]:
-    settings = ["TYPE", "FLOAT32", "DIM", str(field.dimension)]
+    settings = ["TYPE", field.data_type, "DIM", str(field.dimension)]
     settings += ["DISTANCE_METRIC", field.metric.value]
     for name, value in algorithm_settings(field.algorithm).items():
         settings += [name, str(value)]

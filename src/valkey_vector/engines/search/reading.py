@@ -25,6 +25,7 @@ from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
+    check_whole,
     explained,
     gave_up,
     given_up,
@@ -71,12 +72,6 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
-
-_COARSE = 5
-"""Milliseconds by which the server's clock may be coarse."""
-
-_CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
-"""RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
 
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
@@ -309,9 +304,8 @@ class SearchReading:
             return None
         learned, *answered = found
         searched = any(command[0] in _SEARCHES for each in requests for command in each.commands)
-        late = 1000 * (time.monotonic() - begun) + _COARSE >= timeout
-        if searched and late and not self.is_valkey_search:
-            raise RequestTimeoutError(_CUT, "FT.SEARCH")
+        if searched:
+            check_whole(self._connection, time.monotonic() - begun, timeout)
         if status:
             support.learn(status, learned)
         if support.run is not self._complete_run:
