@@ -75,6 +75,23 @@ def test_many_rows_wait_until_something_reads_the_index(monkeypatch: pytest.Monk
     assert indexed == [400, 1, 2]
 
 
+@pytest.mark.parametrize("waiting", [1, 10_000])
+def test_a_token_that_a_record_has_twice_counts_once(
+    waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program can write one twice. So it is before the entries are sorted, and after it."""
+    monkeypatch.setattr(token_index, "_WAITING", waiting)
+    monkeypatch.setattr(token_index, "_LARGE", 0)
+    index = TokenIndex()
+    index.add(np.arange(3), [b"k_sa,k_sa,k_sb", b"k_sb", b"k_sb,k_sa,k_sb"])
+    assert index.rows("k_sa").tolist() == [0, 2]
+    assert index.rows("k_sb").tolist() == [0, 1, 2]
+    numbers = [(number, 7) for number, text in index.of_key("k") if text in {"sa", "sb"}]
+    rows, passed = index.pairs(numbers)
+    assert sorted(rows.tolist()) == [0, 0, 1, 2, 2]
+    assert set(passed.tolist()) == {7}
+
+
 def test_few_additions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_index, "_MOST_LATER", 10)
     index = added([200, *[1] * 25])

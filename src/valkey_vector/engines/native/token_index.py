@@ -19,6 +19,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.freed_memory import return_freed_memory
 from valkey_vector.engines.native.matrix import Mask
 from valkey_vector.engines.native.packed_keys import PackedKeys, packed_keys
 from valkey_vector.records.tokens import HAS_VECTOR, escape
@@ -45,6 +46,9 @@ _MANY = 100
 _MOST_LATER = 5_000
 """Largest number of additions that wait: each takes some memory of its own."""
 
+_LARGE = 500_000
+"""Number of sorted entries from which on the memory of sorting is returned to the operating system."""
+
 _FASTEST = 1
 """Level of the compression. Token lists are so repetitive that higher levels save little."""
 
@@ -55,7 +59,7 @@ class TokenIndex:
     def __init__(self) -> None:
         self._tokens = PackedKeys()
         self._frequent: dict[str, int] = {}
-        self._later: list[tuple[RowNumbers, array[int], bytes]] = []
+        self._later: list[tuple[RowNumbers, NDArray[np.uint32], bytes]] = []
         self._clear_new()
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._rows: RowNumbers = np.zeros(0, dtype=np.uint32)
@@ -78,26 +82,38 @@ class TokenIndex:
             lists: the tokens of each, separated by commas.
         """
         numbers = rows.astype(np.uint32)
-        sizes = array("I", [each.count(b",") + 1 for each in lists])
+        lengths = np.fromiter(map(len, lists), np.uint32, len(lists))
         joined = b",".join(lists)
         if len(lists) < _MANY and not self._later:
-            self._add(numbers, sizes, joined)
+            self._add(numbers, lengths, joined)
             return
-        self._later.append((numbers, sizes, zlib.compress(joined, _FASTEST)))
+        self._later.append((numbers, lengths, zlib.compress(joined, _FASTEST)))
         if len(self._later) > _MOST_LATER:
             self._add_later()
 
     def _add_later(self) -> None:
         """Add the rows that wait as compressed text."""
         waiting, self._later = self._later, []
-        for rows, sizes, compressed in waiting:
-            self._add(rows, sizes, zlib.decompress(compressed))
+        for rows, lengths, compressed in waiting:
+            self._add(rows, lengths, zlib.decompress(compressed))
 
-    def _add(self, rows: RowNumbers, sizes: array[int], joined: bytes) -> None:
+    def _add(self, rows: RowNumbers, lengths: NDArray[np.uint32], joined: bytes) -> None:
+        """Add the tokens of rows.
+
+        Args:
+            rows: the rows.
+            lengths: number of bytes of each list.
+            joined: the lists, with a comma between two of them.
+        """
+        ends = np.cumsum(lengths.astype(np.int64) + 1)
+        commas = np.flatnonzero(np.frombuffer(joined, dtype=np.uint8) == ord(","))
+        # The comma after each row but the last counts as its own.
+        sizes = np.diff(np.searchsorted(commas, ends), prepend=0)
+        sizes[-1] += 1
         tokens = joined.decode("ascii", "replace").split(",")
         self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
         self._new_rows.frombytes(rows.tobytes())
-        self._new_sizes += sizes
+        self._new_sizes.frombytes(sizes.astype(np.uint32).tobytes())
 
     def _numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
         """Return the numbers of tokens; new ones get one."""
@@ -212,11 +228,16 @@ class TokenIndex:
 
     def _arrange(self, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Sort entries by token, each once."""
-        entries = np.unique(tokens << 32 | rows)
+        # Not `np.unique`: since NumPy 2.3 it hashes integers, which takes many times longer, and much memory.
+        entries = np.sort(tokens << 32 | rows)
+        entries = entries[np.diff(entries, prepend=-1) > 0]
         tokens = entries >> 32
         self._rows = (entries & 0xFFFF_FFFF).astype(np.uint32)
         self._starts = np.searchsorted(tokens, np.arange(len(self._tokens) + 1))
         self._clear_new()
+        if len(entries) > _LARGE:
+            del entries, tokens
+            return_freed_memory()
 
     def pack(self, moved: NDArray[np.int64]) -> None:
         """Renumber the rows, and remove those without a new number (-1), and tokens without a row."""
