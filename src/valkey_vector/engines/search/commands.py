@@ -39,9 +39,10 @@ __all__ = [
     "distance_of",
     "group_command",
     "groups",
-    "ids",
+    "id_of",
     "ids_command",
     "index_is_missing",
+    "keys",
     "knn_command",
     "listing_command",
     "page_command",
@@ -216,12 +217,14 @@ def ids_command(entry: CatalogEntry, query: str, limit: int) -> list[Argument]:
     return [*command, "VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
 
 
-def ids(reply: Any, entry: CatalogEntry) -> list[str]:
-    """The ids in the reply to `ids_command`, of records and of other hashes with the prefix."""
-    skip = len(entry.prefix.encode())
-    return [
-        key[skip:].decode(errors="surrogateescape") for key in (reply[1] if len(reply) > 1 else ())
-    ]
+def keys(reply: Any) -> list[bytes]:
+    """The keys in the reply to `ids_command`, of records and of other hashes with the prefix."""
+    return list(reply[1]) if len(reply) > 1 else []
+
+
+def id_of(key: bytes, entry: CatalogEntry) -> str:
+    """The id of a key."""
+    return key[len(entry.prefix.encode()) :].decode(errors="surrogateescape")
 
 
 def total(reply: Any) -> int:
