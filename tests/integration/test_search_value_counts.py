@@ -303,3 +303,20 @@ def test_a_filter_counts_each_value_once_and_reads_no_record(
     if "Valkey-Search" in index.connection.capabilities.description:
         assert sum(b"city_sc7" in command[2] for command in found[1]) == 1
         assert len(found[1]) == 6 + 1 + 1 + 2, "values, dates, all that match, what ends"
+
+
+def test_counts_of_a_lost_catalog_are_not_taken_for_those_of_the_restored_one(
+    open_index: Callable[..., Index],
+) -> None:
+    """The number of writes starts again, so it is the same as before for other records."""
+    writer, reader = open_index(full_text=True), open_index(full_text=True)
+    for _ in range(2):
+        writer.upsert([Record(id="r", content="rare", metadata={"city": "Ulm"})])
+    for _ in range(3):
+        assert counts(reader.facets(["city"])["city"]) == [("Ulm", 1)]
+        before = reader.search_text("rare", k=1)[0].score
+    writer.connection.execute("DEL", f"{{{writer.name}}}:index")
+    writer.upsert([Record(id="r", content="rare and more words", metadata={"city": "Bonn"})])
+    assert counts(reader.facets(["city"])["city"]) == [("Bonn", 1)]
+    # The only text has the average length, however long it is.
+    assert reader.search_text("rare", k=1)[0].score == pytest.approx(before)

@@ -13,7 +13,7 @@ from valkey_vector.engines.search.key_states import KeyState, parse_states, stat
 from valkey_vector.engines.search.locks import Locks
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.storage.hashes import Documents, checked
-from valkey_vector.storage.record_version import VERSION
+from valkey_vector.storage.record_version import VERSION, new_unique
 from valkey_vector.storage.rows import StaleIndexError
 
 __all__ = ["Batches"]
@@ -158,8 +158,8 @@ class Batches:
         """
         keys = [self._documents.catalog_key, self._locks.key]
         generation = self._documents.entry.generation
-        finish: list[Argument] = ["EVAL", _FINISH, "2", *keys, generation, str(count), token]
-        finish += ids if token else []
+        finish: list[Argument] = ["EVAL", _FINISH, "2", *keys, generation, str(count)]
+        finish += [new_unique(), token, *(ids if token else ())]
         if self._connection.capabilities.cluster:
             replies = self._connection.pipeline(commands, lane=lane)
             replies.append(self._connection.execute(*finish, lane=lane))

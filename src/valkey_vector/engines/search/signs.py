@@ -1,6 +1,6 @@
 """Signs of a change: an index is in the same state as long as the replies to a few commands are the same.
 
-The catalog counts the batches of writes, and the number of keys shows what expired, what another program removed, and what
+The catalog has the number of writes and a random mark of the last batch, and the number of keys shows what expired, what another program removed, and what
 a killed writer added. On one server the commands of a batch and the one that counts them are one pipeline.
 
 In a cluster they are two round trips. A batch that changes existing documents holds their locks until it is counted, and
@@ -36,7 +36,7 @@ class Signs:
     """Signs of one moment.
 
     Attributes:
-        writes: number of the last batch; None if it is unknown, or if writes may be in progress.
+        writes: number of writes and mark of the last batch; None if it is unknown, or if writes may be in progress.
         keys: number of hashes under the prefix; None if it is unknown.
     """
 
@@ -61,7 +61,7 @@ def keys_command(engine: SearchEngine, connection: Connection) -> list[Argument]
 def sign_commands(engine: SearchEngine, connection: Connection) -> list[list[Argument]]:
     """The commands whose replies are signs; none if there are no signs."""
     name = engine.entry.name
-    writes: list[Argument] = ["HGET", Catalog(connection, name).key, "seq"]
+    writes: list[Argument] = ["HMGET", Catalog(connection, name).key, "seq", "batch"]
     keys = keys_command(engine, connection)
     if not connection.capabilities.cluster:
         return [writes] if keys is None else [writes, keys]
@@ -72,7 +72,8 @@ def signs_in(replies: Sequence[Any]) -> Signs:
     """Read the replies to `sign_commands`. An error among them leaves the state unknown."""
     if not replies or any(isinstance(reply, ServerError) for reply in replies):
         return Signs()
-    writes, *others = replies
+    (number, mark), *others = replies
+    writes = None if number is None else (number, mark)
     keys = int(commands.described(others[0]).get("num_docs", 0)) if others else None
     locked = len(others) > 1 and bool(others[1])
     return Signs(None if locked else writes, keys)
