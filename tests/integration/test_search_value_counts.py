@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from round_trips import CommandLog
-from valkey_vector import F, Facet, Index, Record
+from valkey_vector import F, Facet, Index, Record, ServerError
+from valkey_vector.connection import Connection
 from valkey_vector.query import AggregateQuery, Count
 
 GROUPS = AggregateQuery().group_by("city", n=Count())
@@ -303,6 +304,45 @@ def test_a_filter_counts_each_value_once_and_reads_no_record(
     if "Valkey-Search" in index.connection.capabilities.description:
         assert sum(b"city_sc7" in command[2] for command in found[1]) == 1
         assert len(found[1]) == 6 + 1 + 1 + 2, "values, dates, all that match, what ends"
+
+
+def test_a_batch_that_a_cluster_wrote_but_could_not_count_changes_the_counts(
+    open_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader = filled(open_index(), "Ulm", "Ulm", "Bonn"), open_index()
+    for _ in range(3):
+        assert counts(reader.facets(["city"])["city"]) == [("Ulm", 2), ("Bonn", 1)]
+    if not writer.connection.capabilities.cluster:
+        return
+    execute = Connection.execute
+    rejected: list[tuple[Any, ...]] = []
+
+    def rejecting(self: Connection, *command: Any, **options: Any) -> Any:
+        if command[0] == "EVAL" and "HINCRBY" in command[1] and not rejected:
+            rejected.append(command)
+            raise ServerError("CLUSTERDOWN The cluster is down", "EVAL")
+        return execute(self, *command, **options)
+
+    monkeypatch.setattr(Connection, "execute", rejecting)
+    with pytest.raises(ServerError, match="CLUSTERDOWN"):
+        writer.upsert([Record(id="r2", metadata={"city": "Kiel", "third": 0})])
+    assert rejected
+    assert counts(reader.facets(["city"])["city"]) == [("Ulm", 2), ("Kiel", 1)]
+
+
+def test_counts_are_not_kept_if_replicas_may_answer(
+    open_index: Callable[..., Index],
+    engine_name: str,
+    commands: CommandLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One replica can report the last write, and another one count without it."""
+    index = filled(open_index(), "Ulm", "Ulm", "Bonn")
+    monkeypatch.setattr("valkey_vector.engines.search.signs.are_replicas_allowed", bool)
+    for _ in range(3):
+        commands.clear()
+        assert counts(index.facets(["city"])["city"]) == [("Ulm", 2), ("Bonn", 1)]
+        assert bool(counted(commands, b"city_sUlm")) == (engine_name == "search")
 
 
 def test_counts_of_a_lost_catalog_are_not_taken_for_those_of_the_restored_one(

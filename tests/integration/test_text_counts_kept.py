@@ -126,3 +126,15 @@ def test_counts_are_not_kept_while_a_writer_of_a_cluster_holds_locks(
     index.connection.execute("UNLINK", locks)
     warm(index, texts)
     assert not counted(index, texts, commands)
+
+
+def test_counts_are_not_kept_if_replicas_may_answer(
+    index: Index, texts: dict[str, str], commands: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("signs", "text_counts"):
+        name = f"valkey_vector.engines.search.{module}.are_replicas_allowed"
+        monkeypatch.setattr(name, bool)
+    warm(index, texts)
+    for _ in range(2):
+        if keeps_counts(index):
+            assert counted(index, texts, commands)

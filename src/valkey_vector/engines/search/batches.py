@@ -86,8 +86,9 @@ class Batches:
             raise
         except BaseException:
             if token:
+                # On a cluster, the documents may be written already: counts from before must not be kept.
                 with suppress(ServerError):  # the first error is raised
-                    self._connection.execute(*self._locks.releasing(token, ids), lane=lane)
+                    self._connection.execute(*self._finishing(len(ids), token, ids), lane=lane)
             raise
 
     def _steadied(
@@ -156,10 +157,7 @@ class Batches:
             StaleIndexError: the index was dropped or created again.
             ServerError: the server rejected a command, without `errors`.
         """
-        keys = [self._documents.catalog_key, self._locks.key]
-        generation = self._documents.entry.generation
-        finish: list[Argument] = ["EVAL", _FINISH, "2", *keys, generation, str(count)]
-        finish += [new_unique(), token, *(ids if token else ())]
+        finish = self._finishing(count, token, ids)
         if self._connection.capabilities.cluster:
             replies = self._connection.pipeline(commands, lane=lane)
             replies.append(self._connection.execute(*finish, lane=lane))
@@ -170,6 +168,13 @@ class Batches:
         if not current:
             raise StaleIndexError
         return found
+
+    def _finishing(self, count: int, token: str, ids: Sequence[str]) -> list[Argument]:
+        """The script that ends a batch (see `send`)."""
+        keys = [self._documents.catalog_key, self._locks.key]
+        generation = self._documents.entry.generation
+        finish: list[Argument] = ["EVAL", _FINISH, "2", *keys, generation, str(count)]
+        return [*finish, new_unique(), token, *(ids if token else ())]
 
     def stored(
         self,

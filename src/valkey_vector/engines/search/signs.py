@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request
+from valkey_vector.connection.replicas import are_replicas_allowed
 from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.query_syntax import query_text
@@ -68,27 +69,31 @@ def sign_commands(engine: SearchEngine, connection: Connection) -> list[list[Arg
     return [] if keys is None else [writes, keys, ["EXISTS", locks_key(name)]]
 
 
-def signs_in(replies: Sequence[Any]) -> Signs:
-    """Read the replies to `sign_commands`. An error among them leaves the state unknown."""
+def signs_in(replies: Sequence[Any], connection: Connection) -> Signs:
+    """Read the replies to `sign_commands`. An error among them leaves the state unknown.
+
+    So do replicas: they differ in how far they are behind, and the next count may come from another one.
+    """
     if not replies or any(isinstance(reply, ServerError) for reply in replies):
         return Signs()
     (number, mark), *others = replies
     writes = None if number is None else (number, mark)
     keys = int(commands.described(others[0]).get("num_docs", 0)) if others else None
     locked = len(others) > 1 and bool(others[1])
-    return Signs(None if locked else writes, keys)
+    unknown = locked or are_replicas_allowed(connection.settings)
+    return Signs(None if unknown else writes, keys)
 
 
 def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | None]:
     """Return the state of an index; None if it is unknown, or if documents end without a trace in the index."""
     signs = sign_commands(engine, connection)
-    if len(signs) < 2:
+    if len(signs) < 2 or are_replicas_allowed(connection.settings):
         return None
     ends = (Range(EXPIRES, high=engine.now()), Tokens((SLIDING,)))
     counting = [commands.count_command(engine.entry, query_text(plan)) for plan in ends]
     replies = yield Request([*signs, *counting], errors=True)
     expired, sliding = replies[len(signs) :]
-    found = signs_in(replies[: len(signs)])
+    found = signs_in(replies[: len(signs)], connection)
     if found.writes is None or found.keys is None:
         return None
     if isinstance(expired, ServerError) or isinstance(sliding, ServerError):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request
+from valkey_vector.connection.replicas import are_replicas_allowed
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.engines.search.signs import Signs, sign_commands, signs_in
@@ -113,7 +114,9 @@ class TextCounts:
         text_of = {name: text for text in matching.texts for name in (text.words, text.stems)}
         self._text_of: dict[_Counted, IndexedText] = {text: text for text in matching.texts}
         self._text_of |= {each: text_of[each.field] for each in matching.positions}
+        self._connection = connection
         self._cluster = connection.capabilities.cluster
+        self._from_replicas = are_replicas_allowed(connection.settings)
         self._earlier = known.signs
         signs = sign_commands(engine, connection)
         self.signs = len(signs)
@@ -144,7 +147,7 @@ class TextCounts:
         Cost: no round trip if nothing changed since the last query and nothing expired. Otherwise one for expired
             documents, one for reused counts, one for the number of records, and one for the lengths of each text field.
         """
-        matching, signs = self._matching, signs_in(replies[: self.signs])
+        matching, signs = self._matching, signs_in(replies[: self.signs], self._connection)
         # Counts that were sent with the signs may be older than these.
         timely = not self._cluster or signs == self._earlier
         self._known.signs = signs
@@ -230,10 +233,11 @@ class TextCounts:
     def _may_reuse(self, counted: _Counted) -> bool:
         """Return whether an earlier count is reused if the index did not change.
 
-        Without FT.INFO, the numbers of documents of the text fields show whether it did.
+        Counts of replicas are never kept. Without FT.INFO, the numbers of documents of the text fields show whether it did.
         """
         enough = 2 if isinstance(counted, IndexedText) else 1
-        return self.signs >= enough and self._known.holds(self._text_of[counted], counted)
+        may = self.signs >= enough and not self._from_replicas
+        return may and self._known.holds(self._text_of[counted], counted)
 
     def _is_one_query(self, counted: _Counted) -> bool:
         engine, plan = self._engine, _plan(counted)
