@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 import pytest
 
 from round_trips import CommandLog
 from text_oracle import answers
 from valkey_vector import Index, Record
+from valkey_vector.connection.pipelines import Request
+from valkey_vector.engines.search.reading import SearchReading
 
 RARE, COMMON = "rare", "common"
 QUERY = f"{RARE} {COMMON}"
@@ -138,3 +140,38 @@ def test_counts_are_not_kept_if_replicas_may_answer(
     for _ in range(2):
         if keeps_counts(index):
             assert counted(index, texts, commands)
+
+
+def test_lengths_that_were_compared_with_an_older_number_of_texts_are_not_kept(
+    index: Index,
+    texts: dict[str, str],
+    server_url: str,
+    engine_name: Literal["search", "native"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not index.connection.capabilities.cluster or engine_name == "native":
+        return
+    attempt = SearchReading.attempt
+    late: list[SearchReading] = []
+
+    def attempted(self: SearchReading, requests: Sequence[Request]) -> Any:
+        """A write reaches the nodes that count after the counts, and the node of the signs before these."""
+        answered = attempt(self, requests)
+        first = requests[0].commands
+        if self in late and first[0][0] == "HMGET":
+            late.clear()
+            texts["long"] = f"{RARE} {COMMON} {'more ' * 40}"
+            index.upsert([Record(id="long", content=texts["long"])])
+            answered[0][:3] = attempt(self, [Request(first[:3])])[0]
+        return answered
+
+    with Index.open(index.name, url=server_url) as reader:
+        reader.search_text(QUERY, k=5)
+        engine = reader._handle.existing()
+        assert isinstance(engine, SearchReading)
+        late.append(engine)
+        monkeypatch.setattr(SearchReading, "attempt", attempted)
+        reader.search_text(QUERY, k=5)
+        assert not late
+        for _ in range(2):
+            check(reader, texts)

@@ -185,9 +185,12 @@ class TextCounts:
         lengths, shortest = {}, {}
         for text in matching.texts:
             of_text = known[text]
-            if of_text.length is None:
-                of_text.length = yield from self._length(text, of_text, found[text])
-            lengths[text.name] = of_text.length
+            length = of_text.length
+            if length is None:
+                length = yield from self._length(text, of_text, found[text])
+                # The number of texts shows that no length is missing, so it must not be older, either.
+                of_text.length = None if text in early else length
+            lengths[text.name] = length
             shortest[text.name] = min(of_text.lengths or (1,))
         self._known.documents = max((found[text] for text in matching.texts), default=0)
         self.frequencies = {each: found[each] for each in matching.positions}
