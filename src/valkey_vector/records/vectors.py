@@ -152,7 +152,7 @@ def check_vector(
         _check_numeric(vector, owner)
         raise
     if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
-        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
+        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]  # NumPy's type of a row
     return row
 
 
@@ -175,7 +175,7 @@ def _packer(dimension: int) -> Callable[..., bytes]:
 
 def checked_vector(vector: Vector) -> Float32Array:
     """Return a vector that `check_vector` returned before, for the type checker. No copy."""
-    return np.asarray(vector, dtype=_WIRE)
+    return vector if isinstance(vector, np.ndarray) else np.asarray(vector, dtype=_WIRE)
 
 
 def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:
