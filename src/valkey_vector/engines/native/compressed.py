@@ -184,12 +184,15 @@ class Compressed:
                 unbounded = ~np.isfinite(rough + doubt)
                 if left_out is not None:
                     unbounded &= ~left_out
-                    doubt[left_out] = 0
+                    rough[left_out] = doubt[left_out] = 0
                 if unbounded.any():
                     found.unbounded = True
                     return
             if left_out is not None:
-                rough[left_out] = np.inf
+                # The maximum with inf or -inf: a third of the time of setting them by a mask.
+                barred = left_out.astype(np.float32) - np.float32(0.5)
+                barred *= np.float32(np.inf)
+                np.maximum(rough, barred, out=rough)
             at = found.possible(rough, doubt)
         found.add(at + part.start if rows is None else rows[part][at], rough[at])
 

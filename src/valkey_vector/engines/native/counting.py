@@ -84,7 +84,8 @@ def _unverified(
     lost = {id for each in checked for id in each.lost}
     with shared.lock:
         known = [row for row in replica.rows_of(lost) if row >= 0]
-        replica.verify(np.setdiff1d(rows, known), packs, activity)
+        found = np.setdiff1d(rows, known, assume_unique=True) if known else rows
+        replica.verify(found, packs, activity)
     return sorted(lost)
 
 

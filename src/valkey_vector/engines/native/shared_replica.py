@@ -30,6 +30,7 @@ from valkey_vector.engines.native.change_log import (
     Reload,
     word_fields,
 )
+from valkey_vector.engines.native.freed_memory import return_freed_memory
 from valkey_vector.engines.native.replica import Replica
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.catalog import CatalogEntry
@@ -50,6 +51,10 @@ _CHECK_INTERVAL = 1.0
 
 _MAX_LOST = 1_000
 """Number of removed documents from which on a read removes their ids from the log; fewer wait for the next write."""
+
+
+_LARGE_LOAD = 10_000
+"""Number of loaded documents from which on the memory of the replies is returned to the operating system."""
 
 
 class SharedReplica:
@@ -252,6 +257,8 @@ class SharedReplica:
         self.now = now
         self.replica.sequence = sequence
         self.replica.pack()
+        if backlog.size > _LARGE_LOAD:
+            return_freed_memory()
 
 
 _Key = tuple[str, int, str | None, str, str, int]
