@@ -30,7 +30,9 @@ from valkey_vector import (
     create_index,
     drop_index,
 )
+from valkey_vector.engines.search.primaries import Primaries
 from valkey_vector.engines.search.shards import Shards
+from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.query import AggregateQuery, Count
 
 HERE = [1.0, 0.0]
@@ -252,6 +254,29 @@ def test_a_partial_read_of_documents_asks_only_the_shards_that_answer(
         if name in ("search", "select"):
             ranked = [getattr(each, "document", each).key for each in whole]
             assert keys == [key for key in ranked if key in kept], name
+
+
+def test_in_a_cluster_with_replicas_each_primary_is_searched(
+    connection: Connection,
+    index_name: str,
+    commands: CommandLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not connection.capabilities.cluster:
+        return
+    index = fill(connection, index_name)
+    expected = {name: read(index) for name, read in READS.items()}
+    support = ServerSupport.of(connection)
+    monkeypatch.setattr(ServerSupport, "_learn_replicas", lambda *_: None)
+    support.primaries_alone = Primaries()
+    before = len(commands.round_trips)
+    assert {name: read(index) for name, read in READS.items()} == expected
+    assert index.count() == NUMBER
+    sent = [each for trip in commands.round_trips[before:] for each in trip]
+    searches = [each for each in sent if each[0] == b"FT.SEARCH"]
+    assert searches
+    assert all(b"LOCALONLY" in each and b"CONSISTENT" in each for each in searches)
+    assert any(each[0] == b"CLUSTER" for each in sent)
 
 
 def test_a_scan_of_all_keys_without_a_shard_is_an_error(

@@ -236,7 +236,7 @@ def test_documents_of_a_dropped_index_are_left(index: Index, server: TestServer)
 
 def test_another_program_writes_under_the_prefix(index: Index, server: TestServer) -> None:
     server.command("HSET", "articles:foreign", "field", "value")
-    assert "1 keys" in found(examined(server), "index.foreign_keys", "warning")
+    assert "1 key of other programs" in found(examined(server), "index.foreign_keys", "warning")
 
 
 def test_a_document_has_a_vector_of_a_wrong_dimension(

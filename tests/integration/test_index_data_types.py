@@ -32,7 +32,13 @@ from valkey_vector import (
     VectorField,
     VectorQuery,
 )
+from valkey_vector.connection.pipelines import run
+from valkey_vector.engines.base import Near
+from valkey_vector.engines.search.comparison import compared_here
+from valkey_vector.engines.search.engine import SearchEngine
+from valkey_vector.filters.plan import Everything
 from valkey_vector.operations import export_index, load_index, migrate_index
+from valkey_vector.operations.opening import own_handle
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 
 pytestmark = pytest.mark.wrong_dialect  # Valkey-Search 1.2.1 has FLOAT32 only
@@ -436,3 +442,30 @@ def test_valkey_search_refuses_the_types_and_other_named_vectors_of_them(
         native.upsert([Record(id="a", vectors={"title": [1, 2]})])
         assert connection.execute("HSTRLEN", f"{index_name}:a", "v_title") == 4
         native.drop()
+
+
+@pytest.mark.parametrize("data_type", TYPES)
+def test_few_records_of_a_filter_are_compared_in_their_type(
+    redisearch: Connection, index_name: str, data_type: Literal["FLOAT16", "BFLOAT16"]
+) -> None:
+    """The path that only Valkey-Search takes today: few matching records are compared instead of searched."""
+    schema = Schema(dimension=DIMENSION, metric=Metric.L2, data_type=data_type)
+    index = Index.open(index_name, connection=redisearch, schema=schema, engine="search")
+    index.upsert(records())
+    engine = own_handle(index).existing()
+    assert isinstance(engine, SearchEngine)
+    vector = np.asarray(as_type(QUERY, data_type), np.float32)
+    near, plan = Near(schema.vector_field(None), vector), Everything()
+    distances = measured(Metric.L2, data_type, DRAWN, QUERY)
+    for fields, matching in (([], SIZE), (["content"], 20), (["content"], 200)):
+        comparing = compared_here(
+            engine, near, 5, engine.query_for(plan), fields, matching=matching
+        )
+        total, rows = run(engine, comparing)
+        assert total == SIZE
+        if matching == 20:
+            assert rows is None  # many more than expected
+            continue
+        assert rows is not None
+        assert [row.id for row in rows] == order(distances, list(range(SIZE)))[:5]
+        assert [row.distance for row in rows] == sorted(distances.tolist())[:5]

@@ -1,18 +1,22 @@
-"""Rounding to FLOAT16 and BFLOAT16, compared with an oracle that knows every number of the types."""
+"""Rounding to FLOAT16 and BFLOAT16 and searches of such vectors, compared with an oracle that knows every number of the types."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from typing import Literal
+from uuid import uuid4
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from valkey_vector import InvalidInputError
+from servers import start_server
+from valkey_vector import Connection, Flat, Index, InvalidInputError, Metric, Record, Schema
 from valkey_vector.records.vectors import (
     DataType,
     element_size,
@@ -136,3 +140,76 @@ def test_bytes_that_are_no_vector_of_the_type_stay(data_type: DataType, data: by
     assert found == data if len(data) % 2 else len(found) == 2 * len(data)
     assert widened(data, "FLOAT32") is data
     assert element_size(data_type) == 2
+
+
+def near_zero_or_large(data_type: DataType) -> st.SearchStrategy[float]:
+    """Subnormal, ordinary and large numbers; not so large that the distances of a server overflow."""
+    large = 60_000.0 if data_type == "FLOAT16" else 2.0**50
+    return st.one_of(
+        st.sampled_from([0.0, 2.0**-24, -(2.0**-24), 2.0**-14, 1.0, -1.0, large, -large]),
+        st.floats(-large, large, width=32),
+        st.floats(-1, 1, width=32),
+    )
+
+
+@pytest.fixture(scope="module")
+def connections() -> Iterator[dict[str, Connection]]:
+    """A server for each engine; that of the search engine has all types."""
+    with (
+        start_server() as plain,
+        start_server(search=True) as searching,
+        Connection.open(plain.url) as native,
+        Connection.open(searching.url) as search,
+    ):
+        yield {"native": native, "search": search}
+
+
+@pytest.mark.wrong_dialect  # Valkey-Search 1.2.1 has FLOAT32 only
+@pytest.mark.parametrize("engine", ["native", "search"])
+@pytest.mark.parametrize("data_type", TYPES)
+@pytest.mark.parametrize("metric", [Metric.L2, Metric.IP])
+@given(data=st.data())
+@settings(max_examples=10)
+def test_both_engines_find_the_nearest_of_the_rounded_vectors(
+    connections: dict[str, Connection],
+    engine: Literal["native", "search"],
+    data_type: DataType,
+    metric: Metric,
+    data: st.DataObject,
+) -> None:
+    numbers_of = st.lists(near_zero_or_large(data_type), min_size=3, max_size=3)
+    vectors = data.draw(st.lists(numbers_of, min_size=1, max_size=25))
+    query = data.draw(numbers_of)
+    schema = Schema(dimension=3, metric=metric, data_type=data_type, algorithm=Flat())
+    name = f"t{uuid4().hex}"
+    index = Index.open(name, connection=connections[engine], engine=engine, schema=schema)
+    try:
+        index.upsert([Record(id=f"{n:02}", vector=each) for n, each in enumerate(vectors)])
+        hits = index.search(query, k=5, with_vectors=True)
+        exact = [
+            exact_distance(as_read(each, data_type), as_read(query, data_type), metric)
+            for each in vectors
+        ]
+        scale = max(map(abs, exact)) + 1
+        assert [hit.distance for hit in hits] == pytest.approx(
+            [float(each) for each in sorted(exact)[:5]], rel=1e-9, abs=float(scale) * 1e-12
+        )
+        for hit in hits:
+            assert np.asarray(hit.record.vector).tolist() == [
+                float(each) for each in as_read(vectors[int(hit.record.id)], data_type)
+            ]
+    finally:
+        index.drop()
+
+
+def as_read(vector: list[float], data_type: DataType) -> list[Fraction]:
+    """The vector as it is stored, by the oracle."""
+    found = [nearest_bits(number, data_type) for number in vector]
+    return [numbers(data_type)[bits & 0x7FFF] * (-1 if bits & 0x8000 else 1) for bits in found]
+
+
+def exact_distance(a: list[Fraction], b: list[Fraction], metric: Metric) -> Fraction:
+    pairs = list(zip(a, b, strict=True))
+    if metric is Metric.L2:
+        return sum(((x - y) ** 2 for x, y in pairs), Fraction(0))
+    return 1 - sum((x * y for x, y in pairs), Fraction(0))

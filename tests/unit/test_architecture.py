@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -135,6 +136,29 @@ def test_the_facade_holds_no_logic() -> None:
 
 def is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_docstring_begins_with_a_phrase_that_stands_alone(path: Path) -> None:
+    """An imperative or a noun phrase: an editor shows the first line without its context."""
+    relative = re.compile(r"\s*(What|Which|Whether|How|Where|When|Who|Whose|Why)\b")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Expr(ast.Constant(str(text))):
+                assert not relative.match(text)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_exception_for_a_checker_says_why(path: Path) -> None:
+    """Behind the marker, or in a comment above it in the same block of lines."""
+    codes = r"(: [A-Z]+\d+(, [A-Z]+\d+)*|\[[a-z, -]+\])?"
+    marker = re.compile(rf"# (noqa|type: ignore|pyright: ignore){codes}(?P<reason> .+)?$")
+    comment = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        comment = text.startswith("#") or (comment and text != "")
+        if (found := marker.search(line)) and not found["reason"]:
+            assert comment, line
 
 
 def test_the_core_has_rooms_and_nothing_beside_them() -> None:

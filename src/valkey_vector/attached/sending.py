@@ -24,6 +24,7 @@ from valkey_vector.engines.search.outage import (
     is_inconsistent,
 )
 from valkey_vector.engines.search.partial import PartialReads
+from valkey_vector.engines.search.primaries import exchange
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import (
     ConnectionLostError,
@@ -178,7 +179,10 @@ class Sender:
             for each in requests
         ]
         timeout, begun = support.timeout, time.monotonic()
-        answered = send(self.connection, completed)
+        answered = self._exchanged(completed)
+        if answered is None:
+            time.sleep(_PAUSE)
+            return None
         check_whole(self.connection, time.monotonic() - begun, timeout)
         again = False
         for error in chain.from_iterable(answered):
@@ -197,6 +201,13 @@ class Sender:
         if current_scope().consistency == "loose" and self._spans_nodes:
             current_scope().partial = len(support.primaries) != 1
         return answered
+
+    def _exchanged(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]] | None:
+        """Send requests, to every primary if replicas would answer, too. Returns None to send them again."""
+        alone = self.support.primaries_alone
+        if alone is None or not self._spans_nodes or current_scope().consistency == "loose":
+            return send(self.connection, requests)
+        return exchange(self.connection, alone, requests)
 
 
 def _is_search(command: Command) -> bool:

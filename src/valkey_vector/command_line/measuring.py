@@ -14,6 +14,7 @@ from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.server_statistics import SearchStatistics, server_statistics
 from valkey_vector.operations.sizing import SizeEstimate, estimate_size
 from valkey_vector.operations.watching import Sample, watch
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.vectors import DATA_TYPES
 
 __all__ = ["VERBS"]
@@ -117,7 +118,9 @@ def size(documents: int, *, dimension: int, as_json: bool, **options: Any) -> No
         name: f"{value:,} bytes ({value / 1024**3:.2f} GiB)" if name in bytes_of else value
         for name, value in values.items()
     }
-    facts(f"Estimate for {documents:,} records of {dimension} dimensions", shown)
+    facts(
+        f"Estimate for {counted(documents, 'record')} of {counted(dimension, 'dimension')}", shown
+    )
 
 
 VERBS = (statistics, watch_verb, size)

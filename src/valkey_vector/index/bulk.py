@@ -22,6 +22,7 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 from valkey_vector.index.handle import IndexHandle
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.vectors import wrong_dimension
@@ -210,7 +211,7 @@ class BulkWriter:
                         break
             except InvalidInputError as error:
                 self._collect(pending, tally, ALL_COMPLETED)
-                error.add_note(f"{tally.written} records before it were written")
+                error.add_note(f"{counted(tally.written, 'record')} written before it")
                 raise
             finally:
                 bar.update(self._collect(pending, tally, ALL_COMPLETED))

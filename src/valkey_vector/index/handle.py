@@ -222,7 +222,7 @@ class IndexHandle:
     ) -> _T:
         for attempt in range(_ATTEMPTS):
             try:
-                engine = self._opened(create)
+                engine = self._engine or self._opened(create)
                 if engine is None:
                     if notice:
                         self.notice_absence()

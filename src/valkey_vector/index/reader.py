@@ -22,7 +22,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.dispatch import Found
-from valkey_vector.execution.read_limits import labeled, limited, limited_pages
+from valkey_vector.execution.read_limits import has_limits, labeled, limited, limited_pages
 from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.index.handle import IndexHandle
 from valkey_vector.index.unmatched_filters import explained
@@ -73,11 +73,15 @@ class IndexReader:
 
         def answer(engine: Engine) -> Found:
             found = run(engine, dispatch.answer(engine, query))
-            self._explain(engine, query, found)
+            if not found:
+                self._explain(engine, query, found)
             return found
 
+        nothing = dispatch.absent(query)
+        if not has_limits(query):
+            return self._handle.read(answer, nothing, notice=True), ReadScope("strict")
         with limited(query) as scope:
-            return self._handle.read(answer, dispatch.absent(query), notice=True), scope
+            return self._handle.read(answer, nothing, notice=True), scope
 
     def _explain(self, engine: Engine, query: Query, found: object) -> None:
         """Log why a query found nothing, unless it may be that a shard did not answer, or its time is short."""

@@ -152,7 +152,7 @@ def check_vector(
         _check_numeric(vector, owner)
         raise
     if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
-        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
+        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]  # NumPy's type of a row
     return row
 
 
@@ -175,7 +175,7 @@ def _packer(dimension: int) -> Callable[..., bytes]:
 
 def checked_vector(vector: Vector) -> Float32Array:
     """Return a vector that `check_vector` returned before, for the type checker. No copy."""
-    return np.asarray(vector, dtype=_WIRE)
+    return vector if isinstance(vector, np.ndarray) else np.asarray(vector, dtype=_WIRE)
 
 
 def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:
@@ -274,8 +274,8 @@ def narrowed(exact: Sequence[bytes], data_type: DataType, owners: Sequence[str])
 def pack_vector(vector: FloatArray, data_type: str) -> bytes:
     """Return a vector that `rounded` returned as bytes of an element type."""
     if data_type == "BFLOAT16":
-        return (vector.astype(_WIRE).view("<u4") >> 16).astype("<u2").tobytes()
-    return vector.astype(_STORED[data_type]).tobytes()
+        return (vector.astype(_WIRE, copy=False).view("<u4") >> 16).astype("<u2").tobytes()
+    return vector.astype(_STORED[data_type], copy=False).tobytes()
 
 
 def unpack_vector(data: bytes, data_type: str = "FLOAT32") -> NDArray[Any]:

@@ -115,13 +115,12 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         engine, requested = self._engine, self._requested(near, k)
-        width = _ef(near, requested)
-        queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
+        entry, width = engine.entry, _ef(near, requested)
+        if isinstance(plan, Everything):
+            return [commands.knn_command(entry, "*", near, requested, fields, width=width)]
         return [
-            commands.knn_command(
-                engine.entry, _grouped(query), near, requested, fields, width=width
-            )
-            for query in queries
+            commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)
+            for query in engine.queries(plan)
         ]
 
     def within(
@@ -192,11 +191,7 @@ class Nearest:
     def _requested(self, near: Near, k: int) -> int:
         if near.field.data_type != "FLOAT32":
             return min(self._max_k, k + k // 2 + _MIN_REQUESTED)
-        match near.field.algorithm:
-            case Hnsw():
-                return max(k, _MIN_REQUESTED)
-            case Flat():
-                return k
+        return k if isinstance(near.field.algorithm, Flat) else max(k, _MIN_REQUESTED)
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
@@ -216,7 +211,8 @@ class Nearest:
                 rows = measured([rows], near, k=None)
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             if len(replies) == 1:
-                return sorted(rows, key=_by_distance), dropped
+                rows.sort(key=_by_distance)
+                return rows, dropped
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_by_distance), dropped
 

@@ -12,6 +12,7 @@ from valkey_vector.connection.batches import in_batches
 from valkey_vector.engines.search.commands import index_is_missing
 from valkey_vector.errors import ServerError
 from valkey_vector.operations.doctor.findings import Finding, error, note, warning
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.vectors import element_size
 
 __all__ = ["check_foreign_index", "describe_everywhere", "judge_description", "wrong_vectors"]
@@ -106,10 +107,10 @@ def wrong_vectors(
                     f"{_text(key)!r}: {field} has {_length(size, data_type)} instead of {dimension}"
                 )
     if wrong:
-        what = f"{wrong} documents have a vector of a wrong size, so no search finds them ({'; '.join(examples[:_EXAMPLES])})"
+        what = f"no search finds {counted(wrong, 'document')} with a vector of a wrong size ({'; '.join(examples[:_EXAMPLES])})"
         cure = "write them again with the model that the index was created for, or create an index of their dimension"
         return [error("index.wrong_dimension", name, what, cure)]
-    what = f"the search module could not index {failures} documents or fields since the index was created; those stored now have vectors of the right size"
+    what = f"the search module could not index {counted(failures, 'document or field', 'documents or fields')} since the index was created; those stored now have vectors of the right size"
     cure = f"valkey-vector verify {name} finds records that are not indexed; the others have been corrected or removed"
     return [note("index.indexing_failures", name, what, cure)]
 
@@ -182,7 +183,7 @@ def _keys(connection: Connection, prefixes: Sequence[str], limit: int) -> list[b
 
 def _length(size: int, data_type: str) -> str:
     numbers, rest = divmod(size, element_size(data_type))
-    return f"{size} bytes" if rest else f"{numbers} numbers"
+    return counted(size, "byte") if rest else counted(numbers, "number")
 
 
 def _text(value: object) -> str:

@@ -29,6 +29,7 @@ from valkey_vector.operations.doctor.findings import (
     warning,
 )
 from valkey_vector.operations.doctor.recall import MAX_COMPARED, judge_recall, measure_recall
+from valkey_vector.records.amounts import counted
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vector_name
 
@@ -274,7 +275,9 @@ def _verified(report: IndexReport) -> list[Finding]:
             )
         )
     if report.foreign:
-        what = f"{report.foreign} keys under the prefix {report.index}: belong to other programs"
+        what = (
+            f"{counted(report.foreign, 'key')} of other programs under the prefix {report.index}:"
+        )
         cure = "rename those keys, or give the index another name; reads ignore them, and they are never changed"
         findings.append(warning("index.foreign_keys", report.index, what, cure))
     return findings
