@@ -11,7 +11,7 @@ from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan, Range
 from valkey_vector.records.record import WritePolicy
-from valkey_vector.records.vectors import Float32Array
+from valkey_vector.records.vectors import DataType, Float32Array
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import CatalogEntry, EngineName
 from valkey_vector.storage.layout import Prepared
@@ -54,6 +54,7 @@ class IndexInfo:
         failures: number of documents that the server could not index completely.
         embedding_model: the model of the vectors, if it was passed; otherwise None.
         slots: metadata keys with a numeric slot.
+        data_type: element type of the main vector on the server.
     """
 
     name: str
@@ -67,6 +68,7 @@ class IndexInfo:
     failures: int
     embedding_model: str | None
     slots: tuple[str, ...]
+    data_type: DataType = "FLOAT32"
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,9 +169,9 @@ class SearchEngine(SearchReading):
     def grouping(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
-        keys: Sequence[str],  # noqa: ARG002
+        keys: Sequence[str],  # noqa: ARG002 - likewise
         *,
-        elements: bool,  # noqa: ARG002
+        elements: bool,  # noqa: ARG002 - likewise
     ) -> None:
         """Return None: the server does not count by metadata keys."""
         return
@@ -179,8 +179,8 @@ class SearchEngine(SearchReading):
     def ordering(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
-        orders: Sequence[tuple[str, bool]],  # noqa: ARG002
-        limit: int | None,  # noqa: ARG002
+        orders: Sequence[tuple[str, bool]],  # noqa: ARG002 - likewise
+        limit: int | None,  # noqa: ARG002 - likewise
     ) -> None:
         """Return None: the server does not order by metadata keys."""
         return
@@ -213,6 +213,7 @@ class SearchEngine(SearchReading):
             failures=int(failures),
             embedding_model=self.entry.embedding_model,
             slots=self.entry.slotted_paths,
+            data_type=schema.data_type,
         )
 
     def drop(self) -> None:

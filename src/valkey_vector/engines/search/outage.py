@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Iterator
 
-from valkey_vector.connection import Connection
+from valkey_vector.connection import Connection, SearchModule
 from valkey_vector.connection.time_limits import is_over, seconds_left
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 
-__all__ = ["explained", "gave_up", "given_up", "is_inconsistent", "silent_primaries"]
+__all__ = ["check_whole", "explained", "gave_up", "given_up", "is_inconsistent", "silent_primaries"]
 
 _GAVE_UP = ("cancelled due to timeout", "timeout limit was reached")
 _INCONSISTENT = ("consistency check failed", "fingerprint mismatch")
@@ -22,6 +22,12 @@ _UNREACHABLE = (
     "connection reset by peer",
 )
 
+_COARSE = 5
+"""Milliseconds by which the server's clock may be coarse."""
+
+_CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
+"""RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
+
 _PROBE_SECONDS = 0.5
 """Time limit for a primary to accept a connection."""
 
@@ -30,6 +36,22 @@ def gave_up(error: ServerError) -> bool:
     """Return True if the server ended a search at its TIMEOUT, or because a node does not respond to another one."""
     message = error.message.lower()
     return any(words in message for words in (*_GAVE_UP, *_UNREACHABLE))
+
+
+def check_whole(connection: Connection, elapsed: float, timeout: int) -> None:
+    """Check that the server cannot have cut off its reply to a search.
+
+    Args:
+        connection: connection to the server.
+        elapsed: seconds until the reply arrived.
+        timeout: TIMEOUT of the search in milliseconds.
+
+    Raises:
+        RequestTimeoutError: the search may have used its whole time, and the server is RediSearch.
+    """
+    is_late = 1000 * elapsed + _COARSE >= timeout
+    if is_late and connection.capabilities.module is not SearchModule.VALKEY_SEARCH:
+        raise RequestTimeoutError(_CUT, "FT.SEARCH")
 
 
 def is_inconsistent(error: ServerError) -> bool:
