@@ -106,14 +106,15 @@ def test_a_request_has_bounded_bytes(index: Index, commands: CommandLog) -> None
 
 def test_sizes_are_about_right() -> None:
     schema = Schema(dimension=4, full_text=FullText())
-    from valkey_vector.storage.layout import prepare
+    from valkey_vector.storage.preparation import prepare
 
     record = Record(
         id="a", content="running " * 1000, vector=[1.0] * 4, metadata={"a": ["b" * 500] * 3}
     )
     (prepared,) = prepare([record], schema)
-    assert prepared_size(prepared) > 2.5 * 8000 + 1500, "text, words, stems, metadata"
-    assert estimated_size(record, 3) == pytest.approx(prepared_size(prepared), rel=0.2)
+    size = prepared_size(prepared, 3)
+    assert size > 2.5 * 8000 + 1500, "text, words, stems, metadata"
+    assert estimated_size(record, 3) == pytest.approx(size, rel=0.2)
     for strange in (None, 1, Record(id=1, content=2, metadata=3, vectors=4)):  # type: ignore[arg-type]
         assert estimated_size(strange, 3) > 0
 

@@ -28,6 +28,7 @@ __all__ = [
     "IndexedItems",
     "dump",
     "encode",
+    "encode_flat",
     "indexed_items",
     "load",
     "lookup",
@@ -42,6 +43,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_cir
 _decode_standard = msgspec.json.Decoder().decode
 _encode_flat = msgspec.json.Encoder().encode
 _FLAT = frozenset({str, bool, int, float, type(None)})
+_TEXT = frozenset({str})
 
 _PLAIN = frozenset({str, bool, float, type(None)})
 _NESTED = frozenset({list, dict})
@@ -110,6 +112,25 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
         InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
     return encode(plain_metadata(metadata, owner), owner)
+
+
+def encode_flat(metadata: Mapping[str, Any]) -> bytes | None:
+    """Encode a dict that holds only texts, booleans, None and numbers, as `dump` does.
+
+    Returns:
+        The JSON, or None for any other metadata, which `dump` converts or refuses.
+    """
+    if type(metadata) is not dict or not _TEXT.issuperset(map(type, metadata)):
+        return None
+    types = set(map(type, metadata.values()))
+    if not _FLAT.issuperset(types) or (float in types and not _are_finite(metadata)):
+        return None
+    if len(metadata) == 1 and _TAGGED.fullmatch(next(iter(metadata))):
+        return None
+    try:
+        return _encode_flat(metadata)
+    except (OverflowError, UnicodeEncodeError):
+        return None
 
 
 def encode(plain: dict[str, Any], owner: str) -> bytes:
