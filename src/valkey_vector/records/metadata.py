@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -45,6 +46,10 @@ _encode_flat = msgspec.json.Encoder().encode
 _FLAT = frozenset({str, bool, int, float, type(None)})
 _TEXT = frozenset({str})
 
+_SHORT = 100
+"""Maximum characters of a text whose items are cached."""
+
+_EXACT_INTEGERS = 2**53
 _PLAIN = frozenset({str, bool, float, type(None)})
 _NESTED = frozenset({list, dict})
 _LONGEST_INTEGER = 10**1000
@@ -185,11 +190,14 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
     numbers: dict[str, float] = {}
     instants: dict[str, int] = {}
     for path, value in _reachable(metadata):
-        moment = None
         match value:
             case str():
-                tokens.append(kind_token(path, "s"))
-                moment = parse_iso(value)
+                items = _items_of_short_text if len(value) <= _SHORT else _items_of_text
+                found, moment = items(path, value)
+                tokens += found
+                if moment is not None:
+                    instants[path] = moment
+                continue
             case None:
                 continue
             case bool():
@@ -205,15 +213,25 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
             case dict():
                 tokens.append(kind_token(path, "d"))
             case _:
-                moment = value
-        if moment is not None:
-            tokens.append(kind_token(path, "t"))
-            instants[path] = instant(moment)
-        if moment is not value and (token := value_token(path, value)) is not None:
-            tokens.append(token)
-        if moment is not None and (token := value_token(path, moment)) is not None:
+                tokens.append(kind_token(path, "t"))
+                instants[path] = instant(value)
+        if (token := value_token(path, value)) is not None:
             tokens.append(token)
     return IndexedItems(tokens, numbers, instants)
+
+
+def _items_of_text(path: str, text: str) -> tuple[tuple[str, ...], int | None]:
+    """Return the tokens of a text under a path, and its microseconds since 1970 if it is a point in time."""
+    moment = parse_iso(text)
+    values: list[Any] = [text] if moment is None else [text, moment]
+    kinds = "s" if moment is None else "st"
+    found = [kind_token(path, kind) for kind in kinds]
+    found += [token for value in values if (token := value_token(path, value)) is not None]
+    return tuple(found), None if moment is None else instant(moment)
+
+
+# Many values, such as a source or a language, occur in many records.
+_items_of_short_text = lru_cache(maxsize=16_384)(_items_of_text)
 
 
 def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -237,6 +255,8 @@ def _paths(metadata: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 def _as_float(value: float) -> float:
     """Convert to the nearest finite double: infinity becomes the largest one."""
+    if -_EXACT_INTEGERS < value < _EXACT_INTEGERS:
+        return float(value) + 0.0
     try:
         number = float(value)
     except OverflowError:
