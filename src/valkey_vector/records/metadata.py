@@ -52,6 +52,7 @@ _SHORT = 100
 _EXACT_INTEGERS = 2**53
 _PLAIN = frozenset({str, bool, float, type(None)})
 _NESTED = frozenset({list, dict})
+_LARGE = 2**63
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
 
@@ -116,7 +117,8 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
     Raises:
         InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
-    return encode(plain_metadata(metadata, owner), owner)
+    flat = encode_flat(metadata)
+    return encode(plain_metadata(metadata, owner), owner) if flat is None else flat
 
 
 def encode_flat(metadata: Mapping[str, Any]) -> bytes | None:
@@ -129,6 +131,10 @@ def encode_flat(metadata: Mapping[str, Any]) -> bytes | None:
         return None
     types = set(map(type, metadata.values()))
     if not _FLAT.issuperset(types) or (float in types and not _are_finite(metadata)):
+        return None
+    if int in types and not all(
+        -_LARGE < value < _LARGE for value in metadata.values() if type(value) is int
+    ):
         return None
     if len(metadata) == 1 and _TAGGED.fullmatch(next(iter(metadata))):
         return None
