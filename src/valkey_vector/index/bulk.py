@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 from valkey_vector.concurrency.threads import writers
-from valkey_vector.connection.batches import REQUEST_BYTES, in_batches
+from valkey_vector.connection.batches import REQUEST_BYTES, even_size, in_batches
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     ConfigurationError,
@@ -122,6 +122,8 @@ class BulkWriter:
                 f"upsert takes a list of records, not a {type(records).__name__}"
             )
         if isinstance(records, Sequence):
+            connections = self._handle.connection.settings.write_connections
+            self._batch_size = even_size(len(records), self._batch_size, connections)
             return self._write_sequence(records)
         return self._write_stream(iter(records), total)
 
