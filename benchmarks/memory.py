@@ -16,8 +16,9 @@ from pydoc_data.topics import topics
 
 import numpy as np
 
-from valkey_vector import Connection, Hnsw, Index, Record
+from valkey_vector import Connection, Hnsw, Index, Record, Schema, UnsupportedFeatureError
 from valkey_vector.operations import server_statistics
+from valkey_vector.records.vectors import DataType
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Case:
     content: int = 0
     keys: int = 0
     full_text: bool = False
+    data_type: DataType = "FLOAT32"
 
 
 BASE = Case()
@@ -37,6 +39,8 @@ CASES = [
     replace(BASE, dimension=384),
     replace(BASE, dimension=384, m=32),
     replace(BASE, dimension=1536),
+    replace(BASE, dimension=384, data_type="FLOAT16"),
+    replace(BASE, dimension=1536, data_type="FLOAT16"),
     replace(BASE, content=1000),
     replace(BASE, keys=6),
     replace(BASE, content=1000, full_text=True),
@@ -64,6 +68,7 @@ def measured(connection: Connection, case: Case, number: int, engine: str) -> fl
     index = Index.open(
         "memory_benchmark",
         connection=connection,
+        schema=Schema(data_type=case.data_type),
         dimension=case.dimension,
         algorithm=Hnsw(m=case.m, ef_construction=40),
         full_text=case.full_text,
@@ -87,11 +92,15 @@ def main() -> None:
     arguments = parser.parse_args()
     with Connection.open(arguments.url, request_timeout=120) as connection:
         print(connection.capabilities.description)
-        print("dimension   m  content  keys  full text  bytes")
+        print("dimension   m  content  keys  full text  data type  bytes")
         for case in CASES:
-            size = measured(connection, case, arguments.records, arguments.engine)
+            try:
+                size = f"{measured(connection, case, arguments.records, arguments.engine):6.0f}"
+            except UnsupportedFeatureError:
+                size = "not available on this server"
             print(
-                f"{case.dimension:9} {case.m:3} {case.content:8} {case.keys:5} {case.full_text!s:>10} {size:6.0f}",
+                f"{case.dimension:9} {case.m:3} {case.content:8} {case.keys:5} {case.full_text!s:>10} "
+                f"{case.data_type:>10} {size}",
                 flush=True,
             )
 

@@ -1,10 +1,12 @@
-"""Compare text and hybrid search with another version of the code, by turns, on one index.
+"""Compare text search, hybrid search and facets with another version of the code, by turns, on one index.
 
-    python -m benchmarks.text [--before SRC] [--documents 50000] [--queries 20] [--search-url URL]
+    python -m benchmarks.text [--before SRC] [--documents 50000] [--queries 20] [--search-url URL] [--index NAME]
 
 SRC is the folder `src` of the other version, such as that of a `git worktree`. Texts have 80 words of a Zipf-like
-distribution. Six words are those of a random text; three common words are in most texts. Prints Markdown. With --search-url
-only that server is measured, otherwise a private one for each engine.
+distribution. Six words are those of a random text; three common words are in most texts. Facets are of a key with ten
+values, and of one that half of the records have; the filters select a half and a hundredth of the records. Prints
+Markdown. With --search-url only that server is measured, otherwise a private one for each engine. With --index the
+records stay: the next run with the same name and number of documents does not write them again.
 """
 
 from __future__ import annotations
@@ -35,20 +37,28 @@ DIMENSION = 8
 
 WORKER = """
 import json, sys, time
-from valkey_vector import Index
+from valkey_vector import F, Index, Record
+FIRST = {"category": "c0", "year": 1980, "group": "g0"}
 url, engine, name, dimension = sys.argv[1:]
 with Index.open(name, url=url, engine=engine, dimension=int(dimension), full_text=True) as index:
-    index.search_text("w5x", k=1)
+    for _ in range(2):
+        index.search_text("w5x", k=1)
     print("ready", flush=True)
     for line in sys.stdin:
         kind, text = json.loads(line)
+        if "written" in kind:
+            index.upsert([Record(id="d0000000", content=text, vector=[0.5] * int(dimension), metadata=FIRST)])
+        filter = F("year") >= 2000 if "half" in kind else F("group") == "g7" if "hundredth" in kind else None
         began = time.perf_counter()
-        if kind == "hybrid":
-            hits = index.search_hybrid([0.5] * int(dimension), text, k=4)
+        if kind.startswith("facets"):
+            key = "odd" if "odd" in kind else "category"
+            hits = [[each.value, each.count] for each in index.facets([key], filter=filter)[key].values]
+        elif kind == "hybrid":
+            hits = [[hit.record.id, hit.score] for hit in index.search_hybrid([0.5] * int(dimension), text, k=4)]
         else:
-            hits = index.search_text(text, k=4)
+            hits = [[hit.record.id, hit.score] for hit in index.search_text(text, k=4)]
         taken = (time.perf_counter() - began) * 1e3
-        print(json.dumps([taken, [[hit.record.id, hit.score] for hit in hits]]), flush=True)
+        print(json.dumps([taken, hits]), flush=True)
 """
 
 
@@ -59,6 +69,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=50_000)
     parser.add_argument("--queries", type=int, default=20)
     parser.add_argument("--search-url", help="a server with a search module")
+    parser.add_argument("--index", help="name of an index that is kept")
     arguments = parser.parse_args()
     versions = {"now": ROOT / "src"}
     if arguments.before:
@@ -68,22 +79,27 @@ def main() -> None:
             url = arguments.search_url
             if url is None:
                 url = stack.enter_context(start_server(search=engine == "search")).url
-            measure(url, engine, versions, arguments.documents, arguments.queries)
+            measure(url, engine, versions, arguments)
 
 
-def measure(url: str, engine: str, versions: dict[str, Path], documents: int, queries: int) -> None:
+def measure(
+    url: str, engine: str, versions: dict[str, Path], arguments: argparse.Namespace
+) -> None:
     """Print the times of each version, and their ratio."""
-    name = f"text_benchmark_{uuid.uuid4().hex[:8]}"
+    name = arguments.index or f"text_benchmark_{uuid.uuid4().hex[:8]}"
+    documents = arguments.documents
     with Index.open(name, url=url, engine=engine, dimension=DIMENSION, full_text=True) as index:  # type: ignore[arg-type]
         try:
-            index.upsert(
-                Record(id=f"d{n:07}", content=text, vector=vector)
-                for n, (text, vector) in enumerate(corpus(documents, seed=1))
-            )
+            if index.count() != documents:
+                index.upsert(
+                    Record(id=f"d{n:07}", content=text, vector=vector, metadata=metadata(n))
+                    for n, (text, vector) in enumerate(corpus(documents, seed=1))
+                )
             print(f"\n### {index.connection.capabilities.description}, {documents:,} records\n")
-            compare(url, engine, name, versions, queries)
+            compare(url, engine, name, versions, arguments.queries)
         finally:
-            index.drop()
+            if not arguments.index:
+                index.drop()
 
 
 def compare(url: str, engine: str, name: str, versions: dict[str, Path], queries: int) -> None:
@@ -108,6 +124,14 @@ def compare(url: str, engine: str, name: str, versions: dict[str, Path], queries
         ("the same again", "text", six),
         ("hybrid", "hybrid", six),
         ("three common words", "text", common),
+        ("six words after a write", "written", six),
+        ("facets", "facets", six),
+        ("facets of a key of half of the records", "facets odd", six),
+        ("facets of half of the records", "facets half", six),
+        ("facets of a hundredth", "facets hundredth", six),
+        ("facets after a write", "facets written", six),
+        ("facets of half, after a write", "facets half written", six[: max(1, queries // 4)]),
+        ("facets of a hundredth, after a write", "facets hundredth written", six),
     ):
         times: list[list[float]] = [[] for _ in workers]
         same = True
@@ -143,6 +167,16 @@ def corpus(count: int, seed: int) -> Iterator[tuple[str, np.ndarray]]:
     vectors = chosen.random((count, DIMENSION), dtype=np.float32)
     for row, vector in zip(ranks, vectors, strict=True):
         yield " ".join(f"w{rank}x" for rank in row), vector
+
+
+def metadata(number: int) -> dict[str, str | int]:
+    """The metadata of a record. The order of the years is that of the categories, which a sample must not mistake."""
+    found: dict[str, str | int] = {
+        "category": f"c{number * 7919 % 10}",
+        "year": 1980 + number % 40,
+        "group": f"g{number % 100}",
+    }
+    return found | ({"odd": f"x{number % 3}"} if number % 2 else {})
 
 
 def sampled(count: int) -> Iterator[str]:

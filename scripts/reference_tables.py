@@ -125,6 +125,7 @@ servers' own {unused}.
 | one server | yes | yes |
 | cluster | names with a hash tag only | Valkey-Search only |
 | vector index | none: exact | HNSW (approximate) or FLAT (exact) |
+| types of vectors | FLOAT32, FLOAT16, BFLOAT16 | FLOAT32; FLOAT16 and BFLOAT16 where the server has them (RediSearch) |
 | needs | Valkey or Redis 7 or newer | Valkey-Search 1.0 or newer, RediSearch 2.10 |
 """
 

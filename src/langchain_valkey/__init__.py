@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from valkey_vector.concurrency.deferred_imports import deferred
 
 try:
-    import langchain_core  # noqa: F401
+    import langchain_core  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'langchain_valkey needs langchain-core: pip install "valkey-vector[langchain]"'

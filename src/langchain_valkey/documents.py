@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.documents import Document
 
 from valkey_vector import Hit, InvalidInputError, PartialWriteError, Record
+from valkey_vector.records.instances import are_alike, filled
 from valkey_vector.records.validation import check_ids
 
 __all__ = [
@@ -118,7 +120,28 @@ def prepare_addition(
 
 def to_document(record: Record) -> Document:
     """Convert a record to a LangChain document."""
-    return Document(id=record.id, page_content=record.content, metadata=dict(record.metadata))
+    create = _filled if _is_fillable() else _constructed
+    return create(record.id, record.content, dict(record.metadata))
+
+
+def _constructed(id: str, content: str, metadata: dict[str, Any]) -> Document:
+    return Document(id=id, page_content=content, metadata=metadata)
+
+
+def _filled(id: str, content: str, metadata: dict[str, Any]) -> Document:
+    """Create the document that `_constructed` creates, without validating the values again."""
+    return filled(
+        Document,
+        {"id": id, "metadata": metadata, "page_content": content, "type": "Document"},
+        {"id", "metadata", "page_content"},
+    )
+
+
+@cache
+def _is_fillable() -> bool:
+    """Return True if documents of the installed LangChain can be filled."""
+    sample = ("id", "text", {"key": 1})
+    return are_alike(_constructed(*sample), _filled(*sample))
 
 
 def scored_documents(hits: Iterable[Hit]) -> list[tuple[Document, float]]:

@@ -27,7 +27,6 @@ from valkey_vector import (
     Index,
     InvalidInputError,
     Metric,
-    ReadOptions,
     Schema,
     WritePolicy,
 )
@@ -99,8 +98,7 @@ class ValkeyVectorStore(AddingStore, Closing):
         consistency: Consistency = "strict",
         timeout: float | None = None,
     ) -> None:
-        check_read_options(consistency, timeout)
-        self._read_options: ReadOptions = {"consistency": consistency, "timeout": timeout}
+        self._read_options = check_read_options(consistency, timeout)
         for method in ("embed_documents", "embed_query"):
             if not callable(getattr(embedding, method, None)):
                 raise ConfigurationError(

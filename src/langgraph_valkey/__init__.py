@@ -1,7 +1,7 @@
 """LangGraph on Valkey: checkpointer, store and node cache."""
 
 try:
-    import langgraph.checkpoint.base  # noqa: F401
+    import langgraph.checkpoint.base  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'langgraph_valkey needs langgraph-checkpoint: pip install "valkey-vector[langgraph]"'

@@ -236,7 +236,7 @@ def test_documents_of_a_dropped_index_are_left(index: Index, server: TestServer)
 
 def test_another_program_writes_under_the_prefix(index: Index, server: TestServer) -> None:
     server.command("HSET", "articles:foreign", "field", "value")
-    assert "1 keys" in found(examined(server), "index.foreign_keys", "warning")
+    assert "1 key of other programs" in found(examined(server), "index.foreign_keys", "warning")
 
 
 def test_a_document_has_a_vector_of_a_wrong_dimension(
@@ -281,6 +281,28 @@ def test_a_search_index_of_another_dimension_stands_in_its_place(
         search_server.command("FT.DROPINDEX", entry.search_index)
         create(search_server, entry.search_index, "vector", dimension=8)
         found(examined(search_server), "index.definition_differs")
+
+
+def test_vectors_of_two_bytes_a_number_are_in_order_and_judged_by_their_size(
+    search_server: TestServer,
+) -> None:
+    with Connection.open(search_server.url) as connection:
+        index = Index.open(
+            "half", connection=connection, schema={"dimension": 4, "data_type": "float16"}
+        )
+        vectors = np.random.default_rng(1).normal(size=(40, 4))
+        index.upsert(Record(id=str(n), vector=vector) for n, vector in enumerate(vectors))
+        report = examined(search_server, "half", recall=True)
+        assert set(codes(report)) <= {"module.redisearch"}, str(report)
+        assert max(each.recall for each in report.recall) == 1
+        search_server.command("HSET", "half:1", "vector", np.ones(4, dtype=np.float32).tobytes())
+        report = examined(search_server, "half")
+        assert "8 numbers instead of 4" in found(report, "index.wrong_dimension")
+        entry = Catalog(index.connection, index.name).read()
+        assert entry is not None
+        search_server.command("FT.DROPINDEX", entry.search_index)
+        create(search_server, entry.search_index, "vector")
+        assert "FLOAT16" in found(examined(search_server, "half"), "index.definition_differs")
 
 
 def test_a_search_index_of_a_dropped_index_is_left(search_server: TestServer) -> None:

@@ -70,10 +70,10 @@ def test_a_search_module_counts_values_without_a_record_leaving_it(
     books.facets(["genre", "year"], filter=F("price") > 4)
     if engine_name == "native":
         return
-    assert [sorted({command[0] for command in trip}) for trip in commands.round_trips] == [
-        [b"FT.AGGREGATE"],
-        [b"FT.SEARCH"],
-    ]
+    names = [{command[0] for command in trip} for trip in commands.round_trips]
+    # The signs of a change are read with the sample.
+    assert [b"FT.AGGREGATE" in each for each in names] == [True, False]
+    assert names[1] == {b"FT.SEARCH"}
     assert all(b"RETURN" not in command for trip in commands.round_trips for command in trip)
     commands.clear()
     assert books.aggregate(COUNTED)[-1] == {"genre": None, "n": 1}

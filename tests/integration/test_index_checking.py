@@ -384,27 +384,29 @@ def test_what_an_interrupted_drop_left_is_removed_without_an_index(index: Index)
     assert index.verify().findings == ()
 
 
+@pytest.mark.parametrize("removed", [False, True])
 def test_a_record_that_another_writer_overtakes_is_not_changed_by_what_it_was(
-    index: Index, open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
+    index: Index, open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch, removed: bool
 ) -> None:
     other = open_index(dimension=None, schema=SCHEMA)
-    for id in ("d1", "d2", "d3"):
-        index.connection.execute("HSET", key(index, id), "f_kind", "wrong")
+    index.connection.execute("HSET", key(index, "d1"), "f_kind", "wrong")
     engine: Any = index._handle.existing()
     replacing = engine.replace_metadata
     fresh = Record(id="d1", content="new", metadata={"n": 100, "kind": "new"}, payload=b"new")
 
     def overtaken(replacements: Any) -> Any:
         monkeypatch.undo()
-        other.upsert([fresh])
-        other.delete(["d2"])
+        if removed:
+            other.delete(["d1"])
+        else:
+            other.upsert([fresh])
         return replacing(replacements)
 
     monkeypatch.setattr(engine, "replace_metadata", overtaken)
     report = index.repair(dry_run=False)
-    assert (report.ok, report.found("wrong field")) == (True, 3)
-    assert index.get(["d1", "d2"], with_payloads=True) == [fresh, None]
-    is_whole(index, TEN - 1)
+    assert (report.ok, report.found("wrong field")) == (True, 1)
+    assert index.get(["d1"], with_payloads=True) == [None if removed else fresh]
+    is_whole(index, TEN - removed)
 
 
 @pytest.mark.parametrize("engine_name", ["search"])

@@ -230,7 +230,7 @@ def test_an_error_late_in_a_stream_reports_how_many_records_were_written(index: 
 
     with pytest.raises(InvalidInputError, match="'bad'") as caught:
         index.upsert(stream(), batch_size=10)
-    assert "30 records before it were written" in caught.value.__notes__[0]
+    assert "30 records written before it" in caught.value.__notes__[0]
     assert index.count() == 30
 
 

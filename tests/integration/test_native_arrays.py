@@ -116,16 +116,59 @@ def test_numbers_that_one_double_cannot_tell_apart_are_ordered_exactly(index: In
     assert [record.id for record in found] == ["b1", "b0", "b2"]
 
 
-def test_a_search_after_a_write_of_the_same_process_is_two_round_trips(
+def fetched(commands: CommandLog) -> list[bool]:
+    """For each round trip, True if it fetched the changes of the log."""
+    return [any(b"{'incomplete'}" in part for part in trip[-1]) for trip in commands.round_trips]
+
+
+def test_a_search_after_a_write_of_the_same_process_is_one_round_trip(
     index: Index, commands: CommandLog
 ) -> None:
     index.search(HERE, k=3)
+    commands.clear()
     index.upsert([Record(id="new", vector=[9.0, 1.0, 0.0, 0.0])])
-    commands.clear()
     assert len(index.search(HERE, k=301)) == 301
-    assert len(commands.round_trips) == 2
-    commands.clear()
+    index.update_metadata(["new"], {"topic": "t1"})
+    assert index.count(F("topic") == "t1") == 101
+    index.delete(["new"])
+    assert len(index.search(HERE, k=301)) == 300
+    # Each write fetched the changes, and each read is one round trip; an update reads the record first.
+    assert fetched(commands) == [True, False, False, True, False, True, False]
+
+
+def test_only_small_writes_after_a_read_fetch_the_changes(
+    index: Index, commands: CommandLog
+) -> None:
     index.search(HERE, k=3)
+    commands.clear()
+    index.upsert([Record(id="a", vector=HERE)])
+    index.upsert([Record(id="b", vector=HERE)])
+    assert fetched(commands) == [True, False]
+    assert len(index.search(HERE, k=400)) == 302
+    commands.clear()
+    index.upsert([Record(id=f"c{n}", vector=HERE) for n in range(11)])
+    assert fetched(commands) == [False]
+    assert len(index.search(HERE, k=400)) == 313
+
+
+def test_changes_that_came_with_a_write_do_not_hide_those_of_other_processes(
+    index: Index, commands: CommandLog
+) -> None:
+    index.search(HERE, k=3)
+    share_nothing()
+    other = Index.open(index.name, connection=index.connection)
+    other.upsert([Record(id="before", vector=HERE)])
+    index.upsert([Record(id="own", vector=HERE, metadata={"topic": "t0"})])
+    other.upsert([Record(id="after", vector=HERE)])
+    other.delete(["d0"])
+    assert {"before", "own", "after"} <= {hit.record.id for hit in index.search(HERE, k=400)}
+    assert len(index.search(HERE, k=400)) == 302
+    index.upsert([Record(id="d1", vector=HERE, metadata={"topic": "t9"})])
+    other.delete(["d1"])
+    assert index.count(F("topic") == "t9") == 0
+    index.upsert([Record(id="last", vector=HERE)])
+    commands.clear()
+    assert len(index.search(HERE, k=400)) == 302
     assert len(commands.round_trips) == 1
 
 

@@ -104,6 +104,13 @@ def test_the_verb_size_needs_no_server() -> None:
     assert "GiB" in ended.stdout
     ended = run_command("size", "1000000", "--dim", "384", "--node-memory", "8", "--json")
     assert json.loads(ended.stdout)["shards"] == 1
+    whole = json.loads(ended.stdout)["vectors"]
+    ended = run_command(
+        "size", "1000000", "--dim", "384", "--data-type", "float16", "-m", "0", "--json"
+    )
+    half = json.loads(ended.stdout)
+    assert (half["data_type"], half["vectors"]) == ("FLOAT16", 384 * 4 * 1_000_000)
+    assert half["vectors"] < whole / 2
     wrong = run_command("size", "0", "--dim", "384")
     assert wrong.returncode == 2
     assert "documents" in wrong.stderr

@@ -13,6 +13,7 @@ from round_trips import CommandLog
 from servers import start_server
 from valkey_vector import F, Filter, Index, Record, SearchModule, ValkeyVectorError
 from valkey_vector.connection import Argument, Connection, pipelines
+from valkey_vector.engines.search import readiness
 from valkey_vector.engines.search import support as search_support
 from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import FilterError, RequestTimeoutError, ServerError
@@ -313,13 +314,18 @@ def test_a_restarted_server_is_waited_for_until_its_index_is_complete(
     assert index.count() == 30
     if engine_name == "native":
         return
-    engine: Any = index._handle.existing()
-    shares = iter([0.2, 0.9, 1.0])
-    monkeypatch.setattr(engine, "indexed_share", lambda: next(shares))
+    looks: Iterator[Any]
+    if index.connection.capabilities.cluster:
+        looks = iter([False, *[True] * len(ServerSupport.of(index.connection).primaries)])
+        monkeypatch.setattr(readiness, "_has_indexed", lambda *_: next(looks))
+    else:
+        engine: Any = index._handle.existing()
+        looks = iter([0.2, 0.9, 1.0])
+        monkeypatch.setattr(engine, "indexed_share", lambda: next(looks))
     monkeypatch.setattr(search_support, "_PERIOD", 0.0)
     ServerSupport.of(index.connection)._runs = {b"": b"another run"}
     assert index.count() == 30
-    assert next(shares, None) is None  # it was looked at until it was complete
+    assert next(looks, None) is None  # it was looked at until it was complete
 
 
 def test_a_restart_is_noticed_by_the_next_read() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import assert_type
 
 from valkey_vector import (
+    AttachedDocument,
+    AttachedHit,
     AttachedIndex,
     Connection,
     CountQuery,
@@ -47,7 +49,11 @@ def blocking(connection: Connection) -> None:
         assert_type(index.count(F("year") > 2020), int)
         assert_type(index.facets(["year"]), dict[str, Facet])
         assert_type(index.info(), IndexInfo)
-    assert_type(Index.attach("other", connection=connection), AttachedIndex)
+    attached = Index.attach("other", connection=connection)
+    assert_type(attached, AttachedIndex)
+    assert_type(attached.search([1.0], timeout=1.0), SearchResult[AttachedHit])
+    assert_type(attached.select(consistency="partial"), SearchResult[AttachedDocument])
+    assert_type(attached.count(consistency="loose"), int)
 
 
 async def awaited(index: Index) -> None:

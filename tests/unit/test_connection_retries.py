@@ -28,6 +28,7 @@ LOST, SLOW, WRONG = ConnectionLostError("lost"), RequestTimeoutError("slow"), Se
         (ServerError("BUSY script"), True, True, False),
         (ServerError("MOVED 17 h:1"), True, True, False),
         (ServerError("ASK 17 h:1"), True, True, False),
+        (ServerError("Search query queue depth exceeded"), True, True, False),
         (ServerError("BUSYGROUP exists"), False, False, False),
         (LOST, False, True, False),
         (SLOW, False, False, False),

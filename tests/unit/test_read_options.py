@@ -62,6 +62,11 @@ def test_the_options_of_a_call_replace_those_of_its_store() -> None:
     assert merge_read_options(store, {"consistency": None, "timeout": None}) == store
     assert merge_read_options(store, {"timeout": 1.0}) == {"consistency": "partial", "timeout": 1.0}
     assert merge_read_options({}, {"consistency": None}) == {}
+    component = {"consistency": None, "timeout": 1.0}
+    assert merge_read_options(store, component, {"timeout": 3.0}) == {
+        "consistency": "partial",
+        "timeout": 3.0,
+    }
 
 
 def test_a_time_limit_bounds_what_runs_inside_it() -> None:

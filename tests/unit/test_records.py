@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 
 from valkey_vector import Hit, Record
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.record import new_hit, new_record
 
 
@@ -43,3 +44,9 @@ def test_a_hit_of_a_search_is_an_ordinary_hit() -> None:
     assert pickle.loads(pickle.dumps(created)) == expected  # noqa: S301 - made here
     with pytest.raises(FrozenInstanceError):
         created.score = 1.0  # type: ignore[misc]
+
+
+def test_a_number_has_the_right_plural() -> None:
+    assert counted(1, "record") == "1 record"
+    assert counted(0, "record") == "0 records"
+    assert counted(2_000, "index", "indexes") == "2,000 indexes"

@@ -17,7 +17,7 @@ PAGE = ["FT.SEARCH", "i", "@tags:{v}", "SORTBY", "created", "ASC", "LIMIT", "0",
 KNN = [
     "FT.SEARCH",
     "i",
-    "*=>[KNN 2 @v $vector]",
+    "*=>[KNN 2 @v $vector AS distance]",
     "PARAMS",
     "2",
     "vector",
@@ -176,3 +176,23 @@ def test_a_node_that_became_a_replica_is_not_searched() -> None:
     cluster: Any = Cluster({**HALF, b"c:1": b""})
     cluster.rows = {b"a:1": [7], b"b:1": [5], b"c:1": [5]}
     assert Primaries().search(cluster, [COUNT]) == [[12]]
+
+
+def test_rows_of_an_attached_index_are_merged_by_its_own_fields() -> None:
+    cluster: Any = Cluster()
+    cluster.rows = {
+        b"a:1": [3, {b"k1": {b"LIMIT": b"1e2"}, b"k2": {b"LIMIT": b"x"}, b"k3": {b"LIMIT": b"7"}}],
+        b"b:1": [1, {b"k4": {b"LIMIT": b"50"}}],
+    }
+    words = ["RETURN", "1", "LIMIT", "SORTBY", "LIMIT"]
+    tail = ["LIMIT", "0", "3", "DIALECT", "2"]
+    falling: list[Any] = ["FT.SEARCH", "i", "q", *words, "DESC", *tail]
+    assert list(answer_of(cluster, falling)[1]) == [b"k1", b"k4", b"k3"]
+    rising: list[Any] = ["FT.SEARCH", "i", "q", *words, "ASC", *tail]
+    assert list(answer_of(cluster, rising)[1]) == [b"k3", b"k4", b"k1"]
+    cluster.rows = {
+        b"a:1": [1, {b"k1": {b"vector_distance_": b"0.5", b"distance": b"0"}}],
+        b"b:1": [1, {b"k2": {b"vector_distance_": b"0.25", b"distance": b"9"}}],
+    }
+    knn: list[Any] = ["FT.SEARCH", "i", "(@t:{a})=>[KNN 2 @v $vector AS vector_distance_]", *tail]
+    assert list(answer_of(cluster, knn)[1]) == [b"k2", b"k1"]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import valkey_vector
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 API = DOCS / "reference" / "api"
@@ -69,3 +71,19 @@ def test_links_and_images_of_a_page_lead_to_files(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (path.parent / target).exists(), target
+
+
+def test_the_entry_of_index_lists_all_its_methods() -> None:
+    """The list gives the order. A method without a docstring of its own, an async version, has no entry."""
+    text = (API / "core.md").read_text(encoding="utf-8")
+    match = re.search(r"::: valkey_vector\.Index\n.*?members: \[(.*?)\]", text, re.DOTALL)
+    assert match is not None
+    public = {name for name in dir(valkey_vector.Index) if not name.startswith("_")}
+    made = {f"a{name}" for name in public} - {
+        "aattach",
+        "aclose",
+        "aquery",
+        "asearch_many",
+        "aiterate",
+    }
+    assert set(re.findall(r"\w+", match[1])) == public - made

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import scan
 from valkey_vector.attached.filters import AttributeFilter, everything
-from valkey_vector.attached.server import describe_index
+from valkey_vector.attached.sending import Sender
 from valkey_vector.attached.text import terms_query
-from valkey_vector.concurrency.waiting import wait_until_indexed
-from valkey_vector.connection import Argument, Connection, Feature, SearchModule
-from valkey_vector.engines.search.commands import index_is_missing
-from valkey_vector.engines.search.outage import explained, gave_up, given_up
-from valkey_vector.engines.search.support import ServerSupport
-from valkey_vector.errors import (
-    ConnectionLostError,
-    IndexNotFoundError,
-    RequestTimeoutError,
-    ServerError,
-    UnsupportedFeatureError,
-)
+from valkey_vector.connection import Argument, Feature, SearchModule
+from valkey_vector.errors import UnsupportedFeatureError
 from valkey_vector.filters.ast import Always, Filter
 
 __all__ = ["Candidates", "Choice", "found_in"]
@@ -49,19 +38,17 @@ class Candidates:
     """Finds the keys of documents that can match. Thread-safe.
 
     Args:
-        connection: to the server.
-        definition: of the index.
+        sender: sends the requests of the index.
 
     Attributes:
         support: state of the server.
     """
 
-    def __init__(self, connection: Connection, definition: IndexDefinition) -> None:
-        self._connection = connection
-        self._capabilities = connection.capabilities
-        self._definition = definition
-        self.support = ServerSupport.of(connection)
-        self._complete_run: object = None
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._capabilities = sender.connection.capabilities
+        self._definition = sender.definition
+        self.support = sender.support
 
     def selection(self, chosen: Choice) -> AttributeFilter:
         """Compile a choice."""
@@ -104,13 +91,13 @@ class Candidates:
                 f"index {self._definition.name!r}",
                 "a filter that selects fewer documents",
             )
-        yield from scan(self._connection, self._definition)
+        yield from scan(self._sender)
 
     def all_keys(self, query: str) -> list[bytes] | None:
         """Return all keys that a query selects; None if there are more than the server returns."""
         limit = max(1, self.total(query))
         while limit <= min(_MAX_FOUND, self.support.safe_total):
-            reply = self.send(self._select_command(query, limit))
+            reply = self._sender.search(self._select_command(query, limit))
             if int(reply[0]) <= limit:
                 return list(found_in(reply))
             limit = int(reply[0])  # documents were written in the meantime
@@ -129,47 +116,7 @@ class Candidates:
 
     def total(self, query: str) -> int:
         """Return the number of keys that a query selects. Expired keys are included until the server removes them."""
-        return int(self.send(self._select_command(query, 0))[0])
-
-    def send(self, command: Sequence[Argument]) -> Any:
-        """Send a search and return its reply. A reply that would be incomplete raises an error."""
-        support = self.support
-        if support.is_due:
-            signs = support.status_commands()
-            support.learn(signs, self._connection.pipeline(signs, retry=True))
-        if support.run is not self._complete_run:
-            # While the server indexes existing documents, also after a restart, its results are incomplete.
-            run, timeout = support.run, self._connection.settings.request_timeout
-            wait_until_indexed(self.indexed_share, self._definition.name, timeout, progress=False)
-            self._complete_run = run
-        try:
-            return self._connection.execute(*support.with_options(command), retry=True)
-        except (ConnectionLostError, RequestTimeoutError) as error:
-            raise explained(self._connection, error, support.primaries) from error
-        except ServerError as error:
-            if index_is_missing(error.message):
-                raise IndexNotFoundError(
-                    f"the index {self._definition.name!r} no longer exists"
-                ) from error
-            if gave_up(error):
-                failure = given_up(error)
-                raise explained(self._connection, failure, support.primaries) from error
-            if support.forget_option(error):
-                return self.send(command)
-            raise
-
-    def indexed_share(self) -> float:
-        """Return the share of the index that is searchable, 0 to 1."""
-        name = self._definition.name
-        if self._is_spread:
-            return describe_index(self._connection, name, "cluster").backfill.share
-        return describe_index(self._connection, name).backfill.share
-
-    @property
-    def _is_spread(self) -> bool:
-        """Return True if the server reports the index on all nodes together."""
-        capabilities = self._capabilities
-        return capabilities.cluster and capabilities.module is SearchModule.VALKEY_SEARCH
+        return int(self._sender.search(self._select_command(query, 0))[0])
 
     def _select_command(self, query: str, count: int) -> list[Argument]:
         command: list[Argument] = ["FT.SEARCH", self._definition.name, query]

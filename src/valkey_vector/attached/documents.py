@@ -13,9 +13,10 @@ from valkey_vector.attached.attributes import attribute_name
 from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.encoding import encoded, text_of
 from valkey_vector.attached.reading import Reading, stored_path, stored_value
+from valkey_vector.attached.sending import Sender
 from valkey_vector.attached.values import indexed_value
 from valkey_vector.attached.vectors import vector_of
-from valkey_vector.connection import Argument, Connection, SearchModule
+from valkey_vector.connection import Argument, SearchModule
 from valkey_vector.errors import ServerError
 from valkey_vector.records.metadata import MISSING
 
@@ -85,22 +86,21 @@ class Fetched:
     values: Mapping[str, Any]
 
 
-def fetch(
-    connection: Connection, definition: IndexDefinition, keys: Iterable[bytes], reading: Reading
-) -> Iterator[list[Fetched]]:
+def fetch(sender: Sender, keys: Iterable[bytes], reading: Reading) -> Iterator[list[Fetched]]:
     """Fetch documents by key, in the same order. Skips keys that are missing or have another type.
 
     Cost:
         One round trip for each 500 keys, and another one if some of the hashes have none of the requested fields.
     """
+    definition = sender.definition
     paths = reading.fetched(definition)
-    lists = connection.capabilities.module is SearchModule.REDISEARCH
+    lists = sender.connection.capabilities.module is SearchModule.REDISEARCH
     remaining = iter(keys)
     while batch := list(islice(remaining, _BATCH)):
-        replies = connection.pipeline([_command(definition, k, paths) for k in batch], retry=True)
+        replies = sender.send([_command(definition, k, paths) for k in batch])
         found = [_found(definition, paths, _present(reply)) for reply in replies]
         if definition.on == "hash" and paths is not None:
-            _drop_missing(connection, batch, found)
+            _drop_missing(sender, batch, found)
         yield [
             fetched(definition, key, each, lists=lists)
             for key, each in zip(batch, found, strict=True)
@@ -148,11 +148,11 @@ def document(definition: IndexDefinition, found: Fetched, reading: Reading) -> A
     return AttachedDocument(key=found.key, fields=fields, values=values, vectors=vectors)
 
 
-def scan(connection: Connection, definition: IndexDefinition) -> Iterator[list[bytes]]:
+def scan(sender: Sender) -> Iterator[list[bytes]]:
     """Iterate over batches of all keys with the index's prefixes, each once. Some can have another type."""
     seen: set[bytes] = set()
-    for prefix in definition.prefixes or ("",):
-        for batch in connection.scan(key_pattern(prefix)):
+    for prefix in sender.definition.prefixes or ("",):
+        for batch in sender.scan(key_pattern(prefix)):
             fresh = [key for key in dict.fromkeys(batch) if key not in seen]
             seen.update(fresh)
             if fresh:
@@ -194,12 +194,12 @@ def _found(
 
 
 def _drop_missing(
-    connection: Connection, keys: Sequence[bytes], found: list[dict[str, Any] | None]
+    sender: Sender, keys: Sequence[bytes], found: list[dict[str, Any] | None]
 ) -> None:
     """Set to None the hashes that no longer exist. HMGET answers the same for a hash without the fields."""
     doubtful = [number for number, each in enumerate(found) if each is not None and not each]
     commands: list[list[Argument]] = [["EXISTS", keys[number]] for number in doubtful]
-    replies = connection.pipeline(commands, retry=True) if commands else []
+    replies = sender.send(commands) if commands else []
     for number, reply in zip(doubtful, replies, strict=True):
         if _present(reply) is None:  # 0
             found[number] = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, Self, Unpack
 
 from valkey_vector.attached.candidates import Choice
 from valkey_vector.attached.definition import IndexDefinition, vector_attribute
@@ -32,13 +32,12 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution.aggregates import Facet, check_facets
 from valkey_vector.execution.dispatch import window_of
-from valkey_vector.execution.ordering import Window
+from valkey_vector.execution.read_limits import labeled, limited, limited_pages
+from valkey_vector.query import CountQuery, FilterQuery, ReadOptions, SearchResult, VectorQuery
 from valkey_vector.query.aggregate import AggregateQuery
-from valkey_vector.query.filter import FilterQuery
 from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike, as_filter
 from valkey_vector.query.order import OrderLike
-from valkey_vector.query.vector import VectorQuery
 from valkey_vector.records.record import Vector
 from valkey_vector.records.validation import check_ids, check_k, check_limit
 from valkey_vector.schema.schema import Metric
@@ -46,10 +45,6 @@ from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import Catalog, check_index_name
 
 __all__ = ["AttachedIndex"]
-
-_ALL = Window((), False, 0, None)
-_PAGE = 500
-"""Documents that the async version of an iteration reads at once."""
 
 
 @names_filter
@@ -130,7 +125,8 @@ class AttachedIndex(Closing):
         offset: int = 0,
         fields: Sequence[str] | None = None,
         with_vectors: bool = False,
-    ) -> list[AttachedHit]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[AttachedHit]:
         """Return the k nearest neighbors of a vector, nearest first. Ties are ordered by key.
 
         Returns fewer than k only if fewer documents match.
@@ -148,6 +144,7 @@ class AttachedIndex(Closing):
             offset: number of nearest documents to skip, ≥ 0.
             fields: as for `select`.
             with_vectors: as for `select`.
+            options: `consistency` and `timeout`, see `ReadOptions`.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -160,17 +157,20 @@ class AttachedIndex(Closing):
             ef_runtime=ef_runtime,
             max_distance=max_distance,
             min_similarity=min_similarity,
+            **options,
         )
         check_limit(offset, "offset")
         reading = reading_of(fields, self._definition, with_vectors=with_vectors)
         near = Near(chosen, query_vector(vector, chosen, self.name), ef_runtime)
-        found = self._searching.nearest(near, k, offset, _choice(filter, words), reading)
+        with limited(checked) as scope:
+            found = self._searching.nearest(near, k, offset, _choice(filter, words), reading)
         threshold = checked.threshold
-        return [
+        hits = (
             _hit(document, distance, chosen.metric)
             for distance, document in found
             if threshold is None or threshold.admits(distance, chosen.metric)
-        ]
+        )
+        return labeled(hits, scope)
 
     def select(
         self,
@@ -183,7 +183,8 @@ class AttachedIndex(Closing):
         offset: int = 0,
         fields: Sequence[str] | None = None,
         with_vectors: bool = False,
-    ) -> list[AttachedDocument]:
+        **options: Unpack[ReadOptions],
+    ) -> SearchResult[AttachedDocument]:
         """Return the documents that match, ordered by key or by other values.
 
         Args:
@@ -199,6 +200,7 @@ class AttachedIndex(Closing):
             fields: stored fields to fetch and return: names of hash fields; for JSON, names of items (``a.b`` for an item
                 of an item) or JSON paths, which begin with ``$``. None: all.
             with_vectors: also return the vectors as numbers.
+            options: as for `search`.
 
         Raises:
             InvalidInputError: an argument is not valid.
@@ -207,9 +209,13 @@ class AttachedIndex(Closing):
             One round trip for each 500 documents, after the query. With `order_by` or `offset`, only the fields of the
             filter and of the order are fetched of the documents outside the range.
         """
-        query = FilterQuery(order_by=order_by, descending=descending, limit=limit, offset=offset)
+        query = FilterQuery(
+            order_by=order_by, descending=descending, limit=limit, offset=offset, **options
+        )
         reading = reading_of(fields, self._definition, with_vectors=with_vectors)
-        return list(self._searching.select(_choice(filter, words), window_of(query), reading))
+        with limited(query) as scope:
+            found = list(self._searching.select(_choice(filter, words), window_of(query), reading))
+        return labeled(found, scope)
 
     def iterate(
         self,
@@ -218,6 +224,7 @@ class AttachedIndex(Closing):
         words: Mapping[str, str] | None = None,
         fields: Sequence[str] | None = None,
         with_vectors: bool = False,
+        **options: Unpack[ReadOptions],
     ) -> Iterator[AttachedDocument]:
         """Iterate over the documents that match, ordered by key, without holding them all in memory.
 
@@ -229,12 +236,13 @@ class AttachedIndex(Closing):
             words: as for `search`.
             fields: as for `select`.
             with_vectors: as for `select`.
+            options: as for `search`; `timeout` is for each page.
 
         Cost:
-            One round trip for each 500 documents, after the query.
+            One round trip for each page of 500 documents, after the query.
         """
-        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
-        return self._searching.select(_choice(filter, words), _ALL, reading)
+        pages = self._pages(filter, words, fields, options, with_vectors=with_vectors)
+        return (document for page in pages for document in page)
 
     async def aiterate(
         self,
@@ -243,16 +251,30 @@ class AttachedIndex(Closing):
         words: Mapping[str, str] | None = None,
         fields: Sequence[str] | None = None,
         with_vectors: bool = False,
+        **options: Unpack[ReadOptions],
     ) -> AsyncIterator[AttachedDocument]:
         """Async version of `iterate`."""
-        found = self.iterate(filter, words=words, fields=fields, with_vectors=with_vectors)
-        while page := await offload(list, islice(found, _PAGE)):
+        pages = self._pages(filter, words, fields, options, with_vectors=with_vectors)
+        while (page := await offload(next, pages, None)) is not None:
             for document in page:
                 yield document
 
+    def _pages(
+        self,
+        filter: FilterLike | None,
+        words: Mapping[str, str] | None,
+        fields: Sequence[str] | None,
+        options: ReadOptions,
+        *,
+        with_vectors: bool,
+    ) -> Iterator[list[AttachedDocument]]:
+        query = FilterQuery(**options)
+        reading = reading_of(fields, self._definition, with_vectors=with_vectors)
+        return limited_pages(self._searching.pages(_choice(filter, words), reading), query)
+
     def aggregate(
         self, query: AggregateQuery, *, words: Mapping[str, str] | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> SearchResult[dict[str, Any]]:
         """Count, sum, group and sort documents. Results are exact and complete.
 
         A row has the items that the query names: attributes, or other stored fields. A numeric attribute is its number, a
@@ -274,11 +296,8 @@ class AttachedIndex(Closing):
         """
         if not isinstance(query, AggregateQuery):
             raise InvalidInputError(f"aggregate takes an AggregateQuery, not {query!r}")
-        if query.consistency != "strict" or query.timeout is not None:
-            raise InvalidInputError(
-                "an attached index reads with consistency='strict' and without timeout=: leave them out of the query"
-            )
-        return self._searching.aggregate(query, words)
+        with limited(query) as scope:
+            return labeled(self._searching.aggregate(query, words), scope)
 
     def facets(
         self,
@@ -287,6 +306,7 @@ class AttachedIndex(Closing):
         filter: FilterLike | None = None,
         words: Mapping[str, str] | None = None,
         limit: int | None = None,
+        **options: Unpack[ReadOptions],
     ) -> dict[str, Facet]:
         """Count the documents with each value of attributes or other stored fields.
 
@@ -295,6 +315,7 @@ class AttachedIndex(Closing):
             filter: only documents that match.
             words: as for `search`.
             limit: at most this many values of each key, the most frequent ones. None for all.
+            options: as for `search`.
 
         Returns:
             A `Facet` for each key.
@@ -303,16 +324,24 @@ class AttachedIndex(Closing):
             As for `aggregate`.
         """
         paths = check_facets(keys, limit)
-        return self._searching.facets(paths, _choice(filter, words), limit)
+        with limited(CountQuery(**options)) as scope:
+            found = self._searching.facets(paths, _choice(filter, words), limit)
+        return {path: replace(facet, partial=scope.partial) for path, facet in found.items()}
 
     def count(
-        self, filter: FilterLike | None = None, *, words: Mapping[str, str] | None = None
+        self,
+        filter: FilterLike | None = None,
+        *,
+        words: Mapping[str, str] | None = None,
+        **options: Unpack[ReadOptions],
     ) -> int:
-        """Return the number of documents that match.
+        """Return the number of documents that match. Warns if it may be too low (`PartialResultWarning`).
 
         If the server counts them, expired keys are included until the server removes them.
         """
-        return self._searching.count(_choice(filter, words))
+        with limited(CountQuery(**options)) as scope:
+            number = self._searching.count(_choice(filter, words))
+        return labeled(number, scope)
 
     def get(
         self,

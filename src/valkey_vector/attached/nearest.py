@@ -5,26 +5,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
 from valkey_vector.attached.attributes import VectorAttribute, attribute_name
 from valkey_vector.attached.candidates import Candidates, found_in
-from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched, fetch
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter
 from valkey_vector.attached.reading import KEY_ONLY, Reading
-from valkey_vector.attached.vectors import FloatArray, packed, vector_of
-from valkey_vector.connection import Argument, Connection
+from valkey_vector.attached.sending import Sender
+from valkey_vector.attached.vectors import vector_of
+from valkey_vector.connection import Argument
 from valkey_vector.engines.search.commands import distance_of
+from valkey_vector.records.vectors import FloatArray, pack_vector
 from valkey_vector.schema.similarity import distances
 
 __all__ = ["Near", "NearestSearch"]
 
 _DEFAULT_EF = 100
 _FIRST = 100
+_SPARE = 50
+"""Documents that are kept besides the nearest ones, to replace those that are removed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,14 @@ class NearestSearch:
     """Answers one vector query.
 
     Args:
-        connection: to the server.
-        definition: of the index.
+        sender: sends the requests of the index.
         candidates: searches of the index without a vector.
         near: the query.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        definition: IndexDefinition,
-        candidates: Candidates,
-        near: Near,
-    ) -> None:
-        self._connection = connection
-        self._definition = definition
+    def __init__(self, sender: Sender, candidates: Candidates, near: Near) -> None:
+        self._sender = sender
+        self._definition = sender.definition
         self._candidates = candidates
         self._attribute = near.attribute
         self._vector = near.vector
@@ -75,7 +71,7 @@ class NearestSearch:
         if selection.nothing:
             return []
         first = k if selection.exact and not self._measured_here else max(4 * k, _FIRST)
-        for limit in _growing(first, self._connection.capabilities.max_knn):
+        for limit in _growing(first, self._sender.connection.capabilities.max_knn):
             found = self._found(limit, selection.query)
             passing = self._passing(found, selection, reading)
             if len(passing) >= k:
@@ -100,11 +96,11 @@ class NearestSearch:
         text = f"{chosen}=>[KNN {k} @{attribute_name(attribute)} $vector{ef} AS {alias}]"
         command: list[Argument] = ["FT.SEARCH", self._definition.name, text]
         # RETURN returns only the distance, even if a stored field has the name of the alias.
-        command += ["PARAMS", "2", "vector", packed(self._vector, attribute.data_type)]
+        command += ["PARAMS", "2", "vector", pack_vector(self._vector, attribute.data_type)]
         command += ["RETURN", "1", alias, "LIMIT", "0", str(k), "DIALECT", "2"]
         measured = [
             (distance_of(fields[alias.encode()], attribute.metric), key)
-            for key, fields in found_in(self._candidates.send(command)).items()
+            for key, fields in found_in(self._sender.search(command)).items()
             if fields  # otherwise the document was removed after it was found
         ]
         return {key: distance for distance, key in sorted(measured)}
@@ -118,7 +114,7 @@ class NearestSearch:
         """Fetch the documents of the keys. Returns those that match, with distances."""
         here = [self._attribute.identifier] if self._measured_here else []
         wanted = reading.needing([*selection.reads, *here])
-        pages = fetch(self._connection, self._definition, list(measured), wanted)
+        pages = fetch(self._sender, list(measured), wanted)
         there = [
             each for each in chain.from_iterable(pages) if selection.matches(each.key, each.values)
         ]
@@ -148,15 +144,30 @@ class NearestSearch:
     def _compared(
         self, k: int, selection: AttributeFilter, reading: Reading
     ) -> list[tuple[float, Fetched]]:
-        """Compare every matching document, and return the k nearest. Also finds documents that the graph search missed."""
+        """Compare every matching document, and return the k nearest. Also finds documents that the graph search missed.
+
+        The next nearest ones take the places of documents that are removed or changed after they were compared.
+        """
+        while True:
+            ranked = self._ranked(k + _SPARE, selection)
+            found: list[tuple[float, Fetched]] = []
+            remaining = iter(ranked)
+            while len(found) < k and (more := list(islice(remaining, k - len(found)))):
+                found += self._passing(
+                    {key: distance for distance, key in more}, selection, reading
+                )
+            if len(found) == k or len(ranked) < k + _SPARE:
+                return sorted(found, key=lambda each: (each[0], encoded(each[1].key)))
+
+    def _ranked(self, number: int, selection: AttributeFilter) -> list[tuple[float, bytes]]:
+        """The distances and keys of the nearest matching documents, nearest first."""
         best: list[tuple[float, bytes]] = []
         wanted = KEY_ONLY.needing([*selection.reads, self._attribute.identifier])
         for keys in self._candidates.keys(selection):
-            for page in fetch(self._connection, self._definition, keys, wanted):
+            for page in fetch(self._sender, keys, wanted):
                 there = [each for each in page if selection.matches(each.key, each.values)]
-                best = heapq.nsmallest(k, [*best, *self._measured(there)])
-        measured = {key: distance for distance, key in best}
-        return self._passing(measured, selection, reading)
+                best = heapq.nsmallest(number, [*best, *self._measured(there)])
+        return best
 
 
 def _growing(first: int, maximum: int) -> Iterator[int]:

@@ -10,13 +10,13 @@ from typing import Any
 
 from valkey_vector.attached.attributes import NumericAttribute, attribute_name
 from valkey_vector.attached.candidates import Candidates, found_in
-from valkey_vector.attached.definition import IndexDefinition
 from valkey_vector.attached.documents import Fetched, fetch
 from valkey_vector.attached.encoding import encoded
 from valkey_vector.attached.filters import AttributeFilter
 from valkey_vector.attached.paths import is_definite
 from valkey_vector.attached.reading import KEY_ONLY, Items, Reading
-from valkey_vector.connection import Argument, Connection
+from valkey_vector.attached.sending import Sender
+from valkey_vector.connection import Argument
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.errors import ServerError
 from valkey_vector.execution.ordering import Window, sort_items
@@ -51,18 +51,15 @@ class OrderedSearch:
     """Returns ranges of the documents that match. Thread-safe.
 
     Args:
-        connection: to the server.
-        definition: of the index.
+        sender: sends the requests of the index.
         candidates: searches of the index without a vector.
     """
 
-    def __init__(
-        self, connection: Connection, definition: IndexDefinition, candidates: Candidates
-    ) -> None:
-        self._connection = connection
-        self._definition = definition
+    def __init__(self, sender: Sender, candidates: Candidates) -> None:
+        self._sender = sender
+        self._definition = sender.definition
         self._candidates = candidates
-        self._items = Items(definition)
+        self._items = Items(sender.definition)
 
     def documents(
         self, selection: AttributeFilter, reading: Reading, keys: Sequence[bytes] | None = None
@@ -74,12 +71,16 @@ class OrderedSearch:
             reading: fields to fetch of each document.
             keys: fetch only these documents, in this order. None: all.
         """
+        return chain.from_iterable(self.pages(selection, reading, keys))
+
+    def pages(
+        self, selection: AttributeFilter, reading: Reading, keys: Sequence[bytes] | None = None
+    ) -> Iterator[list[Fetched]]:
+        """Iterate over `documents` page by page. A page has one round trip, and may be empty."""
         if keys is None:
             keys = sorted(chain.from_iterable(self._candidates.keys(selection)))
-        pages = fetch(self._connection, self._definition, keys, reading.needing(selection.reads))
-        for found in chain.from_iterable(pages):
-            if selection.matches(found.key, found.values):
-                yield found
+        for found in fetch(self._sender, keys, reading.needing(selection.reads)):
+            yield [each for each in found if selection.matches(each.key, each.values)]
 
     def range(
         self, selection: AttributeFilter, window: Window, reading: Reading
@@ -188,21 +189,16 @@ class OrderedSearch:
         command += ["SORTBY", name, "DESC" if descending else "ASC"]
         command += ["LIMIT", "0", str(limit), "DIALECT", "2"]
         try:
-            reply = self._candidates.send(command)
+            reply = self._sender.search(command)
         except ServerError as error:
-            if _UNSORTABLE in error.message.lower():
+            if _UNSORTABLE in error.message.lower() or not self._candidates.support.sort_by:
                 return None
             raise
         keys = list(found_in(reply))
         total = int(reply[0])
         if len(keys) < limit or not _FEW < total < self._candidates.support.safe_total:
             return None  # documents without a number follow, or the server did not sort all
-        there = fetch(
-            self._connection,
-            self._definition,
-            keys,
-            KEY_ONLY.needing([attribute.identifier]),
-        )
+        there = fetch(self._sender, keys, KEY_ONLY.needing([attribute.identifier]))
         numbers = {encoded(each.key): each.values.get(name) for each in chain.from_iterable(there)}
         return self._all_before(query, name, numbers, descending=descending)
 

@@ -13,6 +13,7 @@ from valkey_vector.attached.documents import AttachedDocument, document, fetch
 from valkey_vector.attached.nearest import Near, NearestSearch
 from valkey_vector.attached.ordering import OrderedSearch
 from valkey_vector.attached.reading import KEY_ONLY, Reading
+from valkey_vector.attached.sending import Sender
 from valkey_vector.connection import Connection
 from valkey_vector.execution.aggregates import Facet
 from valkey_vector.execution.ordering import Window
@@ -30,10 +31,10 @@ class AttachedSearch:
     """
 
     def __init__(self, connection: Connection, definition: IndexDefinition) -> None:
-        self._connection = connection
         self._definition = definition
-        self._candidates = Candidates(connection, definition)
-        self._ordered = OrderedSearch(connection, definition, self._candidates)
+        self._sender = Sender(connection, definition)
+        self._candidates = Candidates(self._sender)
+        self._ordered = OrderedSearch(self._sender, self._candidates)
         self._aggregation = Aggregation(definition, self._candidates, self._ordered)
 
     def nearest(
@@ -44,7 +45,7 @@ class AttachedSearch:
         Ties are ordered by key.
         """
         selection = self._candidates.selection(chosen)
-        search = NearestSearch(self._connection, self._definition, self._candidates, near)
+        search = NearestSearch(self._sender, self._candidates, near)
         found = search.run(offset + k, selection, reading)
         return [
             (distance, document(self._definition, each, reading))
@@ -59,9 +60,14 @@ class AttachedSearch:
         found = self._ordered.range(selection, window, reading)
         return (document(self._definition, each, reading) for each in found)
 
+    def pages(self, chosen: Choice, reading: Reading) -> Iterator[list[AttachedDocument]]:
+        """Iterate over all documents that match, ordered by key, page by page. Compiles the choice first."""
+        pages = self._ordered.pages(self._candidates.selection(chosen), reading)
+        return ([document(self._definition, each, reading) for each in page] for page in pages)
+
     def get(self, keys: Sequence[bytes], reading: Reading) -> list[AttachedDocument]:
         """Return the documents with these keys, without missing ones."""
-        pages = fetch(self._connection, self._definition, keys, reading)
+        pages = fetch(self._sender, keys, reading)
         return [document(self._definition, each, reading) for each in chain.from_iterable(pages)]
 
     def count(self, chosen: Choice) -> int:
@@ -88,4 +94,4 @@ class AttachedSearch:
 
     def indexed_share(self) -> float:
         """Return the share of the index that is searchable, 0 to 1."""
-        return self._candidates.indexed_share()
+        return self._sender.indexed_share()

@@ -7,9 +7,10 @@ from dataclasses import fields
 import click
 
 from valkey_vector.cache import CacheStatistics
-from valkey_vector.command_line.output import counted, facts, print_json, print_text
+from valkey_vector.command_line.output import facts, print_json, print_text
 from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.caches import cache_report, clear_cache
+from valkey_vector.records.amounts import counted
 
 __all__ = ["VERBS"]
 

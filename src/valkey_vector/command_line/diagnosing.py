@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -35,14 +35,16 @@ __all__ = ["VERBS"]
 @click.option("--strict", is_flag=True, help="Also exit with 1 if there is a warning.")
 @with_server
 def doctor(
-    session: Session, names: tuple[str, ...], *, show_acl: bool, strict: bool, **options: object
+    session: Session, names: tuple[str, ...], *, show_acl: bool, strict: bool, **options: Any
 ) -> int:
     """Find out what is wrong with the server, the user and the indexes NAMES, or all indexes.
 
     Changes nothing. Exits with 1 if there is an error; warnings count with --strict, notes never.
     """
-    settings = {} if session.timeout is None else {"request_timeout": session.timeout}
-    report = diagnose(session.url, names=names, **options, **settings)  # type: ignore[arg-type]
+    settings: dict[str, Any] = (
+        {} if session.timeout is None else {"request_timeout": session.timeout}
+    )
+    report = diagnose(session.url, names=names, **options, **settings)
     if session.as_json:
         print_json({"ok": report.ok, **{name: getattr(report, name) for name in _PARTS}})
     else:
@@ -89,11 +91,11 @@ def _show(report: DoctorReport, *, show_acl: bool) -> None:
 @click.option("--client-name", is_flag=True, help="The connection has a client name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def acl(
-    names: tuple[str, ...], *, role: str | None, engine: str, as_json: bool, **options: object
+    names: tuple[str, ...], *, role: str | None, engine: str, as_json: bool, **options: Any
 ) -> None:
     """Print the ACL SETUSER line of least privilege for the indexes NAMES. Needs no server."""
     lines = [
-        acl_line(each, names, cast("EngineName", engine), **options)  # type: ignore[arg-type]
+        acl_line(each, names, cast("EngineName", engine), **options)
         for each in ROLES
         if role is None or cast("Role", role) == each
     ]

@@ -6,9 +6,10 @@ from dataclasses import fields
 
 import click
 
-from valkey_vector.command_line.output import counted, facts, print_json, table
+from valkey_vector.command_line.output import facts, print_json, table
 from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.listing import IndexDetails, IndexSummary, describe, summarize
+from valkey_vector.records.amounts import counted
 
 __all__ = ["VERBS"]
 

@@ -14,6 +14,8 @@ from valkey_vector.command_line.session import Session, with_server
 from valkey_vector.operations.server_statistics import SearchStatistics, server_statistics
 from valkey_vector.operations.sizing import SizeEstimate, estimate_size
 from valkey_vector.operations.watching import Sample, watch
+from valkey_vector.records.amounts import counted
+from valkey_vector.records.vectors import DATA_TYPES
 
 __all__ = ["VERBS"]
 
@@ -94,6 +96,13 @@ def _short(value: Any) -> str:
 @click.option("--full-text", is_flag=True, help="The index has full text.")
 @click.option("--headroom", type=float, default=0.25, show_default=True, help="Share to add.")
 @click.option("--node-memory", type=float, help="Memory of a node in GiB, for the number of nodes.")
+@click.option(
+    "--data-type",
+    type=click.Choice(DATA_TYPES, case_sensitive=False),
+    default="FLOAT32",
+    show_default=True,
+    help="Element type of the vectors.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def size(documents: int, *, dimension: int, as_json: bool, **options: Any) -> None:
     """Estimate the memory of an index of DOCUMENTS records. Needs no server."""
@@ -109,7 +118,9 @@ def size(documents: int, *, dimension: int, as_json: bool, **options: Any) -> No
         name: f"{value:,} bytes ({value / 1024**3:.2f} GiB)" if name in bytes_of else value
         for name, value in values.items()
     }
-    facts(f"Estimate for {documents:,} records of {dimension} dimensions", shown)
+    facts(
+        f"Estimate for {counted(documents, 'record')} of {counted(dimension, 'dimension')}", shown
+    )
 
 
 VERBS = (statistics, watch_verb, size)

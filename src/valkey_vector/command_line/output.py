@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["cell", "counted", "facts", "plain", "print_json", "print_text", "table"]
+__all__ = ["cell", "facts", "plain", "print_json", "print_text", "table"]
 
 _WIDTH = 160
 """Columns of a table that is written to a file or a pipe."""
@@ -64,11 +64,6 @@ def print_text(text: str) -> None:
     """Print lines of text. Control characters of stored data are replaced."""
     lines = (_CONTROL.sub("�", line) for line in text.splitlines())
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Format a number with its noun: ``1 record``, ``2,000 records``."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def cell(value: Any) -> Text:

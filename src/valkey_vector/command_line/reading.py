@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from valkey_vector.command_line.exit_codes import ExitCode
-from valkey_vector.command_line.output import counted, facts, plain, print_json, print_text, table
+from valkey_vector.command_line.output import facts, plain, print_json, print_text, table
 from valkey_vector.command_line.session import Session, read_json, with_server
 from valkey_vector.operations.opening import open_any, open_own
 from valkey_vector.operations.searching import SearchRequest, search
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.record import Hit, Record
 
 __all__ = ["VERBS", "filter_option", "search_options", "search_request"]

@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from valkey_vector.command_line.exit_codes import ExitCode
-from valkey_vector.command_line.output import counted, print_json, print_text
+from valkey_vector.command_line.output import print_json, print_text
 from valkey_vector.command_line.reading import filter_option
 from valkey_vector.command_line.session import Session, read_json, with_output, with_server
 from valkey_vector.operations.opening import open_own
 from valkey_vector.operations.transfer.copying import export_index, load_index, migrate_index
 from valkey_vector.operations.transfer.values import LoadReport, Progress
+from valkey_vector.records.amounts import counted
 
 __all__ = ["VERBS"]
 

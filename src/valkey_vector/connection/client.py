@@ -343,16 +343,22 @@ class Connection(Closing):
         *,
         many_nodes: bool = False,
     ) -> T:
-        retries = Retries(self.settings, idempotent=retry, many_nodes=many_nodes)
-        lane = lane_of(self.settings, lane, retry=retry)
+        settings, begun = self.settings, time.monotonic()
+        retries: Retries | None = None
+        if lane or settings.read_from != "primary":
+            lane = lane_of(settings, lane, retry=retry)
         while True:
             clients = self._ready()
             try:
                 reply = self._send(clients, lane, request)
             except ServerError as error:
+                retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(error):
                     raise
             else:
+                if not _has_error(reply):
+                    return reply
+                retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(reply):
                     return reply
 
@@ -369,7 +375,7 @@ class Connection(Closing):
             ConnectionLostError: the embedded server cannot be restarted. Also raised once when
                 the temporary server of this connection has ended and its data is lost.
         """
-        clients = self._open_clients()
+        clients = self._clients or self._open_clients()
         before, self._losses = self._losses, clients.revive()
         if before is not None and before != self._losses:
             self._capabilities = None
@@ -413,6 +419,11 @@ def _pipelined(
     commands: Sequence[Sequence[Argument]], client: BoundedClient
 ) -> list[Reply | ServerError]:
     return client.pipeline(commands)
+
+
+def _has_error(reply: object) -> bool:
+    """Return True if a reply is that of a pipeline, with an error in place of one of its replies."""
+    return isinstance(reply, list) and any([isinstance(one, ServerError) for one in reply])  # noqa: C419 - a list is faster
 
 
 def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:

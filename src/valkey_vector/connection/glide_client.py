@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar, assert_never
 
 import glide_sync as glide
@@ -63,6 +64,8 @@ _BLOCKING = frozenset(
         "XREADGROUP",
     ]
 )
+# GLIDE's number of a command that it passes on unchanged. `Batch.custom_command` looks it up for each command.
+_CUSTOM_COMMAND = glide.Batch(is_atomic=False).custom_command([""]).commands[0][0]
 # Timeout of the check that an existing connection is alive when a new one is rejected.
 _ALIVE_SECONDS = 0.5
 # Timeout for each node of a failing cluster to accept a connection.
@@ -187,17 +190,15 @@ class BoundedClient:
     ) -> list[Any] | None:
         client: Any = self._client
         timeout = milliseconds(seconds_left(seconds, _name(commands[0])))
+        batch: Any = glide.ClusterBatch(False) if self.cluster else glide.Batch(False)
+        listed = [command if type(command) is list else list(command) for command in commands]
+        batch.commands += [(_CUSTOM_COMMAND, command) for command in listed]
         if self.cluster:
-            cluster_batch = glide.ClusterBatch(is_atomic=False)
-            for command in commands:
-                cluster_batch.custom_command(command if type(command) is list else list(command))
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
-            options = glide.ClusterBatchOptions(timeout=timeout, route=route)
-            return client.exec(cluster_batch, False, options)  # type: ignore[no-any-return]
-        batch = glide.Batch(is_atomic=False)
-        for command in commands:
-            batch.custom_command(command if type(command) is list else list(command))
-        return client.exec(batch, False, glide.BatchOptions(timeout=timeout))  # type: ignore[no-any-return]
+            options: Any = glide.ClusterBatchOptions(timeout=timeout, route=route)
+        else:
+            options = _batch_options(timeout)
+        return client.exec(batch, False, options)  # type: ignore[no-any-return]  # replies
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
         """Send one command to every primary of a cluster. Returns address of a node -> its reply."""
@@ -375,6 +376,12 @@ class BoundedClient:
         self, error: GlideError, command: str, sent: Sequence[str | bytes] = ()
     ) -> ServerError | ConfigurationError:
         return translated(error, command, self._secrets, sent)
+
+
+@lru_cache(maxsize=64)
+def _batch_options(timeout: int) -> glide.BatchOptions:
+    """Options of a batch without a cluster, which GLIDE only reads."""
+    return glide.BatchOptions(timeout=timeout)
 
 
 def single_node(settings: ConnectionSettings) -> ConnectionSettings:

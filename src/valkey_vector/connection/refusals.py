@@ -22,6 +22,9 @@ _NOT_READY_CODES = frozenset(
     {"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY"}
 )
 
+# Valkey-Search newer than 1.2 (`search.max-query-queue-depth`) answers with this before a search starts.
+_OVERLOADED = "query queue depth exceeded"
+
 # Bytes that a client writes at once and a server reads at once.
 _AT_ONCE_BYTES = 8192
 
@@ -40,10 +43,11 @@ def from_replica(error: object) -> bool:
 
 
 def is_not_ready(outcome: object) -> bool:
-    """Return True if a server that was not ready rejected a command before executing it."""
-    return (
-        isinstance(outcome, ServerError) and outcome.message.partition(" ")[0] in _NOT_READY_CODES
-    )
+    """Return True if a server that was not ready, or overloaded, rejected a command before executing it."""
+    if not isinstance(outcome, ServerError):
+        return False
+    message = outcome.message
+    return message.partition(" ")[0] in _NOT_READY_CODES or _OVERLOADED in message
 
 
 def from_other_slots(outcome: object) -> bool:

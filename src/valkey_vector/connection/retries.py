@@ -6,7 +6,7 @@ import time
 
 from valkey_vector.connection.refusals import is_not_ready
 from valkey_vector.connection.settings import ConnectionSettings
-from valkey_vector.connection.time_limits import seconds_left
+from valkey_vector.connection.time_limits import deadline_within, seconds_left
 from valkey_vector.errors import ConnectionLostError, ServerError
 
 __all__ = ["Retries"]
@@ -25,14 +25,21 @@ class Retries:
     Args:
         settings: timeout, and number and delay of retries.
         idempotent: True if the request can run twice.
+        begun: time at which the request was first sent, on the monotonic clock; None for now.
         many_nodes: True if the request goes to several nodes at once. Then an error of one node does not prove that the
             other nodes have not executed it.
     """
 
     def __init__(
-        self, settings: ConnectionSettings, *, idempotent: bool, many_nodes: bool = False
+        self,
+        settings: ConnectionSettings,
+        idempotent: bool,
+        begun: float | None = None,
+        *,
+        many_nodes: bool = False,
     ) -> None:
-        self._deadline = time.monotonic() + seconds_left(settings.request_timeout)
+        first = time.monotonic() if begun is None else begun
+        self._deadline = deadline_within(first + settings.request_timeout)
         self._settings = settings
         self._idempotent = idempotent
         self._many_nodes = many_nodes

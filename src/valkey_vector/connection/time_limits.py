@@ -8,7 +8,14 @@ from contextvars import ContextVar, Token
 
 from valkey_vector.errors import RequestTimeoutError
 
-__all__ = ["LimitedLock", "has_time_limit", "is_over", "seconds_left", "time_limit"]
+__all__ = [
+    "LimitedLock",
+    "deadline_within",
+    "has_time_limit",
+    "is_over",
+    "seconds_left",
+    "time_limit",
+]
 
 _deadline: ContextVar[float | None] = ContextVar("valkey_vector_deadline", default=None)
 """Moment of `time.monotonic` at which the operation must be over."""
@@ -48,6 +55,12 @@ def is_over() -> bool:
     """Return True if the time of the operation is over."""
     deadline = _deadline.get()
     return deadline is not None and time.monotonic() >= deadline
+
+
+def deadline_within(moment: float) -> float:
+    """The earlier of a moment of `time.monotonic` and the end of the operation's time limit."""
+    deadline = _deadline.get()
+    return moment if deadline is None else min(moment, deadline)
 
 
 def seconds_left(longest: float, command: str = "") -> float:

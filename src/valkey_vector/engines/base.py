@@ -11,7 +11,7 @@ from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan, Range
 from valkey_vector.records.record import WritePolicy
-from valkey_vector.records.vectors import Float32Array
+from valkey_vector.records.vectors import DataType, Float32Array
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import CatalogEntry, EngineName
 from valkey_vector.storage.layout import Prepared
@@ -54,6 +54,7 @@ class IndexInfo:
         failures: number of documents that the server could not index completely.
         embedding_model: the model of the vectors, if it was passed; otherwise None.
         slots: metadata keys with a numeric slot.
+        data_type: element type of the main vector on the server.
     """
 
     name: str
@@ -67,6 +68,7 @@ class IndexInfo:
     failures: int
     embedding_model: str | None
     slots: tuple[str, ...]
+    data_type: DataType = "FLOAT32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +198,24 @@ class Engine(Protocol):
         """Pipelined `count`."""
         ...
 
-    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
-        """Count plans that together select every document exactly once; None if they do not, or if it is not known.
+    def state(self) -> Pipelined[object | None]:
+        """Return a value that changes whenever the index changes; None if the engine does not know one.
 
-        Args:
-            parts: plans of which no two select the same document.
-            rest: a plan that must select no document.
+        What is counted after this returned is as of this state, or as of a later one.
         """
         ...
 
-    def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
+    def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:
+        """Count plans with one plain query each; None if these counts are not exact.
+
+        They are not if a document has a time to live, or if a plan selects too many documents. `Everything` and plans
+        without tokens may include hashes that are not documents.
+        """
+        ...
+
+    def values(
+        self, plan: Plan, fields: Sequence[str], most: int
+    ) -> Pipelined[list[list[str] | None]]:
         """List the distinct values of each hash field in a sample of `most` selected documents, in the server's spelling.
 
         For the field ``metadata``: its JSON text in each document of the sample. None for a field whose values the server

@@ -244,5 +244,6 @@ def _counted(step: GroupBy, keys: Sequence[Any], count: int) -> Line:
 
 def _tallied_by_server(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[_Tally | None]:
     """For each path the counts of its values; None if the records are needed."""
-    for counts in count_values(engine, plan, paths):
+    found = count_values(engine, plan, paths)
+    for counts in map(found.__getitem__, paths):
         yield None if counts is None else _Tally(dict(counts.values), counts.missing)

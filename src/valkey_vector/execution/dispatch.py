@@ -22,8 +22,8 @@ from valkey_vector.query import (
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.order import as_orders
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.vectors import checked_vector, wrong_dimension
-from valkey_vector.schema.schema import Schema
+from valkey_vector.records.vectors import checked_vector, rounded_query, wrong_dimension
+from valkey_vector.schema.schema import Schema, VectorField
 from valkey_vector.storage.layout import record_fields
 
 __all__ = ["Found", "absent", "answer", "check_query", "wanted_fields", "window_of"]
@@ -104,15 +104,15 @@ def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]
 
 
 def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
-    schema = engine.entry.schema
-    field = schema.vector_field(query.field)
+    field, fields = _form_of(query, engine.entry.schema)
     vector = checked_vector(query.vector)
     if len(vector) != field.dimension:
         owner = "the query" if query.field is None else f"the query ({query.field})"
         raise wrong_dimension(len(vector), field.dimension, owner, engine.entry.name)
+    vector = rounded_query(vector, field.data_type, f"vector {field.name!r}")
     near = Near(field, vector, query.ef_runtime)
     selection = prepare_selection(engine, check_filter(query.filter))
-    fields, threshold = wanted_fields(query, schema), query.threshold
+    threshold = query.threshold
     if query.k is not None:
         rows = yield from nearest(engine, selection, near, query.k, fields)
         if threshold is not None:
@@ -121,6 +121,32 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
         assert threshold is not None  # noqa: S101 - a query has one of the two
         rows = yield from within(engine, selection, near, threshold, fields)
     return hits(rows, field.metric, fields)
+
+
+_forms: dict[tuple[object, ...], tuple[Schema, VectorField, list[str]]] = {}
+"""Vector field and returned fields by the form of a query and the identity of the schema. Holds the schema, so that no
+other object can have its identity."""
+
+_MAX_FORMS = 256
+
+
+def _form_of(query: VectorQuery, schema: Schema) -> tuple[VectorField, list[str]]:
+    """The vector field that a query searches, and the hash fields that it returns: found once for queries of one form.
+
+    Raises:
+        InvalidInputError: the index has no such vector.
+    """
+    key = (
+        id(schema), query.field, query.with_content, query.with_metadata, query.with_vectors,
+        query.with_payloads,
+    )  # fmt: skip
+    known = _forms.get(key)
+    if known is None:
+        if len(_forms) >= _MAX_FORMS:
+            _forms.clear()
+        known = schema, schema.vector_field(query.field), wanted_fields(query, schema)
+        _forms[key] = known
+    return known[1], known[2]
 
 
 def _records(engine: Engine, query: FilterQuery) -> Pipelined[list[Record]]:

@@ -41,16 +41,18 @@ def nearest(
     """
     if selection.ids is not None:
         return (yield from _named(engine, selection, near, fields, k=k))
-    wanted = selection.with_own(fields)
-    first = k if selection.exact else max(4 * k, _FIRST_REQUEST)
-    for requested in _growing(first):
+    wanted = fields if selection.filter is None else selection.with_own(fields)
+    requested: int | None
+    requested = first = k if selection.exact else max(4 * k, _FIRST_REQUEST)
+    while requested is not None:
         if requested > first:
             note_fallback(MORE_CANDIDATES)
         rows = yield from engine.knn(near, requested, selection.plan, wanted)
         note_candidates(len(rows))
-        passing = selection.kept(rows)
+        passing = rows if selection.filter is None else selection.kept(rows)
         if len(passing) >= k or len(rows) < requested:
             return passing[:k]
+        requested = _more(requested)
     return (yield from _compared(engine, selection, near, fields, k=k))
 
 
@@ -81,7 +83,8 @@ def within(
             return admitted(selection.kept(rows))
         except RangeUnavailableError:
             pass  # the server rejects the range query, or would truncate its result
-    for requested in _growing(_FIRST_REQUEST):
+    requested: int | None = _FIRST_REQUEST
+    while requested is not None:
         if requested > _FIRST_REQUEST:
             note_fallback(MORE_CANDIDATES)
         rows = yield from engine.knn(_wide(near, 2 * requested), requested, selection.plan, wanted)
@@ -89,6 +92,7 @@ def within(
         within_threshold = admitted(rows)
         if len(rows) < requested or len(within_threshold) < requested:
             return selection.kept(within_threshold)
+        requested = _more(requested)
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
 
 
@@ -102,13 +106,9 @@ def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[H
     ]
 
 
-def _growing(first: int) -> Iterator[int]:
-    """Numbers of candidates to request: about four times as many each time, up to the largest request."""
-    requested = first
-    while requested < _MAX_CANDIDATES:
-        yield requested
-        requested = 4 * requested + 8
-    yield max(_MAX_CANDIDATES, first)
+def _more(requested: int) -> int | None:
+    """The number of candidates to request next: about four times as many. None after the largest request."""
+    return None if requested >= _MAX_CANDIDATES else min(_MAX_CANDIDATES, 4 * requested + 8)
 
 
 def _wide(near: Near, least: int) -> Near:

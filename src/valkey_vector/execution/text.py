@@ -16,7 +16,7 @@ from valkey_vector.query.base import check_filter
 from valkey_vector.query.hybrid import Fusion, HybridQuery, ReciprocalRank, Weighted
 from valkey_vector.query.text import TextQuery
 from valkey_vector.records.record import Hit
-from valkey_vector.records.vectors import check_vector
+from valkey_vector.records.vectors import check_vector, rounded_query
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.layout import record_fields
 from valkey_vector.storage.rows import Row
@@ -65,6 +65,7 @@ def answer_hybrid(engine: Engine, query: HybridQuery) -> Pipelined[list[Hit]]:
     """
     field = engine.entry.schema.vector_field(None)
     vector = check_vector(query.vector, field.dimension, "the query", engine.entry.name)
+    vector = rounded_query(vector, field.data_type, f"vector {field.name!r}")
     near = Near(field, vector, query.ef_runtime)
     matching = _compiled(engine, query)
     selection = prepare_selection(engine, check_filter(query.filter))

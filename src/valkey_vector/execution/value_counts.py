@@ -4,21 +4,24 @@ A search module cannot list the values of a key. So the values are taken from a 
 its token. These counts are exact. They are complete if they add up to the number of records that have a number, a text or
 a boolean under the key: each of these records has exactly one such value. While they do not add up, records without any
 of the known values are sampled. Lists, dicts and dates have no such sum: the records are needed.
+
+If every record has the key, its values alone add up to the selected records. Results are kept while the engine reports
+the same state of the index.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valkey_vector.connection.pipelines import run_all
+from valkey_vector.connection.pipelines import Pipelined, run, run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import UnreadableRecordError, ValkeyVectorError
 from valkey_vector.execution.aggregation.rows import group_key, shown
-from valkey_vector.filters.plan import Everything, Plan, Tokens, all_of, complement
+from valkey_vector.filters.plan import EVERYTHING, Plan, Tokens, all_of, complement
 from valkey_vector.records.metadata import load, lookup
 from valkey_vector.records.tokens import kind_token, value_token
 from valkey_vector.schema.schema import TagField
@@ -36,13 +39,16 @@ _SAMPLE = 500
 _DIVERSE = 0.5
 """Share of distinct values in a sample from which the server is not expected to count them all."""
 
-_ROUNDS = 3
-"""Largest number of further samples."""
+_ROUNDS = 8
+"""Largest number of further samples. Reading all records takes longer."""
 
 _SCALARS = "nsy"
 """Kinds of values of which a record has one token: numbers, texts, booleans."""
 
-_OTHERS = "tqd"
+_DATES = "t"
+"""Kind of a point in time. A text may be one, too."""
+
+_OTHERS = _DATES + "qd"
 
 _REMEMBERED = 200
 """Number of keys and plans whose values are remembered for each index."""
@@ -70,52 +76,81 @@ class _Candidates:
     Attributes:
         values: the values.
         everywhere: every record seen so far has one of them.
+        complete: no other record was selected.
     """
 
     values: Sequence[Any]
     everywhere: bool = False
+    complete: bool = False
 
 
 class _Remembered:
-    """Values that keys had; a new count shows if there are others by now. Thread-safe."""
+    """Values that keys had, and counts as of a state of the index. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[_Key, _Candidates] = {}
+        self._counted: dict[_Key, tuple[object, ValueCounts]] = {}
 
     def get(self, key: _Key) -> _Candidates | None:
         with self._lock:
             return self._values.get(key)
 
-    def set(self, key: _Key, values: _Candidates) -> None:
+    def counts(self, key: _Key, state: object) -> ValueCounts | None:
+        """The counts of a key at a state of the index."""
+        with self._lock:
+            at, counts = self._counted.get(key, (None, None))
+            return counts if state is not None and at == state else None
+
+    def set(self, key: _Key, state: object, counts: ValueCounts) -> None:
+        values = [value for value, _ in counts.values.values()]
         with self._lock:
             self._values.pop(key, None)
-            self._values[key] = values
+            self._values[key] = _Candidates(values, everywhere=not counts.missing)
+            self._counted[key] = state, counts
             while len(self._values) > _REMEMBERED:
-                del self._values[next(iter(self._values))]
+                oldest = next(iter(self._values))
+                del self._values[oldest]
+                del self._counted[oldest]
 
 
 _remembered: weakref.WeakKeyDictionary[Engine, _Remembered] = weakref.WeakKeyDictionary()
 
 
-def count_values(engine: Engine, plan: Plan, paths: Sequence[str]) -> Iterator[ValueCounts | None]:
+def count_values(engine: Engine, plan: Plan, paths: Sequence[str]) -> dict[str, ValueCounts | None]:
     """Count the selected records by the values of each path; None if the records are needed.
 
-    Cost: one round trip if the values are known from the last call, otherwise two; two more for each further sample, and
-    one more if a key that every record had is now missing in some. Each round trip has at most 100 counts.
+    Cost: one round trip if the index did not change since the last call; another one to count, if the values are known, or
+        for a sample and to count. Two more for each further sample, and one more if a key that every record had is missing
+        in some.
     """
     remembered = _remembered.setdefault(engine, _Remembered())
     candidates = {path: remembered.get((plan, path)) for path in dict.fromkeys(paths)}
     unknown = [path for path, values in candidates.items() if values is None]
-    candidates |= _sampled(engine, plan, unknown)
-    counts = _counts(engine, plan, candidates)
-    for path in paths:
-        known = candidates[path]
-        found = _completed(engine, plan, path, known.values if known else (), counts.get(path))
-        if found is not None:
-            values = [value for value, _ in found.values.values()]
-            remembered.set((plan, path), _Candidates(values, everywhere=not found.missing))
-        yield found
+    # The state before the counts: a write in between makes them outdated, not up to date.
+    state, samples = _state_and_samples(engine, plan, unknown)
+    found = {path: remembered.counts((plan, path), state) for path in candidates}
+    candidates |= {
+        path: _united(sample, remembered.get((EVERYTHING, path)))
+        for path, sample in samples.items()
+    }
+    needed = {path: candidates[path] for path, counts in found.items() if counts is None}
+    counted = _counts(engine, plan, needed)
+    for path, known in needed.items():
+        others = remembered.get((EVERYTHING, path))
+        completed = _completed(engine, (plan, path), known, others, counted.get(path))
+        if completed is not None:
+            remembered.set((plan, path), state, completed)
+        found[path] = completed
+    return found
+
+
+def _united(sample: _Candidates | None, others: _Candidates | None) -> _Candidates | None:
+    """Candidates of a sample, with the values that the key has in the whole index unless the sample has all records."""
+    if sample is None or sample.complete or others is None:
+        return sample
+    everywhere = sample.everywhere or others.everywhere
+    return _Candidates(_distinct([*sample.values, *others.values]), everywhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,34 +169,60 @@ class _Counts:
 
 
 def _completed(
-    engine: Engine, plan: Plan, path: str, values: Sequence[Any], counts: _Counts | None
+    engine: Engine,
+    key: _Key,
+    candidates: _Candidates | None,
+    whole: _Candidates | None,
+    counts: _Counts | None,
 ) -> ValueCounts | None:
-    """Add the values that were not in the first sample; None if the records are needed."""
-    known = list(values)
-    for _ in range(_ROUNDS):
+    """Add the values that were not in the first sample; None if the records are needed.
+
+    Args:
+        engine: the engine of the index.
+        key: the plan of the records, and the path.
+        candidates: values that were counted.
+        whole: values that the key has in the whole index, if known.
+        counts: their counts.
+    """
+    plan, path = key
+    known = list(candidates.values) if candidates is not None else []
+    for turn in range(_ROUNDS):
         if counts is None or counts.uncounted <= 0 or len(known) > _MAX_VALUES:
             break
         present = Tokens(tuple(kind_token(path, kind) for kind in _SCALARS))
         tokens = tuple(str(value_token(path, value)) for value in known)
         others = [plan, present, *([complement(Tokens(tokens))] if tokens else [])]
-        (rows,) = engine.values(all_of(others), [METADATA], _SAMPLE)
-        further = _values_in(rows or (), path)
-        if not further or _is_diverse(further, rows or ()):
+        sampled = [all_of(others)]
+        if not turn and plan != EVERYTHING and whole is None:
+            # A filter may select records by an order in which one value follows the other.
+            sampled.append(EVERYTHING)
+        samples = _outcomes(engine, [engine.values(each, [METADATA], _SAMPLE) for each in sampled])
+        rows = [row for (found,) in samples for row in found or ()]
+        further = _values_in(samples[0][0] or (), path)
+        if not further or _is_diverse(further, samples[0][0] or ()):
             return None
-        known += further
+        known = _distinct([*known, *_values_in(rows, path)])
         counts = _counts(engine, plan, {path: _Candidates(known)}).get(path)
     if counts is None or counts.uncounted or counts.missing < 0:
         return None
     return ValueCounts(counts.values, counts.missing)
 
 
-def _sampled(engine: Engine, plan: Plan, paths: Sequence[str]) -> dict[str, _Candidates | None]:
-    """Values of each path in a sample of the selected records; None if the records are needed."""
-    if not paths:
-        return {}
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    return list({group_key(value): value for value in values}.values())
+
+
+def _state_and_samples(
+    engine: Engine, plan: Plan, paths: Sequence[str]
+) -> tuple[object | None, dict[str, _Candidates | None]]:
+    """The state of the index, and candidates of each path from a sample of the selected records; None for no sample."""
     fields = {path: _field(engine.entry, path) or METADATA for path in paths}
     requested = list(dict.fromkeys(fields.values()))
-    held = dict(zip(requested, engine.values(plan, requested, _SAMPLE), strict=True))
+    operations: list[Pipelined[Any]] = [engine.state()]
+    if requested:
+        operations.append(engine.values(plan, requested, _SAMPLE))
+    state, *sampled = _outcomes(engine, operations)
+    held = dict(zip(requested, sampled[0], strict=True)) if sampled else {}
     found: dict[str, _Candidates | None] = {}
     for path, field in fields.items():
         values = held[field]
@@ -170,11 +231,21 @@ def _sampled(engine: Engine, plan: Plan, paths: Sequence[str]) -> dict[str, _Can
         elif field == METADATA:
             several = _values_in(values, path)
             everywhere = all(_scalar(row, path) is not None for row in values)
+            complete = len(values) < _SAMPLE
             diverse = _is_diverse(several, values)
-            found[path] = None if diverse else _Candidates(several, everywhere)
+            found[path] = None if diverse else _Candidates(several, everywhere, complete)
         else:
             found[path] = _Candidates(_values_of_field(engine.entry, path, values))
-    return found
+    return state, found
+
+
+def _outcomes(engine: Engine, operations: Sequence[Pipelined[Any]]) -> list[Any]:
+    """Run operations that share their round trips. Raises the first error."""
+    outcomes = run_all(engine, operations)
+    for outcome in outcomes:
+        if isinstance(outcome, ValkeyVectorError):
+            raise outcome
+    return outcomes
 
 
 def _is_diverse(values: Sequence[Any], rows: Sequence[str]) -> bool:
@@ -214,67 +285,80 @@ def _counts(
 ) -> dict[str, _Counts]:
     """The counts of each path with candidates, unless the records are needed."""
     known = {path: each for path, each in candidates.items() if each is not None}
-    divided = _divided(engine, plan, known)
-    several = {path: each.values for path, each in known.items() if path not in divided}
-    if not several:
-        return divided
-    plans = [plan]
-    for path, values in several.items():
-        tokens = [kind_token(path, kind) for kind in _SCALARS + _OTHERS]
-        tokens += [str(value_token(path, value)) for value in values]
-        plans += [all_of([plan, Tokens((token,))]) for token in tokens]
-    numbers = iter(_numbers(engine, plans))
-    everything = next(numbers)
-    found = dict(divided)
-    for path, values in several.items():
-        scalars = sum(next(numbers) for _ in _SCALARS)
-        others = sum(next(numbers) for _ in _OTHERS)
-        counted = [(value, next(numbers)) for value in values]
-        if others:
-            continue
-        found[path] = _Counts(
-            {group_key(value): (value, number) for value, number in counted if number},
-            everything - scalars,
-            scalars - sum(number for _, number in counted),
-        )
-    return found
+    if not known:
+        return {}
+    found: dict[str, _Counts] = {}
+    everywhere = {path: each for path, each in known.items() if each.everywhere}
+    if everywhere:
+        known = {path: each for path, each in known.items() if path not in everywhere}
+        found = _summing_up(engine, plan, {path: each.values for path, each in everywhere.items()})
+        known |= {path: each for path, each in everywhere.items() if path not in found}
+    return found | _by_kinds(engine, plan, {path: each.values for path, each in known.items()})
 
 
-def _divided(
-    engine: Engine, plan: Plan, candidates: Mapping[str, _Candidates]
+def _summing_up(
+    engine: Engine, plan: Plan, candidates: Mapping[str, Sequence[Any]]
 ) -> dict[str, _Counts]:
     """The counts of the paths under which every record has one of the candidates, in one round trip.
 
     A text that is a date equals dates, so no record may have one.
     """
-    paths = [path for path, each in candidates.items() if each.everywhere]
-    if not isinstance(plan, Everything) or not paths:
+    plans = [plan]
+    for path, values in candidates.items():
+        plans += _selected(plan, path, _DATES, values)
+    totals = run(engine, engine.totals(plans))
+    if totals is None:
         return {}
-    operations = []
-    for path in paths:
-        tokens = [str(value_token(path, value)) for value in candidates[path].values]
-        parts = [Tokens((token,)) for token in tokens]
-        operations.append(engine.dividing(parts, Tokens((kind_token(path, "t"),))))
+    numbers = iter(totals)
+    everything = next(numbers)
     found: dict[str, _Counts] = {}
-    for path, numbers in zip(paths, run_all(engine, operations), strict=True):
-        if isinstance(numbers, ValkeyVectorError):
-            raise numbers
-        if numbers is not None:
-            counted = zip(candidates[path].values, numbers, strict=True)
-            values = {group_key(value): (value, number) for value, number in counted if number}
-            found[path] = _Counts(values, missing=0, uncounted=0)
+    for path, values in candidates.items():
+        dates = next(numbers)
+        counted = [(value, next(numbers)) for value in values]
+        if not dates and sum(number for _, number in counted) == everything:
+            found[path] = _Counts(_above_zero(counted), missing=0, uncounted=0)
     return found
+
+
+def _by_kinds(
+    engine: Engine, plan: Plan, candidates: Mapping[str, Sequence[Any]]
+) -> dict[str, _Counts]:
+    """The counts of paths that some records may lack, compared with the number of values of each kind."""
+    if not candidates:
+        return {}
+    plans: list[Plan] = []
+    for path, values in candidates.items():
+        plans += _selected(plan, path, _SCALARS + _OTHERS, values)
+    totals, everything = _outcomes(engine, [engine.totals(plans), engine.counting(plan)])
+    numbers = iter(_numbers(engine, plans) if totals is None else totals)
+    found: dict[str, _Counts] = {}
+    for path, values in candidates.items():
+        scalars = sum(next(numbers) for _ in _SCALARS)
+        others = sum(next(numbers) for _ in _OTHERS)
+        counted = [(value, next(numbers)) for value in values]
+        if others:
+            continue
+        uncounted = scalars - sum(number for _, number in counted)
+        found[path] = _Counts(_above_zero(counted), everything - scalars, uncounted)
+    return found
+
+
+def _selected(plan: Plan, path: str, kinds: str, values: Sequence[Any]) -> list[Plan]:
+    """The plans of the selected records with a value of each kind, and with each value."""
+    tokens = [kind_token(path, kind) for kind in kinds]
+    tokens += [str(value_token(path, value)) for value in values]
+    return [all_of([plan, Tokens((token,))]) for token in tokens]
+
+
+def _above_zero(counted: Iterable[tuple[Any, int]]) -> dict[Any, tuple[Any, int]]:
+    return {group_key(value): (value, number) for value, number in counted if number}
 
 
 def _numbers(engine: Engine, plans: Sequence[Plan]) -> list[int]:
     """The number of records that each plan selects; equal plans are counted once."""
     different = list(dict.fromkeys(plans))
-    counted: dict[Plan, int] = {}
-    outcomes = run_all(engine, [engine.counting(plan) for plan in different])
-    for plan, outcome in zip(different, outcomes, strict=True):
-        if isinstance(outcome, ValkeyVectorError):
-            raise outcome
-        counted[plan] = outcome
+    counts = _outcomes(engine, [engine.counting(plan) for plan in different])
+    counted = dict(zip(different, counts, strict=True))
     return [counted[plan] for plan in plans]
 
 

@@ -415,7 +415,7 @@ def _flat(chain: _Combined) -> Iterator[Filter]:
 
 def _expression(value: Any) -> Filter:
     if isinstance(value, _Expression):
-        return value  # type: ignore[return-value]
+        return value  # type: ignore[return-value]  # `Filter` is the union of the subclasses
     raise FilterError(
         f"cannot combine a filter with {type(value).__name__}: both operands must be filters"
     )

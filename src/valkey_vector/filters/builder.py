@@ -43,10 +43,10 @@ class FieldExpression:
         source, path = self._field.source, self._field.path
         return f"F({path!r})" if source == "metadata" else f"F.{source}"
 
-    def __eq__(self, value: object) -> Filter:  # type: ignore[override]
+    def __eq__(self, value: object) -> Filter:  # type: ignore[override]  # a filter, not a bool
         return Not(Exists(self._field)) if value is None else Equal(self._field, value)
 
-    def __ne__(self, value: object) -> Filter:  # type: ignore[override]
+    def __ne__(self, value: object) -> Filter:  # type: ignore[override]  # a filter, not a bool
         return Exists(self._field) if value is None else Not(Equal(self._field, value))
 
     def __lt__(self, value: Any) -> Filter:

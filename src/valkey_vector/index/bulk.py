@@ -23,12 +23,14 @@ from valkey_vector.errors import (
     ValkeyVectorError,
 )
 from valkey_vector.index.handle import IndexHandle
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
-from valkey_vector.records.vectors import unpack_vector, wrong_dimension
-from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw
+from valkey_vector.records.vectors import wrong_dimension
+from valkey_vector.schema.schema import Hnsw
 from valkey_vector.storage.layout import Prepared
 from valkey_vector.storage.preparation import prepare, prepare_text
+from valkey_vector.storage.prepared_vectors import dimension_of, in_types_of, refuse_zero_vectors
 from valkey_vector.storage.rows import Row, WriteOutcome
 from valkey_vector.storage.sizes import estimated_size, prepared_size
 
@@ -216,7 +218,7 @@ class BulkWriter:
                         break
             except InvalidInputError as error:
                 self._collect(pending, tally, ALL_COMPLETED)
-                error.add_note(f"{tally.written} records before it were written")
+                error.add_note(f"{counted(tally.written, 'record')} written before it")
                 raise
             finally:
                 bar.update(self._collect(pending, tally, ALL_COMPLETED))
@@ -251,8 +253,9 @@ class BulkWriter:
             self._check_dimension(batch, engine)
             for document in batch:
                 prepare_text(document, engine.entry.schema)
-            engine.slots.bind(batch)
-            return engine.write(batch, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
+            stored = in_types_of(engine.entry, batch, self._schema)
+            engine.slots.bind(stored)
+            return engine.write(stored, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
 
         return self._handle.write(write, self._schema.dimension)
 
@@ -265,8 +268,9 @@ class BulkWriter:
         """Against the index itself: when the batch was prepared its dimension may not have been known."""
         expected = engine.entry.schema.dimension
         for item in batch:
-            if item.vector is not None and len(item.vector) // 4 != expected:
-                found, owner = len(item.vector) // 4, f"record {item.id!r}"
+            found = dimension_of(item, self._schema)
+            if found is not None and found != expected:
+                owner = f"record {item.id!r}"
                 raise wrong_dimension(found, expected or 0, owner, engine.entry.name)
 
     def _prepared(self, batch: Sequence[Record], first: int = 0) -> list[Prepared]:
@@ -274,9 +278,11 @@ class BulkWriter:
         known = "" if self._schema.dimension is None else self._handle.name
         prepared = prepare(batch, self._schema, first, known)
         if self._directed:
-            _refuse_zero_vectors(prepared, self._directed)
+            refuse_zero_vectors(prepared, self._schema, self._directed)
         if self._schema.dimension is None:
-            self._schema = replace(self._schema, dimension=_dimension(prepared))
+            sizes = (dimension_of(item, self._schema) for item in prepared)
+            known_size = next((size for size in sizes if size is not None), None)
+            self._schema = replace(self._schema, dimension=known_size)
         if self._hides_equals and (equal := _largest_group(prepared)) >= _EQUAL:
             self._hides_equals = False
             _log.warning(
@@ -336,26 +342,10 @@ def _is_number(value: object, kinds: type | tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def _refuse_zero_vectors(batch: Iterable[Prepared], directed: frozenset[str]) -> None:
-    for document in batch:
-        main = [] if document.vector is None else [(MAIN_VECTOR, document.vector)]
-        for name, vector in [*main, *document.vectors]:
-            if name in directed and not unpack_vector(vector).any():
-                raise InvalidInputError(
-                    f"the vector of record {document.id!r} ({name}) is all zeros, and RediSearch cannot rank it by "
-                    "cosine: store the record without it, or use the native engine or Valkey-Search"
-                )
-
-
 def _largest_group(batch: Iterable[Prepared]) -> int:
     """Return the largest number of records in a batch that have the same vector."""
     counts = Counter(document.vector for document in batch if document.vector is not None)
     return max(counts.values(), default=0)
-
-
-def _dimension(batch: Iterable[Prepared]) -> int | None:
-    """Return the dimension of the first vector, or None without vectors."""
-    return next((len(item.vector) // 4 for item in batch if item.vector is not None), None)
 
 
 def _ids(batch: list[Prepared] | range, records: Sequence[Record]) -> list[str]:

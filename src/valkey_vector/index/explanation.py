@@ -24,6 +24,7 @@ from valkey_vector.index.reader import IndexReader
 from valkey_vector.query import CountQuery, Query
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.read_options import Consistency
+from valkey_vector.records.amounts import counted
 from valkey_vector.storage.catalog import EngineName
 
 __all__ = ["Decision", "ExplainedCommand", "ExplainedTrip", "Explanation", "explain_query"]
@@ -137,11 +138,13 @@ class Explanation:
         for number, trip in enumerate(self.trips, 1):
             lines.append(f"round trip {number}, {1000 * trip.seconds:.2f} ms")
             for command in trip.commands:
-                records = "" if command.records is None else f"  [{command.records} records]"
+                records = (
+                    "" if command.records is None else f"  [{counted(command.records, 'record')}]"
+                )
                 error = f"  [error: {command.error}]" if command.error else ""
                 lines.append(f"  {command.text}{records}{error}")
         lines.append(
-            f"{self.results} results from {self.candidates} candidates in {1000 * self.seconds:.2f} ms, "
+            f"{counted(self.results, 'result')} from {counted(self.candidates, 'candidate')} in {1000 * self.seconds:.2f} ms, "
             f"{1000 * self.client_seconds:.2f} ms of them in the client"
         )
         return "\n".join(lines)

@@ -222,7 +222,7 @@ class IndexHandle:
     ) -> _T:
         for attempt in range(_ATTEMPTS):
             try:
-                engine = self._opened(create)
+                engine = self._engine or self._opened(create)
                 if engine is None:
                     if notice:
                         self.notice_absence()
@@ -340,6 +340,9 @@ class IndexHandle:
                 )
             if schema.full_text is not None:
                 capabilities.require(Feature.TEXT)
+            from valkey_vector.engines.search.definition import require_data_types
+
+            require_data_types(self.connection, schema, self.name)
         return self._catalog.create(schema, engine, self.settings.embedding_model)
 
     def _module_works_here(self) -> bool:

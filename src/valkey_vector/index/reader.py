@@ -22,9 +22,9 @@ from valkey_vector.errors import (
 )
 from valkey_vector.execution import dispatch, ordering
 from valkey_vector.execution.dispatch import Found
+from valkey_vector.execution.read_limits import has_limits, labeled, limited, limited_pages
 from valkey_vector.execution.selection import prepare_selection, record_of, records_of
 from valkey_vector.index.handle import IndexHandle
-from valkey_vector.index.read_limits import labeled, limited, limited_pages
 from valkey_vector.index.unmatched_filters import explained
 from valkey_vector.query import Answer, CountQuery, FilterQuery, Query, VectorQuery
 from valkey_vector.query.base import check_filter
@@ -33,6 +33,7 @@ from valkey_vector.query.read_options import Consistency, ReadOptions
 from valkey_vector.query.result import SearchResult
 from valkey_vector.records.record import Hit, Record
 from valkey_vector.records.validation import check_ids
+from valkey_vector.records.vectors import checked_vector, rounded_query
 from valkey_vector.schema.schema import MAIN_VECTOR
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 from valkey_vector.storage.layout import record_fields
@@ -72,11 +73,15 @@ class IndexReader:
 
         def answer(engine: Engine) -> Found:
             found = run(engine, dispatch.answer(engine, query))
-            self._explain(engine, query, found)
+            if not found:
+                self._explain(engine, query, found)
             return found
 
+        nothing = dispatch.absent(query)
+        if not has_limits(query):
+            return self._handle.read(answer, nothing, notice=True), ReadScope("strict")
         with limited(query) as scope:
-            return self._handle.read(answer, dispatch.absent(query), notice=True), scope
+            return self._handle.read(answer, nothing, notice=True), scope
 
     def _explain(self, engine: Engine, query: Query, found: object) -> None:
         """Log why a query found nothing, unless it may be that a shard did not answer, or its time is short."""
@@ -141,7 +146,9 @@ class IndexReader:
             hit.record.vector if main else hit.record.vectors[str(query.field)] for hit in hits
         ]
         vectors = [np.asarray(one, dtype=np.float32) for one in found]
-        wanted = np.asarray(query.vector, dtype=np.float32)
+        searched = query.field or MAIN_VECTOR
+        data_type = self._handle.known_schema().data_types.get(searched, "FLOAT32")
+        wanted = rounded_query(checked_vector(query.vector), data_type, f"vector {searched!r}")
         chosen = [hits[i] for i in maximal_marginal_relevance(wanted, vectors, k, lambda_mult)]
         if not with_vectors:
             chosen = [

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+from valkey_vector.records.amounts import counted
+
 __all__ = ["Finding", "Findings", "IndexReport", "ProblemKind"]
 
 ProblemKind: TypeAlias = Literal[
@@ -82,7 +84,9 @@ class IndexReport:
         return sum(finding.found for finding in self.findings if finding.kind == kind)
 
     def __str__(self) -> str:
-        lines = [f"index {self.index!r}: {self.records} records, {self.counted} by its engine"]
+        lines = [
+            f"index {self.index!r}: {counted(self.records, 'record')}, {self.counted:,} by its engine"
+        ]
         lines += [f"  {finding}" for finding in self.findings]
         lines += [f"  not checked: {what}" for what in self.unchecked]
         return "\n".join(lines if self.findings else [lines[0] + ", no problem found", *lines[1:]])

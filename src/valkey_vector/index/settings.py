@@ -66,6 +66,7 @@ class IndexSettings:
             "numeric_slots": schema is not None,
             "vectors": schema is not None,
             "full_text": full_text is not None or schema is not None,
+            "data_type": schema is not None,
             "engine": engine != "auto",
             "embedding_model": embedding_model is not None,
         }
@@ -88,6 +89,7 @@ class IndexSettings:
             "numeric_slots": (found.numeric_slots, passed.numeric_slots),
             "vectors": (found.vectors, passed.vectors),
             "full_text": (found.full_text, passed.full_text),
+            "data_type": (found.data_type, passed.data_type),
             "engine": (entry.engine, self.engine),
             "embedding_model": (entry.embedding_model, self.embedding_model),
         }

@@ -19,9 +19,10 @@ from valkey_vector.operations.exact_neighbors import ExactNeighbors
 from valkey_vector.query import FilterQuery
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.filter_like import FilterLike
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.record import Record, Vector
 from valkey_vector.records.validation import check_k
-from valkey_vector.records.vectors import Float32Array, check_vectors
+from valkey_vector.records.vectors import Float32Array, check_vectors, rounded_query
 from valkey_vector.schema.schema import MAIN_VECTOR, Hnsw, VectorField
 
 __all__ = ["BenchmarkMeasure", "BenchmarkReport", "abenchmark", "benchmark"]
@@ -201,7 +202,7 @@ class _Benchmark:
 
     def _stored(self, number: int, info: IndexInfo) -> tuple[Float32Array, list[str | None]]:
         """Choose stored vectors at random, each equally probable: a reservoir over the ids."""
-        self.say(f"choosing {number} stored vectors")
+        self.say(f"choosing {counted(number, 'stored vector')}")
         chance = random.Random(0)
         ids: list[str] = []
         for seen, record in enumerate(self._records(None, vectors=False)):
@@ -211,7 +212,7 @@ class _Benchmark:
                 ids[place] = record.id
             if self._is_over(_CHOOSING):
                 self.notes.append(
-                    f"the queries are vectors of the {seen + 1:,} oldest of {info.documents:,} records: reading all ids "
+                    f"the queries are vectors of the oldest {seen + 1:,} of {counted(info.documents, 'record')}: reading all ids "
                     "takes longer; pass more seconds"
                 )
                 break
@@ -229,7 +230,7 @@ class _Benchmark:
         )
         if len(chosen) < number:
             self.notes.append(
-                f"not {number} queries, but {len(chosen)}: few records have the vector"
+                f"only {len(chosen):,} of {counted(number, 'query', 'queries')}: few records have the vector"
             )
         return np.array([vector for vector, _ in chosen], dtype=np.float32), [
             id for _, id in chosen
@@ -309,7 +310,7 @@ class _Benchmark:
             left = self.seconds - (time.monotonic() - self.begun)
             if left <= 0:
                 self.notes.append(
-                    f"{len(runs) - position} of {len(runs)} measurements are missing: the {self.seconds:g} seconds are over"
+                    f"{len(runs) - position} of {counted(len(runs), 'measurement')} missing: the {self.seconds:g} seconds are over"
                 )
                 break
             shown = "default width" if width is None else f"ef_runtime {width}"
@@ -320,8 +321,8 @@ class _Benchmark:
             measures.append(measure)
             if measure.queries < len(queries[chosen]):
                 self.notes.append(
-                    f"only {measure.queries} of {len(queries[chosen])} queries were sent with "
-                    f"{shown}: pass more seconds"
+                    f"{measure.queries:,} of {counted(len(queries[chosen]), 'query', 'queries')} sent with {shown}: pass more "
+                    "seconds"
                 )
         return measures
 
@@ -354,7 +355,8 @@ def _checked(vectors: Sequence[Vector], compared: VectorField) -> Float32Array:
     if not len(vectors):
         raise InvalidInputError("there are no vectors to search for: pass at least one")
     owners = [f"vector {number}" for number in range(len(vectors))]
-    return check_vectors(list(vectors), compared.dimension, owners)
+    checked = check_vectors(list(vectors), compared.dimension, owners)
+    return rounded_query(checked, compared.data_type, f"vector {compared.name!r}")
 
 
 def _check(

@@ -10,7 +10,7 @@ from valkey_vector.index.index import Index
 from valkey_vector.index.settings import IndexSettings
 from valkey_vector.storage.catalog import Catalog, check_index_name
 
-__all__ = ["open_any", "open_own", "own_handle"]
+__all__ = ["is_own_name", "open_any", "open_own", "own_handle"]
 
 
 def open_own(connection: Connection, name: str) -> Index:
@@ -42,7 +42,7 @@ def open_any(connection: Connection, name: str) -> Index | AttachedIndex:
     Raises:
         IndexNotFoundError: there is no such index.
     """
-    if _is_own_name(name) and Catalog(connection, name).read() is not None:
+    if is_own_name(name) and Catalog(connection, name).read() is not None:
         return Index.open(name, connection=connection)
     if _is_foreign(connection, name):
         return AttachedIndex.open(name, connection=connection)
@@ -63,7 +63,8 @@ def own_handle(index: Index) -> IndexHandle:
     return IndexHandle(index.connection, index.name, settings)
 
 
-def _is_own_name(name: str) -> bool:
+def is_own_name(name: str) -> bool:
+    """Return True if an index of this library can have the name."""
     try:
         check_index_name(name)
     except ConfigurationError:

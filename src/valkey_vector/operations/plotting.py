@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from valkey_vector.errors import ConfigurationError
 from valkey_vector.operations.benchmarking import BenchmarkMeasure, BenchmarkReport
+from valkey_vector.records.amounts import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def plot_benchmark(report: BenchmarkReport, path: str | Path) -> None:
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     figure.suptitle(
-        f"{report.index}: {report.documents:,} records, {report.engine}, {report.algorithm}, "
+        f"{report.index}: {counted(report.documents, 'record')}, {report.engine}, {report.algorithm}, "
         f"k={report.k}, concurrency {report.concurrency}"
     )
     latency, recall = figure.subplots(1, 2)

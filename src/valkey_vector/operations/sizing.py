@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.validation import check_range
+from valkey_vector.records.vectors import DataType, element_size
+from valkey_vector.schema.vector_fields import parse_data_type
 from valkey_vector.storage.catalog import EngineName
 
 __all__ = ["SizeEstimate", "estimate_size"]
@@ -62,6 +64,7 @@ class SizeEstimate:
         shards: primaries that are needed at `node_memory` each. None if that is not given.
         client: bytes of the vectors in each process that searches, with the native engine; tokens and words come on
             top. 0 with the search engine.
+        data_type: element type of the vectors on the server.
     """
 
     engine: EngineName
@@ -75,6 +78,7 @@ class SizeEstimate:
     maxmemory: int
     shards: int | None
     client: int
+    data_type: DataType
 
 
 def estimate_size(
@@ -88,6 +92,7 @@ def estimate_size(
     full_text: bool = False,
     headroom: float = 0.25,
     node_memory: float | None = None,
+    data_type: DataType = "FLOAT32",
 ) -> SizeEstimate:
     """Estimate the memory of an index. Sends nothing.
 
@@ -101,9 +106,11 @@ def estimate_size(
         full_text: the index has full text.
         headroom: share to add for writes, queries and snapshots, 0 to 4.
         node_memory: memory of a node in GiB, > 0, to compute the number of nodes.
+        data_type: FLOAT32, FLOAT16 or BFLOAT16.
 
     Raises:
         InvalidInputError: a value is out of range.
+        ConfigurationError: `data_type` is not an element type.
     """
     check_range("documents", documents, 1, 10**12)
     check_range("dimension", dimension, 1, 32_768)
@@ -116,8 +123,9 @@ def estimate_size(
         raise InvalidInputError(f"node_memory must be a number of GiB above 0, not {node_memory!r}")
     if engine not in _COSTS:
         raise InvalidInputError(f"engine must be 'search' or 'native', not {engine!r}")
-    costs = _COSTS[engine]
-    vectors = documents * (costs.number * dimension + costs.link * m)
+    costs, data_type = _COSTS[engine], parse_data_type(data_type)
+    number = costs.number * element_size(data_type) / element_size("FLOAT32")
+    vectors = documents * (number * dimension + costs.link * m)
     per_byte = costs.character + (costs.indexed if full_text else 0)
     texts = documents * per_byte * content
     metadata, other = documents * costs.key * keys, documents * costs.record
@@ -135,4 +143,5 @@ def estimate_size(
         maxmemory=round(maxmemory),
         shards=None if node_memory is None else math.ceil(maxmemory / (node_memory * _GIB)),
         client=documents * 4 * dimension if engine == "native" else 0,
+        data_type=data_type,
     )

@@ -14,6 +14,7 @@ from valkey_vector.errors import IndexNotFoundError, InvalidInputError
 from valkey_vector.index.index import Index
 from valkey_vector.operations.opening import own_handle
 from valkey_vector.operations.tail_sources import ComparedVersions, LoggedChanges
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.record import Metadata
 from valkey_vector.storage.rows import StaleIndexError
 
@@ -59,7 +60,7 @@ class Missed:
 
 
 class _Source(Protocol):
-    """Finder of the changes since its last use."""
+    """Source of the changes of an index, read at intervals."""
 
     @property
     def description(self) -> str: ...
@@ -217,7 +218,7 @@ def _source(index: Index, max_records: int, interval: float) -> _Source:
         return LoggedChanges(index.connection, engine.entry, interval)
     if info.documents > max_records:
         raise InvalidInputError(
-            f"index {index.name!r} has {info.documents:,} records, and the search engine has no change log: tail would read "
+            f"index {index.name!r} has {counted(info.documents, 'record')}, and the search engine has no change log: tail would read "
             f"the versions of all of them at each interval. Pass max_records (--max-records) of at least that number to "
             "accept it, and a long interval"
         )

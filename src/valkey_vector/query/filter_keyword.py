@@ -39,6 +39,8 @@ def names_filter(owner: _Class) -> _Class:
 
 def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
     refuse = _refusal(method)
+    # These keywords need no closer look.
+    known = inspect.signature(method).parameters.keys() - {"self", "options", "filters"}
     if inspect.iscoroutinefunction(method):
 
         @wraps(method)
@@ -50,7 +52,8 @@ def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(method)
     def call(self: object, /, *args: Any, **kwargs: Any) -> Any:
-        refuse(kwargs)
+        if not kwargs.keys() <= known:
+            refuse(kwargs)
         return method(self, *args, **kwargs)
 
     return call

@@ -36,14 +36,18 @@ READ_OPTIONS = frozenset(ReadOptions.__annotations__)
 """Names of the read options."""
 
 
-def merge_read_options(defaults: ReadOptions, call: Mapping[str, Any]) -> ReadOptions:
-    """Return the options of one call of a store: its own, and the store's in place of those that are missing or None."""
-    own = {name: value for name, value in call.items() if value is not None}
-    return cast("ReadOptions", {**defaults, **own})
+def merge_read_options(*levels: Mapping[str, Any]) -> ReadOptions:
+    """Return the options of one call. A level replaces those before it, except where an option is missing or None.
+
+    Args:
+        levels: from the outermost, such as the store, the component and the call.
+    """
+    given = {name: value for level in levels for name, value in level.items() if value is not None}
+    return cast("ReadOptions", given)
 
 
-def check_read_options(consistency: object, timeout: object) -> None:
-    """Validate the read options.
+def check_read_options(consistency: object, timeout: object) -> ReadOptions:
+    """Validate the read options and return them.
 
     Raises:
         InvalidInputError: an option is invalid; the message names it.
@@ -54,8 +58,9 @@ def check_read_options(consistency: object, timeout: object) -> None:
         )
     match timeout:
         case None:
-            return
+            pass
         case int() | float() if not isinstance(timeout, bool) and 0 < timeout < math.inf:
-            return
+            pass
         case _:
             raise InvalidInputError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    return cast("ReadOptions", {"consistency": consistency, "timeout": timeout})

@@ -87,7 +87,8 @@ class VectorQuery:
         if self.ef_runtime is not None:
             check_count(self.ef_runtime, "ef_runtime", 1)
         check_returned_parts(self)
-        check_read_options(self.consistency, self.timeout)
+        if self.consistency != "strict" or self.timeout is not None:
+            check_read_options(self.consistency, self.timeout)
 
     @property
     def threshold(self) -> Threshold | None:

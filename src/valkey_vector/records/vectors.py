@@ -1,12 +1,16 @@
-"""Checks of embeddings before they are sent: the server stores an invalid one without an error."""
+"""Vectors as the server stores them: checks before they are sent, and their element types.
+
+Checks are needed because the server stores an invalid vector without an error. The library computes in float32. An index
+stores float32, or half of its bytes: FLOAT16 or BFLOAT16, to which vectors are rounded once, when they are written.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +19,44 @@ from valkey_vector.errors import InvalidInputError
 from valkey_vector.records.record import Vector
 
 __all__ = [
+    "DATA_TYPES",
+    "DataType",
     "Float32Array",
+    "FloatArray",
     "check_vector",
     "check_vectors",
     "checked_vector",
+    "element_size",
+    "narrowed",
+    "pack_vector",
     "packed_vectors",
     "quickly_packed",
+    "rounded",
+    "rounded_query",
     "unpack_vector",
+    "widened",
     "wrong_dimension",
 ]
 
 Float32Array = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
+
+DataType: TypeAlias = Literal["FLOAT32", "FLOAT16", "BFLOAT16"]
+"""Element type of the vectors of an index."""
+
+DATA_TYPES: tuple[DataType, ...] = get_args(DataType)
 
 _WIRE = np.dtype("<f4")
+
+_STORED: Mapping[str, np.dtype[Any]] = {
+    "FLOAT32": _WIRE,
+    "FLOAT16": np.dtype("<f2"),
+    "BFLOAT16": np.dtype("<u2"),
+    "FLOAT64": np.dtype("<f8"),
+}
+"""Elements in the bytes of a hash field. NumPy has no bfloat16: it is the upper half of a float32."""
+
+_LARGEST: Mapping[str, str] = {"FLOAT16": "65,504", "BFLOAT16": "3.38e38"}
 
 
 def check_vectors(
@@ -75,9 +104,24 @@ def check_vectors(
 
 
 def packed_vectors(
-    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str = ""
+    vectors: Sequence[Vector],
+    dimension: int | None,
+    owners: Sequence[str],
+    index: str = "",
+    data_type: DataType = "FLOAT32",
 ) -> list[bytes]:
-    """Check embeddings as `check_vectors` does, and encode each as little-endian float32."""
+    """Check embeddings as `check_vectors` does, and encode each in an element type.
+
+    Raises:
+        InvalidInputError: as `check_vectors`, or the type cannot hold a value.
+    """
+    exact = _packed_vectors(vectors, dimension, owners, index)
+    return exact if data_type == "FLOAT32" else narrowed(exact, data_type, owners)
+
+
+def _packed_vectors(
+    vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str
+) -> list[bytes]:
     packed = quickly_packed(vectors, dimension)
     if packed is not None:
         return packed
@@ -123,7 +167,7 @@ def check_vector(
         _check_numeric(vector, owner)
         raise
     if not math.isfinite(squared) and (row.ndim != 1 or not np.isfinite(row).all()):
-        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]
+        return check_vectors([vector], dimension, [owner])[0]  # type: ignore[no-any-return]  # NumPy's type of a row
     return row
 
 
@@ -146,7 +190,7 @@ def _packer(dimension: int) -> Callable[..., bytes]:
 
 def checked_vector(vector: Vector) -> Float32Array:
     """Return a vector that `check_vector` returned before, for the type checker. No copy."""
-    return np.asarray(vector, dtype=_WIRE)
+    return vector if isinstance(vector, np.ndarray) else np.asarray(vector, dtype=_WIRE)
 
 
 def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> InvalidInputError:
@@ -167,9 +211,109 @@ def wrong_dimension(found: int, dimension: int, owner: str, index: str) -> Inval
     )
 
 
-def unpack_vector(data: bytes) -> Float32Array:
-    """Decode a vector from a hash field: little-endian float32."""
-    return np.frombuffer(data, dtype=_WIRE)
+def element_size(data_type: str) -> int:
+    """Number of bytes of one component."""
+    return _STORED[data_type].itemsize
+
+
+def rounded(vector: Any, data_type: str) -> FloatArray:
+    """Round numbers to an element type, ties to even. Values beyond its range become infinite.
+
+    Args:
+        vector: numbers.
+        data_type: FLOAT32, FLOAT16, BFLOAT16 or FLOAT64.
+
+    Returns:
+        The rounded numbers: float64 for FLOAT64, otherwise float32, to which they are rounded first.
+    """
+    with np.errstate(over="ignore"):
+        try:
+            given = vector if isinstance(vector, np.ndarray) else np.asarray(vector, dtype="<f8")
+            exact: FloatArray = given
+        except OverflowError:  # an integer beyond float64
+            return np.array([np.inf])
+        match data_type:
+            case "FLOAT16":
+                return exact.astype(_WIRE).astype("<f2").astype(_WIRE)
+            case "BFLOAT16":
+                bits = exact.astype(_WIRE).view("<u4").astype("<u8")
+                bits += 0x7FFF + ((bits >> 16) & 1)
+                return (bits & 0xFFFF0000).astype("<u4").view(_WIRE)
+            case _:
+                return exact.astype(_STORED[data_type])
+
+
+def rounded_query(query: Float32Array, data_type: str, type_of: str) -> Float32Array:
+    """Round a checked query to the element type of the vectors that it is compared with.
+
+    Args:
+        query: finite numbers.
+        data_type: FLOAT32, FLOAT16 or BFLOAT16.
+        type_of: what has the type, for the error.
+
+    Raises:
+        InvalidInputError: the type cannot hold a value.
+    """
+    if data_type == "FLOAT32":
+        return query
+    vector = rounded(query, data_type)
+    if not np.isfinite(vector).all():
+        raise InvalidInputError(
+            f"the query has a value beyond {data_type}, the element type of {type_of}, whose largest number is "
+            f"{_LARGEST[data_type]}: scale the vectors"
+        )
+    return vector
+
+
+def narrowed(exact: Sequence[bytes], data_type: DataType, owners: Sequence[str]) -> list[bytes]:
+    """Round packed float32 vectors of one length to an element type.
+
+    Raises:
+        InvalidInputError: the type cannot hold a value; the message names the owner of the vector.
+    """
+    if not exact:
+        return []
+    rows = rounded(unpack_vector(b"".join(exact)).reshape(len(exact), -1), data_type)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        owner = owners[int(np.argmin(finite))]
+        raise InvalidInputError(
+            f"the vector of {owner} holds a value beyond {data_type}, the element type of the index, whose largest number "
+            f"is {_LARGEST[data_type]}: scale the vectors, or use another data_type"
+        )
+    whole = pack_vector(rows, data_type)
+    size = len(whole) // len(exact)
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
+
+
+def pack_vector(vector: FloatArray, data_type: str) -> bytes:
+    """Return a vector that `rounded` returned as bytes of an element type."""
+    if data_type == "BFLOAT16":
+        return (vector.astype(_WIRE, copy=False).view("<u4") >> 16).astype("<u2").tobytes()
+    return vector.astype(_STORED[data_type], copy=False).tobytes()
+
+
+def unpack_vector(data: bytes, data_type: str = "FLOAT32") -> NDArray[Any]:
+    """Decode a vector from the bytes of an element type: float64 for FLOAT64, otherwise float32.
+
+    Raises:
+        ValueError: the number of bytes is not a multiple of the type's.
+    """
+    vector = np.frombuffer(data, dtype=_STORED[data_type])
+    match data_type:
+        case "BFLOAT16":
+            return (vector.astype("<u4") << 16).view(_WIRE)
+        case "FLOAT16":
+            return vector.astype(_WIRE)
+        case _:
+            return vector
+
+
+def widened(data: bytes, data_type: DataType) -> bytes:
+    """Return a stored vector as bytes of float32. Bytes that hold no vector of the type stay as they are."""
+    if data_type == "FLOAT32" or len(data) % element_size(data_type):
+        return data
+    return unpack_vector(data, data_type).tobytes()
 
 
 def _check_shape(vector: Vector, dimension: int | None, owner: str, index: str) -> None:

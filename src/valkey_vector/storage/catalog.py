@@ -434,7 +434,7 @@ def _in_other_text_layout(schema: Schema) -> Schema | None:
 def _described(schema: Schema, engine: EngineName, embedding_model: str | None) -> list[str]:
     """Fields and values of the catalog that describe an index, the layout first."""
     described = schema.to_dict()
-    parts = ("dimension", "fields", "numeric_slots", "full_text", "vectors")
+    parts = ("dimension", "fields", "numeric_slots", "full_text", "vectors", "data_type")
     layout = {part: described[part] for part in parts if described.get(part) is not None}
     fields = ["layout", json.dumps(layout, sort_keys=True)]
     fields += ["engine", engine, "schema", json.dumps(described, sort_keys=True)]

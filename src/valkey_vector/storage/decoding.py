@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
 
 from valkey_vector.errors import UnreadableRecordError
 from valkey_vector.records.metadata import load
@@ -11,11 +13,11 @@ from valkey_vector.records.tokens import unescape
 from valkey_vector.records.vectors import Float32Array, unpack_vector
 from valkey_vector.storage.catalog import VECTOR_PREFIX
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT, PAYLOAD, VECTOR
-from valkey_vector.storage.rows import CheckedRow, Row
+from valkey_vector.storage.rows import CheckedRow, FoundRow, Row
 
 __all__ = ["decode_record", "decode_records"]
 
-_COMMON = frozenset({CONTENT, METADATA, PARENT})
+_COMMON = (CONTENT, METADATA, PARENT, PAYLOAD)
 
 
 def decode_record(
@@ -65,7 +67,7 @@ def decode_record(
 
 
 def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
-    """Decode many records as `decode_record` does; faster if only content, metadata and parent are requested.
+    """Decode many records as `decode_record` does; faster if no vectors are requested.
 
     Args:
         rows: the fetched documents; a `CheckedRow` is not decoded again.
@@ -74,26 +76,40 @@ def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
     Raises:
         UnreadableRecordError: another program wrote one of the fields; the message names the record.
     """
-    if not _COMMON.issuperset(only):
+    if any(name not in _COMMON for name in only):
         return [
             decode_record(row.id, row.fields, only, _known(row) if METADATA in only else None)
             for row in rows
         ]
-    content, metadata, parent = (name in only for name in (CONTENT, METADATA, PARENT))
+    plain, encoded = _names_of(CONTENT in only, METADATA in only, PARENT in only, PAYLOAD in only)
     records: list[Record] = []
+    get: Callable[[Any], bytes | None]
     for row in rows:
-        id, fields, known = row.id, row.fields, _known(row) if type(row) is not Row else None
+        known: Metadata | None = None
+        if type(row) is FoundRow:
+            get, names = row.raw.get, encoded
+        else:
+            get, names = row.fields.get, plain
+            if names[1] is not None:
+                known = _known(row)
+        content, metadata, parent = get(names[0]), get(names[1]), get(names[2])
         try:
-            text = fields[CONTENT].decode() if content and CONTENT in fields else ""
-            above = fields[PARENT].decode() if parent and PARENT in fields else None
-            stored = fields.get(METADATA) if metadata and known is None else None
-            loaded = load(stored) if stored else known if metadata else None
+            text = content.decode() if content else ""
+            above = None if parent is None else parent.decode()
+            if known is None:
+                known = load(metadata) if metadata else {}
         except (ValueError, UnreadableRecordError):
-            decode_record(id, fields, only)  # raises the error that names the record
+            decode_record(row.id, row.fields, only)  # raises the error that names the record
             raise
-        own = {} if loaded is None else loaded
-        records.append(new_record(id, text, None, own, above, None, {}))
+        records.append(new_record(row.id, text, None, known, above, get(names[3]), {}))
     return records
+
+
+@lru_cache(maxsize=16)
+def _names_of(*wanted: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Names of `_COMMON` fields, as text and as bytes; None in place of a name that is not wanted, which no row has."""
+    plain = tuple(name if want else None for name, want in zip(_COMMON, wanted, strict=True))
+    return plain, tuple(None if name is None else name.encode() for name in plain)
 
 
 def _known(row: Row) -> Metadata | None:

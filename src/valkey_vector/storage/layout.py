@@ -1,7 +1,7 @@
 """Layout of a record in its hash, for both engines.
 
-The hash ``<index>:<id>`` has these fields: ``content``; ``metadata`` (JSON); ``vector`` (float32, little-endian; absent
-without an embedding); ``v_<name>`` (additional vectors); ``tags`` (tokens, see `valkey_vector.records.tokens`); ``n0``,
+The hash ``<index>:<id>`` has these fields: ``content``; ``metadata`` (JSON); ``vector`` (little-endian floats of the
+schema's type; absent without an embedding); ``v_<name>`` (additional vectors); ``tags`` (tokens, see `valkey_vector.records.tokens`); ``n0``,
 ``n1``, … (numeric slots); ``f_<path>`` (declared fields); ``words`` and ``length`` (see
 `valkey_vector.text.fields`); ``created`` (microseconds since 1970, by the server's clock; unchanged when a record is
 overwritten); ``parent`` and ``payload`` if the record has them; ``expires`` (milliseconds) if the record has a time to

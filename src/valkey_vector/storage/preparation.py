@@ -105,11 +105,12 @@ def _check_record(record: Record, position: int) -> None:
 def _main_vectors(records: Sequence[Record], schema: Schema, index: str) -> list[bytes]:
     """Return the packed main vectors of the records that have one."""
     vectors = [record.vector for record in records if record.vector is not None]
-    packed = quickly_packed(vectors, schema.dimension)
-    if packed is not None:
-        return packed
+    if schema.data_type == "FLOAT32":
+        packed = quickly_packed(vectors, schema.dimension)
+        if packed is not None:
+            return packed
     owners = [f"record {record.id!r}" for record in records if record.vector is not None]
-    return packed_vectors(vectors, schema.dimension, owners, index)
+    return packed_vectors(vectors, schema.dimension, owners, index, schema.data_type)
 
 
 def _additional_vectors(
@@ -142,6 +143,7 @@ def _packed_vectors(records: Sequence[Record], field: VectorField) -> Iterator[b
         [record.vectors[field.name] for record in having],
         field.dimension,
         [f"record {record.id!r} ({field.name})" for record in having],
+        data_type=field.data_type,
     )
     return iter(packed)
 

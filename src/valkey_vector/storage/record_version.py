@@ -22,8 +22,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from valkey_vector.schema.schema import MAIN_VECTOR
-from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry
+from valkey_vector.records.vectors import widened
+from valkey_vector.schema.schema import MAIN_VECTOR, Schema
+from valkey_vector.storage.catalog import VECTOR_PREFIX, CatalogEntry, vector_name
 
 __all__ = [
     "CREATED",
@@ -32,6 +33,7 @@ __all__ = [
     "PAYLOAD",
     "VERSION",
     "Expiry",
+    "OwnRecords",
     "expiry_of",
     "has_vector",
     "identifying_fields",
@@ -39,6 +41,7 @@ __all__ = [
     "new_unique",
     "new_uniques",
     "own_fields",
+    "own_records",
     "renewed_version",
     "version_of",
 ]
@@ -49,6 +52,11 @@ CREATED, EXPIRES = "created", "expires"
 
 Expiry: TypeAlias = Literal["", "t", "s"]
 """Expiration of a record: none, at a time stored in the record, or only by the time to live of its key."""
+
+_VERSION = VERSION.encode()
+
+_MAX_LEARNED = 256
+"""Maximum number of kinds of records, and of names for one kind, that are remembered as valid."""
 
 _OPTIONAL = {MAIN_VECTOR: b"v", PARENT: b"p", PAYLOAD: b"y", EXPIRES: b"t"}
 
@@ -126,13 +134,19 @@ def own_fields(
 ) -> Mapping[str, bytes] | None:
     """Return the valid fields of a hash, or None if the hash is not a record of this index.
 
+    Vectors are returned as float32, whatever their element type on the server.
+
     Args:
         entry: catalog entry of the index.
-        fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid.
+        fields: fields of the hash that were read, including `identifying_fields`. Returned unchanged if all are valid
+            and no vector has another element type.
         vector: hash field of a vector that the record must have (see `has_vector`); None for none.
     """
     version = fields.get(VERSION)
     lineage = entry.lineage
+    schema = entry.schema
+    if schema.data_type != "FLOAT32" or schema.vectors:
+        fields = _with_float32(fields, schema)
     if version is None:
         return fields if lineage is None and CREATED in fields else None
     if not version.startswith(_beginning(lineage)):
@@ -143,6 +157,58 @@ def own_fields(
     if vector in invalid:
         return None
     return {name: value for name, value in fields.items() if name not in invalid}
+
+
+class OwnRecords:
+    """Recognizes the records of an index whose fields are all valid, by field names as a reply has them, in bytes.
+
+    One comparison with the names that were valid before replaces one of each field: results of a search have the same
+    few fields. A hash that is not recognized can still be a record; `own_fields` decides.
+
+    Args:
+        lineage: lineage of the index.
+        vector: hash field of a vector that the records must have; None for none.
+    """
+
+    __slots__ = ("_beginning", "_valid", "_vector")
+
+    def __init__(self, lineage: str | None, vector: str | None) -> None:
+        self._beginning = _beginning(lineage)
+        self._vector = vector
+        self._valid: dict[bytes, set[bytes]] = {}
+
+    def recognizes(self, fields: Mapping[bytes, bytes]) -> bool:
+        """Return True if a hash is a record, and all its fields are certainly valid."""
+        version = fields.get(_VERSION)
+        if version is None or not version.startswith(self._beginning):
+            return False
+        valid = self._valid.get(version[version.rfind(b":") + 1 :])
+        return valid is not None and valid.issuperset(fields)
+
+    def learn(self, fields: Mapping[bytes, bytes]) -> None:
+        """Remember the names of fields that are all valid, according to `own_fields`."""
+        version = fields.get(_VERSION)
+        if version is None or len(self._valid) >= _MAX_LEARNED:
+            return
+        names = self._valid.setdefault(version[version.rfind(b":") + 1 :], set())
+        if len(names) < _MAX_LEARNED:
+            names.update(fields)
+
+
+@lru_cache(maxsize=256)
+def own_records(lineage: str | None, vector: str | None) -> OwnRecords:
+    """Return the `OwnRecords` of an index, always the same one."""
+    return OwnRecords(lineage, vector)
+
+
+def _with_float32(fields: Mapping[str, bytes], schema: Schema) -> Mapping[str, bytes]:
+    """Return the fields with every vector as float32; unchanged if all are."""
+    changed = {
+        field: widened(fields[field], data_type)
+        for name, data_type in schema.data_types.items()
+        if data_type != "FLOAT32" and (field := vector_name(name)) in fields
+    }
+    return {**fields, **changed} if changed else fields
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,18 @@ from typing import Any
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.record_version import VERSION
 
-__all__ = ["CheckedRow", "MetadataReplacement", "Row", "StaleIndexError", "WriteOutcome"]
+__all__ = [
+    "DISTANCE_FIELD",
+    "CheckedRow",
+    "FoundRow",
+    "MetadataReplacement",
+    "Row",
+    "StaleIndexError",
+    "WriteOutcome",
+]
+
+DISTANCE_FIELD = b"distance"
+"""The name under which a search returns the distance; no document has a field of this name."""
 
 
 class StaleIndexError(Exception):
@@ -24,7 +35,7 @@ class Row:
 
     Attributes:
         id: id of the record.
-        fields: requested hash fields that exist.
+        fields: requested hash fields that exist; vectors as float32, whatever their element type on the server.
         distance: distance from the query vector; NaN without a query vector.
     """
 
@@ -47,6 +58,51 @@ class CheckedRow(Row):
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FoundRow(Row):
+    """A row as a reply has it: the names of its fields are decoded only if `fields` is read.
+
+    Attributes:
+        raw: the fields by their names in bytes. Also holds the distance, which is no field of the hash.
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(
+        self,
+        id: str,
+        fields: Mapping[str, bytes] | None = None,
+        distance: float = math.nan,
+        raw: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        self.id = id
+        self.distance = distance
+        if fields is None and raw is not None:
+            self.raw = raw
+        else:
+            self.fields = fields or {}
+            self.raw = {name.encode(): value for name, value in self.fields.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        """Decode the names when `fields` is read for the first time."""
+        if name != "fields":
+            raise AttributeError(name)
+        fields = self.fields = {
+            _names[key]: value for key, value in self.raw.items() if key != DISTANCE_FIELD
+        }
+        return fields
+
+
+class _Names(dict[bytes, str]):
+    """The names of hash fields, each decoded once. A search returns the fields that it names, so they are few."""
+
+    def __missing__(self, name: bytes) -> str:
+        decoded = self[name] = name.decode()
+        return decoded
+
+
+_names = _Names()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def _fetch(
         return
     replies = store.run([GetItems(part) for part in names])
     for one, part, items in zip(due, names, replies, strict=True):
-        one.items.update(zip(part, items, strict=True))  # type: ignore[arg-type]
+        one.items.update(zip(part, items, strict=True))  # type: ignore[arg-type]  # a `GetItems` returns items
 
 
 def _rank(one: _Progress, candidates: Sequence[Candidate]) -> list[Candidate]:

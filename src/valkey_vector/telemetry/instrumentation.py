@@ -51,9 +51,10 @@ def instrument(
         for owner, names in OPERATIONS.items():
             for name in names:
                 for version in (name, f"a{name}"):
-                    original = owner.__dict__[version]
-                    _originals[owner, version] = original
-                    setattr(owner, version, _recorded(original, name, recorder))
+                    definer = next(base for base in owner.__mro__ if version in vars(base))
+                    original = vars(definer)[version]
+                    _originals[definer, version] = original
+                    setattr(definer, version, _recorded(original, name, recorder))
 
 
 def uninstrument() -> None:

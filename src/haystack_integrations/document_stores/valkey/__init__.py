@@ -1,7 +1,7 @@
 """Haystack document store on Valkey: `ValkeyDocumentStore`."""
 
 try:
-    import haystack  # noqa: F401
+    import haystack  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'haystack_integrations.document_stores.valkey needs Haystack: pip install "valkey-vector[haystack]"'
@@ -11,7 +11,7 @@ from haystack_integrations.document_stores.valkey.installation import refuse_mix
 
 refuse_mixed_installation()
 
-from haystack_integrations.document_stores.valkey.document_store import (  # noqa: E402
+from haystack_integrations.document_stores.valkey.document_store import (  # noqa: E402 - after the check
     ValkeyDocumentStore,
     ValkeyDocumentStoreError,
 )

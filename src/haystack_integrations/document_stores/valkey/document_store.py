@@ -31,7 +31,6 @@ from valkey_vector import (
     Consistency,
     DuplicateIdError,
     Index,
-    ReadOptions,
     ValkeyVectorError,
     WritePolicy,
 )
@@ -125,8 +124,7 @@ class ValkeyDocumentStore(SearchableStore):
         consistency: Consistency = "strict",
         timeout: float | None = None,
     ) -> None:
-        check_read_options(consistency, timeout)
-        self._read_options: ReadOptions = {"consistency": consistency, "timeout": timeout}
+        self._read_options = check_read_options(consistency, timeout)
         if distance_metric not in ("l2", "cosine", "ip"):
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
         for name, flag in (("full_text", full_text), ("must_exist", must_exist)):

@@ -12,6 +12,7 @@ import json
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from haystack.dataclasses import ByteStream, SparseEmbedding
 from haystack.document_stores.errors import DuplicateDocumentError
 
 from valkey_vector import Hit, InvalidInputError, Record
+from valkey_vector.records.instances import are_alike, filled
 from valkey_vector.records.plain_values import DEEPEST
 from valkey_vector.records.record import Vector
 
@@ -90,8 +92,13 @@ def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
 
 def from_record(record: Record, score: float | None = None) -> Document:
     """Convert a record to a document. Read the record with its payload, and with its vector if needed."""
-    extras, exact = _unpacked(record.payload or b"")
     embedding: list[float] | None = None
+    if not record.payload and record.id:
+        if record.vector is not None:
+            embedding = np.asarray(record.vector).tolist()
+        create = _filled if _is_fillable() else _constructed
+        return create(record.id, record.content, dict(record.metadata), score, embedding)
+    extras, exact = _unpacked(record.payload or b"")
     if record.vector is not None:
         embedding = exact if exact is not None else np.asarray(record.vector).tolist()
     blob, sparse = extras.get("blob"), extras.get("sparse_embedding")
@@ -108,6 +115,45 @@ def from_record(record: Record, score: float | None = None) -> Document:
         sparse_embedding=None if sparse is None else SparseEmbedding.from_dict(sparse),
         score=score,
     )
+
+
+def _constructed(
+    id: str,
+    content: str,
+    meta: dict[str, Any],
+    score: float | None,
+    embedding: list[float] | None,
+) -> Document:
+    return Document(id=id, content=content, meta=meta, score=score, embedding=embedding)
+
+
+def _filled(
+    id: str,
+    content: str,
+    meta: dict[str, Any],
+    score: float | None,
+    embedding: list[float] | None,
+) -> Document:
+    """Create the document that `_constructed` creates, without checking the values again."""
+    return filled(
+        Document,
+        {
+            "id": id,
+            "content": content,
+            "blob": None,
+            "meta": meta,
+            "score": score,
+            "embedding": embedding,
+            "sparse_embedding": None,
+        },
+    )
+
+
+@cache
+def _is_fillable() -> bool:
+    """Return True if documents of the installed Haystack can be filled."""
+    sample = ("id", "text", {"key": 1}, 0.5, [1.0])
+    return are_alike(_constructed(*sample), _filled(*sample))
 
 
 def from_hit(hit: Hit) -> Document:

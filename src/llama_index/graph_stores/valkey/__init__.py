@@ -1,7 +1,7 @@
 """LlamaIndex property graph store on Valkey: `ValkeyPropertyGraphStore`."""
 
 try:
-    import llama_index.core  # noqa: F401
+    import llama_index.core  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'llama_index.graph_stores.valkey needs LlamaIndex: pip install "valkey-vector[llama-index]"'

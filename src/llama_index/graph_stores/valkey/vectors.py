@@ -9,6 +9,7 @@ from llama_index.core.graph_stores.types import LabelledNode
 
 from llama_index.graph_stores.valkey.nodes import node_from, to_record
 from valkey_vector import Index, Record
+from valkey_vector.records.vectors import rounded
 from valkey_vector.secondary import Problem, PropertyGraph, Report
 
 __all__ = ["check_vectors"]
@@ -56,12 +57,12 @@ def _differing(nodes: list[LabelledNode], index: Index) -> Iterator[tuple[str, L
                 yield "embedding of a node without", node
         elif record is None:
             yield "missing embedding", node
-        elif not _equal(node, record):
+        elif not _equal(node, record, index.schema.data_type):
             yield "stale embedding", node
 
 
-def _equal(node: LabelledNode, record: Record) -> bool:
-    ours = np.asarray(node.embedding, dtype=np.float32)
+def _equal(node: LabelledNode, record: Record, data_type: str) -> bool:
+    ours = rounded(node.embedding, data_type)
     theirs = np.asarray(record.vector, dtype=np.float32)
     return bool(np.array_equal(ours, theirs)) and dict(record.metadata) == dict(node.properties)
 

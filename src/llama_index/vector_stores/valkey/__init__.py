@@ -1,7 +1,7 @@
 """LlamaIndex vector store on Valkey: `ValkeyVectorStore`."""
 
 try:
-    import llama_index.core  # noqa: F401
+    import llama_index.core  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'llama_index.vector_stores.valkey needs LlamaIndex: pip install "valkey-vector[llama-index]"'

@@ -32,6 +32,7 @@ from llama_index.core.schema import (
 from pydantic_core import to_jsonable_python
 
 from valkey_vector import InvalidInputError, Record
+from valkey_vector.records.instances import are_alike, filled
 from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.metadata import dump, load
 from valkey_vector.records.plain_values import NotPlainError, check_moments
@@ -217,6 +218,8 @@ def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseN
         embedding = embedding if "embedding" in output_fields else None
         if "metadata" not in output_fields:
             metadata = {key: item for key, item in metadata.items() if key in output_fields}
+    if not payload and _is_fillable():
+        return _filled(record.id, text, metadata, embedding, record.parent)
     data: dict[str, Any] = payload.get("node", {})
     if record.parent is not None:
         relationships = data.get("relationships", {})
@@ -233,6 +236,50 @@ def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseN
     data |= _own_defaults(kind, data)
     data |= {"id_": record.id, "metadata": metadata, "embedding": embedding}
     return TextNode(**data) if kind is TextNode else kind.from_dict(data)
+
+
+def _filled(
+    id: str, text: str, metadata: dict[str, Any], embedding: list[float] | None, parent: str | None
+) -> TextNode:
+    """Create a plain `TextNode` as its constructor does, without validating the values again."""
+    given = {"id_", "text", "metadata", "embedding"}
+    relationships: dict[NodeRelationship, RelatedNodeInfo] = {}
+    if parent is not None:
+        given.add("relationships")
+        source: dict[str, Any] = {
+            "node_id": parent,
+            "node_type": None,
+            "metadata": {},
+            "hash": None,
+        }
+        relationships[NodeRelationship.SOURCE] = filled(RelatedNodeInfo, source, {"node_id"})
+    attributes = {
+        "id_": id,
+        "embedding": embedding,
+        "metadata": metadata,
+        "excluded_embed_metadata_keys": [],
+        "excluded_llm_metadata_keys": [],
+        "relationships": relationships,
+        "metadata_template": _DEFAULTS["metadata_template"],
+        "metadata_separator": _DEFAULTS["metadata_separator"],
+        "text": text,
+        "mimetype": _DEFAULTS["mimetype"],
+        "start_char_idx": None,
+        "end_char_idx": None,
+        "text_template": _DEFAULTS["text_template"],
+    }
+    return filled(TextNode, attributes, given)
+
+
+@cache
+def _is_fillable() -> bool:
+    """Return True if nodes of the installed LlamaIndex can be filled."""
+    made = {"id_": "id", "text": "text", "metadata": {"key": 1}, "embedding": [1.0]}
+    related = {"relationships": {_SOURCE: {"node_id": "source"}}}
+    values = "id", "text", {"key": 1}, [1.0]
+    return are_alike(TextNode(**made), _filled(*values, None)) and are_alike(
+        TextNode(**made, **related), _filled(*values, "source")
+    )
 
 
 def _stored(record: Record) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from valkey_vector import (
     FilterQuery,
     HybridQuery,
     InvalidInputError,
+    ReadOptions,
     ReciprocalRank,
     TextQuery,
     VectorQuery,
@@ -70,7 +71,12 @@ def filter_query(query: VectorStoreQuery) -> FilterQuery | None:
 
 
 def vector_query(
-    query: VectorStoreQuery, k: int, ef_runtime: int | None, *, with_vectors: bool = False
+    query: VectorStoreQuery,
+    k: int,
+    ef_runtime: int | None,
+    options: ReadOptions,
+    *,
+    with_vectors: bool = False,
 ) -> VectorQuery:
     """Return the query for the k nearest neighbors of the embedding.
 
@@ -84,6 +90,7 @@ def vector_query(
         ef_runtime=ef_runtime,
         with_vectors=with_vectors or _wants_vectors(query),
         with_payloads=True,
+        **options,
     )
 
 

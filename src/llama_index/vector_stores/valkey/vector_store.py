@@ -328,8 +328,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         match query.mode:
             case VectorStoreQueryMode.DEFAULT:
                 refuse_unknown(keywords)
-                wanted = vector_query(query, query.similarity_top_k, ef_runtime)
-                hits = self.index.query(replace(wanted, **options))
+                wanted = vector_query(query, query.similarity_top_k, ef_runtime, options)
+                hits = self.index.query(wanted)
             case VectorStoreQueryMode.MMR:
                 refuse_unknown(keywords, MMR_KEYWORDS)
                 return self._diverse(query, ef_runtime, keywords, options)
@@ -374,8 +374,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         """Select nodes from the nearest neighbors with LlamaIndex's own MMR algorithm."""
         threshold = check_threshold(keywords.get("mmr_threshold", query.mmr_threshold))
         candidates = mmr_candidates(check_k(query.similarity_top_k, "similarity_top_k"), keywords)
-        wanted = vector_query(query, candidates, ef_runtime, with_vectors=True)
-        hits = warn_if_partial(self.index.query(replace(wanted, **options)))
+        wanted = vector_query(query, candidates, ef_runtime, options, with_vectors=True)
+        hits = warn_if_partial(self.index.query(wanted))
         if not hits:
             return self._result(query, [], [])
         mode = _SIMILARITIES[self.index.metric]

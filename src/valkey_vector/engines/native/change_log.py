@@ -156,13 +156,26 @@ class ChangeLog:
         Raises:
             StaleIndexError: the index was dropped or created again.
         """
-        reply = self._sent(
-            self.command(
-                scripts.SYNC, str(sequence), str(_MAX_DOCUMENTS), "anyway" if anyway else "",
-                str(len(self._fields)), *self._fields,
-            ),
-            retry=True,
+        reply = self._sent(self.syncing(sequence, anyway=anyway), retry=True)
+        return self.synced(reply)
+
+    def syncing(
+        self, sequence: int, *, anyway: bool = False, most: int | None = None
+    ) -> list[Argument]:
+        """Return the command that fetches the changes after a sequence number; `synced` decodes its reply.
+
+        Args:
+            sequence: the last one that the caller has applied; -1 for all.
+            anyway: read the log even if it lacks documents.
+            most: largest number of changed documents in the reply; None for that of `since`.
+        """
+        return self.command(
+            scripts.SYNC, str(sequence), str(most or _MAX_DOCUMENTS), "anyway" if anyway else "",
+            str(len(self._fields)), *self._fields,
         )  # fmt: skip
+
+    def synced(self, reply: Any) -> Since:
+        """Decode the changes after a sequence number."""
         match reply[0]:
             case b"incomplete":
                 return Incomplete()

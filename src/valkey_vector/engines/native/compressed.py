@@ -10,14 +10,16 @@ The products need SIMD instructions for 8-bit integers, which NumPy does not use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.two_threads import in_two_threads
 from valkey_vector.records.vectors import Float32Array
 from valkey_vector.schema.schema import Metric
 
@@ -45,9 +47,9 @@ _GROUPED = 64
 """Numbers of which only the least is partitioned at first."""
 
 _BOUNDS = 32_768
-"""Rows whose bounds are computed at a time."""
+"""Largest number of rows whose bounds are computed at a time."""
 
-_BLOCK = 512
+_BLOCK = 128
 """Rows that are compressed at a time, so that they stay in the cache of the processor."""
 
 
@@ -81,7 +83,6 @@ class Compressed:
         self._codes: Codes = np.zeros((0, dimension), dtype=np.int8)
         self._scales: Float32Array = np.zeros(0, dtype=np.float32)
         self._errors: Float32Array = np.zeros(0, dtype=np.float32)
-        self._bounds_of_all: Float32Array = np.zeros((2, 0), dtype=np.float32)
 
     def cover(self, vectors: Float32Array, norms: Float32Array, room: int) -> None:
         """Compress the rows that were added since the last call.
@@ -96,28 +97,37 @@ class Compressed:
             self._codes = _extended(self._codes, room)
             self._scales = _extended(self._scales, room)
             self._errors = _extended(self._errors, room)
-        for start in range(self._covered, used, _BLOCK):
-            end = min(used, start + _BLOCK)
-            self._compress(slice(start, end), vectors[start:end], norms[start:end])
+        if used > self._covered:
+            scratch = np.empty((min(_BLOCK, used - self._covered), vectors.shape[1]), np.float32)
+            for start in range(self._covered, used, _BLOCK):
+                rows = slice(start, min(used, start + _BLOCK))
+                self._compress(rows, vectors[rows], norms[rows], scratch[: rows.stop - start])
         self._covered = used
 
-    def _compress(self, rows: slice, vectors: Float32Array, norms: Float32Array) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self._metric is Metric.COSINE:
+    def _compress(
+        self, rows: slice, vectors: Float32Array, norms: Float32Array, scratch: Float32Array
+    ) -> None:
+        """Compress some rows. `scratch`: an array of their shape, so that no memory is allocated for each step."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            greatest = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
+            steps = greatest / np.float32(_LEVELS)
+            factors = np.float32(_LEVELS) / greatest
+            factors[~np.isfinite(factors)] = 0
+            codes = np.rint(np.multiply(vectors, factors[:, np.newaxis], out=scratch), out=scratch)
+            np.copyto(self._codes[rows], codes, casting="unsafe")
+            codes *= steps[:, np.newaxis]
+            rest = np.subtract(vectors, codes, out=scratch)
+            errors = np.sqrt(np.einsum("ij,ij->i", rest, rest)) * np.float32(1.001)
+            errors += np.float32(_ROUNDING) * norms
+            if self._metric is Metric.COSINE:  # those of vectors of length 1
                 lengths = np.where(norms == 0, np.float32(1), norms)
-                vectors = np.divide(vectors, lengths[:, np.newaxis], dtype=np.float32)
-            scales = np.abs(vectors).max(axis=1) / np.float32(_LEVELS)
-            scales[scales == 0] = 1
-            codes = np.nan_to_num(np.rint(vectors / scales[:, np.newaxis]))
-            rest = np.linalg.norm(vectors - scales[:, np.newaxis] * codes, axis=1)
-            self._codes[rows] = codes
-            self._scales[rows] = scales
-            self._errors[rows] = rest * 1.001 + _ROUNDING * np.linalg.norm(vectors, axis=1)
+                steps, errors = steps / lengths, errors / lengths
+            self._scales[rows], self._errors[rows] = steps, errors
 
     def candidates(
         self, selected: Mask, norms: Float32Array, vector: Float32Array, k: int
     ) -> Rows | None:
-        """Return the rows that can be among the k nearest of some rows; None if a bound is not finite.
+        """Return the rows that can be among the k nearest of some rows, in any order; None if a bound is not finite.
 
         Args:
             selected: a mask of the rows to compare, more than k.
@@ -125,87 +135,167 @@ class Compressed:
             vector: the query vector.
             k: number of neighbors, >= 1.
         """
-        query = _Query(vector)
-        if np.count_nonzero(selected) * _SPARSE < self._covered:
-            # Gathering the rows is faster than reading all.
-            rows = np.flatnonzero(selected)
-            lowest, highest = np.zeros((2, len(rows)), dtype=np.float32)
-            for part in _blocks(len(rows)):
-                some = rows[part]
-                codes = self._codes.take(some, axis=0)
-                scales, errors = self._scales.take(some), self._errors.take(some)
-                found = self._bounds(query, codes, scales, errors, norms.take(some))
-                lowest[part], highest[part] = found
-            if not (np.isfinite(lowest).all() and np.isfinite(highest).all()):
-                return None
-            among: Rows = rows[lowest <= kth_smallest(highest, k)]
-            return among
-        lowest, highest = self._scratch(self._covered)
-        for part in _blocks(self._covered):
-            lowest[part], highest[part] = self._bounds(
-                query, self._codes[part], self._scales[part], self._errors[part], norms[part]
-            )
-        if not all((np.isfinite(bound) | ~selected).all() for bound in (lowest, highest)):
+        query = _Query(vector, self._metric)
+        found = _Found(query, k)
+        # Gathering few rows is faster than reading all.
+        few = np.count_nonzero(selected) * _SPARSE < self._covered
+        rows = np.flatnonzero(selected) if few else None
+        blocks = _blocks(self._covered if rows is None else len(rows))
+        in_two_threads(partial(self._compare, found, selected, rows, norms), blocks)
+        if found.unbounded:
             return None
-        highest[~selected] = np.inf
-        possible: Rows = np.flatnonzero((lowest <= kth_smallest(highest, k)) & selected)
-        return possible
+        possible, rough = found.rows()
+        doubt = query.doubt(self._errors.take(possible), norms.take(possible))
+        among: Rows = possible[rough - doubt <= kth_smallest(rough + doubt, k)]
+        return among
 
-    def _scratch(self, size: int) -> Float32Array:
-        """Two arrays for bounds. They are used again, because fresh memory costs more than the computation."""
-        if self._bounds_of_all.shape[1] < size:
-            self._bounds_of_all = np.zeros((2, len(self._codes)), dtype=np.float32)
-        return self._bounds_of_all[:, :size]
-
-    def _bounds(
+    def _compare(
         self,
-        query: _Query,
-        codes: Codes,
-        scales: Float32Array,
-        errors: Float32Array,
+        found: _Found,
+        selected: Mask,
+        rows: Rows | None,
         norms: Float32Array,
-    ) -> tuple[Float32Array, Float32Array]:
-        """Return bounds of the distances of rows, up to what is the same for all rows."""
-        length, rest = query.length, query.rest
+        part: slice,
+    ) -> None:
+        """Add the rows of one block that can be among the k nearest.
+
+        The greatest doubt of the block serves for all of its rows, which leaves out nearly as many: each number that is
+        computed for all rows takes time.
+
+        Args:
+            found: the query, and the rows found so far.
+            selected: a mask of the rows to compare.
+            rows: the same rows; None to read all.
+            norms: the lengths of all rows.
+            part: the block, of `rows` or of all.
+        """
+        query = found.query
+        left_out: Mask | None = None
+        if rows is None:
+            codes, scales, errors = self._codes[part], self._scales[part], self._errors[part]
+            norms = norms[part]
+            if not selected[part].all():
+                left_out = ~selected[part]
+        else:
+            some = rows[part]  # `take` is several times faster than an index array
+            codes, scales = self._codes.take(some, axis=0), self._scales.take(some)
+            errors, norms = self._errors.take(some), norms.take(some)
         with np.errstate(over="ignore", invalid="ignore"):
-            counts = self._products(codes, query.codes)
-            products = counts.astype(np.float32)
-            products *= scales * np.float32(query.scale)
-            doubt = errors * np.float32(length + rest)
-            match self._metric:
-                case Metric.COSINE:
-                    doubt += np.float32(rest + _ROUNDING * length)
-                    rough = np.negative(products, out=products)
-                case Metric.IP:
-                    doubt += norms * np.float32(rest + _ROUNDING * length)
-                    doubt += np.float32(_EXACT_ROUNDING)
-                    rough = np.negative(products, out=products)
-                case Metric.L2:
-                    doubt += norms * (
-                        np.float32(rest + _ROUNDING * length) + np.float32(_ROUNDING) * norms
-                    )
-                    doubt = 2 * doubt + np.float32(_EXACT_ROUNDING * length * length)
-                    rough = norms * norms - 2 * products
-                case _:
-                    assert_never(self._metric)
-            return rough - doubt, rough + doubt
+            rough = self._products(codes, query.codes).astype(np.float32, copy=False)
+            rough *= scales * np.float32(-query.scale)
+            if self._metric is Metric.L2:
+                rough *= 2
+                rough += norms * norms
+            doubt: Any = query.doubt(errors.max(), norms.max())
+            if not np.isfinite(rough.sum() + doubt):
+                # A row is too long for these bounds, or all together.
+                doubt = query.doubt(errors, norms)
+                unbounded = ~np.isfinite(rough + doubt)
+                if left_out is not None:
+                    unbounded &= ~left_out
+                    rough[left_out] = doubt[left_out] = 0
+                if unbounded.any():
+                    found.unbounded = True
+                    return
+            if left_out is not None:
+                # The maximum with inf or -inf: a third of the time of setting them by a mask.
+                barred = left_out.astype(np.float32) - np.float32(0.5)
+                barred *= np.float32(np.inf)
+                np.maximum(rough, barred, out=rough)
+            at = found.possible(rough, doubt)
+        found.add(at + part.start if rows is None else rows[part][at], rough[at])
+
+
+class _Found:
+    """The rows that can be among the k nearest, by what was compared so far. Several threads can add rows.
+
+    Args:
+        query: the query.
+        k: number of neighbors, >= 1.
+
+    Attributes:
+        query: the query.
+        unbounded: True if the bounds of a row are not finite.
+    """
+
+    def __init__(self, query: _Query, k: int) -> None:
+        self.query = query
+        self.unbounded = False
+        self._k = k
+        self._bound = math.inf
+        self._blocks: list[tuple[Rows, Float32Array]] = []
+
+    def possible(self, rough: Float32Array, doubt: Any) -> Rows:
+        """Return the positions in a block that can be among the k nearest.
+
+        Args:
+            rough: approximate distances; inf for rows that are not selected.
+            doubt: how far they can be from the distances: a number for each, or one for all.
+        """
+        if math.isinf(self._bound) and len(rough) >= self._k:
+            self._bound = kth_smallest(rough + doubt, self._k)
+        at: Rows = np.flatnonzero(rough - doubt <= self._bound)
+        if len(at) >= self._k:
+            highest = rough[at] + (doubt[at] if np.ndim(doubt) else doubt)
+            # Any k rows give a valid bound, so it does not matter which of two threads sets it.
+            self._bound = min(self._bound, kth_smallest(highest, self._k))
+        return at
+
+    def add(self, rows: Rows, rough: Float32Array) -> None:
+        """Add rows with their approximate distances."""
+        self._blocks.append((rows, rough))
+
+    def rows(self) -> tuple[Rows, Float32Array]:
+        """All rows that were added, with their approximate distances."""
+        rows, rough = zip(*self._blocks, strict=True)
+        return np.concatenate(rows), np.concatenate(rough)
 
 
 class _Query:
-    """A query vector as integers, its length, and that of the remainder."""
+    """A query vector as integers, its length, and that of the remainder.
 
-    def __init__(self, vector: Float32Array) -> None:
+    Args:
+        vector: the query vector.
+        metric: the metric of the field.
+    """
+
+    def __init__(self, vector: Float32Array, metric: Metric) -> None:
+        self._metric = metric
         exact = vector.astype(np.float64)
-        self.length = float(np.linalg.norm(exact))
+        self._length = float(np.linalg.norm(exact))
         self.scale = float(np.abs(exact).max()) / _LEVELS or 1.0
         codes = np.rint(exact / self.scale)
-        self.rest = float(np.linalg.norm(exact - self.scale * codes)) * (1 + _ROUNDING)
+        self._rest = float(np.linalg.norm(exact - self.scale * codes)) * (1 + _ROUNDING)
         self.codes: Codes = codes.astype(np.int8)
 
+    def doubt(self, errors: Any, norms: Any) -> Any:
+        """Return how far approximate distances can be from the distances, up to what is the same for all rows.
 
-def _blocks(size: int) -> Iterator[slice]:
-    """Divide rows into blocks whose bounds stay in the cache of the processor."""
-    return (slice(start, min(start + _BOUNDS, size)) for start in range(0, size, _BOUNDS))
+        Args:
+            errors: the lengths of the remainders of rows, or one length.
+            norms: the lengths of the rows, or one length.
+        """
+        length, rest = np.float32(self._length), np.float32(self._rest)
+        doubt = errors * (length + rest)
+        of_query = rest + np.float32(_ROUNDING) * length
+        with np.errstate(over="ignore", invalid="ignore"):
+            match self._metric:
+                case Metric.COSINE:
+                    return doubt + of_query
+                case Metric.IP:
+                    return doubt + norms * of_query + np.float32(_EXACT_ROUNDING)
+                case Metric.L2:
+                    doubt = doubt + norms * (of_query + np.float32(_ROUNDING) * norms)
+                    return 2 * doubt + np.float32(_EXACT_ROUNDING * self._length**2)
+                case _:
+                    assert_never(self._metric)
+
+
+def _blocks(size: int) -> list[slice]:
+    """Divide rows into equal blocks whose bounds stay in the cache of the processor: one, or an even number."""
+    number = 1 if size <= _BOUNDS else 2 * math.ceil(size / (2 * _BOUNDS))
+    step = max(1, math.ceil(size / number))
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 def kth_smallest(values: NDArray[np.floating[Any]], k: int) -> float:

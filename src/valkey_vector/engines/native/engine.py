@@ -132,25 +132,31 @@ class NativeEngine:
     def leading(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
-        order: tuple[str, bool] | None,  # noqa: ARG002
-        limit: int,  # noqa: ARG002
+        order: tuple[str, bool] | None,  # noqa: ARG002 - likewise
+        limit: int,  # noqa: ARG002 - likewise
     ) -> None:
         """Return None: `ordering` knows every order by numbers."""
         return
 
-    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:  # noqa: ARG002
+    def state(self) -> Pipelined[object | None]:
         """Return None: the replica counts all values at once (see `grouping`)."""
         return None
         yield  # a generator, as the protocol says
+
+    def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:  # noqa: ARG002 - the protocol's
+        """Return None, as for `state`."""
+        return None
+        yield
 
     def values(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
         fields: Sequence[str],
-        most: int,  # noqa: ARG002
-    ) -> list[list[str] | None]:
+        most: int,  # noqa: ARG002 - likewise
+    ) -> Pipelined[list[list[str] | None]]:
         """Return None for each field: no index on the server groups by a field."""
         return [None] * len(fields)
+        yield  # a generator, as the protocol says
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the selected documents. The search is exact, so `ef_runtime` is ignored.
@@ -179,8 +185,7 @@ class NativeEngine:
         if isinstance(plan, NoDocument):
             return []
         shared = self._shared
-        if shared.outdated:
-            yield Request(current=True)
+        yield from shared.with_own_writes(self._log)
         wanted = self._documents.read_fields(fields)
         current, limit = True, k
         while True:
@@ -321,6 +326,7 @@ class NativeEngine:
             failures=0,
             embedding_model=self.entry.embedding_model,
             slots=self.entry.slotted_paths,
+            data_type=schema.data_type,
         )
 
     def drop(self) -> None:

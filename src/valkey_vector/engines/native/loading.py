@@ -37,7 +37,7 @@ _LISTED = 1_000
 _PAGE = 125
 """Largest number of documents in one page."""
 
-_DECODED = 500
+_DECODED = 1_000
 """Number of documents that are decoded together: few large arrays take less time."""
 
 _AHEAD = 2

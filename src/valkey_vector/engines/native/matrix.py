@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valkey_vector.engines.native.compressed import Compressed, Mask, Rows, kernel, kth_smallest
-from valkey_vector.records.vectors import Float32Array, unpack_vector
+from valkey_vector.records.vectors import Float32Array, element_size, unpack_vector
 from valkey_vector.schema.schema import Metric, VectorField
 from valkey_vector.schema.similarity import distances
 
@@ -40,7 +40,7 @@ _Item = TypeVar("_Item", bound=np.generic)
 
 
 class Matrix:
-    """The vectors of one field by row; a row without a vector holds zeros.
+    """The vectors of one field by row, in float32 whatever their type on the server; a row without a vector holds zeros.
 
     Args:
         field: the vector field.
@@ -49,6 +49,7 @@ class Matrix:
 
     def __init__(self, field: VectorField, room: int) -> None:
         self._metric = field.metric
+        self._stored = field.data_type
         self._vectors: Float32Array = np.zeros((room, field.dimension), dtype=np.float32)
         self._norms: Float32Array = np.zeros(room, dtype=np.float32)
         self._present: Mask = np.zeros(room, dtype=np.bool_)
@@ -58,11 +59,11 @@ class Matrix:
     def put(self, rows: Rows, packed: Sequence[bytes]) -> None:
         """Set the vectors of rows, ascending; ignore bytes that are not a finite vector of the field's dimension."""
         dimension = self._vectors.shape[1]
-        size = self._vectors.itemsize * dimension
+        size = element_size(self._stored) * dimension
         if set(map(len, packed)) != {size}:
             fitting = [at for at, each in enumerate(packed) if len(each) == size]
             rows, packed = rows[fitting], [packed[at] for at in fitting]
-        vectors = unpack_vector(b"".join(packed)).reshape(-1, dimension)
+        vectors = unpack_vector(b"".join(packed), self._stored).reshape(-1, dimension)
         with np.errstate(over="ignore", invalid="ignore"):
             norms = np.sqrt((vectors * vectors).sum(axis=1))
         if not np.isfinite(norms).all():

@@ -106,7 +106,8 @@ class PackedKeys:
         found: Numbers = np.fromiter(recent, np.int64, len(texts))
         unknown = np.flatnonzero(found < 0)
         if len(self._hashes) and len(unknown):
-            own = map(hash, [texts[at] for at in unknown.tolist()])
+            some = texts if len(unknown) == len(texts) else [texts[at] for at in unknown.tolist()]
+            own = map(hash, some)
             hashes = np.fromiter(own, np.int64, len(unknown))
             at = np.searchsorted(self._hashes, hashes)
             at[at == len(self._hashes)] = 0
@@ -120,11 +121,15 @@ class PackedKeys:
         unknown = np.flatnonzero(found < 0)
         if len(unknown):
             first = len(self._values)
-            added = [texts[at] for at in unknown.tolist()]
+            added = texts
+            if len(unknown) < len(texts):
+                added = [texts[at] for at in unknown.tolist()]
             new = dict.fromkeys(added)
-            self._recent.update(zip(new, range(first, first + len(new)), strict=True))
+            numbers = range(first, first + len(new))
+            self._recent.update(zip(new, numbers, strict=True))
             self._values.extend_with_texts(list(new))
-            found[unknown] = [self._recent[text] for text in added]
+            distinct = len(new) == len(added)
+            found[unknown] = numbers if distinct else [self._recent[text] for text in added]
             if len(self._recent) > len(self._hashes) // _SHARE:
                 self.settle()
         return found

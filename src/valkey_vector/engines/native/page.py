@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,8 @@ def _positions(text: bytes, size: int) -> _Positions:
 
 
 def _column(values: Sequence[bytes | None]) -> Column:
+    if all(values):  # neither missing nor empty: the fastest check
+        return Column(np.arange(len(values)), cast(Sequence[bytes], values))
     there = [value for value in values if value is not None]
     if len(there) == len(values):
         return Column(np.arange(len(values)), there)

@@ -17,8 +17,10 @@ import time
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from valkey_vector.connection import Connection
+from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.connection.time_limits import LimitedLock
 from valkey_vector.engines.native.change_log import (
     ChangeLog,
@@ -28,6 +30,7 @@ from valkey_vector.engines.native.change_log import (
     Reload,
     word_fields,
 )
+from valkey_vector.engines.native.freed_memory import return_freed_memory
 from valkey_vector.engines.native.replica import Replica
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.catalog import CatalogEntry
@@ -48,6 +51,10 @@ _CHECK_INTERVAL = 1.0
 
 _MAX_LOST = 1_000
 """Number of removed documents from which on a read removes their ids from the log; fewer wait for the next write."""
+
+
+_LARGE_LOAD = 10_000
+"""Number of loaded documents from which on the memory of the replies is returned to the operating system."""
 
 
 class SharedReplica:
@@ -74,15 +81,56 @@ class SharedReplica:
         self._trusted_until = -math.inf
         self._all_checked = -math.inf
         self._written = False
+        self._fetched: tuple[int, Any] | None = None
 
     @property
     def outdated(self) -> bool:
         """True if the replica is empty, or lacks a write of this process."""
         return self._written or self.replica.sequence < 0
 
-    def note_write(self) -> None:
-        """Note that this process changed the index: the next read synchronizes before it searches."""
+    def writing_after(self) -> int | None:
+        """The sequence number to fetch the changes after, together with a small write; None to fetch none.
+
+        The next search then needs no round trip for them. A process that only writes, and does not search in between,
+        fetches nothing.
+        """
+        return None if self.outdated else self.replica.sequence
+
+    def note_write(self, after: int | None = None, reply: Any = None) -> None:
+        """Note that this process changed the index: the next read synchronizes before it searches.
+
+        Args:
+            after: the sequence number that `writing_after` returned, if the changes were fetched with the write.
+            reply: the reply to `ChangeLog.syncing`.
+        """
+        # The changes first: between the two, a reader at worst fetches them once more.
+        self._fetched = None if after is None else (after, reply)
         self._written = True
+
+    def with_own_writes(self, log: ChangeLog) -> Pipelined[None]:
+        """Apply at least the writes of this process.
+
+        The replica can lack later changes of other processes. The caller must notice them by the sequence number.
+
+        Cost: none if the changes came with the last write; otherwise that of `synchronize` if there was a write.
+        """
+        if self._fetched is not None:
+            self._apply_fetched(log)
+        if self.outdated:
+            yield Request(current=True)
+
+    def _apply_fetched(self, log: ChangeLog) -> None:
+        """Apply the changes that came with the last write, if they follow on those that were applied."""
+        with self.lock:
+            self._written = False
+            fetched, self._fetched = self._fetched, None
+            if fetched is not None and fetched[0] == self.replica.sequence:
+                changes = log.synced(fetched[1])
+                if isinstance(changes, Changes):
+                    self._apply(changes)
+                    if self._is_complete(changes):
+                        return
+            self._written = True
 
     def synchronize(self, log: ChangeLog) -> None:
         """Apply the changes since the last synchronization.
@@ -94,7 +142,7 @@ class SharedReplica:
             ServerError: the log lost a key and cannot be completed, because the server refuses writes.
         """
         with self.lock:
-            self._written = False
+            self._written, self._fetched = False, None
             self._synchronize(log)
 
     def _synchronize(self, log: ChangeLog) -> None:
@@ -209,6 +257,8 @@ class SharedReplica:
         self.now = now
         self.replica.sequence = sequence
         self.replica.pack()
+        if backlog.size > _LARGE_LOAD:
+            return_freed_memory()
 
 
 _Key = tuple[str, int, str | None, str, str, int]

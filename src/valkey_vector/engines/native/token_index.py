@@ -3,11 +3,15 @@
 A token has a number, and each token of each row is one entry of two arrays. New entries wait in the order of the rows. A
 reader first sorts them by token if they are many, and otherwise looks through them. Rows are only added. Readers ignore the
 rows of deleted documents until `TokenIndex.pack` removes them.
+
+Many rows that are added together, such as those of a first load, wait as compressed text until something reads the index: a
+search without a filter does not need it.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -15,6 +19,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from valkey_vector.engines.native.freed_memory import return_freed_memory
 from valkey_vector.engines.native.matrix import Mask
 from valkey_vector.engines.native.packed_keys import PackedKeys, packed_keys
 from valkey_vector.records.tokens import HAS_VECTOR, escape
@@ -35,12 +40,26 @@ _FREQUENT = 20_000
 """Largest number of tokens whose numbers are kept in a dict, which is faster than searching for them."""
 
 
+_MANY = 100
+"""Number of rows that are added together from which on they wait until something reads the index."""
+
+_MOST_LATER = 5_000
+"""Largest number of additions that wait: each takes some memory of its own."""
+
+_LARGE = 500_000
+"""Number of sorted entries from which on the memory of sorting is returned to the operating system."""
+
+_FASTEST = 1
+"""Level of the compression. Token lists are so repetitive that higher levels save little."""
+
+
 class TokenIndex:
     """The tokens of one index. Not thread-safe."""
 
     def __init__(self) -> None:
         self._tokens = PackedKeys()
         self._frequent: dict[str, int] = {}
+        self._later: list[tuple[RowNumbers, NDArray[np.uint32], bytes]] = []
         self._clear_new()
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._rows: RowNumbers = np.zeros(0, dtype=np.uint32)
@@ -62,15 +81,38 @@ class TokenIndex:
             rows: the rows, ascending and greater than all before.
             lists: the tokens of each, separated by commas.
         """
+        numbers = rows.astype(np.uint32)
+        lengths = np.fromiter(map(len, lists), np.uint32, len(lists))
         joined = b",".join(lists)
-        ends = np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)) + 1)
+        if len(lists) < _MANY and not self._later:
+            self._add(numbers, lengths, joined)
+            return
+        self._later.append((numbers, lengths, zlib.compress(joined, _FASTEST)))
+        if len(self._later) > _MOST_LATER:
+            self._add_later()
+
+    def _add_later(self) -> None:
+        """Add the rows that wait as compressed text."""
+        waiting, self._later = self._later, []
+        for rows, lengths, compressed in waiting:
+            self._add(rows, lengths, zlib.decompress(compressed))
+
+    def _add(self, rows: RowNumbers, lengths: NDArray[np.uint32], joined: bytes) -> None:
+        """Add the tokens of rows.
+
+        Args:
+            rows: the rows.
+            lengths: number of bytes of each list.
+            joined: the lists, with a comma between two of them.
+        """
+        ends = np.cumsum(lengths.astype(np.int64) + 1)
         commas = np.flatnonzero(np.frombuffer(joined, dtype=np.uint8) == ord(","))
         # The comma after each row but the last counts as its own.
         sizes = np.diff(np.searchsorted(commas, ends), prepend=0)
         sizes[-1] += 1
         tokens = joined.decode("ascii", "replace").split(",")
         self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
-        self._new_rows.frombytes(rows.astype(np.uint32).tobytes())
+        self._new_rows.frombytes(rows.tobytes())
         self._new_sizes.frombytes(sizes.astype(np.uint32).tobytes())
 
     def _numbers(self, tokens: Sequence[str]) -> NDArray[np.int64]:
@@ -90,11 +132,13 @@ class TokenIndex:
 
     def rows(self, token: str) -> RowNumbers:
         """The rows with a token, ascending."""
+        self._add_later()
         number = self._tokens.find(token)
         return self.pairs([(number, 0)] if number >= 0 else [])[0]
 
     def mask(self, tokens: Iterable[str], used: int) -> Mask:
         """A mask of `used` rows: True for a row with at least one of the tokens."""
+        self._add_later()
         return self.mask_of([self._tokens.find(token) for token in tokens], used)
 
     def mask_of(self, numbers: Sequence[int], used: int) -> Mask:
@@ -168,6 +212,7 @@ class TokenIndex:
 
     def _sort(self) -> None:
         """Sort the new entries in if they are many."""
+        self._add_later()
         if len(self._new_tokens) >= max(_WAITING, len(self._rows) // _SHARE):
             tokens, rows = self._entries()
             self._arrange(tokens, rows)
@@ -183,14 +228,20 @@ class TokenIndex:
 
     def _arrange(self, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Sort entries by token, each once."""
-        entries = np.unique(tokens << 32 | rows)
+        # Not `np.unique`: since NumPy 2.3 it hashes integers, which takes many times longer, and much memory.
+        entries = np.sort(tokens << 32 | rows)
+        entries = entries[np.diff(entries, prepend=-1) > 0]
         tokens = entries >> 32
         self._rows = (entries & 0xFFFF_FFFF).astype(np.uint32)
         self._starts = np.searchsorted(tokens, np.arange(len(self._tokens) + 1))
         self._clear_new()
+        if len(entries) > _LARGE:
+            del entries, tokens
+            return_freed_memory()
 
     def pack(self, moved: NDArray[np.int64]) -> None:
         """Renumber the rows, and remove those without a new number (-1), and tokens without a row."""
+        self._add_later()
         tokens, rows = self._entries()
         rows = moved[rows]
         tokens, rows = tokens[rows >= 0], rows[rows >= 0]
@@ -201,6 +252,7 @@ class TokenIndex:
         self._clear_keys()
 
     def _split_tokens(self) -> None:
+        self._add_later()
         first, self._split = self._split, len(self._tokens)
         for number, token in enumerate(self._tokens.texts(np.arange(first, self._split)), first):
             mark = _MARK.search(token)

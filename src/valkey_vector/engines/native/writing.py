@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from valkey_vector.connection import Argument
 from valkey_vector.engines.native import scripts
 from valkey_vector.engines.native.change_log import ChangeLog, refuse_foreign
 from valkey_vector.engines.native.shared_replica import SharedReplica
+from valkey_vector.errors import ServerError
 from valkey_vector.records.record import WritePolicy
 from valkey_vector.storage.hashes import BATCH, Documents, checked, in_batches
 from valkey_vector.storage.layout import Prepared, document_fields
@@ -14,6 +17,12 @@ from valkey_vector.storage.record_version import Expiry, new_unique
 from valkey_vector.storage.rows import MetadataReplacement, WriteOutcome
 
 __all__ = ["NativeWriting"]
+
+_FEW = 10
+"""Largest number of documents in a write with which the changes are fetched."""
+
+_CHANGES = 50
+"""Largest number of changed documents that are fetched with a write."""
 
 
 class NativeWriting:
@@ -68,8 +77,7 @@ class NativeWriting:
             *self._documents.adding_words(terms),
         ]
         commands.append(self._log.command(scripts.WRITE, *head, *packed, ids=ids))
-        reply = checked(self._connection.pipeline(commands, lane=lane))[-1]
-        self._shared.note_write()
+        reply = self._sent(commands, len(batch), lane)[-1]
         refuse_foreign(reply)
         self._documents.words_added(terms)
         _, written, present = reply
@@ -94,8 +102,7 @@ class NativeWriting:
                 )
                 for each in batch
             ]  # fmt: skip
-            replies = checked(self._connection.pipeline(commands))
-            self._shared.note_write()
+            replies = self._sent(commands, len(batch))
             replaced += [None if reply == -1 else bool(reply) for reply in replies]
         return replaced
 
@@ -118,11 +125,34 @@ class NativeWriting:
                 scripts.DELETE, "exact" if exact else "", *wanted, ids=[id for id, _ in batch]
             )
             commands = [*self._log.removing(self._shared.take_lost()), command]
-            reply = checked(self._connection.pipeline(commands))[-1]
-            self._shared.note_write()
+            reply = self._sent(commands, len(batch))[-1]
             refuse_foreign(reply)
             removed += reply[1]
         return removed
+
+    def _sent(self, commands: Sequence[Sequence[Argument]], size: int, lane: int = 0) -> list[Any]:
+        """Send commands that change documents, and fetch the changes with them if the next search will need them.
+
+        Args:
+            commands: the commands.
+            size: number of documents.
+            lane: as for `write`.
+        """
+        after = None
+        if size <= _FEW and self._connection.settings.read_from == "primary":
+            after = self._shared.writing_after()
+        if after is None:
+            replies = checked(self._connection.pipeline(commands, lane=lane))
+            self._shared.note_write()
+            return replies
+        commands = [*commands, self._log.syncing(after, most=_CHANGES)]
+        *replies, changes = self._connection.pipeline(commands, lane=lane)
+        replies = checked(replies)
+        if isinstance(changes, ServerError):  # the next search reports it
+            self._shared.note_write()
+        else:
+            self._shared.note_write(after, changes)
+        return replies
 
     def _refuse_foreign(self, ids: Sequence[str]) -> None:
         """Check all keys before the first of several batches is deleted."""

@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
+import msgspec
+
 from valkey_vector.connection import Argument, Capabilities
 from valkey_vector.engines.base import Near
+from valkey_vector.records.vectors import pack_vector
 from valkey_vector.schema.schema import (
     DeclaredField,
     Metric,
@@ -25,8 +28,8 @@ from valkey_vector.schema.schema import (
 )
 from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
 from valkey_vector.storage.layout import CONTENT, CREATED, EXPIRES, TAGS
-from valkey_vector.storage.record_version import identifying_fields, own_fields
-from valkey_vector.storage.rows import Row
+from valkey_vector.storage.record_version import identifying_fields, own_fields, own_records
+from valkey_vector.storage.rows import DISTANCE_FIELD, FoundRow, Row
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = [
@@ -36,9 +39,10 @@ __all__ = [
     "distance_of",
     "group_command",
     "groups",
-    "ids",
+    "id_of",
     "ids_command",
     "index_is_missing",
+    "keys",
     "knn_command",
     "listing_command",
     "page_command",
@@ -49,8 +53,10 @@ __all__ = [
     "total",
 ]
 
-DISTANCE = "distance"
-"""The field in which a search returns the distance; no document has a field of this name."""
+DISTANCE = DISTANCE_FIELD.decode()
+_EXPIRES = EXPIRES.encode()
+
+_decode_number = msgspec.json.Decoder(float).decode
 
 _ABSENT = ("no such index", "unknown index name", "not found in database")
 
@@ -87,15 +93,29 @@ def knn_command(
     entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str], *, width: int | None
 ) -> list[Argument]:
     """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all), with EF_RUNTIME `width`."""
+    compose = _knn_of_all if query == "*" else _knn_text
+    text = compose(query, near.field.name, k, width)
+    options = _knn_options(k, *identifying_fields(entry), EXPIRES, *fields)
+    if near.field.data_type == "FLOAT32":
+        packed = near.vector.tobytes()
+    else:
+        # The client measures the distances of other types itself, because servers round while they compare them.
+        packed, name = pack_vector(near.vector, near.field.data_type), vector_name(near.field.name)
+        options = _knn_options(k, *identifying_fields(entry), EXPIRES, *fields, name)
+    return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *options]
+
+
+def _knn_text(query: str, vector: str, k: int, width: int | None) -> str:
     ef = "" if width is None else f" EF_RUNTIME {width}"
-    text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
-    packed = near.vector.tobytes()
-    constant = _knn_options((*identifying_fields(entry), EXPIRES, *fields), k)
-    return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *constant]
+    return f"{query}=>[KNN {k} @{vector_name(vector)} $vector{ef} AS {DISTANCE}]"
+
+
+_knn_of_all = lru_cache(maxsize=256)(_knn_text)
+"""`_knn_text`, composed once for all queries without a filter that have the same vector, k and width."""
 
 
 @lru_cache(maxsize=256)
-def _knn_options(fields: tuple[str, ...], k: int) -> tuple[bytes, ...]:
+def _knn_options(k: int, *fields: str) -> tuple[bytes, ...]:
     """The options after the vector, encoded once for all queries for the same fields and k."""
     returned = list(dict.fromkeys([DISTANCE, *fields]))
     options = ["RETURN", str(len(returned)), *returned, "LIMIT", "0", str(k), "DIALECT", "2"]
@@ -140,7 +160,7 @@ def range_command(
     name = vector_name(near.field.name)
     within = f"@{name}:[VECTOR_RANGE $radius $vector]=>{{$YIELD_DISTANCE_AS: {DISTANCE}}}"
     parameters: list[Argument] = ["PARAMS", "4", "radius", repr(radius)]
-    parameters += ["vector", near.vector.tobytes()]
+    parameters += ["vector", pack_vector(near.vector, near.field.data_type)]
     page = page_command(entry, f"{query} {within}", [DISTANCE, *fields], limit)
     return [*page, *parameters]
 
@@ -197,12 +217,14 @@ def ids_command(entry: CatalogEntry, query: str, limit: int) -> list[Argument]:
     return [*command, "VERBATIM", "LIMIT", "0", str(limit), "DIALECT", "2"]
 
 
-def ids(reply: Any, entry: CatalogEntry) -> list[str]:
-    """The ids in the reply to `ids_command`, of records and of other hashes with the prefix."""
-    skip = len(entry.prefix.encode())
-    return [
-        key[skip:].decode(errors="surrogateescape") for key in (reply[1] if len(reply) > 1 else ())
-    ]
+def keys(reply: Any) -> list[bytes]:
+    """The keys in the reply to `ids_command`, of records and of other hashes with the prefix."""
+    return list(reply[1]) if len(reply) > 1 else []
+
+
+def id_of(key: bytes, entry: CatalogEntry) -> str:
+    """The id of a key."""
+    return key[len(entry.prefix.encode()) :].decode(errors="surrogateescape")
 
 
 def total(reply: Any) -> int:
@@ -223,20 +245,25 @@ def rows(
         vector: hash field of the vector that was searched; documents that no longer have it are left out.
     """
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
-    skip, names = len(entry.prefix.encode()), _names
+    skip, own = len(entry.prefix.encode()), own_records(entry.lineage, vector)
     documents: list[Row] = []
     for key, pairs in found.items():
         if pairs is None:
             continue
-        read = {names[name]: value for name, value in pairs.items()}
-        measured = read.pop(DISTANCE, None)
-        fields = own_fields(entry, read, vector)
-        if fields is None or ((ends := fields.get(EXPIRES)) is not None and float(ends) <= now):
-            continue
-        distance = math.nan if measured is None else float(measured)
-        if distance != distance and measured is not None:
-            distance = distance_of(measured, metric)
-        documents.append(Row(key[skip:].decode(), fields, distance))
+        measured = pairs.get(DISTANCE_FIELD)
+        distance = math.nan if measured is None else distance_of(measured, metric)
+        row: Row = FoundRow(key[skip:].decode(), None, distance, pairs)
+        ends = pairs.get(_EXPIRES)
+        if not own.recognizes(pairs):
+            fields = own_fields(entry, row.fields, vector)
+            if fields is None:
+                continue
+            if fields is row.fields:
+                own.learn(pairs)
+            else:
+                row, ends = Row(row.id, fields, distance), fields.get(EXPIRES)
+        if ends is None or float(ends) > now:
+            documents.append(row)
     return documents
 
 
@@ -257,31 +284,23 @@ def index_is_missing(message: str) -> bool:
     return any(words in lowered for words in _ABSENT)
 
 
-class _Names(dict[bytes, str]):
-    """The names of hash fields, each decoded once. A search returns the fields that it names, so they are few."""
-
-    def __missing__(self, name: bytes) -> str:
-        decoded = self[name] = name.decode()
-        return decoded
-
-
-_names = _Names()
-
-
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
 def distance_of(text: bytes, metric: Metric) -> float:
     """Parse a distance. The cosine distance of a zero vector is 1 (Valkey-Search); RediSearch returns NaN."""
-    value = float(text)
+    try:
+        return _decode_number(text)  # three times as fast as `float`, with the same result
+    except msgspec.DecodeError:
+        value = float(text)
     if value == value:
         return value
     return 1.0 if metric is Metric.COSINE else math.inf
 
 
 def _vector(field: VectorField) -> list[str]:
-    settings = ["TYPE", "FLOAT32", "DIM", str(field.dimension)]
+    settings = ["TYPE", field.data_type, "DIM", str(field.dimension)]
     settings += ["DISTANCE_METRIC", field.metric.value]
     for name, value in algorithm_settings(field.algorithm).items():
         settings += [name, str(value)]

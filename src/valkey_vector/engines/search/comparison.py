@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import has_what_was_compared
 from valkey_vector.engines.search import commands
+from valkey_vector.records.vectors import element_size, unpack_vector
 from valkey_vector.schema.similarity import distances
 from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.rows import Row
@@ -78,7 +77,8 @@ def compared_here(
 def _nearest(engine: SearchReading, reply: Any, near: Near) -> Iterator[Row]:
     """The records with the vector in a reply, nearest first, ties by id. Only those that are read are decoded."""
     name = vector_name(near.field.name)
-    stored, size = name.encode(), 4 * near.vector.size
+    data_type = near.field.data_type
+    stored, size = name.encode(), element_size(data_type) * near.vector.size
     items = reply[1].items() if len(reply) > 1 else ()
     having = [
         (key, fields) for key, fields in items if fields and len(fields.get(stored, b"")) == size
@@ -86,7 +86,7 @@ def _nearest(engine: SearchReading, reply: Any, near: Near) -> Iterator[Row]:
     if not having:
         return
     joined = b"".join(fields[stored] for _, fields in having)
-    stacked = np.frombuffer(joined, dtype="<f4").reshape(len(having), near.vector.size)
+    stacked = unpack_vector(joined, data_type).reshape(len(having), near.vector.size)
     away = distances(stacked, near.vector, near.field.metric).tolist()
     order = sorted(range(len(having)), key=lambda position: (away[position], having[position][0]))
     for position in order:

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Feature
-from valkey_vector.connection.pipelines import Pipelined, Request, requesting, run
+from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.base import IndexInfo, Leading, Near
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.definition import define
 from valkey_vector.engines.search.leading import first_by_key
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
+from valkey_vector.engines.search.signs import state
 from valkey_vector.engines.search.text import TextSearch
+from valkey_vector.engines.search.totals import totals
 from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
-from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Tokens
-from valkey_vector.records.tokens import SLIDING
+from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import EXPIRES, METADATA
+from valkey_vector.storage.layout import METADATA
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
 
@@ -121,29 +122,25 @@ class SearchEngine(SearchReading):
     def reconcile(self, ids: Sequence[str]) -> None:
         """Do nothing: the server indexes a document when its fields are written."""
 
-    def dividing(self, parts: Sequence[Plan], rest: Plan) -> Pipelined[list[int] | None]:
-        """Count plans that divide the index (see `valkey_vector.engines.base.Engine.dividing`).
-
-        The sum is compared with the number of keys in FT.INFO, which the server knows without counting: a count takes
-        time in proportion to what it selects.
+    def state(self) -> Pipelined[object | None]:
+        """Return the state of the index (see `valkey_vector.engines.search.signs`).
 
         Cost: one round trip.
         """
-        if self.capabilities.cluster or not self.capabilities.filter_queries:
-            return None  # on a cluster, FT.INFO describes one node
-        others = [rest, Range(EXPIRES, high=self.now()), Tokens((SLIDING,))]
-        if not all(map(self.fits_one, [*parts, *others])):
-            return None
-        queries = [self.query_for(plan) for plan in [*parts, *others]]
-        counting = [commands.count_command(self.entry, query) for query in queries]
-        *counted, described = yield Request([*counting, ["FT.INFO", self.entry.search_index]])
-        numbers = list(map(commands.total, counted))
-        keys = int(float(commands.described(described).get("num_docs", -1)))
-        found, unwanted = numbers[: len(parts)], numbers[len(parts) :]
-        certain = all(number < self.support.safe_total for number in found)
-        return found if certain and not any(unwanted) and sum(found) == keys else None
+        return (yield from state(self, self._connection))
 
-    def values(self, plan: Plan, fields: Sequence[str], most: int) -> list[list[str] | None]:
+    def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:
+        """Count plans with one query each (see `valkey_vector.engines.base.Engine.totals`).
+
+        Cost: one round trip.
+        """
+        if not self.capabilities.filter_queries:
+            return None
+        return (yield from totals(self, self._connection, plans))
+
+    def values(
+        self, plan: Plan, fields: Sequence[str], most: int
+    ) -> Pipelined[list[list[str] | None]]:
         """List values of hash fields in a sample of documents (see `valkey_vector.engines.base.Engine.values`).
 
         Cost: one round trip.
@@ -153,7 +150,7 @@ class SearchEngine(SearchReading):
         if not self.capabilities.filter_queries or not self.fits_one(plan):
             return [None] * len(fields)
         query = self.query_for(plan)
-        replies = run(self, requesting([self._sampling(query, field, most) for field in fields]))
+        replies = yield Request([self._sampling(query, field, most) for field in fields])
         return [
             self._metadata_in(reply) if field == METADATA else commands.groups(reply, field)
             for field, reply in zip(fields, replies, strict=True)
@@ -172,9 +169,9 @@ class SearchEngine(SearchReading):
     def grouping(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
-        keys: Sequence[str],  # noqa: ARG002
+        keys: Sequence[str],  # noqa: ARG002 - likewise
         *,
-        elements: bool,  # noqa: ARG002
+        elements: bool,  # noqa: ARG002 - likewise
     ) -> None:
         """Return None: the server does not count by metadata keys."""
         return
@@ -182,8 +179,8 @@ class SearchEngine(SearchReading):
     def ordering(
         self,
         plan: Plan,  # noqa: ARG002 - the protocol's
-        orders: Sequence[tuple[str, bool]],  # noqa: ARG002
-        limit: int | None,  # noqa: ARG002
+        orders: Sequence[tuple[str, bool]],  # noqa: ARG002 - likewise
+        limit: int | None,  # noqa: ARG002 - likewise
     ) -> None:
         """Return None: the server does not order by metadata keys."""
         return
@@ -216,6 +213,7 @@ class SearchEngine(SearchReading):
             failures=int(failures),
             embedding_model=self.entry.embedding_model,
             slots=self.entry.slotted_paths,
+            data_type=schema.data_type,
         )
 
     def drop(self) -> None:

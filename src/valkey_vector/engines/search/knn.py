@@ -6,6 +6,9 @@ An HNSW graph is approximate. Two of its failures go beyond recall and are detec
   compared.
 * Many identical vectors (boilerplate, empty pages) trap the search: all hits from some rank on have the same distance.
   Such a search is repeated with a larger k until its last hits differ, or the vectors are compared exactly.
+
+Vectors of FLOAT16 and BFLOAT16 are fetched with the hits, and their distances computed here: RediSearch normalizes them for
+COSINE, and rounds them again. So its distances only select candidates, a few more than requested.
 """
 
 from __future__ import annotations
@@ -112,13 +115,12 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         engine, requested = self._engine, self._requested(near, k)
-        width = _ef(near, requested)
-        queries = ["*"] if isinstance(plan, Everything) else engine.queries(plan)
+        entry, width = engine.entry, _ef(near, requested)
+        if isinstance(plan, Everything):
+            return [commands.knn_command(entry, "*", near, requested, fields, width=width)]
         return [
-            commands.knn_command(
-                engine.entry, _grouped(query), near, requested, fields, width=width
-            )
-            for query in queries
+            commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)
+            for query in engine.queries(plan)
         ]
 
     def within(
@@ -134,6 +136,7 @@ class Nearest:
         engine = self._engine
         able = engine.capabilities.vector_range and engine.is_valkey_search
         able = able and engine.support.vector_range is not False
+        able = able and near.field.data_type == "FLOAT32"  # otherwise its distances are not exact
         if not able or not 0 <= radius < math.inf or isinstance(plan, NoDocument):
             return None
         return self._in_range(near, radius, plan, fields) if engine.fits_one(plan) else None
@@ -186,18 +189,16 @@ class Nearest:
         return [commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)]
 
     def _requested(self, near: Near, k: int) -> int:
-        match near.field.algorithm:
-            case Hnsw():
-                return max(k, _MIN_REQUESTED)
-            case Flat():
-                return k
+        if near.field.data_type != "FLOAT32":
+            return min(self._max_k, k + k // 2 + _MIN_REQUESTED)
+        return k if isinstance(near.field.algorithm, Flat) else max(k, _MIN_REQUESTED)
 
     def _nearest(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[tuple[list[Row], int]]:
         """The hits of the server, nearest first, and the number of dropped hits (see `_rows`)."""
         replies = yield Request(self.commands(near, k, plan, fields))
-        return self._rows(replies, near, k)
+        return self._rows(replies, near, self._requested(near, k))
 
     def _rows(self, replies: Sequence[Any], near: Near, k: int) -> tuple[list[Row], int]:
         """The hits in replies, nearest first, and the number of hits that are not records, or expired."""
@@ -206,9 +207,12 @@ class Nearest:
         field = vector_name(near.field.name)
         for reply in replies:
             rows = self._engine.rows(reply, near.field.metric, field)
+            if near.field.data_type != "FLOAT32":
+                rows = measured([rows], near, k=None)
             dropped += max(0, min(k, commands.total(reply)) - len(rows))
             if len(replies) == 1:
-                return sorted(rows, key=_by_distance), dropped
+                rows.sort(key=_by_distance)
+                return rows, dropped
             found.update((row.id, row) for row in rows)
         return sorted(found.values(), key=_by_distance), dropped
 

@@ -31,7 +31,7 @@ LIVING_SHARDS = "the shards that answer"
 _FIRST_SECONDS = 2.0
 """Longest first attempt. After it, each primary is checked."""
 
-_KEYED = frozenset({"HMGET", "HGET", "ZRANGEBYSCORE"})
+_KEYED = frozenset({"HMGET", "HGET", "HGETALL", "JSON.GET", "EXISTS", "ZRANGEBYSCORE"})
 
 
 class WholeReads(Protocol):
@@ -182,20 +182,28 @@ def _merged(command: Command, replies: Sequence[Reply | ServerError]) -> Reply |
         refused = next((reply for reply in replies if _refuses_reads(reply)), None)
         if refused is not None:
             return refused
-        if good or name != "HMGET":
-            return good[0] if good else _unreadable(command)
-        return [None] * (len(command) - 2)  # a record of a shard that does not answer
+        return good[0] if good else _absent(command)
     if not good:
         return replies[0]
     return merged(command, good) if name == "FT.SEARCH" else good[0]
 
 
-def _unreadable(command: Command) -> ServerError:
-    """The error for a key that is not a record's, on a shard that does not answer."""
-    return ConnectionLostError(
-        f"the shard with the key {_text(command[1])!r}, which the read needs, does not answer",
-        _text(command[0]),
-    )
+def _absent(command: Command) -> Reply | ServerError:
+    """The reply for a record of a shard that does not answer; an error for a key that is not a record's."""
+    match _text(command[0]):
+        case "HMGET":
+            return [None] * (len(command) - 2)
+        case "HGETALL":
+            return {}
+        case "JSON.GET":
+            return None
+        case "EXISTS":
+            return 0
+        case name:
+            return ConnectionLostError(
+                f"the shard with the key {_text(command[1])!r}, which the read needs, does not answer",
+                name,
+            )
 
 
 def _failure_in(

@@ -13,6 +13,7 @@ record is missed, and records are counted by their keys.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,6 @@ from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Reply
 from valkey_vector.connection.pipelines import Command, Request
-from valkey_vector.engines.search.commands import DISTANCE
 from valkey_vector.engines.search.shards import send_to_each
 from valkey_vector.errors import ServerError
 from valkey_vector.storage.layout import CREATED
@@ -198,7 +198,7 @@ def merged(search: Command, replies: Sequence[Any]) -> Any:
         replies: the reply of each node, all to this search or, while slots move, to one that lists all keys.
     """
     words = [_text(word) for word in search]
-    limit = int(words[words.index("LIMIT", 3) + 2])
+    limit = int(words[_limit_at(words)])
     rows: dict[bytes, Any] = {}
     total = repeated = 0
     for reply in replies:
@@ -209,32 +209,49 @@ def merged(search: Command, replies: Sequence[Any]) -> Any:
     total -= repeated
     if limit == 0:
         return [total]
-    order: str | None = CREATED if "SORTBY" in words else None
-    if "=>[KNN" in words[2]:
-        order = DISTANCE
     keys = list(rows)
-    if order is not None:
-        named = order.encode()
-        keys.sort(key=lambda key: _number(rows[key], named))
+    if (order := _order_of(words)) is not None:
+        keys.sort(key=lambda key: order.place(rows[key]))
     return [total, {key: rows[key] for key in keys[:limit]}]
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Order of a search: the field with the numbers, and 1 for ascending or -1 for descending."""
+
+    field: bytes
+    sign: int
+
+    def place(self, fields: Mapping[bytes, bytes] | None) -> float:
+        """The number by which a row is sorted; infinity if it has none."""
+        try:
+            found = float((fields or {})[self.field])
+        except (KeyError, ValueError):
+            return math.inf
+        return found * self.sign if math.isfinite(found) else math.inf
+
+
+def _order_of(words: Sequence[str]) -> _Order | None:
+    """The order of the results of a search; None if it has none."""
+    for word, field, direction in zip(words[3:], words[4:], words[5:], strict=False):
+        if word == "SORTBY" and direction in ("ASC", "DESC"):
+            return _Order(field.encode(), -1 if direction == "DESC" else 1)
+    nearest = re.search(r"=>\[KNN .* AS (\w+)\]$", words[2])
+    return None if nearest is None else _Order(nearest[1].encode(), 1)
 
 
 def _listing(search: Command) -> list[Argument]:
     """A search that lists the keys that another one counts; any other search is unchanged."""
     words = list(search)
-    at = [_text(word) for word in words].index("LIMIT", 3) + 2
+    at = _limit_at([_text(word) for word in words])
     if _text(words[at]) != "0":
         return words
     return [*words[:at], _ALL, *words[at + 1 :], "RETURN", "1", CREATED]
 
 
-def _number(fields: Mapping[bytes, bytes] | None, name: bytes) -> float:
-    """The number in a field of a row; infinity if there is none."""
-    try:
-        found = float((fields or {})[name])
-    except (KeyError, ValueError):
-        return math.inf
-    return math.inf if math.isnan(found) else found
+def _limit_at(words: Sequence[str]) -> int:
+    """The position of the number of results in a search. A field may have the name LIMIT, too."""
+    return len(words) - words[::-1].index("LIMIT") + 1
 
 
 def _are_complete(owners: Owners) -> bool:

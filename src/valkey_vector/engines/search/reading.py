@@ -17,7 +17,7 @@ from typing import Any
 from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Command, Pipelined, Request, requesting, run, send
 from valkey_vector.connection.replicas import are_replicas_allowed
-from valkey_vector.connection.time_limits import seconds_left
+from valkey_vector.connection.time_limits import deadline_within
 from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.read_scope import current_scope
@@ -25,10 +25,10 @@ from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
+    check_whole,
     explained,
-    gave_up,
-    given_up,
-    is_inconsistent,
+    in_disagreement,
+    must_repeat,
     silent_primaries,
 )
 from valkey_vector.engines.search.pages import Pages, Part, parts
@@ -71,12 +71,6 @@ _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
 
 _PAUSE = 0.01
-
-_COARSE = 5
-"""Milliseconds by which the server's clock may be coarse."""
-
-_CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
-"""RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
 
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
@@ -153,7 +147,8 @@ class SearchReading:
         """
         if self._answers_partially:
             return self._partial.send(requests)
-        self._check_down()
+        if self._down:
+            self._check_down()
         try:
             return self.attempt(requests)
         except (ConnectionLostError, RequestTimeoutError) as error:
@@ -162,17 +157,14 @@ class SearchReading:
     def attempt(self, requests: Sequence[Request]) -> list[list[Reply | ServerError]]:
         """Send requests to the whole cluster; repeats them while its nodes temporarily disagree."""
         start = time.monotonic()
-        deadline = start + seconds_left(self._connection.settings.request_timeout)
         while True:
             self.make_ready()
             answered = self._sent(requests)
             if answered is not None:
                 return answered
-            if time.monotonic() > deadline:
-                raise RequestTimeoutError(
-                    f"the nodes of the cluster disagree about index {self.entry.name!r} for too long; try again",
-                    "FT.SEARCH",
-                )
+            longest = start + self._connection.settings.request_timeout
+            if time.monotonic() > deadline_within(longest):
+                raise in_disagreement(self.entry.name)
             renew_if_broken(self._connection, self.entry, time.monotonic() - start)
 
     def count(self, plan: Plan) -> int:
@@ -303,46 +295,49 @@ class SearchReading:
             Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
-        timeout, begun = support.timeout, time.monotonic()
+        # Valkey-Search returns an error if the time of a search is over.
+        timeout = 0 if self.is_valkey_search else support.timeout
+        begun = time.monotonic()
         found = self._exchanged(status, completed)
         if found is None:
             return None
-        learned, *answered = found
-        searched = any(command[0] in _SEARCHES for each in requests for command in each.commands)
-        late = 1000 * (time.monotonic() - begun) + _COARSE >= timeout
-        if searched and late and not self.is_valkey_search:
-            raise RequestTimeoutError(_CUT, "FT.SEARCH")
+        if not self.is_valkey_search and _has_search(requests):
+            check_whole(self._connection, time.monotonic() - begun, timeout)
         if status:
-            support.learn(status, learned)
+            support.learn(status, found.pop(0))
         if support.run is not self._complete_run:
             return None
-        if searched and current_scope().consistency == "loose" and self.spans_nodes:
+        if current_scope().consistency == "loose" and self.spans_nodes and _has_search(requests):
             current_scope().partial = len(support.primaries) != 1
-        again = False
-        for error in chain.from_iterable(answered):
-            if not isinstance(error, ServerError):
-                continue
-            if commands.index_is_missing(error.message):
-                raise StaleIndexError from error
-            if gave_up(error):
-                raise given_up(error) from error
-            if is_inconsistent(error):
-                time.sleep(_PAUSE)
-                again = True
-            could_sort = support.sort_by
-            again = support.forget_option(error) or again
-            if could_sort and not support.sort_by:
-                raise StaleIndexError from error  # the operation starts again, without SORTBY
-        return None if again else answered
+        errors = [each for replies in found for each in replies if isinstance(each, ServerError)]
+        return None if errors and self._must_repeat(errors) else found
+
+    def _must_repeat(self, errors: Sequence[ServerError]) -> bool:
+        """Return True if the requests must be sent again because of an error among their replies.
+
+        Raises:
+            StaleIndexError: the index was dropped, or the operation must start again.
+            RequestTimeoutError: the server ended a search early.
+        """
+        could_sort = self.support.sort_by
+        again = must_repeat(self.support, errors)
+        if could_sort and not self.support.sort_by:
+            raise StaleIndexError  # the operation starts again, without SORTBY
+        return again
 
     def _exchanged(
         self, status: Sequence[Command], completed: Sequence[Request]
     ) -> list[list[Reply | ServerError]] | None:
-        requests = [Request(status), *completed]
-        alone, settings = self.support.primaries_alone, self._connection.settings
-        chosen = are_replicas_allowed(settings) or current_scope().consistency == "loose"
-        if alone is None or chosen or has_hash_tag(self.entry.name):
-            anywhere = self._runs_anywhere(status, completed)
+        """Send the commands; returns the replies, those to the status commands first if there are any."""
+        requests = [Request(status), *completed] if status else completed
+        alone = self.support.primaries_alone
+        if (
+            alone is None
+            or are_replicas_allowed(self._connection.settings)
+            or current_scope().consistency == "loose"
+            or has_hash_tag(self.entry.name)
+        ):
+            anywhere = self.capabilities.cluster and self._runs_anywhere(status, completed)
             return send(self._connection, requests, any_primary=anywhere)
         found = exchange(self._connection, alone, requests)
         if found is None:
@@ -357,8 +352,7 @@ class SearchReading:
         By itself GLIDE sends all searches of an index to one node. An index with a hash tag is on one node only.
         """
         return (
-            self.capabilities.cluster
-            and self.is_valkey_search
+            self.is_valkey_search
             and not status
             and not has_hash_tag(self.entry.name)
             and all(command[0] in _SEARCHES for request in requests for command in request.commands)
@@ -409,6 +403,10 @@ class SearchReading:
                 raise StaleIndexError from error
             raise
         return commands.described(reply)
+
+
+def _has_search(requests: Sequence[Request]) -> bool:
+    return any(command[0] in _SEARCHES for each in requests for command in each.commands)
 
 
 def indexed_share(described: dict[str, Any]) -> float:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
-from valkey_vector.connection.time_limits import seconds_left
+from valkey_vector.connection.time_limits import has_time_limit, seconds_left
 from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search.primaries import Primaries, has_replicas
 from valkey_vector.errors import ServerError
@@ -55,9 +55,10 @@ _lock = threading.Lock()
 
 def _boot_time() -> float:
     """Seconds of a clock that is never set and, where available, runs while the machine is suspended."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
+
+_BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def search_timeout(connection: Connection) -> int:
@@ -67,7 +68,12 @@ def search_timeout(connection: Connection) -> int:
 
 def _timeout_within(request_timeout: float) -> int:
     """TIMEOUT of a search in milliseconds that ends before a request timeout and the time limit of the operation."""
-    whole = seconds_left(request_timeout, "FT.SEARCH") * 1000
+    return _milliseconds(seconds_left(request_timeout, "FT.SEARCH"))
+
+
+def _milliseconds(seconds: float) -> int:
+    """TIMEOUT of a search that ends before a client's timeout."""
+    whole = seconds * 1000
     return int(min(_LONGEST_TIMEOUT, max(1, whole - min(1000, whole / 5))))
 
 
@@ -94,7 +100,9 @@ class ServerSupport:
             capabilities.module is SearchModule.VALKEY_SEARCH and capabilities.filter_queries
         )
         self._refused_words: set[str] = set()
+        self._shard_words = self._usable_words()
         self._times_out = True
+        self._whole_timeout = "TIMEOUT", str(_milliseconds(self._request_timeout))
         self._runs: Mapping[bytes, bytes] | None = None
         self._ahead: float | None = None
         self._learned = -_PERIOD
@@ -171,8 +179,7 @@ class ServerSupport:
         """The command with the options that make its reply complete or an error; see `current_scope`."""
         match command[0]:
             case "FT.SEARCH":
-                words = _SHARD_WORDS[current_scope().consistency] if self._knows_words else ()
-                words = tuple(word for word in words if word not in self._refused_words)
+                words = self._shard_words[current_scope().consistency]
                 return [*command, *self._timeout(), *words]
             case "FT.AGGREGATE":
                 return [*command, *self._timeout()]
@@ -185,8 +192,19 @@ class ServerSupport:
             return command
         return [*command, *self._timeout(), *_ONE_NODE]
 
-    def _timeout(self) -> list[str]:
-        return ["TIMEOUT", str(self.timeout)] if self._times_out else []
+    def _usable_words(self) -> Mapping[Consistency, tuple[str, ...]]:
+        """The options of `_SHARD_WORDS` that the server accepts."""
+        if not self._knows_words:
+            return dict.fromkeys(_SHARD_WORDS, ())
+        return {
+            consistency: tuple(word for word in words if word not in self._refused_words)
+            for consistency, words in _SHARD_WORDS.items()
+        }
+
+    def _timeout(self) -> tuple[str, ...]:
+        if not self._times_out:
+            return ()
+        return ("TIMEOUT", str(self.timeout)) if has_time_limit() else self._whole_timeout
 
     @property
     def timeout(self) -> int:
@@ -212,6 +230,7 @@ class ServerSupport:
         refused = {word for word in words if re.search(rf"\b{word}\b", message)}
         refused -= self._refused_words
         self._refused_words |= refused
+        self._shard_words = self._usable_words()
         if "TIMEOUT" in message and self._times_out:
             self._times_out = False
             return True

@@ -20,6 +20,7 @@ from valkey_vector.engines.search.text_counts import KnownCounts, TextCounts
 from valkey_vector.engines.search.text_rounds import Rounds
 from valkey_vector.filters.plan import Everything, NoDocument, Plan, all_of
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key
+from valkey_vector.storage.hashes import checked
 from valkey_vector.storage.rows import Row, StaleIndexError
 from valkey_vector.text.bm25 import Matching, Scored, Scorer, Statistics
 from valkey_vector.text.vocabulary import Vocabulary
@@ -77,7 +78,9 @@ class TextSearch:
     def statistics(self, matching: Matching) -> Pipelined[Statistics]:
         """Return the BM25 statistics of the index for one query."""
         counts = TextCounts(self._engine, self._connection, matching, self._known)
-        return (yield from counts.statistics((yield Request(counts.commands))))
+        replies = yield Request(counts.commands, errors=True)
+        checked(replies[counts.signs :])
+        return (yield from counts.statistics(replies))
 
     def best(self, matching: Matching, plan: Plan, k: int) -> Pipelined[list[Scored]]:
         """Return the k best of the documents that a plan selects, best first, ties by id."""
@@ -109,7 +112,8 @@ class TextSearch:
             and len(queries := engine.queries(candidates)) == 1
         ):
             pages = [self._page(queries[0], matching.fields, _FIRST)]
-        replies = yield Request([*counts.commands, *pages, *beside])
+        replies = yield Request([*counts.commands, *pages, *beside], errors=True)
+        checked(replies[counts.signs :])
         counted, replies = replies[: len(counts.commands)], replies[len(counts.commands) :]
         page, replies = replies[: len(pages)], replies[len(pages) :]
         scorer = Scorer(matching, (yield from counts.statistics(counted)))

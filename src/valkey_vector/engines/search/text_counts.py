@@ -1,11 +1,11 @@
 """BM25 statistics of the search engine: document counts, document frequencies and text lengths.
 
-The server counts a term by iterating over all documents that have it. So counts are reused until the index changes: the
-catalog counts writes, and the number of documents shows what expired or was deleted by another client. In a cluster no
-script reaches the catalog, so every query counts again.
+The server counts a term by iterating over all documents that have it. So counts are reused until the index changes (see
+`valkey_vector.engines.search.signs`). In a cluster, counts that were requested together with the signs are only kept if
+an earlier query had read the same signs.
 
 Counts must leave out hashes that are not records of the index. Valkey-Search takes about ten times as long to check that
-for each document. There, one query counts the other hashes. If there are none, terms are counted without the check.
+for each document. There, one query counts the records. If that is the number of all keys, terms are counted without the check.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.query_syntax import query_text
+from valkey_vector.engines.search.signs import Signs, sign_commands, signs_in
 from valkey_vector.engines.search.text_lengths import LengthCounts, length_counts
 from valkey_vector.filters.plan import Everything, Plan, Range, Words, all_of, complement
-from valkey_vector.storage.catalog import Catalog
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.text.bm25 import Clause, Matching, Position, Statistics
 from valkey_vector.text.fields import IndexedText
@@ -61,11 +61,13 @@ class KnownCounts:
     Attributes:
         documents: number of documents of the latest query; None before the first query.
         pure: state of the index in which all hashes were records; None if it is not known.
+        signs: signs of the latest query.
     """
 
     def __init__(self) -> None:
         self.documents: int | None = None
         self.pure: object = None
+        self.signs = Signs()
         self._known: dict[str, _Known] = {}
 
     def holds(self, text: IndexedText, counted: _Counted) -> bool:
@@ -95,7 +97,8 @@ class TextCounts:
         known: statistics of earlier queries.
 
     Attributes:
-        commands: commands whose replies `statistics` needs.
+        commands: commands whose replies `statistics` needs. An error may take the place of the first ones' replies.
+        signs: number of these first ones.
         frequencies: document frequencies by position, after `statistics`.
     """
 
@@ -110,14 +113,10 @@ class TextCounts:
         text_of = {name: text for text in matching.texts for name in (text.words, text.stems)}
         self._text_of: dict[_Counted, IndexedText] = {text: text for text in matching.texts}
         self._text_of |= {each: text_of[each.field] for each in matching.positions}
-        signs: list[list[Argument]] = []
-        if not connection.capabilities.cluster:
-            # Before the counts: a write in between then makes them outdated, not up to date.
-            signs = [["HGET", Catalog(connection, engine.entry.name).key, "seq"]]
-            if engine.is_valkey_search:
-                # Where FT.INFO is fast. RediSearch counts the documents for each query.
-                signs.append(["FT.INFO", engine.entry.search_index])
-        self._signs = len(signs)
+        self._cluster = connection.capabilities.cluster
+        self._earlier = known.signs
+        signs = sign_commands(engine, connection)
+        self.signs = len(signs)
         self._is_plain = engine.is_valkey_search
         self._keys: int | None = None
         items = [each for each in self._text_of if self._is_one_query(each)]
@@ -127,7 +126,7 @@ class TextCounts:
         self._first = self._counting(plans)
         self.commands = [*signs, *self._first]
         if self._is_plain and known.pure is None:
-            self.commands.append(self._others())
+            self.commands.append(self._records())
 
     def expected(self, clause: Clause) -> int:
         """Return how many documents match a clause at most, by the counts."""
@@ -143,10 +142,13 @@ class TextCounts:
             replies: replies to `commands`.
 
         Cost: no round trip if nothing changed since the last query and nothing expired. Otherwise one for expired
-            documents, one for reused counts, one for other hashes, and one for the lengths of each text field.
+            documents, one for reused counts, one for the number of records, and one for the lengths of each text field.
         """
-        matching, signs, replies = self._matching, replies[: self._signs], replies[self._signs :]
-        replies = yield from self._checked(signs, replies)
+        matching, signs = self._matching, signs_in(self._engine, replies[: self.signs])
+        # Counts that were sent with the signs may be older than these.
+        timely = not self._cluster or signs == self._earlier
+        self._known.signs = signs
+        replies = yield from self._checked(signs, replies[self.signs :], timely=timely)
         found = dict(
             zip(self._counted, (yield from self._living(self._counted, replies)), strict=True)
         )
@@ -155,10 +157,11 @@ class TextCounts:
         for text in matching.texts:
             stamp = (
                 None
-                if not signs or signs[0] is None
-                else (signs[0], found.get(text) if alive is None else alive)
+                if signs.writes is None
+                else (signs.run, signs.writes, found.get(text) if alive is None else alive)
             )
             known[text] = self._known.at(text, stamp)
+        early = frozenset() if timely else frozenset(found)
         again: list[_Counted] = []
         for each in self._reused:
             count = known[self._text_of[each]].counts.get(each)
@@ -174,7 +177,7 @@ class TextCounts:
                 found[position] = yield from self._scanned(position)
         for each, count in found.items():
             # Zero is not kept: a clause that no document has is left out of the search.
-            if count:
+            if count and each not in early:
                 known[self._text_of[each]].counts[each] = count
         lengths, shortest = {}, {}
         for text in matching.texts:
@@ -188,27 +191,41 @@ class TextCounts:
         documents = {text.name: found[text] for text in matching.texts}
         return Statistics(documents, lengths, self.frequencies, shortest)
 
-    def _checked(self, signs: Sequence[Any], replies: Sequence[Any]) -> Pipelined[Sequence[Any]]:
+    def _checked(
+        self, signs: Signs, replies: Sequence[Any], *, timely: bool
+    ) -> Pipelined[Sequence[Any]]:
         """Return the replies to the counts; counts again if there are hashes that are not records."""
-        if len(signs) > 1:
-            self._keys = int(commands.described(signs[1]).get("num_docs", 0))
+        self._keys = signs.keys
         if not self._is_plain:
             return replies
-        state = (signs[0], self._keys) if self._keys is not None and signs[0] else None
-        others = replies[len(self._first) :]
-        if not others and self._known.pure != state:
-            others = yield Request([self._others()])
-        self._is_plain = not others or commands.total(others[0]) == 0
-        self._known.pure = state if self._is_plain else None
+        state = None if signs.writes is None or signs.keys is None else signs
+        counts, records = replies[: len(self._first)], replies[len(self._first) :]
+        if records or state is None or self._known.pure != state:
+            timely = timely or not records
+            records = records or (yield Request([self._records()]))
+            self._is_plain = yield from self._are_all(commands.total(records[0]))
+            self._known.pure = state if self._is_plain and timely else None
         if self._is_plain:
-            return replies[: len(self._first)]
+            return counts
         plans = [*map(_plan, self._counted), self._expired]
         return (yield Request(self._counting(plans)))
 
-    def _others(self) -> list[Argument]:
-        """The command that counts the hashes with the prefix that are not records of the index."""
-        query = query_text(complement(self._engine.entry.existence()))
+    def _records(self) -> list[Argument]:
+        """The command that counts the records of the index."""
+        query = query_text(self._engine.entry.existence())
         return commands.count_command(self._engine.entry, query)
+
+    def _are_all(self, records: int) -> Pipelined[bool]:
+        """Return whether all hashes with the prefix are records.
+
+        The server may count less than there are, but not more. So equal numbers prove it. Otherwise other hashes are
+        counted, for which the server reads all keys.
+        """
+        if records == self._keys:
+            return True
+        query = query_text(complement(self._engine.entry.existence()))
+        (reply,) = yield Request([commands.count_command(self._engine.entry, query)])
+        return commands.total(reply) == 0
 
     def _may_reuse(self, counted: _Counted) -> bool:
         """Return whether an earlier count is reused if the index did not change.
@@ -216,7 +233,7 @@ class TextCounts:
         Without FT.INFO, the numbers of documents of the text fields show whether it did.
         """
         enough = 2 if isinstance(counted, IndexedText) else 1
-        return self._signs >= enough and self._known.holds(self._text_of[counted], counted)
+        return self.signs >= enough and self._known.holds(self._text_of[counted], counted)
 
     def _is_one_query(self, counted: _Counted) -> bool:
         engine, plan = self._engine, _plan(counted)

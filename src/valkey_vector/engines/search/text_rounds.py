@@ -9,7 +9,8 @@ that reaches the threshold. So the result is exact, with any lists in any order.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class _Term:
 
     Attributes:
         floor: highest level of documents that are not in `known`; 0 if all documents with the clause are.
-        known: id → level.
+        known: key → level.
         bounds: highest score of each level; 0 for documents without the clause.
     """
 
@@ -65,7 +66,7 @@ class _Term:
         self._expected = expected
         self.bounds = [0.0, *(bound for _, bound in levels)]
         self.floor = len(levels)
-        self.known: dict[str, int] = {}
+        self.known: dict[bytes, int] = {}
 
     def plan(self, level: int) -> Plan:
         """Return the plan of the documents of at least a level."""
@@ -75,11 +76,11 @@ class _Term:
         """Estimate how many documents have at least a level."""
         return 1 + self._expected // int(_FEWER ** (level - 1))
 
-    def take(self, level: int, ids: Iterable[str]) -> None:
+    def take(self, level: int, keys: Iterable[bytes]) -> None:
         """Record all documents of at least a level. Those that are not known yet are below the level above."""
-        above = max(level, self.floor)
-        for id in ids:
-            self.known.setdefault(id, above)
+        listed = dict.fromkeys(keys, max(level, self.floor))
+        listed.update(self.known)
+        self.known = listed
         self.floor = min(self.floor, level - 1)
 
 
@@ -109,8 +110,9 @@ class Rounds:
         pairs = sorted(zip(expected, scorer.levels(), strict=True), key=lambda pair: pair[0])
         self._terms = [_Term(levels, count) for count, levels in pairs if count]
         self._incomplete = len(self._terms) < len(scorer.clauses)
-        self._seen: list[str] = []
-        self._bounds: dict[str, float] = {}
+        self._seen: list[bytes] = []
+        self._several: frozenset[bytes] | None = None
+        self._scored: set[bytes] = set()
         self._closed = False
 
     def run(self) -> Pipelined[None]:
@@ -126,12 +128,12 @@ class Rounds:
             complete = yield from self._list(self._first())
         sample = _SAMPLE
         while complete:
-            self._bounds = self._most()
-            yield from self._score(sample)
+            yield from self._score(heapq.nlargest(sample, self._open(sample), key=itemgetter(1)))
             sample *= 2
-            lists = self._next(self._needed, self._excludable())
+            left = list(self._open(None))
+            lists = self._next(self._needed, self._excludable(left))
             if not lists:
-                yield from self._score(None)
+                yield from self._score(sorted(left, key=lambda pair: (-pair[1], pair[0])))
                 return
             complete = yield from self._list(lists)
         # A list that one query cannot fetch: score every document that matches.
@@ -212,7 +214,8 @@ class Rounds:
         for (term, level), reply in zip(lists, replies, strict=True):
             if commands.total(reply) >= limit:
                 return False
-            term.take(level, commands.ids(reply, entry))
+            term.take(level, commands.keys(reply))
+        self._several = None
         return True
 
     def _list_all(self) -> Pipelined[bool]:
@@ -223,46 +226,75 @@ class Rounds:
             return False
         entry, limit = self._search.entry, self._search.largest_list
         (reply,) = yield Request([commands.ids_command(entry, query, limit)])
-        self._seen = commands.ids(reply, entry)
+        self._seen = commands.keys(reply)
         self._closed = True
         return commands.total(reply) < limit
 
-    def _most(self) -> dict[str, float]:
-        """Return the bound of each listed document."""
-        rest = sum(term.bounds[term.floor] for term in self._terms)
-        found: dict[str, float] = dict.fromkeys(self._seen, rest) if self._closed else {}
-        for term in self._terms:
-            gains = [bound - term.bounds[term.floor] for bound in term.bounds]
-            for id, level in term.known.items():
-                found[id] = found.get(id, rest) + gains[level]
-        return {id: found[id] for id in self._seen} if self._closed else found
-
-    def _excludable(self) -> int:
-        """Return how many open documents more lists can exclude: those that need terms that are not listed."""
-        needed, scored = self._needed, self._collected.scores
-        terms = [(term.known, term.bounds) for term in self._terms]
-        open_ids = (id for id, most in self._bounds.items() if most >= needed and id not in scored)
-        listed = (sum(bounds[known.get(id, 0)] for known, bounds in terms) for id in open_ids)
-        return sum(bound < needed for bound in listed)
-
-    def _score(self, limit: int | None) -> Pipelined[None]:
-        """Score the open documents, the highest bound first: a number of them, or all that can be among the best.
+    def _open(self, most: int | None) -> Iterator[tuple[bytes, float]]:
+        """Iterate over the open documents and their bounds, in any order.
 
         A document is open if it was listed, but not scored, and its bound reaches the threshold.
+
+        Args:
+            most: documents of equal bounds to return at most, if they have one clause only; None for no limit.
         """
-        needed, scored = self._needed, self._collected.scores
-        found = [
-            pair for pair in self._bounds.items() if pair[1] >= needed and pair[0] not in scored
-        ]
-        if limit is None:
-            found.sort(key=lambda pair: (-pair[1], pair[0]))
-        else:
-            found = heapq.nlargest(limit, found, key=itemgetter(1))
+        needed, scored, terms = self._needed, self._scored, self._terms
+        rest = sum(term.bounds[term.floor] for term in terms)
+        gains = [[bound - term.bounds[term.floor] for bound in term.bounds] for term in terms]
+        several = self._in_several()
+        columns = []
+        for term, gain in zip(terms, gains, strict=True):
+            known, floor = term.known.get, term.floor
+            columns.append([gain[known(key, floor)] for key in several])
+        sums = map(sum, zip(*columns, strict=True)) if columns else repeat(0.0)
+        for key, gained in zip(several, sums, strict=bool(columns)):
+            if rest + gained >= needed and key not in scored:
+                yield key, rest + gained
+        if self._closed:
+            return
+        # Most documents have one clause only. All of one level have the same bound.
+        for term, gain in zip(terms, gains, strict=True):
+            for level in range(term.floor + 1, len(gain)):
+                bound = rest + gain[level]
+                if bound >= needed:
+                    single = (
+                        (key, bound)
+                        for key, at in term.known.items()
+                        if at == level and key not in several and key not in scored
+                    )
+                    yield from islice(single, most)
+
+    def _in_several(self) -> frozenset[bytes]:
+        """Return the listed documents with several clauses; with `_closed`, all listed ones."""
+        if self._closed:
+            return frozenset(self._seen)
+        if self._several is None:
+            seen: set[bytes] = set()
+            several: set[bytes] = set()
+            for term in self._terms:
+                known = term.known.keys()
+                several |= known & seen
+                seen |= known
+            self._several = frozenset(several)
+        return self._several
+
+    def _excludable(self, left: Sequence[tuple[bytes, float]]) -> int:
+        """Return how many open documents more lists can exclude: those that need terms that are not listed."""
+        needed = self._needed
+        terms = [(term.known, term.bounds) for term in self._terms]
+        listed = (sum(bounds[known.get(key, 0)] for known, bounds in terms) for key, _ in left)
+        return sum(bound < needed for bound in listed)
+
+    def _score(self, found: Sequence[tuple[bytes, float]]) -> Pipelined[None]:
+        """Score documents, the highest bound first, until the bounds do not reach the threshold."""
+        entry = self._search.entry
         start, size = 0, _ENOUGH
         while start < len(found):
             needed = self._needed
-            batch = [id for id, most in found[start : start + size] if most >= needed]
+            batch = [key for key, most in found[start : start + size] if most >= needed]
             if not batch:
                 break
-            yield from self._search.scoring(batch, self._collected)
+            self._scored.update(batch)
+            ids = [commands.id_of(key, entry) for key in batch]
+            yield from self._search.scoring(ids, self._collected)
             start, size = start + size, 2 * size

@@ -40,13 +40,13 @@ from valkey_vector.operations.doctor.permissions import (
 )
 from valkey_vector.operations.doctor.reaching import reach
 from valkey_vector.operations.doctor.server_rules import judge_server
+from valkey_vector.operations.opening import is_own_name
 from valkey_vector.operations.privileges import ROLES, AclLine, Role, acl_line
 from valkey_vector.storage.catalog import (
     CATALOG_PATTERN,
     Catalog,
     CatalogEntry,
     EngineName,
-    check_index_name,
     name_of_catalog,
 )
 
@@ -186,7 +186,7 @@ class _Doctor:
             self._skipped.append(f"the list of indexes: {refused}")
             return []
         own = {name_of_catalog(key.decode(errors="replace")) for key in keys}
-        names = sorted(name for name in own if name is not None and _is_own_name(name))
+        names = sorted(name for name in own if name is not None and is_own_name(name))
         if not connection.capabilities.has_search:
             return names
         try:
@@ -203,7 +203,7 @@ class _Doctor:
 
     def _entry(self, connection: Connection, name: str) -> CatalogEntry | None:
         """The record of an index, if there is one that can be read."""
-        if not _is_own_name(name):
+        if not is_own_name(name):
             return None
         try:
             return Catalog(connection, name).read()
@@ -215,7 +215,7 @@ class _Doctor:
     def _check_permissions(
         self, connection: Connection, entries: dict[str, CatalogEntry | None]
     ) -> None:
-        own = [name for name in entries if _is_own_name(name)]
+        own = [name for name in entries if is_own_name(name)]
         if not own:
             return
         self._checked.append("permissions")
@@ -249,7 +249,7 @@ class _Doctor:
         facts: ServerFacts,
     ) -> None:
         try:
-            if _is_own_name(name):
+            if is_own_name(name):
                 checked = check_own_index(connection, name, self._options)
                 if checked is not None:
                     self._findings += checked.findings
@@ -302,19 +302,11 @@ class _Doctor:
         return findings
 
 
-def _is_own_name(name: str) -> bool:
-    try:
-        check_index_name(name)
-    except ConfigurationError:
-        return False
-    return True
-
-
 def _has_generation(name: str) -> bool:
     """Return True if an index of the search module has a name that this library gives."""
     owner, _, mark = name.rpartition("-")
     hexadecimal = len(mark) == 8 and all(c in "0123456789abcdef" for c in mark)
-    return hexadecimal and bool(owner) and _is_own_name(owner)
+    return hexadecimal and bool(owner) and is_own_name(owner)
 
 
 def _local_cores(settings: ConnectionSettings) -> int | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from valkey_vector.attached.attributes import VectorAttribute
+from valkey_vector.attached.attributes import ELEMENT_TYPES, VectorAttribute
 from valkey_vector.attached.description import IndexDescription, parse_local
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.batches import in_batches
 from valkey_vector.engines.search.commands import index_is_missing
 from valkey_vector.errors import ServerError
 from valkey_vector.operations.doctor.findings import Finding, error, note, warning
+from valkey_vector.records.amounts import counted
+from valkey_vector.records.vectors import element_size
 
 __all__ = ["check_foreign_index", "describe_everywhere", "judge_description", "wrong_vectors"]
 
@@ -22,7 +24,6 @@ _SAMPLE = 100
 _BATCH = 500
 _EXAMPLES = 3
 _LONG_QUEUE = 1000
-_NUMBER_BYTES = 4
 
 
 def describe_everywhere(
@@ -79,7 +80,7 @@ def wrong_vectors(
     connection: Connection,
     name: str,
     prefixes: Sequence[str],
-    dimensions: Mapping[str, int],
+    vectors: Mapping[str, tuple[int, str]],
     failures: int,
 ) -> list[Finding]:
     """Look for documents whose vectors have a wrong size, which the search module counts as failures.
@@ -88,7 +89,7 @@ def wrong_vectors(
         connection: to the server.
         name: name of the index.
         prefixes: prefixes of its documents.
-        dimensions: hash fields of its vectors, each with its dimension.
+        vectors: hash fields of its vectors, each with its dimension and element type.
         failures: number of failures that the module counts.
 
     Cost: one round trip for 500 of the first 10,000 keys under the prefixes.
@@ -96,20 +97,20 @@ def wrong_vectors(
     examples: list[str] = []
     wrong = 0
     for keys in in_batches(_keys(connection, prefixes, _EXAMINED), _BATCH):
-        for field, dimension in dimensions.items():
+        for field, (dimension, data_type) in vectors.items():
             commands: list[list[Argument]] = [["HSTRLEN", key, field] for key in keys]
             for key, size in zip(keys, connection.pipeline(commands, retry=True), strict=True):
-                if not isinstance(size, int) or size in (0, dimension * _NUMBER_BYTES):
+                if not isinstance(size, int) or size in (0, dimension * element_size(data_type)):
                     continue
                 wrong += 1
                 examples.append(
-                    f"{_text(key)!r}: {field} has {_length(size)} instead of {dimension}"
+                    f"{_text(key)!r}: {field} has {_length(size, data_type)} instead of {dimension}"
                 )
     if wrong:
-        what = f"{wrong} documents have a vector of a wrong size, so no search finds them ({'; '.join(examples[:_EXAMPLES])})"
+        what = f"no search finds {counted(wrong, 'document')} with a vector of a wrong size ({'; '.join(examples[:_EXAMPLES])})"
         cure = "write them again with the model that the index was created for, or create an index of their dimension"
         return [error("index.wrong_dimension", name, what, cure)]
-    what = f"the search module could not index {failures} documents or fields since the index was created; those stored now have vectors of the right size"
+    what = f"the search module could not index {counted(failures, 'document or field', 'documents or fields')} since the index was created; those stored now have vectors of the right size"
     cure = f"valkey-vector verify {name} finds records that are not indexed; the others have been corrected or removed"
     return [note("index.indexing_failures", name, what, cure)]
 
@@ -127,9 +128,9 @@ def check_foreign_index(connection: Connection, name: str) -> list[Finding] | No
     definition = present[0].definition
     findings = [finding for each in present for finding in judge_description(name, each)]
     vectors = {
-        each.identifier: each.dimension
+        each.identifier: (each.dimension, each.data_type)
         for each in definition.attributes
-        if isinstance(each, VectorAttribute)
+        if isinstance(each, VectorAttribute) and each.data_type in ELEMENT_TYPES
     }
     prefixes = definition.prefixes or ("",)
     failures = sum(each.failures for each in present)
@@ -180,9 +181,9 @@ def _keys(connection: Connection, prefixes: Sequence[str], limit: int) -> list[b
     return list(found)[:limit]
 
 
-def _length(size: int) -> str:
-    numbers, rest = divmod(size, _NUMBER_BYTES)
-    return f"{size} bytes" if rest else f"{numbers} numbers"
+def _length(size: int, data_type: str) -> str:
+    numbers, rest = divmod(size, element_size(data_type))
+    return counted(size, "byte") if rest else counted(numbers, "number")
 
 
 def _text(value: object) -> str:

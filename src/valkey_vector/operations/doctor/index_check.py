@@ -29,6 +29,7 @@ from valkey_vector.operations.doctor.findings import (
     warning,
 )
 from valkey_vector.operations.doctor.recall import MAX_COMPARED, judge_recall, measure_recall
+from valkey_vector.records.amounts import counted
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vector_name
 
@@ -191,8 +192,10 @@ def _check_search_index(connection: Connection, entry: CatalogEntry, result: Ind
         return False
     failures = sum(each.failures for each in described.values() if each is not None)
     if failures:
-        fields = {vector_name(each.name): each.dimension for each in entry.schema.vector_fields}
-        sizes = {field: dimension for field, dimension in fields.items() if dimension is not None}
+        sizes = {
+            vector_name(each.name): (each.dimension, each.data_type)
+            for each in entry.schema.vector_fields
+        }
         result.findings += wrong_vectors(connection, name, [entry.prefix], sizes, failures)
     try:
         listed = connection.execute("FT._LIST", retry=True)
@@ -210,11 +213,15 @@ def _differences(entry: CatalogEntry, described: IndexDescription) -> list[Findi
     """Compare the definition in the search module with the index's record."""
     schema = entry.schema
     main = described.definition.attribute(vector_name("vector"))
-    found = (getattr(main, "dimension", None), str(getattr(main, "metric", "")))
-    expected = (schema.dimension, str(schema.metric))
+    found = (
+        getattr(main, "dimension", None),
+        str(getattr(main, "metric", "")),
+        getattr(main, "data_type", ""),
+    )
+    expected = (schema.dimension, str(schema.metric), schema.data_type)
     if found == expected:
         return []
-    what = f"the search index has dimension and metric {found}, and the record of the index says {expected}: another client recreated it"
+    what = f"the search index has dimension, metric and data_type {found}, and the record of the index says {expected}: another client recreated it"
     cure = f"drop {described.definition.name} with FT.DROPINDEX, then call Index.open({entry.name!r}).create()"
     return [error("index.definition_differs", entry.name, what, cure)]
 
@@ -268,7 +275,9 @@ def _verified(report: IndexReport) -> list[Finding]:
             )
         )
     if report.foreign:
-        what = f"{report.foreign} keys under the prefix {report.index}: belong to other programs"
+        what = (
+            f"{counted(report.foreign, 'key')} of other programs under the prefix {report.index}:"
+        )
         cure = "rename those keys, or give the index another name; reads ignore them, and they are never changed"
         findings.append(warning("index.foreign_keys", report.index, what, cure))
     return findings

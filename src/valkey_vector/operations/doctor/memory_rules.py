@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from valkey_vector.operations.doctor.facts import NodeFacts
 from valkey_vector.operations.doctor.findings import Finding, error, note, warning
+from valkey_vector.records.amounts import counted
 
 __all__ = ["judge_storage"]
 
@@ -33,7 +34,7 @@ def _eviction(node: NodeFacts) -> Iterator[Finding]:
         what = f"maxmemory-policy {policy} removes keys with a TTL before their time: cache entries, and documents written with ttl="
         yield note("memory.evicts_expiring", node.node, what, "use noeviction if they must last")
     if evicted := node.number("evicted_keys"):
-        what = f"{evicted} keys were evicted since the server started"
+        what = f"{counted(evicted, 'key')} evicted since the server started"
         cure = "raise maxmemory or add nodes; run `valkey-vector verify` on each index to see what is missing"
         yield warning("memory.evicted", node.node, what, cure)
 

@@ -297,6 +297,31 @@ def _judged(replies: bytes, settings: ConnectionSettings, place: Address | str) 
     )
 
 
+_REFUSALS: dict[str, tuple[str, str, str]] = {
+    "NOAUTH": (
+        "auth.required",
+        "the server requires a password, and the URL has none",
+        "add user and password: valkey://user:password@host, or :password@ for the default user",
+    ),
+    "DENIED": (
+        "server.protected_mode",
+        "the server is in protected mode: it has no password and accepts connections from its own host only",
+        "set a password (`requirepass` or an ACL user) and `bind` on the server",
+    ),
+    "LOADING": (
+        "server.loading",
+        "the server is loading its data",
+        "wait until it has loaded; `INFO persistence` shows the progress",
+    ),
+    "MASTERDOWN": (
+        "server.primary_down",
+        "this replica has lost its primary and refuses stale reads",
+        "connect to the primary, and restore the replication link",
+    ),
+}
+"""Error code of the server -> code, problem and cure of the finding."""
+
+
 def _refusal(text: str, settings: ConnectionSettings, subject: str) -> Finding | None:
     """The finding for an error of the server; None for one that is no obstacle."""
     user = settings.username or "default"
@@ -306,22 +331,9 @@ def _refusal(text: str, settings: ConnectionSettings, subject: str) -> Finding |
             what = f"the server refuses the password of user {user!r}, or has no such user, or it is disabled"
             cure = "correct user and password (percent-encode special characters), or `ACL SETUSER` the user on the server"
             return error("auth.wrong_password", subject, what, cure)
-        case "NOAUTH":
-            what = "the server requires a password, and the URL has none"
-            cure = "add user and password: valkey://user:password@host, or :password@ for the default user"
-            return error("auth.required", subject, what, cure)
-        case "DENIED":
-            what = "the server is in protected mode: it has no password and accepts connections from its own host only"
-            cure = "set a password (`requirepass` or an ACL user) and `bind` on the server"
-            return error("server.protected_mode", subject, what, cure)
-        case "LOADING":
-            what = "the server is loading its data"
-            cure = "wait until it has loaded; `INFO persistence` shows the progress"
-            return error("server.loading", subject, what, cure)
-        case "MASTERDOWN":
-            what = "this replica has lost its primary and refuses stale reads"
-            cure = "connect to the primary, and restore the replication link"
-            return error("server.primary_down", subject, what, cure)
+        case _ if code in _REFUSALS:
+            finding, what, cure = _REFUSALS[code]
+            return error(finding, subject, what, cure)
         case "NOPERM" if "'select'" in text:
             what = f"user {user!r} may not run SELECT, which database {settings.database} needs"
             return error(

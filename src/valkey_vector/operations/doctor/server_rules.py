@@ -8,6 +8,7 @@ from valkey_vector.connection import Feature, SearchModule
 from valkey_vector.operations.doctor.facts import NodeFacts, ServerFacts
 from valkey_vector.operations.doctor.findings import Finding, error, note, warning
 from valkey_vector.operations.doctor.memory_rules import judge_storage
+from valkey_vector.records.amounts import counted
 
 __all__ = ["judge_server"]
 
@@ -96,7 +97,7 @@ def _cluster(facts: ServerFacts) -> Iterator[Finding]:
             yield error("module.coordinator_off", node.node, what, cure)
         failed = node.number("search_coordinator_client_search_index_partition_failure_count")
         if failed:
-            what = f"{failed} searches of other nodes failed since this node started"
+            what = f"{counted(failed, 'search', 'searches')} of other nodes failed since this node started"
             port = node.number("search_coordinator_server_listening_port")
             cure = f"open the coordinator's port ({port} on this node) between all nodes, and check that all are up"
             yield warning("module.coordinator_failures", node.node, what, cure)
@@ -118,9 +119,8 @@ def _state(node: NodeFacts) -> Iterator[Finding]:
         cure = "wait for the end of the failover, or run `CLIENT UNPAUSE`"
         yield error("server.paused", node.node, what, cure)
     if rejected := node.number("rejected_connections"):
-        what = (
-            f"{rejected} connections were refused since the start, because maxclients was reached"
-        )
+        refused = counted(rejected, "connection")
+        what = f"{refused} refused since the start, because maxclients was reached"
         cure = "share one connection in each process, end unused clients, or raise `maxclients`"
         yield warning("server.rejected_connections", node.node, what, cure)
 
@@ -136,7 +136,7 @@ def _search_module(node: NodeFacts, facts: ServerFacts) -> Iterator[Finding]:
         cure = "read the server's log; free memory; then run `valkey-vector verify` and repair each index"
         yield error("module.graph_failures", node.node, what, cure)
     if failures := node.number("search_rdb_load_failure_cnt"):
-        what = f"{failures} indexes could not be loaded from the snapshot"
+        what = f"{counted(failures, 'index', 'indexes')} could not be loaded from the snapshot"
         cure = "read the server's log; open each index, which creates it again over its documents"
         yield error("module.load_failures", node.node, what, cure)
     if (queue := node.number("search_writer_queue_size")) > _LONG_QUEUE:

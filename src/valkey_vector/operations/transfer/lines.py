@@ -16,6 +16,7 @@ import numpy as np
 import valkey_vector
 from valkey_vector.errors import ConfigurationError, InvalidInputError, UnreadableRecordError
 from valkey_vector.operations.transfer.values import ExportHeader, StoredRecord
+from valkey_vector.records.amounts import counted
 from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.metadata import dump, load
 from valkey_vector.records.record import Record, Vector
@@ -123,7 +124,7 @@ def decode_records(lines: Iterable[bytes]) -> Iterator[StoredRecord]:
         if found.get("end") is True:
             if found.get("records") != number - 2:
                 raise InvalidInputError(
-                    f"the file says that it has {found.get('records')} records, and has {number - 2}: lines are missing, "
+                    f"the file has {counted(number - 2, 'record')}, and says that it has {found.get('records')}: lines are missing, "
                     "so export again"
                 )
             return

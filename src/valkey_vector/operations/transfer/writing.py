@@ -162,4 +162,11 @@ def _notes(found: Schema, wanted: Schema) -> list[str]:
         notes.append(f"the index keeps its algorithm {found.algorithm!r}, not {wanted.algorithm!r}")
     if found.fields != wanted.fields:
         notes.append("the index keeps its declared fields, which differ from those of the copy")
+    narrower = {
+        name: data_type
+        for name, data_type in found.data_types.items()
+        if data_type not in ("FLOAT32", wanted.data_types.get(name, data_type))
+    }
+    for name, data_type in narrower.items():
+        notes.append(f"vector {name!r} is rounded to {data_type}, the data_type of the index")
     return notes

@@ -108,7 +108,7 @@ class ValkeyRetriever:
 
     def _reads(self, consistency: Consistency | None, timeout: float | None) -> ReadOptions:
         """Return the read options of one run, without those that are the store's."""
-        own = merge_read_options({}, {"consistency": self.consistency, "timeout": self.timeout})
+        own = {"consistency": self.consistency, "timeout": self.timeout}
         return merge_read_options(own, {"consistency": consistency, "timeout": timeout})
 
     def _returned(self, return_embedding: bool | None) -> bool:

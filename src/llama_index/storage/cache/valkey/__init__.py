@@ -1,7 +1,7 @@
 """Semantic cache for LlamaIndex on Valkey: `CachedQueryEngine`, `CachedLLM` and `QueryEmbedder`."""
 
 try:
-    import llama_index.core  # noqa: F401
+    import llama_index.core  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'llama_index.storage.cache.valkey needs LlamaIndex: pip install "valkey-vector[llama-index]"'

@@ -62,7 +62,7 @@ class CachedLLM(LLM):
         """Select the class by the model: LlamaIndex checks for `FunctionCallingLLM` with isinstance."""
         calls = cls is CachedLLM and isinstance(llm, FunctionCallingLLM)
         created: Any = object.__new__(_CachedFunctionCallingLLM if calls else cls)
-        return created  # type: ignore[no-any-return]
+        return created  # type: ignore[no-any-return]  # `cls`, or a subclass
 
     def __init__(
         self, llm: LLM, cache: SemanticCache, *, scope: Mapping[str, Any] | None = None

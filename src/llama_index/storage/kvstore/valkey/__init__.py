@@ -1,7 +1,7 @@
 """LlamaIndex key-value store on Valkey: `ValkeyKVStore`."""
 
 try:
-    import llama_index.core  # noqa: F401
+    import llama_index.core  # noqa: F401 - only checks that it is installed
 except ModuleNotFoundError as error:
     raise ImportError(
         'llama_index.storage.kvstore.valkey needs LlamaIndex: pip install "valkey-vector[llama-index]"'

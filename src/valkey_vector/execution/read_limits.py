@@ -13,7 +13,7 @@ from valkey_vector.errors import ConnectionLostError, RequestTimeoutError
 from valkey_vector.query.read_options import Consistency
 from valkey_vector.query.result import SearchResult, warn_of_partial_result
 
-__all__ = ["Limited", "labeled", "limited", "limited_pages"]
+__all__ = ["Limited", "has_limits", "labeled", "limited", "limited_pages"]
 
 _T = TypeVar("_T")
 
@@ -38,9 +38,14 @@ def limited(query: Limited) -> AbstractContextManager[ReadScope]:
     Raises:
         RequestTimeoutError: at the end of the block, if the time of the query is over.
     """
-    if query.consistency == "strict" and query.timeout is None:
+    if not has_limits(query):
         return nullcontext(ReadScope("strict"))
     return _limited(query.consistency, query.timeout)
+
+
+def has_limits(query: Limited) -> bool:
+    """Return True if a query has other read options than the defaults."""
+    return query.consistency != "strict" or query.timeout is not None
 
 
 @contextmanager

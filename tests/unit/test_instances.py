@@ -1,0 +1,110 @@
+"""Objects of the frameworks that are created without their constructors equal those of the constructors."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any, Self
+
+import pytest
+from langchain_core.documents import Document as LangChainDocument
+from llama_index.core.schema import NodeRelationship, TextNode
+from pydantic import BaseModel, ValidationError
+
+from haystack_integrations.document_stores.valkey import documents as haystack_documents
+from langchain_valkey import documents as langchain_documents
+from llama_index.vector_stores.valkey import nodes as llamaindex_nodes
+from valkey_vector import Hit, Record
+from valkey_vector.records.instances import are_alike, filled
+
+METADATA = {"topic": "käse", "year": 2024, "list": [1, {"a": None}], "flag": True}
+
+Convert = Callable[[Record], Any]
+
+CONVERSIONS: dict[str, tuple[Any, Convert]] = {
+    "langchain": (langchain_documents, langchain_documents.to_document),
+    "haystack": (
+        haystack_documents,
+        lambda record: haystack_documents.from_hit(Hit(record=record, score=0.25)),
+    ),
+    "llama_index": (llamaindex_nodes, llamaindex_nodes.to_node),
+}
+
+RECORDS = [
+    Record(id="a", content="text", metadata=METADATA),
+    Record(id="a"),
+    Record(id="ü", content="\x00", metadata={"": ""}, parent="source", vector=[0.5, 1.0]),
+]
+
+
+@pytest.fixture(params=list(CONVERSIONS))
+def adapter(request: pytest.FixtureRequest) -> tuple[Any, Convert]:
+    """The module of an adapter, and its conversion of a record."""
+    return CONVERSIONS[request.param]
+
+
+def test_the_installed_frameworks_allow_it(adapter: tuple[Any, Convert]) -> None:
+    module, _ = adapter
+    assert module._is_fillable()
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_an_object_equals_that_of_the_constructor(
+    adapter: tuple[Any, Convert], record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, convert = adapter
+    quick = convert(record)
+    monkeypatch.setattr(module, "_is_fillable", lambda: False)
+    constructed = convert(record)
+    assert are_alike(constructed, quick)
+    assert quick == constructed
+    assert repr(quick) == repr(constructed)
+    assert str(quick) == str(constructed)
+    assert copy.deepcopy(quick) == constructed
+    assert pickle.loads(pickle.dumps(quick)) == constructed  # noqa: S301 - its own bytes
+    if isinstance(quick, BaseModel):
+        assert quick.model_dump() == constructed.model_dump()
+        assert quick.model_dump_json() == constructed.model_dump_json()
+        assert quick.model_dump(exclude_unset=True) == constructed.model_dump(exclude_unset=True)
+        assert quick.model_fields_set == constructed.model_fields_set
+    else:
+        assert quick.to_dict() == constructed.to_dict()
+
+
+def test_objects_share_no_state(adapter: tuple[Any, Convert]) -> None:
+    _, convert = adapter
+    record = RECORDS[2]
+    first, second = convert(record), convert(record)
+    shared = {id(value) for value in vars(first).values() if isinstance(value, list | dict | set)}
+    assert shared.isdisjoint(id(value) for value in vars(second).values())
+    if isinstance(first, BaseModel):
+        assert first.model_fields_set is not second.model_fields_set
+    assert all(value is not record.metadata for value in vars(first).values())
+
+
+def test_an_assignment_to_a_node_is_validated() -> None:
+    node = llamaindex_nodes.to_node(RECORDS[2])
+    node.relationships = {NodeRelationship.NEXT: node.as_related_node_info()}
+    with pytest.raises(ValidationError):
+        node.id_ = 3  # type: ignore[assignment]
+
+
+def test_another_state_is_noticed() -> None:
+    made = LangChainDocument(id="a", page_content="b", metadata={})
+    fields = {"id": "a", "metadata": {}, "page_content": "b", "type": "Document"}
+    given = {"id", "metadata", "page_content"}
+    assert are_alike(made, filled(LangChainDocument, dict(fields), set(given)))
+    assert not are_alike(made, filled(LangChainDocument, dict(fields), given - {"id"}))
+    assert not are_alike(made, filled(LangChainDocument, {**fields, "new": 1}, set(given)))
+    assert not are_alike(made, filled(LangChainDocument, {**fields, "id": "c"}, set(given)))
+    assert not are_alike(made, filled(LangChainDocument, dict(reversed(fields.items())), given))
+    assert not are_alike(made, TextNode())
+
+
+def test_a_class_that_creates_its_instances_itself_is_not_filled() -> None:
+    class Own:
+        def __new__(cls) -> Self:
+            return super().__new__(cls)
+
+    assert not are_alike(Own(), filled(Own, {}))

@@ -1,0 +1,100 @@
+"""Rows whose tokens wait as compressed text are found as if they had been indexed at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from valkey_vector.engines.native import token_index
+from valkey_vector.engines.native.token_index import TokenIndex
+
+LISTS = [
+    f"v,topic_xs,topic_st{row % 7},n_n{row},\xe9{row % 3}".encode("latin-1") for row in range(500)
+]
+
+
+def added(sizes: list[int]) -> TokenIndex:
+    """An index of rows that are added in groups of some sizes."""
+    index, first = TokenIndex(), 0
+    for size in sizes:
+        index.add(np.arange(first, first + size), LISTS[first : first + size])
+        first += size
+    return index
+
+
+def pair_rows(index: TokenIndex) -> list[tuple[int, int]]:
+    numbers = [(number, at) for at, (number, _) in enumerate(index.of_key("topic"))]
+    return sorted(zip(*(each.tolist() for each in index.pairs(numbers)), strict=True))
+
+
+def packed(index: TokenIndex) -> list[int]:
+    moved = np.full(500, -1)
+    moved[::2] = np.arange(250)
+    index.pack(moved)
+    return list(index.rows("topic_st3").tolist())
+
+
+READS: dict[str, Callable[[TokenIndex], Any]] = {
+    "rows": lambda index: index.rows("topic_st3").tolist(),
+    "mask": lambda index: index.mask(["topic_st3", "n_n499", "absent"], 500).tolist(),
+    "tokens of a key": lambda index: sorted(text for _, text in index.of_key("topic")),
+    "digests": lambda index: len(index.hashed()),
+    "pairs": pair_rows,
+    "rows after packing": packed,
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("sizes", [[500], [100] * 5, [99, 1, 300, 1, 1, 98], [1, 499]])
+def test_rows_that_wait_are_found(
+    read: Callable[[TokenIndex], Any], sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = read(added(sizes))
+    monkeypatch.setattr(token_index, "_MANY", 1_000)
+    assert found == read(added(sizes))
+
+
+def test_many_rows_wait_until_something_reads_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    indexed: list[int] = []
+    add = TokenIndex._add
+
+    def counted(self: TokenIndex, rows: Any, sizes: Any, joined: bytes) -> None:
+        indexed.append(len(rows))
+        add(self, rows, sizes, joined)
+
+    monkeypatch.setattr(TokenIndex, "_add", counted)
+    index = added([400, 1])
+    assert not indexed
+    assert index.rows("n_n400").tolist() == [400]
+    assert indexed == [400, 1]
+    index.add(np.arange(401, 403), LISTS[401:403])
+    assert indexed == [400, 1, 2]
+
+
+@pytest.mark.parametrize("waiting", [1, 10_000])
+def test_a_token_that_a_record_has_twice_counts_once(
+    waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program can write one twice. So it is before the entries are sorted, and after it."""
+    monkeypatch.setattr(token_index, "_WAITING", waiting)
+    monkeypatch.setattr(token_index, "_LARGE", 0)
+    index = TokenIndex()
+    index.add(np.arange(3), [b"k_sa,k_sa,k_sb", b"k_sb", b"k_sb,k_sa,k_sb"])
+    assert index.rows("k_sa").tolist() == [0, 2]
+    assert index.rows("k_sb").tolist() == [0, 1, 2]
+    numbers = [(number, 7) for number, text in index.of_key("k") if text in {"sa", "sb"}]
+    rows, passed = index.pairs(numbers)
+    assert sorted(rows.tolist()) == [0, 0, 1, 2, 2]
+    assert set(passed.tolist()) == {7}
+
+
+def test_few_additions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_index, "_MOST_LATER", 10)
+    index = added([200, *[1] * 25])
+    assert len(index._later) <= 10
+    row = random.Random(1).randrange(200, 225)
+    assert index.rows(f"n_n{row}").tolist() == [row]
