@@ -192,7 +192,7 @@ def test_a_primary_without_slots_is_changed_too(own_cluster: TestCluster, tmp_pa
         deadline = time.monotonic() + 30
         with Connection.open(own_cluster.url) as connection:
             while not all(
-                place.encode() in node.command("CLUSTER", "NODES") for node in own_cluster.nodes
+                place in str(node.command("CLUSTER", "NODES")) for node in own_cluster.nodes
             ):
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
