@@ -1,7 +1,8 @@
 """Signs of a change: an index is in the same state as long as the replies to a few commands are the same.
 
-The catalog has the number of writes and a random mark of the last batch, and the number of keys shows what expired, what another program removed, and what
-a killed writer added. On one server the commands of a batch and the one that counts them are one pipeline.
+The catalog has the number of writes and a random mark of the last batch, and the number of keys shows what expired, what
+another program removed, and what a killed writer added. A server that restarts may have lost all of them, so its identity
+is a sign, too. On one server the commands of a batch and the one that counts them are one pipeline.
 
 In a cluster they are two round trips. A batch that changes existing documents holds their locks until it is counted, and
 the locks of a killed writer stay. So while the index has locks, its state is unknown. Commands on several nodes have
@@ -39,10 +40,12 @@ class Signs:
     Attributes:
         writes: number of writes and mark of the last batch; None if it is unknown, or if writes may be in progress.
         keys: number of hashes under the prefix; None if it is unknown.
+        run: identity of the server processes.
     """
 
     writes: object | None = None
     keys: int | None = None
+    run: object = None
 
 
 def keys_command(engine: SearchEngine, connection: Connection) -> list[Argument] | None:
@@ -69,7 +72,7 @@ def sign_commands(engine: SearchEngine, connection: Connection) -> list[list[Arg
     return [] if keys is None else [writes, keys, ["EXISTS", locks_key(name)]]
 
 
-def signs_in(replies: Sequence[Any], connection: Connection) -> Signs:
+def signs_in(engine: SearchEngine, connection: Connection, replies: Sequence[Any]) -> Signs:
     """Read the replies to `sign_commands`. An error among them leaves the state unknown.
 
     So do replicas: they differ in how far they are behind, and the next count may come from another one.
@@ -81,7 +84,7 @@ def signs_in(replies: Sequence[Any], connection: Connection) -> Signs:
     keys = int(commands.described(others[0]).get("num_docs", 0)) if others else None
     locked = len(others) > 1 and bool(others[1])
     unknown = locked or are_replicas_allowed(connection.settings)
-    return Signs(None if unknown else writes, keys)
+    return Signs(None if unknown else writes, keys, engine.support.run)
 
 
 def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | None]:
@@ -93,11 +96,11 @@ def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | No
     counting = [commands.count_command(engine.entry, query_text(plan)) for plan in ends]
     replies = yield Request([*signs, *counting], errors=True)
     expired, sliding = replies[len(signs) :]
-    found = signs_in(replies[: len(signs)], connection)
+    found = signs_in(engine, connection, replies[: len(signs)])
     if found.writes is None or found.keys is None:
         return None
     if isinstance(expired, ServerError) or isinstance(sliding, ServerError):
         return None
     if commands.total(sliding):
         return None
-    return found.writes, found.keys - commands.total(expired)
+    return found.run, found.writes, found.keys - commands.total(expired)
