@@ -24,7 +24,8 @@ from valkey_vector.engines.search.commands import create_command, knn_command
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.filters.compiler import compile_filter
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import CONTENT, METADATA, document_fields, prepare
+from valkey_vector.storage.layout import CONTENT, METADATA, document_fields
+from valkey_vector.storage.preparation import prepare
 
 __all__ = ["EF_RUNTIME", "Contender", "CoreIndex", "LangChainStore", "RawGlide"]
 

@@ -31,7 +31,7 @@ class AddingStore(SearchableStore):
         ids: Sequence[str | None] | None = None,
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
-        batch_size: int = 100,
+        batch_size: int = 200,
         progress: bool | None = None,
         on_invalid: OnInvalid = "raise",
     ) -> list[str]:
@@ -79,7 +79,7 @@ class AddingStore(SearchableStore):
         ids: Sequence[str | None] | None = None,
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
-        batch_size: int = 100,
+        batch_size: int = 200,
         progress: bool | None = None,
         on_invalid: OnInvalid = "raise",
     ) -> list[str]:
@@ -130,7 +130,7 @@ class AddingStore(SearchableStore):
         ids: Sequence[str | None] | None = None,
         ttl: float | None = None,
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
-        batch_size: int = 100,
+        batch_size: int = 200,
         progress: bool | None = None,
         on_invalid: OnInvalid = "raise",
     ) -> list[str]:

@@ -22,6 +22,7 @@ __all__ = ["OnInvalid", "WriteOptions"]
 OnInvalid: TypeAlias = Literal["raise", "coerce", "skip"]
 
 _LARGEST_BATCH = 10_000
+_EXACT = frozenset({str, bool, int, float, type(None)})
 _logger = logging.getLogger("langchain_valkey")
 
 
@@ -107,6 +108,8 @@ def _storable(metadata: Any, owner: str, *, coerce: bool) -> dict[str, Any]:
             f"the metadata of {owner} is a {type(metadata).__name__}, not a dict"
         )
     if not coerce:
+        if _EXACT.issuperset(map(type, metadata.values())):
+            return dict(metadata)
         return {key: _plain_scalars(value) for key, value in metadata.items()}
     return {str(key): _coerced(value, 1) for key, value in metadata.items()}
 

@@ -47,29 +47,34 @@ class Layer:
     search: Callable[[], list[str]]
 
     def reply_bytes(self) -> int:
-        """Return the bytes of the reply to one search, by the server's own count.
+        """Return the bytes of the reply to one search, by the count of the server, or of all nodes of a cluster.
 
         Now and then a search carries the vital signs of the server along: the smallest of three is one without.
         """
         first, second = self._info(), self._info()
-        framing = sent(second) - sent(first) - len(first)
+        framing = sent(second) - sent(first) - length(first)
         found = []
         for _ in range(3):
             before = self._info()
             assert self.search() == ["d0", "d1", "d2"]
-            found.append(sent(self._info()) - sent(before) - len(before) - framing)
+            found.append(sent(self._info()) - sent(before) - length(before) - framing)
         return min(found)
 
-    def _info(self) -> bytes:
-        described: bytes = self.index.connection.execute("CLIENT", "INFO")
-        return described
+    def _info(self) -> list[bytes]:
+        connection = self.index.connection
+        if connection.capabilities.cluster:
+            return [*connection.execute_on_primaries("CLIENT", "INFO").values()]
+        return [connection.execute("CLIENT", "INFO")]
 
 
-def sent(info: bytes) -> int:
-    """The bytes that the server had sent to a client before this reply to CLIENT INFO."""
-    match = re.search(rb"tot-net-out=(\d+)", info)
-    assert match is not None
-    return int(match[1])
+def sent(infos: list[bytes]) -> int:
+    """The bytes that the nodes had sent to a client before these replies to CLIENT INFO."""
+    found = [re.search(rb"tot-net-out=(\d+)", info) for info in infos]
+    return sum(int(match[1]) for match in found if match)
+
+
+def length(infos: list[bytes]) -> int:
+    return sum(map(len, infos))
 
 
 def vector_of(number: int) -> list[float]:

@@ -9,7 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -63,6 +63,17 @@ def fill(connection: Connection, name: str) -> AttachedIndex:
     }  # fmt: skip
     write_hashes(connection, rows)
     create_index(connection, definition_of(name, f"{name}:"))
+    index = Index.attach(f"{name}-foreign", connection=connection)
+    index.wait_until_indexed()
+    return index
+
+
+def fill_json(connection: Connection, name: str) -> AttachedIndex:
+    """The same as JSON documents."""
+    for n in range(NUMBER):
+        value = {"v": [1.0, n / 100], "t": "ab"[n % 2], "n": n, "x": f"fox {n}", "note": f"{n:03}"}
+        connection.execute("JSON.SET", f"{name}:{n}", "$", json.dumps(value))
+    create_index(connection, definition_of(name, f"{name}:", on="json"))
     index = Index.attach(f"{name}-foreign", connection=connection)
     index.wait_until_indexed()
     return index
@@ -185,6 +196,27 @@ def test_a_partial_read_answers_without_a_lost_shard_and_says_so(
     assert read(lossy, consistency="partial") == whole
 
 
+def test_a_partial_read_of_json_documents_answers_without_a_lost_shard(index_name: str) -> None:
+    speaks: Literal["valkey-search-1.2.1"] = "valkey-search-1.2.1"
+    with (
+        start_server(search=True, json=True, cluster=True, speaks=speaks) as server,
+        Connection.open(server.url) as connection,
+    ):
+        assert isinstance(server, StandInServer)
+        index = fill_json(connection, index_name)
+        whole = {name: read(index) for name, read in READS.items()}
+        lose_shard(server)
+        for name, read in READS.items():
+            with pytest.raises(ServerError):
+                read(index)
+            rest = read(index, consistency="partial")
+            assert rest.partial is True, name
+            assert rest, name
+            if name in ("search", "select"):
+                assert [each for each in whole[name] if each in rest] == rest
+                assert len(rest) < len(whole[name])
+
+
 def test_numbers_and_iterations_without_a_shard_warn(
     lossy: AttachedIndex, lossy_cluster: StandInServer
 ) -> None:
@@ -206,23 +238,9 @@ def test_a_partial_read_of_documents_asks_only_the_shards_that_answer(
 ) -> None:
     if not connection.capabilities.cluster:
         return
-    if on == "hash":
-        index = fill(connection, index_name)
-    else:
-        if connection.execute("COMMAND", "INFO", "JSON.SET")[0] is None:
-            return
-        for n in range(NUMBER):
-            value = {
-                "v": [1.0, n / 100],
-                "t": "ab"[n % 2],
-                "n": n,
-                "x": f"fox {n}",
-                "note": f"{n:03}",
-            }
-            connection.execute("JSON.SET", f"{index_name}:{n}", "$", json.dumps(value))
-        create_index(connection, definition_of(index_name, f"{index_name}:", on="json"))
-        index = Index.attach(f"{index_name}-foreign", connection=connection)
-        index.wait_until_indexed()
+    if on == "json" and connection.execute("COMMAND", "INFO", "JSON.SET")[0] is None:
+        return
+    index = fill(connection, index_name) if on == "hash" else fill_json(connection, index_name)
     index.search(HERE, k=1, consistency="partial")
     shards = Shards.of(connection)
     described = connection.execute_on_primaries("INFO", "server")

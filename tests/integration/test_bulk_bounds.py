@@ -11,7 +11,7 @@ import pytest
 
 from round_trips import CommandLog
 from valkey_vector import FullText, Index, InvalidInputError, Record, Schema
-from valkey_vector.connection.batches import REQUEST_BYTES, in_batches
+from valkey_vector.connection.batches import REQUEST_BYTES, even_size, in_batches
 from valkey_vector.storage.sizes import estimated_size, prepared_size
 from valkey_vector.stores import ByteStore
 
@@ -106,14 +106,15 @@ def test_a_request_has_bounded_bytes(index: Index, commands: CommandLog) -> None
 
 def test_sizes_are_about_right() -> None:
     schema = Schema(dimension=4, full_text=FullText())
-    from valkey_vector.storage.layout import prepare
+    from valkey_vector.storage.preparation import prepare
 
     record = Record(
         id="a", content="running " * 1000, vector=[1.0] * 4, metadata={"a": ["b" * 500] * 3}
     )
     (prepared,) = prepare([record], schema)
-    assert prepared_size(prepared) > 2.5 * 8000 + 1500, "text, words, stems, metadata"
-    assert estimated_size(record, 3) == pytest.approx(prepared_size(prepared), rel=0.2)
+    size = prepared_size(prepared, 3)
+    assert size > 2.5 * 8000 + 1500, "text, words, stems, metadata"
+    assert estimated_size(record, 3) == pytest.approx(size, rel=0.2)
     for strange in (None, 1, Record(id=1, content=2, metadata=3, vectors=4)):  # type: ignore[arg-type]
         assert estimated_size(strange, 3) > 0
 
@@ -136,6 +137,21 @@ def test_batches_are_bounded_by_number_and_weight() -> None:
     assert next(in_batches(numbers(), 3)) == [0, 1, 2]
     assert taken == [0, 1, 2]
     assert list(in_batches([], 3)) == []
+
+
+def test_batches_of_a_list_keep_all_connections_busy_until_the_end() -> None:
+    def batches(count: int, size: int, connections: int) -> list[int]:
+        even = even_size(count, size, connections)
+        return [len(batch) for batch in in_batches(range(count), even)]
+
+    assert batches(200, 200, 4) == [200], "a single batch stays one"
+    assert batches(201, 200, 4) == [51, 51, 51, 48]
+    assert batches(1000, 200, 4) == [125] * 8
+    assert batches(20, 4, 4) == [3] * 6 + [2]
+    assert batches(5, 1, 4) == [1] * 5
+    assert batches(10_000, 200, 1) == [200] * 50
+    for count in (1, 7, 199, 799, 801, 9_999):
+        assert max(batches(count, 200, 4)) <= 200
 
 
 def test_large_values_are_stored_in_bounded_requests(server_url: str, index_name: str) -> None:

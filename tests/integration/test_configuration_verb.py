@@ -191,9 +191,12 @@ def test_a_primary_without_slots_is_changed_too(own_cluster: TestCluster, tmp_pa
         place = f"{empty.host}:{empty.port}"
         deadline = time.monotonic() + 30
         with Connection.open(own_cluster.url) as connection:
-            while place not in [node.node for node in configuration(connection).nodes]:
+            while not all(
+                place in str(node.command("CLUSTER", "NODES")) for node in own_cluster.nodes
+            ):
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
+            assert place in [node.node for node in configuration(connection).nodes]
             changed = set_configuration(connection, "maxmemory-policy", "volatile-ttl")
         assert len(changed.nodes) == 4
         assert setting(empty, "maxmemory-policy") == "volatile-ttl"

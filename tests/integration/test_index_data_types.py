@@ -37,7 +37,7 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.search.comparison import compared_here
 from valkey_vector.engines.search.engine import SearchEngine
 from valkey_vector.filters.plan import Everything
-from valkey_vector.operations import export_index, load_index, migrate_index
+from valkey_vector.operations import benchmark, export_index, load_index, migrate_index
 from valkey_vector.operations.opening import own_handle
 from valkey_vector.schema.similarity import maximal_marginal_relevance
 
@@ -469,3 +469,46 @@ def test_few_records_of_a_filter_are_compared_in_their_type(
         assert rows is not None
         assert [row.id for row in rows] == order(distances, list(range(SIZE)))[:5]
         assert [row.distance for row in rows] == sorted(distances.tolist())[:5]
+
+
+def test_the_distances_of_the_server_only_select_candidates(
+    redisearch: Connection, index_name: str
+) -> None:
+    """RediSearch rounds normalized vectors again: its own order misses one in twenty of these neighbors."""
+    drawn = np.random.default_rng(4).normal(size=(20_000, 8)).astype(np.float32)
+    schema = Schema(dimension=8, data_type="BFLOAT16", algorithm=Flat())
+    index = Index.open(index_name, connection=redisearch, schema=schema, engine="search")
+    index.upsert(Record(id=f"r{n:05}", vector=each) for n, each in enumerate(drawn))
+    rows = as_type(drawn, "BFLOAT16")
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for query in np.random.default_rng(5).normal(size=(10, 8)):
+        nearest = np.argsort(-(rows @ as_type(query, "BFLOAT16")), kind="stable")[:10]
+        hits = index.search(query.tolist(), k=10)
+        assert [hit.record.id for hit in hits] == [f"r{n:05}" for n in nearest]
+
+
+def test_queries_are_rounded_wherever_they_are_compared(opened: Opened) -> None:
+    index = opened(schema={"dimension": 2, "data_type": "bfloat16"})
+    index.upsert([Record(id="a", vector=[129, 128]), Record(id="b", vector=[249, 250])])
+    query = [1.0039, 1.0]  # nearer to a; rounded, it is [1, 1], which is nearer to b
+    assert [hit.record.id for hit in index.search(query, k=2)] == ["b", "a"]
+    found = index.search_mmr(query, k=1, fetch_k=2, lambda_mult=1.0)
+    assert [hit.record.id for hit in found] == ["b"]
+    report = benchmark(index, vectors=[query], k=1, seconds=1.0)
+    assert all(each.recall == 1 for each in report.measures)
+
+
+def test_records_are_rounded_if_another_client_creates_the_index_while_they_are_read(
+    opened: Opened,
+) -> None:
+    late = opened()
+
+    def stream() -> Iterator[Record]:
+        yield Record(id="a", vector=[0.1, 0.2])
+        opened(schema={"dimension": 2, "data_type": "bfloat16"}).create()
+        yield Record(id="b", vector=[0.3, 0.4])
+
+    assert late.upsert(stream()).written == 2
+    for id, vector in (("a", [0.1, 0.2]), ("b", [0.3, 0.4])):
+        packed = late.connection.execute("HGET", f"{late.name}:{id}", "vector")
+        assert packed == stored(as_type(vector, "BFLOAT16"), "BFLOAT16")

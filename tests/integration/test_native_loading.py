@@ -23,7 +23,7 @@ from native_indexes import (
 from round_trips import CommandLog
 from servers import Server
 from valkey_vector import Connection, F, Index, Record
-from valkey_vector.engines.native import change_log, loading
+from valkey_vector.engines.native import change_log, loading, shared_replica
 from valkey_vector.engines.native.change_log import ChangeLog, Since
 from valkey_vector.engines.native.loading import Listing, Loading
 from valkey_vector.engines.native.page import Page
@@ -88,6 +88,18 @@ def test_a_first_load_notices_what_is_deleted_and_written_between_its_pages(
     assert found(reader) == expected
     assert selected(reader) == expected
     assert reader.count(F("changed") == True) == 2  # noqa: E712
+
+
+@pytest.mark.parametrize("large", [999, 1_000])
+def test_the_memory_of_many_replies_is_returned(
+    reader: Index, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr(shared_replica, "_LARGE_LOAD", large)
+    monkeypatch.setattr(change_log, "_MAX_DOCUMENTS", 100)
+    monkeypatch.setattr(shared_replica, "return_freed_memory", lambda: returned.append(1))
+    assert reader.count() == 1_000
+    assert len(returned) == (large < 1_000)
 
 
 @pytest.mark.usefixtures("small_pages")

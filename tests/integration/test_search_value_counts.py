@@ -10,6 +10,7 @@ import pytest
 
 from round_trips import CommandLog
 from valkey_vector import F, Facet, Index, Record
+from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.query import AggregateQuery, Count
 
 GROUPS = AggregateQuery().group_by("city", n=Count())
@@ -227,7 +228,8 @@ def test_facets_are_counted_again_only_after_a_change(
             assert dict(counts(facet)) == expected
             assert facet.missing == 0
             if is_valkey_search:
-                assert len(commands.round_trips) == (2 if again else 1)
+                trips = [trip for trip in commands.round_trips if len(trip) > 1]
+                assert len(trips) == (2 if again else 1)
                 assert counted(commands, b"city_sKiel") == again
 
     def delete() -> None:
@@ -246,10 +248,15 @@ def test_facets_are_counted_again_only_after_a_change(
         index.connection.execute("UNLINK", f"{index.name}:r3")
         expected["Kiel"] -= 1
 
+    def restart() -> None:
+        # What a search learns after a restart, after which the server may have lost writes and their count.
+        if is_valkey_search:
+            ServerSupport.of(index.connection).run = object()
+
     for filter in filters:
         index.facets(["city"], filter=filter)
     check(again=False)
-    for change in (replace, delete, update, unlink):
+    for change in (replace, delete, update, unlink, restart):
         change()
         check(again=True)
         check(again=False)

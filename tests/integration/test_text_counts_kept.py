@@ -11,6 +11,7 @@ import pytest
 from round_trips import CommandLog
 from text_oracle import answers
 from valkey_vector import Index, Record
+from valkey_vector.engines.search.support import ServerSupport
 
 RARE, COMMON = "rare", "common"
 QUERY = f"{RARE} {COMMON}"
@@ -64,12 +65,12 @@ def warm(index: Index, texts: dict[str, str]) -> None:
 
 
 def test_terms_are_counted_again_only_after_a_change(
-    index: Index, texts: dict[str, str], commands: CommandLog
+    index: Index, texts: dict[str, str], commands: CommandLog, engine_name: str
 ) -> None:
     warm(index, texts)
     if keeps_counts(index):
         assert not counted(index, texts, commands)
-    for change in range(4):
+    for change in range(5):
         match change:
             case 0:
                 texts["r000"] = f"{RARE} {RARE} once more"
@@ -80,9 +81,13 @@ def test_terms_are_counted_again_only_after_a_change(
             case 2:
                 index.delete(["r000"])
                 del texts["r000"]
-            case _:
+            case 3:
                 index.connection.execute("DEL", f"{index.name}:new")
                 del texts["new"]
+            case _:
+                # What a search learns after a restart, after which the server may have lost writes and their count.
+                if engine_name == "search":
+                    ServerSupport.of(index.connection).run = object()
         first = counted(index, texts, commands)
         second = counted(index, texts, commands)
         third = counted(index, texts, commands)

@@ -14,7 +14,8 @@ from valkey_vector.filters.compiler import compile_filter
 from valkey_vector.filters.evaluate import matches
 from valkey_vector.filters.plan import selects
 from valkey_vector.storage.catalog import CatalogEntry
-from valkey_vector.storage.layout import Prepared, document_fields, prepare, wanted_slots
+from valkey_vector.storage.layout import Prepared, document_fields, wanted_slots
+from valkey_vector.storage.preparation import prepare
 
 
 def entry_with_slots(schema: Schema, prepared: list[Prepared]) -> CatalogEntry:

@@ -52,6 +52,7 @@ def test_a_schema_with_other_types_survives_a_round_trip_through_a_dict() -> Non
 
 def test_a_type_is_accepted_in_any_case_and_an_unknown_one_is_refused() -> None:
     assert Schema.of({"data_type": "bfloat16"}).data_type == "BFLOAT16"
+    assert Schema.of({"data_type": "bfloat16"}, data_type="FLOAT16").data_type == "FLOAT16"
     assert VectorField("a", 2, data_type="float16").data_type == "FLOAT16"  # type: ignore[arg-type]
     for wrong in ("FLOAT64", "half", 16, None):
         with pytest.raises(ConfigurationError, match="is not one of FLOAT32, FLOAT16, BFLOAT16"):
@@ -105,3 +106,14 @@ def test_the_estimate_of_a_size_halves_the_vectors(engine: Any, data_type: Any) 
     assert half.vectors == pytest.approx(whole.vectors / 2, abs=1)
     assert half.total == pytest.approx(whole.total - half.vectors, abs=2)
     assert (half.client, half.data_type) == (whole.client, data_type.upper())
+
+
+def test_the_type_that_is_passed_alone_must_be_that_of_an_existing_index() -> None:
+    settings = IndexSettings.of(
+        dimension=None, metric=None, algorithm=None, schema=None,
+        engine="auto", full_text=None, embedding_model=None, data_type="FLOAT16",
+    )  # fmt: skip
+    assert settings.schema == Schema(data_type="FLOAT16")
+    settings.check(entry(Schema(dimension=2, data_type="FLOAT16", metric=Metric.L2)))
+    with pytest.raises(IndexMismatchError, match="data_type"):
+        settings.check(entry(Schema(dimension=2)))

@@ -261,3 +261,18 @@ def test_the_shards_belong_to_a_connection(reads: Reads) -> None:
 def _range(address: str) -> tuple[int, int]:
     first, _, last = SLOTS[address].partition("-")
     return int(first), int(last)
+
+
+def test_documents_of_other_programs_on_a_lost_shard_are_missing(reads: Reads) -> None:
+    lost = next(each for each in SLOTS if Shard(each, (_range(each),)).serves("a"))
+    reads.lose(lost)
+    for address in SLOTS:
+        reads.cluster.replies[address] |= {
+            "HGETALL": {b"x": b"1"},
+            "JSON.GET": b"[1]",
+            "EXISTS": 1,
+        }
+    absent, _ = reads.send(["HGETALL", "a"], ["JSON.GET", "a", "$"], ["EXISTS", "a"])
+    assert absent == [{}, None, 0]
+    present, _ = reads.send(["HGETALL", "b"], ["JSON.GET", "b", "$"], ["EXISTS", "b"])
+    assert present == [{b"x": b"1"}, b"[1]", 1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 from valkey_vector.attached.definition import IndexDefinition
@@ -15,13 +14,11 @@ from valkey_vector.connection import Connection, Reply, SearchModule
 from valkey_vector.connection.pipelines import Command, Request, send
 from valkey_vector.connection.time_limits import is_over, seconds_left
 from valkey_vector.engines.read_scope import current_scope
-from valkey_vector.engines.search.commands import index_is_missing
 from valkey_vector.engines.search.outage import (
     check_whole,
     explained,
-    gave_up,
-    given_up,
-    is_inconsistent,
+    in_disagreement,
+    must_repeat,
 )
 from valkey_vector.engines.search.partial import PartialReads
 from valkey_vector.engines.search.primaries import exchange
@@ -109,10 +106,7 @@ class Sender:
             if answered is not None:
                 return answered
             if time.monotonic() > deadline:
-                raise RequestTimeoutError(
-                    f"the nodes of the cluster disagree about index {self.definition.name!r} for too long; try again",
-                    "FT.SEARCH",
-                )
+                raise in_disagreement(self.definition.name)
 
     def make_ready(self) -> None:
         """Before the first search, and after a restart of the server, wait until its index is complete."""
@@ -184,19 +178,8 @@ class Sender:
             time.sleep(_PAUSE)
             return None
         check_whole(self.connection, time.monotonic() - begun, timeout)
-        again = False
-        for error in chain.from_iterable(answered):
-            if not isinstance(error, ServerError):
-                continue
-            if index_is_missing(error.message):
-                raise StaleIndexError from error
-            if gave_up(error):
-                raise given_up(error) from error
-            if is_inconsistent(error):
-                time.sleep(_PAUSE)
-                again = True
-            again = support.forget_option(error) or again
-        if again:
+        errors = [each for replies in answered for each in replies if isinstance(each, ServerError)]
+        if must_repeat(support, errors):
             return None
         if current_scope().consistency == "loose" and self._spans_nodes:
             current_scope().partial = len(support.primaries) != 1

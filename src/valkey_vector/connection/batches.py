@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from math import ceil
 from typing import TypeVar
 
-__all__ = ["REQUEST_BYTES", "in_batches"]
+__all__ = ["REQUEST_BYTES", "even_size", "in_batches"]
 
 _T = TypeVar("_T")
 
 REQUEST_BYTES = 4 * 1024 * 1024
 """Maximum number of bytes in one request. A single larger item has a request of its own."""
+
+
+def even_size(count: int, size: int, connections: int) -> int:
+    """Return the size of batches that keep all connections busy until the end.
+
+    Args:
+        count: number of items.
+        size: maximum number of items in a batch, >= 1. All of them are one batch if they fit.
+        connections: number of batches under way at a time, >= 1.
+    """
+    if count <= size:
+        return size
+    rounds = ceil(count / (size * connections))
+    return ceil(count / (rounds * connections))
 
 
 def in_batches(

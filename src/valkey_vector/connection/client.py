@@ -161,6 +161,8 @@ class Connection(Closing):
             return replies
 
         replies = self._send_repeatedly(lane, attempt, retry)
+        if not any(isinstance(reply, ServerError) for reply in replies):
+            return replies
         if spread and not retry and any(map(is_not_ready, replies)):
             replies = self._rejected_again(commands, replies, lane)
         for reply in replies:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias
 
 from valkey_vector.concurrency.threads import writers
-from valkey_vector.connection.batches import in_batches
+from valkey_vector.connection.batches import REQUEST_BYTES, even_size, in_batches
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     ConfigurationError,
@@ -27,7 +28,8 @@ from valkey_vector.records.plain_values import plain_text
 from valkey_vector.records.record import Record, WritePolicy, WriteResult
 from valkey_vector.records.vectors import wrong_dimension
 from valkey_vector.schema.schema import Hnsw
-from valkey_vector.storage.layout import Prepared, prepare, prepare_text
+from valkey_vector.storage.layout import Prepared
+from valkey_vector.storage.preparation import prepare, prepare_text
 from valkey_vector.storage.prepared_vectors import dimension_of, in_types_of, refuse_zero_vectors
 from valkey_vector.storage.rows import Row, WriteOutcome
 from valkey_vector.storage.sizes import estimated_size, prepared_size
@@ -122,6 +124,8 @@ class BulkWriter:
                 f"upsert takes a list of records, not a {type(records).__name__}"
             )
         if isinstance(records, Sequence):
+            connections = self._handle.connection.settings.write_connections
+            self._batch_size = even_size(len(records), self._batch_size, connections)
             return self._write_sequence(records)
         return self._write_stream(iter(records), total)
 
@@ -150,26 +154,29 @@ class BulkWriter:
         batches: list[list[Prepared] | range] = []
         seen: set[str] = set()
         held = 0
-        for batch in self._batches(records, seen):
-            held += sum(map(prepared_size, batch)) if held <= _HELD_BYTES else 0
+        for batch, size in self._batches(records, seen):
+            held += size
             first = len(seen) - len(batch)
             batches.append(batch if held <= _HELD_BYTES else range(first, len(seen)))
         return batches
 
-    def _batches(self, records: Iterable[Record], seen: set[str]) -> Iterator[list[Prepared]]:
-        """Iterate over batches of bounded count and size. Checks each batch when it is read."""
+    def _batches(
+        self, records: Iterable[Record], seen: set[str]
+    ) -> Iterator[tuple[list[Prepared], int]]:
+        """Iterate over batches of bounded count and size, with their bytes. Checks each batch when it is read."""
         texts = 3 if self._schema.full_text is not None else 1
-        for part in in_batches(
-            records, self._batch_size, lambda record: estimated_size(record, texts)
-        ):
-            for batch in in_batches(
-                self._prepared(part, len(seen)), self._batch_size, prepared_size
-            ):
+        weigh = partial(prepared_size, texts=texts)
+        for part in in_batches(records, self._batch_size, partial(estimated_size, texts=texts)):
+            prepared = self._prepared(part, len(seen))
+            size = sum(map(weigh, prepared))
+            fits = size <= REQUEST_BYTES
+            for batch in [prepared] if fits else in_batches(prepared, self._batch_size, weigh):
                 self._note_ids(batch, seen)
-                yield batch
+                yield batch, size if fits else sum(map(weigh, batch))
 
     def _write_stream(self, records: Iterator[Record], total: int | None) -> WriteResult:
-        return self._write_batches(self._batches(records, set()), total, ())
+        batches = (batch for batch, _ in self._batches(records, set()))
+        return self._write_batches(batches, total, ())
 
     def _write_batches(
         self, batches: Iterator[list[Prepared]], total: int | None, unsent: Iterable[str]
@@ -244,7 +251,8 @@ class BulkWriter:
     def _send(self, batch: list[Prepared], stamp: int | None, lane: int) -> WriteOutcome:
         def write(engine: Engine) -> WriteOutcome:
             self._check_dimension(batch, engine)
-            self._adopt_text_layout(batch, engine)
+            for document in batch:
+                prepare_text(document, engine.entry.schema)
             stored = in_types_of(engine.entry, batch, self._schema)
             engine.slots.bind(stored)
             return engine.write(stored, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
@@ -264,14 +272,6 @@ class BulkWriter:
             if found is not None and found != expected:
                 owner = f"record {item.id!r}"
                 raise wrong_dimension(found, expected or 0, owner, engine.entry.name)
-
-    def _adopt_text_layout(self, batch: Sequence[Prepared], engine: Engine) -> None:
-        """Encode texts in the layout of the index itself, which was not known if it did not exist when they were prepared."""
-        schema = engine.entry.schema
-        ours, its = self._schema.full_text, schema.full_text
-        if ours and its and ours.layout != its.layout:
-            for item in batch:
-                prepare_text(item, schema)
 
     def _prepared(self, batch: Sequence[Record], first: int = 0) -> list[Prepared]:
         """Check records, the first of which has a position in the whole input, and encode them."""
@@ -294,7 +294,11 @@ class BulkWriter:
             )
         return prepared
 
-    def _note_ids(self, batch: Iterable[Prepared], seen: set[str]) -> None:
+    def _note_ids(self, batch: Sequence[Prepared], seen: set[str]) -> None:
+        ids = {document.id for document in batch}
+        if len(ids) == len(batch) and ids.isdisjoint(seen):
+            seen |= ids
+            return
         for document in batch:
             if document.id in seen:
                 raise InvalidInputError(f"the id {document.id!r} occurs more than once in one call")

@@ -24,6 +24,7 @@ from valkey_vector.index.settings import EngineChoice, IndexSettings
 from valkey_vector.index.writer import IndexWriter
 from valkey_vector.index.writes import IndexWrites
 from valkey_vector.query.filter_keyword import names_filter
+from valkey_vector.records.vectors import DataType
 from valkey_vector.schema.full_text import FullText
 from valkey_vector.schema.schema import Algorithm, Metric, Schema
 
@@ -71,6 +72,7 @@ class Index(IndexReads, IndexWrites, Closing):
         schema: Schema | Mapping[str, Any] | str | Path | None = None,
         engine: EngineChoice = "auto",
         full_text: FullText | bool | None = None,
+        data_type: DataType | None = None,
         embedding_model: str | None = None,
         must_exist: bool = False,
     ) -> Index:
@@ -87,6 +89,7 @@ class Index(IndexReads, IndexWrites, Closing):
             engine: ``auto``, or require ``search`` or ``native``.
             full_text: index the terms of the texts of a new index, for text and hybrid search: True, or settings. Uses
                 about 14 times the size of the texts on Valkey-Search 1.2.1, 1.5 times natively, and time to write.
+            data_type: element type of a new index's vectors: FLOAT32 (default), or FLOAT16 or BFLOAT16 if the server has it.
             embedding_model: stored with a new index. Opening an index with another model raises an error.
             must_exist: raise now if there is no such index.
 
@@ -105,6 +108,7 @@ class Index(IndexReads, IndexWrites, Closing):
             engine=engine,
             full_text=full_text,
             embedding_model=embedding_model,
+            data_type=data_type,
         )
         opened = connection if connection is not None else Connection.open(url)
         index = cls(IndexHandle(opened, name, settings), owns_connection=connection is None)

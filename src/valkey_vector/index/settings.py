@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from valkey_vector.errors import ConfigurationError, IndexMismatchError
+from valkey_vector.records.vectors import DataType
 from valkey_vector.schema.full_text import FullText
 from valkey_vector.schema.schema import Algorithm, Metric, Schema
 from valkey_vector.storage.catalog import CatalogEntry
@@ -46,6 +47,7 @@ class IndexSettings:
         engine: EngineChoice,
         full_text: FullText | bool | None,
         embedding_model: str | None,
+        data_type: DataType | None = None,
     ) -> IndexSettings:
         """The settings from the arguments of `Index.open`.
 
@@ -55,7 +57,12 @@ class IndexSettings:
         if engine not in ("auto", "search", "native"):
             raise ConfigurationError(f"engine must be 'auto', 'search' or 'native', not {engine!r}")
         full = Schema.of(
-            schema, dimension=dimension, metric=metric, algorithm=algorithm, full_text=full_text
+            schema,
+            dimension=dimension,
+            metric=metric,
+            algorithm=algorithm,
+            full_text=full_text,
+            data_type=data_type,
         )
         passed = {
             "dimension": full.dimension is not None,
@@ -66,7 +73,7 @@ class IndexSettings:
             "numeric_slots": schema is not None,
             "vectors": schema is not None,
             "full_text": full_text is not None or schema is not None,
-            "data_type": schema is not None,
+            "data_type": data_type is not None or schema is not None,
             "engine": engine != "auto",
             "embedding_model": embedding_model is not None,
         }

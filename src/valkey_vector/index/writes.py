@@ -30,7 +30,7 @@ class IndexWrites:
         policy: WritePolicy | str = WritePolicy.OVERWRITE,
         ttl: float | None = None,
         sliding: bool = False,
-        batch_size: int = 100,
+        batch_size: int = 200,
         progress: bool | None = None,
         total: int | None = None,
     ) -> WriteResult:
@@ -41,7 +41,7 @@ class IndexWrites:
             policy: for ids that are already stored: OVERWRITE, SKIP or FAIL.
             ttl: seconds until the records expire, > 0. None keeps them.
             sliding: the time to live will be extended by PEXPIRE on the keys, so it is stored nowhere else.
-            batch_size: records in one request, >= 1. Several requests run at a time.
+            batch_size: maximum number of records in one request, >= 1. Several requests run at a time.
             progress: show a progress bar. None shows one on a terminal if there is more than one batch.
             total: number of records, for the progress bar, if `records` has no length.
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ __all__ = [
     "IndexedItems",
     "dump",
     "encode",
+    "encode_flat",
     "indexed_items",
     "load",
     "lookup",
@@ -42,9 +44,15 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_cir
 _decode_standard = msgspec.json.Decoder().decode
 _encode_flat = msgspec.json.Encoder().encode
 _FLAT = frozenset({str, bool, int, float, type(None)})
+_TEXT = frozenset({str})
 
+_SHORT = 100
+"""Maximum characters of a text whose items are cached."""
+
+_EXACT_INTEGERS = 2**53
 _PLAIN = frozenset({str, bool, float, type(None)})
 _NESTED = frozenset({list, dict})
+_LARGE = 2**63
 _LONGEST_INTEGER = 10**1000
 _TAGGED = re.compile(r"\$+(?:date|datetime)", re.ASCII)
 
@@ -109,7 +117,31 @@ def dump(metadata: Mapping[str, Any], owner: str) -> bytes:
     Raises:
         InvalidInputError: a value cannot be stored without loss; names the path and the cure.
     """
-    return encode(plain_metadata(metadata, owner), owner)
+    flat = encode_flat(metadata)
+    return encode(plain_metadata(metadata, owner), owner) if flat is None else flat
+
+
+def encode_flat(metadata: Mapping[str, Any]) -> bytes | None:
+    """Encode a dict that holds only texts, booleans, None and numbers, as `dump` does.
+
+    Returns:
+        The JSON, or None for any other metadata, which `dump` converts or refuses.
+    """
+    if type(metadata) is not dict or not _TEXT.issuperset(map(type, metadata)):
+        return None
+    types = set(map(type, metadata.values()))
+    if not _FLAT.issuperset(types) or (float in types and not _are_finite(metadata)):
+        return None
+    if int in types and not all(
+        -_LARGE < value < _LARGE for value in metadata.values() if type(value) is int
+    ):
+        return None
+    if len(metadata) == 1 and _TAGGED.fullmatch(next(iter(metadata))):
+        return None
+    try:
+        return _encode_flat(metadata)
+    except (OverflowError, UnicodeEncodeError):
+        return None
 
 
 def encode(plain: dict[str, Any], owner: str) -> bytes:
@@ -164,11 +196,14 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
     numbers: dict[str, float] = {}
     instants: dict[str, int] = {}
     for path, value in _reachable(metadata):
-        moment = None
         match value:
             case str():
-                tokens.append(kind_token(path, "s"))
-                moment = parse_iso(value)
+                items = _items_of_short_text if len(value) <= _SHORT else _items_of_text
+                found, moment = items(path, value)
+                tokens += found
+                if moment is not None:
+                    instants[path] = moment
+                continue
             case None:
                 continue
             case bool():
@@ -184,15 +219,25 @@ def indexed_items(metadata: Mapping[str, Any]) -> IndexedItems:
             case dict():
                 tokens.append(kind_token(path, "d"))
             case _:
-                moment = value
-        if moment is not None:
-            tokens.append(kind_token(path, "t"))
-            instants[path] = instant(moment)
-        if moment is not value and (token := value_token(path, value)) is not None:
-            tokens.append(token)
-        if moment is not None and (token := value_token(path, moment)) is not None:
+                tokens.append(kind_token(path, "t"))
+                instants[path] = instant(value)
+        if (token := value_token(path, value)) is not None:
             tokens.append(token)
     return IndexedItems(tokens, numbers, instants)
+
+
+def _items_of_text(path: str, text: str) -> tuple[tuple[str, ...], int | None]:
+    """Return the tokens of a text under a path, and its microseconds since 1970 if it is a point in time."""
+    moment = parse_iso(text)
+    values: list[Any] = [text] if moment is None else [text, moment]
+    kinds = "s" if moment is None else "st"
+    found = [kind_token(path, kind) for kind in kinds]
+    found += [token for value in values if (token := value_token(path, value)) is not None]
+    return tuple(found), None if moment is None else instant(moment)
+
+
+# Many values, such as a source or a language, occur in many records.
+_items_of_short_text = lru_cache(maxsize=16_384)(_items_of_text)
 
 
 def _reachable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -216,6 +261,8 @@ def _paths(metadata: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 def _as_float(value: float) -> float:
     """Convert to the nearest finite double: infinity becomes the largest one."""
+    if -_EXACT_INTEGERS < value < _EXACT_INTEGERS:
+        return float(value) + 0.0
     try:
         number = float(value)
     except OverflowError:

@@ -30,6 +30,7 @@ __all__ = [
     "narrowed",
     "pack_vector",
     "packed_vectors",
+    "quickly_packed",
     "rounded",
     "rounded_query",
     "unpack_vector",
@@ -121,17 +122,31 @@ def packed_vectors(
 def _packed_vectors(
     vectors: Sequence[Vector], dimension: int | None, owners: Sequence[str], index: str
 ) -> list[bytes]:
-    packed: list[bytes] = []
-    expected = dimension
-    for vector in vectors:
-        one = _packed(vector) if type(vector) is list else None
-        if one is None or (expected is not None and len(vector) != expected):
-            break
-        expected = len(vector)
-        packed.append(one)
-    else:
+    packed = quickly_packed(vectors, dimension)
+    if packed is not None:
         return packed
     return [row.tobytes() for row in check_vectors(vectors, dimension, owners, index)]
+
+
+def quickly_packed(vectors: Sequence[Vector], dimension: int | None) -> list[bytes] | None:
+    """Encode lists of floats and arrays of floats. None if any vector may be invalid, or needs `check_vectors`."""
+    packed: list[bytes] = []
+    from_arrays: list[bytes] = []
+    with np.errstate(over="ignore"):
+        for vector in vectors:
+            if type(vector) is list:
+                one = _packed(vector)
+            elif type(vector) is np.ndarray and vector.ndim == 1 and vector.dtype.kind == "f":
+                one = vector.astype(_WIRE, copy=False).tobytes()
+                from_arrays.append(one)
+            else:
+                return None
+            if not one or (dimension is not None and len(one) != 4 * dimension):
+                return None
+            dimension = len(one) // 4
+            packed.append(one)
+    finite = np.isfinite(np.frombuffer(b"".join(from_arrays), dtype=_WIRE)).all()
+    return packed if finite else None
 
 
 def check_vector(

@@ -130,6 +130,7 @@ class Schema:
         metric: Metric | str | None = None,
         algorithm: Algorithm | str | None = None,
         full_text: FullText | bool | None = None,
+        data_type: DataType | None = None,
     ) -> Schema:
         """Create a schema from a schema, a dict or a YAML file, and override single settings.
 
@@ -140,6 +141,7 @@ class Schema:
             algorithm: overrides the source's algorithm, unless None.
             full_text: overrides the source's text analysis, unless None. True uses the default settings, False disables
                 text search.
+            data_type: overrides the source's element type of the main vector, unless None.
 
         Raises:
             ConfigurationError: a setting is unknown or out of range. The message names it.
@@ -163,6 +165,8 @@ class Schema:
             schema = replace(schema, metric=Metric.parse(metric))
         if algorithm is not None:
             schema = replace(schema, algorithm=algorithm_of(algorithm))
+        if data_type is not None:
+            schema = replace(schema, data_type=data_type)
         if full_text is not None:
             schema = replace(schema, full_text=FullText.of(full_text))
             schema._check_text_fields(full_text)

@@ -17,6 +17,7 @@ Indexes of format 1 have no lineage, and their older records have no version: al
 from __future__ import annotations
 
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -38,6 +39,7 @@ __all__ = [
     "identifying_fields",
     "listed_fields",
     "new_unique",
+    "new_uniques",
     "own_fields",
     "own_records",
     "renewed_version",
@@ -64,23 +66,34 @@ def new_unique() -> str:
     return secrets.token_urlsafe(9)
 
 
+def new_uniques(count: int) -> list[str]:
+    """Create the unique components of the versions of several writes."""
+    # Nine bytes are exactly twelve characters.
+    text = urlsafe_b64encode(secrets.token_bytes(9 * count)).decode("ascii")
+    return [text[at : at + 12] for at in range(0, 12 * count, 12)]
+
+
 def version_of(entry: CatalogEntry, unique: str, present: Collection[str], expiry: Expiry) -> str:
     """Create the version of a whole record.
 
     Args:
         entry: catalog entry of the index.
         unique: result of `new_unique`.
-        present: names of the hash fields of the record.
+        present: names of the optional hash fields of the record; others are ignored.
         expiry: expiration of the record.
     """
+    return f"{entry.lineage or ''}:{unique}:{_parts(tuple(present), expiry)}"
+
+
+# Most records of an index have the same optional fields.
+@lru_cache(maxsize=256)
+def _parts(present: tuple[str, ...], expiry: Expiry) -> str:
     parts = "v" if MAIN_VECTOR in present else ""
     parts += "p" if PARENT in present else ""
     parts += "y" if PAYLOAD in present else ""
     parts += expiry
     named = [name.removeprefix(VECTOR_PREFIX) for name in present if name.startswith(VECTOR_PREFIX)]
-    if named:
-        parts += ";" + ",".join(named)
-    return f"{entry.lineage or ''}:{unique}:{parts}"
+    return f"{parts};{','.join(named)}" if named else parts
 
 
 def renewed_version(version: bytes, unique: str) -> str:

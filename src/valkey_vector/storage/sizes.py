@@ -13,16 +13,23 @@ _OVERHEAD = 200
 """Bytes of the key, field names and version of a record."""
 
 
-def prepared_size(document: Prepared) -> int:
-    """Size of an encoded record in a request, in bytes. Texts of its terms are counted in characters."""
-    size = _OVERHEAD + len(document.content) + len(document.metadata)
+_WITHOUT_LENGTH = frozenset({int, float, bool, type(None)})
+
+
+def prepared_size(document: Prepared, texts: int) -> int:
+    """Size of a checked record in a request, in bytes. The tokens of its metadata and its terms are estimated.
+
+    Args:
+        document: the record.
+        texts: number of times that its texts are stored, including its terms and stems.
+    """
+    size = _OVERHEAD + texts * len(document.content) + (1 + texts) * len(document.metadata)
     size += len(document.vector or b"") + len(document.payload or b"")
-    for pairs in (document.vectors, document.declared):
-        for _, value in pairs:
-            size += len(value)
-    if document.text:
-        size += sum(map(len, document.text))
-    return size + sum(map(len, document.items.tokens))
+    for _, vector in document.vectors:
+        size += len(vector)
+    for _, value in document.declared:
+        size += len(value)
+    return size
 
 
 def estimated_size(record: Any, texts: int) -> int:
@@ -33,22 +40,26 @@ def estimated_size(record: Any, texts: int) -> int:
         texts: number of times that its text is stored, including its terms and stems.
     """
     content, payload = getattr(record, "content", ""), getattr(record, "payload", None)
-    size = _OVERHEAD + texts * _length(content) + _length(payload) + _vector(record, "vector")
+    size = _OVERHEAD + texts * _length(content) + 4 * _length(getattr(record, "vector", None))
+    if payload is not None:
+        size += _length(payload)
     metadata = getattr(record, "metadata", None)
     if isinstance(metadata, Mapping):
-        size += sum(map(_length, metadata.values()))
+        for value in metadata.values():
+            size += _length(value)
     vectors = getattr(record, "vectors", None)
-    if isinstance(vectors, Mapping):
+    if vectors and isinstance(vectors, Mapping):
         size += sum(4 * _length(vector) for vector in vectors.values())
     return size
 
 
-def _vector(record: Any, name: str) -> int:
-    return 4 * _length(getattr(record, name, None))
-
-
 def _length(value: Any) -> int:
     """Length of text, bytes or a sequence, including the items of a list in metadata."""
+    kind = type(value)
+    if kind is str:
+        return len(value)
+    if kind in _WITHOUT_LENGTH:
+        return 0
     if isinstance(value, list) and value and isinstance(value[0], str | list):
         return sum(map(_length, value))
     try:

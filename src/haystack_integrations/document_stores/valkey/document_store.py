@@ -110,7 +110,7 @@ class ValkeyDocumentStore(SearchableStore):
         retry_attempts: int = 3,
         retry_base_delay_ms: int = 1000,
         retry_exponent_base: int = 2,
-        batch_size: int = 100,
+        batch_size: int = 200,
         index_name: str = "default",
         distance_metric: Literal["l2", "cosine", "ip"] = "cosine",
         embedding_dim: int = 768,

@@ -79,6 +79,9 @@ _RESOURCES = ("text_resource", "image_resource", "audio_resource", "video_resour
 _RECORD_FIELDS = {"id_", "embedding", "metadata"}
 """Fields of a node that are stored outside the payload."""
 
+_OF_RECORD = frozenset(_RECORD_FIELDS | {"text"})
+"""Likewise for a `TextNode`."""
+
 _MARK = b'{"llama_index":'
 """First bytes of a node's payload. Other adapters use others."""
 
@@ -99,15 +102,9 @@ def to_record(node: BaseNode) -> Record:
         ) from None
     try:
         metadata = _serialized(node.metadata)
-        rest = node.model_dump(mode="json", exclude=_RECORD_FIELDS)
+        content, place, rest = _content_and_rest(node)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"node {node.node_id!r} cannot be serialized: {error}") from error
-    rest.pop("class_name", None)
-    content, place = _take_text(node, rest)
-    for name in _RESOURCES:
-        resource = getattr(node, name, None)
-        if isinstance(resource, MediaResource) and resource.data is not None:
-            rest[name]["data"] = resource.data.decode("ascii")  # base64; LlamaIndex omits it
     parent = node.ref_doc_id or None
     return Record(
         id=node.node_id,
@@ -119,12 +116,46 @@ def to_record(node: BaseNode) -> Record:
     )
 
 
+def _content_and_rest(node: BaseNode) -> tuple[str, str | None, dict[str, Any]]:
+    """Return the text, the field it was in (None without a field), and the other serialized fields."""
+    if type(node) is TextNode:
+        # Only the fields that `_compact` would keep: to serialize all of them takes longer than everything else.
+        changed = _changed_fields(node)
+        rest = node.model_dump(mode="json", include=changed) if changed else {}
+        rest.pop("class_name", None)
+        return node.text, "text", rest
+    rest = node.model_dump(mode="json", exclude=_RECORD_FIELDS)
+    rest.pop("class_name", None)
+    content, place = _take_text(node, rest)
+    for name in _RESOURCES:
+        resource = getattr(node, name, None)
+        if isinstance(resource, MediaResource) and resource.data is not None:
+            rest[name]["data"] = resource.data.decode("ascii")  # base64; LlamaIndex omits it
+    return content, place, rest
+
+
+def _changed_fields(node: TextNode) -> set[str]:
+    """Return the names of the fields of a plain node that differ from the defaults and that no part of the record holds."""
+    changed = {
+        name
+        for name, value in node.__dict__.items()
+        if name not in _OF_RECORD and (name not in _DEFAULTS or value != _DEFAULTS[name])
+    }
+    if len(node.relationships) == 1:
+        source = node.relationships.get(NodeRelationship.SOURCE)
+        if type(source) is RelatedNodeInfo and source.node_id:
+            plain = source.node_type is None and source.hash is None and not source.metadata
+            if plain and not source.__pydantic_extra__:
+                changed.discard("relationships")
+    return changed
+
+
 def _payload(
     node: BaseNode, rest: dict[str, Any], place: str | None, parent: str | None, typed: str | None
 ) -> bytes | None:
     """Encode what the other fields of the record do not hold and what differs from the defaults; None for nothing."""
     payload: dict[str, Any] = {}
-    base = _base(node)
+    base = _base(type(node))
     if _path(type(node)) != _path(_CORE.get(base or "", TextNode)):
         payload["class"] = _path(type(node))
     if base != _PLAIN:
@@ -302,6 +333,8 @@ def _serialized(metadata: Any) -> Any:
 
 def _typed(node: BaseNode, metadata: Mapping[str, Any]) -> str | None:
     """Return the metadata that serialization changes, with its types, as far as the core can store it."""
+    if metadata == node.metadata:
+        return None
     typed: dict[str, Any] = {}
     for key, item in node.metadata.items():
         if metadata.get(key) != item:
@@ -313,10 +346,11 @@ def _typed(node: BaseNode, metadata: Mapping[str, Any]) -> str | None:
     return dump(typed, f"node {node.node_id!r}").decode("utf-8") if typed else None
 
 
-def _base(node: BaseNode) -> str | None:
+@cache
+def _base(kind: type[BaseNode]) -> str | None:
     """Return the name of the closest base class that LlamaIndex defines."""
-    names = {kind: name for name, kind in _CORE.items()}
-    return next((names[kind] for kind in type(node).__mro__ if kind in names), None)
+    names = {known: name for name, known in _CORE.items()}
+    return next((names[each] for each in kind.__mro__ if each in names), None)
 
 
 def _path(kind: type[BaseNode]) -> str:

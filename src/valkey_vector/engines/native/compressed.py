@@ -52,7 +52,7 @@ _GROUPED = 64
 _BOUNDS = 32_768
 """Largest number of rows whose bounds are computed at a time."""
 
-_BLOCK = 512
+_BLOCK = 128
 """Rows that are compressed at a time, so that they stay in the cache of the processor."""
 
 
@@ -100,23 +100,32 @@ class Compressed:
             self._codes = _extended(self._codes, room)
             self._scales = _extended(self._scales, room)
             self._errors = _extended(self._errors, room)
-        for start in range(self._covered, used, _BLOCK):
-            end = min(used, start + _BLOCK)
-            self._compress(slice(start, end), vectors[start:end], norms[start:end])
+        if used > self._covered:
+            scratch = np.empty((min(_BLOCK, used - self._covered), vectors.shape[1]), np.float32)
+            for start in range(self._covered, used, _BLOCK):
+                rows = slice(start, min(used, start + _BLOCK))
+                self._compress(rows, vectors[rows], norms[rows], scratch[: rows.stop - start])
         self._covered = used
 
-    def _compress(self, rows: slice, vectors: Float32Array, norms: Float32Array) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self._metric is Metric.COSINE:
+    def _compress(
+        self, rows: slice, vectors: Float32Array, norms: Float32Array, scratch: Float32Array
+    ) -> None:
+        """Compress some rows. `scratch`: an array of their shape, so that no memory is allocated for each step."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            greatest = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
+            steps = greatest / np.float32(_LEVELS)
+            factors = np.float32(_LEVELS) / greatest
+            factors[~np.isfinite(factors)] = 0
+            codes = np.rint(np.multiply(vectors, factors[:, np.newaxis], out=scratch), out=scratch)
+            np.copyto(self._codes[rows], codes, casting="unsafe")
+            codes *= steps[:, np.newaxis]
+            rest = np.subtract(vectors, codes, out=scratch)
+            errors = np.sqrt(np.einsum("ij,ij->i", rest, rest)) * np.float32(1.001)
+            errors += np.float32(_ROUNDING) * norms
+            if self._metric is Metric.COSINE:  # those of vectors of length 1
                 lengths = np.where(norms == 0, np.float32(1), norms)
-                vectors = np.divide(vectors, lengths[:, np.newaxis], dtype=np.float32)
-            scales = np.abs(vectors).max(axis=1) / np.float32(_LEVELS)
-            scales[scales == 0] = 1
-            codes = np.nan_to_num(np.rint(vectors / scales[:, np.newaxis]))
-            rest = np.linalg.norm(vectors - scales[:, np.newaxis] * codes, axis=1)
-            self._codes[rows] = codes
-            self._scales[rows] = scales
-            self._errors[rows] = rest * 1.001 + _ROUNDING * np.linalg.norm(vectors, axis=1)
+                steps, errors = steps / lengths, errors / lengths
+            self._scales[rows], self._errors[rows] = steps, errors
 
     def candidates(
         self, selected: Mask, norms: Float32Array, vector: Float32Array, k: int

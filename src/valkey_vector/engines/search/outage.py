@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator
 
 from valkey_vector.connection import Connection, SearchModule
 from valkey_vector.connection.time_limits import is_over, seconds_left
+from valkey_vector.engines.search.commands import index_is_missing
+from valkey_vector.engines.search.support import ServerSupport
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
+from valkey_vector.storage.rows import StaleIndexError
 
-__all__ = ["check_whole", "explained", "gave_up", "given_up", "is_inconsistent", "silent_primaries"]
+__all__ = [
+    "check_whole",
+    "explained",
+    "gave_up",
+    "given_up",
+    "in_disagreement",
+    "is_inconsistent",
+    "must_repeat",
+    "silent_primaries",
+]
 
 _GAVE_UP = ("cancelled due to timeout", "timeout limit was reached")
 _INCONSISTENT = ("consistency check failed", "fingerprint mismatch")
@@ -27,6 +40,9 @@ _COARSE = 5
 
 _CUT = "the server used its whole TIMEOUT, so its reply may be cut off"
 """RediSearch returns what it has found when its time is over, unless its setting ON_TIMEOUT is ``fail``."""
+
+_PAUSE = 0.01
+"""Seconds before a search is sent again to nodes that disagree."""
 
 _PROBE_SECONDS = 0.5
 """Time limit for a primary to accept a connection."""
@@ -58,6 +74,36 @@ def is_inconsistent(error: ServerError) -> bool:
     """Return True if nodes of a cluster temporarily disagree about the index or the slots."""
     message = error.message.lower()
     return any(words in message for words in _INCONSISTENT)
+
+
+def must_repeat(support: ServerSupport, errors: Iterable[ServerError]) -> bool:
+    """Return True if searches must be sent again because of an error among their replies.
+
+    Waits a moment if nodes of a cluster disagree. An option that the server rejects is not sent again.
+
+    Raises:
+        StaleIndexError: the index no longer exists.
+        RequestTimeoutError: the server ended a search early.
+    """
+    again = False
+    for error in errors:
+        if index_is_missing(error.message):
+            raise StaleIndexError from error
+        if gave_up(error):
+            raise given_up(error) from error
+        if is_inconsistent(error):
+            time.sleep(_PAUSE)
+            again = True
+        again = support.forget_option(error) or again
+    return again
+
+
+def in_disagreement(name: str) -> RequestTimeoutError:
+    """Create the error for a search of an index about which the nodes of the cluster disagree for too long."""
+    return RequestTimeoutError(
+        f"the nodes of the cluster disagree about index {name!r} for too long; try again",
+        "FT.SEARCH",
+    )
 
 
 def given_up(error: ServerError) -> RequestTimeoutError:

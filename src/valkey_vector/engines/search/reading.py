@@ -27,9 +27,8 @@ from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
     check_whole,
     explained,
-    gave_up,
-    given_up,
-    is_inconsistent,
+    in_disagreement,
+    must_repeat,
     silent_primaries,
 )
 from valkey_vector.engines.search.pages import Pages, Part, parts
@@ -165,10 +164,7 @@ class SearchReading:
                 return answered
             longest = start + self._connection.settings.request_timeout
             if time.monotonic() > deadline_within(longest):
-                raise RequestTimeoutError(
-                    f"the nodes of the cluster disagree about index {self.entry.name!r} for too long; try again",
-                    "FT.SEARCH",
-                )
+                raise in_disagreement(self.entry.name)
             renew_if_broken(self._connection, self.entry, time.monotonic() - start)
 
     def count(self, plan: Plan) -> int:
@@ -323,19 +319,10 @@ class SearchReading:
             StaleIndexError: the index was dropped, or the operation must start again.
             RequestTimeoutError: the server ended a search early.
         """
-        support, again = self.support, False
-        for error in errors:
-            if commands.index_is_missing(error.message):
-                raise StaleIndexError from error
-            if gave_up(error):
-                raise given_up(error) from error
-            if is_inconsistent(error):
-                time.sleep(_PAUSE)
-                again = True
-            could_sort = support.sort_by
-            again = support.forget_option(error) or again
-            if could_sort and not support.sort_by:
-                raise StaleIndexError from error  # the operation starts again, without SORTBY
+        could_sort = self.support.sort_by
+        again = must_repeat(self.support, errors)
+        if could_sort and not self.support.sort_by:
+            raise StaleIndexError  # the operation starts again, without SORTBY
         return again
 
     def _exchanged(

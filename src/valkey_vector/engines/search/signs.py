@@ -1,7 +1,8 @@
 """Signs of a change: an index is in the same state as long as the replies to a few commands are the same.
 
-The catalog counts the batches of writes, and the number of keys shows what expired, what another program removed, and what
-a killed writer added. On one server the commands of a batch and the one that counts them are one pipeline.
+The catalog counts the writes of this library, and the number of keys shows what expired, what another program removed, and
+what a killed writer added. A server that restarts may have lost both, so its identity is a sign, too. On one server the
+commands of a batch and the one that counts them are one pipeline.
 
 In a cluster they are two round trips. A batch that changes existing documents holds their locks until it is counted, and
 the locks of a killed writer stay. So while the index has locks, its state is unknown. Commands on several nodes have
@@ -38,10 +39,12 @@ class Signs:
     Attributes:
         writes: number of the last batch; None if it is unknown, or if writes may be in progress.
         keys: number of hashes under the prefix; None if it is unknown.
+        run: identity of the server processes.
     """
 
     writes: object | None = None
     keys: int | None = None
+    run: object = None
 
 
 def keys_command(engine: SearchEngine, connection: Connection) -> list[Argument] | None:
@@ -68,14 +71,14 @@ def sign_commands(engine: SearchEngine, connection: Connection) -> list[list[Arg
     return [] if keys is None else [writes, keys, ["EXISTS", locks_key(name)]]
 
 
-def signs_in(replies: Sequence[Any]) -> Signs:
+def signs_in(engine: SearchEngine, replies: Sequence[Any]) -> Signs:
     """Read the replies to `sign_commands`. An error among them leaves the state unknown."""
     if not replies or any(isinstance(reply, ServerError) for reply in replies):
         return Signs()
     writes, *others = replies
     keys = int(commands.described(others[0]).get("num_docs", 0)) if others else None
     locked = len(others) > 1 and bool(others[1])
-    return Signs(None if locked else writes, keys)
+    return Signs(None if locked else writes, keys, engine.support.run)
 
 
 def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | None]:
@@ -87,11 +90,11 @@ def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | No
     counting = [commands.count_command(engine.entry, query_text(plan)) for plan in ends]
     replies = yield Request([*signs, *counting], errors=True)
     expired, sliding = replies[len(signs) :]
-    found = signs_in(replies[: len(signs)])
+    found = signs_in(engine, replies[: len(signs)])
     if found.writes is None or found.keys is None:
         return None
     if isinstance(expired, ServerError) or isinstance(sliding, ServerError):
         return None
     if commands.total(sliding):
         return None
-    return found.writes, found.keys - commands.total(expired)
+    return found.run, found.writes, found.keys - commands.total(expired)

@@ -144,7 +144,7 @@ class TextCounts:
         Cost: no round trip if nothing changed since the last query and nothing expired. Otherwise one for expired
             documents, one for reused counts, one for the number of records, and one for the lengths of each text field.
         """
-        matching, signs = self._matching, signs_in(replies[: self.signs])
+        matching, signs = self._matching, signs_in(self._engine, replies[: self.signs])
         # Counts that were sent with the signs may be older than these.
         timely = not self._cluster or signs == self._earlier
         self._known.signs = signs
@@ -158,7 +158,7 @@ class TextCounts:
             stamp = (
                 None
                 if signs.writes is None
-                else (signs.writes, found.get(text) if alive is None else alive)
+                else (signs.run, signs.writes, found.get(text) if alive is None else alive)
             )
             known[text] = self._known.at(text, stamp)
         early = frozenset() if timely else frozenset(found)

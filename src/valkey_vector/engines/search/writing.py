@@ -36,6 +36,7 @@ from valkey_vector.storage.record_version import (
     EXPIRES,
     expiry_of,
     new_unique,
+    new_uniques,
 )
 from valkey_vector.storage.rows import MetadataReplacement, WriteOutcome
 
@@ -151,7 +152,7 @@ class SearchWriting:
     def _write_new(self, batch: Sequence[Prepared], settings: BatchSettings, tally: Tally) -> None:
         """Store documents without TTL whose keys did not exist a moment ago."""
         versions: dict[str, bytes] = {}
-        commands = [self._creating(document, settings, versions) for document in batch]
+        commands = self._creating(batch, settings, versions)
         replies = self._batches.stored(commands, versions, settings.lane)
         for document, stored in zip(batch, replies, strict=True):
             if isinstance(stored, AuthenticationError):
@@ -229,7 +230,7 @@ class SearchWriting:
         if not absent:
             return left
         new: dict[str, bytes] = {}
-        commands = [self._creating(document, settings, new) for document in absent]
+        commands = self._creating(absent, settings, new)
         replies = self._batches.stored(commands, new, settings.lane, last=False)
         for document, stored in zip(absent, replies, strict=True):
             if isinstance(stored, AuthenticationError):
@@ -244,13 +245,17 @@ class SearchWriting:
         return left
 
     def _creating(
-        self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
-    ) -> list[Argument]:
-        """The command that stores a document only if its key has none of its fields."""
-        fields = self._fields(document, settings, versions)
-        fields += [CREATED, str(settings.stamp + settings.positions[document.id])]
-        key = self._documents.key(document.id)
-        return ["HSETEX", key, "FNX", "FIELDS", str(len(fields) // 2), *fields]
+        self, batch: Sequence[Prepared], settings: BatchSettings, versions: dict[str, bytes]
+    ) -> list[list[Argument]]:
+        """The commands that store each document only if its key has none of its fields."""
+        prefix, stamp, positions = self._documents.entry.prefix, settings.stamp, settings.positions
+        commands: list[list[Argument]] = []
+        for document, unique in zip(batch, new_uniques(len(batch)), strict=True):
+            fields = self._fields(document, settings, versions, unique)
+            fields += (CREATED, str(stamp + positions[document.id]))
+            key, size = prefix + document.id, str(len(fields) // 2)
+            commands.append(["HSETEX", key, "FNX", "FIELDS", size, *fields])
+        return commands
 
     def _ends(self, ids: Sequence[str], settings: BatchSettings) -> list[list[Argument]]:
         return [["PEXPIREAT", self._documents.key(id), settings.ends] for id in ids]
@@ -317,10 +322,15 @@ class SearchWriting:
         return commands
 
     def _fields(
-        self, document: Prepared, settings: BatchSettings, versions: dict[str, bytes]
+        self,
+        document: Prepared,
+        settings: BatchSettings,
+        versions: dict[str, bytes],
+        unique: str | None = None,
     ) -> list[Argument]:
         # Also adds the version of the document to `versions`.
-        fields = document_fields(document, self._documents.entry, new_unique(), settings.expiry)
+        unique = unique or new_unique()
+        fields = document_fields(document, self._documents.entry, unique, settings.expiry)
         versions[document.id] = str(fields[-1]).encode()
         if settings.expiry == "t":
             fields += [EXPIRES, settings.ends]
@@ -361,7 +371,8 @@ class SearchWriting:
         Raises:
             ForeignKeyError: a key is not a hash. On a single server, the locked write detects that.
         """
-        keys = [self._documents.key(document.id) for document in batch]
+        prefix = self._documents.entry.prefix
+        keys = [prefix + document.id for document in batch]
         reads: list[list[Argument]] = [["TIME"], self._batches.generation]
         cluster = self._connection.capabilities.cluster
         reads.extend([["HKEYS", key] for key in keys] if cluster else [["EXISTS", *keys]])
