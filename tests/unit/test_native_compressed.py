@@ -157,3 +157,24 @@ def test_no_share_of_selected_rows_is_compared_in_full(
     expected = np.argsort(1 - vectors @ vectors[3] / np.linalg.norm(vectors, axis=1), kind="stable")
     assert chosen[order].tolist() == [row for row in expected if selected[row]][:10]
     assert compared[-1] <= 500
+
+
+@pytest.mark.usefixtures("always_compressed")
+@pytest.mark.parametrize("length", [1e-25, 1e25])
+@pytest.mark.parametrize("metric", list(Metric))
+def test_blocks_of_rows_that_are_left_out_can_have_any_length(
+    metric: Metric, length: float
+) -> None:
+    """The products of vectors this short or long have no bounds, which concerns only searches that select them."""
+    random = np.random.default_rng(8)
+    vectors = random.normal(size=(4_000, 8))
+    vectors[:2_000] *= length
+    packed = [each.tobytes() for each in vectors.astype(np.float32)]
+    found = Matrix(VectorField("vector", 8, metric), 4_000)
+    found.put(np.arange(4_000), packed)
+    selected = np.arange(4_000) >= 2_000
+    query = random.normal(size=8).astype(np.float32)
+    distances = found.distances(np.flatnonzero(selected), query)
+    possible, _ = found.nearest(selected, query, 10)
+    assert set((2_000 + np.argsort(distances)[:10]).tolist()) <= set(possible.tolist())
+    assert possible.min() >= 2_000

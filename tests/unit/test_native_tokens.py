@@ -98,3 +98,23 @@ def test_few_additions_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(index._later) <= 10
     row = random.Random(1).randrange(200, 225)
     assert index.rows(f"n_n{row}").tolist() == [row]
+
+
+def test_rows_that_wait_are_kept_when_the_first_filter_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Indexing many rows takes seconds, in which Ctrl-C is likely."""
+    numbers = TokenIndex._numbers
+    calls: list[int] = []
+
+    def interrupted(self: TokenIndex, tokens: Any) -> Any:
+        calls.append(len(tokens))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return numbers(self, tokens)
+
+    index = added([200, 100, 200])
+    monkeypatch.setattr(TokenIndex, "_numbers", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        index.rows("topic_st3")
+    assert index.rows("topic_st3").tolist() == list(range(3, 500, 7))

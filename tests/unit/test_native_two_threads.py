@@ -71,3 +71,30 @@ def test_one_block_needs_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> Non
     done: list[int] = []
     in_two_threads(done.append, [1])
     assert done == [1]
+
+
+def test_one_thread_does_all_the_work_when_the_interpreter_exits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From Python 3.12 on, a search in an atexit handler can start no thread."""
+
+    class Exiting(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(two_threads, "writers", Exiting)
+    done: list[int] = []
+    in_two_threads(done.append, range(10))
+    assert sorted(done) == list(range(10))
+
+
+def test_other_errors_of_the_pool_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue may have taken the work already, so it must not be done twice."""
+
+    class Full(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(two_threads, "writers", Full)
+    with pytest.raises(RuntimeError, match="new thread"):
+        in_two_threads(lambda _: None, range(10))

@@ -35,6 +35,9 @@ _LEVELS = 127
 _ROUNDING = 64 * float(np.finfo(np.float32).eps)
 """Upper bound for the relative rounding error of float32 lengths and products."""
 
+_GREATEST = float(np.finfo(np.float32).max)
+"""Bound of the distances before k rows are known. It is finite, because rows that are left out have the distance inf."""
+
 _Item = TypeVar("_Item", bound=np.generic)
 
 _EXACT_ROUNDING = 1e-14
@@ -222,7 +225,7 @@ class _Found:
         self.query = query
         self.unbounded = False
         self._k = k
-        self._bound = math.inf
+        self._bound = _GREATEST
         self._blocks: list[tuple[Rows, Float32Array]] = []
 
     def possible(self, rough: Float32Array, doubt: Any) -> Rows:
@@ -232,8 +235,8 @@ class _Found:
             rough: approximate distances; inf for rows that are not selected.
             doubt: how far they can be from the distances: a number for each, or one for all.
         """
-        if math.isinf(self._bound) and len(rough) >= self._k:
-            self._bound = kth_smallest(rough + doubt, self._k)
+        if self._bound == _GREATEST and len(rough) >= self._k:
+            self._bound = min(_GREATEST, kth_smallest(rough + doubt, self._k))
         at: Rows = np.flatnonzero(rough - doubt <= self._bound)
         if len(at) >= self._k:
             highest = rough[at] + (doubt[at] if np.ndim(doubt) else doubt)

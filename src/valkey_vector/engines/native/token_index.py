@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import zlib
 from array import array
+from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 
@@ -59,7 +60,7 @@ class TokenIndex:
     def __init__(self) -> None:
         self._tokens = PackedKeys()
         self._frequent: dict[str, int] = {}
-        self._later: list[tuple[RowNumbers, NDArray[np.uint32], bytes]] = []
+        self._later: deque[tuple[RowNumbers, NDArray[np.uint32], bytes]] = deque()
         self._clear_new()
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self._rows: RowNumbers = np.zeros(0, dtype=np.uint32)
@@ -92,10 +93,11 @@ class TokenIndex:
             self._add_later()
 
     def _add_later(self) -> None:
-        """Add the rows that wait as compressed text."""
-        waiting, self._later = self._later, []
-        for rows, lengths, compressed in waiting:
+        """Add the rows that wait as compressed text. After an interruption, the next call goes on."""
+        while self._later:
+            rows, lengths, compressed = self._later[0]
             self._add(rows, lengths, zlib.decompress(compressed))
+            self._later.popleft()
 
     def _add(self, rows: RowNumbers, lengths: NDArray[np.uint32], joined: bytes) -> None:
         """Add the tokens of rows.
@@ -111,7 +113,8 @@ class TokenIndex:
         sizes = np.diff(np.searchsorted(commas, ends), prepend=0)
         sizes[-1] += 1
         tokens = joined.decode("ascii", "replace").split(",")
-        self._new_tokens.frombytes(self._numbers(tokens).astype(np.uint32).tobytes())
+        numbers = self._numbers(tokens)  # before the first array grows, because it can take long
+        self._new_tokens.frombytes(numbers.astype(np.uint32).tobytes())
         self._new_rows.frombytes(rows.tobytes())
         self._new_sizes.frombytes(sizes.astype(np.uint32).tobytes())
 

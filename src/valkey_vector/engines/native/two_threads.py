@@ -20,7 +20,7 @@ _Block = TypeVar("_Block")
 def in_two_threads(work: Callable[[_Block], None], blocks: Sequence[_Block]) -> None:
     """Call a function with each block, in this thread and, if there are several, in one of a pool.
 
-    If all threads of the pool are busy, this thread does all the work.
+    If all threads of the pool are busy, or none can start because the interpreter exits, this thread does all the work.
 
     Args:
         work: the function; it must be thread-safe.
@@ -39,7 +39,13 @@ def in_two_threads(work: Callable[[_Block], None], blocks: Sequence[_Block]) -> 
     if len(blocks) < _LEAST or _processors() < 2:
         some()
         return
-    helper = writers().submit(some)
+    try:
+        helper = writers().submit(some)
+    except RuntimeError as error:
+        if "shutdown" not in str(error):
+            raise
+        some()
+        return
     try:
         some()
     finally:

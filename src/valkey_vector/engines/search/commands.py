@@ -48,6 +48,7 @@ __all__ = [
     "page_command",
     "range_command",
     "rows",
+    "server_distances",
     "sum_command",
     "summed",
     "total",
@@ -230,6 +231,16 @@ def id_of(key: bytes, entry: CatalogEntry) -> str:
 def total(reply: Any) -> int:
     """The total in a reply to FT.SEARCH."""
     return int(reply[0])
+
+
+def server_distances(reply: Any, metric: Metric) -> dict[bytes, float]:
+    """The distances in a reply to FT.SEARCH, by key."""
+    found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
+    return {
+        key: distance_of(pairs[DISTANCE_FIELD], metric)
+        for key, pairs in found.items()
+        if pairs is not None and DISTANCE_FIELD in pairs
+    }
 
 
 def rows(

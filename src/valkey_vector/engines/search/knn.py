@@ -8,7 +8,8 @@ An HNSW graph is approximate. Two of its failures go beyond recall and are detec
   Such a search is repeated with a larger k until its last hits differ, or the vectors are compared exactly.
 
 Vectors of FLOAT16 and BFLOAT16 are fetched with the hits, and their distances computed here: RediSearch normalizes them for
-COSINE, and rounds them again. So its distances only select candidates, a few more than requested.
+COSINE, and rounds them again. So its distances only select candidates, a few more than requested, and many more where the
+distances of records differ by less than the rounding.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument
@@ -58,8 +60,21 @@ _TIED = 3
 
 _by_distance = attrgetter("distance", "id")
 
+_NOISE = 1e-12
+"""Difference of two distances in double precision that can be the same."""
+
 _MAX_COMPARED = 20_000
 """Largest number of records to compare exactly instead of repeating a trapped search."""
+
+
+_MAX_WIDER = 2_000
+"""Largest number of neighbors of a search that is repeated because the server rounds vectors."""
+
+_DEVIATIONS = 4.0
+"""Standard deviations of the rounding errors by which a record that the server left out can be nearer."""
+
+_SAME = 1e-6
+"""Relative difference up to which two distances of the server, in single precision, can be the same."""
 
 
 class Nearest:
@@ -106,6 +121,8 @@ class Nearest:
             if not self._engine.capabilities.filter_queries:
                 return found
             return (yield from self._with_missing(found, near, k, plan, fields))
+        if self._is_in_doubt(replies, found, near, k, requested):
+            return (yield from self._beyond_rounding(near, k, plan, fields))
         if _ends_in_ties(found, requested, near):
             return (yield from self._beyond_ties(found, near, k, plan, fields))
         return found[:k]
@@ -260,6 +277,60 @@ class Nearest:
             if not _ends_in_ties(wider, requested, near):
                 break
         return (yield from self._measured([row.id for row in wider[:k]], near, fields))
+
+    def _is_in_doubt(
+        self, replies: Sequence[Any], found: Sequence[Row], near: Near, k: int, requested: int
+    ) -> bool:
+        """Return True if a record that the server left out can be nearer than the k-th, because the server rounds vectors.
+
+        Args:
+            replies: the replies to `commands`.
+            found: at least k of the records in them, with their exact distances, nearest first.
+            near: the query.
+            k: number of neighbors.
+            requested: number of neighbors that each search requested.
+        """
+        if near.field.data_type == "FLOAT32":
+            return False
+        prefix, metric = self._engine.entry.prefix, near.field.metric
+        rough: dict[bytes, float] = {}
+        farthest = math.inf
+        for reply in replies:
+            there = commands.server_distances(reply, metric)
+            rough |= there
+            if commands.total(reply) >= requested and there:
+                farthest = min(farthest, max(there.values()))
+        if math.isinf(farthest):
+            return False  # nothing was left out
+        keys = [f"{prefix}{row.id}".encode(errors="surrogateescape") for row in found]
+        errors = [
+            row.distance - rough[key] for row, key in zip(found, keys, strict=True) if key in rough
+        ]
+        errors = [error for error in errors if math.isfinite(error)] or [0.0]
+        least = farthest + fmean(errors) - _DEVIATIONS * pstdev(errors)
+        last = found[k - 1].distance
+        return last > least + _SAME * abs(last) + _NOISE
+
+    def _beyond_rounding(
+        self, near: Near, k: int, plan: Plan, fields: Sequence[str]
+    ) -> Pipelined[list[Row]]:
+        """The k nearest where the distances of many records differ by less than the rounding of the server."""
+        wider = 4 * k
+        found: list[Row] = []
+        while len(found) < k or wider <= min(_MAX_WIDER, self._max_k):
+            requested = self._requested(near, wider)
+            replies = yield Request(self.commands(near, wider, plan, fields))
+            found, _ = self._rows(replies, near, requested)
+            short = any(commands.total(reply) < requested for reply in replies)
+            if requested == self._max_k or (short and isinstance(near.field.algorithm, Hnsw)):
+                break  # the graph, which the server built from rounded distances, may not reach all
+            if len(found) >= k and not self._is_in_doubt(replies, found, near, k, requested):
+                return found[:k]
+            wider *= 4
+        number = yield from self._engine.counting(self.searchable(near, plan))
+        if number <= _MAX_COMPARED or len(found) < k:
+            return (yield from self._exact(near, k, plan, fields))
+        return found[:k]
 
     def _exact(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """The k nearest by comparing every selected vector in the client; complete for any k."""
