@@ -169,3 +169,13 @@ def test_a_connection_that_reads_from_primaries_has_no_second_client(
     with Connection.open(pair.primary.url) as connection:
         Index.open(name, connection=connection).search(HERE, k=1)
         assert list(connection._open_clients()._resources.clients) == [0]
+
+
+def test_a_server_without_replicas_answers_itself() -> None:
+    with (
+        start_server(search=True) as server,
+        Index.open("i", url=f"{server.url}?read_from=prefer_replica", dimension=4) as index,
+    ):
+        index.upsert([Record(id="1", vector=HERE, metadata={"n": 1})])
+        assert [hit.record.id for hit in index.search(HERE, filter={"n": 1})] == ["1"]
+        assert index.count() == 1

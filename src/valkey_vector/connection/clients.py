@@ -213,6 +213,8 @@ class Clients:
             if not self._cluster and node == settings and not client.any_role:
                 return client
             client.close()
+        if lane == READS and not self._cluster and _is_alone(settings):
+            settings = replace(settings, read_from="primary")
         return BoundedClient(settings, cluster=self._cluster)
 
     def before_fork(self) -> None:
@@ -230,3 +232,17 @@ class Clients:
         self._lock = threading.RLock()
         for client in self._resources.clients.values():
             client.forget_requests()
+
+
+def _is_alone(settings: ConnectionSettings) -> bool:
+    """Return True if the only address is of a primary without replicas. GLIDE 2.6 finds no node from there."""
+    from valkey_vector.connection.glide_client import probing_client, single_node
+
+    if len(settings.addresses) != 1:
+        return False
+    client = probing_client(single_node(settings))
+    try:
+        (reply,) = client.pipeline([["INFO", "replication"]])
+    finally:
+        client.close()
+    return isinstance(reply, bytes) and b"connected_slaves:0" in reply and b"role:master" in reply

@@ -386,9 +386,9 @@ def _batch_options(timeout: int) -> glide.BatchOptions:
 
 def single_node(settings: ConnectionSettings) -> ConnectionSettings:
     """Return the settings for one reachable node, to detect its capabilities."""
-    if settings.unix_socket is not None or len(settings.addresses) == 1:
-        return settings
-    return replace(settings, addresses=(reachable_address(settings),), read_from="primary")
+    if settings.unix_socket is None and len(settings.addresses) != 1:
+        settings = replace(settings, addresses=(reachable_address(settings),))
+    return settings if settings.read_from == "primary" else replace(settings, read_from="primary")
 
 
 def probing_client(settings: ConnectionSettings) -> BoundedClient:
