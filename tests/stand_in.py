@@ -43,7 +43,6 @@ class StandIn:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -83,37 +82,38 @@ class StandIn:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
+        await asyncio.sleep(0)  # a connection that was accepted just now gets its task
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Serve one client: pass commands and replies on, each in order."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+        opened = [writer]
+        running: list[asyncio.Task[None]] = []
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(
                 *self.upstream, limit=_LARGEST_LINE
             )
-        except OSError:
-            writer.close()
-            self._tasks.discard(task)
-            return
-        waiting: Queue[Exchange | None] = Queue()
-        session = Session(self.state)
-        answering = asyncio.ensure_future(_answer(waiting, upstream_reader, writer))
-        asking = asyncio.ensure_future(_ask(session, waiting, reader, upstream_writer))
-        try:
+            opened.append(upstream_writer)
+            waiting: Queue[Exchange | None] = Queue()
+            session = Session(self.state)
+            running += [
+                asyncio.ensure_future(_answer(waiting, upstream_reader, writer)),
+                asyncio.ensure_future(_ask(session, waiting, reader, upstream_writer)),
+            ]
             # If one side closes, the other side is closed, too.
-            await asyncio.wait([answering, asking], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        except OSError:
+            pass  # the server is not there
         finally:
-            for one in (answering, asking):
+            # Closed before anything is awaited: `stop` may cancel this task here.
+            for each in opened:
+                each.close()
+            for one in running:
                 one.cancel()
-            results = await asyncio.gather(answering, asking, return_exceptions=True)
-            writer.close()
-            upstream_writer.close()
-            self._tasks.discard(task)
+            results = await asyncio.gather(*running, return_exceptions=True)
             self.state.failures += [error for error in results if _is_unexpected(error)]
 
 
