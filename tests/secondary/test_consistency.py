@@ -138,7 +138,7 @@ def test_a_report_lists_problems_and_counts_checked_entries(
     assert [(problem.kind, problem.detail) for problem in found.problems] == [
         ("missing record", b"0")
     ]
-    assert "1 problems found; call repair() to repair them: missing record: b'0'" in str(found)
+    assert "1 problem found; call repair() to repair them: missing record: b'0'" in str(found)
     mended: Report = index.repair()
     assert mended.ok
     assert mended.repaired

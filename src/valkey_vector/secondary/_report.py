@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from valkey_vector.records.amounts import counted
+
 __all__ = ["Findings", "Problem", "Report"]
 
 
@@ -52,7 +54,7 @@ class Report:
             return f"index {self.index!r}: {self.checked} entries checked, no problem found"
         outcome = "repaired" if self.repaired else "found; call repair() to repair them"
         shown = "; ".join(map(str, self.problems[:3]))
-        return f"index {self.index!r}: {self.found} problems {outcome}: {shown}"
+        return f"index {self.index!r}: {counted(self.found, 'problem')} {outcome}: {shown}"
 
 
 class Findings:
