@@ -11,7 +11,7 @@ import pytest
 
 from clusters import ClusterNode, TestCluster
 from command_runs import json_of, run_command
-from servers import Server, start_server
+from servers import Server, free_port, start_server
 from valkey_vector import (
     AuthenticationError,
     Connection,
@@ -184,10 +184,10 @@ def test_an_interrupt_sets_all_nodes_back(
 
 def test_a_primary_without_slots_is_changed_too(own_cluster: TestCluster, tmp_path: Path) -> None:
     nodes_file = str(tmp_path / "nodes.conf")
-    with start_server(
-        extra=["--cluster-enabled", "yes", "--cluster-config-file", nodes_file]
-    ) as empty:
-        own_cluster.nodes[0].command("CLUSTER", "MEET", empty.host, empty.port)
+    bus = str(free_port())  # the default is the port + 10,000, which not every free port allows
+    options = ["--cluster-enabled", "yes", "--cluster-config-file", nodes_file]
+    with start_server(extra=[*options, "--cluster-port", bus]) as empty:
+        own_cluster.nodes[0].command("CLUSTER", "MEET", empty.host, empty.port, bus)
         place = f"{empty.host}:{empty.port}"
         deadline = time.monotonic() + 30
         with Connection.open(own_cluster.url) as connection:
