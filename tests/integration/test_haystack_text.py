@@ -119,7 +119,8 @@ def test_a_search_is_two_round_trips(
 ) -> None:
     text = ValkeyTextRetriever(document_store=store)
     hybrid = ValkeyHybridRetriever(document_store=store)
-    text.run("fox")
+    for _ in range(2):
+        text.run("fox")  # in a cluster, counts are kept from the second search on
     # A graph that finds fewer than it looks for, as here, is checked for others in one more.
     runs: list[tuple[Run, int]] = [
         (lambda: text.run("dog"), 2),

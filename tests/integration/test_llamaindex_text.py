@@ -319,7 +319,8 @@ def test_searches_for_words_are_two_round_trips(
 ) -> None:
     store = ValkeyVectorStore(server_url, index_name=index_name, engine=engine_name, full_text=True)
     store.add([node(f"n{n}", f"fox {n}", metadata={"n": n}) for n in range(20)])
-    store.query(asking("hybrid"))
+    for _ in range(2):
+        store.query(asking("hybrid"))  # in a cluster, counts are kept from the second search on
     for mode in ("text_search", "hybrid"):
         commands.clear()
         query = asking(mode, k=3, filters=only("n", 10, FilterOperator.LT))

@@ -85,6 +85,10 @@ def test_a_backfill_under_way() -> None:
         b"state": b"backfill_in_progress",
     }
     assert parse_local(reply).backfill == Backfill(in_progress=True, share=0.25)
+    listed = reply | {
+        b"backfill_complete_percent": b"1.000000"
+    }  # all keys, but not all are indexed
+    assert parse_local(listed).backfill == Backfill(in_progress=True, share=0.999)
 
 
 def test_the_recorded_reply_of_the_primaries() -> None:

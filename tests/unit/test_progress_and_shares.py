@@ -24,7 +24,7 @@ from valkey_vector.schema.similarity import similarity
         ({"percent_indexed": "1.0834"}, 1.0),
         ({"percent_indexed": "2"}, 1.0),
         ({"percent_indexed": "0.5"}, 0.5),
-        ({"backfill_in_progress": "1", "backfill_complete_percent": "1.01"}, 1.0),
+        ({"backfill_in_progress": "1", "backfill_complete_percent": "1.01"}, 0.999),
         ({"backfill_in_progress": "1", "backfill_complete_percent_min": "0.25"}, 0.25),
         ({"backfill_in_progress": "0", "backfill_complete_percent": "7"}, 1.0),
     ],

@@ -20,6 +20,7 @@ from valkey_vector.attached.attributes import (
 )
 from valkey_vector.attached.definition import IndexDefinition, TextOptions
 from valkey_vector.attached.encoding import text_of
+from valkey_vector.engines.search.commands import backfill_share
 from valkey_vector.schema.schema import Metric
 
 __all__ = [
@@ -195,7 +196,9 @@ def _backfill(info: Mapping[str, Any]) -> Backfill:
     share = info.get(
         "backfill_complete_percent_min", info.get("backfill_complete_percent", not in_progress)
     )
-    return Backfill(in_progress=in_progress, share=min(1.0, float(share)) if in_progress else 1.0)
+    return Backfill(
+        in_progress=in_progress, share=backfill_share(float(share), in_progress=in_progress)
+    )
 
 
 def _attribute(properties: Mapping[str, Any]) -> Attribute:

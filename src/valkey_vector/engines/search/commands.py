@@ -33,6 +33,7 @@ from valkey_vector.storage.rows import DISTANCE_FIELD, FoundRow, Row
 from valkey_vector.text.fields import indexed_texts
 
 __all__ = [
+    "backfill_share",
     "count_command",
     "create_command",
     "described",
@@ -58,6 +59,9 @@ DISTANCE = DISTANCE_FIELD.decode()
 _EXPIRES = EXPIRES.encode()
 
 _decode_number = msgspec.json.Decoder(float).decode
+
+_ALMOST = 0.999
+"""Largest share of the documents that is reported as indexed while others are not."""
 
 _ABSENT = ("no such index", "unknown index name", "not found in database")
 
@@ -284,6 +288,14 @@ def described(reply: Any) -> dict[str, Any]:
         reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
     )
     return {name.decode(): _text(value) for name, value in items}
+
+
+def backfill_share(reported: float, *, in_progress: bool) -> float:
+    """Return the share of the documents that Valkey-Search has indexed, 0 to 1: it is 1 only at the end of the backfill.
+
+    Valkey-Search 1.2.1 reports 1 as soon as it has listed all keys, before it has indexed them.
+    """
+    return min(_ALMOST, reported) if in_progress else 1.0
 
 
 def index_is_missing(message: str) -> bool:

@@ -414,9 +414,8 @@ def indexed_share(described: dict[str, Any]) -> float:
     if "percent_indexed" in described:
         # RediSearch counts documents twice if they change while it indexes.
         return min(1.0, float(described["percent_indexed"]))
-    if described.get("backfill_in_progress", "0") == "0":
-        return 1.0
+    in_progress = described.get("backfill_in_progress", "0") != "0"
     share = described.get(
         "backfill_complete_percent_min", described.get("backfill_complete_percent")
     )
-    return min(1.0, float(share or 0))
+    return commands.backfill_share(float(share or 0), in_progress=in_progress)
