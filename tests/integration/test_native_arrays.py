@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import date
 
@@ -213,3 +214,17 @@ def test_facets_go_by_the_metadata_where_another_program_changed_the_tokens(
     assert [(each.value, each.count) for each in found.values] == [
         ("t0", 100), ("t1", 100), ("t2", 100),
     ]  # fmt: skip
+
+
+def test_a_record_that_another_program_keeps_after_its_write_is_found_by_every_read(
+    native_server: Server, index_name: str
+) -> None:
+    with Index.open(index_name, url=native_server.url, dimension=4, engine="native") as index:
+        index.upsert([Record(id="a", vector=HERE)])
+        assert index.count() == 1
+        index.upsert([Record(id="b", vector=HERE)], ttl=0.5)
+        native_server.command("PERSIST", f"{index_name}:b")
+        time.sleep(0.7)
+        found = "b" in {hit.record.id for hit in index.search(HERE)}
+        assert found == ("b" in {record.id for record in index.select()}) == (index.count() == 2)
+        index.drop()
