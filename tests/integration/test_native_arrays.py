@@ -216,13 +216,16 @@ def test_facets_go_by_the_metadata_where_another_program_changed_the_tokens(
     ]  # fmt: skip
 
 
-def test_a_record_that_another_program_keeps_after_its_write_is_found_by_every_read(
-    native_server: Server, index_name: str
+@pytest.mark.parametrize("known", [False, True])
+def test_a_record_that_another_program_keeps_beyond_its_end_is_the_same_for_every_read(
+    native_server: Server, index_name: str, known: bool
 ) -> None:
     with Index.open(index_name, url=native_server.url, dimension=4, engine="native") as index:
         index.upsert([Record(id="a", vector=HERE)])
         assert index.count() == 1
         index.upsert([Record(id="b", vector=HERE)], ttl=0.5)
+        if known:
+            assert index.count() == 2
         native_server.command("PERSIST", f"{index_name}:b")
         time.sleep(0.7)
         found = "b" in {hit.record.id for hit in index.search(HERE)}

@@ -206,6 +206,8 @@ class NativeEngine:
                 current, limit = False, None if k is None else 2 * k + _SPARE
                 continue
             shared.now = float(replies[-1][1])
+            with shared.lock:  # the candidates were chosen at an earlier time
+                ended = shared.replica.ended(ids, shared.now)
             values = [each for reply in replies for each in reply[2]]
             rows = [
                 None if each is None else row_of(self.entry, id, names, each)
@@ -214,7 +216,9 @@ class NativeEngine:
             matching = [
                 Row(row.id, row.fields, distance)
                 for (distance, _), row in zip(found, rows, strict=True)
-                if row is not None and has_what_was_compared(row, near, fields)
+                if row is not None
+                and row.id not in ended
+                and has_what_was_compared(row, near, fields)
             ]
             if not current:
                 matching = judged(

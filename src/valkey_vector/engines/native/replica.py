@@ -317,6 +317,12 @@ class Replica:
         """Return the rows that a plan selects, ascending."""
         return np.flatnonzero(self.mask(plan, now))
 
+    def ended(self, ids: Iterable[str], now: float) -> set[str]:
+        """Return the ids of the records whose time to live is over."""
+        if not self._expiring:
+            return set()
+        return {id for id in ids if (row := self._row(id)) >= 0 and 0 < self._expires[row] <= now}
+
     def rows_of(self, ids: Iterable[str]) -> list[int]:
         """Return the row of each record."""
         return [self._row(id) for id in ids]

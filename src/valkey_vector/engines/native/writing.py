@@ -77,9 +77,7 @@ class NativeWriting:
             *self._documents.adding_words(terms),
         ]
         commands.append(self._log.command(scripts.WRITE, *head, *packed, ids=ids))
-        # Another program may change when a record ends: it is read when it is needed.
-        fetched = len(batch) if ttl is None else _FEW + 1
-        reply = self._sent(commands, fetched, lane)[-1]
+        reply = self._sent(commands, len(batch), lane)[-1]
         refuse_foreign(reply)
         self._documents.words_added(terms)
         _, written, present = reply
