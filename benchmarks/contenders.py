@@ -89,16 +89,16 @@ class CoreIndex:
         self._index.close()
 
 
-class _Known(Embeddings):
+class KnownEmbeddings(Embeddings):
     """Embeddings with known vectors, so that no time of a model is measured."""
 
     def __init__(self, vectors: Sequence[Sequence[float]]) -> None:
         self._vectors = vectors
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002 - LangChain's contract
         return list(self._vectors)  # type: ignore[arg-type]
 
-    def embed_query(self, text: str) -> list[float]:  # noqa: ARG002
+    def embed_query(self, text: str) -> list[float]:  # noqa: ARG002 - likewise
         raise AssertionError("the benchmark searches by vector")
 
 
@@ -113,7 +113,7 @@ class LangChainStore:
 
     def ingest(self, corpus: Corpus) -> None:
         self._store = ValkeyVectorStore(
-            _Known(self._lists(corpus)),
+            KnownEmbeddings(self._lists(corpus)),
             index_name="bench_langchain",
             url=self._url,
             engine=self._engine,  # type: ignore[arg-type]

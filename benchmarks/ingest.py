@@ -21,9 +21,9 @@ from typing import Any
 import glide_sync as glide
 from haystack import Document as HaystackDocument
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
+from benchmarks.contenders import KnownEmbeddings
 from benchmarks.corpus import Corpus, clustered
 from haystack_integrations.document_stores.valkey import ValkeyDocumentStore
 from langchain_valkey import ValkeyVectorStore
@@ -58,19 +58,6 @@ class Contender:
     seconds: list[float] = field(default_factory=list)
     client: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
-
-
-class _Known(Embeddings):
-    """Embeddings that are known, so that no time of a model is measured."""
-
-    def __init__(self, vectors: list[list[float]]) -> None:
-        self._vectors = vectors
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
-        return list(self._vectors)
-
-    def embed_query(self, text: str) -> list[float]:
-        raise NotImplementedError
 
 
 def main() -> None:
@@ -178,7 +165,7 @@ def _layers(url: str, corpus: Corpus) -> list[Contender]:
     rows = list(enumerate(zip(corpus.texts, lists, corpus.metadatas, strict=True)))
     core = Index.open(f"ingest_core_{mark}", url=url, engine="search")
     chain = ValkeyVectorStore(
-        _Known(lists), index_name=f"ingest_chain_{mark}", url=url, engine="search"
+        KnownEmbeddings(lists), index_name=f"ingest_chain_{mark}", url=url, engine="search"
     )
     documents = [Document(id=f"d{n}", page_content=text, metadata=m) for n, (text, _, m) in rows]
     nodes = ValkeyNodeStore(url, index_name=f"ingest_nodes_{mark}", engine="search")
