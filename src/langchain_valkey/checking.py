@@ -14,7 +14,7 @@ import numpy as np
 from langchain_valkey.documents import Addition
 from valkey_vector import ConfigurationError, InvalidInputError, Schema, WritePolicy
 from valkey_vector.records.metadata import dump
-from valkey_vector.records.plain_values import DEEPEST, NotPlainError, plain_moment
+from valkey_vector.records.plain_values import DEEPEST, NotPlainError, are_plain, plain_moment
 from valkey_vector.storage.layout import check_record_size, prepare_metadata
 
 __all__ = ["OnInvalid", "WriteOptions"]
@@ -22,7 +22,6 @@ __all__ = ["OnInvalid", "WriteOptions"]
 OnInvalid: TypeAlias = Literal["raise", "coerce", "skip"]
 
 _LARGEST_BATCH = 10_000
-_EXACT = frozenset({str, bool, int, float, type(None)})
 _logger = logging.getLogger("langchain_valkey")
 
 
@@ -108,7 +107,7 @@ def _storable(metadata: Any, owner: str, *, coerce: bool) -> dict[str, Any]:
             f"the metadata of {owner} is a {type(metadata).__name__}, not a dict"
         )
     if not coerce:
-        if _EXACT.issuperset(map(type, metadata.values())):
+        if are_plain(metadata.values()):
             return dict(metadata)
         return {key: _plain_scalars(value) for key, value in metadata.items()}
     return {str(key): _coerced(value, 1) for key, value in metadata.items()}

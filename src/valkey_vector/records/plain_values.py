@@ -7,13 +7,14 @@ are all plain values, so that they agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
 __all__ = [
     "DEEPEST",
     "NotPlainError",
+    "are_plain",
     "check_moments",
     "plain_moment",
     "plain_text",
@@ -44,6 +45,11 @@ class NotPlainError(ValueError):
     def __str__(self) -> str:
         where = f"{self.path!r} is " if self.path else "it is "
         return f"{where}{self.what}; use {self.cure} instead"
+
+
+def are_plain(values: Iterable[object]) -> bool:
+    """Return True if all values are instances of exactly str, bool, int or float, or None: they need no conversion."""
+    return _EXACT.issuperset(map(type, values))
 
 
 def plain_text(text: str) -> str:
@@ -91,7 +97,7 @@ def check_moments(value: Any, path: str = "") -> None:
     Raises:
         NotPlainError: a date or datetime in the value has no plain form.
     """
-    if type(value) is dict and _EXACT.issuperset(map(type, value.values())):
+    if type(value) is dict and are_plain(value.values()):
         return
     rest = [(value, path, 0)]
     while rest:

@@ -22,7 +22,7 @@ from haystack.document_stores.errors import DuplicateDocumentError
 
 from valkey_vector import Hit, InvalidInputError, Record
 from valkey_vector.records.instances import are_alike, filled
-from valkey_vector.records.plain_values import DEEPEST
+from valkey_vector.records.plain_values import DEEPEST, are_plain
 from valkey_vector.records.record import Vector
 
 __all__ = [
@@ -33,9 +33,6 @@ __all__ = [
     "refuse_repeated",
     "to_record",
 ]
-
-
-_EXACT = frozenset({str, bool, int, float, type(None)})
 
 
 def to_record(document: Document) -> Record:
@@ -81,7 +78,7 @@ def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
     """
     if not isinstance(value, (list, tuple, dict)):
         return value
-    if type(value) is dict and _EXACT.issuperset(map(type, value.values())):
+    if type(value) is dict and are_plain(value.values()):
         return value.copy()
     if depth > DEEPEST:
         raise InvalidInputError(f"{owner} is nested more than {DEEPEST} deep; use a flatter shape")
