@@ -115,6 +115,10 @@ class Prepared:
             indexed = self.indexed = indexed_items(indexed)
         return indexed
 
+    def encode(self) -> None:
+        """Compute `items` now, before they are used."""
+        _ = self.items
+
     @property
     def own_tokens(self) -> list[str]:
         """Tokens of the vectors and the parent."""
