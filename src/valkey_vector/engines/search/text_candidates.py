@@ -6,6 +6,7 @@ A bound is computed for all listed documents at once: a search of common terms l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count, filterfalse
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +122,10 @@ class Candidates:
         return np.where(short, of_short, total) if has_short else total
 
     def _added(self, keys: Sequence[bytes]) -> _Positions:
-        position = self._positions.setdefault
         known = self._positions
-        found = np.fromiter((position(key, len(known)) for key in keys), np.intp, len(keys))
+        new = list(filterfalse(known.__contains__, keys))
+        known.update(zip(new, count(len(known))))
+        found = np.fromiter(map(known.__getitem__, keys), np.intp, len(keys))
         if len(known) > self._scored.size:
             more = max(len(known), 2 * self._scored.size) - self._scored.size
             self._levels = np.pad(self._levels, ((0, 0), (0, more)))
