@@ -19,6 +19,9 @@ __all__ = ["Candidates", "Term"]
 _FEWER = 4
 """Estimated ratio between the documents with a term n times and n + 1 times."""
 
+_ABSENT = np.uint8(255)
+"""Level of a document that lacks a term."""
+
 _Positions = NDArray[np.intp]
 _Bounds = NDArray[np.float64]
 
@@ -46,6 +49,11 @@ class Term:
         self.short_bounds = [0.0, *(bound for _, bound in short)]
         self.floor = len(levels)
 
+    @property
+    def is_listed(self) -> bool:
+        """True if documents were listed for the clause."""
+        return self.floor < len(self._plans)
+
     def plan(self, level: int) -> Plan:
         """Return the plan of the documents of at least a level."""
         return self._plans[level - 1]
@@ -66,7 +74,7 @@ class Candidates:
         self._terms = terms
         self._positions: dict[bytes, int] = {}
         self._keys: list[bytes] = []
-        # Level of each document for each term; 0 if it was not listed for the term.
+        # Level of each document for each term; 0 if it was not listed for the term, `_ABSENT` if it lacks the term.
         self._levels = np.zeros((len(terms), 0), dtype=np.uint8)
         self._scored = np.zeros(0, dtype=np.bool_)
         self._short = np.zeros(0, dtype=np.bool_)
@@ -77,10 +85,20 @@ class Candidates:
     def take(self, at: int, level: int, keys: Sequence[bytes]) -> None:
         """Record all documents of at least a level of a term. Those not listed for it before are below the level above."""
         term, positions = self._terms[at], self._added(keys)
-        levels = self._levels[at]
-        unknown = positions[levels[positions] == 0]
-        levels[unknown] = max(level, term.floor)
+        self._record(at, positions, max(level, term.floor))
         term.floor = min(term.floor, level - 1)
+
+    def take_among(self, at: int, keys: Sequence[bytes], number: int) -> None:
+        """Record the documents that have a term, of the `number` that were listed first."""
+        positions = self._added(keys)
+        self._record(at, positions, self._terms[at].floor)
+        levels = self._levels[at, :number]
+        levels[levels == 0] = _ABSENT
+
+    def _record(self, at: int, positions: _Positions, level: int) -> None:
+        levels = self._levels[at]
+        unknown = positions[(levels[positions] == 0) | (levels[positions] == _ABSENT)]
+        levels[unknown] = level
 
     def add(self, keys: Sequence[bytes]) -> None:
         """Record documents of which no level is known."""
@@ -135,5 +153,8 @@ class Candidates:
 
 
 def _by_level(bounds: Sequence[float], floor: int) -> _Bounds:
-    """Bounds by recorded level, of which 0 stands for a document that was not listed."""
-    return np.array([bounds[floor], *bounds[1:]])
+    """Bounds by recorded level. Level 0 stands for a document that was not listed."""
+    found = np.zeros(int(_ABSENT) + 1)
+    found[: len(bounds)] = bounds
+    found[0] = bounds[floor]
+    return found
