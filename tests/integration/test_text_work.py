@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -59,10 +59,12 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
-def check(index: Index, texts: dict[str, str], query: str, k: int) -> None:
-    expected = answers(texts, query, every=False)
+def check(
+    index: Index, texts: dict[str, str], query: str, k: int, match: Literal["any", "all"] = "any"
+) -> None:
+    expected = answers(texts, query, every=match == "all")
     best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-    hits = index.search_text(query, k=k)
+    hits = index.search_text(query, k=k, match=match)
     assert [hit.record.id for hit in hits] == [id for id, _ in best]
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in best])
 
@@ -134,7 +136,19 @@ def test_the_best_are_those_of_the_formula_with_any_mixture_of_terms(
     index.upsert(Record(id=id, content=texts[id]) for id in texts if id[0] == "n")
     for _ in range(25):
         query = " ".join(chosen.sample(words, chosen.randrange(2, 7)))
-        check(index, texts, query, chosen.choice((1, 3, 10)))
+        for match in ("any", "all"):
+            check(index, texts, query, chosen.choice((1, 3, 10)), match)
+
+
+def test_a_search_for_all_terms_fetches_only_documents_that_have_them(
+    index: Index, texts: dict[str, str], fetched: list[int]
+) -> None:
+    query = f"{COMMON} usual {MIDDLE}"
+    matching = answers(texts, query, every=True)
+    check(index, texts, query, 4, "all")
+    fetched.clear()
+    check(index, texts, query, 4, "all")
+    assert sum(fetched) <= len(matching)
 
 
 def test_common_terms_alone_fetch_no_document_twice_or_in_pages(

@@ -74,6 +74,7 @@ class Candidates:
         self._terms = terms
         self._positions: dict[bytes, int] = {}
         self._keys: list[bytes] = []
+        self._closed = False
         # Level of each document for each term; 0 if it was not listed for the term, `_ABSENT` if it lacks the term.
         self._levels = np.zeros((len(terms), 0), dtype=np.uint8)
         self._scored = np.zeros(0, dtype=np.bool_)
@@ -100,9 +101,10 @@ class Candidates:
         unknown = positions[(levels[positions] == 0) | (levels[positions] == _ABSENT)]
         levels[unknown] = level
 
-    def add(self, keys: Sequence[bytes]) -> None:
-        """Record documents of which no level is known."""
+    def add_all(self, keys: Sequence[bytes]) -> None:
+        """Record all documents that the query may match. Others are ignored from then on."""
         self._added(keys)
+        self._closed = True
 
     def add_short(self, keys: Sequence[bytes]) -> None:
         """Record all documents with short texts."""
@@ -141,6 +143,8 @@ class Candidates:
 
     def _added(self, keys: Sequence[bytes]) -> _Positions:
         known = self._positions
+        if self._closed:
+            return np.fromiter((known[key] for key in keys if key in known), np.intp)
         new = list(filterfalse(known.__contains__, keys))
         known.update(zip(new, count(len(known))))
         found = np.fromiter(map(known.__getitem__, keys), np.intp, len(keys))

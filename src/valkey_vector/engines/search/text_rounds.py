@@ -260,7 +260,7 @@ class Rounds:
             return False
         entry, limit = self._search.entry, self._search.largest_list
         (reply,) = yield Request([commands.ids_command(entry, query, limit)])
-        self._candidates.add(commands.keys(reply))
+        self._candidates.add_all(commands.keys(reply))
         self._closed = True
         return commands.total(reply) < limit
 
