@@ -55,6 +55,9 @@ _GROUPED = 64
 _BOUNDS = 32_768
 """Largest number of rows whose bounds are computed at a time."""
 
+_SHARED = 16_384
+"""Number of rows from which on two threads compare them in less time than one."""
+
 _BLOCK = 128
 """Rows that are compressed at a time, so that they stay in the cache of the processor."""
 
@@ -308,7 +311,7 @@ def _bar(rough: Float32Array, left_out: Mask) -> None:
 
 def _blocks(size: int) -> list[slice]:
     """Divide rows into equal blocks whose bounds stay in the cache of the processor: one, or an even number."""
-    number = 1 if size <= _BOUNDS else 2 * math.ceil(size / (2 * _BOUNDS))
+    number = 1 if size < _SHARED else 2 * math.ceil(size / (2 * _BOUNDS))
     step = max(1, math.ceil(size / number))
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
