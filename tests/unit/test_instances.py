@@ -16,7 +16,7 @@ from haystack_integrations.document_stores.valkey import documents as haystack_d
 from langchain_valkey import documents as langchain_documents
 from llama_index.vector_stores.valkey import nodes as llamaindex_nodes
 from valkey_vector import Hit, Record
-from valkey_vector.records.instances import are_alike, filled
+from valkey_vector.records.instances import are_alike, filler
 
 METADATA = {"topic": "käse", "year": 2024, "list": [1, {"a": None}], "flag": True}
 
@@ -24,11 +24,19 @@ Convert = Callable[[Record], Any]
 
 CONVERSIONS: dict[str, tuple[Any, Convert]] = {
     "langchain": (langchain_documents, langchain_documents.to_document),
+    "langchain, scored": (
+        langchain_documents,
+        lambda record: langchain_documents.scored_documents([Hit(record=record, score=0.25)])[0][0],
+    ),
     "haystack": (
         haystack_documents,
-        lambda record: haystack_documents.from_hit(Hit(record=record, score=0.25)),
+        lambda record: haystack_documents.from_hits([Hit(record=record, score=0.25)])[0],
     ),
     "llama_index": (llamaindex_nodes, llamaindex_nodes.to_node),
+    "llama_index, found": (
+        llamaindex_nodes,
+        lambda record: llamaindex_nodes.to_nodes([record], ["text", "metadata"])[0],
+    ),
 }
 
 RECORDS = [
@@ -94,11 +102,12 @@ def test_another_state_is_noticed() -> None:
     made = LangChainDocument(id="a", page_content="b", metadata={})
     fields = {"id": "a", "metadata": {}, "page_content": "b", "type": "Document"}
     given = {"id", "metadata", "page_content"}
-    assert are_alike(made, filled(LangChainDocument, dict(fields), set(given)))
-    assert not are_alike(made, filled(LangChainDocument, dict(fields), given - {"id"}))
-    assert not are_alike(made, filled(LangChainDocument, {**fields, "new": 1}, set(given)))
-    assert not are_alike(made, filled(LangChainDocument, {**fields, "id": "c"}, set(given)))
-    assert not are_alike(made, filled(LangChainDocument, dict(reversed(fields.items())), given))
+    fill = filler(LangChainDocument)
+    assert are_alike(made, fill(dict(fields), set(given)))
+    assert not are_alike(made, fill(dict(fields), given - {"id"}))
+    assert not are_alike(made, fill({**fields, "new": 1}, set(given)))
+    assert not are_alike(made, fill({**fields, "id": "c"}, set(given)))
+    assert not are_alike(made, fill(dict(reversed(fields.items())), given))
     assert not are_alike(made, TextNode())
 
 
@@ -107,4 +116,4 @@ def test_a_class_that_creates_its_instances_itself_is_not_filled() -> None:
         def __new__(cls) -> Self:
             return super().__new__(cls)
 
-    assert not are_alike(Own(), filled(Own, {}))
+    assert not are_alike(Own(), filler(Own)({}, set()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
@@ -112,7 +111,7 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
+        return self._send_repeatedly(lane, retry, _executed, args)
 
     def pipeline(
         self,
@@ -149,21 +148,10 @@ class Connection(Closing):
         if not commands:
             return []
 
-        spread = False
-
-        def attempt(client: BoundedClient) -> list[Reply | ServerError]:
-            nonlocal spread
-            spread = client.cluster
-            replies = client.pipeline(commands, any_primary=any_primary)
-            for reply in replies:
-                if _is_outage(reply) and not is_not_ready(reply):
-                    raise reply
+        replies = self._send_repeatedly(lane, retry, _pipelined, commands, any_primary)
+        if not _has_error(replies):
             return replies
-
-        replies = self._send_repeatedly(lane, attempt, retry)
-        if not any(isinstance(reply, ServerError) for reply in replies):
-            return replies
-        if spread and not retry and any(map(is_not_ready, replies)):
+        if not retry and any(map(is_not_ready, replies)) and self._is_cluster():
             replies = self._rejected_again(commands, replies, lane)
         for reply in replies:
             if _is_outage(reply):
@@ -179,7 +167,7 @@ class Connection(Closing):
             Address of a node -> its reply.
         """
         return self._send_repeatedly(
-            lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
+            lane, retry, lambda client: client.execute_on_primaries(args), many_nodes=True
         )
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
@@ -190,7 +178,7 @@ class Connection(Closing):
             args: the command's name and arguments.
         """
         return self._send_repeatedly(
-            0, lambda client: client.execute_on(address.encode(), args), retry=False
+            0, False, lambda client: client.execute_on(address.encode(), args)
         )
 
     def pipeline_on(
@@ -237,7 +225,7 @@ class Connection(Closing):
             One round trip for each `count` keys of the database.
         """
         options: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
-        if self._send_repeatedly(0, lambda client: client.cluster, retry=True):
+        if self._is_cluster():
             yield from self._scan_cluster(options)
             return
         first = self.execute("SCAN", "0", *options, retry=True)
@@ -257,7 +245,7 @@ class Connection(Closing):
         """
         if self._capabilities is None:
             # Connecting may have sent the probes already, to detect a cluster.
-            self._send_repeatedly(0, lambda client: client, retry=True)
+            self._is_cluster()
             probed = self._open_clients().take_probed()
             self._capabilities = capabilities_from(probed or self.pipeline(PROBES, retry=True))
         return self._capabilities
@@ -298,7 +286,7 @@ class Connection(Closing):
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
                     return self._send_repeatedly(
-                        0, lambda client: client.execute_on(address, command), retry=True
+                        0, True, lambda client: client.execute_on(address, command)
                     )
 
                 yield from _scanned(first, proceed)
@@ -330,19 +318,24 @@ class Connection(Closing):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             again = [commands[at] for at in rejected]
-            answered = self._send(self._ready(), lane, partial(_pipelined, again))
+            answered = self._send(self._ready(), lane, _pipelined, again, False)
             for at, reply in zip(rejected, answered, strict=True):
                 found[at] = reply
         return found
 
+    def _is_cluster(self) -> bool:
+        """Return True if the server is a cluster; connects if needed."""
+        return bool(self._send_repeatedly(0, True, lambda client: client.cluster))
+
     def _send_repeatedly(
         self,
         lane: int,
-        request: Callable[[BoundedClient], T],
         retry: bool,
-        *,
+        request: Callable[..., T],
+        *args: Any,
         many_nodes: bool = False,
     ) -> T:
+        """Call `request` with the client of a lane and `args`; again as the policy of `Retries` says."""
         settings, begun = self.settings, time.monotonic()
         retries: Retries | None = None
         if lane or settings.read_from != "primary":
@@ -350,7 +343,7 @@ class Connection(Closing):
         while True:
             clients = self._ready()
             try:
-                reply = self._send(clients, lane, request)
+                reply = self._send(clients, lane, request, *args)
             except ServerError as error:
                 retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(error):
@@ -362,11 +355,11 @@ class Connection(Closing):
                 if not retries.again(reply):
                     return reply
 
-    def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
+    def _send(self, clients: Clients, lane: int, request: Callable[..., T], *args: Any) -> T:
         if not self._admitted:
             clients.admit()
             self._admitted = True
-        return clients.send(lane, request)
+        return clients.send(lane, request, *args)
 
     def _ready(self) -> Clients:
         """Return the clients, after restarting the embedded server if it has ended.
@@ -376,6 +369,8 @@ class Connection(Closing):
                 the temporary server of this connection has ended and its data is lost.
         """
         clients = self._clients or self._open_clients()
+        if not clients.embedded:
+            return clients
         before, self._losses = self._losses, clients.revive()
         if before is not None and before != self._losses:
             self._capabilities = None
@@ -415,10 +410,20 @@ def _key_of(command: Sequence[Argument]) -> Argument:
     return key.encode() if isinstance(key, str) else key
 
 
+def _executed(client: BoundedClient, command: Sequence[Argument]) -> Reply:
+    return client.execute(command)
+
+
 def _pipelined(
-    commands: Sequence[Sequence[Argument]], client: BoundedClient
+    client: BoundedClient, commands: Sequence[Sequence[Argument]], any_primary: bool
 ) -> list[Reply | ServerError]:
-    return client.pipeline(commands)
+    """Send a pipeline; raise an outage that is among its replies, so that the pipeline is sent again."""
+    replies = client.pipeline(commands, any_primary=any_primary)
+    if _has_error(replies):
+        for reply in replies:
+            if _is_outage(reply) and not is_not_ready(reply):
+                raise reply
+    return replies
 
 
 def _has_error(reply: object) -> bool:

@@ -57,11 +57,13 @@ class Clients:
 
     Attributes:
         settings: settings of the clients.
+        embedded: True if the server is the private embedded one, which `revive` restarts.
         users: connections that use the clients.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
+        self.embedded = settings.embedded
         self.users: weakref.WeakSet[object] = weakref.WeakSet()
         self._cluster: bool | None = settings.cluster
         self._probed: list[Any] = []
@@ -96,8 +98,13 @@ class Clients:
         """Description of how the temporary embedded server ended, for messages."""
         return self._resources.embedded.ended if self._resources.embedded is not None else ""
 
-    def send(self, lane: int, request: Callable[[BoundedClient], T]) -> T:
+    def send(self, lane: int, request: Callable[..., T], *args: Any) -> T:
         """Send a request through the client of a lane. Send it again once if the server certainly did not execute it.
+
+        Args:
+            lane: the lane.
+            request: takes the client and `args`.
+            args: further arguments of `request`.
 
         Raises:
             ValkeyVectorError: as `Connection.execute`.
@@ -105,7 +112,7 @@ class Clients:
         for last in (False, True):
             client = self._resources.clients.get(lane) or self.client(lane)
             try:
-                reply = request(client)
+                reply = request(client, *args)
             except ClientClosedError:
                 # Another thread has replaced the client, or the last user has closed it.
                 if last or self._closed:

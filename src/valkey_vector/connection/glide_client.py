@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 import glide_sync as glide
 from glide_shared.exceptions import GlideError
@@ -40,7 +40,6 @@ from valkey_vector.errors import (
     ServerError,
 )
 
-_T = TypeVar("_T")
 Commands = Sequence[Sequence[str | bytes]]
 
 LEADS_TO_REPLICA = "leads to a replica: connect to the primary"
@@ -141,12 +140,14 @@ class BoundedClient:
         """Send one command and return its reply."""
         name = _name(command)
         if name.upper() in _BLOCKING:
-            return self._run(name, lambda: self._client.custom_command(list(command)))
+            return self._run(name, (), self._client.custom_command, list(command))
         if self._reads_singly and not has_time_limit():
-            return self._run(name, lambda: self._client.custom_command(list(command)), [command])
+            return self._run(name, [command], self._client.custom_command, list(command))
         # As a batch: GLIDE prints errors of single commands to standard error.
-        commands, seconds = (command,), self.settings.request_timeout
-        replies = self._run(name, lambda: self._sent(commands, seconds), commands)
+        commands = (command,)
+        replies = self._run(
+            name, commands, self._sent, commands, self.settings.request_timeout, None
+        )
         (reply,) = replies or (None,)
         if isinstance(reply, GlideError):
             raise self._after_error(reply, name, command) from None
@@ -169,12 +170,15 @@ class BoundedClient:
     def _replies(
         self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None
     ) -> list[Any]:
-        replies = self._run("pipeline", lambda: self._sent(commands, seconds, route), commands)
+        name = _name(commands[0]) if len(commands) == 1 else "pipeline"
+        replies = self._run(name, commands, self._sent, commands, seconds, route) or []
+        if not any([isinstance(reply, GlideError) for reply in replies]):  # noqa: C419 - a list is faster
+            return replies
         return [
             self._after_error(reply, _name(command), command)
             if isinstance(reply, GlideError)
             else reply
-            for command, reply in zip(commands, replies or (), strict=True)
+            for command, reply in zip(commands, replies, strict=True)
         ]
 
     def _reply_or_error(self, command: Sequence[str | bytes]) -> Any:
@@ -186,18 +190,22 @@ class BoundedClient:
             return error
 
     def _sent(
-        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None = None
+        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None
     ) -> list[Any] | None:
         client: Any = self._client
-        timeout = milliseconds(seconds_left(seconds, _name(commands[0])))
-        batch: Any = glide.ClusterBatch(False) if self.cluster else glide.Batch(False)
-        listed = [command if type(command) is list else list(command) for command in commands]
-        batch.commands += [(_CUSTOM_COMMAND, command) for command in listed]
+        options: Any
+        if has_time_limit():
+            seconds = seconds_left(seconds, _name(commands[0]))
         if self.cluster:
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
-            options: Any = glide.ClusterBatchOptions(timeout=timeout, route=route)
+            batch: Any = glide.ClusterBatch(False)
+            options = glide.ClusterBatchOptions(timeout=milliseconds(seconds), route=route)
         else:
-            options = _batch_options(timeout)
+            batch, options = glide.Batch(False), _batch_options(seconds)
+        batch.commands = [
+            (_CUSTOM_COMMAND, command if type(command) is list else list(command))
+            for command in commands
+        ]
         return client.exec(batch, False, options)  # type: ignore[no-any-return]  # replies
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
@@ -219,9 +227,7 @@ class BoundedClient:
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("the client is not a cluster client")
         seconds_left(self.settings.request_timeout, _name(command))
-        return self._run(
-            _name(command), lambda: client.custom_command(list(command), route), [command]
-        )
+        return self._run(_name(command), [command], client.custom_command, list(command), route)
 
     def close(self) -> None:
         """Close the client as soon as no request is in flight. Further calls have no effect."""
@@ -232,12 +238,13 @@ class BoundedClient:
         if idle:
             self._client.close()
 
-    def _run(self, command: str, request: Callable[[], _T], sent: Commands = ()) -> _T:
+    def _run(self, command: str, sent: Commands, request: Callable[..., Any], *args: Any) -> Any:
         """Run a request within the limit of requests in flight, and convert GLIDE's errors."""
         ticket = self._enter(command)
         try:
-            seen = self._notice_outage(command)
-            reply = recorded(request, sent)
+            # A cluster client raises at once by itself.
+            seen = None if self.cluster else self._notice_outage(command)
+            reply = recorded(sent, request, *args)
         except GlideError as error:
             ours = self._after_error(error, command, sent[0] if len(sent) == 1 else ())
             if isinstance(ours, ConnectionLostError) and self.cluster:
@@ -273,14 +280,12 @@ class BoundedClient:
             return ServerError(f"{ours.message.rstrip('.')} ({hint})", command)
         return ours
 
-    def _notice_outage(self, command: str) -> tuple[int, int] | None:
+    def _notice_outage(self, command: str) -> tuple[int, int]:
         """Raise at once if the server is down, instead of after the command's timeout.
 
         GLIDE counts the live connections and clients of this process. If the counts differ from those at this client's
         last reply, its connection may be lost: check that the server is reachable and accepts the credentials.
         """
-        if self.cluster:
-            return None  # a cluster client raises at once by itself
         statistics = self._client.get_statistics()
         seen = (statistics["total_connections"], statistics["total_clients"])
         if seen != self._seen:
@@ -297,7 +302,7 @@ class BoundedClient:
     def _alive(self) -> bool:
         """Return True if the client still has an authenticated connection."""
         try:
-            self._sent([["PING"]], _ALIVE_SECONDS)
+            self._sent([["PING"]], _ALIVE_SECONDS, None)
         except GlideError:
             return False
         return True
@@ -379,9 +384,9 @@ class BoundedClient:
 
 
 @lru_cache(maxsize=64)
-def _batch_options(timeout: int) -> glide.BatchOptions:
+def _batch_options(seconds: float) -> glide.BatchOptions:
     """Options of a batch without a cluster, which GLIDE only reads."""
-    return glide.BatchOptions(timeout=timeout)
+    return glide.BatchOptions(timeout=milliseconds(seconds))
 
 
 def single_node(settings: ConnectionSettings) -> ConnectionSettings:

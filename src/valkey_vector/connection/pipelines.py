@@ -82,16 +82,10 @@ def send(
     Raises:
         ConnectionLostError, RequestTimeoutError: an outage.
     """
+    if len(requests) == 1:
+        commands = requests[0].commands
+        return [connection.pipeline(commands, retry=True, any_primary=any_primary)]
     commands = [command for request in requests for command in request.commands]
-    if len(commands) == 1 and not any_primary:
-        reply: Reply | ServerError
-        try:
-            reply = connection.execute(*commands[0], retry=True)
-        except (ConnectionLostError, RequestTimeoutError):
-            raise
-        except ServerError as error:
-            reply = error
-        return [[reply] if request.commands else [] for request in requests]
     replies = iter(connection.pipeline(commands, retry=True, any_primary=any_primary))
     return [list(islice(replies, len(request.commands))) for request in requests]
 

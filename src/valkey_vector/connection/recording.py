@@ -45,23 +45,24 @@ def recording() -> Iterator[list[RecordedTrip]]:
         _recorder.reset(token)
 
 
-def recorded(send: Callable[[], T], commands: Sequence[Sequence[str | bytes]]) -> T:
+def recorded(commands: Sequence[Sequence[str | bytes]], send: Callable[..., T], *args: Any) -> T:
     """Send commands; count them if they are observed, and record the round trip if something records.
 
     Cost: reads two context variables if nothing observes or records.
 
     Args:
-        send: sends the commands.
         commands: the commands; none for a single command whose errors need no name.
+        send: sends the commands.
+        args: arguments of `send`.
     """
     note_request(len(commands) or 1)
     trips = _recorder.get()
     if trips is None:
-        return send()
+        return send(*args)
     begun = time.perf_counter()
     reply: Any = None
     try:
-        reply = send()
+        reply = send(*args)
     finally:
         seconds = time.perf_counter() - begun
         trips.append(RecordedTrip(tuple(tuple(each) for each in commands), reply, seconds))

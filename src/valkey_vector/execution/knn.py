@@ -99,11 +99,9 @@ def within(
 def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
     """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
     records = records_of(rows, fields)
-    scores = similarities([row.distance for row in rows], metric)
-    return [
-        new_hit(record, score, row.distance, score)
-        for row, record, score in zip(rows, records, scores, strict=True)
-    ]
+    distances = [row.distance for row in rows]
+    scores = similarities(distances, metric)
+    return list(map(new_hit, records, scores, distances, scores))
 
 
 def _more(requested: int) -> int | None:

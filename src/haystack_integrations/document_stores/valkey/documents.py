@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -21,13 +21,13 @@ from haystack.dataclasses import ByteStream, SparseEmbedding
 from haystack.document_stores.errors import DuplicateDocumentError
 
 from valkey_vector import Hit, InvalidInputError, Record
-from valkey_vector.records.instances import are_alike, filled
+from valkey_vector.records.instances import are_alike, filler
 from valkey_vector.records.plain_values import DEEPEST, are_plain
 from valkey_vector.records.record import Vector
 
 __all__ = [
     "check_documents",
-    "from_hit",
+    "from_hits",
     "from_record",
     "listed_tuples",
     "refuse_repeated",
@@ -87,6 +87,10 @@ def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
     return [listed_tuples(item, owner, depth + 1) for item in value]
 
 
+_fill = filler(Document)
+_NOT_A_MODEL: set[str] = set()
+
+
 def from_record(record: Record, score: float | None = None) -> Document:
     """Convert a record to a document. Read the record with its payload, and with its vector if needed."""
     embedding: list[float] | None = None
@@ -132,8 +136,7 @@ def _filled(
     embedding: list[float] | None,
 ) -> Document:
     """Create the document that `_constructed` creates, without checking the values again."""
-    return filled(
-        Document,
+    return _fill(
         {
             "id": id,
             "content": content,
@@ -143,6 +146,7 @@ def _filled(
             "embedding": embedding,
             "sparse_embedding": None,
         },
+        _NOT_A_MODEL,
     )
 
 
@@ -153,9 +157,18 @@ def _is_fillable() -> bool:
     return are_alike(_constructed(*sample), _filled(*sample))
 
 
-def from_hit(hit: Hit) -> Document:
-    """Convert a hit to a document with its score. A higher score is better."""
-    return from_record(hit.record, hit.score)
+def from_hits(hits: Iterable[Hit]) -> list[Document]:
+    """Convert hits to documents with their scores. A higher score is better."""
+    fillable = _is_fillable()
+    documents: list[Document] = []
+    for hit in hits:
+        record = hit.record
+        if fillable and not record.payload and record.vector is None and record.id:
+            meta = dict(record.metadata)
+            documents.append(_filled(record.id, record.content, meta, hit.score, None))
+        else:
+            documents.append(from_record(record, hit.score))
+    return documents
 
 
 def _embedding(document: Document) -> tuple[Vector | None, bytes]:

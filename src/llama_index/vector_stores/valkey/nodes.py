@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -32,12 +32,12 @@ from llama_index.core.schema import (
 from pydantic_core import to_jsonable_python
 
 from valkey_vector import InvalidInputError, Record
-from valkey_vector.records.instances import are_alike, filled
+from valkey_vector.records.instances import are_alike, filler
 from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.metadata import dump, load
 from valkey_vector.records.plain_values import NotPlainError, check_moments
 
-__all__ = ["to_node", "to_record"]
+__all__ = ["to_node", "to_nodes", "to_record"]
 
 _logger = logging.getLogger(__name__)
 
@@ -195,6 +195,19 @@ def _related(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def to_nodes(records: Iterable[Record], output_fields: Sequence[str]) -> list[BaseNode]:
+    """Convert records to nodes as `to_node` does."""
+    all_but_embedding = "text" in output_fields and "metadata" in output_fields
+    if not all_but_embedding or not _is_fillable():
+        return [to_node(record, output_fields) for record in records]
+    return [
+        _filled(record.id, record.content, dict(record.metadata), None, record.parent)
+        if record.payload is None and record.vector is None
+        else to_node(record, output_fields)
+        for record in records
+    ]
+
+
 def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseNode:
     """Convert a record to a node.
 
@@ -242,33 +255,40 @@ def _filled(
     id: str, text: str, metadata: dict[str, Any], embedding: list[float] | None, parent: str | None
 ) -> TextNode:
     """Create a plain `TextNode` as its constructor does, without validating the values again."""
-    given = {"id_", "text", "metadata", "embedding"}
-    relationships: dict[NodeRelationship, RelatedNodeInfo] = {}
-    if parent is not None:
-        given.add("relationships")
-        source: dict[str, Any] = {
-            "node_id": parent,
-            "node_type": None,
-            "metadata": {},
-            "hash": None,
-        }
-        relationships[NodeRelationship.SOURCE] = filled(RelatedNodeInfo, source, {"node_id"})
-    attributes = {
-        "id_": id,
-        "embedding": embedding,
-        "metadata": metadata,
-        "excluded_embed_metadata_keys": [],
-        "excluded_llm_metadata_keys": [],
-        "relationships": relationships,
-        "metadata_template": _DEFAULTS["metadata_template"],
-        "metadata_separator": _DEFAULTS["metadata_separator"],
-        "text": text,
-        "mimetype": _DEFAULTS["mimetype"],
-        "start_char_idx": None,
-        "end_char_idx": None,
-        "text_template": _DEFAULTS["text_template"],
-    }
-    return filled(TextNode, attributes, given)
+    attributes = _PLAIN_NODE.copy()
+    attributes["id_"] = id
+    attributes["embedding"] = embedding
+    attributes["metadata"] = metadata
+    attributes["excluded_embed_metadata_keys"] = []
+    attributes["excluded_llm_metadata_keys"] = []
+    attributes["text"] = text
+    if parent is None:
+        attributes["relationships"] = {}
+        return _fill(attributes, {"id_", "text", "metadata", "embedding"})
+    source: dict[str, Any] = {"node_id": parent, "node_type": None, "metadata": {}, "hash": None}
+    attributes["relationships"] = {_SOURCE_KIND: _fill_related(source, {"node_id"})}
+    return _fill(attributes, {"id_", "text", "metadata", "embedding", "relationships"})
+
+
+_fill, _fill_related = filler(TextNode), filler(RelatedNodeInfo)
+_SOURCE_KIND = NodeRelationship.SOURCE
+
+_PLAIN_NODE: dict[str, Any] = {
+    "id_": "",
+    "embedding": None,
+    "metadata": {},
+    "excluded_embed_metadata_keys": [],
+    "excluded_llm_metadata_keys": [],
+    "relationships": {},
+    "metadata_template": _DEFAULTS["metadata_template"],
+    "metadata_separator": _DEFAULTS["metadata_separator"],
+    "text": "",
+    "mimetype": _DEFAULTS["mimetype"],
+    "start_char_idx": None,
+    "end_char_idx": None,
+    "text_template": _DEFAULTS["text_template"],
+}
+"""Attributes of a plain node, in the order of its constructor. Each node gets its own lists and dicts."""
 
 
 @cache

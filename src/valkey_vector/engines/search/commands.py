@@ -8,7 +8,7 @@ RediSearch 2.10 stems the terms of a query even if the field is not stemmed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -248,7 +248,11 @@ def server_distances(reply: Any, metric: Metric) -> dict[bytes, float]:
 
 
 def rows(
-    reply: Any, entry: CatalogEntry, metric: Metric, now: float, vector: str | None = None
+    reply: Any,
+    entry: CatalogEntry,
+    metric: Metric,
+    now: Callable[[], float],
+    vector: str | None = None,
 ) -> list[Row]:
     """The documents in a reply to FT.SEARCH, in its order, without expired ones and hashes that are not documents.
 
@@ -256,20 +260,21 @@ def rows(
         reply: the reply.
         entry: catalog entry of the index.
         metric: metric of the distances.
-        now: server time in milliseconds.
+        now: returns the server time in milliseconds; called if a document has a time to live.
         vector: hash field of the vector that was searched; documents that no longer have it are left out.
     """
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
     skip, own = len(entry.prefix.encode()), own_records(entry.lineage, vector)
+    are_certain = own.recognizes(found.values())
     documents: list[Row] = []
     for key, pairs in found.items():
         if pairs is None:
             continue
         measured = pairs.get(DISTANCE_FIELD)
         distance = math.nan if measured is None else distance_of(measured, metric)
-        row: Row = FoundRow(key[skip:].decode(), None, distance, pairs)
+        row: Row = FoundRow.of_reply(key[skip:].decode(), distance, pairs)
         ends = pairs.get(_EXPIRES)
-        if not own.recognizes(pairs):
+        if not are_certain and not own.recognizes((pairs,)):
             fields = own_fields(entry, row.fields, vector)
             if fields is None:
                 continue
@@ -277,7 +282,7 @@ def rows(
                 own.learn(pairs)
             else:
                 row, ends = Row(row.id, fields, distance), fields.get(EXPIRES)
-        if ends is None or float(ends) > now:
+        if ends is None or float(ends) > now():
             documents.append(row)
     return documents
 

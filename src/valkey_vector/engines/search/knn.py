@@ -113,6 +113,10 @@ class Nearest:
         """
         requested = self._requested(near, k)
         found, dropped = self._rows(replies, near, requested)
+        if len(found) >= k and near.field.data_type == "FLOAT32":
+            if _ends_in_ties(found, requested, near):
+                return (yield from self._beyond_ties(found, near, k, plan, fields))
+            return found if len(found) == k else found[:k]
         while len(found) < k and dropped and requested < self._max_k:
             # Expired documents that are still indexed, and hashes of other programs, took places in the reply.
             requested = min(self._max_k, 2 * (requested + dropped))

@@ -76,11 +76,22 @@ _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
-    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
+    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`.
+
+    Attributes:
+        is_valkey_search: True if the module is Valkey-Search.
+        spans_nodes: True if searches read several nodes of a cluster.
+    """
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.capabilities = connection.capabilities
         self.support = ServerSupport.of(connection)
+        self.is_valkey_search = self.capabilities.module is SearchModule.VALKEY_SEARCH
+        self.spans_nodes = (
+            self.capabilities.cluster
+            and self.support.checks_shards
+            and not has_hash_tag(entry.name)
+        )
         self._connection = connection
         self._complete_run: object = None
         self._down = False
@@ -105,19 +116,8 @@ class SearchReading:
         return self.slots.entry
 
     @property
-    def is_valkey_search(self) -> bool:
-        """True if the module is Valkey-Search."""
-        return self.capabilities.module is SearchModule.VALKEY_SEARCH
-
-    @property
-    def spans_nodes(self) -> bool:
-        """True if searches read several nodes of a cluster."""
-        cluster = self.capabilities.cluster and self.support.checks_shards
-        return cluster and not has_hash_tag(self.entry.name)
-
-    @property
     def _answers_partially(self) -> bool:
-        return current_scope().consistency == "partial" and self.spans_nodes
+        return self.spans_nodes and current_scope().consistency == "partial"
 
     def fit(self, plan: Plan) -> Plan:
         """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
@@ -244,7 +244,7 @@ class SearchReading:
 
     def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
         """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
-        return commands.rows(reply, self.entry, metric, self.support.now(), vector)
+        return commands.rows(reply, self.entry, metric, self.support.now, vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -295,19 +295,20 @@ class SearchReading:
             Request([support.with_options(each) for each in request.commands])
             for request in requests
         ]
-        # Valkey-Search returns an error if the time of a search is over.
-        timeout = 0 if self.is_valkey_search else support.timeout
-        begun = time.monotonic()
-        found = self._exchanged(status, completed)
+        if self.is_valkey_search:  # which returns an error if the time of a search is over
+            found = self._exchanged(status, completed)
+        else:
+            timeout, begun = support.timeout, time.monotonic()
+            found = self._exchanged(status, completed)
+            if _has_search(requests):
+                check_whole(self._connection, time.monotonic() - begun, timeout)
         if found is None:
             return None
-        if not self.is_valkey_search and _has_search(requests):
-            check_whole(self._connection, time.monotonic() - begun, timeout)
         if status:
             support.learn(status, found.pop(0))
         if support.run is not self._complete_run:
             return None
-        if current_scope().consistency == "loose" and self.spans_nodes and _has_search(requests):
+        if self.spans_nodes and current_scope().consistency == "loose" and _has_search(requests):
             current_scope().partial = len(support.primaries) != 1
         errors = [each for replies in found for each in replies if isinstance(each, ServerError)]
         return None if errors and self._must_repeat(errors) else found
@@ -330,6 +331,8 @@ class SearchReading:
     ) -> list[list[Reply | ServerError]] | None:
         """Send the commands; returns the replies, those to the status commands first if there are any."""
         requests = [Request(status), *completed] if status else completed
+        if not self.capabilities.cluster:
+            return send(self._connection, requests)
         alone = self.support.primaries_alone
         if (
             alone is None
@@ -337,7 +340,7 @@ class SearchReading:
             or current_scope().consistency == "loose"
             or has_hash_tag(self.entry.name)
         ):
-            anywhere = self.capabilities.cluster and self._runs_anywhere(status, completed)
+            anywhere = self._runs_anywhere(status, completed)
             return send(self._connection, requests, any_primary=anywhere)
         found = exchange(self._connection, alone, requests)
         if found is None:

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
@@ -53,12 +54,12 @@ _supports: weakref.WeakKeyDictionary[Connection, ServerSupport] = weakref.WeakKe
 _lock = threading.Lock()
 
 
-def _boot_time() -> float:
-    """Seconds of a clock that is never set and, where available, runs while the machine is suspended."""
-    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
-
-
 _BOOT_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+_boot_time: Callable[[], float] = (
+    time.monotonic if _BOOT_CLOCK is None else partial(time.clock_gettime, _BOOT_CLOCK)
+)
+"""Seconds of a clock that is never set and, where available, runs while the machine is suspended."""
 
 
 def search_timeout(connection: Connection) -> int:

@@ -248,13 +248,17 @@ class SearchWriting:
         self, batch: Sequence[Prepared], settings: BatchSettings, versions: dict[str, bytes]
     ) -> list[list[Argument]]:
         """The commands that store each document only if its key has none of its fields."""
-        prefix, stamp, positions = self._documents.entry.prefix, settings.stamp, settings.positions
+        entry, stamp, expiry = self._documents.entry, settings.stamp, settings.expiry
+        prefix, positions = entry.prefix, settings.positions
+        end: list[Argument] = [EXPIRES, settings.ends] if expiry == "t" else []
         commands: list[list[Argument]] = []
         for document, unique in zip(batch, new_uniques(len(batch)), strict=True):
-            fields = self._fields(document, settings, versions, unique)
-            fields += (CREATED, str(stamp + positions[document.id]))
-            key, size = prefix + document.id, str(len(fields) // 2)
-            commands.append(["HSETEX", key, "FNX", "FIELDS", size, *fields])
+            id = document.id
+            fields = document_fields(document, entry, unique, expiry)
+            versions[id] = str(fields[-1]).encode()
+            fields += (*end, CREATED, str(stamp + positions[id]))
+            size = str(len(fields) // 2)
+            commands.append(["HSETEX", prefix + id, "FNX", "FIELDS", size, *fields])
         return commands
 
     def _ends(self, ids: Sequence[str], settings: BatchSettings) -> list[list[Argument]]:
@@ -326,11 +330,9 @@ class SearchWriting:
         document: Prepared,
         settings: BatchSettings,
         versions: dict[str, bytes],
-        unique: str | None = None,
     ) -> list[Argument]:
         # Also adds the version of the document to `versions`.
-        unique = unique or new_unique()
-        fields = document_fields(document, self._documents.entry, unique, settings.expiry)
+        fields = document_fields(document, self._documents.entry, new_unique(), settings.expiry)
         versions[document.id] = str(fields[-1]).encode()
         if settings.expiry == "t":
             fields += [EXPIRES, settings.ends]
