@@ -37,10 +37,10 @@ _LISTED = 1_000
 _PAGE = 125
 """Largest number of documents in one page."""
 
-_DECODED = 250
-"""Number of documents that are decoded together: few large arrays take less time, but meanwhile no page is requested."""
+_DECODED = 1_000
+"""Number of documents that are decoded together: few large arrays take less time."""
 
-_AHEAD = 3
+_AHEAD = 2
 """Pages that are requested at a time."""
 
 _T = TypeVar("_T")
