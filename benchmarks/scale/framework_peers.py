@@ -181,6 +181,7 @@ class ValkeyHaystack(Store):
             embedding_dim=dimension,
             metadata_fields={"group": str, "batch": str, "number": int},
         )
+        self._added: set[str] = set()
 
     def server(self) -> str:
         return "Valkey-Search with the JSON module"
@@ -201,6 +202,7 @@ class ValkeyHaystack(Store):
             ],
             DuplicatePolicy.OVERWRITE,
         )
+        self._added.update(each.id for each in documents)
 
     def search(self, vector: Vectors, *, group: str | None = None) -> list[str]:
         chosen = None if group is None else self._equal("group", group)
@@ -216,9 +218,18 @@ class ValkeyHaystack(Store):
         self._store.delete_documents(list(ids))
 
     def delete_batch(self, batch: str) -> None:
-        self._store.delete_by_filter(self._equal("batch", batch))
+        from haystack_integrations.document_stores.valkey.document_store import (
+            ValkeyDocumentStoreError,
+        )
+
+        try:
+            self._store.delete_by_filter(self._equal("batch", batch))
+        except ValkeyDocumentStoreError as error:  # with 10,000 documents and more
+            raise UnsupportedOperationError from error
 
     def close(self) -> None:
+        # `delete_all_documents` leaves the documents, and the next index would have them too: it covers all JSON keys.
+        self._store.delete_documents(list(self._added))
         self._store.delete_all_documents()
 
     def _equal(self, key: str, value: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from uuid import uuid4
 from langchain_core.documents import Document
 
 from valkey_vector import Hit, InvalidInputError, PartialWriteError, Record
-from valkey_vector.records.instances import are_alike, filled
+from valkey_vector.records.instances import are_alike, filler
+from valkey_vector.records.record import new_record
 from valkey_vector.records.validation import check_ids
 
 __all__ = [
@@ -74,7 +75,7 @@ class Addition:
         self.check_count(vectors)
         rows = zip(self.ids, self.texts, vectors, self.metadatas, strict=True)
         return [
-            Record(id=id, content=text, vector=vector, metadata=metadata)
+            new_record(id, text, vector, metadata, None, None, {})
             for id, text, vector, metadata in rows
         ]
 
@@ -118,6 +119,9 @@ def prepare_addition(
     return Addition(listed, metadata, complete)
 
 
+_fill = filler(Document)
+
+
 def to_document(record: Record) -> Document:
     """Convert a record to a LangChain document."""
     create = _filled if _is_fillable() else _constructed
@@ -130,8 +134,7 @@ def _constructed(id: str, content: str, metadata: dict[str, Any]) -> Document:
 
 def _filled(id: str, content: str, metadata: dict[str, Any]) -> Document:
     """Create the document that `_constructed` creates, without validating the values again."""
-    return filled(
-        Document,
+    return _fill(
         {"id": id, "metadata": metadata, "page_content": content, "type": "Document"},
         {"id", "metadata", "page_content"},
     )
@@ -146,7 +149,13 @@ def _is_fillable() -> bool:
 
 def scored_documents(hits: Iterable[Hit]) -> list[tuple[Document, float]]:
     """Convert hits to documents with their similarity. A higher value is more similar."""
-    return [(to_document(hit.record), hit.similarity) for hit in hits]
+    create = _filled if _is_fillable() else _constructed
+    scored: list[tuple[Document, float]] = []
+    for hit in hits:
+        record = hit.record
+        document = create(record.id, record.content, dict(record.metadata))
+        scored.append((document, hit.similarity))
+    return scored
 
 
 def columns(

@@ -250,7 +250,7 @@ class SearchableStore(VectorStore):
 
     def _reads(self, options: ReadOptions) -> ReadOptions:
         """Return the read options of one call: those of the store, unless the call has its own."""
-        return merge_read_options(self._read_options, options)
+        return merge_read_options(self._read_options, options) if options else self._read_options
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return partial(relevance, metric=self._index.metric)

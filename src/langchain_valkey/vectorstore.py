@@ -35,7 +35,7 @@ from valkey_vector.concurrency.threads import offload
 from valkey_vector.index.settings import EngineChoice
 from valkey_vector.query.filter_keyword import refuse_filters
 from valkey_vector.query.filter_like import FilterLike
-from valkey_vector.query.read_options import check_read_options
+from valkey_vector.query.read_options import unusual_read_options
 from valkey_vector.records.representation import shown_as
 from valkey_vector.schema.schema import Algorithm
 
@@ -98,7 +98,7 @@ class ValkeyVectorStore(AddingStore, Closing):
         consistency: Consistency = "strict",
         timeout: float | None = None,
     ) -> None:
-        self._read_options = check_read_options(consistency, timeout)
+        self._read_options = unusual_read_options(consistency, timeout)
         for method in ("embed_documents", "embed_query"):
             if not callable(getattr(embedding, method, None)):
                 raise ConfigurationError(

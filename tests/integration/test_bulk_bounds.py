@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
 from round_trips import CommandLog
 from valkey_vector import FullText, Index, InvalidInputError, Record, Schema
-from valkey_vector.connection.batches import REQUEST_BYTES, even_size, in_batches
+from valkey_vector.connection.batches import REQUEST_BYTES, even_size, in_batches, staggered_sizes
 from valkey_vector.storage.sizes import estimated_size, prepared_size
 from valkey_vector.stores import ByteStore
 
@@ -152,6 +153,24 @@ def test_batches_of_a_list_keep_all_connections_busy_until_the_end() -> None:
     assert batches(10_000, 200, 1) == [200] * 50
     for count in (1, 7, 199, 799, 801, 9_999):
         assert max(batches(count, 200, 4)) <= 200
+
+
+def test_batches_of_a_long_list_begin_one_after_another_and_end_together() -> None:
+    def batches(count: int, size: int, connections: int) -> list[int]:
+        sizes = staggered_sizes(count, size, connections)
+        return [len(batch) for batch in in_batches(range(count), sizes)]
+
+    assert batches(200, 200, 4) == [200], "a single batch stays one"
+    assert batches(800, 200, 4) == [200] * 4, "one batch on each connection"
+    assert batches(2400, 200, 4) == [50, 100, 150, *[200] * 9, 150, 100, 50]
+    assert batches(1000, 200, 4) == [31, 62, 93, *[125] * 5, 94, 63, 32]
+    assert batches(20, 4, 4) == [3] * 6 + [2], "small batches stay even"
+    for count in (1, 7, 199, 799, 801, 9_999):
+        assert max(batches(count, 200, 4)) <= 200
+        assert sum(batches(count, 200, 4)) == count
+    assert list(islice(staggered_sizes(400, 200, 1), 4)) == [200] * 4
+    heavy = in_batches(range(1_000), staggered_sizes(1_000, 200, 4), lambda _: 1, max_bytes=20)
+    assert [len(batch) for batch in heavy] == [20] * 50, "bounded by weight, too"
 
 
 def test_large_values_are_stored_in_bounded_requests(server_url: str, index_name: str) -> None:

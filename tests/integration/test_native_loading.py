@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -299,3 +300,17 @@ def test_slots_that_are_known_stay_known_when_an_older_state_is_learned(writer: 
     assert engine.entry.slot("price", "number") is not None
     writer.upsert([Record(id="newer", vector=HERE, metadata={"price": 8})])
     assert writer.count(F("price") > 6) == 2
+
+
+def test_an_iteration_that_ends_early_reads_few_documents(
+    writer: Index, commands: CommandLog
+) -> None:
+    assert writer.count() == 1_000
+    commands.clear()
+    first = [each.id for each in islice(writer.iterate(), 100)]
+    assert first == [f"d{number}" for number in range(100)]
+    assert commands.names().count("HMGET") == 100
+    commands.clear()
+    assert [each.id for each in writer.iterate()] == [f"d{number}" for number in range(1_000)]
+    sizes = [sum(command[0] == b"HMGET" for command in trip) for trip in commands.round_trips]
+    assert [size for size in sizes if size] == [100, 400, 500]

@@ -33,6 +33,7 @@ def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     monkeypatch.setattr(matrix, "_FEW", 0)
     monkeypatch.setattr(matrix, "_SPARSE", 0)
     monkeypatch.setattr(compressed, "_BOUNDS", 64)
+    monkeypatch.setattr(compressed, "_SHARED", 1)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_the_nearest_are_those_of_all_distances(metric: Metric) -> None:
         rows=st.integers(30, 400),
         dimension=st.sampled_from([1, 2, 3, 8, 33, 384]),
         k=st.integers(1, 12),
-        share=st.sampled_from([1.0, 0.7, 0.3, 0.1]),
+        share=st.sampled_from([1.0, 0.98, 0.7, 0.3, 0.1]),
     )
     def check(seed: int, rows: int, dimension: int, k: int, share: float) -> None:
         vectors = generated(seed, rows, dimension)
@@ -157,6 +158,28 @@ def test_no_share_of_selected_rows_is_compared_in_full(
     expected = np.argsort(1 - vectors @ vectors[3] / np.linalg.norm(vectors, axis=1), kind="stable")
     assert chosen[order].tolist() == [row for row in expected if selected[row]][:10]
     assert compared[-1] <= 500
+
+
+@pytest.mark.parametrize("selected", [17_000, 24_000])
+def test_two_threads_share_the_rows_that_a_filter_selects(
+    selected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "kernel", lambda: plain)
+    shared: list[int] = []
+
+    def work(_: Any, blocks: list[slice]) -> None:
+        shared.extend(block.stop - block.start for block in blocks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compressed, "in_two_threads", work)
+    found = Matrix(VectorField("vector", 2), 100_000)
+    found.put(np.arange(100_000), [np.array([1, n], np.float32).tobytes() for n in range(100_000)])
+    chosen = np.arange(100_000) < selected
+    found.nearest(chosen, np.ones(2, np.float32), 3)
+    found.nearest(chosen, np.ones(2, np.float32), 3)
+    with pytest.raises(KeyboardInterrupt):
+        found.nearest(chosen, np.ones(2, np.float32), 3)
+    assert shared == [selected // 2] * 2
 
 
 @pytest.mark.usefixtures("always_compressed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -118,3 +119,17 @@ def test_rows_that_wait_are_kept_when_the_first_filter_is_interrupted(
     with pytest.raises(KeyboardInterrupt):
         index.rows("topic_st3")
     assert index.rows("topic_st3").tolist() == list(range(3, 500, 7))
+
+
+def test_the_tokens_of_one_write_are_not_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To compress them takes longer than all else that a write adds to the index."""
+    sizes: list[int] = []
+    compress = zlib.compress
+
+    def counted(text: bytes, level: int) -> bytes:
+        sizes.append(text.count(b",") + 1)
+        return compress(text, level)
+
+    monkeypatch.setattr(zlib, "compress", counted)
+    added([200, 1, 1])
+    assert len(sizes) == 1

@@ -29,7 +29,7 @@ LASTING = {**COMPLETE, b"expires": b"2000"}
 def found(hash: dict[bytes, bytes], entry: CatalogEntry = ENTRY, vector: str = "vector") -> Row:
     """The row of the only hash in a reply, the same when the kind of record is known already."""
     reply = [1, {b"docs:a": hash}]
-    first, again = (rows(reply, entry, Metric.COSINE, NOW, vector) for _ in range(2))
+    first, again = (rows(reply, entry, Metric.COSINE, lambda: NOW, vector) for _ in range(2))
     assert [(row.id, row.fields, row.distance) for row in first] == [
         (row.id, row.fields, row.distance) for row in again
     ]
@@ -39,7 +39,7 @@ def found(hash: dict[bytes, bytes], entry: CatalogEntry = ENTRY, vector: str = "
 
 def is_dropped(hash: dict[bytes, bytes], entry: CatalogEntry = ENTRY) -> bool:
     reply = [1, {b"docs:a": hash}]
-    return not any(rows(reply, entry, Metric.COSINE, NOW, "vector") for _ in range(2))
+    return not any(rows(reply, entry, Metric.COSINE, lambda: NOW, "vector") for _ in range(2))
 
 
 def test_a_row_has_the_fields_of_the_hash_without_the_distance() -> None:
@@ -87,7 +87,7 @@ def test_additional_vectors_are_checked_by_their_names() -> None:
     named = {**VALID, b"version": b"line:1:v;title", b"v_title": b"1234", b"v_other": b"1234"}
     assert "v_other" not in found(named).fields
     assert found(named, vector="v_title").fields["v_title"] == b"1234"
-    assert not rows([1, {b"docs:a": named}], ENTRY, Metric.L2, NOW, "v_other")
+    assert not rows([1, {b"docs:a": named}], ENTRY, Metric.L2, lambda: NOW, "v_other")
 
 
 def test_a_distance_is_the_same_as_by_the_standard_library() -> None:

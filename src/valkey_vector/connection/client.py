@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
@@ -112,7 +112,7 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        return self._send_repeatedly(lane, lambda client: client.execute(args), retry)
+        return self._send_repeatedly(lane, methodcaller("execute", args), retry)
 
     def pipeline(
         self,
@@ -149,21 +149,11 @@ class Connection(Closing):
         if not commands:
             return []
 
-        spread = False
-
-        def attempt(client: BoundedClient) -> list[Reply | ServerError]:
-            nonlocal spread
-            spread = client.cluster
-            replies = client.pipeline(commands, any_primary=any_primary)
-            for reply in replies:
-                if _is_outage(reply) and not is_not_ready(reply):
-                    raise reply
+        request = methodcaller("pipeline", commands, any_primary=any_primary, raise_outage=True)
+        replies: list[Reply | ServerError] = self._send_repeatedly(lane, request, retry)
+        if not _has_error(replies):
             return replies
-
-        replies = self._send_repeatedly(lane, attempt, retry)
-        if not any(isinstance(reply, ServerError) for reply in replies):
-            return replies
-        if spread and not retry and any(map(is_not_ready, replies)):
+        if not retry and any(map(is_not_ready, replies)) and self._is_cluster():
             replies = self._rejected_again(commands, replies, lane)
         for reply in replies:
             if _is_outage(reply):
@@ -237,7 +227,7 @@ class Connection(Closing):
             One round trip for each `count` keys of the database.
         """
         options: list[Argument] = ["MATCH", pattern, "COUNT", str(count)]
-        if self._send_repeatedly(0, lambda client: client.cluster, retry=True):
+        if self._is_cluster():
             yield from self._scan_cluster(options)
             return
         first = self.execute("SCAN", "0", *options, retry=True)
@@ -257,7 +247,7 @@ class Connection(Closing):
         """
         if self._capabilities is None:
             # Connecting may have sent the probes already, to detect a cluster.
-            self._send_repeatedly(0, lambda client: client, retry=True)
+            self._is_cluster()
             probed = self._open_clients().take_probed()
             self._capabilities = capabilities_from(probed or self.pipeline(PROBES, retry=True))
         return self._capabilities
@@ -330,10 +320,14 @@ class Connection(Closing):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             again = [commands[at] for at in rejected]
-            answered = self._send(self._ready(), lane, partial(_pipelined, again))
+            answered = self._send(self._ready(), lane, methodcaller("pipeline", again))
             for at, reply in zip(rejected, answered, strict=True):
                 found[at] = reply
         return found
+
+    def _is_cluster(self) -> bool:
+        """Return True if the server is a cluster; connects if needed."""
+        return self._send_repeatedly(0, lambda client: client.cluster, retry=True)
 
     def _send_repeatedly(
         self,
@@ -343,12 +337,15 @@ class Connection(Closing):
         *,
         many_nodes: bool = False,
     ) -> T:
+        """Call `request` with the client of a lane; again as the policy of `Retries` says."""
         settings, begun = self.settings, time.monotonic()
         retries: Retries | None = None
         if lane or settings.read_from != "primary":
             lane = lane_of(settings, lane, retry=retry)
         while True:
-            clients = self._ready()
+            clients = self._clients
+            if clients is None or clients.embedded:
+                clients = self._ready()
             try:
                 reply = self._send(clients, lane, request)
             except ServerError as error:
@@ -415,15 +412,13 @@ def _key_of(command: Sequence[Argument]) -> Argument:
     return key.encode() if isinstance(key, str) else key
 
 
-def _pipelined(
-    commands: Sequence[Sequence[Argument]], client: BoundedClient
-) -> list[Reply | ServerError]:
-    return client.pipeline(commands)
-
-
 def _has_error(reply: object) -> bool:
     """Return True if a reply is that of a pipeline, with an error in place of one of its replies."""
-    return isinstance(reply, list) and any([isinstance(one, ServerError) for one in reply])  # noqa: C419 - a list is faster
+    if isinstance(reply, list):
+        for one in reply:
+            if isinstance(one, ServerError):
+                return True
+    return False
 
 
 def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:

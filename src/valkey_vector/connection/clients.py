@@ -57,11 +57,13 @@ class Clients:
 
     Attributes:
         settings: settings of the clients.
+        embedded: True if the server is the private embedded one, which `revive` restarts.
         users: connections that use the clients.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
+        self.embedded = settings.embedded
         self.users: weakref.WeakSet[object] = weakref.WeakSet()
         self._cluster: bool | None = settings.cluster
         self._probed: list[Any] = []

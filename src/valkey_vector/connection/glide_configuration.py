@@ -8,6 +8,7 @@ from typing import Any
 import glide_sync as glide
 
 from valkey_vector.connection.admission import ANY_PASSWORD
+from valkey_vector.connection.batch_encoding import with_fast_batches
 from valkey_vector.connection.settings import ConnectionSettings, IamSettings, Pem, TlsSettings
 from valkey_vector.errors import ConfigurationError
 
@@ -54,7 +55,7 @@ def create_client(
             client = glide.GlideClusterClient.create(cluster_config)
         finally:
             cluster_config.lazy_connect = True
-        return client
+        return with_fast_batches(client)
     if settings.read_from != "primary" and len(settings.addresses) == 1:
         discovery = glide.NodeDiscoveryMode.DISCOVER_ALL
     config = glide.GlideClientConfiguration(
@@ -71,7 +72,7 @@ def create_client(
         # that failed to connect. Connecting at once would slow down children that never use the
         # client, and break them during an outage.
         config.lazy_connect = True
-    return client
+    return with_fast_batches(client)
 
 
 def milliseconds(seconds: float) -> int:

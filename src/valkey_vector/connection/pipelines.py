@@ -82,16 +82,10 @@ def send(
     Raises:
         ConnectionLostError, RequestTimeoutError: an outage.
     """
+    if len(requests) == 1:
+        commands = requests[0].commands
+        return [connection.pipeline(commands, retry=True, any_primary=any_primary)]
     commands = [command for request in requests for command in request.commands]
-    if len(commands) == 1 and not any_primary:
-        reply: Reply | ServerError
-        try:
-            reply = connection.execute(*commands[0], retry=True)
-        except (ConnectionLostError, RequestTimeoutError):
-            raise
-        except ServerError as error:
-            reply = error
-        return [[reply] if request.commands else [] for request in requests]
     replies = iter(connection.pipeline(commands, retry=True, any_primary=any_primary))
     return [list(islice(replies, len(request.commands))) for request in requests]
 
@@ -111,8 +105,12 @@ def run(sender: RequestSender, operation: Pipelined[_T]) -> _T:
         request = next(operation)
         while True:
             (replies,) = sender.send_requests([request])
-            error = None if request.errors else _first_error(replies)
-            request = operation.send(replies) if error is None else operation.throw(error)
+            for reply in replies:
+                if isinstance(reply, ServerError) and not request.errors:
+                    request = operation.throw(reply)
+                    break
+            else:
+                request = operation.send(replies)
     except StopIteration as end:
         result: _T = end.value
         return result

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from valkey_vector.connection.observation import note_request
+from valkey_vector.connection.observation import current_observation, note_request
 
 __all__ = ["RecordedTrip", "recorded", "recording"]
 
@@ -54,7 +54,8 @@ def recorded(send: Callable[[], T], commands: Sequence[Sequence[str | bytes]]) -
         send: sends the commands.
         commands: the commands; none for a single command whose errors need no name.
     """
-    note_request(len(commands) or 1)
+    if current_observation() is not None:
+        note_request(len(commands) or 1)
     trips = _recorder.get()
     if trips is None:
         return send()

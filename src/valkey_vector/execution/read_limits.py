@@ -96,13 +96,19 @@ def limited_pages(pages: Iterator[_T], query: Limited) -> Iterator[_T]:
 
 
 @overload
-def labeled(found: int, scope: ReadScope) -> int: ...
+def labeled(found: int, scope: ReadScope | None = None) -> int: ...
 @overload
-def labeled(found: Iterable[_T], scope: ReadScope) -> SearchResult[_T]: ...
-def labeled(found: int | Iterable[_T], scope: ReadScope) -> int | SearchResult[_T]:
-    """Return what a read found: as a `SearchResult`, or a number, with a warning if it may be too low."""
+def labeled(found: Iterable[_T], scope: ReadScope | None = None) -> SearchResult[_T]: ...
+def labeled(found: int | Iterable[_T], scope: ReadScope | None = None) -> int | SearchResult[_T]:
+    """Return what a read found: as a `SearchResult`, or a number, with a warning if it may be too low.
+
+    Args:
+        found: the records, rows or number.
+        scope: the read; None if it had no limits.
+    """
+    partial = scope is not None and scope.partial
     if not isinstance(found, int):
-        return SearchResult(found, partial=scope.partial)
-    if scope.partial:
+        return SearchResult(found, partial=partial)
+    if partial:
         warn_of_partial_result("the count")
     return found

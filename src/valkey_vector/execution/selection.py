@@ -23,12 +23,12 @@ from valkey_vector.filters.plan import EVERYTHING, Everything, Plan
 from valkey_vector.records.metadata import load
 from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
-from valkey_vector.storage.decoding import decode_record, decode_records
+from valkey_vector.storage.decoding import decode_record, decode_records, known_metadata
 from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT
-from valkey_vector.storage.rows import CheckedRow, Row
+from valkey_vector.storage.rows import Row
 
 __all__ = [
-    "CheckedRow",
+    "ALL",
     "Selection",
     "counting",
     "delete",
@@ -95,17 +95,18 @@ class Selection:
         for row in rows:
             metadata = metadata_of(row)
             if passes(self.filter, row, metadata):
-                matching.append(CheckedRow(row.id, row.fields, row.distance, metadata))
+                matching.append(row.checked(metadata))
         return matching
 
 
-_ALL = Selection(EVERYTHING, None)
+ALL = Selection(EVERYTHING, None)
+"""Selection of all records."""
 
 
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter; read the slot bindings again if the filter uses one that this process does not know."""
     if filter is None:
-        return _ALL
+        return ALL
     ids = _named_ids(filter)
     if ids is not None and len(ids) <= _MAX_NAMED:
         return Selection(Everything(), filter, exact=False, ids=ids)
@@ -211,23 +212,24 @@ def passes(filter: Filter, row: Row, metadata: Mapping[str, Any]) -> bool:
         UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
     try:
-        content = row.fields.get(CONTENT, b"").decode("utf-8")
-        parent = row.fields[PARENT].decode("utf-8") if PARENT in row.fields else None
+        content = (row.get(CONTENT) or b"").decode()
+        above = row.get(PARENT)
+        parent = None if above is None else above.decode()
     except UnicodeDecodeError as error:
         raise _unreadable(row) from error
     return matches(filter, metadata, id=row.id, content=content, parent=parent)
 
 
 def metadata_of(row: Row) -> Mapping[str, Any]:
-    """The decoded metadata of a row; a `CheckedRow` is not decoded again.
+    """The decoded metadata of a row; that of a checked row is not decoded again.
 
     Raises:
         UnreadableRecordError: another program overwrote the metadata; the message names the record.
     """
-    if isinstance(row, CheckedRow):
-        return row.metadata
+    if (known := known_metadata(row)) is not None:
+        return known
     try:
-        return load(row.fields.get(METADATA) or b"{}")
+        return load(row.get(METADATA) or b"{}")
     except (ValueError, UnreadableRecordError) as error:
         raise _unreadable(row) from error
 
@@ -238,7 +240,7 @@ def record_of(row: Row, only: Collection[str]) -> Record:
     Raises:
         UnreadableRecordError: another program overwrote one of the fields; the message names the record.
     """
-    known = row.metadata if isinstance(row, CheckedRow) and METADATA in only else None
+    known = known_metadata(row) if METADATA in only else None
     return decode_record(row.id, row.fields, only, known)
 
 

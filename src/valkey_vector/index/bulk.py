@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 from valkey_vector.concurrency.threads import writers
-from valkey_vector.connection.batches import REQUEST_BYTES, even_size, in_batches
+from valkey_vector.connection.batches import REQUEST_BYTES, in_batches, staggered_sizes
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     ConfigurationError,
@@ -40,6 +40,9 @@ _LARGEST_BATCH = 10_000
 
 _HELD_BYTES = 64 * 1024 * 1024
 """Maximum bytes of encoded records retained between the check of a list and its writing. The rest is encoded twice."""
+
+_AHEAD = 2
+"""Number of batches that wait for a writer connection. More could overtake each other."""
 
 _EQUAL = 30
 """Number of records with the same vector in one batch that causes a warning in a cluster."""
@@ -124,8 +127,6 @@ class BulkWriter:
                 f"upsert takes a list of records, not a {type(records).__name__}"
             )
         if isinstance(records, Sequence):
-            connections = self._handle.connection.settings.write_connections
-            self._batch_size = even_size(len(records), self._batch_size, connections)
             return self._write_sequence(records)
         return self._write_stream(iter(records), total)
 
@@ -134,7 +135,7 @@ class BulkWriter:
             return WriteResult(written=0)
         batches = self._checked(records)
         if len(batches) == 1 and not isinstance(batches[0], range):
-            outcome = self._send(batches[0], None, lane=0)
+            outcome = self._send(batches[0], None)
             if self._policy is WritePolicy.FAIL and outcome.present:
                 raise DuplicateIdError(outcome.present)
             _raise_refused(outcome)
@@ -154,19 +155,21 @@ class BulkWriter:
         batches: list[list[Prepared] | range] = []
         seen: set[str] = set()
         held = 0
-        for batch, size in self._batches(records, seen):
+        connections = self._handle.connection.settings.write_connections
+        sizes = staggered_sizes(len(records), self._batch_size, connections)
+        for batch, size in self._batches(records, sizes, seen):
             held += size
             first = len(seen) - len(batch)
             batches.append(batch if held <= _HELD_BYTES else range(first, len(seen)))
         return batches
 
     def _batches(
-        self, records: Iterable[Record], seen: set[str]
+        self, records: Iterable[Record], sizes: int | Iterator[int], seen: set[str]
     ) -> Iterator[tuple[list[Prepared], int]]:
         """Iterate over batches of bounded count and size, with their bytes. Checks each batch when it is read."""
         texts = 3 if self._schema.full_text is not None else 1
         weigh = partial(prepared_size, texts=texts)
-        for part in in_batches(records, self._batch_size, partial(estimated_size, texts=texts)):
+        for part in in_batches(records, sizes, partial(estimated_size, texts=texts)):
             prepared = self._prepared(part, len(seen))
             size = sum(map(weigh, prepared))
             fits = size <= REQUEST_BYTES
@@ -175,7 +178,7 @@ class BulkWriter:
                 yield batch, size if fits else sum(map(weigh, batch))
 
     def _write_stream(self, records: Iterator[Record], total: int | None) -> WriteResult:
-        batches = (batch for batch, _ in self._batches(records, set()))
+        batches = (batch for batch, _ in self._batches(records, self._batch_size, set()))
         return self._write_batches(batches, total, ())
 
     def _write_batches(
@@ -184,7 +187,7 @@ class BulkWriter:
         """Send batches over several connections, each of which carries one at a time.
 
         Args:
-            batches: to send; so many are prepared ahead as are under way.
+            batches: to send; a few are prepared ahead of those under way.
             total: how many records there are, for the progress bar.
             unsent: the ids of what `batches` still holds when a failure has ended the sending, as far as known.
         """
@@ -192,14 +195,6 @@ class BulkWriter:
         free: SimpleQueue[int] = SimpleQueue()
         for lane in range(1, lanes + 1):
             free.put(lane)
-
-        def send(batch: list[Prepared], stamp: int) -> WriteOutcome:
-            lane = free.get()
-            try:
-                return self._send(batch, stamp, lane)
-            finally:
-                free.put(lane)
-
         tally = _Tally()
         stamp = self._server_time()
         from tqdm.auto import tqdm
@@ -210,9 +205,14 @@ class BulkWriter:
             pending: _Pending = {}
             try:
                 for batch in batches:
-                    pending[writers().submit(send, batch, stamp)] = batch
+                    if (
+                        len(pending) >= lanes
+                    ):  # so that it can be sent as soon as a connection is free
+                        for document in batch:
+                            document.encode()
+                    pending[writers().submit(self._send, batch, stamp, free)] = batch
                     stamp += len(batch)
-                    if len(pending) >= 2 * lanes:
+                    if len(pending) >= lanes + _AHEAD:
                         bar.update(self._collect(pending, tally, FIRST_COMPLETED))
                     if tally.failed:
                         break
@@ -248,14 +248,32 @@ class BulkWriter:
             tally.skipped.extend(self._skipped(outcome))
         return records
 
-    def _send(self, batch: list[Prepared], stamp: int | None, lane: int) -> WriteOutcome:
+    def _send(
+        self, batch: list[Prepared], stamp: int | None, free: SimpleQueue[int] | None = None
+    ) -> WriteOutcome:
+        """Write one batch.
+
+        Args:
+            batch: the records.
+            stamp: creation time of the first one, in microseconds; None for now.
+            free: writer connections that carry no batch. The batch is encoded before it waits for one. None: use the
+                ordinary connection.
+        """
+
         def write(engine: Engine) -> WriteOutcome:
             self._check_dimension(batch, engine)
             for document in batch:
                 prepare_text(document, engine.entry.schema)
             stored = in_types_of(engine.entry, batch, self._schema)
             engine.slots.bind(stored)
-            return engine.write(stored, self._policy, self._ttl, stamp, lane, sliding=self._sliding)
+            lane = 0 if free is None else free.get()
+            try:
+                return engine.write(
+                    stored, self._policy, self._ttl, stamp, lane, sliding=self._sliding
+                )
+            finally:
+                if free is not None:
+                    free.put(lane)
 
         return self._handle.write(write, self._schema.dimension)
 

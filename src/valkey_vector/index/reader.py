@@ -65,11 +65,20 @@ class IndexReader:
     def answer(self, query: Query) -> Answer: ...
     def answer(self, query: Query) -> Answer:
         """Answer one query. Returns an empty answer if there is no such index."""
-        found, scope = self.scoped_answer(dispatch.check_query(query))
-        return labeled(found, scope)
+        checked = dispatch.check_query(query)
+        if has_limits(checked):
+            found, scope = self.scoped_answer(checked)
+            return labeled(found, scope)
+        found = self._found(checked)
+        return labeled(found)
 
     def scoped_answer(self, query: Query) -> tuple[Found, ReadScope]:
         """Answer a checked query; also returns its scope, which tells if the answer may lack records."""
+        with limited(query) as scope:
+            return self._found(query), scope
+
+    def _found(self, query: Query) -> Found:
+        """Answer a checked query."""
 
         def answer(engine: Engine) -> Found:
             found = run(engine, dispatch.answer(engine, query))
@@ -77,11 +86,8 @@ class IndexReader:
                 self._explain(engine, query, found)
             return found
 
-        nothing = dispatch.absent(query)
-        if not has_limits(query):
-            return self._handle.read(answer, nothing, notice=True), ReadScope("strict")
-        with limited(query) as scope:
-            return self._handle.read(answer, nothing, notice=True), scope
+        found = self._handle.read(answer, None, notice=True)
+        return dispatch.absent(query) if found is None else found
 
     def _explain(self, engine: Engine, query: Query, found: object) -> None:
         """Log why a query found nothing, unless it may be that a shard did not answer, or its time is short."""

@@ -8,7 +8,14 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 from valkey_vector.errors import InvalidInputError
 
-__all__ = ["READ_OPTIONS", "Consistency", "ReadOptions", "check_read_options", "merge_read_options"]
+__all__ = [
+    "READ_OPTIONS",
+    "Consistency",
+    "ReadOptions",
+    "check_read_options",
+    "merge_read_options",
+    "unusual_read_options",
+]
 
 Consistency: TypeAlias = Literal["strict", "partial", "loose"]
 """Completeness of a read of a cluster; see `ReadOptions`."""
@@ -44,6 +51,18 @@ def merge_read_options(*levels: Mapping[str, Any]) -> ReadOptions:
     """
     given = {name: value for level in levels for name, value in level.items() if value is not None}
     return cast("ReadOptions", given)
+
+
+def unusual_read_options(consistency: object, timeout: object) -> ReadOptions:
+    """Validate the read options of a store. Return those that differ from the defaults of a read.
+
+    Raises:
+        InvalidInputError: an option is invalid; the message names it.
+    """
+    given = check_read_options(consistency, timeout)
+    if given["consistency"] == "strict":
+        del given["consistency"]
+    return merge_read_options(given)
 
 
 def check_read_options(consistency: object, timeout: object) -> ReadOptions:

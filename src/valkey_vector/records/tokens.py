@@ -41,8 +41,10 @@ __all__ = [
     "HAS_PARENT",
     "HAS_VECTOR",
     "SLIDING",
+    "SMALL",
     "element_token",
     "escape",
+    "integer_tokens",
     "is_unicode",
     "kind_token",
     "parent_token",
@@ -66,8 +68,8 @@ HAS_PARENT = "_px"
 KINDS = "nsytqd"
 """The kinds of values: number, text, boolean, point in time, list, dict."""
 
-_SMALL = 10**15
-# Numbers below it are written with digits only, which need no escape.
+SMALL = 10**15
+"""Limit of the integers, from 0, that are exact as a double and whose token is written with digits only."""
 
 _MAX_CACHED = 100
 """Maximum characters of a text whose escaped form is cached."""
@@ -138,6 +140,19 @@ def value_token(path: str, value: Any) -> str | None:
     return None if marked is None else _fit(f"{escape(path)}_{marked}")
 
 
+def integer_tokens(path: str, value: int) -> tuple[str, str]:
+    """Tokens of a record whose value under `path` is an integer from 0 to below `SMALL`: of its kind and its value."""
+    kind, beginning = _beginnings_of_numbers(path)
+    token = f"{beginning}{value}"
+    return kind, token if len(token) <= LONGEST else _fit(token)
+
+
+@lru_cache(maxsize=1024)
+def _beginnings_of_numbers(path: str) -> tuple[str, str]:
+    """The token of the kind of a number, and the beginning of the token of its value."""
+    return kind_token(path, "n"), f"{escape(path)}_n"
+
+
 def element_token(path: str, value: Any) -> str | None:
     """Token of every record whose list under `path` holds `value`; None for NaN."""
     marked = _marked(value)
@@ -194,7 +209,7 @@ def _marked(value: Any) -> str | None:
 
 def _number(value: float) -> str:
     """The only spelling of a number: 1 and 1.0 are the same, -0.0 is 0."""
-    if type(value) is int and 0 <= value < _SMALL:
+    if type(value) is int and 0 <= value < SMALL:
         return str(value)
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)

@@ -115,6 +115,10 @@ class Prepared:
             indexed = self.indexed = indexed_items(indexed)
         return indexed
 
+    def encode(self) -> None:
+        """Compute `items` now, before they are used."""
+        _ = self.items
+
     @property
     def own_tokens(self) -> list[str]:
         """Tokens of the vectors and the parent."""
@@ -154,11 +158,11 @@ def index_fields(items: IndexedItems, own_tokens: Sequence[str], entry: CatalogE
     for path, number in items.numbers.items():
         slot = entry.slot(path, "number")
         if slot is not None:
-            fields += [slot, repr(number)]
+            fields += (slot, repr(number))
     for path, moment in items.instants.items():
         slot = entry.slot(path, "instant")
         if slot is not None:
-            fields += [slot, str(moment)]
+            fields += (slot, str(moment))
     return fields
 
 
@@ -173,24 +177,27 @@ def document_fields(
         unique: mark of this write, from `valkey_vector.storage.record_version.new_unique`.
         expiry: expiration of the document.
     """
-    optional: list[str | bytes] = []
+    present: list[str] = []
+    fields: list[str | bytes] = [CONTENT, document.content, METADATA, document.metadata]
     if document.vector is not None:
-        optional += (VECTOR, document.vector)
+        fields += (VECTOR, document.vector)
+        present.append(VECTOR)
     if document.parent is not None:
-        optional += (PARENT, document.parent)
+        fields += (PARENT, document.parent)
+        present.append(PARENT)
     if document.payload is not None:
-        optional += (PAYLOAD, document.payload)
+        fields += (PAYLOAD, document.payload)
+        present.append(PAYLOAD)
     for name, vector in document.vectors:
-        optional += (vector_name(name), vector)
+        fields += (vector_name(name), vector)
+        present.append(vector_name(name))
     own_tokens = document.own_tokens
     if expiry == "s":
         own_tokens.insert(0, SLIDING)
-    fields = [CONTENT, document.content, METADATA, document.metadata, *optional]
     fields += index_fields(document.items, own_tokens, entry)
     for name, value in document.declared:
         fields += (name, value)
     fields += document.text
-    present = [name for name in optional[::2] if isinstance(name, str)]
     fields += (VERSION, version_of(entry, unique, present, expiry))
     return fields
 

@@ -158,7 +158,8 @@ def _prepare(
     try:
         record.id.encode("utf-8")
         content = record.content.encode("utf-8")
-        (record.parent or "").encode("utf-8")
+        if record.parent is not None:
+            record.parent.encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidInputError(
             f"the id, content or parent of record {record.id!r} holds a lone surrogate, which is not valid Unicode text"

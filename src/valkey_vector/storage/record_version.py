@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -177,13 +177,19 @@ class OwnRecords:
         self._vector = vector
         self._valid: dict[bytes, set[bytes]] = {}
 
-    def recognizes(self, fields: Mapping[bytes, bytes]) -> bool:
-        """Return True if a hash is a record, and all its fields are certainly valid."""
-        version = fields.get(_VERSION)
-        if version is None or not version.startswith(self._beginning):
-            return False
-        valid = self._valid.get(version[version.rfind(b":") + 1 :])
-        return valid is not None and valid.issuperset(fields)
+    def recognizes(self, hashes: Iterable[Mapping[bytes, bytes] | None]) -> bool:
+        """Return True if all hashes are records, and all their fields are certainly valid."""
+        beginning, valid = self._beginning, self._valid
+        for fields in hashes:
+            if fields is None:
+                return False
+            version = fields.get(_VERSION)
+            if version is None or not version.startswith(beginning):
+                return False
+            names = valid.get(version[version.rfind(b":") + 1 :])
+            if names is None or not names.issuperset(fields):
+                return False
+        return True
 
     def learn(self, fields: Mapping[bytes, bytes]) -> None:
         """Remember the names of fields that are all valid, according to `own_fields`."""

@@ -48,6 +48,14 @@ class Row:
         """Version of the document, new with every write; None if an earlier version of this library wrote it."""
         return self.fields.get(VERSION)
 
+    def get(self, name: str) -> bytes | None:
+        """Return a field; None if it was not requested or does not exist."""
+        return self.fields.get(name)
+
+    def checked(self, metadata: Mapping[str, Any]) -> Row:
+        """Return the row with its decoded metadata, so that it is not decoded again."""
+        return CheckedRow(self.id, self.fields, self.distance, metadata)
+
 
 @dataclass(slots=True)
 class CheckedRow(Row):
@@ -65,9 +73,10 @@ class FoundRow(Row):
 
     Attributes:
         raw: the fields by their names in bytes. Also holds the distance, which is no field of the hash.
+        metadata: the decoded metadata of the record; None before it is decoded.
     """
 
-    __slots__ = ("raw",)
+    __slots__ = ("metadata", "raw")
 
     def __init__(
         self,
@@ -78,11 +87,31 @@ class FoundRow(Row):
     ) -> None:
         self.id = id
         self.distance = distance
+        self.metadata: Mapping[str, Any] | None = None
         if fields is None and raw is not None:
             self.raw = raw
         else:
             self.fields = fields or {}
             self.raw = {name.encode(): value for name, value in self.fields.items()}
+
+    @classmethod
+    def of_reply(cls, id: str, distance: float, raw: Mapping[bytes, bytes]) -> FoundRow:
+        """Create a row from a hash in a reply."""
+        row = cls.__new__(cls)
+        row.id = id
+        row.distance = distance
+        row.raw = raw
+        row.metadata = None
+        return row
+
+    def get(self, name: str) -> bytes | None:
+        """Return a field; None if it was not requested or does not exist."""
+        return self.raw.get(name.encode())
+
+    def checked(self, metadata: Mapping[str, Any]) -> FoundRow:
+        """Return the row with its decoded metadata, so that it is not decoded again."""
+        self.metadata = metadata
+        return self
 
     def __getattr__(self, name: str) -> Any:
         """Decode the names when `fields` is read for the first time."""

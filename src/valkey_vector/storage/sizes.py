@@ -40,13 +40,18 @@ def estimated_size(record: Any, texts: int) -> int:
         texts: number of times that its text is stored, including its terms and stems.
     """
     content, payload = getattr(record, "content", ""), getattr(record, "payload", None)
-    size = _OVERHEAD + texts * _length(content) + 4 * _length(getattr(record, "vector", None))
+    size = _OVERHEAD + 4 * _length(getattr(record, "vector", None))
+    size += texts * (len(content) if type(content) is str else _length(content))
     if payload is not None:
         size += _length(payload)
     metadata = getattr(record, "metadata", None)
-    if isinstance(metadata, Mapping):
+    if type(metadata) is dict or isinstance(metadata, Mapping):
         for value in metadata.values():
-            size += _length(value)
+            kind = type(value)
+            if kind is str:
+                size += len(value)
+            elif kind not in _WITHOUT_LENGTH:
+                size += _length(value)
     vectors = getattr(record, "vectors", None)
     if vectors and isinstance(vectors, Mapping):
         size += sum(4 * _length(vector) for vector in vectors.values())

@@ -17,7 +17,7 @@ from haystack_integrations.document_stores.valkey.documents import (
     from_record,
     listed_tuples,
     refuse_repeated,
-    to_record,
+    to_records,
 )
 from haystack_integrations.document_stores.valkey.filters import metadata_key, to_filter
 from haystack_integrations.document_stores.valkey.retrieval import SearchableStore
@@ -36,7 +36,7 @@ from valkey_vector import (
 )
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.settings import EngineChoice
-from valkey_vector.query.read_options import check_read_options
+from valkey_vector.query.read_options import unusual_read_options
 from valkey_vector.query.result import warn_if_partial
 from valkey_vector.records.validation import check_range
 
@@ -124,7 +124,7 @@ class ValkeyDocumentStore(SearchableStore):
         consistency: Consistency = "strict",
         timeout: float | None = None,
     ) -> None:
-        self._read_options = check_read_options(consistency, timeout)
+        self._read_options = unusual_read_options(consistency, timeout)
         if distance_metric not in ("l2", "cosine", "ip"):
             raise ValueError(f"distance_metric must be l2, cosine or ip, not {distance_metric!r}")
         for name, flag in (("full_text", full_text), ("must_exist", must_exist)):
@@ -159,6 +159,9 @@ class ValkeyDocumentStore(SearchableStore):
     @property
     def index(self) -> Index:
         """The core's index, for operations that Haystack has no method for. Opened on first use."""
+        opened = self._index
+        if opened is not None:
+            return opened
         with self._lock:
             if self._index is None:
                 self._index = Index.open(
@@ -210,7 +213,8 @@ class ValkeyDocumentStore(SearchableStore):
             full_text=self._full_text,
             embedding_model=self._embedding_model,
             must_exist=self._must_exist,
-            **self._read_options,
+            consistency=self._read_options.get("consistency", "strict"),
+            timeout=self._read_options.get("timeout"),
         )
 
     @classmethod
@@ -269,7 +273,7 @@ class ValkeyDocumentStore(SearchableStore):
             unique.reverse()
 
         def write() -> int:
-            records = [to_record(document) for document in unique]
+            records = to_records(unique)
             batch_size = self._settings.batch_size
             core_policy = _POLICIES[policy]
             return self.index.upsert(records, policy=core_policy, batch_size=batch_size).written

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack
 
 from haystack import Document
 
-from haystack_integrations.document_stores.valkey.documents import from_hit
+from haystack_integrations.document_stores.valkey.documents import from_hits
 from haystack_integrations.document_stores.valkey.filters import to_filter
 from valkey_vector import Filter, Hit, Index, ReadOptions, ReciprocalRank, SearchResult, Weighted
 from valkey_vector.concurrency.async_versions import async_version
@@ -61,7 +61,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
-                **merge_read_options(self._read_options, options),
+                **_reads(self, options),
             ),
         )
 
@@ -88,7 +88,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
-                **merge_read_options(self._read_options, options),
+                **_reads(self, options),
             ),
         )
 
@@ -113,7 +113,7 @@ class SearchableStore(ABC):
             limit,
             lambda condition: self.index.search_hybrid(
                 embedding, query, k=limit, fusion=fusion, filter=condition,
-                with_vectors=with_embedding, with_payloads=True, **merge_read_options(self._read_options, options),
+                with_vectors=with_embedding, with_payloads=True, **_reads(self, options),
             ),
         )  # fmt: skip
 
@@ -129,7 +129,7 @@ class SearchableStore(ABC):
         if limit == 0:
             return []
         hits = warn_if_partial(self._done("search", lambda: search(condition)))
-        return [from_hit(hit) for hit in hits]
+        return from_hits(hits)
 
     # Haystack's documented examples use this spelling.
     _embedding_retrival = _embedding_retrieval
@@ -138,3 +138,8 @@ class SearchableStore(ABC):
     _embedding_retrival_async = _embedding_retrieval_async
     _text_retrieval_async = async_version(_text_retrieval, "_text_retrieval_async")
     _hybrid_retrieval_async = async_version(_hybrid_retrieval, "_hybrid_retrieval_async")
+
+
+def _reads(store: SearchableStore, options: ReadOptions) -> ReadOptions:
+    """Return the read options of one call: those of the store, unless the call has its own."""
+    return merge_read_options(store._read_options, options) if options else store._read_options

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -25,19 +25,24 @@ from llama_index.core.schema import (
     MediaResource,
     MetadataMode,
     Node,
-    NodeRelationship,
     RelatedNodeInfo,
     TextNode,
 )
 from pydantic_core import to_jsonable_python
 
+from llama_index.vector_stores.valkey.simple_nodes import (
+    DEFAULTS,
+    SOURCE,
+    only_source,
+    simple_record,
+)
 from valkey_vector import InvalidInputError, Record
-from valkey_vector.records.instances import are_alike, filled
+from valkey_vector.records.instances import are_alike, filler
 from valkey_vector.records.json_decoding import decode_json
 from valkey_vector.records.metadata import dump, load
 from valkey_vector.records.plain_values import NotPlainError, check_moments
 
-__all__ = ["to_node", "to_record"]
+__all__ = ["to_node", "to_nodes", "to_record"]
 
 _logger = logging.getLogger(__name__)
 
@@ -49,23 +54,7 @@ _PLAIN = TextNode.class_name()
 _missed: set[str] = set()
 """Missing classes that were already logged."""
 
-_SOURCE = str(NodeRelationship.SOURCE.value)
-
-_DEFAULTS: dict[str, Any] = {
-    "excluded_embed_metadata_keys": [],
-    "excluded_llm_metadata_keys": [],
-    "relationships": {},
-    "metadata_template": "{key}: {value}",
-    "metadata_separator": "\n",
-    "text_template": "{metadata_str}\n\n{content}",
-    "mimetype": "text/plain",
-    "start_char_idx": None,
-    "end_char_idx": None,
-    "image_resource": None,
-    "audio_resource": None,
-    "video_resource": None,
-}
-"""Values that are not stored. Part of the stored format: do not change them, whatever the defaults of LlamaIndex are."""
+_SOURCE = str(SOURCE.value)
 
 _RELATED_DEFAULTS: dict[str, Any] = {
     "node_type": None,
@@ -92,6 +81,9 @@ def to_record(node: BaseNode) -> Record:
     Raises:
         InvalidInputError: if it is not a node, or a value in it cannot be serialized. Names the value.
     """
+    simple = simple_record(node) if type(node) is TextNode and _is_fillable() else None
+    if simple is not None:
+        return simple
     if not isinstance(node, BaseNode):
         raise InvalidInputError(f"a node must be a BaseNode, not a {type(node).__name__}")
     try:
@@ -139,14 +131,10 @@ def _changed_fields(node: TextNode) -> set[str]:
     changed = {
         name
         for name, value in node.__dict__.items()
-        if name not in _OF_RECORD and (name not in _DEFAULTS or value != _DEFAULTS[name])
+        if name not in _OF_RECORD and (name not in DEFAULTS or value != DEFAULTS[name])
     }
-    if len(node.relationships) == 1:
-        source = node.relationships.get(NodeRelationship.SOURCE)
-        if type(source) is RelatedNodeInfo and source.node_id:
-            plain = source.node_type is None and source.hash is None and not source.metadata
-            if plain and not source.__pydantic_extra__:
-                changed.discard("relationships")
+    if only_source(node.relationships):
+        changed.discard("relationships")
     return changed
 
 
@@ -183,7 +171,7 @@ def _compact(rest: dict[str, Any], parent: str | None) -> dict[str, Any]:
     return {
         name: value
         for name, value in {**rest, "relationships": relationships}.items()
-        if name not in _DEFAULTS or value != _DEFAULTS[name]
+        if name not in DEFAULTS or value != DEFAULTS[name]
     }
 
 
@@ -193,6 +181,19 @@ def _related(info: dict[str, Any]) -> dict[str, Any]:
         for name, value in info.items()
         if name not in _RELATED_DEFAULTS or value != _RELATED_DEFAULTS[name]
     }
+
+
+def to_nodes(records: Iterable[Record], output_fields: Sequence[str]) -> list[BaseNode]:
+    """Convert records to nodes as `to_node` does."""
+    all_but_embedding = "text" in output_fields and "metadata" in output_fields
+    if not all_but_embedding or not _is_fillable():
+        return [to_node(record, output_fields) for record in records]
+    return [
+        _filled(record.id, record.content, dict(record.metadata), None, record.parent)
+        if record.payload is None and record.vector is None
+        else to_node(record, output_fields)
+        for record in records
+    ]
 
 
 def to_node(record: Record, output_fields: Sequence[str] | None = None) -> BaseNode:
@@ -242,33 +243,39 @@ def _filled(
     id: str, text: str, metadata: dict[str, Any], embedding: list[float] | None, parent: str | None
 ) -> TextNode:
     """Create a plain `TextNode` as its constructor does, without validating the values again."""
-    given = {"id_", "text", "metadata", "embedding"}
-    relationships: dict[NodeRelationship, RelatedNodeInfo] = {}
-    if parent is not None:
-        given.add("relationships")
-        source: dict[str, Any] = {
-            "node_id": parent,
-            "node_type": None,
-            "metadata": {},
-            "hash": None,
-        }
-        relationships[NodeRelationship.SOURCE] = filled(RelatedNodeInfo, source, {"node_id"})
-    attributes = {
-        "id_": id,
-        "embedding": embedding,
-        "metadata": metadata,
-        "excluded_embed_metadata_keys": [],
-        "excluded_llm_metadata_keys": [],
-        "relationships": relationships,
-        "metadata_template": _DEFAULTS["metadata_template"],
-        "metadata_separator": _DEFAULTS["metadata_separator"],
-        "text": text,
-        "mimetype": _DEFAULTS["mimetype"],
-        "start_char_idx": None,
-        "end_char_idx": None,
-        "text_template": _DEFAULTS["text_template"],
-    }
-    return filled(TextNode, attributes, given)
+    attributes = _PLAIN_NODE.copy()
+    attributes["id_"] = id
+    attributes["embedding"] = embedding
+    attributes["metadata"] = metadata
+    attributes["excluded_embed_metadata_keys"] = []
+    attributes["excluded_llm_metadata_keys"] = []
+    attributes["text"] = text
+    if parent is None:
+        attributes["relationships"] = {}
+        return _fill(attributes, {"id_", "text", "metadata", "embedding"})
+    source: dict[str, Any] = {"node_id": parent, "node_type": None, "metadata": {}, "hash": None}
+    attributes["relationships"] = {SOURCE: _fill_related(source, {"node_id"})}
+    return _fill(attributes, {"id_", "text", "metadata", "embedding", "relationships"})
+
+
+_fill, _fill_related = filler(TextNode), filler(RelatedNodeInfo)
+
+_PLAIN_NODE: dict[str, Any] = {
+    "id_": "",
+    "embedding": None,
+    "metadata": {},
+    "excluded_embed_metadata_keys": [],
+    "excluded_llm_metadata_keys": [],
+    "relationships": {},
+    "metadata_template": DEFAULTS["metadata_template"],
+    "metadata_separator": DEFAULTS["metadata_separator"],
+    "text": "",
+    "mimetype": DEFAULTS["mimetype"],
+    "start_char_idx": None,
+    "end_char_idx": None,
+    "text_template": DEFAULTS["text_template"],
+}
+"""Attributes of a plain node, in the order of its constructor. Each node gets its own lists and dicts."""
 
 
 @cache
@@ -303,10 +310,10 @@ def _own_defaults(kind: type[BaseNode], data: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _other_defaults(kind: type[BaseNode]) -> dict[str, Any]:
-    """Those of `_DEFAULTS` that differ from the defaults of a class: of a user's class, or of another LlamaIndex."""
+    """Those of `DEFAULTS` that differ from the defaults of a class: of a user's class, or of another LlamaIndex."""
     return {
         name: value
-        for name, value in _DEFAULTS.items()
+        for name, value in DEFAULTS.items()
         if name in kind.model_fields
         and kind.model_fields[name].get_default(call_default_factory=True, validated_data={})
         != value

@@ -198,6 +198,8 @@ def check_threshold(threshold: object) -> float | None:
 
 def refuse_unknown(keywords: Mapping[str, Any], known: Sequence[str] = ()) -> None:
     """Raise `TypeError` for keywords that do not apply to a mode."""
+    if not keywords:
+        return
     unknown = sorted(set(keywords) - set(known))
     if unknown:
         raise TypeError(f"query() in this mode does not take {', '.join(unknown)}")
@@ -215,6 +217,8 @@ def _number(value: Any, name: str) -> float:
 
 
 def _filter(query: VectorStoreQuery) -> Filter | None:
+    if query.filters is None and query.doc_ids is None and not query.node_ids:
+        return None
     return restriction(query.filters, query.node_ids or None, query.doc_ids)
 
 

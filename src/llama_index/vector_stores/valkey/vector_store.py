@@ -26,7 +26,7 @@ from llama_index.core.vector_stores.types import (
 
 from llama_index.storage.kvstore.valkey.components import ServerComponent
 from llama_index.vector_stores.valkey.filters import to_filter
-from llama_index.vector_stores.valkey.nodes import to_node, to_record
+from llama_index.vector_stores.valkey.nodes import to_node, to_nodes, to_record
 from llama_index.vector_stores.valkey.queries import (
     MMR_KEYWORDS,
     TEXT_KEYWORDS,
@@ -54,7 +54,7 @@ from valkey_vector import (
 )
 from valkey_vector.concurrency.async_versions import async_version
 from valkey_vector.index.settings import EngineChoice
-from valkey_vector.query.read_options import check_read_options, merge_read_options
+from valkey_vector.query.read_options import check_read_options
 from valkey_vector.query.result import warn_if_partial
 from valkey_vector.records.validation import check_k
 
@@ -183,7 +183,8 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
     @property
     def index(self) -> Index:
         """The core's index, for operations that LlamaIndex has no method for: count, update, drop, wait, …."""
-        held: Index = self._held
+        # Pydantic searches for a private attribute in many steps.
+        held: Index = (self.__pydantic_private__ or {})["_held"]
         return held
 
     def add(self, nodes: Sequence[BaseNode], *, ttl: float | None = None) -> list[str]:
@@ -318,9 +319,10 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
             UnsupportedFeatureError: if the server does not support text search. It names the required version.
             TypeError: if a keyword is unknown or does not apply to the mode.
         """
-        options = merge_read_options(
-            self._read_options, {"consistency": consistency, "timeout": timeout}
-        )
+        options: ReadOptions = {
+            "consistency": self.consistency if consistency is None else consistency,
+            "timeout": self.timeout if timeout is None else timeout,
+        }
         if (filtered := filter_query(query)) is not None:
             refuse_unknown(keywords, (*MMR_KEYWORDS, *TEXT_KEYWORDS))
             records = self.index.query(replace(filtered, **options))
@@ -399,7 +401,7 @@ class ValkeyVectorStore(ServerComponent, BasePydanticVectorStore):
         if fields is None:
             fields = ["text", "metadata"]
         return VectorStoreQueryResult(
-            nodes=[to_node(record, fields) for record in records],
+            nodes=to_nodes(records, fields),
             similarities=None if similarities is None else list(map(float, similarities)),
             ids=[record.id for record in records],
         )

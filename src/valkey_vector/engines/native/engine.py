@@ -29,7 +29,7 @@ from valkey_vector.engines.native.shared_replica import shared_replica
 from valkey_vector.engines.native.sorting import ordered_rows
 from valkey_vector.engines.native.text import TextScores, text_statistics
 from valkey_vector.engines.native.writing import NativeWriting
-from valkey_vector.engines.paging import Ranked
+from valkey_vector.engines.paging import PageSize, Ranked
 from valkey_vector.errors import ServerError, UnsupportedFeatureError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.schema.schema import Flat
@@ -42,6 +42,7 @@ from valkey_vector.text.vocabulary import Vocabulary
 __all__ = ["NativeEngine"]
 
 _PAGE = 1_000
+_FIRST_PAGE = 100
 
 _SPARE = 10
 """Candidates beyond twice the requested number, if some may no longer match."""
@@ -298,12 +299,20 @@ class NativeEngine:
         return chosen[:limit]
 
     def select(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        """Iterate over the selected documents in pages, oldest first, as selected at the first page."""
+        """Iterate over the selected documents in pages, oldest first, as selected at the first page.
+
+        Cost: one round trip, and one for each page. The first page is small, so that a caller that needs few documents
+        reads few; later ones have up to 1,000 documents, or fewer if these are large.
+        """
         if isinstance(plan, NoDocument):
             return
         self._shared.synchronize(self._log)
-        for batch in in_batches(self._selected(plan), _PAGE):
+        ids = self._selected(plan)
+        size = PageSize(_FIRST_PAGE, _PAGE)
+        while ids:
+            batch, ids = ids[: size.rows], ids[size.rows :]
             page = [row for row in self.fetch(batch, fields) if row is not None]
+            size.learn(page)
             if page:
                 yield page
 

@@ -51,7 +51,10 @@ def grouped(
     for column in columns:
         unread |= column.codes == _UNREAD
     rows = np.flatnonzero(selected & ~unread)
-    groups = _combined([column.codes[rows] for column in columns], columns)
+    if len(columns) == 1:
+        groups = _single(columns[0].codes[rows], columns[0])
+    else:
+        groups = _combined([column.codes[rows] for column in columns], columns)
     for code in np.flatnonzero(counted).tolist():
         groups.append(((columns[0].values[code],), int(counted[code])))
     return Grouped(groups, replica.ids(np.flatnonzero(selected & unread)))
@@ -132,6 +135,18 @@ def _number_of(marked: str, numbers: dict[str, int], values: list[Any]) -> int |
         numbers[marked] = len(values)
         values.append(value)
     return numbers[marked]
+
+
+def _single(codes: _Codes, column: _Column) -> list[tuple[tuple[Any, ...], int]]:
+    """Count the values of one key."""
+    counts = np.bincount(codes - _COUNTED)
+    found = np.flatnonzero(counts)
+    pairs = zip((found + _COUNTED).tolist(), counts[found].tolist(), strict=True)
+    return [
+        ((None if code == _MISSING else column.values[code],), count)
+        for code, count in pairs
+        if code != _COUNTED
+    ]
 
 
 def _combined(

@@ -116,10 +116,10 @@ class Replica:
         """
         if not page.ids:
             return
-        for at in np.flatnonzero(~page.exists).tolist():
-            self.hide(page.ids[at], int(page.sequences[at]))
-        ids = page.ids
-        if not page.exists.all():
+        ids, every_exists = page.ids, bool(page.exists.all())
+        if not every_exists:
+            for at in np.flatnonzero(~page.exists).tolist():
+                self.hide(page.ids[at], int(page.sequences[at]))
             ids = [id for id, exists in zip(ids, page.exists, strict=True) if exists]
         if not ids:
             return
@@ -139,7 +139,7 @@ class Replica:
             self._unsure[rows] = np.where(left >= 0, now + left, 0)[page.exists]
         versions = [b""] * len(ids)
         for name, every in page.columns.items():
-            column = every.among(page.exists)
+            column = every if every_exists else every.among(page.exists)
             new = row_at[column.positions]
             if name == VERSION and len(new) == len(ids):
                 versions = list(column.values)

@@ -60,6 +60,7 @@ class TokenIndex:
     def __init__(self) -> None:
         self._tokens = PackedKeys()
         self._frequent: dict[str, int] = {}
+        # Rows, lengths and text of each addition that waits; the text of few rows is not compressed.
         self._later: deque[tuple[RowNumbers, NDArray[np.uint32], bytes]] = deque()
         self._clear_new()
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
@@ -85,18 +86,20 @@ class TokenIndex:
         numbers = rows.astype(np.uint32)
         lengths = np.fromiter(map(len, lists), np.uint32, len(lists))
         joined = b",".join(lists)
-        if len(lists) < _MANY and not self._later:
+        if len(lists) >= _MANY:
+            joined = zlib.compress(joined, _FASTEST)
+        elif not self._later:
             self._add(numbers, lengths, joined)
             return
-        self._later.append((numbers, lengths, zlib.compress(joined, _FASTEST)))
+        self._later.append((numbers, lengths, joined))
         if len(self._later) > _MOST_LATER:
             self._add_later()
 
     def _add_later(self) -> None:
         """Add the rows that wait as compressed text. After an interruption, the next call goes on."""
         while self._later:
-            rows, lengths, compressed = self._later[0]
-            self._add(rows, lengths, zlib.decompress(compressed))
+            rows, lengths, joined = self._later[0]
+            self._add(rows, lengths, zlib.decompress(joined) if len(rows) >= _MANY else joined)
             self._later.popleft()
 
     def _add(self, rows: RowNumbers, lengths: NDArray[np.uint32], joined: bytes) -> None:

@@ -72,17 +72,31 @@ _FIRST_PAGE = 100
 
 _PAUSE = 0.01
 
+_NOT_READY = object()
+"""Identity of no server process."""
+
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
-    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
+    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`.
+
+    Attributes:
+        is_valkey_search: True if the module is Valkey-Search.
+        spans_nodes: True if searches read several nodes of a cluster.
+    """
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.capabilities = connection.capabilities
         self.support = ServerSupport.of(connection)
+        self.is_valkey_search = self.capabilities.module is SearchModule.VALKEY_SEARCH
+        self.spans_nodes = (
+            self.capabilities.cluster
+            and self.support.checks_shards
+            and not has_hash_tag(entry.name)
+        )
         self._connection = connection
-        self._complete_run: object = None
+        self._complete_run: object = _NOT_READY
         self._down = False
         self._was_down = False
         self._documents = Documents(connection, entry)
@@ -103,17 +117,6 @@ class SearchReading:
     def entry(self) -> CatalogEntry:
         """The index, with the numeric slots bound so far."""
         return self.slots.entry
-
-    @property
-    def is_valkey_search(self) -> bool:
-        """True if the module is Valkey-Search."""
-        return self.capabilities.module is SearchModule.VALKEY_SEARCH
-
-    @property
-    def spans_nodes(self) -> bool:
-        """True if searches read several nodes of a cluster."""
-        cluster = self.capabilities.cluster and self.support.checks_shards
-        return cluster and not has_hash_tag(self.entry.name)
 
     @property
     def _answers_partially(self) -> bool:
@@ -145,7 +148,7 @@ class SearchReading:
             ConnectionLostError: a node of the cluster does not respond; the message names it.
             RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
-        if self._answers_partially:
+        if self.spans_nodes and self._answers_partially:
             return self._partial.send(requests)
         if self._down:
             self._check_down()
@@ -158,7 +161,8 @@ class SearchReading:
         """Send requests to the whole cluster; repeats them while its nodes temporarily disagree."""
         start = time.monotonic()
         while True:
-            self.make_ready()
+            if self._was_down or self.support.run is not self._complete_run:
+                self.make_ready()
             answered = self._sent(requests)
             if answered is not None:
                 return answered
@@ -244,7 +248,7 @@ class SearchReading:
 
     def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
         """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
-        return commands.rows(reply, self.entry, metric, self.support.now(), vector)
+        return commands.rows(reply, self.slots.entry, metric, self.support.now, vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -292,33 +296,37 @@ class SearchReading:
         support = self.support
         status = support.status_commands() if support.is_due else []
         completed = [
-            Request([support.with_options(each) for each in request.commands])
-            for request in requests
+            Request(list(map(support.with_options, request.commands))) for request in requests
         ]
-        # Valkey-Search returns an error if the time of a search is over.
-        timeout = 0 if self.is_valkey_search else support.timeout
-        begun = time.monotonic()
-        found = self._exchanged(status, completed)
+        if self.is_valkey_search:  # which returns an error if the time of a search is over
+            found = self._exchanged(status, completed)
+        else:
+            timeout, begun = support.timeout, time.monotonic()
+            found = self._exchanged(status, completed)
+            if _has_search(requests):
+                check_whole(self._connection, time.monotonic() - begun, timeout)
         if found is None:
             return None
-        if not self.is_valkey_search and _has_search(requests):
-            check_whole(self._connection, time.monotonic() - begun, timeout)
         if status:
             support.learn(status, found.pop(0))
         if support.run is not self._complete_run:
             return None
-        if current_scope().consistency == "loose" and self.spans_nodes and _has_search(requests):
+        if self.spans_nodes and current_scope().consistency == "loose" and _has_search(requests):
             current_scope().partial = len(support.primaries) != 1
-        errors = [each for replies in found for each in replies if isinstance(each, ServerError)]
-        return None if errors and self._must_repeat(errors) else found
+        for replies in found:
+            for reply in replies:
+                if isinstance(reply, ServerError):
+                    return None if self._must_repeat(found) else found
+        return found
 
-    def _must_repeat(self, errors: Sequence[ServerError]) -> bool:
+    def _must_repeat(self, found: Sequence[Sequence[Reply | ServerError]]) -> bool:
         """Return True if the requests must be sent again because of an error among their replies.
 
         Raises:
             StaleIndexError: the index was dropped, or the operation must start again.
             RequestTimeoutError: the server ended a search early.
         """
+        errors = [each for replies in found for each in replies if isinstance(each, ServerError)]
         could_sort = self.support.sort_by
         again = must_repeat(self.support, errors)
         if could_sort and not self.support.sort_by:
@@ -330,6 +338,8 @@ class SearchReading:
     ) -> list[list[Reply | ServerError]] | None:
         """Send the commands; returns the replies, those to the status commands first if there are any."""
         requests = [Request(status), *completed] if status else completed
+        if not self.capabilities.cluster:
+            return send(self._connection, requests)
         alone = self.support.primaries_alone
         if (
             alone is None
@@ -337,7 +347,7 @@ class SearchReading:
             or current_scope().consistency == "loose"
             or has_hash_tag(self.entry.name)
         ):
-            anywhere = self.capabilities.cluster and self._runs_anywhere(status, completed)
+            anywhere = self._runs_anywhere(status, completed)
             return send(self._connection, requests, any_primary=anywhere)
         found = exchange(self._connection, alone, requests)
         if found is None:
@@ -381,8 +391,8 @@ class SearchReading:
             status = support.status_commands()
             support.learn(status, self._connection.pipeline(status, retry=True))
             self._was_down = False
-            self._complete_run = None
-        if support.run is not self._complete_run or self._complete_run is None:
+            self._complete_run = _NOT_READY
+        if support.run is not self._complete_run:
             run = support.run
             if self.capabilities.cluster and self.is_valkey_search and support.primaries:
                 await_nodes(self._connection, self.entry, support.primaries)

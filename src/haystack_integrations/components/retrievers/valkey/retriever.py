@@ -104,12 +104,17 @@ class ValkeyRetriever:
         """Return the filters and the limit of one run."""
         limit = self.top_k if top_k is None else top_k
         _check_top_k(limit)
+        if not filters:  # neither policy has anything to do
+            return self.filters, limit
         return apply_filter_policy(self.filter_policy, self.filters, filters), limit
 
     def _reads(self, consistency: Consistency | None, timeout: float | None) -> ReadOptions:
         """Return the read options of one run, without those that are the store's."""
-        own = {"consistency": self.consistency, "timeout": self.timeout}
-        return merge_read_options(own, {"consistency": consistency, "timeout": timeout})
+        consistency = self.consistency if consistency is None else consistency
+        timeout = self.timeout if timeout is None else timeout
+        if consistency is None and timeout is None:
+            return {}
+        return merge_read_options({"consistency": consistency, "timeout": timeout})
 
     def _returned(self, return_embedding: bool | None) -> bool:
         """Return True if one run returns embeddings."""
