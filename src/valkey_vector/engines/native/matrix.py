@@ -30,8 +30,8 @@ _SHORTEST = 1e-15
 _FEW = 500
 """Selected rows up to which they are compared without a first pass."""
 
-_LARGE = 20_000
-"""Number of rows in use from which on a compressed first pass is faster."""
+_LARGE = 8_000
+"""Number of rows in use from which on a compressed first pass is faster, above all while other programs use the processors."""
 
 _FIRST_SEARCHES = 2
 """Searches without a compressed first pass: compressing all rows takes as long as several of them."""
