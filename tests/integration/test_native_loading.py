@@ -29,6 +29,7 @@ from valkey_vector.engines.native.change_log import ChangeLog, Since
 from valkey_vector.engines.native.loading import Listing, Loading
 from valkey_vector.engines.native.packed_keys import PackedKeys
 from valkey_vector.engines.native.page import Page
+from valkey_vector.engines.native.postings import Inverted
 
 
 @pytest.fixture
@@ -346,3 +347,22 @@ def test_an_iteration_goes_on_after_the_replica_was_packed(writer: Index) -> Non
     assert writer.count() == 1_000
     assert replica.packs > packs
     assert read + [each.id for each in iteration] == [f"d{number}" for number in range(1_000)]
+
+
+def test_a_vector_search_does_not_index_the_texts(
+    reader: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes many times as long as loading the vectors. The first text search does it."""
+    rows: list[int] = []
+    add = Inverted._add
+
+    def counted(self: Inverted, added: Any, texts: Any) -> bool:
+        rows.append(len(added))
+        return add(self, added, texts)
+
+    monkeypatch.setattr(Inverted, "_add", counted)
+    assert len(reader.search([1, 0, 0, 0], k=5)) == 5
+    assert reader.count(F("n") < 10) == 10
+    assert not rows
+    assert reader.search_text("fox", k=5)
+    assert sum(rows) == 1_000

@@ -183,9 +183,8 @@ class Replica:
         if name == TAGS:
             self.tokens.add(rows, values)
         elif name in self._inverted:
-            for row, value in zip(rows.tolist(), values, strict=True):
-                if self._inverted[name].add(row, value.decode("utf-8", "replace")):
-                    self._vocabulary = None
+            if self._inverted[name].add(rows, values):
+                self._vocabulary = None
         elif name == CREATED:
             self._created[rows] = all_parsed(values, 0.0)
         elif name == EXPIRES:
