@@ -218,7 +218,14 @@ class ValkeyHaystack(Store):
         self._store.delete_documents(list(ids))
 
     def delete_batch(self, batch: str) -> None:
-        self._store.delete_by_filter(self._equal("batch", batch))
+        from haystack_integrations.document_stores.valkey.document_store import (
+            ValkeyDocumentStoreError,
+        )
+
+        try:
+            self._store.delete_by_filter(self._equal("batch", batch))
+        except ValkeyDocumentStoreError as error:  # with 10,000 documents and more
+            raise UnsupportedOperationError from error
 
     def close(self) -> None:
         # `delete_all_documents` leaves the documents, and the next index would have them too: it covers all JSON keys.

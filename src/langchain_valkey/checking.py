@@ -13,9 +13,9 @@ import numpy as np
 
 from langchain_valkey.documents import Addition
 from valkey_vector import ConfigurationError, InvalidInputError, Schema, WritePolicy
-from valkey_vector.records.metadata import dump
+from valkey_vector.records.metadata import dump, encode_flat
 from valkey_vector.records.plain_values import DEEPEST, NotPlainError, are_plain, plain_moment
-from valkey_vector.storage.layout import check_record_size, prepare_metadata
+from valkey_vector.storage.layout import LARGEST_RECORD, check_record_size, prepare_metadata
 
 __all__ = ["OnInvalid", "WriteOptions"]
 
@@ -77,6 +77,8 @@ class WriteOptions:
         Raises:
             InvalidInputError: if a text or its metadata cannot be stored and `on_invalid` is not ``skip``.
         """
+        if self.on_invalid != "coerce" and not schema.fields and _are_simple(addition):
+            return addition
         valid: list[int] = []
         metadatas: list[dict[str, Any]] = []
         for position, (id, text, metadata) in enumerate(
@@ -99,6 +101,21 @@ class WriteOptions:
             metadatas=metadatas,
             ids=[addition.ids[position] for position in valid],
         )
+
+
+def _are_simple(addition: Addition) -> bool:
+    """Return True if all texts can be stored and all metadata is flat and needs no conversion: most of what is added."""
+    for text, metadata in zip(addition.texts, addition.metadatas, strict=True):
+        stored = encode_flat(metadata)
+        if stored is None:
+            return False
+        try:
+            size = len(text) if text.isascii() else len(text.encode("utf-8"))
+        except UnicodeEncodeError:
+            return False
+        if size + len(stored) > LARGEST_RECORD:
+            return False
+    return True
 
 
 def _storable(metadata: Any, owner: str, *, coerce: bool) -> dict[str, Any]:

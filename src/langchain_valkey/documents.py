@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 
 from valkey_vector import Hit, InvalidInputError, PartialWriteError, Record
 from valkey_vector.records.instances import are_alike, filler
+from valkey_vector.records.record import new_record
 from valkey_vector.records.validation import check_ids
 
 __all__ = [
@@ -74,7 +75,7 @@ class Addition:
         self.check_count(vectors)
         rows = zip(self.ids, self.texts, vectors, self.metadatas, strict=True)
         return [
-            Record(id=id, content=text, vector=vector, metadata=metadata)
+            new_record(id, text, vector, metadata, None, None, {})
             for id, text, vector, metadata in rows
         ]
 

@@ -391,14 +391,14 @@ def test_a_reply_that_the_server_may_have_cut_off_is_not_returned(
 ) -> None:
     with start_server(search=True) as server, Connection.open(server.url) as connection:
         index = fill(connection, index_name)
-        real = connection.execute
+        real = connection.pipeline
 
-        def late(*command: Any, **options: Any) -> Any:
+        def late(*commands: Any, **options: Any) -> Any:
             time.sleep(1.65)  # longer than TIMEOUT, shorter than the timeout of the read
-            return real(*command, **options)
+            return real(*commands, **options)
 
         index.search(HERE)
-        monkeypatch.setattr(connection, "execute", late)
+        monkeypatch.setattr(connection, "pipeline", late)
         with pytest.raises(RequestTimeoutError, match="may be cut off"):
             index.search(HERE, timeout=2.0)
 

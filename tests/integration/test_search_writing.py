@@ -38,6 +38,10 @@ def record(id: str, **more: Any) -> Record:
     return Record(id=id, **{**settings, **more})
 
 
+MANY = [record(f"other {number}") for number in range(10)]
+"""With another record, too many to be locked without looking first: new ones are written without locks."""
+
+
 def fields_of(index: Index, id: str) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = index.connection.execute("HGETALL", f"{index.name}:{id}")
     return found
@@ -55,6 +59,37 @@ def test_a_batch_of_new_records_asks_with_one_command_whether_any_exists(
     assert [command[0] for command in before] == [b"TIME", b"HGET", b"EXISTS"]
     assert len(before[2]) == 51
     assert [command[0] for command in writing] == [*[b"HSETEX"] * 50, b"EVAL"]
+
+
+def test_a_few_records_are_written_in_two_round_trips_whether_they_exist_or_not(
+    index: Index, commands: CommandLog
+) -> None:
+    if index.connection.capabilities.cluster:
+        return  # there, the locks take one more
+    index.upsert([record("first")])  # binds the numeric slot
+    for content in ("new", "again"):
+        commands.clear()
+        index.upsert([record(id, content=content) for id in "abc"])
+        before, writing = commands.round_trips
+        assert [command[0] for command in before] == [
+            *[b"EVAL", b"TIME", b"HGET"],
+            *[b"HKEYS", b"HMGET"] * 3,
+        ]
+        assert [command[0] for command in writing] == [*[b"HSET"] * 3, b"EVAL"]
+
+
+@pytest.mark.parametrize("policy", ["OVERWRITE", "SKIP"])
+def test_records_with_a_time_to_live_are_locked_without_looking_first(
+    index: Index, commands: CommandLog, policy: str
+) -> None:
+    index.upsert([record("first")])  # binds the numeric slot
+    commands.clear()
+    index.upsert([record("a"), *MANY], ttl=60, policy=policy)
+    first = commands.round_trips[0]
+    assert [command[0] for command in first][:1] == [b"EVAL"]
+    cluster = index.connection.capabilities.cluster
+    # SKIP creates the records, and sets their end in another request.
+    assert len(commands.round_trips) == 2 + (policy == "SKIP") + (2 if cluster else 0)
 
 
 def test_a_batch_with_existing_and_new_records_is_written_whole(
@@ -252,7 +287,7 @@ def test_two_writers_of_one_new_id_leave_one_record_whole(
         writing(self, batch, *arguments)
 
     monkeypatch.setattr(SearchWriting, "_write_new", overtaken)
-    index.upsert([mine])
+    index.upsert([mine, *MANY])
     (found,) = index.get(["a"], with_vectors=False, with_payloads=True)
     assert found == Record(id="a", content="mine", metadata={"n": 1})
     assert index.connection.execute("PTTL", f"{index.name}:a") == -1
@@ -400,7 +435,7 @@ def test_a_record_with_an_end_that_meets_a_new_one_leaves_nothing_of_it(
 
     def overtaken(*arguments: Any, **settings: Any) -> Any:
         monkeypatch.undo()
-        other.upsert([record("a", payload=b"theirs", metadata={"price": 5})])
+        other.upsert([record("a", payload=b"theirs", metadata={"price": 5}), *MANY])
         return storing(*arguments, **settings)
 
     monkeypatch.setattr(batches, "stored", overtaken)
@@ -421,7 +456,7 @@ def test_a_failed_write_of_a_new_record_leaves_the_time_to_live_of_another_alone
 
     def overtaken(self: SearchWriting, *arguments: Any) -> Any:
         monkeypatch.undo()
-        other.upsert([record("a", content="theirs")])
+        other.upsert([record("a", content="theirs"), *MANY])
         return creating(self, *arguments)
 
     monkeypatch.setattr(SearchWriting, "_created", overtaken)

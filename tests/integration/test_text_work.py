@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -59,10 +59,12 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
-def check(index: Index, texts: dict[str, str], query: str, k: int) -> None:
-    expected = answers(texts, query, every=False)
+def check(
+    index: Index, texts: dict[str, str], query: str, k: int, match: Literal["any", "all"] = "any"
+) -> None:
+    expected = answers(texts, query, every=match == "all")
     best = sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-    hits = index.search_text(query, k=k)
+    hits = index.search_text(query, k=k, match=match)
     assert [hit.record.id for hit in hits] == [id for id, _ in best]
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in best])
 
@@ -83,6 +85,70 @@ def test_only_documents_that_can_be_among_the_best_are_fetched(
         check(index, texts, query, k)
         # Nearly all of the 2,000 have at least one of the terms.
         assert sum(fetched) <= most
+
+
+def test_a_few_short_texts_do_not_make_a_search_fetch_more_documents(
+    index: Index, texts: dict[str, str], fetched: list[int]
+) -> None:
+    query = f"{COMMON} usual {MIDDLE}"
+    check(index, texts, query, 4)
+    fetched.clear()
+    check(index, texts, query, 4)
+    before = sum(fetched)
+    texts |= {f"s{n}": f"word{n} word{n + 1}" for n in range(5)}
+    texts["s5"] = f"{COMMON} word1"
+    index.upsert(Record(id=id, content=texts[id]) for id in texts if id[0] == "s")
+    check(index, texts, query, 4)
+    fetched.clear()
+    check(index, texts, query, 4)
+    assert sum(fetched) <= 1.1 * before + 6
+
+
+def test_documents_with_a_common_term_are_listed_only_among_those_with_a_rare_one(
+    index: Index, texts: dict[str, str], commands: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit, value in (("_ENOUGH", 1), ("_SAMPLE", 4), ("_COMPARED", 0.01)):
+        monkeypatch.setattr(text_rounds, limit, value)
+    for n in range(40):
+        beside = "other" if n % 10 else COMMON
+        texts[f"m{n:02}"] = f"{MIDDLE} {RARE} {beside} word1 word2 word3 word4 word5 word6 word7"
+    index.upsert(Record(id=id, content=texts[id]) for id in texts if id[0] == "m")
+    query = f"{RARE} {MIDDLE} {COMMON}"
+    check(index, texts, query, 4)
+    commands.clear()
+    check(index, texts, query, 4)
+    sent = [each for trip in commands.round_trips for each in trip if b"NOCONTENT" in each]
+    lists = [each[2] for each in sent if b"{common" in each[2]]
+    assert lists
+    assert all(b"rare" in each for each in lists)
+
+
+def test_the_best_are_those_of_the_formula_with_any_mixture_of_terms(
+    index: Index, texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_rounds, "_ENOUGH", 5)
+    monkeypatch.setattr(text_rounds, "_SAMPLE", 5)
+    chosen = random.Random(5)
+    words = [COMMON, "usual", MIDDLE, RARE, *(f"word{n}" for n in range(12))]
+    for length in (1, 2, 3, 30, 31, 60):
+        text = " ".join(chosen.choices(words, k=length))
+        texts |= {f"n{length}-{n}": text for n in range(4)}
+    index.upsert(Record(id=id, content=texts[id]) for id in texts if id[0] == "n")
+    for _ in range(25):
+        query = " ".join(chosen.sample(words, chosen.randrange(2, 7)))
+        for match in ("any", "all"):
+            check(index, texts, query, chosen.choice((1, 3, 10)), match)
+
+
+def test_a_search_for_all_terms_fetches_only_documents_that_have_them(
+    index: Index, texts: dict[str, str], fetched: list[int]
+) -> None:
+    query = f"{COMMON} usual {MIDDLE}"
+    matching = answers(texts, query, every=True)
+    check(index, texts, query, 4, "all")
+    fetched.clear()
+    check(index, texts, query, 4, "all")
+    assert sum(fetched) <= len(matching)
 
 
 def test_common_terms_alone_fetch_no_document_twice_or_in_pages(

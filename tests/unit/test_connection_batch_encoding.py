@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import glide_sync as glide
 import pytest
-from cffi import CDefError  # type: ignore[import-untyped]  # it has no types
 from glide_shared._glide_ffi import _GlideFFI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from valkey_vector.connection import batch_encoding
 from valkey_vector.connection.batch_encoding import encode_batch, with_fast_batches
 
 _FFI: Any = _GlideFFI().ffi  # type: ignore[no-untyped-call]  # GLIDE's
@@ -70,19 +69,21 @@ def test_clients_of_the_installed_glide_encode_batches_fast() -> None:
     assert "_convert_commands_to_c_batch_info" in vars(client)
 
 
-def test_a_glide_client_with_other_structures_keeps_its_own_conversion() -> None:
-    other = SimpleNamespace(
-        fields=[("request_type", SimpleNamespace(type=SimpleNamespace(cname="long")))]
-    )
-    ffi = SimpleNamespace(sizeof=lambda _: 8, typeof=lambda _: other)
-    client = SimpleNamespace(_ffi=ffi, _convert_commands_to_c_batch_info="its own")
-    assert with_fast_batches(client)._convert_commands_to_c_batch_info == "its own"
-
-
-def test_a_glide_client_without_the_structures_keeps_its_own_conversion() -> None:
-    def typeof(name: str) -> None:
-        raise CDefError(name)
-
-    ffi = SimpleNamespace(sizeof=lambda _: 8, typeof=typeof)
-    client = SimpleNamespace(_ffi=ffi, _convert_commands_to_c_batch_info="its own")
-    assert with_fast_batches(client)._convert_commands_to_c_batch_info == "its own"
+@pytest.mark.parametrize("what", ["field", "structure", "parameter", "result"])
+def test_a_glide_client_with_another_conversion_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    client = _client()
+    match what:
+        case "field":
+            known = {**batch_encoding._STRUCTURES, "BatchInfo": {"cmd_count": "long"}}
+            monkeypatch.setattr(batch_encoding, "_STRUCTURES", known)
+        case "structure":
+            missing = {**batch_encoding._STRUCTURES, "Missing": {"count": "int"}}
+            monkeypatch.setattr(batch_encoding, "_STRUCTURES", missing)
+        case "parameter":
+            client._convert_commands_to_c_batch_info = lambda commands, is_atomic, more=None: None
+        case _:
+            client._convert_commands_to_c_batch_info = lambda commands, is_atomic: (None, [])
+    own = client._convert_commands_to_c_batch_info
+    assert with_fast_batches(client)._convert_commands_to_c_batch_info == own

@@ -79,7 +79,7 @@ class RejectingClient:
 
 def sent_by(client: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(Connection, "_ready", lambda _: None)
-    monkeypatch.setattr(Connection, "_send", lambda *args: args[3](client, *args[4:]))
+    monkeypatch.setattr(Connection, "_send", lambda *args: args[-1](client))
     with Connection(ConnectionSettings(request_timeout=0.4)) as connection:
         return connection.pipeline([["SET", "a", "1"], ["SET", "b", "2"], ["SET", "c", "3"]])
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from datetime import date
 from typing import Any, Self
 
 import pytest
 from langchain_core.documents import Document as LangChainDocument
-from llama_index.core.schema import NodeRelationship, TextNode
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from pydantic import BaseModel, ValidationError
 
 from haystack_integrations.document_stores.valkey import documents as haystack_documents
 from langchain_valkey import documents as langchain_documents
 from llama_index.vector_stores.valkey import nodes as llamaindex_nodes
+from llama_index.vector_stores.valkey.simple_nodes import simple_record
 from valkey_vector import Hit, Record
 from valkey_vector.records.instances import are_alike, filler
 
@@ -89,6 +91,49 @@ def test_objects_share_no_state(adapter: tuple[Any, Convert]) -> None:
     if isinstance(first, BaseModel):
         assert first.model_fields_set is not second.model_fields_set
     assert all(value is not record.metadata for value in vars(first).values())
+
+
+SOURCE = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id="source")}
+
+
+@pytest.mark.parametrize(
+    ("node", "is_simple"),
+    [
+        (TextNode(id_="a", text="text", metadata={"topic": "käse", "year": 2024}), True),
+        (TextNode(id_="a", embedding=[0.5, 1.0], relationships=SOURCE), True),
+        (TextNode(id_="a", metadata={"none": None, "flag": True, "number": 0.5}), True),
+        (TextNode(id_="a", metadata={"list": [1]}), False),
+        (TextNode(id_="a", metadata={"when": date(2024, 5, 1)}), False),
+        (TextNode(id_="a", excluded_llm_metadata_keys=["topic"]), False),
+        (TextNode(id_="a", start_char_idx=0), False),
+        (TextNode(id_="a", text_template="{content}"), False),
+        (
+            TextNode(
+                id_="a", relationships={NodeRelationship.NEXT: RelatedNodeInfo(node_id="next")}
+            ),
+            False,
+        ),
+        (
+            TextNode(
+                id_="a",
+                relationships={
+                    NodeRelationship.SOURCE: RelatedNodeInfo(node_id="s", metadata={"page": 1})
+                },
+            ),
+            False,
+        ),
+    ],
+)
+def test_a_simple_node_becomes_the_same_record_without_serialization(
+    node: TextNode, is_simple: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, created = simple_record(node), llamaindex_nodes.to_record(node)
+    monkeypatch.setattr(llamaindex_nodes, "_is_fillable", lambda: False)
+    serialized = llamaindex_nodes.to_record(node)
+    assert created == serialized
+    assert quick == (serialized if is_simple else None)
+    restored = llamaindex_nodes.to_node(created)
+    assert restored == node
 
 
 def test_an_assignment_to_a_node_is_validated() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valkey_vector.connection.pipelines import Request, run
-from valkey_vector.engines.search.text_lengths import length_counts
+from valkey_vector.engines.search.text_lengths import length_counts, usual_length
 from valkey_vector.filters.plan import Plan, Range
 
 LENGTHS = st.lists(st.integers(1, 40) | st.integers(1, 70_000), max_size=40)
@@ -34,3 +34,10 @@ def test_all_lengths_are_counted_or_none(lengths: list[int], known: set[int]) ->
         assert found is None
     else:
         assert found == Counter(lengths)
+
+
+@given(st.dictionaries(st.integers(1, 400), st.integers(1, 300), max_size=40))
+def test_few_texts_are_shorter_than_the_usual_length(counts: dict[int, int]) -> None:
+    usual = usual_length(counts)
+    assert sum(number for length, number in counts.items() if length < usual) <= 200
+    assert usual in counts or not counts

@@ -1,14 +1,15 @@
 """Faster conversion of a batch's arguments to C structures than GLIDE's own, which takes most of a bulk write's client time.
 
 GLIDE creates several C objects for each command and one for each argument. `encode_batch` creates a fixed number for a
-whole batch. Its result is the same, so GLIDE's own conversion stays in use if GLIDE's structures are not those known here.
+whole batch. Its result is the same. GLIDE's own conversion stays in use if it is not the one known here.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import signature
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ __all__ = ["encode_batch", "with_fast_batches"]
 _Client = TypeVar("_Client")
 
 _METHOD = "_convert_commands_to_c_batch_info"
+_PARAMETERS = ("commands", "is_atomic")
 
 _SIZE = "Q"
 """Type code of arrays of C's ``size_t``, of 8 bytes on all platforms of GLIDE."""
@@ -36,11 +38,9 @@ _STRUCTURES = {
 
 
 def with_fast_batches(client: _Client) -> _Client:
-    """Let a GLIDE client convert batches by `encode_batch`, if its structures are the known ones. Returns the client."""
-    ffi = getattr(client, "_ffi", None)
-    if ffi is None or not hasattr(client, _METHOD) or ffi.sizeof("size_t") != 8:
-        return client
-    if _structures(ffi) == _STRUCTURES:
+    """Let a GLIDE client convert batches by `encode_batch`, if its own conversion is the known one. Returns the client."""
+    ffi, own = getattr(client, "_ffi", None), getattr(client, _METHOD, None)
+    if ffi is not None and own is not None and _is_known(ffi, own):
         setattr(client, _METHOD, partial(encode_batch, ffi))
     return client
 
@@ -79,6 +79,20 @@ def encode_batch(
     listed = ffi.new("const CmdInfo*[]", [infos + number for number in range(len(counts))])
     batch = ffi.new("BatchInfo*", (len(counts), listed, is_atomic))
     return batch, [joined, addresses, sizes, infos, listed, batch]
+
+
+def _is_known(ffi: Any, own: Callable[..., Any]) -> bool:
+    """Return True if GLIDE's own conversion takes and returns what `encode_batch` does."""
+    if ffi.sizeof("size_t") != array(_SIZE).itemsize or _structures(ffi) != _STRUCTURES:
+        return False
+    if tuple(signature(own).parameters) != _PARAMETERS:
+        return False
+    converted = own([(0, ["PING"])], False)
+    if not (isinstance(converted, tuple) and len(converted) == 2):
+        return False
+    batch, held = converted
+    kind = ffi.typeof("BatchInfo *")
+    return isinstance(held, list) and isinstance(batch, ffi.CData) and ffi.typeof(batch) is kind
 
 
 def _structures(ffi: Any) -> dict[str, dict[str, str]] | None:

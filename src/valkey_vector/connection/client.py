@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from valkey_vector.concurrency.closing import Closing
@@ -111,7 +112,7 @@ class Connection(Closing):
             raise ConfigurationError(
                 "execute() was called without a command; pass its name and arguments"
             )
-        return self._send_repeatedly(lane, retry, _executed, args)
+        return self._send_repeatedly(lane, methodcaller("execute", args), retry)
 
     def pipeline(
         self,
@@ -148,7 +149,8 @@ class Connection(Closing):
         if not commands:
             return []
 
-        replies = self._send_repeatedly(lane, retry, _pipelined, commands, any_primary)
+        request = methodcaller("pipeline", commands, any_primary=any_primary, raise_outage=True)
+        replies: list[Reply | ServerError] = self._send_repeatedly(lane, request, retry)
         if not _has_error(replies):
             return replies
         if not retry and any(map(is_not_ready, replies)) and self._is_cluster():
@@ -167,7 +169,7 @@ class Connection(Closing):
             Address of a node -> its reply.
         """
         return self._send_repeatedly(
-            lane, retry, lambda client: client.execute_on_primaries(args), many_nodes=True
+            lane, lambda client: client.execute_on_primaries(args), retry, many_nodes=True
         )
 
     def execute_on(self, address: str, *args: Argument) -> Reply:
@@ -178,7 +180,7 @@ class Connection(Closing):
             args: the command's name and arguments.
         """
         return self._send_repeatedly(
-            0, False, lambda client: client.execute_on(address.encode(), args)
+            0, lambda client: client.execute_on(address.encode(), args), retry=False
         )
 
     def pipeline_on(
@@ -286,7 +288,7 @@ class Connection(Closing):
                 def proceed(cursor: bytes, address: bytes = address) -> Any:
                     command = ["SCAN", cursor, *options]
                     return self._send_repeatedly(
-                        0, True, lambda client: client.execute_on(address, command)
+                        0, lambda client: client.execute_on(address, command), retry=True
                     )
 
                 yield from _scanned(first, proceed)
@@ -318,32 +320,34 @@ class Connection(Closing):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             again = [commands[at] for at in rejected]
-            answered = self._send(self._ready(), lane, _pipelined, again, False)
+            answered = self._send(self._ready(), lane, methodcaller("pipeline", again))
             for at, reply in zip(rejected, answered, strict=True):
                 found[at] = reply
         return found
 
     def _is_cluster(self) -> bool:
         """Return True if the server is a cluster; connects if needed."""
-        return bool(self._send_repeatedly(0, True, lambda client: client.cluster))
+        return self._send_repeatedly(0, lambda client: client.cluster, retry=True)
 
     def _send_repeatedly(
         self,
         lane: int,
+        request: Callable[[BoundedClient], T],
         retry: bool,
-        request: Callable[..., T],
-        *args: Any,
+        *,
         many_nodes: bool = False,
     ) -> T:
-        """Call `request` with the client of a lane and `args`; again as the policy of `Retries` says."""
+        """Call `request` with the client of a lane; again as the policy of `Retries` says."""
         settings, begun = self.settings, time.monotonic()
         retries: Retries | None = None
         if lane or settings.read_from != "primary":
             lane = lane_of(settings, lane, retry=retry)
         while True:
-            clients = self._ready()
+            clients = self._clients
+            if clients is None or clients.embedded:
+                clients = self._ready()
             try:
-                reply = self._send(clients, lane, request, *args)
+                reply = self._send(clients, lane, request)
             except ServerError as error:
                 retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(error):
@@ -355,11 +359,11 @@ class Connection(Closing):
                 if not retries.again(reply):
                     return reply
 
-    def _send(self, clients: Clients, lane: int, request: Callable[..., T], *args: Any) -> T:
+    def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
         if not self._admitted:
             clients.admit()
             self._admitted = True
-        return clients.send(lane, request, *args)
+        return clients.send(lane, request)
 
     def _ready(self) -> Clients:
         """Return the clients, after restarting the embedded server if it has ended.
@@ -369,8 +373,6 @@ class Connection(Closing):
                 the temporary server of this connection has ended and its data is lost.
         """
         clients = self._clients or self._open_clients()
-        if not clients.embedded:
-            return clients
         before, self._losses = self._losses, clients.revive()
         if before is not None and before != self._losses:
             self._capabilities = None
@@ -410,25 +412,13 @@ def _key_of(command: Sequence[Argument]) -> Argument:
     return key.encode() if isinstance(key, str) else key
 
 
-def _executed(client: BoundedClient, command: Sequence[Argument]) -> Reply:
-    return client.execute(command)
-
-
-def _pipelined(
-    client: BoundedClient, commands: Sequence[Sequence[Argument]], any_primary: bool
-) -> list[Reply | ServerError]:
-    """Send a pipeline; raise an outage that is among its replies, so that the pipeline is sent again."""
-    replies = client.pipeline(commands, any_primary=any_primary)
-    if _has_error(replies):
-        for reply in replies:
-            if _is_outage(reply) and not is_not_ready(reply):
-                raise reply
-    return replies
-
-
 def _has_error(reply: object) -> bool:
     """Return True if a reply is that of a pipeline, with an error in place of one of its replies."""
-    return isinstance(reply, list) and any([isinstance(one, ServerError) for one in reply])  # noqa: C419 - a list is faster
+    if isinstance(reply, list):
+        for one in reply:
+            if isinstance(one, ServerError):
+                return True
+    return False
 
 
 def _is_outage(reply: object) -> TypeGuard[ConnectionLostError | RequestTimeoutError]:

@@ -98,13 +98,8 @@ class Clients:
         """Description of how the temporary embedded server ended, for messages."""
         return self._resources.embedded.ended if self._resources.embedded is not None else ""
 
-    def send(self, lane: int, request: Callable[..., T], *args: Any) -> T:
+    def send(self, lane: int, request: Callable[[BoundedClient], T]) -> T:
         """Send a request through the client of a lane. Send it again once if the server certainly did not execute it.
-
-        Args:
-            lane: the lane.
-            request: takes the client and `args`.
-            args: further arguments of `request`.
 
         Raises:
             ValkeyVectorError: as `Connection.execute`.
@@ -112,7 +107,7 @@ class Clients:
         for last in (False, True):
             client = self._resources.clients.get(lane) or self.client(lane)
             try:
-                reply = request(client, *args)
+                reply = request(client)
             except ClientClosedError:
                 # Another thread has replaced the client, or the last user has closed it.
                 if last or self._closed:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, assert_never
 
 import glide_sync as glide
@@ -28,10 +28,11 @@ from valkey_vector.connection.refusals import (
     NotSentError,
     from_other_slots,
     from_replica,
+    is_not_ready,
     never_read,
 )
 from valkey_vector.connection.settings import ConnectionSettings, ReadFrom
-from valkey_vector.connection.time_limits import has_time_limit, seconds_left
+from valkey_vector.connection.time_limits import current_deadline, has_time_limit, seconds_left
 from valkey_vector.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -140,46 +141,50 @@ class BoundedClient:
         """Send one command and return its reply."""
         name = _name(command)
         if name.upper() in _BLOCKING:
-            return self._run(name, (), self._client.custom_command, list(command))
+            return self._run(name, partial(self._client.custom_command, list(command)))
         if self._reads_singly and not has_time_limit():
-            return self._run(name, [command], self._client.custom_command, list(command))
+            return self._run(name, partial(self._client.custom_command, list(command)), [command])
         # As a batch: GLIDE prints errors of single commands to standard error.
-        commands = (command,)
-        replies = self._run(
-            name, commands, self._sent, commands, self.settings.request_timeout, None
-        )
-        (reply,) = replies or (None,)
-        if isinstance(reply, GlideError):
-            raise self._after_error(reply, name, command) from None
+        (reply,) = self._replies([command], self.settings.request_timeout, None)
+        if isinstance(reply, Exception):
+            raise reply
         return reply
 
-    def pipeline(self, commands: Commands, *, any_primary: bool = False) -> list[Any]:
+    def pipeline(
+        self, commands: Commands, *, any_primary: bool = False, raise_outage: bool = False
+    ) -> list[Any]:
         """Send commands in one pipeline. The error of a command takes the place of its reply.
 
         Args:
             commands: the commands.
             any_primary: in a cluster, send all of them to one primary, or replica where `read_from` says so; another
                 one each time.
+            raise_outage: raise an outage that is the error of a command, unless the server was only not ready.
         """
         if self._reads_singly and len(commands) == 1 and not has_time_limit():
             return [self._reply_or_error(commands[0])]
         seconds = self.settings.request_timeout + _SECONDS_PER_COMMAND * len(commands)
         route = _some_node(self.settings.read_from) if any_primary else None
-        return self._replies(commands, seconds, route)
+        return self._replies(commands, seconds, route, raise_outage)
 
     def _replies(
-        self, commands: Commands, seconds: float, route: glide.TSingleNodeRoute | None
+        self,
+        commands: Commands,
+        seconds: float,
+        route: glide.TSingleNodeRoute | None,
+        raise_outage: bool = False,
     ) -> list[Any]:
         name = _name(commands[0]) if len(commands) == 1 else "pipeline"
-        replies = self._run(name, commands, self._sent, commands, seconds, route) or []
-        if not any([isinstance(reply, GlideError) for reply in replies]):  # noqa: C419 - a list is faster
-            return replies
-        return [
-            self._after_error(reply, _name(command), command)
-            if isinstance(reply, GlideError)
-            else reply
-            for command, reply in zip(commands, replies, strict=True)
-        ]
+        replies = self._run(name, partial(self._sent, commands, seconds, route), commands) or []
+        for position, reply in enumerate(replies):
+            if isinstance(reply, GlideError):
+                command = commands[position]
+                error = self._after_error(reply, _name(command), command)
+                is_outage = isinstance(error, ConnectionLostError | RequestTimeoutError)
+                if raise_outage and is_outage and not is_not_ready(error):
+                    raise error from None
+                replies[position] = error
+        return replies
 
     def _reply_or_error(self, command: Sequence[str | bytes]) -> Any:
         try:
@@ -194,7 +199,7 @@ class BoundedClient:
     ) -> list[Any] | None:
         client: Any = self._client
         options: Any
-        if has_time_limit():
+        if current_deadline() is not None:
             seconds = seconds_left(seconds, _name(commands[0]))
         if self.cluster:
             # Without GLIDE's retries, whose delays can exceed the timeout and hide the server's error: see `retries`.
@@ -202,10 +207,9 @@ class BoundedClient:
             options = glide.ClusterBatchOptions(timeout=milliseconds(seconds), route=route)
         else:
             batch, options = glide.Batch(False), _batch_options(seconds)
-        batch.commands = [
-            (_CUSTOM_COMMAND, command if type(command) is list else list(command))
-            for command in commands
-        ]
+        for command in commands:
+            listed = command if type(command) is list else list(command)
+            batch.commands.append((_CUSTOM_COMMAND, listed))
         return client.exec(batch, False, options)  # type: ignore[no-any-return]  # replies
 
     def execute_on_primaries(self, command: Sequence[str | bytes]) -> dict[bytes, Any]:
@@ -227,7 +231,8 @@ class BoundedClient:
         if not isinstance(client, glide.GlideClusterClient):
             raise TypeError("the client is not a cluster client")
         seconds_left(self.settings.request_timeout, _name(command))
-        return self._run(_name(command), [command], client.custom_command, list(command), route)
+        request = partial(client.custom_command, list(command), route)
+        return self._run(_name(command), request, [command])
 
     def close(self) -> None:
         """Close the client as soon as no request is in flight. Further calls have no effect."""
@@ -238,13 +243,19 @@ class BoundedClient:
         if idle:
             self._client.close()
 
-    def _run(self, command: str, sent: Commands, request: Callable[..., Any], *args: Any) -> Any:
+    def _run(self, command: str, request: Callable[[], Any], sent: Commands = ()) -> Any:
         """Run a request within the limit of requests in flight, and convert GLIDE's errors."""
-        ticket = self._enter(command)
+        with self._lock:
+            free = self._in_flight < self.settings.max_in_flight
+            if not free or self._paused or self._closing:
+                self._wait_for_slot(command)
+            self._in_flight += 1
+            self._entered += 1
+            ticket = self._entered if self._in_flight == 1 else None  # None: others are in flight
         try:
             # A cluster client raises at once by itself.
             seen = None if self.cluster else self._notice_outage(command)
-            reply = recorded(sent, request, *args)
+            reply = recorded(request, sent)
         except GlideError as error:
             ours = self._after_error(error, command, sent[0] if len(sent) == 1 else ())
             if isinstance(ours, ConnectionLostError) and self.cluster:
@@ -258,7 +269,14 @@ class BoundedClient:
             # Not chained: the original can contain secrets that the converted error hides.
             raise ours from None
         finally:
-            self._leave()
+            with self._lock:
+                self._in_flight -= 1
+                is_last = self._in_flight == 0 and self._closing
+                if self._paused or self._waiting:
+                    self._notify()
+            if is_last:
+                # Closing during a request would free memory that the request uses.
+                self._client.close()
         self._seen = seen
         return reply
 
@@ -307,16 +325,6 @@ class BoundedClient:
             return False
         return True
 
-    def _enter(self, command: str) -> int | None:
-        """Take a slot. Returns the number of the request if no other request is in flight."""
-        with self._lock:
-            free = self._in_flight < self.settings.max_in_flight
-            if not free or self._paused or self._closing:
-                self._wait_for_slot(command)
-            self._in_flight += 1
-            self._entered += 1
-            return self._entered if self._in_flight == 1 else None
-
     def _has_free_slot(self) -> bool:
         return not self._paused and self._in_flight < self.settings.max_in_flight
 
@@ -337,17 +345,12 @@ class BoundedClient:
         if self._closing:
             raise ClientClosedError("the connection is closed; open a new one")
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._in_flight -= 1
-            last = self._closing and self._in_flight == 0
-            if self._paused:
-                self._changed.notify_all()
-            elif self._waiting:
-                self._changed.notify()
-        if last:
-            # Closing during a request would free memory that the request uses.
-            self._client.close()
+    def _notify(self) -> None:
+        """Wake up those who wait for the end of a request. The caller holds the lock."""
+        if self._paused:
+            self._changed.notify_all()
+        else:
+            self._changed.notify()
 
     def _connected(self) -> glide.TGlideClient:
         mode = glide.NodeDiscoveryMode

@@ -7,11 +7,12 @@ this library is observed, too.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 
 __all__ = [
     "Observation",
+    "current_observation",
     "note_candidates",
     "note_counts",
     "note_fallback",
@@ -61,6 +62,9 @@ class Observation:
 
 
 _current: ContextVar[Observation | None] = ContextVar("valkey_vector_observation", default=None)
+
+current_observation: Callable[[], Observation | None] = _current.get
+"""Return the observation that runs; None if nothing observes."""
 
 
 def observe() -> tuple[Observation, Token[Observation | None]]:

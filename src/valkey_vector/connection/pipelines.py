@@ -105,8 +105,12 @@ def run(sender: RequestSender, operation: Pipelined[_T]) -> _T:
         request = next(operation)
         while True:
             (replies,) = sender.send_requests([request])
-            error = None if request.errors else _first_error(replies)
-            request = operation.send(replies) if error is None else operation.throw(error)
+            for reply in replies:
+                if isinstance(reply, ServerError) and not request.errors:
+                    request = operation.throw(reply)
+                    break
+            else:
+                request = operation.send(replies)
     except StopIteration as end:
         result: _T = end.value
         return result

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from valkey_vector.connection.observation import note_request
+from valkey_vector.connection.observation import current_observation, note_request
 
 __all__ = ["RecordedTrip", "recorded", "recording"]
 
@@ -45,24 +45,24 @@ def recording() -> Iterator[list[RecordedTrip]]:
         _recorder.reset(token)
 
 
-def recorded(commands: Sequence[Sequence[str | bytes]], send: Callable[..., T], *args: Any) -> T:
+def recorded(send: Callable[[], T], commands: Sequence[Sequence[str | bytes]]) -> T:
     """Send commands; count them if they are observed, and record the round trip if something records.
 
     Cost: reads two context variables if nothing observes or records.
 
     Args:
-        commands: the commands; none for a single command whose errors need no name.
         send: sends the commands.
-        args: arguments of `send`.
+        commands: the commands; none for a single command whose errors need no name.
     """
-    note_request(len(commands) or 1)
+    if current_observation() is not None:
+        note_request(len(commands) or 1)
     trips = _recorder.get()
     if trips is None:
-        return send(*args)
+        return send()
     begun = time.perf_counter()
     reply: Any = None
     try:
-        reply = send(*args)
+        reply = send()
     finally:
         seconds = time.perf_counter() - begun
         trips.append(RecordedTrip(tuple(tuple(each) for each in commands), reply, seconds))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 
 from valkey_vector.errors import RequestTimeoutError
 
 __all__ = [
     "LimitedLock",
+    "current_deadline",
     "deadline_within",
     "has_time_limit",
     "is_over",
@@ -19,6 +21,9 @@ __all__ = [
 
 _deadline: ContextVar[float | None] = ContextVar("valkey_vector_deadline", default=None)
 """Moment of `time.monotonic` at which the operation must be over."""
+
+current_deadline: Callable[[], float | None] = _deadline.get
+"""Return the moment of `time.monotonic` at which the operation must be over; None without a `time_limit`."""
 
 
 class time_limit:  # noqa: N801 - used like a function, as contextlib's own context managers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -29,10 +29,8 @@ class ReadScope:
 _STRICT = ReadScope("strict")
 _current: ContextVar[ReadScope] = ContextVar("valkey_vector_read", default=_STRICT)
 
-
-def current_scope() -> ReadScope:
-    """The read that runs now. Everything outside `reading` is strict."""
-    return _current.get()
+current_scope: Callable[[], ReadScope] = _current.get
+"""Return the read that runs now. Everything outside `reading` is strict."""
 
 
 @contextmanager

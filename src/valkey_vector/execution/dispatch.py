@@ -9,7 +9,7 @@ from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.execution.knn import hits, nearest, within
 from valkey_vector.execution.ordering import Window, windowed
-from valkey_vector.execution.selection import counting, prepare_selection, records_of
+from valkey_vector.execution.selection import ALL, counting, prepare_selection, records_of
 from valkey_vector.execution.text import answer_hybrid, answer_text
 from valkey_vector.query import (
     CountQuery,
@@ -109,9 +109,11 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     if len(vector) != field.dimension:
         owner = "the query" if query.field is None else f"the query ({query.field})"
         raise wrong_dimension(len(vector), field.dimension, owner, engine.entry.name)
-    vector = rounded_query(vector, field.data_type, f"vector {field.name!r}")
+    if field.data_type != "FLOAT32":
+        vector = rounded_query(vector, field.data_type, f"vector {field.name!r}")
     near = Near(field, vector, query.ef_runtime)
-    selection = prepare_selection(engine, check_filter(query.filter))
+    filter = query.filter
+    selection = ALL if filter is None else prepare_selection(engine, check_filter(filter))
     threshold = query.threshold
     if query.k is not None:
         rows = yield from nearest(engine, selection, near, query.k, fields)

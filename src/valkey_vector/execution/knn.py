@@ -6,16 +6,17 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from valkey_vector.connection.observation import note_candidates, note_fallback
+from valkey_vector.connection.observation import current_observation, note_candidates, note_fallback
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
-from valkey_vector.execution.selection import Selection, records_of, select, selecting
+from valkey_vector.execution.selection import Selection, select, selecting
 from valkey_vector.query import Threshold
 from valkey_vector.records.record import Hit, new_hit
 from valkey_vector.schema.schema import Flat, Hnsw, Metric
 from valkey_vector.schema.similarity import similarities
 from valkey_vector.storage.catalog import vector_name
+from valkey_vector.storage.decoding import decode_records
 from valkey_vector.storage.rows import Row
 
 __all__ = ["hits", "nearest", "within"]
@@ -48,10 +49,11 @@ def nearest(
         if requested > first:
             note_fallback(MORE_CANDIDATES)
         rows = yield from engine.knn(near, requested, selection.plan, wanted)
-        note_candidates(len(rows))
+        if current_observation() is not None:
+            note_candidates(len(rows))
         passing = rows if selection.filter is None else selection.kept(rows)
         if len(passing) >= k or len(rows) < requested:
-            return passing[:k]
+            return passing if len(passing) == k else passing[:k]
         requested = _more(requested)
     return (yield from _compared(engine, selection, near, fields, k=k))
 
@@ -98,7 +100,7 @@ def within(
 
 def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
     """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
-    records = records_of(rows, fields)
+    records = decode_records(rows, fields)
     distances = [row.distance for row in rows]
     scores = similarities(distances, metric)
     return list(map(new_hit, records, scores, distances, scores))

@@ -28,6 +28,7 @@ from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT
 from valkey_vector.storage.rows import Row
 
 __all__ = [
+    "ALL",
     "Selection",
     "counting",
     "delete",
@@ -98,13 +99,14 @@ class Selection:
         return matching
 
 
-_ALL = Selection(EVERYTHING, None)
+ALL = Selection(EVERYTHING, None)
+"""Selection of all records."""
 
 
 def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     """Compile a filter; read the slot bindings again if the filter uses one that this process does not know."""
     if filter is None:
-        return _ALL
+        return ALL
     ids = _named_ids(filter)
     if ids is not None and len(ids) <= _MAX_NAMED:
         return Selection(Everything(), filter, exact=False, ids=ids)

@@ -60,7 +60,7 @@ class IndexSearches:
         Raises:
             InvalidInputError: the vector, `k`, the filter or an option is not valid.
         """
-        return self.query(
+        return self._reader.answer(
             VectorQuery(
                 vector=vector,
                 k=check_k(k, "k"),

@@ -64,8 +64,9 @@ class VectorQuery:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        vector = check_vector(self.vector, None, "the query")
-        if not isinstance(self.vector, list | tuple):
+        given = self.vector
+        vector = check_vector(given, None, "the query")
+        if type(given) is not list:
             vector = vector.copy()  # it may share the caller's memory, which the caller may change
         if vector.flags.writeable:
             vector.flags.writeable = False
@@ -78,8 +79,10 @@ class VectorQuery:
             raise InvalidInputError(
                 "max_distance and min_similarity are both set: pass only one of them"
             )
-        if self.k is not None:
-            check_count(self.k, "k", 1)
+        k = self.k
+        if k is not None:
+            if type(k) is not int or k < 1:
+                check_count(k, "k", 1)
         elif self.threshold is None:
             raise InvalidInputError(
                 "the query has no limit: pass k, or max_distance or min_similarity to get all records within it"

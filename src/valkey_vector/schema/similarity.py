@@ -58,9 +58,11 @@ def distances(
 def similarities(distances: Sequence[float], metric: Metric) -> list[float]:
     """Convert distances as `similarity` does."""
     if metric is Metric.COSINE:
-        cosines = [1.0 - distance for distance in distances]
-        if all([-1.0 <= cosine <= 1.0 for cosine in cosines]):  # noqa: C419 - a list is faster
-            return cosines
+        cosines: list[float] = []
+        for distance in distances:
+            cosine = 1.0 - distance
+            cosines.append(cosine if -1.0 <= cosine <= 1.0 else similarity(distance, metric))
+        return cosines
     return [similarity(distance, metric) for distance in distances]
 
 

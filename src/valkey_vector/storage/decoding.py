@@ -76,14 +76,15 @@ def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
     Raises:
         UnreadableRecordError: another program wrote one of the fields; the message names the record.
     """
-    if any(name not in _COMMON for name in only):
+    names_of = _common_names(tuple(only))
+    if names_of is None:
         return [
             decode_record(
                 row.id, row.fields, only, known_metadata(row) if METADATA in only else None
             )
             for row in rows
         ]
-    plain, encoded = _names_of(CONTENT in only, METADATA in only, PARENT in only, PAYLOAD in only)
+    plain, encoded = names_of
     records: list[Record] = []
     get: Callable[[Any], bytes | None]
     for row in rows:
@@ -109,10 +110,15 @@ def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
     return records
 
 
-@lru_cache(maxsize=16)
-def _names_of(*wanted: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Names of `_COMMON` fields, as text and as bytes; None in place of a name that is not wanted, which no row has."""
-    plain = tuple(name if want else None for name, want in zip(_COMMON, wanted, strict=True))
+@lru_cache(maxsize=256)
+def _common_names(only: tuple[str, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+    """Names of `_COMMON` fields, as text and as bytes; None in place of a name that is not wanted, which no row has.
+
+    Returns None if other fields are wanted.
+    """
+    if not set(only) <= set(_COMMON):
+        return None
+    plain = tuple(name if name in only else None for name in _COMMON)
     return plain, tuple(None if name is None else name.encode() for name in plain)
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "B",
     "Clause",
     "FieldClause",
+    "Level",
     "Matching",
     "Part",
     "Position",
@@ -49,6 +50,12 @@ B = 0.75
 
 _FEW = 4
 """Alternative terms that are counted one by one."""
+
+_LONGER = 1.2
+"""Ratio of lengths from which shorter texts are bounded separately."""
+
+Level: TypeAlias = tuple[Plan, float]
+"""Plan of documents, and highest score of those that the next plan does not select."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +167,14 @@ class Statistics:
         lengths: total number of terms in each text field.
         frequencies: number of documents with any of the terms of each position.
         shortest: number of terms of the shortest text of a field, if it is known.
+        usual: number of terms that only a few texts of a field are below, if it is known.
     """
 
     documents: Mapping[str, int]
     lengths: Mapping[str, float]
     frequencies: Mapping[Position, int]
     shortest: Mapping[str, int] = field(default_factory=dict)
+    usual: Mapping[str, int] = field(default_factory=dict)
 
 
 class Part:
@@ -205,7 +214,7 @@ class Part:
         norm = K1 * (1 - B + B * length / self._average)
         return self._weight * (times * (K1 + 1) / (times + norm))
 
-    def levels(self, shortest: int) -> list[tuple[Plan, float]]:
+    def levels(self, shortest: int) -> list[Level]:
         """Return plans of documents with a growing frequency of the clause, with a bound of the scores of each.
 
         Args:
@@ -259,16 +268,32 @@ class Scorer:
     def __init__(self, matching: Matching, statistics: Statistics) -> None:
         self.matching = matching
         self._shortest = statistics.shortest
+        self._usual = statistics.usual
         self.clauses = [
             [Part(field, statistics) for field in clause.fields] for clause in matching.clauses
         ]
 
-    def levels(self) -> list[list[tuple[Plan, float]]]:
-        """Return the plans of each clause with bounds of its scores (see `Part.levels`)."""
+    @property
+    def usual(self) -> int:
+        """Number of terms that only a few texts are below; 1 if it is unknown or hardly more than the shortest text."""
+        texts = self.matching.texts
+        if len(texts) != 1 or any(len(parts) != 1 for parts in self.clauses):
+            return 1
+        name = texts[0].name
+        usual = self._usual.get(name, 1)
+        return usual if usual > _LONGER * self._shortest.get(name, 1) else 1
+
+    def levels(self, shortest: int = 1) -> list[list[Level]]:
+        """Return the plans of each clause with bounds of its scores (see `Part.levels`).
+
+        Args:
+            shortest: number of terms of the shortest text to bound.
+        """
         found = []
         for clause, parts in zip(self.matching.clauses, self.clauses, strict=True):
             if len(parts) == 1:
-                found.append(parts[0].levels(self._shortest.get(parts[0].clause.text.name, 1)))
+                name = parts[0].clause.text.name
+                found.append(parts[0].levels(max(shortest, self._shortest.get(name, 1))))
             else:
                 found.append([(clause.plan(), sum(part.bound for part in parts))])
         return found

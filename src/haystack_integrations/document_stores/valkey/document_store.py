@@ -17,7 +17,7 @@ from haystack_integrations.document_stores.valkey.documents import (
     from_record,
     listed_tuples,
     refuse_repeated,
-    to_record,
+    to_records,
 )
 from haystack_integrations.document_stores.valkey.filters import metadata_key, to_filter
 from haystack_integrations.document_stores.valkey.retrieval import SearchableStore
@@ -273,7 +273,7 @@ class ValkeyDocumentStore(SearchableStore):
             unique.reverse()
 
         def write() -> int:
-            records = [to_record(document) for document in unique]
+            records = to_records(unique)
             batch_size = self._settings.batch_size
             core_policy = _POLICIES[policy]
             return self.index.upsert(records, policy=core_policy, batch_size=batch_size).written

@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from haystack.document_stores.errors import DuplicateDocumentError
 from valkey_vector import Hit, InvalidInputError, Record
 from valkey_vector.records.instances import are_alike, filler
 from valkey_vector.records.plain_values import DEEPEST, are_plain
-from valkey_vector.records.record import Vector
+from valkey_vector.records.record import Vector, new_record
 
 __all__ = [
     "check_documents",
@@ -31,16 +31,21 @@ __all__ = [
     "from_record",
     "listed_tuples",
     "refuse_repeated",
-    "to_record",
+    "to_records",
 ]
 
 
-def to_record(document: Document) -> Record:
-    """Convert a document to a record.
+def to_records(documents: Iterable[Document]) -> list[Record]:
+    """Convert documents to records.
 
     Raises:
-        InvalidInputError: if its embedding is not a list of numbers.
+        InvalidInputError: if an embedding is not a list of numbers.
     """
+    with np.errstate(over="ignore"):
+        return [_to_record(document) for document in documents]
+
+
+def _to_record(document: Document) -> Record:
     extras: dict[str, Any] = {}
     if document.content is None:
         extras["no_content"] = True
@@ -54,13 +59,11 @@ def to_record(document: Document) -> Record:
     if document.sparse_embedding is not None:
         extras["sparse_embedding"] = document.sparse_embedding.to_dict()
     vector, exact = _embedding(document)
-    return Record(
-        id=document.id,
-        content=document.content or "",
-        vector=vector,
-        metadata=listed_tuples(document.meta, f"meta of document {document.id!r}"),
-        payload=_packed(document, extras, exact),
-    )
+    meta: Any = document.meta
+    if type(meta) is not dict or not are_plain(meta.values()):
+        meta = listed_tuples(meta, f"meta of document {document.id!r}")
+    payload = _packed(document, extras, exact) if extras or exact else None
+    return new_record(document.id, document.content or "", vector, meta, None, payload, {})
 
 
 def listed_tuples(value: Any, owner: str, depth: int = 0) -> Any:
@@ -182,8 +185,7 @@ def _embedding(document: Document) -> tuple[Vector | None, bytes]:
         raise InvalidInputError(
             f"the embedding of document {document.id!r} is not a list of numbers: {error}"
         ) from None
-    with np.errstate(over="ignore"):
-        vector = doubles.astype("<f4")
+    vector = doubles.astype("<f4")
     exact = doubles.tobytes()
     if vector.astype("<f8").tobytes() == exact:
         exact = b""
@@ -194,14 +196,17 @@ def _doubles(embedding: Any) -> Any:
     """Return an array of the numbers in a list, twice as fast as NumPy converts them. Anything else is returned unchanged."""
     if type(embedding) is list:
         with suppress(struct.error, TypeError, OverflowError):
-            return np.frombuffer(struct.pack(f"<{len(embedding)}d", *embedding), dtype="<f8")
+            return np.frombuffer(_packer(len(embedding))(*embedding), dtype="<f8")
     return embedding
 
 
-def _packed(document: Document, extras: dict[str, Any], exact: bytes) -> bytes | None:
+@lru_cache(maxsize=64)
+def _packer(dimension: int) -> Callable[..., bytes]:
+    return struct.Struct(f"<{dimension}d").pack
+
+
+def _packed(document: Document, extras: dict[str, Any], exact: bytes) -> bytes:
     """Serialize the extras to JSON, followed by the exact embedding if it is not empty."""
-    if not extras and not exact:
-        return None
     try:
         return json.dumps(extras).encode("ascii") + exact
     except (TypeError, ValueError) as error:

@@ -25,12 +25,17 @@ from llama_index.core.schema import (
     MediaResource,
     MetadataMode,
     Node,
-    NodeRelationship,
     RelatedNodeInfo,
     TextNode,
 )
 from pydantic_core import to_jsonable_python
 
+from llama_index.vector_stores.valkey.simple_nodes import (
+    DEFAULTS,
+    SOURCE,
+    only_source,
+    simple_record,
+)
 from valkey_vector import InvalidInputError, Record
 from valkey_vector.records.instances import are_alike, filler
 from valkey_vector.records.json_decoding import decode_json
@@ -49,23 +54,7 @@ _PLAIN = TextNode.class_name()
 _missed: set[str] = set()
 """Missing classes that were already logged."""
 
-_SOURCE = str(NodeRelationship.SOURCE.value)
-
-_DEFAULTS: dict[str, Any] = {
-    "excluded_embed_metadata_keys": [],
-    "excluded_llm_metadata_keys": [],
-    "relationships": {},
-    "metadata_template": "{key}: {value}",
-    "metadata_separator": "\n",
-    "text_template": "{metadata_str}\n\n{content}",
-    "mimetype": "text/plain",
-    "start_char_idx": None,
-    "end_char_idx": None,
-    "image_resource": None,
-    "audio_resource": None,
-    "video_resource": None,
-}
-"""Values that are not stored. Part of the stored format: do not change them, whatever the defaults of LlamaIndex are."""
+_SOURCE = str(SOURCE.value)
 
 _RELATED_DEFAULTS: dict[str, Any] = {
     "node_type": None,
@@ -92,6 +81,9 @@ def to_record(node: BaseNode) -> Record:
     Raises:
         InvalidInputError: if it is not a node, or a value in it cannot be serialized. Names the value.
     """
+    simple = simple_record(node) if type(node) is TextNode and _is_fillable() else None
+    if simple is not None:
+        return simple
     if not isinstance(node, BaseNode):
         raise InvalidInputError(f"a node must be a BaseNode, not a {type(node).__name__}")
     try:
@@ -139,14 +131,10 @@ def _changed_fields(node: TextNode) -> set[str]:
     changed = {
         name
         for name, value in node.__dict__.items()
-        if name not in _OF_RECORD and (name not in _DEFAULTS or value != _DEFAULTS[name])
+        if name not in _OF_RECORD and (name not in DEFAULTS or value != DEFAULTS[name])
     }
-    if len(node.relationships) == 1:
-        source = node.relationships.get(NodeRelationship.SOURCE)
-        if type(source) is RelatedNodeInfo and source.node_id:
-            plain = source.node_type is None and source.hash is None and not source.metadata
-            if plain and not source.__pydantic_extra__:
-                changed.discard("relationships")
+    if only_source(node.relationships):
+        changed.discard("relationships")
     return changed
 
 
@@ -183,7 +171,7 @@ def _compact(rest: dict[str, Any], parent: str | None) -> dict[str, Any]:
     return {
         name: value
         for name, value in {**rest, "relationships": relationships}.items()
-        if name not in _DEFAULTS or value != _DEFAULTS[name]
+        if name not in DEFAULTS or value != DEFAULTS[name]
     }
 
 
@@ -266,12 +254,11 @@ def _filled(
         attributes["relationships"] = {}
         return _fill(attributes, {"id_", "text", "metadata", "embedding"})
     source: dict[str, Any] = {"node_id": parent, "node_type": None, "metadata": {}, "hash": None}
-    attributes["relationships"] = {_SOURCE_KIND: _fill_related(source, {"node_id"})}
+    attributes["relationships"] = {SOURCE: _fill_related(source, {"node_id"})}
     return _fill(attributes, {"id_", "text", "metadata", "embedding", "relationships"})
 
 
 _fill, _fill_related = filler(TextNode), filler(RelatedNodeInfo)
-_SOURCE_KIND = NodeRelationship.SOURCE
 
 _PLAIN_NODE: dict[str, Any] = {
     "id_": "",
@@ -280,13 +267,13 @@ _PLAIN_NODE: dict[str, Any] = {
     "excluded_embed_metadata_keys": [],
     "excluded_llm_metadata_keys": [],
     "relationships": {},
-    "metadata_template": _DEFAULTS["metadata_template"],
-    "metadata_separator": _DEFAULTS["metadata_separator"],
+    "metadata_template": DEFAULTS["metadata_template"],
+    "metadata_separator": DEFAULTS["metadata_separator"],
     "text": "",
-    "mimetype": _DEFAULTS["mimetype"],
+    "mimetype": DEFAULTS["mimetype"],
     "start_char_idx": None,
     "end_char_idx": None,
-    "text_template": _DEFAULTS["text_template"],
+    "text_template": DEFAULTS["text_template"],
 }
 """Attributes of a plain node, in the order of its constructor. Each node gets its own lists and dicts."""
 
@@ -323,10 +310,10 @@ def _own_defaults(kind: type[BaseNode], data: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _other_defaults(kind: type[BaseNode]) -> dict[str, Any]:
-    """Those of `_DEFAULTS` that differ from the defaults of a class: of a user's class, or of another LlamaIndex."""
+    """Those of `DEFAULTS` that differ from the defaults of a class: of a user's class, or of another LlamaIndex."""
     return {
         name: value
-        for name, value in _DEFAULTS.items()
+        for name, value in DEFAULTS.items()
         if name in kind.model_fields
         and kind.model_fields[name].get_default(call_default_factory=True, validated_data={})
         != value

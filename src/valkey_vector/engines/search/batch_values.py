@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from valkey_vector.connection import Argument
 from valkey_vector.errors import ServerError
@@ -41,8 +41,8 @@ class BatchSettings:
         policy: handling of existing ids.
         milliseconds: TTL, > 0; None for no expiration.
         sliding: reads will extend the TTL, so it is set on the keys only.
-        now: server time in microseconds.
-        stamp: creation time of the first document, in microseconds.
+        now: server time in microseconds; 0 until it was read.
+        begun: creation time of the first document, in microseconds; None for now.
         positions: id → position in the batch, added to `stamp`.
         lane: the writer connection.
     """
@@ -51,9 +51,18 @@ class BatchSettings:
     milliseconds: int | None
     sliding: bool
     now: int
-    stamp: int
+    begun: int | None
     positions: Mapping[str, int]
     lane: int
+
+    def at(self, now: int) -> BatchSettings:
+        """Return the settings at another server time."""
+        return replace(self, now=now)
+
+    @property
+    def stamp(self) -> int:
+        """Creation time of the first document, in microseconds."""
+        return self.now if self.begun is None else self.begun
 
     @property
     def expiry(self) -> Expiry:

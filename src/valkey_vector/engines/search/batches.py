@@ -47,8 +47,8 @@ class Batches:
         refuse_foreign: bool = True,
         although_full: bool = False,
         steady: bool = False,
-    ) -> Iterator[tuple[str, list[KeyState]]]:
-        """Hold the locks of documents; yields the lock token and the state of each key.
+    ) -> Iterator[tuple[str, list[KeyState], int]]:
+        """Hold the locks of documents; yields the lock token, the state of each key, and the server time in microseconds.
 
         `send` releases the locks. After an error they are released here. After an outage they lapse.
 
@@ -78,9 +78,10 @@ class Batches:
             self._documents.check_generation(generation)
             entry = self._documents.entry
             found = parse_states(entry, keys, replies[2:], refuse_foreign=refuse_foreign)
+            now = int(seconds) * 1_000_000 + int(micros)
             if steady:
-                found = self._steadied(keys, found, int(seconds) * 1000 + int(micros) // 1000, lane)
-            yield token, found
+                found = self._steadied(keys, found, now // 1000, lane)
+            yield token, found, now
         except (ConnectionLostError, RequestTimeoutError):
             # The server may still execute what was sent, so the locks stay until they lapse.
             raise

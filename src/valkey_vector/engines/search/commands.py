@@ -26,7 +26,7 @@ from valkey_vector.schema.schema import (
     VectorField,
     algorithm_settings,
 )
-from valkey_vector.storage.catalog import CatalogEntry, declared_name, vector_name
+from valkey_vector.storage.catalog import CatalogEntry, declared_name, document_prefix, vector_name
 from valkey_vector.storage.layout import CONTENT, CREATED, EXPIRES, TAGS
 from valkey_vector.storage.record_version import identifying_fields, own_fields, own_records
 from valkey_vector.storage.rows import DISTANCE_FIELD, FoundRow, Row
@@ -53,6 +53,7 @@ __all__ = [
     "sum_command",
     "summed",
     "total",
+    "with_vector_of",
 ]
 
 DISTANCE = DISTANCE_FIELD.decode()
@@ -98,25 +99,31 @@ def knn_command(
     entry: CatalogEntry, query: str, near: Near, k: int, fields: Sequence[str], *, width: int | None
 ) -> list[Argument]:
     """FT.SEARCH for the k nearest of the documents that a query selects (``*`` for all), with EF_RUNTIME `width`."""
-    compose = _knn_of_all if query == "*" else _knn_text
-    text = compose(query, near.field.name, k, width)
-    options = _knn_options(k, *identifying_fields(entry), EXPIRES, *fields)
-    if near.field.data_type == "FLOAT32":
-        packed = near.vector.tobytes()
-    else:
-        # The client measures the distances of other types itself, because servers round while they compare them.
-        packed, name = pack_vector(near.vector, near.field.data_type), vector_name(near.field.name)
-        options = _knn_options(k, *identifying_fields(entry), EXPIRES, *fields, name)
-    return ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector", packed, *options]
-
-
-def _knn_text(query: str, vector: str, k: int, width: int | None) -> str:
     ef = "" if width is None else f" EF_RUNTIME {width}"
-    return f"{query}=>[KNN {k} @{vector_name(vector)} $vector{ef} AS {DISTANCE}]"
+    text = f"{query}=>[KNN {k} @{vector_name(near.field.name)} $vector{ef} AS {DISTANCE}]"
+    returned = [*identifying_fields(entry), EXPIRES, *fields]
+    if near.field.data_type != "FLOAT32":
+        # The client measures the distances of other types itself, because servers round while they compare them.
+        returned.append(vector_name(near.field.name))
+    command: list[Argument] = ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector"]
+    return [*command, _packed(near), *_knn_options(k, *returned)]
 
 
-_knn_of_all = lru_cache(maxsize=256)(_knn_text)
-"""`_knn_text`, composed once for all queries without a filter that have the same vector, k and width."""
+def with_vector_of(near: Near, command: Sequence[Argument]) -> list[Argument]:
+    """A result of `knn_command` with the vector of another query of the same form."""
+    changed = list(command)
+    changed[_VECTOR_AT] = _packed(near)
+    return changed
+
+
+_VECTOR_AT = 6
+"""Position of the vector in the result of `knn_command`."""
+
+
+def _packed(near: Near) -> bytes:
+    if near.field.data_type == "FLOAT32":
+        return near.vector.tobytes()
+    return pack_vector(near.vector, near.field.data_type)
 
 
 @lru_cache(maxsize=256)
@@ -264,7 +271,7 @@ def rows(
         vector: hash field of the vector that was searched; documents that no longer have it are left out.
     """
     found: Mapping[bytes, Mapping[bytes, bytes] | None] = reply[1] if len(reply) > 1 else {}
-    skip, own = len(entry.prefix.encode()), own_records(entry.lineage, vector)
+    skip, own = _prefix_length(entry.name), own_records(entry.lineage, vector)
     are_certain = own.recognizes(found.values())
     documents: list[Row] = []
     for key, pairs in found.items():
@@ -285,6 +292,12 @@ def rows(
         if ends is None or float(ends) > now():
             documents.append(row)
     return documents
+
+
+@lru_cache(maxsize=256)
+def _prefix_length(name: str) -> int:
+    """Length of the key prefix of an index in bytes."""
+    return len(document_prefix(name).encode())
 
 
 def described(reply: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from valkey_vector.errors import ForeignKeyError, ServerError
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.layout import METADATA
 from valkey_vector.storage.record_version import CREATED, EXPIRES, VERSION, expiry_of, own_fields
+from valkey_vector.storage.rows import MetadataReplacement
 
 __all__ = ["KeyState", "parse_states", "state_commands"]
 
@@ -52,6 +53,19 @@ class KeyState:
                 )
             case "s":
                 return True
+
+    @property
+    def may_end(self) -> bool:
+        """True if the key exists and may have a TTL."""
+        return bool(self.names) and (self.version is None or expiry_of(self.version) != "")
+
+    def is_version_of(self, update: MetadataReplacement) -> bool | None:
+        """Return True for the version of a record that an update read; None if the record was removed."""
+        if not self.own:
+            return None
+        if update.version is None:
+            return self.version is None and self.fields.get(METADATA) == update.expected
+        return self.version == update.version
 
     def is_alive(self, now: int) -> bool:
         """Return True for a record of the index that has not expired; `now`: server time in microseconds."""

@@ -36,7 +36,7 @@ from valkey_vector.errors import (
 )
 from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Tokens, all_of
 from valkey_vector.schema.schema import Flat, Hnsw
-from valkey_vector.storage.catalog import vector_name
+from valkey_vector.storage.catalog import CatalogEntry, vector_name
 from valkey_vector.storage.layout import field_token
 from valkey_vector.storage.record_version import has_vector
 from valkey_vector.storage.rows import Row
@@ -48,6 +48,9 @@ __all__ = ["Nearest"]
 
 _TOO_NARROW = 1.25
 """A search is repeated if its filter matches so many more records that it needs this many times the width."""
+
+_MAX_COMPOSED = 256
+"""Number of forms of queries whose command is remembered."""
 
 _HIGHEST_EF = 1_000_000
 """Largest EF_RUNTIME that Valkey-Search accepts (1.0 to 1.3)."""
@@ -88,6 +91,7 @@ class Nearest:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
         self._selectivities = Selectivities(engine.support, engine.entry.name)
+        self._composed: dict[tuple[object, ...], tuple[CatalogEntry, list[Argument]]] = {}
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the records that a plan selects, nearest first.
@@ -99,7 +103,7 @@ class Nearest:
             return []
         if k > self._max_k:
             return (yield from self._exact(near, k, plan, fields))
-        if self._is_adaptive(near, plan):
+        if not isinstance(plan, Everything) and self._is_adaptive(near, plan):
             return (yield from self._filtered(near, k, plan, fields))
         replies = yield Request(self.commands(near, k, plan, fields))
         return (yield from self.completed(replies, near, k, plan, fields))
@@ -113,10 +117,6 @@ class Nearest:
         """
         requested = self._requested(near, k)
         found, dropped = self._rows(replies, near, requested)
-        if len(found) >= k and near.field.data_type == "FLOAT32":
-            if _ends_in_ties(found, requested, near):
-                return (yield from self._beyond_ties(found, near, k, plan, fields))
-            return found if len(found) == k else found[:k]
         while len(found) < k and dropped and requested < self._max_k:
             # Expired documents that are still indexed, and hashes of other programs, took places in the reply.
             requested = min(self._max_k, 2 * (requested + dropped))
@@ -125,7 +125,9 @@ class Nearest:
             if not self._engine.capabilities.filter_queries:
                 return found
             return (yield from self._with_missing(found, near, k, plan, fields))
-        if self._is_in_doubt(replies, found, near, k, requested):
+        if near.field.data_type != "FLOAT32" and self._is_in_doubt(
+            replies, found, near, k, requested
+        ):
             return (yield from self._beyond_rounding(near, k, plan, fields))
         if _ends_in_ties(found, requested, near):
             return (yield from self._beyond_ties(found, near, k, plan, fields))
@@ -135,14 +137,28 @@ class Nearest:
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
+        if isinstance(plan, Everything):
+            return [self._unfiltered(near, k, fields)]
         engine, requested = self._engine, self._requested(near, k)
         entry, width = engine.entry, _ef(near, requested)
-        if isinstance(plan, Everything):
-            return [commands.knn_command(entry, "*", near, requested, fields, width=width)]
         return [
             commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)
             for query in engine.queries(plan)
         ]
+
+    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> list[Argument]:
+        """The search of all records; all but the vector is composed once for queries of one form."""
+        form = (near.field.name, near.ef_runtime, k, *fields)
+        entry, known = self._engine.slots.entry, self._composed.get(form)
+        if known is not None and known[0] is entry:
+            return commands.with_vector_of(near, known[1])
+        requested = self._requested(near, k)
+        width = _ef(near, requested)
+        command = commands.knn_command(entry, "*", near, requested, fields, width=width)
+        if len(self._composed) >= _MAX_COMPOSED:
+            self._composed.clear()
+        self._composed[form] = entry, command
+        return command
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
@@ -169,7 +185,7 @@ class Nearest:
     def _is_adaptive(self, near: Near, plan: Plan) -> bool:
         """Return True if the width of a search may depend on the selectivity of its filter."""
         engine = self._engine
-        if isinstance(plan, Everything) or isinstance(near.field.algorithm, Flat):
+        if isinstance(near.field.algorithm, Flat):
             return False
         if near.ef_runtime is not None or not engine.is_valkey_search:
             return False
@@ -230,7 +246,8 @@ class Nearest:
             rows = self._engine.rows(reply, near.field.metric, field)
             if near.field.data_type != "FLOAT32":
                 rows = measured([rows], near, k=None)
-            dropped += max(0, min(k, commands.total(reply)) - len(rows))
+            if len(rows) < k:
+                dropped += max(0, min(k, commands.total(reply)) - len(rows))
             if len(replies) == 1:
                 rows.sort(key=_by_distance)
                 return rows, dropped
@@ -294,8 +311,6 @@ class Nearest:
             k: number of neighbors.
             requested: number of neighbors that each search requested.
         """
-        if near.field.data_type == "FLOAT32":
-            return False
         prefix, metric = self._engine.entry.prefix, near.field.metric
         rough: dict[bytes, float] = {}
         farthest = math.inf

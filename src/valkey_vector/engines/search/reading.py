@@ -72,6 +72,9 @@ _FIRST_PAGE = 100
 
 _PAUSE = 0.01
 
+_NOT_READY = object()
+"""Identity of no server process."""
+
 _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
@@ -93,7 +96,7 @@ class SearchReading:
             and not has_hash_tag(entry.name)
         )
         self._connection = connection
-        self._complete_run: object = None
+        self._complete_run: object = _NOT_READY
         self._down = False
         self._was_down = False
         self._documents = Documents(connection, entry)
@@ -117,7 +120,7 @@ class SearchReading:
 
     @property
     def _answers_partially(self) -> bool:
-        return self.spans_nodes and current_scope().consistency == "partial"
+        return current_scope().consistency == "partial" and self.spans_nodes
 
     def fit(self, plan: Plan) -> Plan:
         """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
@@ -145,7 +148,7 @@ class SearchReading:
             ConnectionLostError: a node of the cluster does not respond; the message names it.
             RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
-        if self._answers_partially:
+        if self.spans_nodes and self._answers_partially:
             return self._partial.send(requests)
         if self._down:
             self._check_down()
@@ -158,7 +161,8 @@ class SearchReading:
         """Send requests to the whole cluster; repeats them while its nodes temporarily disagree."""
         start = time.monotonic()
         while True:
-            self.make_ready()
+            if self._was_down or self.support.run is not self._complete_run:
+                self.make_ready()
             answered = self._sent(requests)
             if answered is not None:
                 return answered
@@ -244,7 +248,7 @@ class SearchReading:
 
     def rows(self, reply: Any, metric: Metric = Metric.L2, vector: str | None = None) -> list[Row]:
         """The documents in a reply to FT.SEARCH, without expired ones; see `commands.rows`."""
-        return commands.rows(reply, self.entry, metric, self.support.now, vector)
+        return commands.rows(reply, self.slots.entry, metric, self.support.now, vector)
 
     def scanned(self, plan: Plan, fields: Sequence[str]) -> Iterator[Row]:
         """The documents that a plan selects, found by scanning all keys, in any order."""
@@ -292,8 +296,7 @@ class SearchReading:
         support = self.support
         status = support.status_commands() if support.is_due else []
         completed = [
-            Request([support.with_options(each) for each in request.commands])
-            for request in requests
+            Request(list(map(support.with_options, request.commands))) for request in requests
         ]
         if self.is_valkey_search:  # which returns an error if the time of a search is over
             found = self._exchanged(status, completed)
@@ -310,16 +313,20 @@ class SearchReading:
             return None
         if self.spans_nodes and current_scope().consistency == "loose" and _has_search(requests):
             current_scope().partial = len(support.primaries) != 1
-        errors = [each for replies in found for each in replies if isinstance(each, ServerError)]
-        return None if errors and self._must_repeat(errors) else found
+        for replies in found:
+            for reply in replies:
+                if isinstance(reply, ServerError):
+                    return None if self._must_repeat(found) else found
+        return found
 
-    def _must_repeat(self, errors: Sequence[ServerError]) -> bool:
+    def _must_repeat(self, found: Sequence[Sequence[Reply | ServerError]]) -> bool:
         """Return True if the requests must be sent again because of an error among their replies.
 
         Raises:
             StaleIndexError: the index was dropped, or the operation must start again.
             RequestTimeoutError: the server ended a search early.
         """
+        errors = [each for replies in found for each in replies if isinstance(each, ServerError)]
         could_sort = self.support.sort_by
         again = must_repeat(self.support, errors)
         if could_sort and not self.support.sort_by:
@@ -384,8 +391,8 @@ class SearchReading:
             status = support.status_commands()
             support.learn(status, self._connection.pipeline(status, retry=True))
             self._was_down = False
-            self._complete_run = None
-        if support.run is not self._complete_run or self._complete_run is None:
+            self._complete_run = _NOT_READY
+        if support.run is not self._complete_run:
             run = support.run
             if self.capabilities.cluster and self.is_valkey_search and support.primaries:
                 await_nodes(self._connection, self.entry, support.primaries)

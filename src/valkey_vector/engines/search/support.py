@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from valkey_vector.connection import Argument, Connection, Reply, SearchModule
-from valkey_vector.connection.time_limits import has_time_limit, seconds_left
+from valkey_vector.connection.time_limits import current_deadline, has_time_limit, seconds_left
 from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search.primaries import Primaries, has_replicas
 from valkey_vector.errors import ServerError
@@ -178,14 +178,14 @@ class ServerSupport:
 
     def with_options(self, command: Sequence[Argument]) -> Sequence[Argument]:
         """The command with the options that make its reply complete or an error; see `current_scope`."""
-        match command[0]:
-            case "FT.SEARCH":
-                words = self._shard_words[current_scope().consistency]
-                return [*command, *self._timeout(), *words]
-            case "FT.AGGREGATE":
-                return [*command, *self._timeout()]
-            case _:
-                return command
+        if command[0] == "FT.SEARCH":
+            words = self._shard_words[current_scope().consistency]
+            if self._times_out and current_deadline() is None:
+                return [*command, *self._whole_timeout, *words]
+            return [*command, *self._timeout(), *words]
+        if command[0] == "FT.AGGREGATE":
+            return [*command, *self._timeout()]
+        return command
 
     def on_one_node(self, command: Sequence[Argument]) -> Sequence[Argument]:
         """The command with the options that restrict a search to the node that receives it."""

@@ -20,7 +20,7 @@ from valkey_vector.connection.replicas import are_replicas_allowed
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.query_syntax import query_text
 from valkey_vector.engines.search.signs import Signs, sign_commands, signs_in
-from valkey_vector.engines.search.text_lengths import LengthCounts, length_counts
+from valkey_vector.engines.search.text_lengths import LengthCounts, length_counts, usual_length
 from valkey_vector.filters.plan import Everything, Plan, Range, Words, all_of, complement
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.text.bm25 import Clause, Matching, Position, Statistics
@@ -183,7 +183,7 @@ class TextCounts:
             # Zero is not kept: a clause that no document has is left out of the search.
             if count and each not in early:
                 known[self._text_of[each]].counts[each] = count
-        lengths, shortest = {}, {}
+        lengths, shortest, usual = {}, {}, {}
         for text in matching.texts:
             of_text = known[text]
             length = of_text.length
@@ -193,10 +193,11 @@ class TextCounts:
                 of_text.length = None if text in early else length
             lengths[text.name] = length
             shortest[text.name] = min(of_text.lengths or (1,))
+            usual[text.name] = usual_length(of_text.lengths or {})
         self._known.documents = max((found[text] for text in matching.texts), default=0)
         self.frequencies = {each: found[each] for each in matching.positions}
         documents = {text.name: found[text] for text in matching.texts}
-        return Statistics(documents, lengths, self.frequencies, shortest)
+        return Statistics(documents, lengths, self.frequencies, shortest, usual)
 
     def _checked(
         self, signs: Signs, replies: Sequence[Any], *, timely: bool

@@ -8,13 +8,13 @@ sixteen at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.filters.plan import Plan, Range
 
-__all__ = ["Count", "LengthCounts", "length_counts"]
+__all__ = ["Count", "LengthCounts", "length_counts", "usual_length"]
 
 Count: TypeAlias = Callable[[Sequence[Plan]], Pipelined[list[int]]]
 """Counts the documents of plans, in one round trip mostly."""
@@ -28,6 +28,22 @@ _WIDEST = _FANOUT**3
 
 _MOST = 1_000
 """Ranges that are counted; with more lengths, reading the documents is faster."""
+
+_SHORT = 200
+"""Texts below the usual length; one in `_OF_SHORT` in a large index."""
+
+_OF_SHORT = 200
+
+
+def usual_length(counts: Mapping[int, int]) -> int:
+    """Return the length that only a few texts are below; 1 without counts."""
+    few = max(_SHORT, sum(counts.values()) // _OF_SHORT)
+    below = 0
+    for length in sorted(counts):
+        below += counts[length]
+        if below > few:
+            return length
+    return min(counts, default=1)
 
 
 def length_counts(

@@ -5,45 +5,38 @@ covers (valkey-io/valkey-search#1260). So no script touches a document here:
 
 * One command writes all fields of a document, which is atomic. If it replaces another document, an HDEL of the fields
   that only the old one had follows. In between, ``version`` lists the valid fields for readers.
-* Whoever changes an existing document holds its lock (see `valkey_vector.engines.search.locks`). New documents need no
-  lock: ``HSETEX … FNX`` (Valkey 9) writes nothing if a field exists, and then the write is repeated under the lock. If the
+* Whoever changes an existing document holds its lock (see `valkey_vector.engines.search.locks`). Many new documents need no
+  locks: ``HSETEX … FNX`` (Valkey 9) writes nothing if a field exists, and then the write is repeated under the lock. If the
   server has no such command, or the user may not run it, all ids of a batch are locked.
 * On a single server, one EXISTS for a whole batch tells if any key exists; if so, all ids of the batch are locked.
 * The generation is read before and after a batch. A batch that finds the index dropped afterwards removes what it
   wrote, and is written again for the current index.
 
-Round trips for a batch: two for new documents, three for documents that exist or have a TTL, two for deletions and
-metadata updates. On a cluster, commands on several nodes have no order: one more for each lock and each write.
+Round trips for a batch: two for new documents, for up to `_FEW` that may exist, and for documents with a TTL; three for
+more documents that exist; two for deletions and metadata updates. On a cluster, commands on several nodes have no order:
+one more for each lock and each write.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 from valkey_vector.connection import Argument, Reply
 from valkey_vector.engines.search.batch_values import BatchSettings, Overwrite, Tally
 from valkey_vector.engines.search.batches import Batches
+from valkey_vector.engines.search.document_commands import DocumentCommands
 from valkey_vector.engines.search.key_states import KeyState, parse_states, state_commands
 from valkey_vector.errors import AuthenticationError, ForeignKeyError, ServerError
 from valkey_vector.records.record import WritePolicy
 from valkey_vector.storage.hashes import BATCH, Documents, checked, in_batches
-from valkey_vector.storage.layout import METADATA, Prepared, document_fields
-from valkey_vector.storage.record_version import (
-    CREATED,
-    EXPIRES,
-    expiry_of,
-    new_unique,
-    new_uniques,
-)
+from valkey_vector.storage.layout import Prepared
 from valkey_vector.storage.rows import MetadataReplacement, WriteOutcome
 
 __all__ = ["SearchWriting"]
 
-_REPLACED = re.compile(rb"tags|n[0-9]+|f_.*|(?:words|stems|length)_.*")
-"""The hash fields that index the metadata."""
+_FEW = 10
+"""Maximum number of documents whose ids are locked without looking first whether they exist, on a single server."""
 
 
 class SearchWriting:
@@ -57,6 +50,7 @@ class SearchWriting:
         self._documents = documents
         self._connection = documents.connection
         self._batches = Batches(documents)
+        self._commands = DocumentCommands(documents)
         self._create_only = documents.connection.capabilities.create_only
 
     def write(
@@ -70,30 +64,32 @@ class SearchWriting:
         sliding: bool,
     ) -> WriteOutcome:
         """Store a batch (see `valkey_vector.engines.base.Engine.write`)."""
-        words = self._documents.unknown_words([document.text for document in batch])
-        ((seconds, micros), generation), exist = self._read_before(words, batch, lane)
-        self._documents.check_generation(generation)
-        self._documents.words_added(words)
-        now = int(seconds) * 1_000_000 + int(micros)
         settings = BatchSettings(
             policy,
             None if ttl is None else max(1, round(ttl * 1000)),
             sliding,
-            now,
-            now if stamp is None else stamp,
+            0,
+            stamp,
             {document.id: position for position, document in enumerate(batch)},
             lane,
         )
-        there = [document for document, exists in zip(batch, exist, strict=True) if exists]
-        new = [document for document, exists in zip(batch, exist, strict=True) if not exists]
+        words = self._documents.unknown_words([document.text for document in batch])
         tally = Tally()
-        if policy is WritePolicy.FAIL and there:
-            tally.present += self._present(there, settings)
-            if tally.present:
-                return WriteOutcome(0, tuple(tally.present))
-        if ttl is not None or not self._create_only:
-            # PEXPIREAT is a second command, and must not reach a document that another client wrote in between.
+        there: list[Prepared]
+        new: list[Prepared]
+        # PEXPIREAT is a second command, and must not reach a document that another client wrote in between.
+        must_lock = ttl is not None or not self._create_only
+        if not words and self._locks_at_once(batch, policy, must_lock=must_lock):
+            # The locks are taken together with all that is read before.
             there, new = list(batch), []
+        else:
+            there, new, settings = self._read_before(words, batch, settings)
+            if policy is WritePolicy.FAIL and there:
+                tally.present += self._present(there, settings)
+                if tally.present:
+                    return WriteOutcome(0, tuple(tally.present))
+            if must_lock:
+                there, new = list(batch), []
         if there:  # first, because only this detects foreign keys
             self._write_locked(there, settings, tally)
         if new:
@@ -111,12 +107,18 @@ class SearchWriting:
         replaced: list[bool | None] = []
         for batch in in_batches(replacements, BATCH):
             ids = [each.id for each in batch]
-            with self._batches.locked(ids, 0, refuse_foreign=False, steady=True) as (token, found):
-                outcomes = [_fits(each, state) for each, state in zip(batch, found, strict=True)]
+            with self._batches.locked(ids, 0, refuse_foreign=False, steady=True) as (
+                token,
+                found,
+                _,
+            ):
+                outcomes = [
+                    state.is_version_of(each) for each, state in zip(batch, found, strict=True)
+                ]
                 commands: list[list[Argument]] = []
                 for each, state, fits in zip(batch, found, outcomes, strict=True):
                     if fits:
-                        commands += self._replacing(each, state)
+                        commands += self._commands.replacing(each, state)
                 commands += self._batches.restored(map(self._documents.key, ids), found)
                 self._batches.send(commands, outcomes.count(True), token, ids, lane=0)
             replaced += outcomes
@@ -137,6 +139,7 @@ class SearchWriting:
             with self._batches.locked(batch, 0, although_full=True, steady=steady) as (
                 token,
                 found,
+                _,
             ):
                 chosen = [
                     self._documents.key(id)
@@ -152,7 +155,7 @@ class SearchWriting:
     def _write_new(self, batch: Sequence[Prepared], settings: BatchSettings, tally: Tally) -> None:
         """Store documents without TTL whose keys did not exist a moment ago."""
         versions: dict[str, bytes] = {}
-        commands = self._creating(batch, settings, versions)
+        commands = self._commands.creating(batch, settings, versions)
         replies = self._batches.stored(commands, versions, settings.lane)
         for document, stored in zip(batch, replies, strict=True):
             if isinstance(stored, AuthenticationError):
@@ -185,16 +188,19 @@ class SearchWriting:
         """
         ids = [document.id for document in batch]
         versions: dict[str, bytes] = {}
-        with self._batches.locked(ids, settings.lane) as (token, found):
+        with self._batches.locked(ids, settings.lane) as (token, found, now):
+            settings = settings.at(now)
             states = dict(zip(ids, found, strict=True))
             if settings.policy is not WritePolicy.OVERWRITE:
                 batch = self._created(batch, states, settings, tally, versions)
             writes = [
-                self._overwriting(document, states[document.id], settings, versions, overtaken)
+                self._commands.overwriting(
+                    document, states[document.id], settings, versions, overtaken
+                )
                 for document in batch
             ]
             created = [id for id in versions if id not in {write.document.id for write in writes}]
-            ends = [] if settings.milliseconds is None else self._ends(created, settings)
+            ends = [] if settings.milliseconds is None else self._commands.ends(created, settings)
             commands = [command for write in writes for command in write.commands]
             sent = self._batches.stored([*commands, *ends], versions, settings.lane, token, ids)
         replies = iter(sent)
@@ -230,7 +236,7 @@ class SearchWriting:
         if not absent:
             return left
         new: dict[str, bytes] = {}
-        commands = self._creating(absent, settings, new)
+        commands = self._commands.creating(absent, settings, new)
         replies = self._batches.stored(commands, new, settings.lane, last=False)
         for document, stored in zip(absent, replies, strict=True):
             if isinstance(stored, AuthenticationError):
@@ -244,26 +250,6 @@ class SearchWriting:
                 tally.present.append(document.id)
         return left
 
-    def _creating(
-        self, batch: Sequence[Prepared], settings: BatchSettings, versions: dict[str, bytes]
-    ) -> list[list[Argument]]:
-        """The commands that store each document only if its key has none of its fields."""
-        entry, stamp, expiry = self._documents.entry, settings.stamp, settings.expiry
-        prefix, positions = entry.prefix, settings.positions
-        end: list[Argument] = [EXPIRES, settings.ends] if expiry == "t" else []
-        commands: list[list[Argument]] = []
-        for document, unique in zip(batch, new_uniques(len(batch)), strict=True):
-            id = document.id
-            fields = document_fields(document, entry, unique, expiry)
-            versions[id] = str(fields[-1]).encode()
-            fields += (*end, CREATED, str(stamp + positions[id]))
-            size = str(len(fields) // 2)
-            commands.append(["HSETEX", prefix + id, "FNX", "FIELDS", size, *fields])
-        return commands
-
-    def _ends(self, ids: Sequence[str], settings: BatchSettings) -> list[list[Argument]]:
-        return [["PEXPIREAT", self._documents.key(id), settings.ends] for id in ids]
-
     def _take(self, write: Overwrite, replies: Sequence[Reply], tally: Tally) -> None:
         """Record the replies to the commands that store one document."""
         id = write.document.id
@@ -276,67 +262,6 @@ class SearchWriting:
             tally.overtaken.append(write.document)
         else:
             self._note(id, limited, tally)
-
-    def _overwriting(
-        self,
-        document: Prepared,
-        state: KeyState,
-        settings: BatchSettings,
-        versions: dict[str, bytes],
-        overtaken: bool,
-    ) -> Overwrite:
-        """The commands that store a document in place of another; the creation time of the other stays."""
-        key = self._documents.key(document.id)
-        fields = self._fields(document, settings, versions)
-        created = state.fields.get(CREATED) if state.own else None
-        if created is None:
-            created = str(settings.stamp + settings.positions[document.id]).encode()
-        fields += [CREATED, created]
-        commands: list[list[Argument]] = [["HSET", key, *fields]]
-        persist = settings.milliseconds is None and (overtaken or _may_end(state))
-        if persist:
-            # Before HSET, because a key that expires after HSET would remove the new document. And after HSET, because
-            # the key may expire before the first command, and another client may write it again with a TTL.
-            commands = [["PERSIST", key], *commands, ["PERSIST", key]]
-        named = {name.encode() for name in fields[::2] if isinstance(name, str)}
-        if stale := sorted(state.names - named):
-            commands.append(["HDEL", key, *stale])
-        if settings.milliseconds is not None:
-            commands.append(["PEXPIREAT", key, settings.ends])
-        return Overwrite(
-            document=document,
-            commands=commands,
-            at=1 if persist else 0,
-            size=len(fields) // 2,
-            was_absent=not state.names,
-            limited=settings.milliseconds is not None,
-        )
-
-    def _replacing(self, each: MetadataReplacement, state: KeyState) -> list[list[Argument]]:
-        """The commands that write the fields of a metadata update."""
-        key = self._documents.key(each.id)
-        named = {name.encode() for name in each.fields[::2] if isinstance(name, str)}
-        commands: list[list[Argument]] = [["HSET", key, *each.fields]]
-        removed = {name.encode() for name in each.removed}
-        stale = [
-            name for name in state.names - named if name in removed or _REPLACED.fullmatch(name)
-        ]
-        if stale:
-            commands.append(["HDEL", key, *sorted(stale)])
-        return commands
-
-    def _fields(
-        self,
-        document: Prepared,
-        settings: BatchSettings,
-        versions: dict[str, bytes],
-    ) -> list[Argument]:
-        # Also adds the version of the document to `versions`.
-        fields = document_fields(document, self._documents.entry, new_unique(), settings.expiry)
-        versions[document.id] = str(fields[-1]).encode()
-        if settings.expiry == "t":
-            fields += [EXPIRES, settings.ends]
-        return fields
 
     def _note(self, id: str, limited: Reply, tally: Tally) -> None:
         """Record a document as written, if its TTL was accepted, too."""
@@ -363,14 +288,31 @@ class SearchWriting:
         pairs = zip(there, found, strict=True)
         return [document.id for document, state in pairs if state.is_alive(settings.now)]
 
+    def _locks_at_once(
+        self, batch: Sequence[Prepared], policy: WritePolicy, *, must_lock: bool
+    ) -> bool:
+        """Return True to lock all ids without looking first which of them exist: it takes no more round trips."""
+        match policy:
+            case WritePolicy.FAIL:
+                return False  # nothing may be written if any exists
+            case WritePolicy.SKIP:
+                return must_lock
+            case WritePolicy.OVERWRITE:
+                few = len(batch) <= _FEW and not self._connection.capabilities.cluster
+                return must_lock or few
+
     def _read_before(
-        self, words: Sequence[str], batch: Sequence[Prepared], lane: int
-    ) -> tuple[list[Any], list[bool]]:
+        self, words: Sequence[str], batch: Sequence[Prepared], settings: BatchSettings
+    ) -> tuple[list[Prepared], list[Prepared], BatchSettings]:
         """Read the server time and the generation, and which keys may exist; add words to the vocabulary.
 
         On a single server, one command for all keys tells if any exists. If so, all may exist.
 
+        Returns:
+            The documents that may exist, those that do not, and the settings at the server time.
+
         Raises:
+            StaleIndexError: the index was dropped or created again.
             ForeignKeyError: a key is not a hash. On a single server, the locked write detects that.
         """
         prefix = self._documents.entry.prefix
@@ -379,24 +321,16 @@ class SearchWriting:
         cluster = self._connection.capabilities.cluster
         reads.extend([["HKEYS", key] for key in keys] if cluster else [["EXISTS", *keys]])
         adding = self._documents.adding_words(words)
-        replies = self._connection.pipeline([*adding, *reads], lane=lane)
+        replies = self._connection.pipeline([*adding, *reads], lane=settings.lane)
         for key, reply in zip(keys, replies[-len(keys) :], strict=True) if cluster else ():
             if isinstance(reply, ServerError) and reply.message.startswith("WRONGTYPE"):
                 raise ForeignKeyError.of(key, "a value that is no hash")
-        time, generation, *found = checked(replies)[len(adding) :]
-        exist = [bool(each) for each in found] if cluster else [bool(found[0])] * len(keys)
-        return [time, generation], exist
-
-
-def _fits(each: MetadataReplacement, state: KeyState) -> bool | None:
-    """Return True if a document is in the version that an update read; None if it was removed."""
-    if not state.own:
-        return None
-    if each.version is None:
-        return state.version is None and state.fields.get(METADATA) == each.expected
-    return state.version == each.version
-
-
-def _may_end(state: KeyState) -> bool:
-    """Return True if an existing key may have a TTL."""
-    return bool(state.names) and (state.version is None or expiry_of(state.version) != "")
+        (seconds, micros), generation, *found = checked(replies)[len(adding) :]
+        self._documents.check_generation(generation)
+        self._documents.words_added(words)
+        settings = settings.at(int(seconds) * 1_000_000 + int(micros))
+        if not cluster:
+            return (list(batch), [], settings) if found[0] else ([], list(batch), settings)
+        pairs = list(zip(batch, found, strict=True))
+        there = [document for document, names in pairs if names]
+        return there, [document for document, names in pairs if not names], settings
