@@ -9,6 +9,7 @@ import pytest
 from valkey_vector.cache.failure_count import FailureCount
 from valkey_vector.cache.failures import Failures
 from valkey_vector.connection import Connection
+from valkey_vector.connection.clients import Clients
 from valkey_vector.connection.retries import Retries
 from valkey_vector.connection.settings import ConnectionSettings
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
@@ -78,8 +79,8 @@ class RejectingClient:
 
 
 def sent_by(client: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    monkeypatch.setattr(Connection, "_ready", lambda _: None)
-    monkeypatch.setattr(Connection, "_send", lambda *args: args[-1](client))
+    monkeypatch.setattr(Clients, "admit", lambda _: None)
+    monkeypatch.setattr(Clients, "send", lambda *args: args[-1](client))
     with Connection(ConnectionSettings(request_timeout=0.4)) as connection:
         return connection.pipeline([["SET", "a", "1"], ["SET", "b", "2"], ["SET", "c", "3"]])
 

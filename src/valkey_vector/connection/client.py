@@ -206,7 +206,9 @@ class Connection(Closing):
         node = self._nodes.get(address)
         if node is None:
             node = self._nodes.setdefault(address, Connection(self.settings.of_node(address)))
-        return node._send(node._ready(), 0, lambda client: client.pipeline(commands))
+        clients = node._ready()
+        node._admit(clients)
+        return clients.send(0, lambda client: client.pipeline(commands))
 
     def scan(self, pattern: str | bytes, *, count: int = 1000) -> Iterator[list[bytes]]:
         """Iterate over batches of keys that match a pattern, on every node of a cluster.
@@ -320,7 +322,7 @@ class Connection(Closing):
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             again = [commands[at] for at in rejected]
-            answered = self._send(self._ready(), lane, methodcaller("pipeline", again))
+            answered = self._ready().send(lane, methodcaller("pipeline", again))
             for at, reply in zip(rejected, answered, strict=True):
                 found[at] = reply
         return found
@@ -347,7 +349,9 @@ class Connection(Closing):
             if clients is None or clients.embedded:
                 clients = self._ready()
             try:
-                reply = self._send(clients, lane, request)
+                if not self._admitted:
+                    self._admit(clients)
+                reply = clients.send(lane, request)
             except ServerError as error:
                 retries = retries or Retries(settings, retry, begun, many_nodes=many_nodes)
                 if not retries.again(error):
@@ -359,11 +363,11 @@ class Connection(Closing):
                 if not retries.again(reply):
                     return reply
 
-    def _send(self, clients: Clients, lane: int, request: Callable[[BoundedClient], T]) -> T:
+    def _admit(self, clients: Clients) -> None:
+        """Check once that the server accepts the settings of this connection."""
         if not self._admitted:
             clients.admit()
             self._admitted = True
-        return clients.send(lane, request)
 
     def _ready(self) -> Clients:
         """Return the clients, after restarting the embedded server if it has ended.

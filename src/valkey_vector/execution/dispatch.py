@@ -114,7 +114,8 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     near = Near(field, vector, query.ef_runtime)
     filter = query.filter
     selection = ALL if filter is None else prepare_selection(engine, check_filter(filter))
-    threshold = query.threshold
+    has_threshold = query.max_distance is not None or query.min_similarity is not None
+    threshold = query.threshold if has_threshold else None
     if query.k is not None:
         rows = yield from nearest(engine, selection, near, query.k, fields)
         if threshold is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from valkey_vector.connection.observation import current_observation, note_candidates, note_fallback
 from valkey_vector.connection.pipelines import Pipelined
@@ -23,6 +24,8 @@ __all__ = ["hits", "nearest", "within"]
 
 MORE_CANDIDATES = "more candidates"
 EXACT_COMPARISON = "exact comparison of all selected records"
+
+_distance_of = attrgetter("distance")
 
 _FIRST_REQUEST = 100
 _MAX_CANDIDATES = 10_000
@@ -101,7 +104,7 @@ def within(
 def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
     """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
     records = decode_records(rows, fields)
-    distances = [row.distance for row in rows]
+    distances = list(map(_distance_of, rows))
     scores = similarities(distances, metric)
     return list(map(new_hit, records, scores, distances, scores))
 

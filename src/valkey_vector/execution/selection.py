@@ -25,7 +25,7 @@ from valkey_vector.records.record import Record
 from valkey_vector.records.temporal import is_temporal
 from valkey_vector.storage.decoding import decode_record, decode_records, known_metadata
 from valkey_vector.storage.layout import CONTENT, CREATED, METADATA, PARENT
-from valkey_vector.storage.rows import Row
+from valkey_vector.storage.rows import FoundRow, Row
 
 __all__ = [
     "ALL",
@@ -64,6 +64,7 @@ class Selection:
         exact: the plan selects exactly the records that match.
         ids: if not None, only these ids can match, and they are fetched instead of evaluating the plan.
         conditions: number of conditions to check on every record of the index if the plan selects all; otherwise 0.
+        fields: the hash fields needed to check the filter.
     """
 
     plan: Plan
@@ -71,15 +72,7 @@ class Selection:
     exact: bool = True
     ids: tuple[str, ...] | None = None
     conditions: int = 0
-
-    @property
-    def fields(self) -> list[str]:
-        """The hash fields needed to check the filter."""
-        if self.filter is None:
-            return []
-        read = sources_of(self.filter)
-        own = [(CONTENT, "content"), (PARENT, "parent")]
-        return [METADATA, *(name for name, source in own if source in read)]
+    fields: Sequence[str] = ()
 
     def with_own(self, fields: Sequence[str]) -> list[str]:
         """These fields, and the fields needed to check the filter."""
@@ -91,10 +84,15 @@ class Selection:
         """The rows that match the filter, by their own fields."""
         if self.filter is None:
             return list(rows)
+        reads_metadata_only = len(self.fields) == 1
         matching: list[Row] = []
         for row in rows:
             metadata = metadata_of(row)
-            if passes(self.filter, row, metadata):
+            if reads_metadata_only:
+                does_match = matches(self.filter, metadata, id=row.id)
+            else:
+                does_match = passes(self.filter, row, metadata)
+            if does_match:
                 matching.append(row.checked(metadata))
         return matching
 
@@ -109,7 +107,7 @@ def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
         return ALL
     ids = _named_ids(filter)
     if ids is not None and len(ids) <= _MAX_NAMED:
-        return Selection(Everything(), filter, exact=False, ids=ids)
+        return Selection(Everything(), filter, exact=False, ids=ids, fields=_fields_of(filter))
     slots = _Watched(engine)
     compiled = compile_filter(filter, slots)
     if slots.missed and engine.slots.refresh():
@@ -117,7 +115,15 @@ def prepare_selection(engine: Engine, filter: Filter | None) -> Selection:
     plan = engine.fit(compiled.plan)
     exact = compiled.residual is None and plan is compiled.plan
     unnarrowed = not exact and isinstance(plan, Everything)
-    return Selection(plan, filter, exact, conditions=_conditions(filter) if unnarrowed else 0)
+    conditions = _conditions(filter) if unnarrowed else 0
+    return Selection(plan, filter, exact, conditions=conditions, fields=_fields_of(filter))
+
+
+def _fields_of(filter: Filter) -> list[str]:
+    """The hash fields that a filter reads, and the metadata."""
+    read = sources_of(filter)
+    own = [(CONTENT, "content"), (PARENT, "parent")]
+    return [METADATA, *(name for name, source in own if source in read)]
 
 
 def select(engine: Engine, selection: Selection, fields: Sequence[str]) -> Iterator[list[Row]]:
@@ -226,7 +232,8 @@ def metadata_of(row: Row) -> Mapping[str, Any]:
     Raises:
         UnreadableRecordError: another program overwrote the metadata; the message names the record.
     """
-    if (known := known_metadata(row)) is not None:
+    known = row.metadata if type(row) is FoundRow else known_metadata(row)
+    if known is not None:
         return known
     try:
         return load(row.get(METADATA) or b"{}")

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 from valkey_vector.filters.ast import (
@@ -59,6 +60,9 @@ __all__ = ["Compiled", "SlotKind", "Slots", "compile_filter"]
 SlotKind: TypeAlias = Literal["number", "instant"]
 
 _KINDS = {str: "s", bool: "y", int: "n", float: "n", date: "t", list: "q", dict: "d"}
+_SHORT = 100
+"""Largest length of a text for which the plan is remembered."""
+
 _EXACT = 2**53
 """Integers below this are exact as doubles; beyond it several share one."""
 
@@ -138,6 +142,8 @@ def _bounds(filter: Filter, slots: Slots) -> _Bounds:
 def _item_bounds(predicate: Predicate, slots: Slots) -> _Bounds:
     """The bounds of a predicate on a metadata item."""
     match predicate:
+        case Equal(field, str(value)) if len(value) <= _SHORT:
+            return _exactly(_equal_to_text(field.path, value))
         case Equal(field, value):
             return _exactly(_equal(field.path, [value]))
         case OneOf(field, values, members):
@@ -169,6 +175,12 @@ def _equal(path: str, values: Sequence[Any]) -> Plan:
         return same
     at_once = _tokens(value_token(path, moment) for moment in moments if moment is not None)
     return any_of([same, all_of([at_once, complement(Tokens((kind_token(path, "s"),)))])])
+
+
+@lru_cache(maxsize=4096)
+def _equal_to_text(path: str, text: str) -> Plan:
+    """The plan for equality with one text; the same object for the filters that applications repeat."""
+    return _equal(path, [text])
 
 
 def _parent_bounds(predicate: Predicate) -> _Bounds:

@@ -49,6 +49,10 @@ def matches(
         content: the record's text, for predicates on ``F.content``.
         parent: the id of the record's parent, for predicates on ``F.parent``; None if it has none.
     """
+    if type(filter) is Equal and type(filter.value) is str:  # most filters of a search
+        field = filter.field
+        if field.source == "metadata" and metadata.get(field.path) == filter.value:
+            return True
     record = _Record(metadata, id, content, parent)
     return _matches(filter, record)
 

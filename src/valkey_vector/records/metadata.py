@@ -48,6 +48,7 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 _decode_standard = msgspec.json.Decoder().decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode_flat = msgspec.json.Encoder().encode
 _FLAT = frozenset({str, bool, int, float, type(None)})
 _TEXT = frozenset({str})
@@ -183,6 +184,11 @@ def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
     Raises:
         UnreadableRecordError: the data is not a JSON object.
     """
+    if b"$" not in data:  # so it has no dates
+        try:
+            return _decode_object(data)
+        except ValueError:
+            pass  # not an object, or of values that msgspec rejects
     try:
         try:
             loaded = _decode_standard(data)

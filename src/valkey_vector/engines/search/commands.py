@@ -111,7 +111,7 @@ def knn_command(
 
 def with_vector_of(near: Near, command: Sequence[Argument]) -> list[Argument]:
     """A result of `knn_command` with the vector of another query of the same form."""
-    changed = list(command)
+    changed = [*command]
     changed[_VECTOR_AT] = _packed(near)
     return changed
 

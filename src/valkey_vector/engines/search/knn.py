@@ -196,11 +196,11 @@ class Nearest:
     ) -> Pipelined[list[Row]]:
         """The k nearest of the records that a filter selects, in the cheapest way for its selectivity."""
         engine, query = self._engine, self._engine.query_for(plan)
-        counting = self._selectivities.commands(engine.entry, query)
-        known, riding = self._selectivities.get(query), counting
+        known, riding = self._selectivities.get(query), list[list[Argument]]()
+        if known is None or known.is_old:
+            riding = self._selectivities.commands(engine.entry, query)
         if known is None:
-            known = self._selectivities.learn(query, (yield Request(counting)))
-        if not known.is_old:
+            known = self._selectivities.learn(query, (yield Request(riding)))
             riding = []
         full = _ef(near, self._requested(near, k)) or k
         if known.is_cheaper_to_compare(full, k, near.field.dimension):

@@ -72,6 +72,9 @@ _FIRST_PAGE = 100
 
 _PAUSE = 0.01
 
+_MAX_TEXTS, _SHORT_TEXT = 1_000, 500
+"""Number of plans whose query string is remembered, and the largest length of one in characters."""
+
 _NOT_READY = object()
 """Identity of no server process."""
 
@@ -97,6 +100,7 @@ class SearchReading:
         )
         self._connection = connection
         self._complete_run: object = _NOT_READY
+        self._texts: dict[Plan, str] = {}
         self._down = False
         self._was_down = False
         self._documents = Documents(connection, entry)
@@ -124,7 +128,7 @@ class SearchReading:
 
     def fit(self, plan: Plan) -> Plan:
         """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
-        return plan if self.fits(plan) else fit(plan, self._limits)
+        return plan if plan in self._texts or self.fits(plan) else fit(plan, self._limits)
 
     def fits(self, plan: Plan) -> bool:
         """Return True if the server can evaluate exactly this plan, in one or a few queries."""
@@ -134,7 +138,7 @@ class SearchReading:
 
     def fits_one(self, plan: Plan) -> bool:
         """Return True if one query can evaluate the plan."""
-        return len(self._pieces(plan)) == 1
+        return plan in self._texts or len(self._pieces(plan)) == 1
 
     def indexed_share(self) -> float:
         """The share of the index that is searchable, 0 to 1."""
@@ -270,7 +274,15 @@ class SearchReading:
 
     def query_for(self, plan: Plan) -> str:
         """The query string for a plan that fits into one query; restricted to records if it could select other hashes."""
-        return query_text(plan if are_records(plan) else self.of_records(plan))
+        text = self._texts.get(plan)
+        if text is not None:
+            return text
+        text = query_text(plan if are_records(plan) else self.of_records(plan))
+        if isinstance(plan, Tokens) and len(text) <= _SHORT_TEXT and self._pieces(plan) == [plan]:
+            if len(self._texts) >= _MAX_TEXTS:
+                self._texts.clear()
+            self._texts[plan] = text
+        return text
 
     def _counts(self, plans: Sequence[Plan]) -> Pipelined[list[int]]:
         """The numbers of keys that plans select, according to the server."""
