@@ -27,7 +27,9 @@ from valkey_vector import Connection, F, Index, Record
 from valkey_vector.engines.native import change_log, loading, shared_replica
 from valkey_vector.engines.native.change_log import ChangeLog, Since
 from valkey_vector.engines.native.loading import Listing, Loading
+from valkey_vector.engines.native.packed_keys import PackedKeys
 from valkey_vector.engines.native.page import Page
+from valkey_vector.engines.native.postings import Inverted
 
 
 @pytest.fixture
@@ -314,3 +316,53 @@ def test_an_iteration_that_ends_early_reads_few_documents(
     assert [each.id for each in writer.iterate()] == [f"d{number}" for number in range(1_000)]
     sizes = [sum(command[0] == b"HMGET" for command in trip) for trip in commands.round_trips]
     assert [size for size in sizes if size] == [100, 400, 500]
+
+
+def test_a_read_of_few_documents_decodes_few_ids(
+    writer: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To decode all ids of a large index takes longer than to read a page of documents."""
+    assert writer.count() == 1_000
+    decoded: list[int] = []
+    texts = PackedKeys.texts
+
+    def counted(self: PackedKeys, numbers: Any) -> list[str]:
+        decoded.append(len(numbers))
+        return texts(self, numbers)
+
+    monkeypatch.setattr(PackedKeys, "texts", counted)
+    assert [each.id for each in writer.select(limit=3)] == ["d0", "d1", "d2"]
+    assert next(writer.iterate()).id == "d0"
+    assert sum(decoded) <= 103
+
+
+def test_an_iteration_goes_on_after_the_replica_was_packed(writer: Index) -> None:
+    iteration = writer.iterate()
+    read = [next(iteration).id for _ in range(50)]
+    writer.upsert(records(range(1_000, 4_000)), progress=False)
+    assert writer.count() == 4_000
+    writer.delete([f"d{number}" for number in range(1_000, 4_000)])
+    replica = writer._handle.existing()._shared.replica  # type: ignore[union-attr]
+    packs = replica.packs
+    assert writer.count() == 1_000
+    assert replica.packs > packs
+    assert read + [each.id for each in iteration] == [f"d{number}" for number in range(1_000)]
+
+
+def test_a_vector_search_does_not_index_the_texts(
+    reader: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes many times as long as loading the vectors. The first text search does it."""
+    rows: list[int] = []
+    add = Inverted._add
+
+    def counted(self: Inverted, added: Any, texts: Any) -> bool:
+        rows.append(len(added))
+        return add(self, added, texts)
+
+    monkeypatch.setattr(Inverted, "_add", counted)
+    assert len(reader.search([1, 0, 0, 0], k=5)) == 5
+    assert reader.count(F("n") < 10) == 10
+    assert not rows
+    assert reader.search_text("fox", k=5)
+    assert sum(rows) == 1_000

@@ -92,6 +92,33 @@ def test_records_with_a_time_to_live_are_locked_without_looking_first(
     assert len(commands.round_trips) == 2 + (policy == "SKIP") + (2 if cluster else 0)
 
 
+def test_the_keys_of_the_next_batch_are_looked_up_while_the_connection_is_busy(
+    search_server: Server, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, storing, looked = SearchWriting._read_before, SearchWriting._write_new, list[Any]()
+    second = threading.Event()
+
+    def look(self: SearchWriting, *arguments: Any) -> Any:
+        found = looking(self, *arguments)
+        looked.append(found)
+        if len(looked) == 2:
+            second.set()
+        return found
+
+    def store(self: SearchWriting, *arguments: Any) -> None:
+        assert second.wait(20)
+        storing(self, *arguments)
+
+    with Connection.open(search_server.url, write_connections=1) as connection:
+        index = Index.open(index_name, dimension=4, engine="search", connection=connection)
+        index.create()
+        monkeypatch.setattr(SearchWriting, "_read_before", look)
+        monkeypatch.setattr(SearchWriting, "_write_new", store)
+        index.upsert([record(f"r{number}") for number in range(100)], batch_size=50)
+        assert len(looked) == 2
+        assert index.count() == 100
+
+
 def test_a_batch_with_existing_and_new_records_is_written_whole(
     index: Index, commands: CommandLog
 ) -> None:

@@ -12,8 +12,10 @@ import pytest
 from round_trips import CommandLog
 from text_oracle import answers
 from valkey_vector import Index, Record
+from valkey_vector.engines.search import commands as search_commands
 from valkey_vector.engines.search import text as search_text
 from valkey_vector.engines.search import text_rounds
+from valkey_vector.engines.search.support import ServerSupport
 
 RARE, MIDDLE, COMMON = "rare", "middle", "common"
 
@@ -250,3 +252,19 @@ def test_texts_of_new_lengths_count_in_the_average(index: Index, texts: dict[str
         texts[f"n{length}"] = " ".join([RARE, *["long"] * (length - 1)])
         index.upsert([Record(id=f"n{length}", content=texts[f"n{length}"])])
         check(index, texts, f"{RARE} {COMMON} long", 4)
+
+
+def test_more_records_than_the_server_counts_are_counted_in_parts(
+    index: Index, texts: dict[str, str], commands: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ServerSupport, "safe_total", 1_000)
+    total = search_commands.total
+    monkeypatch.setattr(search_commands, "total", lambda reply: min(1_000, total(reply)))
+    for n in range(2):
+        texts["r0000"] = f"{RARE} {RARE} once more {n}"
+        index.upsert([Record(id="r0000", content=texts["r0000"])])
+        commands.clear()
+        check(index, texts, f"{RARE} {MIDDLE}", 4)
+        sent = [each for trip in commands.round_trips for each in trip if each[0] == b"FT.SEARCH"]
+        assert [each for each in sent if b"@created:[" in each[2]]
+        assert not [each for each in sent if each[2].startswith(b"-@tags:{_r")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     monkeypatch.setattr(matrix, "_LARGE", 0)
     monkeypatch.setattr(matrix, "_FIRST_SEARCHES", 0)
     monkeypatch.setattr(matrix, "_FEW", 0)
-    monkeypatch.setattr(matrix, "_SPARSE", 0)
+    monkeypatch.setattr(matrix, "_FEW_PER_NEIGHBOR", 0)
     monkeypatch.setattr(compressed, "_BOUNDS", 64)
     monkeypatch.setattr(compressed, "_SHARED", 1)
 
@@ -201,3 +202,25 @@ def test_blocks_of_rows_that_are_left_out_can_have_any_length(
     possible, _ = found.nearest(selected, query, 10)
     assert set((2_000 + np.argsort(distances)[:10]).tolist()) <= set(possible.tolist())
     assert possible.min() >= 2_000
+
+
+@pytest.mark.parametrize("share", [0.03, 0.3, 0.5])
+def test_a_filter_without_a_first_pass_copies_few_vectors_at_a_time(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of all of them takes longer than the comparison itself."""
+    monkeypatch.setattr(matrix, "kernel", lambda: None)
+    random = np.random.default_rng(9)
+    vectors = random.normal(size=(9_000, 64)).astype(np.float32)
+    found = Matrix(VectorField("vector", 64), 9_000)
+    found.put(np.arange(9_000), [each.tobytes() for each in vectors])
+    selected = np.arange(9_000) % 100 < 100 * share
+    tracemalloc.start()
+    try:
+        _, distances = found.nearest(selected, vectors[7], 3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    exact = found.distances(np.flatnonzero(selected), vectors[7])
+    assert sorted(distances.tolist())[:3] == pytest.approx(np.sort(exact)[:3].tolist(), abs=1e-12)
+    assert peak < 500_000

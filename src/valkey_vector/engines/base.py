@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from valkey_vector.connection import Reply
+from valkey_vector.connection.lanes import Lanes
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan, Range
@@ -140,7 +141,7 @@ class Engine(Protocol):
         policy: WritePolicy,
         ttl: float | None,
         stamp: int | None,
-        lane: int,
+        lanes: Lanes,
         *,
         sliding: bool,
     ) -> WriteOutcome:
@@ -151,7 +152,7 @@ class Engine(Protocol):
             policy: handling of existing ids. With FAIL, nothing is written if an id exists.
             ttl: seconds; None for no expiration.
             stamp: creation time of the first document in microseconds, the others follow; None for now.
-            lane: the writer connection to use.
+            lanes: the connections to use. The batch is encoded, and existing keys are looked up, before it waits for one.
             sliding: reads will extend the TTL, so it is set on the keys of the documents.
 
         Atomicity: each document.

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
-from queue import SimpleQueue
 from typing import TypeAlias
 
 from valkey_vector.concurrency.threads import writers
 from valkey_vector.connection.batches import REQUEST_BYTES, in_batches, staggered_sizes
+from valkey_vector.connection.lanes import Lanes
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import (
     ConfigurationError,
@@ -135,7 +135,7 @@ class BulkWriter:
             return WriteResult(written=0)
         batches = self._checked(records)
         if len(batches) == 1 and not isinstance(batches[0], range):
-            outcome = self._send(batches[0], None)
+            outcome = self._send(batches[0], None, Lanes(0))
             if self._policy is WritePolicy.FAIL and outcome.present:
                 raise DuplicateIdError(outcome.present)
             _raise_refused(outcome)
@@ -191,10 +191,8 @@ class BulkWriter:
             total: how many records there are, for the progress bar.
             unsent: the ids of what `batches` still holds when a failure has ended the sending, as far as known.
         """
-        lanes = self._handle.connection.settings.write_connections
-        free: SimpleQueue[int] = SimpleQueue()
-        for lane in range(1, lanes + 1):
-            free.put(lane)
+        connections = self._handle.connection.settings.write_connections
+        lanes = Lanes(connections)
         tally = _Tally()
         stamp = self._server_time()
         from tqdm.auto import tqdm
@@ -205,14 +203,12 @@ class BulkWriter:
             pending: _Pending = {}
             try:
                 for batch in batches:
-                    if (
-                        len(pending) >= lanes
-                    ):  # so that it can be sent as soon as a connection is free
+                    if len(pending) >= connections:  # this batch waits, so encode it now
                         for document in batch:
                             document.encode()
-                    pending[writers().submit(self._send, batch, stamp, free)] = batch
+                    pending[writers().submit(self._send, batch, stamp, lanes)] = batch
                     stamp += len(batch)
-                    if len(pending) >= lanes + _AHEAD:
+                    if len(pending) >= connections + _AHEAD:
                         bar.update(self._collect(pending, tally, FIRST_COMPLETED))
                     if tally.failed:
                         break
@@ -248,32 +244,16 @@ class BulkWriter:
             tally.skipped.extend(self._skipped(outcome))
         return records
 
-    def _send(
-        self, batch: list[Prepared], stamp: int | None, free: SimpleQueue[int] | None = None
-    ) -> WriteOutcome:
-        """Write one batch.
-
-        Args:
-            batch: the records.
-            stamp: creation time of the first one, in microseconds; None for now.
-            free: writer connections that carry no batch. The batch is encoded before it waits for one. None: use the
-                ordinary connection.
-        """
-
+    def _send(self, batch: list[Prepared], stamp: int | None, lanes: Lanes) -> WriteOutcome:
         def write(engine: Engine) -> WriteOutcome:
             self._check_dimension(batch, engine)
             for document in batch:
                 prepare_text(document, engine.entry.schema)
             stored = in_types_of(engine.entry, batch, self._schema)
             engine.slots.bind(stored)
-            lane = 0 if free is None else free.get()
-            try:
-                return engine.write(
-                    stored, self._policy, self._ttl, stamp, lane, sliding=self._sliding
-                )
-            finally:
-                if free is not None:
-                    free.put(lane)
+            return engine.write(
+                stored, self._policy, self._ttl, stamp, lanes, sliding=self._sliding
+            )
 
         return self._handle.write(write, self._schema.dimension)
 

@@ -64,8 +64,11 @@ def _check_record(record: Record, position: int) -> None:
         and 0 < len(record.id) <= _MAX_ID
         and "\0" not in record.id
         and type(record.content) is str
-        and record.parent is None
-        and record.payload is None
+        and (
+            record.parent is None
+            or (type(record.parent) is str and 0 < len(record.parent) <= _MAX_ID)
+        )
+        and (record.payload is None or type(record.payload) is bytes)
         and type(record.metadata) is dict
         and type(record.vectors) is dict
     ):

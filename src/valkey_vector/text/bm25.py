@@ -242,8 +242,12 @@ class Part:
             words: the same terms, split.
         """
         if self._terms is not None:
-            # Most texts lack the term, and this rules them out without comparing term by term.
-            return sum(words.count(term) for term in self._terms if term in text)
+            times = 0
+            for term in self._terms:
+                # Most texts lack the term, and this rules them out without comparing term by term.
+                if term in text:
+                    times += words.count(term)
+            return times
         if len(self._wanted) > 1:
             clause = self.clause
             if clause.text.is_marked:

@@ -47,7 +47,7 @@ def counting(
     while True:
         with shared.lock:
             few = shared.replica.count(plan, shared.now) <= _FEW
-            ids = shared.replica.select(plan, shared.now) if few else []
+            ids = shared.replica.select(plan, shared.now).part(0, _FEW) if few else []
             sequence = shared.replica.sequence if current else None
             looked_up = _Lookup(shared, log, ids, sequence, by_id=not current)
         commands = looked_up.commands or [log.checking(sequence=sequence, activity=True)]

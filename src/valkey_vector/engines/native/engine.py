@@ -24,6 +24,7 @@ from valkey_vector.engines.native.change_log import ChangeLog
 from valkey_vector.engines.native.counting import counting
 from valkey_vector.engines.native.grouping import grouped
 from valkey_vector.engines.native.matching import judged, judged_fields
+from valkey_vector.engines.native.packed_keys import ChosenTexts
 from valkey_vector.engines.native.replica import Replica
 from valkey_vector.engines.native.shared_replica import shared_replica
 from valkey_vector.engines.native.sorting import ordered_rows
@@ -289,8 +290,10 @@ class NativeEngine:
         yield Request(current=True)
         ids = self._selected(plan)
         few = limit is not None and keep is None
+        size = min(limit or 1, _PAGE) if few else _PAGE
         chosen: list[Row] = []
-        for batch in in_batches(ids, min(limit or 1, _PAGE) if few else _PAGE):
+        for first in range(0, len(ids), size):
+            batch = self._part(ids, first, size)
             found = yield from self._documents.fetching(batch, fields)
             rows = [row for row in found if row is not None]
             chosen += rows if keep is None else keep(rows)
@@ -307,10 +310,11 @@ class NativeEngine:
         if isinstance(plan, NoDocument):
             return
         self._shared.synchronize(self._log)
-        ids = self._selected(plan)
+        ids, first = self._selected(plan), 0
         size = PageSize(_FIRST_PAGE, _PAGE)
-        while ids:
-            batch, ids = ids[: size.rows], ids[size.rows :]
+        while first < len(ids):
+            batch = self._part(ids, first, size.rows)
+            first += len(batch)
             page = [row for row in self.fetch(batch, fields) if row is not None]
             size.learn(page)
             if page:
@@ -359,9 +363,13 @@ class NativeEngine:
         """Add existing documents to the change log, and remove missing ones."""
         self._log.reconcile(ids)
 
-    def _selected(self, plan: Plan) -> list[str]:
+    def _selected(self, plan: Plan) -> ChosenTexts:
         with self._shared.lock:
             return self._shared.replica.select(plan, self._shared.now)
+
+    def _part(self, ids: ChosenTexts, first: int, size: int) -> list[str]:
+        with self._shared.lock:
+            return ids.part(first, size)
 
     def _text_best(self, matching: Matching, plan: Plan, k: int) -> list[Scored]:
         replica, now = self._shared.replica, self._shared.now

@@ -18,8 +18,14 @@ __all__ = ["Mask", "Matrix", "Rows", "resized"]
 _ROUNDING = 32 * float(np.finfo(np.float32).eps)
 """Upper bound for the error of a float32 inner product, relative to the lengths of the vectors."""
 
-_SPARSE = 10
-"""If fewer than one row in this many is selected, gathering them is cheaper than multiplying all."""
+_SPARSE = 2
+"""If at most one row in this many is selected, gathering them is faster than multiplying all."""
+
+_GATHERED = 256
+"""Rows that are gathered at a time, so that they stay in the cache of the processor."""
+
+_FEW_PER_NEIGHBOR = 10
+"""Selected rows for each neighbor up to which they are compared without a first pass."""
 
 _EXACT_ROUNDING = 1e-14
 """Upper bound for the relative rounding error of exact distances, within which they count as ties."""
@@ -30,8 +36,8 @@ _SHORTEST = 1e-15
 _FEW = 500
 """Selected rows up to which they are compared without a first pass."""
 
-_LARGE = 20_000
-"""Number of rows in use from which on a compressed first pass is faster."""
+_LARGE = 8_000
+"""Number of rows in use from which on a compressed first pass is faster, above all while other programs use the processors."""
 
 _FIRST_SEARCHES = 2
 """Searches without a compressed first pass: compressing all rows takes as long as several of them."""
@@ -116,7 +122,7 @@ class Matrix:
         used = len(selected)
         if used < _LARGE or self._searches <= _FIRST_SEARCHES:
             return None
-        if np.count_nonzero(selected) < max(_FEW, _SPARSE * k):
+        if np.count_nonzero(selected) < max(_FEW, _FEW_PER_NEIGHBOR * k):
             return None
         if self._compressed is None:
             products = kernel()
@@ -143,10 +149,7 @@ class Matrix:
         norms = self._norms[rows]
         rough: NDArray[np.floating[Any]]
         with np.errstate(over="ignore", invalid="ignore"):
-            if len(rows) * _SPARSE < used:
-                product = self._vectors.take(rows, axis=0) @ vector
-            else:
-                product = (self._vectors[:used] @ vector)[rows]
+            product = self._products(rows, used, vector)
             longest = float(np.max(norms))
             match self._metric:
                 case Metric.COSINE:
@@ -164,6 +167,18 @@ class Matrix:
         if not (np.isfinite(rough).all() and np.isfinite(margin)):
             return slice(None)
         return rough <= kth_smallest(rough, k) + 2 * margin
+
+    def _products(self, rows: Rows, used: int, vector: Float32Array) -> Float32Array:
+        """Multiply some of the rows in use with a vector, in float32."""
+        products: Float32Array
+        if len(rows) * _SPARSE > used:
+            products = (self._vectors[:used] @ vector)[rows]
+            return products
+        products = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), _GATHERED):
+            part = rows[start : start + _GATHERED]
+            products[start : start + len(part)] = self._vectors.take(part, axis=0) @ vector
+        return products
 
 
 def resized(values: NDArray[_Item], room: int, fill: float = 0) -> NDArray[_Item]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Numbers", "PackedKeys", "PackedValues", "packed_keys"]
+__all__ = ["ChosenTexts", "Numbers", "PackedKeys", "PackedValues", "packed_keys"]
 
 Numbers = NDArray[np.int64]
 
@@ -146,6 +147,26 @@ class PackedKeys:
         self._hashes = every[order]
         self._order = np.concatenate([self._order, numbers])[order]
         self._recent = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenTexts:
+    """Some of the texts in an order. Many texts take long to decode, so each is decoded when it is needed.
+
+    Attributes:
+        keys: the texts; their numbers do not change.
+        numbers: the numbers of the chosen ones.
+    """
+
+    keys: PackedKeys
+    numbers: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def part(self, first: int, size: int) -> list[str]:
+        """Decode up to `size` texts from a position on. The caller holds the lock of the texts."""
+        return self.keys.texts(self.numbers[first : first + size])
 
 
 def packed_keys(texts: Iterable[str]) -> PackedKeys:

@@ -25,7 +25,12 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.native.digest import DIGESTS, digest_of, digest_of_all
 from valkey_vector.engines.native.matrix import Mask, Matrix, Rows, resized
 from valkey_vector.engines.native.numeric_columns import NumericColumns, all_parsed
-from valkey_vector.engines.native.packed_keys import PackedKeys, PackedValues, packed_keys
+from valkey_vector.engines.native.packed_keys import (
+    ChosenTexts,
+    PackedKeys,
+    PackedValues,
+    packed_keys,
+)
 from valkey_vector.engines.native.page import Page
 from valkey_vector.engines.native.postings import Inverted
 from valkey_vector.engines.native.token_index import TokenIndex
@@ -178,9 +183,8 @@ class Replica:
         if name == TAGS:
             self.tokens.add(rows, values)
         elif name in self._inverted:
-            for row, value in zip(rows.tolist(), values, strict=True):
-                if self._inverted[name].add(row, value.decode("utf-8", "replace")):
-                    self._vocabulary = None
+            if self._inverted[name].add(rows, values):
+                self._vocabulary = None
         elif name == CREATED:
             self._created[rows] = all_parsed(values, 0.0)
         elif name == EXPIRES:
@@ -256,11 +260,11 @@ class Replica:
         for inverted in self._inverted.values():
             inverted.pack(moved)
 
-    def select(self, plan: Plan, now: float) -> list[str]:
+    def select(self, plan: Plan, now: float) -> ChosenTexts:
         """Return the ids that a plan selects, oldest first. `now`: the server's time in milliseconds."""
         rows = self.rows(plan, now)
         order = np.argsort(self._created[rows], kind="stable")
-        return self.ids(rows[order])
+        return ChosenTexts(self._ids, np.frombuffer(self._id_of_row, dtype=np.uint32)[rows[order]])
 
     def count(self, plan: Plan, now: float) -> int:
         """Count the records that a plan selects."""

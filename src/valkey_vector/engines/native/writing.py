@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey_vector.connection import Argument
+from valkey_vector.connection.lanes import Lanes
 from valkey_vector.engines.native import scripts
 from valkey_vector.engines.native.change_log import ChangeLog, refuse_foreign
 from valkey_vector.engines.native.shared_replica import SharedReplica
@@ -46,7 +47,7 @@ class NativeWriting:
         policy: WritePolicy,
         ttl: float | None,
         stamp: int | None,
-        lane: int,
+        lanes: Lanes,
         *,
         sliding: bool,
     ) -> WriteOutcome:
@@ -77,7 +78,8 @@ class NativeWriting:
             *self._documents.adding_words(terms),
         ]
         commands.append(self._log.command(scripts.WRITE, *head, *packed, ids=ids))
-        reply = self._sent(commands, len(batch), lane)[-1]
+        with lanes.taken() as lane:
+            reply = self._sent(commands, len(batch), lane)[-1]
         refuse_foreign(reply)
         self._documents.words_added(terms)
         _, written, present = reply
@@ -136,7 +138,7 @@ class NativeWriting:
         Args:
             commands: the commands.
             size: number of documents.
-            lane: as for `write`.
+            lane: the connection to use.
         """
         after = None
         if size <= _FEW and self._connection.settings.read_from == "primary":

@@ -44,7 +44,7 @@ class BatchSettings:
         now: server time in microseconds; 0 until it was read.
         begun: creation time of the first document, in microseconds; None for now.
         positions: id → position in the batch, added to `stamp`.
-        lane: the writer connection.
+        lane: the connection to use.
     """
 
     policy: WritePolicy
@@ -58,6 +58,10 @@ class BatchSettings:
     def at(self, now: int) -> BatchSettings:
         """Return the settings at another server time."""
         return replace(self, now=now)
+
+    def on(self, lane: int) -> BatchSettings:
+        """Return the settings for another connection."""
+        return replace(self, lane=lane)
 
     @property
     def stamp(self) -> int:

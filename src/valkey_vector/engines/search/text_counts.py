@@ -226,11 +226,16 @@ class TextCounts:
     def _are_all(self, records: int) -> Pipelined[bool]:
         """Return whether all hashes with the prefix are records.
 
-        The server may count less than there are, but not more. So equal numbers prove it. Otherwise other hashes are
-        counted, for which the server reads all keys.
+        The server may count less than there are, but not more. So equal numbers prove it. More records than it counts
+        at once are counted in parts. Otherwise other hashes are counted, for which the server reads all keys: that takes
+        several times as long.
         """
         if records == self._keys:
             return True
+        if self._keys is not None and records >= self._engine.support.safe_total:
+            records = yield from self._engine.counting(Everything())
+            if records == self._keys:
+                return True
         query = query_text(complement(self._engine.entry.existence()))
         (reply,) = yield Request([commands.count_command(self._engine.entry, query)])
         return commands.total(reply) == 0

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from valkey_vector.connection import Argument, Reply
+from valkey_vector.connection.lanes import Lanes
 from valkey_vector.engines.search.batch_values import BatchSettings, Overwrite, Tally
 from valkey_vector.engines.search.batches import Batches
 from valkey_vector.engines.search.document_commands import DocumentCommands
@@ -59,7 +60,7 @@ class SearchWriting:
         policy: WritePolicy,
         ttl: float | None,
         stamp: int | None,
-        lane: int,
+        lanes: Lanes,
         *,
         sliding: bool,
     ) -> WriteOutcome:
@@ -71,7 +72,7 @@ class SearchWriting:
             0,
             stamp,
             {document.id: position for position, document in enumerate(batch)},
-            lane,
+            lane=0,
         )
         words = self._documents.unknown_words([document.text for document in batch])
         tally = Tally()
@@ -90,13 +91,17 @@ class SearchWriting:
                     return WriteOutcome(0, tuple(tally.present))
             if must_lock:
                 there, new = list(batch), []
-        if there:  # first, because only this detects foreign keys
-            self._write_locked(there, settings, tally)
-        if new:
-            self._write_new(new, settings, tally)
-        while tally.overtaken:
-            again, tally.overtaken = tally.overtaken, []
-            self._write_locked(again, settings, tally, overtaken=True)
+        versions: dict[str, bytes] = {}
+        creating = self._commands.creating(new, settings, versions)
+        with lanes.taken() as lane:
+            settings = settings.on(lane)
+            if there:  # first, because only this detects foreign keys
+                self._write_locked(there, settings, tally)
+            if new:
+                self._write_new(new, creating, versions, settings, tally)
+            while tally.overtaken:
+                again, tally.overtaken = tally.overtaken, []
+                self._write_locked(again, settings, tally, overtaken=True)
         return WriteOutcome(len(tally.written), tuple(tally.present), tally.failed)
 
     def replace_metadata(self, replacements: Sequence[MetadataReplacement]) -> list[bool | None]:
@@ -152,11 +157,16 @@ class SearchWriting:
                 removed += sum(replies[: len(chosen)])
         return removed
 
-    def _write_new(self, batch: Sequence[Prepared], settings: BatchSettings, tally: Tally) -> None:
-        """Store documents without TTL whose keys did not exist a moment ago."""
-        versions: dict[str, bytes] = {}
-        commands = self._commands.creating(batch, settings, versions)
-        replies = self._batches.stored(commands, versions, settings.lane)
+    def _write_new(
+        self,
+        batch: Sequence[Prepared],
+        creating: Sequence[Sequence[Argument]],
+        versions: Mapping[str, bytes],
+        settings: BatchSettings,
+        tally: Tally,
+    ) -> None:
+        """Store documents without TTL whose keys did not exist a moment ago, by commands that only create."""
+        replies = self._batches.stored(creating, versions, settings.lane)
         for document, stored in zip(batch, replies, strict=True):
             if isinstance(stored, AuthenticationError):
                 self._create_only = False
