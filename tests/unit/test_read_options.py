@@ -19,8 +19,8 @@ from valkey_vector.connection.time_limits import (
     time_limit,
 )
 from valkey_vector.engines.read_scope import current_scope, reading
-from valkey_vector.errors import RequestTimeoutError
-from valkey_vector.query.read_options import READ_OPTIONS, merge_read_options
+from valkey_vector.errors import InvalidInputError, RequestTimeoutError
+from valkey_vector.query.read_options import READ_OPTIONS, merge_read_options, unusual_read_options
 from valkey_vector.query.result import warn_if_partial
 
 
@@ -54,6 +54,14 @@ def test_only_a_partial_result_warns() -> None:
 
 def test_the_options_are_those_of_the_documentation() -> None:
     assert {"consistency", "timeout"} == READ_OPTIONS
+
+
+def test_a_store_passes_on_only_options_that_differ_from_the_defaults() -> None:
+    assert unusual_read_options("strict", None) == {}
+    assert unusual_read_options("partial", None) == {"consistency": "partial"}
+    assert unusual_read_options("strict", 2.0) == {"timeout": 2.0}
+    with pytest.raises(InvalidInputError, match="timeout"):
+        unusual_read_options("strict", 0)
 
 
 def test_the_options_of_a_call_replace_those_of_its_store() -> None:
