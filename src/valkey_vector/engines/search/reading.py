@@ -82,22 +82,11 @@ _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
-    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`.
-
-    Attributes:
-        is_valkey_search: True if the module is Valkey-Search.
-        spans_nodes: True if searches read several nodes of a cluster.
-    """
+    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.capabilities = connection.capabilities
         self.support = ServerSupport.of(connection)
-        self.is_valkey_search = self.capabilities.module is SearchModule.VALKEY_SEARCH
-        self.spans_nodes = (
-            self.capabilities.cluster
-            and self.support.checks_shards
-            and not has_hash_tag(entry.name)
-        )
         self._connection = connection
         self._complete_run: object = _NOT_READY
         self._texts: dict[Plan, str] = {}
@@ -123,8 +112,23 @@ class SearchReading:
         return self.slots.entry
 
     @property
+    def is_valkey_search(self) -> bool:
+        """True if the module is Valkey-Search."""
+        return self.capabilities.module is SearchModule.VALKEY_SEARCH
+
+    @property
+    def spans_nodes(self) -> bool:
+        """True if searches read several nodes of a cluster."""
+        cluster = self.capabilities.cluster and self.support.checks_shards
+        return cluster and not has_hash_tag(self.entry.name)
+
+    @property
     def _answers_partially(self) -> bool:
         return current_scope().consistency == "partial" and self.spans_nodes
+
+    @property
+    def _is_loose(self) -> bool:
+        return current_scope().consistency == "loose" and self.spans_nodes
 
     def fit(self, plan: Plan) -> Plan:
         """Return the plan, or a smaller plan that selects a superset if the plan is too large for the server."""
@@ -152,7 +156,7 @@ class SearchReading:
             ConnectionLostError: a node of the cluster does not respond; the message names it.
             RequestTimeoutError: the server ended a search early, or is still indexing its documents.
         """
-        if self.spans_nodes and self._answers_partially:
+        if self.capabilities.cluster and self._answers_partially:
             return self._partial.send(requests)
         if self._down:
             self._check_down()
@@ -323,7 +327,7 @@ class SearchReading:
             support.learn(status, found.pop(0))
         if support.run is not self._complete_run:
             return None
-        if self.spans_nodes and current_scope().consistency == "loose" and _has_search(requests):
+        if self.capabilities.cluster and self._is_loose and _has_search(requests):
             current_scope().partial = len(support.primaries) != 1
         for replies in found:
             for reply in replies:
