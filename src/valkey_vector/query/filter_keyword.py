@@ -45,7 +45,8 @@ def _naming_filter(method: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(method)
         async def acall(self: object, /, *args: Any, **kwargs: Any) -> Any:
-            refuse(kwargs)
+            if not kwargs.keys() <= known:
+                refuse(kwargs)
             return await method(self, *args, **kwargs)
 
         return acall

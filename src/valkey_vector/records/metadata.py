@@ -187,7 +187,7 @@ def load(data: bytes, owner: str = "a stored record") -> dict[str, Any]:
     if b"$" not in data:  # so it has no dates
         try:
             return _decode_object(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # not an object, or of values that msgspec rejects
     try:
         try:
