@@ -19,7 +19,7 @@ from valkey_vector import Index, ReadOptions
 from valkey_vector.concurrency.threads import offload
 from valkey_vector.query.filter_keyword import names_filter
 from valkey_vector.query.filter_like import FilterLike
-from valkey_vector.query.read_options import merge_read_options
+from valkey_vector.query.read_options import options_of_call
 from valkey_vector.query.result import warn_if_partial
 from valkey_vector.schema.similarity import relevance
 
@@ -250,7 +250,7 @@ class SearchableStore(VectorStore):
 
     def _reads(self, options: ReadOptions) -> ReadOptions:
         """Return the read options of one call: those of the store, unless the call has its own."""
-        return merge_read_options(self._read_options, options) if options else self._read_options
+        return options_of_call(self._read_options, options)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return partial(relevance, metric=self._index.metric)

@@ -342,7 +342,7 @@ def test_an_iteration_goes_on_after_the_replica_was_packed(writer: Index) -> Non
     writer.upsert(records(range(1_000, 4_000)), progress=False)
     assert writer.count() == 4_000
     writer.delete([f"d{number}" for number in range(1_000, 4_000)])
-    replica = writer._handle.existing()._shared.replica  # type: ignore[union-attr]
+    replica = writer._handle.existing()._shared.replica  # type: ignore[union-attr]  # it exists
     packs = replica.packs
     assert writer.count() == 1_000
     assert replica.packs > packs

@@ -175,7 +175,10 @@ class BoundedClient:
         raise_outage: bool = False,
     ) -> list[Any]:
         name = _name(commands[0]) if len(commands) == 1 else "pipeline"
-        replies = self._run(name, partial(self._sent, commands, seconds, route), commands) or []
+        request = partial(self._sent, commands, seconds, route)
+        replies: list[Any] | None = self._run(name, request, commands)
+        if replies is None:
+            raise ServerError("the client returned no replies; send the commands again", name)
         for position, reply in enumerate(replies):
             if isinstance(reply, GlideError):
                 command = commands[position]

@@ -14,6 +14,7 @@ __all__ = [
     "ReadOptions",
     "check_read_options",
     "merge_read_options",
+    "options_of_call",
     "unusual_read_options",
 ]
 
@@ -51,6 +52,11 @@ def merge_read_options(*levels: Mapping[str, Any]) -> ReadOptions:
     """
     given = {name: value for level in levels for name, value in level.items() if value is not None}
     return cast("ReadOptions", given)
+
+
+def options_of_call(store: ReadOptions, call: ReadOptions) -> ReadOptions:
+    """Return the read options of one call: those of the store, unless the call has its own."""
+    return merge_read_options(store, call) if call else store
 
 
 def unusual_read_options(consistency: object, timeout: object) -> ReadOptions:

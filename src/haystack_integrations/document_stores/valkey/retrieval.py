@@ -12,7 +12,7 @@ from haystack_integrations.document_stores.valkey.documents import from_hits
 from haystack_integrations.document_stores.valkey.filters import to_filter
 from valkey_vector import Filter, Hit, Index, ReadOptions, ReciprocalRank, SearchResult, Weighted
 from valkey_vector.concurrency.async_versions import async_version
-from valkey_vector.query.read_options import merge_read_options
+from valkey_vector.query.read_options import options_of_call
 from valkey_vector.query.result import warn_if_partial
 
 __all__ = ["SearchableStore"]
@@ -61,7 +61,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
-                **_reads(self, options),
+                **options_of_call(self._read_options, options),
             ),
         )
 
@@ -88,7 +88,7 @@ class SearchableStore(ABC):
                 filter=condition,
                 with_vectors=with_embedding,
                 with_payloads=True,
-                **_reads(self, options),
+                **options_of_call(self._read_options, options),
             ),
         )
 
@@ -113,7 +113,7 @@ class SearchableStore(ABC):
             limit,
             lambda condition: self.index.search_hybrid(
                 embedding, query, k=limit, fusion=fusion, filter=condition,
-                with_vectors=with_embedding, with_payloads=True, **_reads(self, options),
+                with_vectors=with_embedding, with_payloads=True, **options_of_call(self._read_options, options),
             ),
         )  # fmt: skip
 
@@ -138,8 +138,3 @@ class SearchableStore(ABC):
     _embedding_retrival_async = _embedding_retrieval_async
     _text_retrieval_async = async_version(_text_retrieval, "_text_retrieval_async")
     _hybrid_retrieval_async = async_version(_hybrid_retrieval, "_hybrid_retrieval_async")
-
-
-def _reads(store: SearchableStore, options: ReadOptions) -> ReadOptions:
-    """Return the read options of one call: those of the store, unless the call has its own."""
-    return merge_read_options(store._read_options, options) if options else store._read_options
