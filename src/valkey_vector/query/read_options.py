@@ -66,7 +66,7 @@ def unusual_read_options(consistency: object, timeout: object) -> ReadOptions:
         InvalidInputError: an option is invalid; the message names it.
     """
     given = check_read_options(consistency, timeout)
-    if given["consistency"] == "strict":
+    if given.get("consistency") == "strict":
         del given["consistency"]
     return merge_read_options(given)
 
