@@ -66,8 +66,11 @@ def after(
 
     Args:
         old: its counted fields before.
-        commands: HSET and HDEL of its key; others are ignored.
+        commands: HSET, HDEL and PERSIST of its key.
         fields: the counted fields.
+
+    Raises:
+        ValueError: a command of another kind; its effect on the fields is not known.
     """
     new = {name: value for name, value in old.items() if name in fields}
     for command in commands:
@@ -77,6 +80,8 @@ def after(
         elif command[0] == "HDEL":
             for name in command[2:]:
                 new.pop(_text(name), None)
+        elif command[0] != "PERSIST":
+            raise ValueError(f"the effect of {command[0]!r} on the fields is not known")
     return new
 
 

@@ -11,7 +11,7 @@ from valkey_vector.connection import Argument, SearchModule
 from valkey_vector.connection.lua import read_lua
 from valkey_vector.engines.search.key_states import KeyState, parse_states, state_commands
 from valkey_vector.engines.search.locks import Locks
-from valkey_vector.engines.search.noted import KEPT, LARGEST, MOST
+from valkey_vector.engines.search.noted import ENDS, KEPT, LARGEST, MOST
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.storage.changes import Change, after, counted_fields, packed, writes_key
 from valkey_vector.storage.hashes import Documents, checked
@@ -191,7 +191,7 @@ class Batches:
         keys = [self._documents.catalog_key, self._locks.key, self._writes]
         generation = self._documents.entry.generation
         finish: list[Argument] = ["EVAL", _FINISH, "3", *keys, generation, str(count)]
-        finish += [new_unique(), token, changes, str(KEPT)]
+        finish += [new_unique(), token, changes, str(KEPT), str(ENDS)]
         return [*finish, *(ids if token else ())]
 
     def changes(
