@@ -116,18 +116,19 @@ def _measured(
     searches: Sequence[Search], queries: Any, corpus: Corpus, selected: NDArray[np.int64]
 ) -> tuple[list[float], list[float]]:
     """Return the seconds and the recall of each search."""
+    similar = corpus.vectors[selected] @ np.asarray(queries).T
+    true = [{f"d{number}" for number in selected[row[:_K]]} for row in np.argsort(-similar.T)]
     seconds: list[list[float]] = [[] for _ in searches]
     found: list[list[float]] = [[] for _ in searches]
     for search in searches:
         search(queries[0])
-    for vector in queries:
-        similar = corpus.vectors[selected] @ vector
-        true = {f"d{number}" for number in selected[np.argsort(-similar)[:_K]]}
-        for position, search in enumerate(searches):
+    for turn, (vector, wanted) in enumerate(zip(queries, true, strict=True)):
+        for step in range(len(searches)):
+            position = (turn + step) % len(searches)
             begun = time.perf_counter()
-            ids = search(vector)
+            ids = searches[position](vector)
             seconds[position].append(time.perf_counter() - begun)
-            found[position].append(len(true & set(ids)) / len(true))
+            found[position].append(len(wanted & set(ids)) / len(wanted))
     return [float(np.quantile(one, 0.25)) for one in seconds], [
         float(np.mean(one)) for one in found
     ]

@@ -214,7 +214,7 @@ def counted(commands: CommandLog, value: bytes) -> int:
     return sum(value in c[2] for trip in searches(commands) for c in trip)
 
 
-def test_facets_are_counted_again_only_after_a_change(
+def test_facets_are_counted_again_only_after_a_change_that_is_not_noted(
     open_index: Callable[..., Index], commands: CommandLog
 ) -> None:
     index = filled(open_index(), "Ulm", "Ulm", "Bonn", *["Kiel"] * 5)
@@ -257,9 +257,10 @@ def test_facets_are_counted_again_only_after_a_change(
     for filter in filters:
         index.facets(["city"], filter=filter)
     check(again=False)
+    noted = () if index.connection.capabilities.cluster else (replace, delete, update)
     for change in (replace, delete, update, unlink, restart):
         change()
-        check(again=True)
+        check(again=change not in noted)
         check(again=False)
 
 

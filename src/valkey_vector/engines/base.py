@@ -15,6 +15,7 @@ from valkey_vector.records.record import Hit, WritePolicy
 from valkey_vector.records.vectors import DataType, Float32Array
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import CatalogEntry, EngineName
+from valkey_vector.storage.changes import Change
 from valkey_vector.storage.layout import Prepared
 from valkey_vector.storage.rows import MetadataReplacement, Row, WriteOutcome
 from valkey_vector.storage.slot_bindings import SlotBindings
@@ -204,6 +205,20 @@ class Engine(Protocol):
         """Return a value that changes whenever the index changes; None if the engine does not know one.
 
         What is counted after this returned is as of this state, or as of a later one.
+        """
+        ...
+
+    def is_settled(self, state: object) -> Pipelined[bool]:
+        """Return True if what was counted since a state was known is exactly as of it: no write was in progress.
+
+        Run it after the counts.
+        """
+        ...
+
+    def changes(self, before: object, now: object) -> Pipelined[Sequence[Change] | None]:
+        """Return the changes of documents between two results of `state`; None if they are not known.
+
+        What was counted as of `before` must be settled (see `is_settled`).
         """
         ...
 

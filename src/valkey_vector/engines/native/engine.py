@@ -145,6 +145,16 @@ class NativeEngine:
         return None
         yield  # a generator, as the protocol says
 
+    def is_settled(self, state: object) -> Pipelined[bool]:  # noqa: ARG002 - the protocol's
+        """Return False, as there is no `state`."""
+        return False
+        yield
+
+    def changes(self, before: object, now: object) -> Pipelined[None]:  # noqa: ARG002 - the protocol's
+        """Return None, as for `state`."""
+        return None
+        yield
+
     def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:  # noqa: ARG002 - the protocol's
         """Return None, as for `state`."""
         return None

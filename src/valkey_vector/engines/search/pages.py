@@ -234,34 +234,52 @@ class Pages:
         return fresh
 
 
-def parts(engine: Queried, plan: Plan) -> Pipelined[list[Part]]:
-    """Divide a plan into disjoint plans with the same union, each small enough for a complete reply."""
+def parts(engine: Queried, plan: Plan, *, is_large: bool = False) -> Pipelined[list[Part]]:
+    """Divide a plan into disjoint plans with the same union, each small enough for a complete reply.
+
+    Args:
+        engine: the engine of the index.
+        plan: a plan that fits into one query.
+        is_large: the whole plan was counted before and is too large, so it is not counted again.
+    """
     found: list[Part] = []
     waiting = [_ALWAYS]
+    if is_large:
+        waiting = yield from _smaller(engine, plan, waiting)
     while waiting:
-        plans = [plan if window is _ALWAYS else all_of([plan, window]) for window in waiting]
+        plans = [_in_window(plan, window) for window in waiting]
         queries = [engine.query_for(part) for part in plans]
         replies = yield Request([commands.count_command(engine.entry, query) for query in queries])
-        large: list[tuple[Range, str]] = []
-        for part, window, query, reply in zip(plans, waiting, queries, replies, strict=True):
+        large: list[Range] = []
+        for part, window, reply in zip(plans, waiting, replies, strict=True):
             count = commands.total(reply)
             if count < engine.support.safe_total:
                 found += [(part, count)] if count else []
             elif window.low == window.high:
                 found.append((part, None))
             else:
-                large.append((window, query))
-        sampling = [
-            commands.page_command(engine.entry, query, (), _SAMPLE, sort=False)
-            for _, query in large
-        ]
-        samples = (yield Request(sampling)) if sampling else []
-        waiting = [
-            smaller
-            for (window, _), reply in zip(large, samples, strict=True)
-            for smaller in _cut(window, engine.rows(reply))
-        ]
+                large.append(window)
+        waiting = yield from _smaller(engine, plan, large)
     return found
+
+
+def _smaller(engine: Queried, plan: Plan, large: Sequence[Range]) -> Pipelined[list[Range]]:
+    """Divide ranges of creation times, by a sample of the records in each."""
+    if not large:
+        return []
+    queries = [engine.query_for(_in_window(plan, window)) for window in large]
+    replies = yield Request(
+        [commands.page_command(engine.entry, query, (), _SAMPLE, sort=False) for query in queries]
+    )
+    return [
+        smaller
+        for window, reply in zip(large, replies, strict=True)
+        for smaller in _cut(window, engine.rows(reply))
+    ]
+
+
+def _in_window(plan: Plan, window: Range) -> Plan:
+    return plan if window is _ALWAYS else all_of([plan, window])
 
 
 def _cut(window: Range, sample: Sequence[Row]) -> list[Range]:

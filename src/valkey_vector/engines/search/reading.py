@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from valkey_vector.connection import Connection, Reply, SearchModule
@@ -23,6 +23,7 @@ from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, wi
 from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import HEAVY
+from valkey_vector.engines.search.counting import counting
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
     check_whole,
@@ -47,15 +48,12 @@ from valkey_vector.errors import (
 from valkey_vector.filters.plan import (
     NoDocument,
     Plan,
-    Range,
     Tokens,
     all_of,
     are_records,
-    complement,
     plan_fields,
     selects,
 )
-from valkey_vector.records.tokens import SLIDING
 from valkey_vector.schema.schema import Metric
 from valkey_vector.storage.catalog import CatalogEntry, has_hash_tag
 from valkey_vector.storage.hashes import Documents
@@ -185,29 +183,8 @@ class SearchReading:
         return run(self, self.counting(plan))
 
     def counting(self, plan: Plan) -> Pipelined[int]:
-        """Pipelined `count`.
-
-        Expired keys stay in the server's index until it reclaims them. They are counted in the same round trip and
-        subtracted. Records whose expiration only their key has are listed.
-        """
-        if isinstance(plan, NoDocument):
-            return 0
-        if not self.capabilities.filter_queries or not self.fits_one(plan):
-            return sum(len(page) for page in self.select(plan, ()))
-        lasting = all_of([plan, complement(Tokens((SLIDING,)))])
-        sliding = all_of([plan, Tokens((SLIDING,))])
-        total, expired, unknown = yield from self._counts([plan, self._expired(plan), sliding])
-        if unknown:
-            listed = yield from self.selecting(sliding, (), None, None)
-            return len(listed) + (yield from self.counting(lasting))
-        if total < self.support.safe_total:
-            return max(0, total - expired)
-        pieces = yield from self.parts_of(plan)
-        whole = [part for part, number in pieces if number is not None]
-        expired = sum((yield from self._counts([self._expired(part) for part in whole])))
-        scanned = (self.scanned(part, ()) for part, number in pieces if number is None)
-        number_scanned = sum(1 for _ in chain.from_iterable(scanned))
-        return max(0, sum(number or 0 for _, number in pieces) - expired) + number_scanned
+        """Pipelined `count`."""
+        return counting(self, plan)
 
     def parts_of(self, plan: Plan) -> Pipelined[list[Part]]:
         """Divide a plan into plans that are small enough for one query (see `valkey_vector.engines.search.pages.parts`)."""
@@ -288,14 +265,6 @@ class SearchReading:
                 self._texts.clear()
             self._texts[plan] = text
         return text
-
-    def _counts(self, plans: Sequence[Plan]) -> Pipelined[list[int]]:
-        """The numbers of keys that plans select, according to the server."""
-        counts = [commands.count_command(self.entry, self.query_for(plan)) for plan in plans]
-        return [commands.total(reply) for reply in (yield Request(counts))] if counts else []
-
-    def _expired(self, plan: Plan) -> Plan:
-        return all_of([plan, Range(EXPIRES, high=self.now())])
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
         heavy = any(name in HEAVY or name.startswith("v") for name in fields)
