@@ -177,6 +177,9 @@ class NativeEngine:
         """
         return self._measured(near, plan, fields, k, math.inf)
 
+    def nearest_hits(self, near: Near, k: int, fields: Sequence[str]) -> None:
+        """Return None: `knn` has what it needs in this process."""
+
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
