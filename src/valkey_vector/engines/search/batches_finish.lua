@@ -27,9 +27,9 @@ if ARGV[2] ~= '0' then
   redis.call('HSET', KEYS[1], 'batch', mark)
   if certain then
     redis.call('HSET', KEYS[3], string.format('%.0f', counted), before .. ' ' .. mark .. ' ' .. changes)
-    for old = counted - kept - ARGV[2] + 1, counted - kept do
-      redis.call('HDEL', KEYS[3], string.format('%.0f', old))
-    end
+    local gone = {}
+    for i = 1, ARGV[2] do gone[i] = string.format('%.0f', counted - kept - ARGV[2] + i) end
+    redis.call('HDEL', KEYS[3], unpack(gone))
     -- Not EXPIRE, which an application's user may lack.
     redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', (redis.call('TIME')[1] + ARGV[7]) * 1000))
   else
