@@ -72,8 +72,8 @@ class HitDecoder:
 
         Returns:
             None if the reply needs a closer look: it has fewer than k hits, or one of the first k is expired, is not
-            certainly a record of the index whose fields are all valid, is unreadable, or is as near as the one before or
-            after it; or the last hits are equally near.
+            certainly a record of the index whose fields are all valid, is unreadable, or is not farther than the one before;
+            another one is not farther than they are; or the last hits are equally near.
         """
         found: Mapping[bytes, Any] = reply[1] if len(reply) > 1 else {}
         if len(found) < k:
@@ -115,7 +115,7 @@ class HitDecoder:
                     {},
                 )
                 hits.append(new_hit(record, score, distance, score))
-            for pairs in islice(found.values(), k, k + 1):
+            for pairs in islice(found.values(), k, None):
                 if not _decode_number(pairs[DISTANCE_FIELD]) > last:
                     return None
         except (KeyError, TypeError, ValueError, RecursionError, UnreadableRecordError):
