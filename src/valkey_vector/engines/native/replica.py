@@ -367,8 +367,8 @@ class Replica:
     def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
         """Return the selected records up to a distance: (distance, id), nearest first, ties by id."""
         rows = self._having(near.field, plan, now)
-        exact = self._matrices[vector_name(near.field.name)].distances(rows, near.vector)
-        return self._ordered(rows[exact <= radius], exact[exact <= radius])
+        matrix = self._matrices[vector_name(near.field.name)]
+        return self._ordered(*matrix.within(rows, near.vector, radius))
 
     def _ordered(self, rows: Rows, exact: NDArray[np.float64]) -> list[tuple[float, str]]:
         return sorted(zip(exact.tolist(), self.ids(rows), strict=True))
