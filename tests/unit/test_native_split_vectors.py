@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from valkey_vector.engines.native import matrix, split_vectors
+from valkey_vector.engines.native import compressed, matrix, split_vectors
 from valkey_vector.engines.native.matrix import Matrix
 from valkey_vector.schema.schema import Metric, VectorField
 
@@ -26,6 +26,7 @@ def plain(codes: Any, query: Any) -> Any:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of 64 numbers, that is of 8 rows of 8 numbers; every search has the first pass."""
     monkeypatch.setattr(split_vectors, "_NUMBERS", 64)
+    monkeypatch.setattr(compressed, "_MANY_SPLIT", 16)
     monkeypatch.setattr(matrix, "kernel", lambda: plain)
     monkeypatch.setattr(matrix, "_LARGE", 0)
     monkeypatch.setattr(matrix, "_FIRST_SEARCHES", 0)

@@ -125,6 +125,8 @@ class Compressed:
                 self._split.add(vectors, self._codes, self._steps)
             self._covered = stop  # after an interruption, the next call compresses the block again
         if self._split.rows - before >= _MANY_SPLIT:
+            # The codes of earlier blocks are in the memory of the vectors now.
+            self._codes = _extended(self._codes[: used - self._split.rows], len(self._codes))
             return_freed_memory()
 
     def _compress_all(self, vectors: Float32Array, norms: Float32Array, rows: slice) -> None:
