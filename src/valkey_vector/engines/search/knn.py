@@ -28,7 +28,7 @@ from valkey_vector.engines.exact import RangeUnavailableError, compared, measure
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import compared_here
-from valkey_vector.engines.search.hits import TIED, HitDecoder
+from valkey_vector.engines.search.hits import HitDecoder
 from valkey_vector.engines.search.selectivity import Selectivities
 from valkey_vector.errors import (
     AuthenticationError,
@@ -69,6 +69,9 @@ _HIGHEST_EF = 1_000_000
 
 _MIN_REQUESTED = 10
 """Smallest number of neighbors to request: fewer do not show that many are equally distant."""
+
+_TIED = 3
+"""Number of last hits at one distance from which a search counts as trapped."""
 
 _by_distance = attrgetter("distance", "id")
 
@@ -164,13 +167,11 @@ class Nearest:
             for query in engine.queries(plan)
         ]
 
-    def hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]] | None:
-        """The k nearest of all records, decoded while the reply is read; None if the search can take several requests."""
+    def hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]]:
+        """The k nearest of all records, decoded in one pass where the reply is as usual."""
         if k > self._max_k or near.field.data_type != "FLOAT32":
-            return None
-        return self._hits(near, k, fields)
-
-    def _hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]]:
+            rows = yield from self.knn(near, k, EVERYTHING, fields)
+            return decode_hits(rows, near.field.metric, fields)
         composed = self._unfiltered(near, k, fields)
         replies = yield Request([commands.with_vector_of(near, composed.command)])
         decoder = composed.decoder
@@ -427,9 +428,9 @@ class Nearest:
 
 def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
     """Return True if the last hits of a graph search have one distance: nearer records may be unseen."""
-    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, TIED):
+    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, _TIED):
         return False
-    return found[requested - TIED].distance == found[requested - 1].distance
+    return found[requested - _TIED].distance == found[requested - 1].distance
 
 
 def _has(row: Row, near: Near) -> bool:
