@@ -214,7 +214,7 @@ def counted(commands: CommandLog, value: bytes) -> int:
     return sum(value in c[2] for trip in searches(commands) for c in trip)
 
 
-def test_facets_are_counted_again_only_after_a_change(
+def test_facets_are_counted_again_only_after_a_change_that_is_not_noted(
     open_index: Callable[..., Index], commands: CommandLog
 ) -> None:
     index = filled(open_index(), "Ulm", "Ulm", "Bonn", *["Kiel"] * 5)
@@ -257,9 +257,10 @@ def test_facets_are_counted_again_only_after_a_change(
     for filter in filters:
         index.facets(["city"], filter=filter)
     check(again=False)
+    noted = () if index.connection.capabilities.cluster else (replace, delete, update)
     for change in (replace, delete, update, unlink, restart):
         change()
-        check(again=True)
+        check(again=change not in noted)
         check(again=False)
 
 
@@ -299,7 +300,10 @@ def test_a_filter_counts_each_value_once_and_reads_no_record(
     index.count()
     for trips in (20, 1, 2):
         if trips == 2:
-            index.upsert([Record(id="r0", metadata={"city": "c0", "number": 0})])
+            # More records than a batch notes.
+            index.upsert(
+                Record(id=f"r{n}", metadata={"city": "c0", "number": n}) for n in range(20)
+            )
         commands.clear()
         facet = index.facets(["city"], filter=F("number") >= 50)["city"]
         assert dict(counts(facet)) == {f"c{n}": 25 for n in range(2, 8)}

@@ -66,7 +66,7 @@ def warm(index: Index, texts: dict[str, str]) -> None:
         check(index, texts)
 
 
-def test_terms_are_counted_again_only_after_a_change(
+def test_terms_are_counted_again_only_after_a_change_that_is_not_noted(
     index: Index, texts: dict[str, str], commands: CommandLog, engine_name: str
 ) -> None:
     warm(index, texts)
@@ -94,7 +94,8 @@ def test_terms_are_counted_again_only_after_a_change(
         second = counted(index, texts, commands)
         third = counted(index, texts, commands)
         if keeps_counts(index):
-            assert first
+            # On one node, the writes of this library note what they change.
+            assert first == (change > 2 or index.connection.capabilities.cluster)
             assert not third
             assert not (second and not index.connection.capabilities.cluster)
 

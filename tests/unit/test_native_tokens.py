@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from valkey_vector.engines.native import token_index
+from valkey_vector.engines.native import spelled_values, token_index
 from valkey_vector.engines.native.token_index import TokenIndex
+from valkey_vector.records.tokens import unescape
 
 LISTS = [
     f"v,topic_xs,topic_st{row % 7},n_n{row},\xe9{row % 3}".encode("latin-1") for row in range(500)
@@ -133,3 +134,49 @@ def test_the_tokens_of_one_write_are_not_compressed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(zlib, "compress", counted)
     added([200, 1, 1])
     assert len(sizes) == 1
+
+
+def test_values_of_a_key_are_decoded_once_and_new_ones_are_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = TokenIndex()
+    index.add(np.arange(2), [b"topic_sa_20b,topic_n7", b"topic_lsx,topic_xq"])
+    values = index.spelled("topic")
+    pairs = values.read(index.of_key("topic")).tolist()
+    assert [values.values[number] for _, number in pairs] == ["a b", 7]
+    assert len(values.others) == 2
+    decoded: list[str] = []
+
+    def recorded(text: str) -> str:
+        decoded.append(text)
+        return unescape(text)
+
+    monkeypatch.setattr(spelled_values, "unescape", recorded)
+    index.add(np.array([2]), [b"topic_sc,topic_n7"])
+    again = index.spelled("topic")
+    assert [again.values[number] for _, number in again.read(index.of_key("topic")).tolist()] == [
+        "a b",
+        7,
+        "c",
+    ]
+    assert decoded == ["c"]
+
+
+def test_values_of_a_key_are_decoded_again_after_rows_are_packed() -> None:
+    index = TokenIndex()
+    index.add(np.arange(2), [b"topic_sa", b"topic_sb"])
+    index.spelled("topic").read(index.of_key("topic"))
+    index.pack(np.array([-1, 0]))
+    values = index.spelled("topic")
+    ((token, number),) = values.read(index.of_key("topic")).tolist()
+    assert values.values[number] == "b"
+    assert index.pairs([(token, 0)])[0].tolist() == [0]
+
+
+def test_values_of_a_key_are_not_kept_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_index, "_KEPT", 2)
+    index = TokenIndex()
+    index.add(np.arange(2), [b"topic_sa", b"topic_sb"])
+    assert index.spelled("topic") is index.spelled("topic")
+    index.add(np.array([2]), [b"topic_sc"])
+    assert index.spelled("topic") is not index.spelled("topic")

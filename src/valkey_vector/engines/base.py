@@ -11,10 +11,11 @@ from valkey_vector.connection.lanes import Lanes
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.errors import ServerError
 from valkey_vector.filters.plan import Plan, Range
-from valkey_vector.records.record import WritePolicy
+from valkey_vector.records.record import Hit, WritePolicy
 from valkey_vector.records.vectors import DataType, Float32Array
 from valkey_vector.schema.schema import VectorField
 from valkey_vector.storage.catalog import CatalogEntry, EngineName
+from valkey_vector.storage.changes import Change
 from valkey_vector.storage.layout import Prepared
 from valkey_vector.storage.rows import MetadataReplacement, Row, WriteOutcome
 from valkey_vector.storage.slot_bindings import SlotBindings
@@ -24,7 +25,8 @@ from valkey_vector.text.vocabulary import Vocabulary
 __all__ = ["Engine", "Grouped", "IndexInfo", "Keep", "Leading", "Near"]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen dataclass takes three times as long to create.
+@dataclass(slots=True)
 class Near:
     """The vector part of a query.
 
@@ -206,6 +208,20 @@ class Engine(Protocol):
         """
         ...
 
+    def is_settled(self, state: object) -> Pipelined[bool]:
+        """Return True if what was counted since a state was known is exactly as of it: no write was in progress.
+
+        Run it after the counts.
+        """
+        ...
+
+    def changes(self, before: object, now: object) -> Pipelined[Sequence[Change] | None]:
+        """Return the changes of documents between two results of `state`; None if they are not known.
+
+        What was counted as of `before` must be settled (see `is_settled`).
+        """
+        ...
+
     def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:
         """Count plans with one plain query each; None if these counts are not exact.
 
@@ -270,6 +286,12 @@ class Engine(Protocol):
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the selected documents, nearest first, ties by id; fewer only if fewer exist."""
+        ...
+
+    def nearest_hits(
+        self, near: Near, k: int, fields: Sequence[str]
+    ) -> Pipelined[list[Hit]] | None:
+        """Run `knn` on all documents, and decode these fields of each; None if the engine has no faster way for it."""
         ...
 
     def within(

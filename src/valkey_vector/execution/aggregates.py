@@ -87,9 +87,9 @@ class _Tally:
             self.values[key] = simplest(known, spelled), count + 1
 
     def facet(self, path: str, limit: int | None) -> Facet:
-        counted = [FacetValue(value, count) for value, count in self.values.values()]
-        counted.sort(key=lambda each: (-each.count, place(each.value)))
-        return Facet(path, tuple(counted[:limit]), len(counted), self.missing)
+        counted = sorted(self.values.values(), key=lambda each: (-each[1], place(each[0])))
+        values = tuple(FacetValue(value, count) for value, count in counted[:limit])
+        return Facet(path, values, len(counted), self.missing)
 
 
 def aggregate(engine: Engine, query: AggregateQuery) -> list[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
+from valkey_vector.connection.observation import current_observation, note_candidates
 from valkey_vector.connection.pipelines import Pipelined
 from valkey_vector.engines.base import Engine, Near
 from valkey_vector.errors import InvalidInputError
-from valkey_vector.execution.knn import hits, nearest, within
+from valkey_vector.execution.knn import nearest, within
 from valkey_vector.execution.ordering import Window, windowed
 from valkey_vector.execution.selection import ALL, counting, prepare_selection, records_of
 from valkey_vector.execution.text import answer_hybrid, answer_text
@@ -22,8 +23,9 @@ from valkey_vector.query import (
 from valkey_vector.query.base import check_filter
 from valkey_vector.query.order import as_orders
 from valkey_vector.records.record import Hit, Record
-from valkey_vector.records.vectors import checked_vector, rounded_query, wrong_dimension
+from valkey_vector.records.vectors import rounded_query, wrong_dimension
 from valkey_vector.schema.schema import Schema, VectorField
+from valkey_vector.storage.decoding import decode_hits
 from valkey_vector.storage.layout import record_fields
 
 __all__ = ["Found", "absent", "answer", "check_query", "wanted_fields", "window_of"]
@@ -104,8 +106,8 @@ def wanted_fields(query: VectorQuery | FilterQuery, schema: Schema) -> list[str]
 
 
 def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
-    field, fields = _form_of(query, engine.entry.schema)
-    vector = checked_vector(query.vector)
+    field, fields = _form_of(query, engine.slots.entry.schema)
+    vector: Any = query.vector  # an array of float32, see `VectorQuery`
     if len(vector) != field.dimension:
         owner = "the query" if query.field is None else f"the query ({query.field})"
         raise wrong_dimension(len(vector), field.dimension, owner, engine.entry.name)
@@ -116,6 +118,13 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     selection = ALL if filter is None else prepare_selection(engine, check_filter(filter))
     has_threshold = query.max_distance is not None or query.min_similarity is not None
     threshold = query.threshold if has_threshold else None
+    if selection is ALL and threshold is None and query.k is not None:
+        steps = engine.nearest_hits(near, query.k, fields)
+        if steps is not None:
+            found = yield from steps
+            if current_observation() is not None:
+                note_candidates(len(found))
+            return found
     if query.k is not None:
         rows = yield from nearest(engine, selection, near, query.k, fields)
         if threshold is not None:
@@ -123,7 +132,7 @@ def _hits(engine: Engine, query: VectorQuery) -> Pipelined[list[Hit]]:
     else:
         assert threshold is not None  # noqa: S101 - a query has one of the two
         rows = yield from within(engine, selection, near, threshold, fields)
-    return hits(rows, field.metric, fields)
+    return decode_hits(rows, field.metric, fields)
 
 
 _forms: dict[tuple[object, ...], tuple[Schema, VectorField, list[str]]] = {}

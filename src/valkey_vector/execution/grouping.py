@@ -35,8 +35,10 @@ class Groups:
     def add(self, values: _Values, count: int) -> None:
         """Count records with these values."""
         key = tuple(map(group_key, values))
-        known, number = self.counts.get(key, (values, 0))
-        self.counts[key] = tuple(map(simplest, known, values)), number + count
+        counted = self.counts.get(key)
+        if counted is not None:
+            values, count = tuple(map(simplest, counted[0], values)), counted[1] + count
+        self.counts[key] = values, count
 
 
 def groups_of(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from operator import attrgetter
 
 from valkey_vector.connection.observation import current_observation, note_candidates, note_fallback
 from valkey_vector.connection.pipelines import Pipelined
@@ -13,19 +12,14 @@ from valkey_vector.engines.base import Engine, Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.execution.selection import Selection, select, selecting
 from valkey_vector.query import Threshold
-from valkey_vector.records.record import Hit, new_hit
-from valkey_vector.schema.schema import Flat, Hnsw, Metric
-from valkey_vector.schema.similarity import similarities
+from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import vector_name
-from valkey_vector.storage.decoding import decode_records
 from valkey_vector.storage.rows import Row
 
-__all__ = ["hits", "nearest", "within"]
+__all__ = ["nearest", "within"]
 
 MORE_CANDIDATES = "more candidates"
 EXACT_COMPARISON = "exact comparison of all selected records"
-
-_distance_of = attrgetter("distance")
 
 _FIRST_REQUEST = 100
 _MAX_CANDIDATES = 10_000
@@ -99,14 +93,6 @@ def within(
             return selection.kept(within_threshold)
         requested = _more(requested)
     return admitted((yield from _compared(engine, selection, near, fields, k=None, radius=radius)))
-
-
-def hits(rows: Sequence[Row], metric: Metric, fields: Collection[str]) -> list[Hit]:
-    """Convert the rows of a vector query to hits with only `fields`, without fields read to check the filter."""
-    records = decode_records(rows, fields)
-    distances = list(map(_distance_of, rows))
-    scores = similarities(distances, metric)
-    return list(map(new_hit, records, scores, distances, scores))
 
 
 def _more(requested: int) -> int | None:

@@ -11,7 +11,7 @@ the same state of the index.
 
 from __future__ import annotations
 
-import threading
+import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,16 @@ from valkey_vector.connection.pipelines import Pipelined, run, run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import UnreadableRecordError, ValkeyVectorError
 from valkey_vector.execution.aggregation.rows import group_key, shown
+from valkey_vector.execution.kept_counts import (
+    OTHERS,
+    SCALARS,
+    Candidates,
+    Kept,
+    Key,
+    Remembered,
+    ValueCounts,
+    carried,
+)
 from valkey_vector.filters.plan import EVERYTHING, Plan, Tokens, all_of, complement
 from valkey_vector.records.metadata import load, lookup
 from valkey_vector.records.tokens import kind_token, value_token
@@ -42,115 +52,49 @@ _DIVERSE = 0.5
 _ROUNDS = 8
 """Largest number of further samples. Reading all records takes longer."""
 
-_SCALARS = "nsy"
-"""Kinds of values of which a record has one token: numbers, texts, booleans."""
-
 _DATES = "t"
 """Kind of a point in time. A text may be one, too."""
 
-_OTHERS = _DATES + "qd"
 
-_REMEMBERED = 200
-"""Number of keys and plans whose values are remembered for each index."""
-
-_Key = tuple[Plan, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ValueCounts:
-    """Counts of the values of one metadata key.
-
-    Attributes:
-        values: group key → value and number of records, at least 1.
-        missing: number of records without the key, or with None there.
-    """
-
-    values: Mapping[Any, tuple[Any, int]]
-    missing: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Values that a key may have.
-
-    Attributes:
-        values: the values.
-        everywhere: every record seen so far has one of them.
-        complete: no other record was selected.
-    """
-
-    values: Sequence[Any]
-    everywhere: bool = False
-    complete: bool = False
-
-
-class _Remembered:
-    """Values that keys had, and counts as of a state of the index. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._values: dict[_Key, _Candidates] = {}
-        self._counted: dict[_Key, tuple[object, ValueCounts]] = {}
-
-    def get(self, key: _Key) -> _Candidates | None:
-        with self._lock:
-            return self._values.get(key)
-
-    def counts(self, key: _Key, state: object) -> ValueCounts | None:
-        """The counts of a key at a state of the index."""
-        with self._lock:
-            at, counts = self._counted.get(key, (None, None))
-            return counts if state is not None and at == state else None
-
-    def set(self, key: _Key, state: object, counts: ValueCounts) -> None:
-        values = [value for value, _ in counts.values.values()]
-        with self._lock:
-            self._values.pop(key, None)
-            self._values[key] = _Candidates(values, everywhere=not counts.missing)
-            self._counted[key] = state, counts
-            while len(self._values) > _REMEMBERED:
-                oldest = next(iter(self._values))
-                del self._values[oldest]
-                del self._counted[oldest]
-
-
-_remembered: weakref.WeakKeyDictionary[Engine, _Remembered] = weakref.WeakKeyDictionary()
+_remembered: weakref.WeakKeyDictionary[Engine, Remembered] = weakref.WeakKeyDictionary()
 
 
 def count_values(engine: Engine, plan: Plan, paths: Sequence[str]) -> dict[str, ValueCounts | None]:
     """Count the selected records by the values of each path; None if the records are needed.
 
-    Cost: one round trip if the index did not change since the last call; another one to count, if the values are known, or
-        for a sample and to count. Two more for each further sample, and one more if a key that every record had is missing
-        in some.
+    Cost: one round trip if the index did not change since the last call; another one for the changes of small writes, or to
+        count, if the values are known, or for a sample and to count. Two more for each further sample, and one more if a key
+        that every record had is missing in some.
     """
-    remembered = _remembered.setdefault(engine, _Remembered())
+    remembered = _remembered.setdefault(engine, Remembered())
     candidates = {path: remembered.get((plan, path)) for path in dict.fromkeys(paths)}
     unknown = [path for path, values in candidates.items() if values is None]
     # The state before the counts: a write in between makes them outdated, not up to date.
     state, samples = _state_and_samples(engine, plan, unknown)
-    found = {path: remembered.counts((plan, path), state) for path in candidates}
+    known = carried(engine, remembered, [(plan, path) for path in candidates], state)
+    found: dict[str, ValueCounts | None] = {path: known.get((plan, path)) for path in candidates}
     candidates |= {
         path: _united(sample, remembered.get((EVERYTHING, path)))
         for path, sample in samples.items()
     }
     needed = {path: candidates[path] for path, counts in found.items() if counts is None}
-    counted = _counts(engine, plan, needed)
-    for path, known in needed.items():
+    counting = _Counting(engine, state)
+    counted = _counts(counting, plan, needed)
+    for path, each in needed.items():
         others = remembered.get((EVERYTHING, path))
-        completed = _completed(engine, (plan, path), known, others, counted.get(path))
+        completed = _completed(counting, (plan, path), each, others, counted.get(path))
         if completed is not None:
-            remembered.set((plan, path), state, completed)
+            remembered.set((plan, path), Kept(state, completed, counting.began))
         found[path] = completed
     return found
 
 
-def _united(sample: _Candidates | None, others: _Candidates | None) -> _Candidates | None:
+def _united(sample: Candidates | None, others: Candidates | None) -> Candidates | None:
     """Candidates of a sample, with the values that the key has in the whole index unless the sample has all records."""
     if sample is None or sample.complete or others is None:
         return sample
     everywhere = sample.everywhere or others.everywhere
-    return _Candidates(_distinct([*sample.values, *others.values]), everywhere)
+    return Candidates(_distinct([*sample.values, *others.values]), everywhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +112,53 @@ class _Counts:
     uncounted: int
 
 
+class _Counting:
+    """Counts of plans for one query.
+
+    Args:
+        engine: the engine of the index.
+        state: the state of the index before the counts.
+
+    Attributes:
+        began: time on the monotonic clock before the counts; None if a write may have been in progress since.
+    """
+
+    def __init__(self, engine: Engine, state: object) -> None:
+        self.engine = engine
+        self.began: float | None = time.monotonic()
+        self._state = state
+
+    def totals(self, plans: Sequence[Plan]) -> list[int] | None:
+        """Count plans (see `valkey_vector.engines.base.Engine.totals`)."""
+        engine = self.engine
+        totals: list[int] | None
+        totals, is_settled = _outcomes(
+            engine, [engine.totals(plans), engine.is_settled(self._state)]
+        )
+        if totals is None or not is_settled:
+            self.began = None
+        return totals
+
+    def totals_and(self, plans: Sequence[Plan], plan: Plan) -> tuple[list[int] | None, int]:
+        """Count plans, and the records that another plan selects, which may take several round trips."""
+        engine = self.engine
+        totals, number = _outcomes(engine, [engine.totals(plans), engine.counting(plan)])
+        if totals is None or not run(engine, engine.is_settled(self._state)):
+            self.began = None
+        return totals, number
+
+
 def _completed(
-    engine: Engine,
-    key: _Key,
-    candidates: _Candidates | None,
-    whole: _Candidates | None,
+    counting: _Counting,
+    key: Key,
+    candidates: Candidates | None,
+    whole: Candidates | None,
     counts: _Counts | None,
 ) -> ValueCounts | None:
     """Add the values that were not in the first sample; None if the records are needed.
 
     Args:
-        engine: the engine of the index.
+        counting: counts the records.
         key: the plan of the records, and the path.
         candidates: values that were counted.
         whole: values that the key has in the whole index, if known.
@@ -189,20 +169,21 @@ def _completed(
     for turn in range(_ROUNDS):
         if counts is None or counts.uncounted <= 0 or len(known) > _MAX_VALUES:
             break
-        present = Tokens(tuple(kind_token(path, kind) for kind in _SCALARS))
+        present = Tokens(tuple(kind_token(path, kind) for kind in SCALARS))
         tokens = tuple(str(value_token(path, value)) for value in known)
         others = [plan, present, *([complement(Tokens(tokens))] if tokens else [])]
         sampled = [all_of(others)]
         if not turn and plan != EVERYTHING and whole is None:
             # A filter may select records by an order in which one value follows the other.
             sampled.append(EVERYTHING)
+        engine = counting.engine
         samples = _outcomes(engine, [engine.values(each, [METADATA], _SAMPLE) for each in sampled])
         rows = [row for (found,) in samples for row in found or ()]
         further = _values_in(samples[0][0] or (), path)
         if not further or _is_diverse(further, samples[0][0] or ()):
             return None
         known = _distinct([*known, *_values_in(rows, path)])
-        counts = _counts(engine, plan, {path: _Candidates(known)}).get(path)
+        counts = _counts(counting, plan, {path: Candidates(known)}).get(path)
     if counts is None or counts.uncounted or counts.missing < 0:
         return None
     return ValueCounts(counts.values, counts.missing)
@@ -214,7 +195,7 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
 
 def _state_and_samples(
     engine: Engine, plan: Plan, paths: Sequence[str]
-) -> tuple[object | None, dict[str, _Candidates | None]]:
+) -> tuple[object | None, dict[str, Candidates | None]]:
     """The state of the index, and candidates of each path from a sample of the selected records; None for no sample."""
     fields = {path: _field(engine.entry, path) or METADATA for path in paths}
     requested = list(dict.fromkeys(fields.values()))
@@ -223,7 +204,7 @@ def _state_and_samples(
         operations.append(engine.values(plan, requested, _SAMPLE))
     state, *sampled = _outcomes(engine, operations)
     held = dict(zip(requested, sampled[0], strict=True)) if sampled else {}
-    found: dict[str, _Candidates | None] = {}
+    found: dict[str, Candidates | None] = {}
     for path, field in fields.items():
         values = held[field]
         if values is None:
@@ -233,9 +214,9 @@ def _state_and_samples(
             everywhere = all(_scalar(row, path) is not None for row in values)
             complete = len(values) < _SAMPLE
             diverse = _is_diverse(several, values)
-            found[path] = None if diverse else _Candidates(several, everywhere, complete)
+            found[path] = None if diverse else Candidates(several, everywhere, complete)
         else:
-            found[path] = _Candidates(_values_of_field(engine.entry, path, values))
+            found[path] = Candidates(_values_of_field(engine.entry, path, values))
     return state, found
 
 
@@ -281,7 +262,7 @@ def _values_of_field(entry: CatalogEntry, path: str, values: Iterable[str]) -> l
 
 
 def _counts(
-    engine: Engine, plan: Plan, candidates: Mapping[str, _Candidates | None]
+    counting: _Counting, plan: Plan, candidates: Mapping[str, Candidates | None]
 ) -> dict[str, _Counts]:
     """The counts of each path with candidates, unless the records are needed."""
     known = {path: each for path, each in candidates.items() if each is not None}
@@ -291,13 +272,15 @@ def _counts(
     everywhere = {path: each for path, each in known.items() if each.everywhere}
     if everywhere:
         known = {path: each for path, each in known.items() if path not in everywhere}
-        found = _summing_up(engine, plan, {path: each.values for path, each in everywhere.items()})
+        found = _summing_up(
+            counting, plan, {path: each.values for path, each in everywhere.items()}
+        )
         known |= {path: each for path, each in everywhere.items() if path not in found}
-    return found | _by_kinds(engine, plan, {path: each.values for path, each in known.items()})
+    return found | _by_kinds(counting, plan, {path: each.values for path, each in known.items()})
 
 
 def _summing_up(
-    engine: Engine, plan: Plan, candidates: Mapping[str, Sequence[Any]]
+    counting: _Counting, plan: Plan, candidates: Mapping[str, Sequence[Any]]
 ) -> dict[str, _Counts]:
     """The counts of the paths under which every record has one of the candidates, in one round trip.
 
@@ -306,7 +289,7 @@ def _summing_up(
     plans = [plan]
     for path, values in candidates.items():
         plans += _selected(plan, path, _DATES, values)
-    totals = run(engine, engine.totals(plans))
+    totals = counting.totals(plans)
     if totals is None:
         return {}
     numbers = iter(totals)
@@ -321,20 +304,21 @@ def _summing_up(
 
 
 def _by_kinds(
-    engine: Engine, plan: Plan, candidates: Mapping[str, Sequence[Any]]
+    counting: _Counting, plan: Plan, candidates: Mapping[str, Sequence[Any]]
 ) -> dict[str, _Counts]:
     """The counts of paths that some records may lack, compared with the number of values of each kind."""
     if not candidates:
         return {}
     plans: list[Plan] = []
     for path, values in candidates.items():
-        plans += _selected(plan, path, _SCALARS + _OTHERS, values)
-    totals, everything = _outcomes(engine, [engine.totals(plans), engine.counting(plan)])
+        plans += _selected(plan, path, SCALARS + OTHERS, values)
+    engine = counting.engine
+    totals, everything = counting.totals_and(plans, plan)
     numbers = iter(_numbers(engine, plans) if totals is None else totals)
     found: dict[str, _Counts] = {}
     for path, values in candidates.items():
-        scalars = sum(next(numbers) for _ in _SCALARS)
-        others = sum(next(numbers) for _ in _OTHERS)
+        scalars = sum(next(numbers) for _ in SCALARS)
+        others = sum(next(numbers) for _ in OTHERS)
         counted = [(value, next(numbers)) for value in values]
         if others:
             continue

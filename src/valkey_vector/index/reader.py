@@ -69,8 +69,7 @@ class IndexReader:
         if has_limits(checked):
             found, scope = self.scoped_answer(checked)
             return labeled(found, scope)
-        found = self._found(checked)
-        return labeled(found)
+        return labeled(self._found(checked))
 
     def scoped_answer(self, query: Query) -> tuple[Found, ReadScope]:
         """Answer a checked query; also returns its scope, which tells if the answer may lack records."""

@@ -10,10 +10,11 @@ from valkey_vector.concurrency.threads import offload
 from valkey_vector.errors import ValkeyVectorError
 from valkey_vector.index.reader import IndexReader
 from valkey_vector.query import CountQuery, FilterQuery, HybridQuery, TextQuery, VectorQuery
-from valkey_vector.query.filter_keyword import names_filter
+from valkey_vector.query.filter_keyword import refuse_unknown
 from valkey_vector.query.filter_like import FilterLike
 from valkey_vector.query.hybrid import Fusion, ReciprocalRank
 from valkey_vector.query.text import Clause
+from valkey_vector.query.vector import new_nearest_query
 from valkey_vector.records.record import Hit, Record, Vector
 from valkey_vector.records.validation import check_k
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["IndexSearches"]
 
 
-@names_filter
 class IndexSearches:
     """Searches of an `Index`: by vector, by text, by both, and many queries at once."""
 
@@ -60,15 +60,17 @@ class IndexSearches:
         Raises:
             InvalidInputError: the vector, `k`, the filter or an option is not valid.
         """
+        if options:
+            refuse_unknown("search", options)
         return self._reader.answer(
-            VectorQuery(
-                vector=vector,
-                k=check_k(k, "k"),
-                filter=filter,
-                field=field,
-                ef_runtime=ef_runtime,
-                with_vectors=with_vectors,
-                with_payloads=with_payloads,
+            new_nearest_query(
+                vector,
+                check_k(k, "k"),
+                filter,
+                field,
+                ef_runtime,
+                with_vectors,
+                with_payloads,
                 **options,
             )
         )
@@ -92,6 +94,7 @@ class IndexSearches:
         They are chosen from the `fetch_k` nearest records, at least `k`. `lambda_mult` is 0 for diversity only, to 1 for
         similarity only. See `search` for the other arguments.
         """
+        refuse_unknown("search_mmr", options)
         query = VectorQuery(
             vector=vector,
             k=max(check_k(k, "k"), check_k(fetch_k, "fetch_k")),
@@ -127,6 +130,7 @@ class IndexSearches:
             UnsupportedFeatureError: the server has no text search. Names the required version.
             ConfigurationError: the index was created without full text.
         """
+        refuse_unknown("search_text", options)
         return self.query(
             TextQuery(
                 text,
@@ -168,6 +172,7 @@ class IndexSearches:
             UnsupportedFeatureError: the server has no text search. Names the required version.
             ConfigurationError: the index was created without full text.
         """
+        refuse_unknown("search_hybrid", options)
         return self.query(
             HybridQuery(
                 vector,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from valkey_vector.query.read_options import READ_OPTIONS
 
-__all__ = ["names_filter", "refuse_filters"]
+__all__ = ["names_filter", "refuse_filters", "refuse_unknown"]
 
 _Class = TypeVar("_Class", bound=type)
 _ANNOTATION = "Unpack[ReadOptions]"
@@ -24,6 +24,19 @@ def refuse_filters(method: str, keywords: Mapping[str, Any]) -> None:
     """
     if "filters" in keywords:
         raise TypeError(f"{method}() takes filter=, a dict or an expression, not filters=")
+
+
+def refuse_unknown(method: str, options: Mapping[str, Any]) -> None:
+    """Check the names of the ``**options`` of a read, in a method that `names_filter` does not wrap.
+
+    Raises:
+        TypeError: a name is not in `ReadOptions`; for ``filters`` the message names `filter`.
+    """
+    if not options or options.keys() <= READ_OPTIONS:
+        return
+    refuse_filters(method, options)
+    unknown = min(options.keys() - READ_OPTIONS)
+    raise TypeError(f"{method}() got an unexpected keyword argument {unknown!r}")
 
 
 def names_filter(owner: _Class) -> _Class:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never, cast
 
 from valkey_vector.errors import InvalidInputError
 from valkey_vector.query.base import check_count, check_filter, check_number, check_returned_parts
@@ -15,7 +16,7 @@ from valkey_vector.records.vectors import check_vector
 from valkey_vector.schema.schema import Metric
 from valkey_vector.schema.similarity import similarity
 
-__all__ = ["Threshold", "VectorQuery"]
+__all__ = ["Threshold", "VectorQuery", "new_nearest_query"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # arrays do not compare to one truth
@@ -89,7 +90,9 @@ class VectorQuery:
             )
         if self.ef_runtime is not None:
             check_count(self.ef_runtime, "ef_runtime", 1)
-        check_returned_parts(self)
+        for flag in (self.with_content, self.with_metadata, self.with_vectors, self.with_payloads):
+            if flag is not True and flag is not False:
+                check_returned_parts(self)
         if self.consistency != "strict" or self.timeout is not None:
             check_read_options(self.consistency, self.timeout)
 
@@ -101,6 +104,43 @@ class VectorQuery:
         if self.min_similarity is not None:
             return Threshold(min_similarity=check_number(self.min_similarity, "min_similarity"))
         return None
+
+
+class _NewVectorQuery:
+    """A `VectorQuery` while its attributes are set: five times as fast as for a frozen one (see `new_record`)."""
+
+    __slots__ = VectorQuery.__slots__
+
+    def __init__(  # noqa: PLR0917 - keywords take longer
+        self,
+        vector: Vector,
+        k: int,
+        filter: FilterLike | None,
+        field: str | None,
+        ef_runtime: int | None,
+        with_vectors: bool,
+        with_payloads: bool,
+        consistency: Consistency = "strict",
+        timeout: float | None = None,
+    ) -> None:
+        self.vector = vector
+        self.k = k
+        self.filter = filter
+        self.field = field
+        self.max_distance = self.min_similarity = None
+        self.ef_runtime = ef_runtime
+        self.with_content = self.with_metadata = True
+        self.with_vectors = with_vectors
+        self.with_payloads = with_payloads
+        self.consistency = consistency
+        self.timeout = timeout
+        created: Any = self
+        created.__class__ = VectorQuery
+        created.__post_init__()
+
+
+new_nearest_query = cast("Callable[..., VectorQuery]", _NewVectorQuery)
+"""Create a checked `VectorQuery` for the `k` nearest records, with text and metadata, fast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from valkey_vector.records.temporal import instant, is_temporal
 
-__all__ = ["is_orderable", "sort_key"]
+__all__ = ["has_order", "is_orderable", "sort_key"]
 
 _WITHOUT_ORDER = (4, "")
 
@@ -28,4 +28,9 @@ def sort_key(value: Any) -> tuple[int, Any]:
 
 def is_orderable(value: Any) -> bool:
     """True if the order ranks the value by itself. False for lists, dicts, None and NaN."""
-    return sort_key(value) is not _WITHOUT_ORDER
+    return has_order(sort_key(value))
+
+
+def has_order(key: tuple[int, Any]) -> bool:
+    """`is_orderable` for the value with this sort key."""
+    return key is not _WITHOUT_ORDER

@@ -88,8 +88,10 @@ def escape(text: str) -> str:
 
 def unescape(escaped: str) -> str:
     """Decode text that `escape` encoded."""
+    if "_" not in escaped:
+        return escaped
     raw = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), escaped)
-    return raw.encode("latin-1").decode("utf-8")
+    return raw if raw.isascii() else raw.encode("latin-1").decode("utf-8")
 
 
 def _escape(text: str) -> str:

@@ -401,7 +401,7 @@ class Catalog:
 
 def own_keys(name: str) -> list[str]:
     """Keys of an index other than the catalog and its documents, in the same cluster slot as the catalog."""
-    return [*change_log_keys(name), vocabulary_key(name), locks_key(name)]
+    return [*change_log_keys(name), vocabulary_key(name), locks_key(name), own_key(name, "writes")]
 
 
 def change_log_keys(name: str) -> list[str]:

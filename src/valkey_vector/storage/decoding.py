@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from valkey_vector.errors import UnreadableRecordError
 from valkey_vector.records.metadata import load
-from valkey_vector.records.record import Metadata, Record, new_record
+from valkey_vector.records.record import Hit, Metadata, Record, new_hit, new_record
 from valkey_vector.records.tokens import unescape
 from valkey_vector.records.vectors import Float32Array, unpack_vector
+from valkey_vector.schema.schema import Metric
+from valkey_vector.schema.similarity import similarities
 from valkey_vector.storage.catalog import VECTOR_PREFIX
 from valkey_vector.storage.layout import CONTENT, METADATA, PARENT, PAYLOAD, VECTOR
 from valkey_vector.storage.rows import CheckedRow, FoundRow, Row
 
-__all__ = ["decode_record", "decode_records", "known_metadata"]
+__all__ = ["decode_hits", "decode_record", "decode_records", "encoded_names", "known_metadata"]
+
+_distance_of = attrgetter("distance")
 
 _COMMON = (CONTENT, METADATA, PARENT, PAYLOAD)
 
@@ -108,6 +113,23 @@ def decode_records(rows: Iterable[Row], only: Collection[str]) -> list[Record]:
             raise
         records.append(new_record(row.id, text, None, known, above, get(names[3]), {}))
     return records
+
+
+def decode_hits(rows: Sequence[Row], metric: Metric, only: Collection[str]) -> list[Hit]:
+    """Decode the rows of a vector query as hits whose records have only these fields."""
+    records = decode_records(rows, only)
+    distances = list(map(_distance_of, rows))
+    scores = similarities(distances, metric)
+    return list(map(new_hit, records, scores, distances, scores))
+
+
+def encoded_names(only: Collection[str]) -> tuple[bytes | None, ...] | None:
+    """Names in a reply of the content, metadata, parent and payload; None in place of a name that is not in `only`.
+
+    Returns None if `only` has other names, such as those of vectors.
+    """
+    names_of = _common_names(tuple(only))
+    return None if names_of is None else names_of[1]
 
 
 @lru_cache(maxsize=256)

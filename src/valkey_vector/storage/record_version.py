@@ -168,18 +168,22 @@ class OwnRecords:
     Args:
         lineage: lineage of the index.
         vector: hash field of a vector that the records must have; None for none.
+
+    Attributes:
+        beginning: the first bytes of the version of every record of the index.
+        valid: last component of a version -> names of fields that were valid in such a record.
     """
 
-    __slots__ = ("_beginning", "_valid", "_vector")
+    __slots__ = ("beginning", "valid", "vector")
 
     def __init__(self, lineage: str | None, vector: str | None) -> None:
-        self._beginning = _beginning(lineage)
-        self._vector = vector
-        self._valid: dict[bytes, set[bytes]] = {}
+        self.beginning = _beginning(lineage)
+        self.vector = vector
+        self.valid: dict[bytes, set[bytes]] = {}
 
     def recognizes(self, hashes: Iterable[Mapping[bytes, bytes] | None]) -> bool:
         """Return True if all hashes are records, and all their fields are certainly valid."""
-        beginning, valid = self._beginning, self._valid
+        beginning, valid = self.beginning, self.valid
         for fields in hashes:
             if fields is None:
                 return False
@@ -194,9 +198,9 @@ class OwnRecords:
     def learn(self, fields: Mapping[bytes, bytes]) -> None:
         """Remember the names of fields that are all valid, according to `own_fields`."""
         version = fields.get(_VERSION)
-        if version is None or len(self._valid) >= _MAX_LEARNED:
+        if version is None or len(self.valid) >= _MAX_LEARNED:
             return
-        names = self._valid.setdefault(version[version.rfind(b":") + 1 :], set())
+        names = self.valid.setdefault(version[version.rfind(b":") + 1 :], set())
         if len(names) < _MAX_LEARNED:
             names.update(fields)
 

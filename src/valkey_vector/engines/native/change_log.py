@@ -304,7 +304,7 @@ class ChangeLog:
         )
         self._documents.check_generation(generation)
         now = int(seconds) * 1000 + int(micros) // 1000
-        ended = {id for id, end in scored(ends) if end <= now}
+        ended = {id for id, end in zip(*scored(ends), strict=True) if end <= now}
         return {id: id in ended for id in (name.decode() for name in ids)}
 
     def reconcile(self, ids: Sequence[str]) -> None:

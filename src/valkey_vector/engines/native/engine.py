@@ -145,6 +145,16 @@ class NativeEngine:
         return None
         yield  # a generator, as the protocol says
 
+    def is_settled(self, state: object) -> Pipelined[bool]:  # noqa: ARG002 - the protocol's
+        """Return False, as there is no `state`."""
+        return False
+        yield
+
+    def changes(self, before: object, now: object) -> Pipelined[None]:  # noqa: ARG002 - the protocol's
+        """Return None, as for `state`."""
+        return None
+        yield
+
     def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:  # noqa: ARG002 - the protocol's
         """Return None, as for `state`."""
         return None
@@ -166,6 +176,9 @@ class NativeEngine:
         Cost: one round trip if the replica is current.
         """
         return self._measured(near, plan, fields, k, math.inf)
+
+    def nearest_hits(self, near: Near, k: int, fields: Sequence[str]) -> None:
+        """Return None: `knn` has what it needs in this process."""
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from valkey_vector.engines.base import Grouped
 from valkey_vector.engines.native.matrix import Mask
 from valkey_vector.engines.native.replica import Replica
+from valkey_vector.engines.native.spelled_values import SpelledValues
 from valkey_vector.engines.native.token_index import TokenIndex
 from valkey_vector.filters.plan import Plan
-from valkey_vector.records.tokens import kind_token, presence_tokens, unescape
+from valkey_vector.records.tokens import kind_token, presence_tokens
 
 __all__ = ["grouped"]
 
 _MISSING, _UNREAD, _COUNTED = -1, -2, -3
 """No value; a value that no token spells; a list whose elements are counted one by one."""
-_SCALARS = "sny"
 
 _Codes = NDArray[np.intp]
 
@@ -65,37 +65,31 @@ class _Column:
     """The values of one key.
 
     Attributes:
-        codes: for each row the position of its value in `values`, `_MISSING`, `_UNREAD`, or `_COUNTED`.
-        values: the values.
-        numbers: position of each value by its spelling in a token.
+        codes: for each row the number of its value, `_MISSING`, `_UNREAD`, or `_COUNTED`.
+        spelled: the values.
     """
 
     codes: _Codes
-    values: list[Any]
-    numbers: dict[str, int]
+    spelled: SpelledValues
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """The values by number."""
+        return self.spelled.values
 
 
 def _column(tokens: TokenIndex, key: str, used: int) -> _Column:
     """Decode the tokens of a key."""
-    values: list[Any] = []
-    numbers: dict[str, int] = {}
-    spelled: list[tuple[int, int]] = []
-    others: list[int] = []
-    for token, marked in tokens.of_key(key):
-        number = _number_of(marked, numbers, values) if marked[0] in _SCALARS else None
-        if number is None:
-            others.append(token)
-        else:
-            spelled.append((token, number))
-    rows, codes = tokens.pairs(spelled)
+    spelled = tokens.spelled(key)
+    rows, codes = tokens.pairs(spelled.read(tokens.of_key(key)))
     present = tokens.mask(presence_tokens(key), used)
     column = np.where(present, _UNREAD, _MISSING)
     column[rows] = codes
     # Other programs can write any tokens: a record with two values, or with a value and no kind, must be read.
     hits = np.bincount(rows, minlength=used)
     column[(hits > 1) | ((hits > 0) & ~present)] = _UNREAD
-    column[tokens.mask_of(others, used) & ~present] = _UNREAD
-    return _Column(column, values, numbers)
+    column[tokens.mask_of(spelled.others, used) & ~present] = _UNREAD
+    return _Column(column, spelled)
 
 
 def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mask) -> _Codes:
@@ -107,8 +101,7 @@ def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mas
             case "lz":
                 pass  # None, which is not counted
             case _ if marked[0] == "l":
-                scalar = marked[1:2] in tuple(_SCALARS)
-                number = _number_of(marked[1:], column.numbers, column.values) if scalar else None
+                number = column.spelled.number_of_element(marked[1:])
                 if number is None:
                     doubtful.append(token)
                 else:
@@ -123,18 +116,6 @@ def _element_counts(tokens: TokenIndex, key: str, column: _Column, selected: Mas
     column.codes[lists] = _COUNTED
     rows, codes = tokens.pairs(spelled)
     return np.bincount(codes[(lists & selected)[rows]], minlength=len(column.values))
-
-
-def _number_of(marked: str, numbers: dict[str, int], values: list[Any]) -> int | None:
-    """The position of a spelled value in `values`, where it is added if it is new; None if it spells none."""
-    if marked not in numbers:
-        try:
-            value = _decoded(marked)
-        except ValueError:  # a token of another program
-            return None
-        numbers[marked] = len(values)
-        values.append(value)
-    return numbers[marked]
 
 
 def _single(codes: _Codes, column: _Column) -> list[tuple[tuple[Any, ...], int]]:
@@ -165,18 +146,3 @@ def _combined(
             values = (None if at == _MISSING else column.values[at] for column, at in pairs)
             groups.append((tuple(values), count))
     return groups
-
-
-def _decoded(marked: str) -> Any:
-    """The value that a token spells after the marker's underscore; integral numbers as int."""
-    text = unescape(marked[1:])
-    match marked[0]:
-        case "s":
-            return text
-        case "y":
-            return text == "1"
-        case _:
-            try:
-                return int(text)
-            except ValueError:
-                return float(text)

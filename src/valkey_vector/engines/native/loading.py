@@ -150,7 +150,9 @@ class Loading:
             if first is not None and reply is None:
                 self._sortable = False
             together += reply or ()
-            if together and (first is None or len(together) >= _DECODED * len(listing.fields)):
+            if together and (
+                first is None or len(together) >= _DECODED * (1 + len(listing.fields))
+            ):
                 page = self._page(listing, together, rest)
                 together = []
                 if page is None:
@@ -195,9 +197,7 @@ class Loading:
         bound = max(int(slots or 0), 1 + max(entry.slots.values(), default=-1))
         unbound = {f"n{number}" for number in range(bound, entry.schema.numeric_slots)}
         fields = [name for name in self._fields if name not in unbound]
-        pairs = scored(changed)
-        numbers = np.array([number for _, number in pairs], dtype=np.int64)
-        return Listing([id for id, _ in pairs], numbers, position, fields)
+        return Listing(*scored(changed), position, fields)
 
     def _parts(self, listings: Iterable[Listing]) -> Iterator[tuple[Listing, int | None]]:
         """Divide listings into pages for SORT, each with its position; None stands for the rest of a listing."""
@@ -271,14 +271,14 @@ class _Rest:
         return list(zip(ids, numbers.tolist(), strict=True))
 
 
-def scored(reply: Any) -> list[tuple[str, int]]:
-    """Decode a reply with ids and scores; clients return a dict or a flat list."""
+def scored(reply: Any) -> tuple[list[str], NDArray[np.int64]]:
+    """Decode a reply with ids and whole scores; clients return a dict or a flat list."""
     if isinstance(reply, dict):
-        return list(zip(_decoded(list(reply)), map(int, reply.values()), strict=True))
-    return [
-        (id, int(float(number)))
-        for id, number in zip(_decoded(reply[::2]), reply[1::2], strict=True)
-    ]
+        ids, scores = list(reply), list(reply.values())
+    else:
+        ids, scores = reply[::2], reply[1::2]
+    numbers = np.fromiter(map(float, scores), np.float64, len(ids))
+    return _decoded(ids), numbers.astype(np.int64)
 
 
 def _decoded(texts: Sequence[bytes]) -> list[str]:

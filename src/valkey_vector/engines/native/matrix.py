@@ -71,7 +71,7 @@ class Matrix:
             rows, packed = rows[fitting], [packed[at] for at in fitting]
         vectors = unpack_vector(b"".join(packed), self._stored).reshape(-1, dimension)
         with np.errstate(over="ignore", invalid="ignore"):
-            norms = np.sqrt((vectors * vectors).sum(axis=1))
+            norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # no array of the squares
         if not np.isfinite(norms).all():
             finite = np.isfinite(vectors).all(axis=1)
             rows, vectors, norms = rows[finite], vectors[finite], norms[finite]

@@ -142,10 +142,11 @@ class PackedKeys:
             return
         hashes = np.fromiter(map(hash, recent), np.int64, len(recent))
         numbers = np.fromiter(recent.values(), np.uint32, len(recent))
-        every = np.concatenate([self._hashes, hashes])
-        order = np.argsort(every, kind="stable")
-        self._hashes = every[order]
-        self._order = np.concatenate([self._order, numbers])[order]
+        order = np.argsort(hashes)
+        hashes = hashes[order]
+        at = np.searchsorted(self._hashes, hashes)  # many times faster than to sort all again
+        self._hashes = np.insert(self._hashes, at, hashes)
+        self._order = np.insert(self._order, at, numbers[order])
         self._recent = {}
 
 

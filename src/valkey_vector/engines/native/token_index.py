@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from valkey_vector.engines.native.freed_memory import return_freed_memory
 from valkey_vector.engines.native.matrix import Mask
 from valkey_vector.engines.native.packed_keys import PackedKeys, packed_keys
+from valkey_vector.engines.native.spelled_values import SpelledValues
 from valkey_vector.records.tokens import HAS_VECTOR, escape
 
 __all__ = ["RowNumbers", "TokenIndex"]
@@ -50,6 +51,9 @@ _MOST_LATER = 5_000
 _LARGE = 500_000
 """Number of sorted entries from which on the memory of sorting is returned to the operating system."""
 
+_KEPT = 20_000
+"""Largest number of tokens of a key whose decoded values are kept for the next call."""
+
 _FASTEST = 1
 """Level of the compression. Token lists are so repetitive that higher levels save little."""
 
@@ -75,6 +79,7 @@ class TokenIndex:
         self._of_key: dict[str, list[tuple[int, str]]] = {}
         self._hashed: list[int] = []
         self._split = 0
+        self._spelled: dict[str, SpelledValues] = {}
 
     def add(self, rows: NDArray[np.integer], lists: Sequence[bytes]) -> None:
         """Add the tokens of new rows.
@@ -172,26 +177,37 @@ class TokenIndex:
         self._split_tokens()
         return self._of_key.get(escape(key), [])
 
+    def spelled(self, key: str) -> SpelledValues:
+        """The values of a metadata key that its tokens spell. They are kept if they are few."""
+        if len(self.of_key(key)) > _KEPT:
+            self._spelled.pop(key, None)
+            return SpelledValues()
+        return self._spelled.setdefault(key, SpelledValues())
+
     def hashed(self) -> Sequence[int]:
         """The numbers of tokens that are digests, so that neither key nor value can be read from them."""
         self._split_tokens()
         return self._hashed
 
-    def pairs(self, tokens: Sequence[tuple[int, int]]) -> tuple[RowNumbers, NDArray[np.int64]]:
+    def pairs(
+        self, tokens: Sequence[tuple[int, int]] | NDArray[np.int64]
+    ) -> tuple[RowNumbers, NDArray[np.int64]]:
         """The rows of many tokens in one array, and in a second one the number that is passed with each token.
 
         Args:
             tokens: numbers of distinct tokens, each with any number >= 0.
         """
         self._sort()
-        chosen, passed = np.array(tokens, dtype=np.int64).reshape(-1, 2).T
+        chosen, passed = np.asarray(tokens, dtype=np.int64).reshape(-1, 2).T
         is_sorted = chosen < len(self._starts) - 1
         starts, ends = self._starts[chosen[is_sorted]], self._starts[chosen[is_sorted] + 1]
-        spans = zip(starts.tolist(), ends.tolist(), strict=True)
+        sizes = ends - starts
+        # The positions of all entries of these tokens: their ranges one after the other.
+        at = np.arange(sizes.sum()) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
         rows, numbers = self._among_new(chosen, passed)
         return (
-            np.concatenate([*(self._rows[start:end] for start, end in spans), rows]),
-            np.concatenate([np.repeat(passed[is_sorted], ends - starts), numbers]),
+            np.concatenate([self._rows[at], rows]),
+            np.concatenate([np.repeat(passed[is_sorted], sizes), numbers]),
         )
 
     def _among_new(

@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from valkey_vector.connection import Argument
+from valkey_vector.connection import Argument, SearchModule
 from valkey_vector.connection.lua import read_lua
 from valkey_vector.engines.search.key_states import KeyState, parse_states, state_commands
 from valkey_vector.engines.search.locks import Locks
+from valkey_vector.engines.search.noted import ENDS, KEPT, LARGEST, MOST
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
+from valkey_vector.storage.changes import Change, after, counted_fields, packed, writes_key
 from valkey_vector.storage.hashes import Documents, checked
 from valkey_vector.storage.record_version import VERSION, new_unique
 from valkey_vector.storage.rows import StaleIndexError
@@ -32,6 +34,11 @@ class Batches:
         self._documents = documents
         self._connection = documents.connection
         self._locks = Locks(documents.connection, documents.entry.name)
+        self._writes = writes_key(documents.entry.name)
+        capabilities = documents.connection.capabilities
+        notes = capabilities.module is SearchModule.VALKEY_SEARCH and not capabilities.cluster
+        self._noted = counted_fields(documents.entry) if notes else ()
+        self._encoded = [name.encode() for name in self._noted]
 
     @property
     def generation(self) -> list[Argument]:
@@ -47,6 +54,7 @@ class Batches:
         refuse_foreign: bool = True,
         although_full: bool = False,
         steady: bool = False,
+        adding: Sequence[Sequence[Argument]] = (),
     ) -> Iterator[tuple[str, list[KeyState], int]]:
         """Hold the locks of documents; yields the lock token, the state of each key, and the server time in microseconds.
 
@@ -59,6 +67,7 @@ class Batches:
             although_full: if the server is out of memory, continue without locks and with an empty token.
             steady: postpone the end of documents that would expire during the batch. Otherwise another client could
                 write a new document in their place.
+            adding: commands that add words to the vocabulary.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
@@ -67,17 +76,21 @@ class Batches:
         Cost: one round trip on a single server, two on a cluster; one more if `steady` postpones an expiration.
         """
         keys = [self._documents.key(id) for id in ids]
-        reads: list[list[Argument]] = [
+        also = self._noted if len(ids) <= MOST else ()
+        reads: list[Sequence[Argument]] = [
             ["TIME"],
             self.generation,
-            *state_commands(self._documents.entry, keys),
+            *state_commands(self._documents.entry, keys, self._encoded if also else ()),
+            *adding,
         ]
         token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
         try:
             (seconds, micros), generation = checked(replies[:2])
             self._documents.check_generation(generation)
             entry = self._documents.entry
-            found = parse_states(entry, keys, replies[2:], refuse_foreign=refuse_foreign)
+            states = replies[2 : len(replies) - len(adding)]
+            found = parse_states(entry, keys, states, refuse_foreign=refuse_foreign, also=also)
+            checked(replies[len(replies) - len(adding) :])
             now = int(seconds) * 1_000_000 + int(micros)
             if steady:
                 found = self._steadied(keys, found, now // 1000, lane)
@@ -141,6 +154,7 @@ class Batches:
         *,
         lane: int,
         errors: bool = False,
+        changes: bytes = b"",
     ) -> list[Any]:
         """Send commands and the script that ends a batch: it releases the locks and compares the generation.
 
@@ -153,12 +167,13 @@ class Batches:
             ids: the locked ids.
             lane: the writer connection.
             errors: return a rejected command's error in place of its reply.
+            changes: result of `changes`.
 
         Raises:
             StaleIndexError: the index was dropped or created again.
             ServerError: the server rejected a command, without `errors`.
         """
-        finish = self._finishing(count, token, ids)
+        finish = self._finishing(count, token, ids, changes)
         if self._connection.capabilities.cluster:
             replies = self._connection.pipeline(commands, lane=lane)
             replies.append(self._connection.execute(*finish, lane=lane))
@@ -170,12 +185,45 @@ class Batches:
             raise StaleIndexError
         return found
 
-    def _finishing(self, count: int, token: str, ids: Sequence[str]) -> list[Argument]:
+    def _finishing(
+        self, count: int, token: str, ids: Sequence[str], changes: bytes = b""
+    ) -> list[Argument]:
         """The script that ends a batch (see `send`)."""
-        keys = [self._documents.catalog_key, self._locks.key]
+        keys = [self._documents.catalog_key, self._locks.key, self._writes]
         generation = self._documents.entry.generation
-        finish: list[Argument] = ["EVAL", _FINISH, "2", *keys, generation, str(count)]
-        return [*finish, new_unique(), token, *(ids if token else ())]
+        finish: list[Argument] = ["EVAL", _FINISH, "3", *keys, generation, str(count)]
+        finish += [new_unique(), token, changes, str(KEPT), str(ENDS)]
+        return [*finish, *(ids if token else ())]
+
+    def changes(
+        self, found: Sequence[KeyState], commands: Sequence[Sequence[Sequence[Argument]] | None]
+    ) -> bytes:
+        """Return the changes of a small batch, for readers that keep counts (see `valkey_vector.engines.search.noted`).
+
+        Args:
+            found: states of the documents, from `locked`.
+            commands: the commands that change each of them; None for those that are deleted.
+
+        Returns:
+            The changes; nothing if they are not noted: readers count again.
+        """
+        if not self._noted or len(found) > MOST or not all(state.is_lasting for state in found):
+            return b""
+        names = frozenset(self._noted)
+        changes: list[Change] = []
+        for state, sent in zip(found, commands, strict=True):
+            counted = {name: state.fields[name] for name in names if name in state.fields}
+            new = None if sent is None else after(counted, sent, names)
+            changes.append(Change(counted if state.names else None, new))
+        data = packed(changes)
+        return data if len(data) <= LARGEST else b""
+
+    def withdraw_changes(self, lane: int) -> None:
+        """Let readers count again: a document was not changed as it was noted.
+
+        Cost: one round trip.
+        """
+        self._connection.execute(*self._finishing(1, "", ()), lane=lane)
 
     def stored(
         self,
@@ -186,6 +234,7 @@ class Batches:
         ids: Sequence[str] = (),
         *,
         last: bool = True,
+        changes: bytes = b"",
     ) -> list[Any]:
         """Send the commands that store documents, and return their replies; an error takes the place of its reply.
 
@@ -196,6 +245,7 @@ class Batches:
             token: token of the locks; empty for none.
             ids: the locked ids.
             last: True if these commands end the batch.
+            changes: result of `changes`.
 
         Raises:
             StaleIndexError: the index was dropped meanwhile; the written documents were removed again.
@@ -203,7 +253,9 @@ class Batches:
         if not last:
             return self._connection.pipeline(commands, lane=lane)
         try:
-            return self.send(commands, len(versions), token, ids, lane=lane, errors=True)
+            return self.send(
+                commands, len(versions), token, ids, lane=lane, errors=True, changes=changes
+            )
         except StaleIndexError:
             self.undo(versions, lane)
             raise

@@ -12,14 +12,16 @@ from valkey_vector.engines.base import IndexInfo, Leading, Near
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.definition import define
 from valkey_vector.engines.search.leading import first_by_key
+from valkey_vector.engines.search.noted import noted_changes
 from valkey_vector.engines.search.reading import SearchReading, indexed_share
-from valkey_vector.engines.search.signs import state
+from valkey_vector.engines.search.signs import State, are_quiet, quiet_commands, state
 from valkey_vector.engines.search.text import TextSearch
 from valkey_vector.engines.search.totals import totals
 from valkey_vector.engines.search.writing import SearchWriting
 from valkey_vector.errors import AuthenticationError, ServerError
 from valkey_vector.filters.plan import Everything, NoDocument, Plan
 from valkey_vector.storage.catalog import CatalogEntry
+from valkey_vector.storage.changes import Change
 from valkey_vector.storage.layout import METADATA
 from valkey_vector.storage.rows import Row
 from valkey_vector.text.bm25 import Matching, Scored
@@ -128,6 +130,23 @@ class SearchEngine(SearchReading):
         Cost: one round trip.
         """
         return (yield from state(self, self._connection))
+
+    def is_settled(self, state: object) -> Pipelined[bool]:
+        """Return True if counts since a state are exactly as of it (see `valkey_vector.engines.base.Engine.is_settled`).
+
+        Cost: one round trip.
+        """
+        if not isinstance(state, State) or self.capabilities.cluster:
+            return False
+        replies = yield Request(quiet_commands(self, self._connection))
+        return are_quiet(replies, state.writes)
+
+    def changes(self, before: object, now: object) -> Pipelined[list[Change] | None]:
+        """Return the changes between two states (see `valkey_vector.engines.search.noted`).
+
+        Cost: one round trip if there can be any.
+        """
+        return (yield from noted_changes(self, before, now))
 
     def totals(self, plans: Sequence[Plan]) -> Pipelined[list[int] | None]:
         """Count plans with one query each (see `valkey_vector.engines.base.Engine.totals`).

@@ -25,7 +25,8 @@ class KeyState:
 
     Attributes:
         names: names of all hash fields; empty if the key does not exist.
-        fields: version and times as far as present; also the metadata, if records of the index may have no version.
+        fields: version and times as far as present; also the metadata, if records of the index may have no version; and
+            the fields that were read in addition.
         own: True for a record of the index; False for one of a dropped index.
         ends: the key's expiration in milliseconds before it was postponed; None if it was not postponed.
     """
@@ -55,6 +56,11 @@ class KeyState:
                 return True
 
     @property
+    def is_lasting(self) -> bool:
+        """True if the key does not exist, or holds a record of the index without a TTL."""
+        return not self.names or (self.own and not self.may_end and self.ends is None)
+
+    @property
     def may_end(self) -> bool:
         """True if the key exists and may have a TTL."""
         return bool(self.names) and (self.version is None or expiry_of(self.version) != "")
@@ -73,9 +79,11 @@ class KeyState:
         return self.own and (ends is None or int(ends) > now // 1000)
 
 
-def state_commands(entry: CatalogEntry, keys: Sequence[str]) -> list[list[Argument]]:
-    """The commands whose replies `parse_states` parses."""
-    fields = _fields(entry)
+def state_commands(
+    entry: CatalogEntry, keys: Sequence[str], also: Sequence[Argument] = ()
+) -> list[list[Argument]]:
+    """The commands whose replies `parse_states` parses; `also`: fields to read in addition."""
+    fields = (*_fields(entry), *also)
     commands: list[list[Argument]] = []
     for key in keys:
         commands.append(["HKEYS", key])
@@ -89,6 +97,7 @@ def parse_states(
     replies: Sequence[Reply | ServerError],
     *,
     refuse_foreign: bool,
+    also: Sequence[str] = (),
 ) -> list[KeyState]:
     """Parse the states of keys.
 
@@ -97,19 +106,26 @@ def parse_states(
         keys: keys of documents.
         replies: replies to `state_commands`.
         refuse_foreign: raise for keys that are not records of any index; otherwise they count as absent.
+        also: fields that were read in addition.
 
     Raises:
         ForeignKeyError: a key is not a record, with `refuse_foreign`.
     """
     pairs = zip(keys, replies[::2], replies[1::2], strict=True)
     return [
-        _state(entry, key, names, values, refuse_foreign=refuse_foreign)
+        _state(entry, key, names, values, (*_fields(entry), *also), refuse_foreign=refuse_foreign)
         for key, names, values in pairs
     ]
 
 
 def _state(
-    entry: CatalogEntry, key: str, names: Reply, values: Reply, *, refuse_foreign: bool
+    entry: CatalogEntry,
+    key: str,
+    names: Reply,
+    values: Reply,
+    read: Sequence[str],
+    *,
+    refuse_foreign: bool,
 ) -> KeyState:
     for reply in (names, values):
         if isinstance(reply, ServerError):
@@ -119,7 +135,6 @@ def _state(
                 raise ForeignKeyError.of(key, "a value that is no hash")
             return KeyState(frozenset(), {}, own=False)
     names = frozenset(names)
-    read = _fields(entry)
     fields = {name: value for name, value in zip(read, values, strict=True) if value is not None}
     if not fields and not names.isdisjoint(name.encode() for name in read):
         # The first command found the fields, the second one did not: the key expired in between.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from valkey_vector.engines.exact import RangeUnavailableError, compared, measure
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import compared_here
+from valkey_vector.engines.search.hits import TIED, HitDecoder
 from valkey_vector.engines.search.selectivity import Selectivities
 from valkey_vector.errors import (
     AuthenticationError,
@@ -34,9 +36,19 @@ from valkey_vector.errors import (
     RequestTimeoutError,
     ServerError,
 )
-from valkey_vector.filters.plan import Everything, NoDocument, Plan, Range, Tokens, all_of
+from valkey_vector.filters.plan import (
+    EVERYTHING,
+    Everything,
+    NoDocument,
+    Plan,
+    Range,
+    Tokens,
+    all_of,
+)
+from valkey_vector.records.record import Hit
 from valkey_vector.schema.schema import Flat, Hnsw
 from valkey_vector.storage.catalog import CatalogEntry, vector_name
+from valkey_vector.storage.decoding import decode_hits
 from valkey_vector.storage.layout import field_token
 from valkey_vector.storage.record_version import has_vector
 from valkey_vector.storage.rows import Row
@@ -58,9 +70,6 @@ _HIGHEST_EF = 1_000_000
 _MIN_REQUESTED = 10
 """Smallest number of neighbors to request: fewer do not show that many are equally distant."""
 
-_TIED = 3
-"""Number of last hits at one distance from which a search counts as trapped."""
-
 _by_distance = attrgetter("distance", "id")
 
 _NOISE = 1e-12
@@ -80,6 +89,15 @@ _SAME = 1e-6
 """Relative difference up to which two distances of the server, in single precision, can be the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Composed:
+    """The common parts of all searches of one form: the command but for its vector, and the decoder of the reply."""
+
+    entry: CatalogEntry
+    command: Sequence[Argument]
+    decoder: HitDecoder | None
+
+
 class Nearest:
     """Searches one index by vector.
 
@@ -91,7 +109,7 @@ class Nearest:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
         self._selectivities = Selectivities(engine.support, engine.entry.name)
-        self._composed: dict[tuple[object, ...], tuple[CatalogEntry, list[Argument]]] = {}
+        self._composed: dict[tuple[object, ...], _Composed] = {}
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the records that a plan selects, nearest first.
@@ -138,7 +156,7 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         if isinstance(plan, Everything):
-            return [self._unfiltered(near, k, fields)]
+            return [commands.with_vector_of(near, self._unfiltered(near, k, fields).command)]
         engine, requested = self._engine, self._requested(near, k)
         entry, width = engine.entry, _ef(near, requested)
         return [
@@ -146,19 +164,36 @@ class Nearest:
             for query in engine.queries(plan)
         ]
 
-    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> list[Argument]:
+    def hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]] | None:
+        """The k nearest of all records, decoded while the reply is read; None if the search can take several requests."""
+        if k > self._max_k or near.field.data_type != "FLOAT32":
+            return None
+        return self._hits(near, k, fields)
+
+    def _hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]]:
+        composed = self._unfiltered(near, k, fields)
+        replies = yield Request([commands.with_vector_of(near, composed.command)])
+        decoder = composed.decoder
+        found = None if decoder is None else decoder.hits(replies[0], k, self._engine.support.now)
+        if found is not None:
+            return found
+        rows = yield from self.completed(replies, near, k, EVERYTHING, fields)
+        return decode_hits(rows, near.field.metric, fields)
+
+    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> _Composed:
         """The search of all records; all but the vector is composed once for queries of one form."""
         form = (near.field.name, near.ef_runtime, k, *fields)
         entry, known = self._engine.slots.entry, self._composed.get(form)
-        if known is not None and known[0] is entry:
-            return commands.with_vector_of(near, known[1])
+        if known is not None and known.entry is entry:
+            return known
         requested = self._requested(near, k)
         width = _ef(near, requested)
         command = commands.knn_command(entry, "*", near, requested, fields, width=width)
         if len(self._composed) >= _MAX_COMPOSED:
             self._composed.clear()
-        self._composed[form] = entry, command
-        return command
+        decoder = HitDecoder.of(entry, near.field, fields)
+        composed = self._composed[form] = _Composed(entry, command, decoder)
+        return composed
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
@@ -395,9 +430,9 @@ class Nearest:
 
 def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
     """Return True if the last hits of a graph search have one distance: nearer records may be unseen."""
-    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, _TIED):
+    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, TIED):
         return False
-    return found[requested - _TIED].distance == found[requested - 1].distance
+    return found[requested - TIED].distance == found[requested - 1].distance
 
 
 def _has(row: Row, near: Near) -> bool:

@@ -82,10 +82,15 @@ _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
-    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
+    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`.
+
+    Attributes:
+        is_valkey_search: True if the module is Valkey-Search.
+    """
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.capabilities = connection.capabilities
+        self.is_valkey_search = self.capabilities.module is SearchModule.VALKEY_SEARCH
         self.support = ServerSupport.of(connection)
         self._connection = connection
         self._complete_run: object = _NOT_READY
@@ -104,17 +109,13 @@ class SearchReading:
         self._partial = PartialReads(self, connection)
         self.nearest = Nearest(self)
         self.knn = self.nearest.knn
+        self.nearest_hits = self.nearest.hits
         self.within = self.nearest.within
 
     @property
     def entry(self) -> CatalogEntry:
         """The index, with the numeric slots bound so far."""
         return self.slots.entry
-
-    @property
-    def is_valkey_search(self) -> bool:
-        """True if the module is Valkey-Search."""
-        return self.capabilities.module is SearchModule.VALKEY_SEARCH
 
     @property
     def spans_nodes(self) -> bool:

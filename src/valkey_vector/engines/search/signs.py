@@ -12,7 +12,7 @@ no order: signs that were read together with counts prove nothing about them. Si
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument, Connection
@@ -30,7 +30,16 @@ from valkey_vector.storage.layout import EXPIRES
 if TYPE_CHECKING:
     from valkey_vector.engines.search.engine import SearchEngine
 
-__all__ = ["Signs", "keys_command", "sign_commands", "signs_in", "state"]
+__all__ = [
+    "Signs",
+    "State",
+    "are_quiet",
+    "keys_command",
+    "quiet_commands",
+    "sign_commands",
+    "signs_in",
+    "state",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +50,30 @@ class Signs:
         writes: number of writes and mark of the last batch; None if it is unknown, or if writes may be in progress.
         keys: number of hashes under the prefix; None if it is unknown.
         run: identity of the server processes.
+        is_quiet: no write was in progress, on one node.
     """
 
-    writes: object | None = None
+    writes: tuple[bytes, bytes | None] | None = None
     keys: int | None = None
     run: object = None
+    is_quiet: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """State of an index. Counts are the same while the states are equal.
+
+    Attributes:
+        run: identity of the server processes.
+        writes: number of writes, and mark of the last batch.
+        alive: number of documents that have not expired.
+        is_quiet: no write was in progress, on one node.
+    """
+
+    run: object
+    writes: tuple[bytes, bytes | None]
+    alive: int
+    is_quiet: bool = field(default=False, compare=False)
 
 
 def keys_command(engine: SearchEngine, connection: Connection) -> list[Argument] | None:
@@ -64,12 +92,31 @@ def keys_command(engine: SearchEngine, connection: Connection) -> list[Argument]
 
 def sign_commands(engine: SearchEngine, connection: Connection) -> list[list[Argument]]:
     """The commands whose replies are signs; none if there are no signs."""
+    locks, writes = quiet_commands(engine, connection)
+    keys = keys_command(engine, connection)
+    if keys is None:
+        return [] if connection.capabilities.cluster else [writes]
+    return [writes, keys, locks]
+
+
+def quiet_commands(engine: SearchEngine, connection: Connection) -> list[list[Argument]]:
+    """The commands whose replies `are_quiet` reads."""
     name = engine.entry.name
     writes: list[Argument] = ["HMGET", Catalog(connection, name).key, "seq", "batch"]
-    keys = keys_command(engine, connection)
-    if not connection.capabilities.cluster:
-        return [writes] if keys is None else [writes, keys]
-    return [] if keys is None else [writes, keys, ["EXISTS", locks_key(name)]]
+    return [["EXISTS", locks_key(name)], writes]
+
+
+def are_quiet(replies: Sequence[Any], writes: tuple[bytes, bytes | None] | None) -> bool:
+    """Return True if what was counted on one node since some signs is exactly as of these signs.
+
+    A write that changed a document since then has its locks when this is asked, or the mark is another one.
+
+    Args:
+        replies: replies to `quiet_commands`, sent after the counts.
+        writes: writes of the signs.
+    """
+    locked, (number, mark) = replies
+    return not locked and writes == (number, mark)
 
 
 def signs_in(engine: SearchEngine, connection: Connection, replies: Sequence[Any]) -> Signs:
@@ -83,8 +130,10 @@ def signs_in(engine: SearchEngine, connection: Connection, replies: Sequence[Any
     writes = None if number is None else (number, mark)
     keys = int(commands.described(others[0]).get("num_docs", 0)) if others else None
     locked = len(others) > 1 and bool(others[1])
-    unknown = locked or are_replicas_allowed(connection.settings)
-    return Signs(None if unknown else writes, keys, engine.support.run)
+    cluster = connection.capabilities.cluster
+    unknown = (locked and cluster) or are_replicas_allowed(connection.settings)
+    is_quiet = bool(others) and not locked and not cluster
+    return Signs(None if unknown else writes, keys, engine.support.run, is_quiet)
 
 
 def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | None]:
@@ -103,4 +152,4 @@ def state(engine: SearchEngine, connection: Connection) -> Pipelined[object | No
         return None
     if commands.total(sliding):
         return None
-    return found.run, found.writes, found.keys - commands.total(expired)
+    return State(found.run, found.writes, found.keys - commands.total(expired), found.is_quiet)

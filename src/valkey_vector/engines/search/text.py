@@ -16,7 +16,8 @@ from valkey_vector.connection.pipelines import Pipelined, Request, requesting, r
 from valkey_vector.engines.paging import Ranked
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.query_syntax import query_text
-from valkey_vector.engines.search.text_counts import KnownCounts, TextCounts
+from valkey_vector.engines.search.text_counts import TextCounts
+from valkey_vector.engines.search.text_known import KnownCounts
 from valkey_vector.engines.search.text_rounds import Rounds
 from valkey_vector.filters.plan import Everything, NoDocument, Plan, all_of
 from valkey_vector.storage.catalog import Catalog, CatalogEntry, vocabulary_key

@@ -11,17 +11,25 @@ for each document. There, one query counts the records. If that is the number of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from valkey_vector.connection import Argument, Connection
 from valkey_vector.connection.pipelines import Pipelined, Request
 from valkey_vector.connection.replicas import are_replicas_allowed
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.noted import noted_changes
 from valkey_vector.engines.search.query_syntax import query_text
-from valkey_vector.engines.search.signs import Signs, sign_commands, signs_in
-from valkey_vector.engines.search.text_lengths import LengthCounts, length_counts, usual_length
-from valkey_vector.filters.plan import Everything, Plan, Range, Words, all_of, complement
+from valkey_vector.engines.search.signs import (
+    Signs,
+    State,
+    are_quiet,
+    quiet_commands,
+    sign_commands,
+    signs_in,
+)
+from valkey_vector.engines.search.text_known import Counted, Known, KnownCounts, plan_of
+from valkey_vector.engines.search.text_lengths import length_counts, usual_length
+from valkey_vector.filters.plan import Everything, Plan, Range, all_of, complement
 from valkey_vector.storage.layout import EXPIRES
 from valkey_vector.text.bm25 import Clause, Matching, Position, Statistics
 from valkey_vector.text.fields import IndexedText
@@ -29,63 +37,7 @@ from valkey_vector.text.fields import IndexedText
 if TYPE_CHECKING:
     from valkey_vector.engines.search.engine import SearchEngine
 
-__all__ = ["KnownCounts", "TextCounts"]
-
-_MAX_KNOWN = 10_000
-"""Counts that are kept for each text field."""
-
-
-_Counted: TypeAlias = IndexedText | Position
-"""Object of a count: the documents that have a text field, or any of the terms of a position."""
-
-
-@dataclass(slots=True)
-class _Known:
-    """Statistics of one text field as of one state of the index.
-
-    Attributes:
-        stamp: writes and documents at that state.
-        lengths: number of texts of each length; None if not counted yet.
-        length: total number of terms; None if not summed yet.
-        counts: numbers of documents, above 0.
-    """
-
-    stamp: object
-    lengths: LengthCounts | None = None
-    length: float | None = None
-    counts: dict[_Counted, int] = field(default_factory=dict)
-
-
-class KnownCounts:
-    """Statistics of an index from earlier queries. Threads may share it.
-
-    Attributes:
-        documents: number of documents of the latest query; None before the first query.
-        pure: state of the index in which all hashes were records; None if it is not known.
-        signs: signs of the latest query.
-    """
-
-    def __init__(self) -> None:
-        self.documents: int | None = None
-        self.pure: object = None
-        self.signs = Signs()
-        self._known: dict[str, _Known] = {}
-
-    def holds(self, text: IndexedText, counted: _Counted) -> bool:
-        """Return whether an earlier query counted this."""
-        known = self._known.get(text.length)
-        return known is not None and counted in known.counts
-
-    def at(self, text: IndexedText, stamp: object) -> _Known:
-        """Return what is known of a text field at a state of the index. Without a stamp, nothing is."""
-        known = self._known.get(text.length)
-        if stamp is None or known is None or known.stamp != stamp:
-            # Lengths change little, so the earlier ones are counted first.
-            known = _Known(stamp, None if known is None else known.lengths)
-            self._known[text.length] = known
-        if len(known.counts) > _MAX_KNOWN:
-            known.counts = {}
-        return known
+__all__ = ["TextCounts"]
 
 
 class TextCounts:
@@ -112,7 +64,7 @@ class TextCounts:
         self._known = known
         self._expired = Range(EXPIRES, high=engine.now())
         text_of = {name: text for text in matching.texts for name in (text.words, text.stems)}
-        self._text_of: dict[_Counted, IndexedText] = {text: text for text in matching.texts}
+        self._text_of: dict[Counted, IndexedText] = {text: text for text in matching.texts}
         self._text_of |= {each: text_of[each.field] for each in matching.positions}
         self._connection = connection
         self._cluster = connection.capabilities.cluster
@@ -125,11 +77,17 @@ class TextCounts:
         items = [each for each in self._text_of if self._is_one_query(each)]
         self._reused = [each for each in items if self._may_reuse(each)]
         self._counted = [each for each in items if each not in self._reused]
-        plans = [*map(_plan, self._counted), self._expired]
+        plans = [*map(plan_of, self._counted), self._expired]
         self._first = self._counting(plans)
         self.commands = [*signs, *self._first]
         if self._is_plain and known.pure is None:
             self.commands.append(self._records())
+        keeps = len(signs) > 1 and not self._cluster and not self._from_replicas
+        self._closing = quiet_commands(engine, connection) if keeps else []
+        self._writes: tuple[bytes, bytes | None] | None = None
+        self._is_settled = keeps
+        if len(self.commands) > len(signs) + 1:
+            self.commands += self._closing
 
     def expected(self, clause: Clause) -> int:
         """Return how many documents match a clause at most, by the counts."""
@@ -151,22 +109,25 @@ class TextCounts:
         signs = signs_in(self._engine, self._connection, replies[: self.signs])
         # Counts that were sent with the signs may be older than these.
         timely = not self._cluster or signs == self._earlier
-        self._known.signs = signs
-        replies = yield from self._checked(signs, replies[self.signs :], timely=timely)
+        self._known.signs, self._writes = signs, signs.writes
+        replies = replies[self.signs :]
+        if len(self.commands) > self.signs + 1:
+            replies = self._closed(replies)
+        yield from self._carry(signs, commands.total(replies[len(self._first) - 1]))
+        replies = yield from self._checked(signs, replies, timely=timely)
         found = dict(
             zip(self._counted, (yield from self._living(self._counted, replies)), strict=True)
         )
         alive = None if self._keys is None else self._keys - commands.total(replies[-1])
         known = {}
         for text in matching.texts:
-            stamp = (
-                None
-                if signs.writes is None
-                else (signs.run, signs.writes, found.get(text) if alive is None else alive)
-            )
+            number = found.get(text) if alive is None else alive
+            stamp = None
+            if signs.writes is not None and number is not None:
+                stamp = State(signs.run, signs.writes, number, signs.is_quiet)
             known[text] = self._known.at(text, stamp)
         early = frozenset() if timely else frozenset(found)
-        again: list[_Counted] = []
+        again: list[Counted] = []
         for each in self._reused:
             count = known[self._text_of[each]].counts.get(each)
             if count is None:
@@ -174,11 +135,13 @@ class TextCounts:
             else:
                 found[each] = count
         if again:
-            counts = yield from self._count(list(map(_plan, again)))
+            counts = yield from self._count(list(map(plan_of, again)))
             found.update(zip(again, counts, strict=True))
         for position in matching.positions:
             if position not in found:
+                self._is_settled = False
                 found[position] = yield from self._scanned(position)
+        self._note(known)
         for each, count in found.items():
             # Zero is not kept: a clause that no document has is left out of the search.
             if count and each not in early:
@@ -189,6 +152,7 @@ class TextCounts:
             length = of_text.length
             if length is None:
                 length = yield from self._length(text, of_text, found[text])
+                self._note(known)
                 # The number of texts shows that no length is missing, so it must not be older, either.
                 of_text.length = None if text in early else length
             lengths[text.name] = length
@@ -198,6 +162,44 @@ class TextCounts:
         self.frequencies = {each: found[each] for each in matching.positions}
         documents = {text.name: found[text] for text in matching.texts}
         return Statistics(documents, lengths, self.frequencies, shortest, usual)
+
+    def _closed(self, replies: Sequence[Any]) -> Sequence[Any]:
+        """Return the replies without those that show if a write was in progress."""
+        if not self._closing:
+            return replies
+        self._is_settled = self._is_settled and are_quiet(replies[-2:], self._writes)
+        return replies[:-2]
+
+    def _asked(self, requested: Sequence[Sequence[Argument]]) -> Pipelined[Sequence[Any]]:
+        """Send counts, and what shows if a write was in progress."""
+        return self._closed((yield Request([*requested, *self._closing])))
+
+    def _note(self, known: Mapping[IndexedText, Known]) -> None:
+        """Note if a write was in progress during a count: then later changes may be counted already."""
+        if not self._is_settled:
+            for each in known.values():
+                each.counted = None
+
+    def _carry(self, signs: Signs, expired: int) -> Pipelined[None]:
+        """Add what small writes changed since the latest query to the counts that it left.
+
+        Cost: one round trip after a small write.
+        """
+        if not self._closing or signs.writes is None or signs.keys is None:
+            return
+        now = State(signs.run, signs.writes, signs.keys - expired, signs.is_quiet)
+        earlier = {text: self._known.earlier(text) for text in self._matching.texts}
+        for before in set(earlier.values()):
+            if before is None or before == now:
+                continue
+            changes = yield from noted_changes(self._engine, before, now)
+            if changes is None:
+                continue
+            for text, state in earlier.items():
+                if state == before:
+                    self._known.add(text, before, now, changes)
+            # Small writes write records only, and no other key was added.
+            self._known.pure = signs
 
     def _checked(
         self, signs: Signs, replies: Sequence[Any], *, timely: bool
@@ -210,13 +212,13 @@ class TextCounts:
         counts, records = replies[: len(self._first)], replies[len(self._first) :]
         if records or state is None or self._known.pure != state:
             timely = timely or not records
-            records = records or (yield Request([self._records()]))
+            records = records or (yield from self._asked([self._records()]))
             self._is_plain = yield from self._are_all(commands.total(records[0]))
             self._known.pure = state if self._is_plain and timely else None
         if self._is_plain:
             return counts
-        plans = [*map(_plan, self._counted), self._expired]
-        return (yield Request(self._counting(plans)))
+        plans = [*map(plan_of, self._counted), self._expired]
+        return (yield from self._asked(self._counting(plans)))
 
     def _records(self) -> list[Argument]:
         """The command that counts the records of the index."""
@@ -233,14 +235,15 @@ class TextCounts:
         if records == self._keys:
             return True
         if self._keys is not None and records >= self._engine.support.safe_total:
+            self._is_settled = False
             records = yield from self._engine.counting(Everything())
             if records == self._keys:
                 return True
         query = query_text(complement(self._engine.entry.existence()))
-        (reply,) = yield Request([commands.count_command(self._engine.entry, query)])
+        (reply,) = yield from self._asked([commands.count_command(self._engine.entry, query)])
         return commands.total(reply) == 0
 
-    def _may_reuse(self, counted: _Counted) -> bool:
+    def _may_reuse(self, counted: Counted) -> bool:
         """Return whether an earlier count is reused if the index did not change.
 
         Counts of replicas are never kept. Without FT.INFO, the numbers of documents of the text fields show whether it did.
@@ -249,20 +252,20 @@ class TextCounts:
         may = self.signs >= enough and not self._from_replicas
         return may and self._known.holds(self._text_of[counted], counted)
 
-    def _is_one_query(self, counted: _Counted) -> bool:
-        engine, plan = self._engine, _plan(counted)
+    def _is_one_query(self, counted: Counted) -> bool:
+        engine, plan = self._engine, plan_of(counted)
         return len(engine.queries(plan)) == 1 and len(engine.queries(self._ended(plan))) == 1
 
     def _count(self, plans: Sequence[Plan]) -> Pipelined[list[int]]:
         """Count the documents of plans."""
-        replies = yield Request(self._counting([*plans, self._expired]))
+        replies = yield from self._asked(self._counting([*plans, self._expired]))
         return (yield from self._living(plans, replies))
 
     def _living(
-        self, counted: Sequence[_Counted | Plan], replies: Sequence[Any]
+        self, counted: Sequence[Counted | Plan], replies: Sequence[Any]
     ) -> Pipelined[list[int]]:
         """Return the number of documents of each, without expired ones, which the server still indexes."""
-        plans = list(map(_plan, counted))
+        plans = list(map(plan_of, counted))
         counts = [commands.total(reply) for reply in replies]
         expired = counts.pop()
         safe = self._engine.support.safe_total
@@ -275,12 +278,13 @@ class TextCounts:
             else:
                 counts[position] = number
         if expired:
-            ended = yield Request(self._counting(map(self._ended, plans)))
+            ended = yield from self._asked(self._counting(map(self._ended, plans)))
             counts = [
                 max(0, count - commands.total(reply))
                 for count, reply in zip(counts, ended, strict=True)
             ]
         for position in unknown:
+            self._is_settled = False
             counts[position] = yield from self._engine.counting(plans[position])
         return counts
 
@@ -291,7 +295,7 @@ class TextCounts:
         """
         if not self._is_plain or self._keys is None:
             return None
-        (reply,) = yield Request(self._counting([complement(plan)]))
+        (reply,) = yield from self._asked(self._counting([complement(plan)]))
         left = commands.total(reply)
         return self._keys - left if left < self._engine.support.safe_total else None
 
@@ -305,7 +309,7 @@ class TextCounts:
 
     def _scanned(self, position: Position) -> Pipelined[int]:
         """Return the document frequency of a position with more terms than one query holds."""
-        plan = _plan(position)
+        plan = plan_of(position)
         if self._engine.fits(plan):
             return (yield from self._engine.counting(plan))
         wanted = frozenset(position.words)
@@ -313,12 +317,13 @@ class TextCounts:
         texts = (row.fields.get(position.field, b"") for page in pages for row in page)
         return sum(not wanted.isdisjoint(text.decode().split()) for text in texts)
 
-    def _length(self, text: IndexedText, known: _Known, documents: int) -> Pipelined[float]:
+    def _length(self, text: IndexedText, known: Known, documents: int) -> Pipelined[float]:
         """Return the total number of terms of a text field, which a number of documents have."""
         counts = yield from length_counts(text.length, known.lengths or (), documents, self._count)
         known.lengths = counts
         if counts is not None:
             return float(sum(length * number for length, number in counts.items()))
+        self._is_settled = False
         engine = self._engine
         alive = complement(Range(EXPIRES, high=engine.now()))
         plan = all_of([Range(text.length, low=1.0), alive])
@@ -345,14 +350,3 @@ class TextCounts:
                 value = sum(float(row.fields.get(field, b"0")) for row in rows)
             total += value
         return total
-
-
-def _plan(counted: _Counted | Plan) -> Plan:
-    """Return the plan of the documents to count."""
-    match counted:
-        case IndexedText():
-            return Range(counted.length, low=1.0)
-        case Position(field, words, as_tags):
-            return Words(field, words, as_tags)
-        case _:
-            return counted

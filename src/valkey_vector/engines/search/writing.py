@@ -80,11 +80,13 @@ class SearchWriting:
         new: list[Prepared]
         # PEXPIREAT is a second command, and must not reach a document that another client wrote in between.
         must_lock = ttl is not None or not self._create_only
-        if not words and self._locks_at_once(batch, policy, must_lock=must_lock):
-            # The locks are taken together with all that is read before.
+        few = len(batch) <= _FEW and not self._connection.capabilities.cluster
+        if (few or not words) and self._locks_at_once(batch, policy, must_lock=must_lock):
+            # The locks are taken together with all that is read before, and with the words.
             there, new = list(batch), []
         else:
             there, new, settings = self._read_before(words, batch, settings)
+            words = []
             if policy is WritePolicy.FAIL and there:
                 tally.present += self._present(there, settings)
                 if tally.present:
@@ -96,7 +98,7 @@ class SearchWriting:
         with lanes.taken() as lane:
             settings = settings.on(lane)
             if there:  # first, because only this detects foreign keys
-                self._write_locked(there, settings, tally)
+                self._write_locked(there, settings, tally, words=words)
             if new:
                 self._write_new(new, creating, versions, settings, tally)
             while tally.overtaken:
@@ -120,12 +122,15 @@ class SearchWriting:
                 outcomes = [
                     state.is_version_of(each) for each, state in zip(batch, found, strict=True)
                 ]
-                commands: list[list[Argument]] = []
-                for each, state, fits in zip(batch, found, outcomes, strict=True):
-                    if fits:
-                        commands += self._commands.replacing(each, state)
+                sent = [
+                    self._commands.replacing(each, state) if fits else []
+                    for each, state, fits in zip(batch, found, outcomes, strict=True)
+                ]
+                changes = self._batches.changes(found, sent)
+                commands = [command for each in sent for command in each]
                 commands += self._batches.restored(map(self._documents.key, ids), found)
-                self._batches.send(commands, outcomes.count(True), token, ids, lane=0)
+                number = outcomes.count(True)
+                self._batches.send(commands, number, token, ids, lane=0, changes=changes)
             replaced += outcomes
         return replaced
 
@@ -146,14 +151,23 @@ class SearchWriting:
                 found,
                 _,
             ):
+                are_chosen = [
+                    state.own and (expected is None or state.version == expected[id])
+                    for id, state in zip(batch, found, strict=True)
+                ]
                 chosen = [
                     self._documents.key(id)
-                    for id, state in zip(batch, found, strict=True)
-                    if state.own and (expected is None or state.version == expected[id])
+                    for id, is_chosen in zip(batch, are_chosen, strict=True)
+                    if is_chosen
                 ]
+                changes = self._batches.changes(
+                    found, [None if each else [] for each in are_chosen]
+                )
                 commands: list[list[Argument]] = [["UNLINK", key] for key in chosen]
                 commands += self._batches.restored(map(self._documents.key, batch), found)
-                replies = self._batches.send(commands, len(chosen), token, batch, lane=0)
+                replies = self._batches.send(
+                    commands, len(chosen), token, batch, lane=0, changes=changes
+                )
                 removed += sum(replies[: len(chosen)])
         return removed
 
@@ -187,6 +201,7 @@ class SearchWriting:
         tally: Tally,
         *,
         overtaken: bool = False,
+        words: Sequence[str] = (),
     ) -> None:
         """Store documents under their locks: existing ones, and all that have a TTL or cannot be created atomically.
 
@@ -195,10 +210,13 @@ class SearchWriting:
             settings: settings of the batch.
             tally: records the outcome.
             overtaken: another client created the keys in the meantime, maybe with a TTL.
+            words: words to add to the vocabulary.
         """
         ids = [document.id for document in batch]
         versions: dict[str, bytes] = {}
-        with self._batches.locked(ids, settings.lane) as (token, found, now):
+        adding = self._documents.adding_words(words)
+        with self._batches.locked(ids, settings.lane, adding=adding) as (token, found, now):
+            self._documents.words_added(words)
             settings = settings.at(now)
             states = dict(zip(ids, found, strict=True))
             if settings.policy is not WritePolicy.OVERWRITE:
@@ -212,13 +230,20 @@ class SearchWriting:
             created = [id for id in versions if id not in {write.document.id for write in writes}]
             ends = [] if settings.milliseconds is None else self._commands.ends(created, settings)
             commands = [command for write in writes for command in write.commands]
-            sent = self._batches.stored([*commands, *ends], versions, settings.lane, token, ids)
+            changes = b""
+            if settings.milliseconds is None and len(writes) == len(found):
+                changes = self._batches.changes(found, [write.commands for write in writes])
+            sent = self._batches.stored(
+                [*commands, *ends], versions, settings.lane, token, ids, changes=changes
+            )
         replies = iter(sent)
         for write in writes:
             self._take(write, list(islice(replies, len(write.commands))), tally)
         limits = list(replies) if ends else [None] * len(created)
         for id, limited in zip(created, limits, strict=True):
             self._note(id, limited, tally)
+        if changes and not {write.document.id for write in writes}.issubset(tally.written):
+            self._batches.withdraw_changes(settings.lane)
         self._remove_without_end(tally, versions)
 
     def _created(

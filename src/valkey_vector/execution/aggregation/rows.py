@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from valkey_vector.filters.ast import Source
 from valkey_vector.records.metadata import MISSING, lookup
-from valkey_vector.records.ordering import is_orderable, sort_key
+from valkey_vector.records.ordering import has_order, sort_key
 from valkey_vector.records.temporal import instant, is_temporal
 
 __all__ = ["Line", "group_key", "place", "shown", "simplest"]
@@ -93,7 +93,8 @@ def place(value: Any) -> tuple[Any, ...]:
     """Sort key of a group's value; None sorts last."""
     if value is None:
         return (1,)
-    return 0, sort_key(value), "" if is_orderable(value) else repr(value)
+    key = sort_key(value)
+    return 0, key, "" if has_order(key) else repr(value)
 
 
 def _spelling(value: Any) -> tuple[int, str]:
