@@ -459,7 +459,7 @@ def test_few_records_of_a_filter_are_compared_in_their_type(
     distances = measured(Metric.L2, data_type, DRAWN, QUERY)
     for fields, matching in (([], SIZE), (["content"], 20), (["content"], 200)):
         comparing = compared_here(
-            engine, near, 5, engine.query_for(plan), fields, matching=matching
+            engine, near, 5, plan, fields, matching=matching
         )
         compared = run(engine, comparing)
         assert compared.matching == SIZE
