@@ -41,7 +41,7 @@ def functions_of(search: Callable[[], object]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "most"), [(None, 75), (F("group") == "g1", 120)], ids=["unfiltered", "filtered"]
+    ("chosen", "most"), [(None, 50), (F("group") == "g1", 110)], ids=["unfiltered", "filtered"]
 )
 def test_a_repeated_search_enters_few_functions(
     open_search_index: Callable[..., Index], chosen: Filter | None, most: int
