@@ -256,6 +256,8 @@ def test_writes_that_are_not_noted_are_counted(clients: list[Index], commands: C
     if is_noted(writer):
         kept = writer.connection.execute("HLEN", f"{{{writer.name}}}:writes")
         assert 0 < int(kept) <= noted.KEPT
+        left = writer.connection.execute("TTL", f"{{{writer.name}}}:writes")
+        assert 0 < int(left) <= noted.ENDS
 
 
 def test_after_a_killed_writer_and_after_its_lock_was_taken_over_everything_is_counted(

@@ -62,6 +62,7 @@ def test_a_record_that_is_reclaimed_between_two_commands_of_a_count_is_not_count
 
 
 def test_an_expired_record_takes_no_other_round_trip(filled: Index, commands: CommandLog) -> None:
+    filled.count()  # waits until the index is ready
     commands.clear()
     assert filled.count(F("city") == "Ulm") == 3
     (queries,) = counts_sent(commands)
@@ -81,6 +82,7 @@ def test_more_records_than_the_server_reads_are_counted_once_and_then_in_parts(
     if keys:
         index.upsert([Record(id="over", metadata={"city": "Ulm"})], ttl=1_000)
         index.connection.execute("HSET", f"{index.name}:over", "expires", "1000")
+    index.count(F("city") == "Bonn")  # waits until the index is ready
     commands.clear()
     assert index.count(F("city") == "Ulm") == 120
     trips = counts_sent(commands)

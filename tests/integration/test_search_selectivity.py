@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from round_trips import Command, CommandLog
 from valkey_vector import F, Filter, Hnsw, Index, Record
+from valkey_vector.engines.search import comparison
 
 NUMBER = 1_200
 HERE = [1.0, 0.2, 0.1, 0.4]
@@ -86,23 +88,53 @@ def test_a_few_matching_records_are_compared_exactly_in_one_round_trip(
     assert all(hit.record.vector is None for hit in hits)
 
 
-def test_texts_of_records_that_are_not_near_are_not_fetched(
+MANY = F("hundredth").in_([1, 2, 3])
+"""Selects 36 records: too many to fetch with their texts for two neighbors."""
+
+
+def test_only_vectors_and_the_nearest_records_are_fetched(
     large: Index, commands: CommandLog
 ) -> None:
-    wanted = F("hundredth").in_([1, 2, 3])
-    expected = nearest(large, wanted, 2)
-    large.search(HERE, k=2, filter=wanted)
+    expected = nearest(large, MANY, 2)
+    large.search(HERE, k=2, filter=MANY)
     commands.clear()
-    hits = large.search(HERE, k=2, filter=wanted)
-    listing, fetching = trips(commands)
-    assert b"content" not in listing[0]
+    hits = large.search(HERE, k=2, filter=MANY)
+    vectors, fetching = trips(commands)
+    assert [command[0] for command in vectors] == [b"FT.SEARCH", *[b"HGET"] * 36]
+    assert b"NOCONTENT" in vectors[0]
     assert [command[0] for command in fetching if command[0] == b"HMGET"] == [b"HMGET"] * 2
     assert [(hit.record.id, hit.record.content) for hit in hits] == [
         (id, f"text {id[1:]}") for id in expected
     ]
+    assert all(hit.record.vector is None for hit in hits)
 
 
-def test_the_width_falls_with_the_share_of_matching_records(
+def test_vectors_of_other_records_that_match_by_now_are_fetched_once(
+    large: Index, commands: CommandLog
+) -> None:
+    large.search(HERE, k=2, filter=MANY)
+    other = Record(id="new", vector=HERE, metadata={"hundredth": 2})
+    large.upsert([other])
+    large.delete(["r1"])
+    expected = nearest(large, MANY, 2)
+    assert expected[0] == "new"
+    for numbers in ([36, 1], [36]):
+        commands.clear()
+        assert [hit.record.id for hit in large.search(HERE, k=2, filter=MANY)] == expected
+        *vectors, _ = trips(commands)
+        assert [sum(each[0] == b"HGET" for each in trip) for trip in vectors] == numbers
+
+
+def test_a_key_that_another_program_replaced_is_left_out(large: Index) -> None:
+    large.search(HERE, k=2, filter=MANY)
+    first, second, third = nearest(large, MANY, 3)
+    large.connection.execute("DEL", f"{large.name}:{first}")
+    large.connection.execute("SET", f"{large.name}:{first}", "text")
+    assert [hit.record.id for hit in large.search(HERE, k=2, filter=MANY)] == [second, third]
+    large.connection.execute("DEL", f"{large.name}:{first}")
+
+
+def test_the_width_depends_on_the_share_of_matching_records(
     large: Index, commands: CommandLog
 ) -> None:
     widths = []
@@ -110,7 +142,7 @@ def test_the_width_falls_with_the_share_of_matching_records(
         for _ in range(2):
             large.search(HERE, k=4, filter=wanted)
         widths.append(width(trips(commands)[-1]))
-    assert widths == pytest.approx([100, 87, 73], rel=0.05)  # a cluster estimates
+    assert widths == pytest.approx([32, 32, 52], rel=0.05)  # a cluster estimates
 
 
 def test_an_explicit_width_and_a_search_without_a_filter_stay_as_they_are(
@@ -132,7 +164,7 @@ def test_the_width_is_relative_to_that_of_the_index(
     for _ in range(2):
         commands.clear()
         index.search(HERE, k=4, filter=F("number") < 600)
-    assert width(trips(commands)[-1]) == pytest.approx(339, rel=0.05)
+    assert width(trips(commands)[-1]) == pytest.approx(126, rel=0.05)
 
 
 def test_a_filter_that_matches_many_more_records_by_now_finds_them(
@@ -162,25 +194,30 @@ def test_an_old_count_is_renewed_with_a_search_that_is_repeated_if_it_was_too_na
     (trip,) = trips(commands)
     assert [command[0] for command in trip] == [b"FT.SEARCH", b"FT.SEARCH", b"FT.INFO"]
 
-    rare = F("number").between(0, 299)
-    large.search(HERE, k=4, filter=rare)
-    large.update_metadata([f"r{n}" for n in range(300, NUMBER)], {"number": 1})
+    fewer = F("number").between(0, 899)
+    large.search(HERE, k=4, filter=fewer)
+    large.update_metadata([f"r{n}" for n in range(300, 900)], {"number": 5_000})
     commands.clear()
-    large.search(HERE, k=4, filter=rare)
+    large.search(HERE, k=4, filter=fewer)
     first, second = trips(commands)
-    assert width(first) == pytest.approx(73, rel=0.05)
-    assert width(second) == 100
+    assert width(first) == 32
+    assert width(second) == pytest.approx(51, rel=0.05)
 
 
 def test_a_record_that_changes_after_the_comparison_is_searched_for_again(
     large: Index, commands: CommandLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = F("hundredth").in_([1, 2, 3])
-    large.search(HERE, k=2, filter=wanted)
-    expected = [hit.record.id for hit in large.search(HERE, k=2, filter=wanted)]
-    monkeypatch.setattr(
-        "valkey_vector.engines.search.comparison.has_what_was_compared", lambda *_: False
-    )
+    large.search(HERE, k=2, filter=MANY)
+    first, second, third = nearest(large, MANY, 3)
+    compare = comparison._nearest
+
+    def changed_meanwhile(*arguments: Any) -> Any:
+        found = compare(*arguments)
+        far = Record(id=first, vector=[-each for each in HERE], metadata={"hundredth": 1})
+        large.upsert([far])
+        return found
+
+    monkeypatch.setattr(comparison, "_nearest", changed_meanwhile)
     commands.clear()
-    assert [hit.record.id for hit in large.search(HERE, k=2, filter=wanted)] == expected
+    assert [hit.record.id for hit in large.search(HERE, k=2, filter=MANY)] == [second, third]
     assert b"KNN" in trips(commands)[-1][0][2]

@@ -300,7 +300,10 @@ def test_a_filter_counts_each_value_once_and_reads_no_record(
     index.count()
     for trips in (20, 1, 2):
         if trips == 2:
-            index.upsert([Record(id="r0", metadata={"city": "c0", "number": 0})])
+            # More records than a batch notes.
+            index.upsert(
+                Record(id=f"r{n}", metadata={"city": "c0", "number": n}) for n in range(20)
+            )
         commands.clear()
         facet = index.facets(["city"], filter=F("number") >= 50)["city"]
         assert dict(counts(facet)) == {f"c{n}": 25 for n in range(2, 8)}

@@ -6,7 +6,7 @@ of documents that it selects after the change, less those that it selected befor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -60,23 +60,30 @@ def are_counted(entry: CatalogEntry, plans: Iterable[Plan]) -> bool:
 
 
 def after(
-    old: Mapping[str, bytes], commands: Iterable[Sequence[Argument]], fields: Sequence[str]
+    old: Mapping[str, bytes], commands: Iterable[Sequence[Argument]], fields: Collection[str]
 ) -> dict[str, bytes]:
     """Return the counted fields of a document after the commands that change it.
 
     Args:
         old: its counted fields before.
-        commands: HSET and HDEL of its key; others are ignored.
+        commands: HSET, HDEL and PERSIST of its key.
         fields: the counted fields.
+
+    Raises:
+        ValueError: a command of another kind; its effect on the fields is not known.
     """
-    new = {name: value for name, value in old.items() if name in fields}
+    new = dict(old)
     for command in commands:
         if command[0] == "HSET":
-            pairs = zip(command[2::2], command[3::2], strict=True)
-            new |= {_text(name): _bytes(value) for name, value in pairs if name in fields}
+            for name, value in zip(command[2::2], command[3::2], strict=True):
+                text = _text(name)
+                if text in fields:
+                    new[text] = _bytes(value)
         elif command[0] == "HDEL":
             for name in command[2:]:
                 new.pop(_text(name), None)
+        elif command[0] != "PERSIST":
+            raise ValueError(f"the effect of {command[0]!r} on the fields is not known")
     return new
 
 

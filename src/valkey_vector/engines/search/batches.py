@@ -11,7 +11,7 @@ from valkey_vector.connection import Argument, SearchModule
 from valkey_vector.connection.lua import read_lua
 from valkey_vector.engines.search.key_states import KeyState, parse_states, state_commands
 from valkey_vector.engines.search.locks import Locks
-from valkey_vector.engines.search.noted import KEPT, LARGEST, MOST
+from valkey_vector.engines.search.noted import ENDS, KEPT, LARGEST, MOST
 from valkey_vector.errors import ConnectionLostError, RequestTimeoutError, ServerError
 from valkey_vector.storage.changes import Change, after, counted_fields, packed, writes_key
 from valkey_vector.storage.hashes import Documents, checked
@@ -38,6 +38,7 @@ class Batches:
         capabilities = documents.connection.capabilities
         notes = capabilities.module is SearchModule.VALKEY_SEARCH and not capabilities.cluster
         self._noted = counted_fields(documents.entry) if notes else ()
+        self._encoded = [name.encode() for name in self._noted]
 
     @property
     def generation(self) -> list[Argument]:
@@ -79,7 +80,7 @@ class Batches:
         reads: list[Sequence[Argument]] = [
             ["TIME"],
             self.generation,
-            *state_commands(self._documents.entry, keys, also),
+            *state_commands(self._documents.entry, keys, self._encoded if also else ()),
             *adding,
         ]
         token, replies = self._locks.acquire(ids, reads, lane=lane, although_full=although_full)
@@ -191,7 +192,7 @@ class Batches:
         keys = [self._documents.catalog_key, self._locks.key, self._writes]
         generation = self._documents.entry.generation
         finish: list[Argument] = ["EVAL", _FINISH, "3", *keys, generation, str(count)]
-        finish += [new_unique(), token, changes, str(KEPT)]
+        finish += [new_unique(), token, changes, str(KEPT), str(ENDS)]
         return [*finish, *(ids if token else ())]
 
     def changes(
@@ -208,10 +209,11 @@ class Batches:
         """
         if not self._noted or len(found) > MOST or not all(state.is_lasting for state in found):
             return b""
+        names = frozenset(self._noted)
         changes: list[Change] = []
         for state, sent in zip(found, commands, strict=True):
-            counted = after(state.fields, (), self._noted)
-            new = None if sent is None else after(counted, sent, self._noted)
+            counted = {name: state.fields[name] for name in names if name in state.fields}
+            new = None if sent is None else after(counted, sent, names)
             changes.append(Change(counted if state.names else None, new))
         data = packed(changes)
         return data if len(data) <= LARGEST else b""

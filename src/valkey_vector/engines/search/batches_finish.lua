@@ -1,13 +1,13 @@
 -- Ends a batch: releases its locks, counts its writes, and notes its changes for the readers that keep counts.
 -- KEYS: catalog, locks, noted changes; no search index covers them.
 -- ARGV: generation, number of documents written, random mark of the batch, token of the locks ('': none), changes ('': not
--- noted), most writes whose changes are kept, then the locked ids.
+-- noted), most writes whose changes are kept, seconds after the last one until all are removed, then the locked ids.
 -- Returns 1, or 0 if the index was dropped or created again.
 
 local mark, token, changes, kept = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local certain = token ~= '' and changes ~= ''
 if token ~= '' then
-  for i = 7, #ARGV do
+  for i = 8, #ARGV do
     local held = redis.call('HGET', KEYS[2], ARGV[i])
     local mine = held and string.sub(held, 1, #token + 1) == token .. ' '
     if mine then redis.call('HDEL', KEYS[2], ARGV[i]) end
@@ -27,9 +27,11 @@ if ARGV[2] ~= '0' then
   redis.call('HSET', KEYS[1], 'batch', mark)
   if certain then
     redis.call('HSET', KEYS[3], string.format('%.0f', counted), before .. ' ' .. mark .. ' ' .. changes)
-    for old = counted - kept - ARGV[2] + 1, counted - kept do
-      redis.call('HDEL', KEYS[3], string.format('%.0f', old))
-    end
+    local gone = {}
+    for i = 1, ARGV[2] do gone[i] = string.format('%.0f', counted - kept - ARGV[2] + i) end
+    redis.call('HDEL', KEYS[3], unpack(gone))
+    -- Not EXPIRE, which an application's user may lack.
+    redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', (redis.call('TIME')[1] + ARGV[7]) * 1000))
   else
     redis.call('UNLINK', KEYS[3])
   end

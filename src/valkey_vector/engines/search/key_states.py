@@ -80,7 +80,7 @@ class KeyState:
 
 
 def state_commands(
-    entry: CatalogEntry, keys: Sequence[str], also: Sequence[str] = ()
+    entry: CatalogEntry, keys: Sequence[str], also: Sequence[Argument] = ()
 ) -> list[list[Argument]]:
     """The commands whose replies `parse_states` parses; `also`: fields to read in addition."""
     fields = (*_fields(entry), *also)

@@ -240,11 +240,14 @@ class Nearest:
             riding = []
         full = _ef(near, self._requested(near, k)) or k
         if known.is_cheaper_to_compare(full, k, near.field.dimension):
-            comparing = compared_here(engine, near, k, query, fields, matching=known.matching)
-            number, rows = yield from comparing
-            known = self._selectivities.note(query, number, known.documents)
-            if rows is not None:
-                return rows
+            keys, number = self._selectivities.keys(query), known.matching
+            compared = yield from compared_here(
+                engine, near, k, query, fields, matching=number, known=keys
+            )
+            known = self._selectivities.note(query, compared.matching, known.documents)
+            self._selectivities.note_keys(query, compared.keys)
+            if compared.rows is not None:
+                return compared.rows
         width = known.width(full, k)
         replies = yield Request([*self._widened(near, width, k, query, fields), *riding])
         if riding:

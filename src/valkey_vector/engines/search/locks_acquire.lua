@@ -4,13 +4,14 @@
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local over = {}
 for i = 3, #ARGV do
   local held = redis.call('HGET', KEYS[1], ARGV[i])
   if held and tonumber(string.match(held, '[0-9]+$')) > now then return ARGV[i] end
+  over[i] = held and 'over ' or ''
 end
 local lapses = string.format('%.0f', now + tonumber(ARGV[2]))
 for i = 3, #ARGV do
-  local over = redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 and 'over ' or ''
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. over .. lapses)
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[1] .. ' ' .. over[i] .. lapses)
 end
 return false

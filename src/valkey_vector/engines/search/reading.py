@@ -22,7 +22,6 @@ from valkey_vector.engines.base import Keep
 from valkey_vector.engines.paging import PAGE, PageSize, age, paged, rows_of, without_repeats
 from valkey_vector.engines.read_scope import current_scope
 from valkey_vector.engines.search import commands
-from valkey_vector.engines.search.comparison import HEAVY
 from valkey_vector.engines.search.counting import counting
 from valkey_vector.engines.search.knn import Nearest
 from valkey_vector.engines.search.outage import (
@@ -67,6 +66,9 @@ _PIECES = 64
 
 _FIRST_PAGE = 100
 """Records in the first page if it has fields of unknown size or vectors."""
+
+_HEAVY = frozenset({"content", "payload"})
+"""Fields of unknown size."""
 
 _PAUSE = 0.01
 
@@ -267,7 +269,7 @@ class SearchReading:
         return text
 
     def _pages(self, plan: Plan, fields: Sequence[str]) -> Iterator[list[Row]]:
-        heavy = any(name in HEAVY or name.startswith("v") for name in fields)
+        heavy = any(name in _HEAVY or name.startswith("v") for name in fields)
         pages = Pages(self, plan, fields, PageSize(_FIRST_PAGE if heavy else PAGE))
         while pages.more:
             if rows := pages.take(run(self, requesting(pages.commands))):
