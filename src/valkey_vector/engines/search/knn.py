@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from valkey_vector.engines.exact import RangeUnavailableError, compared, measure
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
 from valkey_vector.engines.search.comparison import compared_here
-from valkey_vector.engines.search.hits import HitDecoder
+from valkey_vector.engines.search.composed import ComposedSearches, search_width
 from valkey_vector.engines.search.selectivity import Selectivities
 from valkey_vector.errors import (
     AuthenticationError,
@@ -47,7 +46,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.records.record import Hit
 from valkey_vector.schema.schema import Flat, Hnsw
-from valkey_vector.storage.catalog import CatalogEntry, vector_name
+from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.decoding import decode_hits
 from valkey_vector.storage.layout import field_token
 from valkey_vector.storage.record_version import has_vector
@@ -60,12 +59,6 @@ __all__ = ["Nearest"]
 
 _TOO_NARROW = 1.25
 """A search is repeated if its filter matches so many more records that it needs this many times the width."""
-
-_MAX_COMPOSED = 256
-"""Number of forms of queries whose command is remembered."""
-
-_HIGHEST_EF = 1_000_000
-"""Largest EF_RUNTIME that Valkey-Search accepts (1.0 to 1.3)."""
 
 _MIN_REQUESTED = 10
 """Smallest number of neighbors to request: fewer do not show that many are equally distant."""
@@ -92,15 +85,6 @@ _SAME = 1e-6
 """Relative difference up to which two distances of the server, in single precision, can be the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Composed:
-    """The common parts of all searches of one form: the command but for its vector, and the decoder of the reply."""
-
-    entry: CatalogEntry
-    command: Sequence[Argument]
-    decoder: HitDecoder | None
-
-
 class Nearest:
     """Searches one index by vector.
 
@@ -112,7 +96,7 @@ class Nearest:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
         self._selectivities = Selectivities(engine.support, engine.entry.name)
-        self._composed: dict[tuple[object, ...], _Composed] = {}
+        self._composed = ComposedSearches(self._requested)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the records that a plan selects, nearest first.
@@ -159,9 +143,9 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         if isinstance(plan, Everything):
-            return [commands.with_vector_of(near, self._unfiltered(near, k, fields).command)]
+            return [self._unfiltered(near, k, fields)]
         engine, requested = self._engine, self._requested(near, k)
-        entry, width = engine.entry, _ef(near, requested)
+        entry, width = engine.entry, search_width(near, requested)
         return [
             commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)
             for query in engine.queries(plan)
@@ -172,7 +156,7 @@ class Nearest:
         if k > self._max_k or near.field.data_type != "FLOAT32":
             rows = yield from self.knn(near, k, EVERYTHING, fields)
             return decode_hits(rows, near.field.metric, fields)
-        composed = self._unfiltered(near, k, fields)
+        composed = self._composed.of(self._engine.slots.entry, near, k, fields)
         replies = yield Request([commands.with_vector_of(near, composed.command)])
         decoder = composed.decoder
         found = None if decoder is None else decoder.hits(replies[0], k, self._engine.support.now)
@@ -181,20 +165,10 @@ class Nearest:
         rows = yield from self.completed(replies, near, k, EVERYTHING, fields)
         return decode_hits(rows, near.field.metric, fields)
 
-    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> _Composed:
-        """The search of all records; all but the vector is composed once for queries of one form."""
-        form = (near.field.name, near.ef_runtime, k, *fields)
-        entry, known = self._engine.slots.entry, self._composed.get(form)
-        if known is not None and known.entry is entry:
-            return known
-        requested = self._requested(near, k)
-        width = _ef(near, requested)
-        command = commands.knn_command(entry, "*", near, requested, fields, width=width)
-        if len(self._composed) >= _MAX_COMPOSED:
-            self._composed.clear()
-        decoder = HitDecoder.of(entry, near.field, fields)
-        composed = self._composed[form] = _Composed(entry, command, decoder)
-        return composed
+    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> list[Argument]:
+        """The search of all records."""
+        composed = self._composed.of(self._engine.slots.entry, near, k, fields)
+        return commands.with_vector_of(near, composed.command)
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
@@ -238,7 +212,7 @@ class Nearest:
         if known is None:
             known = self._selectivities.learn(query, (yield Request(riding)))
             riding = []
-        full = _ef(near, self._requested(near, k)) or k
+        full = search_width(near, self._requested(near, k)) or k
         if known.is_cheaper_to_compare(full, k, near.field.dimension):
             keys, number = self._selectivities.keys(query), known.matching
             compared = yield from compared_here(
@@ -439,14 +413,6 @@ def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
 def _has(row: Row, near: Near) -> bool:
     """Return False if the record was written without the vector after the search."""
     return has_vector(row.version, vector_name(near.field.name))
-
-
-def _ef(near: Near, k: int) -> int | None:
-    match near.field.algorithm:
-        case Hnsw(ef_runtime=default):
-            return min(_HIGHEST_EF, max(k, near.ef_runtime or default))
-        case Flat():
-            return None
 
 
 def _grouped(query: str) -> str:
