@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -107,6 +108,7 @@ def test_only_vectors_and_the_nearest_records_are_fetched(
         (id, f"text {id[1:]}") for id in expected
     ]
     assert all(hit.record.vector is None for hit in hits)
+    assert asyncio.run(large.asearch(HERE, k=2, filter=MANY)) == hits
 
 
 def test_vectors_of_other_records_that_match_by_now_are_fetched_once(

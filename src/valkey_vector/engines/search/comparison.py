@@ -93,9 +93,7 @@ def compared_here(
         vectors.update(zip(missing, read, strict=True))
     nearest = _nearest(_stored(keys, vectors, near), near, k)
     ids = [commands.id_of(key, engine.entry) for _, key, _ in nearest]
-    rows = yield from engine.fetching(
-        ids, list(dict.fromkeys([*fields, name, *plan_fields(plan)]))
-    )
+    rows = yield from engine.fetching(ids, list(dict.fromkeys([*fields, name, *plan_fields(plan)])))
     unchanged = [
         Row(row.id, row.fields, distance)
         for (distance, _, vector), row in zip(nearest, rows, strict=True)

@@ -26,9 +26,8 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
-from valkey_vector.engines.search.comparison import compared_here
 from valkey_vector.engines.search.composed import ComposedSearches, search_width
-from valkey_vector.engines.search.selectivity import Selectivities
+from valkey_vector.engines.search.filtered import FilteredSearches, grouped
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -57,8 +56,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Nearest"]
 
-_TOO_NARROW = 1.25
-"""A search is repeated if its filter matches so many more records that it needs this many times the width."""
 
 _MIN_REQUESTED = 10
 """Smallest number of neighbors to request: fewer do not show that many are equally distant."""
@@ -95,7 +92,7 @@ class Nearest:
     def __init__(self, engine: SearchReading) -> None:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
-        self._selectivities = Selectivities(engine.support, engine.entry.name)
+        self._filters = FilteredSearches(engine)
         self._composed = ComposedSearches(self._requested)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
@@ -108,7 +105,7 @@ class Nearest:
             return []
         if k > self._max_k:
             return (yield from self._exact(near, k, plan, fields))
-        if not isinstance(plan, Everything) and self._is_adaptive(near, plan):
+        if not isinstance(plan, Everything) and self._filters.suit(near, plan):
             return (yield from self._filtered(near, k, plan, fields))
         replies = yield Request(self.commands(near, k, plan, fields))
         return (yield from self.completed(replies, near, k, plan, fields))
@@ -147,7 +144,7 @@ class Nearest:
         engine, requested = self._engine, self._requested(near, k)
         entry, width = engine.entry, search_width(near, requested)
         return [
-            commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)
+            commands.knn_command(entry, grouped(query), near, requested, fields, width=width)
             for query in engine.queries(plan)
         ]
 
@@ -192,51 +189,18 @@ class Nearest:
         """A plan that selects the records of another plan that have the vector."""
         return all_of([plan, Tokens((field_token(near.field),))])
 
-    def _is_adaptive(self, near: Near, plan: Plan) -> bool:
-        """Return True if the width of a search may depend on the selectivity of its filter."""
-        engine = self._engine
-        if isinstance(near.field.algorithm, Flat):
-            return False
-        if near.ef_runtime is not None or not engine.is_valkey_search:
-            return False
-        return engine.capabilities.filter_queries and engine.fits_one(plan)
-
     def _filtered(
         self, near: Near, k: int, plan: Plan, fields: Sequence[str]
     ) -> Pipelined[list[Row]]:
         """The k nearest of the records that a filter selects, in the cheapest way for its selectivity."""
-        engine, query = self._engine, self._engine.query_for(plan)
-        known, riding = self._selectivities.get(query), list[list[Argument]]()
-        if known is None or known.is_old:
-            riding = self._selectivities.commands(engine.entry, query)
-        if known is None:
-            known = self._selectivities.learn(query, (yield Request(riding)))
-            riding = []
-        full = search_width(near, self._requested(near, k)) or k
-        if known.is_cheaper_to_compare(full, k, near.field.dimension):
-            keys, number = self._selectivities.keys(query), known.matching
-            compared = yield from compared_here(
-                engine, near, k, plan, fields, matching=number, known=keys
-            )
-            known = self._selectivities.note(query, compared.matching, known.documents)
-            self._selectivities.note_keys(query, compared.keys)
-            if compared.rows is not None:
-                return compared.rows
-        width = known.width(full, k)
-        replies = yield Request([*self._widened(near, width, k, query, fields), *riding])
-        if riding:
-            known = self._selectivities.learn(query, replies[1:])
-            if known.width(full, k) > _TOO_NARROW * width:
-                width = known.width(full, k)
-                replies = yield Request(self._widened(near, width, k, query, fields))
-        return (yield from self.completed(replies[:1], near, k, plan, fields))
-
-    def _widened(
-        self, near: Near, width: int, k: int, query: str, fields: Sequence[str]
-    ) -> list[list[Argument]]:
-        """The search of a filter with a given EF_RUNTIME."""
-        entry, requested = self._engine.entry, self._requested(near, k)
-        return [commands.knn_command(entry, _grouped(query), near, requested, fields, width=width)]
+        requested = self._requested(near, k)
+        full = search_width(near, requested) or k
+        rows, replies = yield from self._filters.search(
+            near, k, plan, fields, requested=requested, full=full
+        )
+        if rows is not None:
+            return rows
+        return (yield from self.completed(replies, near, k, plan, fields))
 
     def _requested(self, near: Near, k: int) -> int:
         if near.field.data_type != "FLOAT32":
@@ -413,7 +377,3 @@ def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
 def _has(row: Row, near: Near) -> bool:
     """Return False if the record was written without the vector after the search."""
     return has_vector(row.version, vector_name(near.field.name))
-
-
-def _grouped(query: str) -> str:
-    return query if query == "*" or query.startswith("(") else f"({query})"
