@@ -49,7 +49,10 @@ def test_any_filter_of_a_small_index_is_searched_at_full_width() -> None:
     ("matching", "documents", "dimension", "compared"),
     [
         (0, 10_000, 384, True),
-        (64, 10_000_000, 384, True),
+        (30, 10_000_000, 384, True),
+        (64, 10_000_000, 384, False),
+        (30, 1_000, 384, True),
+        (50, 1_000, 384, False),
         (200, 10_000, 384, True),
         (400, 10_000, 384, True),
         (550, 10_000, 384, False),

@@ -40,7 +40,7 @@ _REMEMBERED = 10_000
 _REMEMBERED_KEYS = 100_000
 """Number of keys that are remembered for all filters: about 10 MB."""
 
-_ALWAYS_COMPARED = 64
+_ALWAYS_COMPARED = 30
 """Number of records that are always cheaper to compare here."""
 
 _COMPARED_BYTES = 2 * 1024 * 1024
