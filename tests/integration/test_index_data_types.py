@@ -458,9 +458,7 @@ def test_few_records_of_a_filter_are_compared_in_their_type(
     near, plan = Near(schema.vector_field(None), vector), Everything()
     distances = measured(Metric.L2, data_type, DRAWN, QUERY)
     for fields, matching in (([], SIZE), (["content"], 20), (["content"], 200)):
-        comparing = compared_here(
-            engine, near, 5, engine.query_for(plan), fields, matching=matching
-        )
+        comparing = compared_here(engine, near, 5, plan, fields, matching=matching)
         compared = run(engine, comparing)
         assert compared.matching == SIZE
         rows = compared.rows

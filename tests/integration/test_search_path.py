@@ -41,12 +41,15 @@ def functions_of(search: Callable[[], object]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "most"), [(None, 75), (F("group") == "g1", 120)], ids=["unfiltered", "filtered"]
+    ("chosen", "most"), [(None, 62), (F("group") == "g1", 110)], ids=["unfiltered", "filtered"]
 )
 def test_a_repeated_search_enters_few_functions(
     open_search_index: Callable[..., Index], chosen: Filter | None, most: int
 ) -> None:
-    """Between two requests other programs take the processor's caches, so each function costs a microsecond or more."""
+    """Between two requests other programs take the processor's caches, so each function costs a microsecond or more.
+
+    Valkey-Search returns hits in order: then it is 45 without a filter. The server of the tests does not.
+    """
     index = open_search_index()
     index.upsert(map(record, range(NUMBER)))
     entered = [functions_of(lambda: index.search(VECTOR, k=10, filter=chosen)) for _ in range(10)]

@@ -206,8 +206,9 @@ def test_an_old_count_is_renewed_with_a_search_that_is_repeated_if_it_was_too_na
     assert width(second) == pytest.approx(51, rel=0.05)
 
 
+@pytest.mark.parametrize("changed", ["the vector", "what the filter reads"])
 def test_a_record_that_changes_after_the_comparison_is_searched_for_again(
-    large: Index, commands: CommandLog, monkeypatch: pytest.MonkeyPatch
+    large: Index, commands: CommandLog, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     large.search(HERE, k=2, filter=MANY)
     first, second, third = nearest(large, MANY, 3)
@@ -215,8 +216,11 @@ def test_a_record_that_changes_after_the_comparison_is_searched_for_again(
 
     def changed_meanwhile(*arguments: Any) -> Any:
         found = compare(*arguments)
-        far = Record(id=first, vector=[-each for each in HERE], metadata={"hundredth": 1})
-        large.upsert([far])
+        if changed == "the vector":
+            far = Record(id=first, vector=[-each for each in HERE], metadata={"hundredth": 1})
+            large.upsert([far])
+        else:
+            large.update_metadata([first], {"hundredth": 50})
         return found
 
     monkeypatch.setattr(comparison, "_nearest", changed_meanwhile)

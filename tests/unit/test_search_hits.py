@@ -1,108 +1,124 @@
-"""Hits decoded in one pass are those of the rows of the same reply, or none: then the rows are used."""
+"""Hits decoded in one pass are those of the rows of the reply, or the reply is left to the rows."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from valkey_vector import Hit
 from valkey_vector.engines.search.commands import rows
 from valkey_vector.engines.search.hits import HitDecoder
-from valkey_vector.errors import UnreadableRecordError
-from valkey_vector.records.record import Hit
 from valkey_vector.schema.schema import Metric, Schema
 from valkey_vector.storage.catalog import CatalogEntry
 from valkey_vector.storage.decoding import decode_hits
-from valkey_vector.storage.rows import Row
 
 NOW = 1_000.0
-FIELDS = ("content", "metadata", "parent", "payload")
-PLAIN = {b"content": b"text", b"metadata": b'{"a":1}', b"version": b"line:1:v"}
-OTHERS: list[dict[bytes, bytes]] = [
-    {b"version": b"line:1:vpyt", b"parent": b"p", b"payload": b"y", b"expires": b"2000"},
-    {b"version": b"line:1:vt", b"expires": b"999"},
-    {b"version": b"other:1:v"},
-    {b"version": b"line:1:"},
-    {b"parent": b"not listed by the version"},
-    {b"metadata": b'{"at":{"$date":"2024-01-01"}}'},
-    {b"metadata": b""},
-    {b"metadata": b"[1]"},
-    {b"metadata": b'{"big":123456789012345678901234567890,"nan":NaN}'},
-    {b"content": b"\xff"},
-    {b"distance": b"nan"},
+FIELDS = ["content", "metadata", "parent", "payload"]
+Hash = dict[bytes, bytes] | None
+
+USUAL: dict[bytes, bytes] = {b"content": b"text", b"metadata": b'{"a":1}', b"version": b"line:1:v"}
+LONG: dict[bytes, bytes] = {
+    b"content": "straße".encode(),
+    b"metadata": b'{"a":{"$date":"2024-01-31"},"b":123456789012345678901234567890}',
+    b"version": b"line:2:vpyt",
+    b"parent": b"p",
+    b"payload": b"\x00y",
+    b"expires": b"2000",
+}
+UNUSUAL: list[Hash] = [
+    None,
+    {},
+    {**USUAL, b"version": b"other:1:v"},
+    {**USUAL, b"version": b"line:1:p"},
+    {**USUAL, b"parent": b"invalid"},
+    {**USUAL, b"metadata": b'{"a":NaN}'},
+    {**LONG, b"expires": b"999"},
+    {name: value for name, value in USUAL.items() if name != b"version"},
 ]
 
 
-def entry_of(metric: Metric) -> CatalogEntry:
-    return CatalogEntry(
-        "docs", "gen", "search", Schema(dimension=2, metric=metric), None, {}, "line"
-    )
+def entry(metric: Metric) -> CatalogEntry:
+    return CatalogEntry("docs", "gen", "search", Schema(dimension=2, metric=metric), None, {}, "line")  # fmt: skip
 
 
-def reply_of(*hashes: tuple[str, str, dict[bytes, bytes]]) -> list[Any]:
-    """A reply with ids, distances and fields that differ from `PLAIN`."""
+def reply_of(hashes: Sequence[Hash], distances: Sequence[str]) -> list[Any]:
     found = {
-        f"docs:{id}".encode(): {b"distance": distance.encode(), **PLAIN, **fields}
-        for id, distance, fields in hashes
+        b"docs:r%d" % place: None if hash is None else {b"distance": distance.encode(), **hash}
+        for place, (hash, distance) in enumerate(zip(hashes, distances, strict=True))
     }
     return [len(found), found]
 
 
-def by_rows(reply: list[Any], entry: CatalogEntry, k: int) -> list[Hit]:
-    metric = entry.schema.vector_field("vector").metric
-    found: list[Row] = rows(reply, entry, metric, lambda: NOW, "vector")
-    nearest = sorted(found, key=lambda row: (row.distance, row.id))[:k]
-    return decode_hits(nearest, metric, FIELDS)
+def by_rows(reply: Any, metric: Metric, fields: Sequence[str]) -> list[Hit]:
+    found = rows(reply, entry(metric), metric, lambda: NOW, "vector")
+    found.sort(key=lambda row: (row.distance, row.id))
+    return decode_hits(found, metric, fields)
 
 
-def in_one_pass(reply: list[Any], entry: CatalogEntry, k: int) -> list[Hit] | None:
-    decoder = HitDecoder.of(entry, entry.schema.vector_field("vector"), FIELDS)
+def in_one_pass(reply: Any, metric: Metric, k: int, fields: Sequence[str]) -> list[Hit] | None:
+    index = entry(metric)
+    decoder = HitDecoder.of(index, index.schema.vector_field(None), fields)
     assert decoder is not None
     return decoder.hits(reply, k, lambda: NOW)
 
 
 @pytest.mark.parametrize("metric", list(Metric))
-def test_hits_of_any_reply_are_those_of_its_rows(metric: Metric) -> None:
-    entry, chosen = entry_of(metric), random.Random(1)
+def test_the_hits_are_those_of_the_rows(metric: Metric) -> None:
+    source = random.Random(12)
     decoded = 0
     for _ in range(3_000):
-        distances = sorted(chosen.choice([0.0, 0.25, 0.5, 1.5, 2.5, 3e-8, 7.0]) for _ in range(4))
-        if chosen.random() < 0.7:
-            distances = sorted(chosen.random() * 2 for _ in range(4))
-        reply = reply_of(
-            *(
-                (str(chosen.randrange(1_000)), str(distance), chosen.choice([{}] * 30 + OTHERS))
-                for distance in distances
-            )
-        )
-        k = chosen.randint(1, 4)
-        hits = in_one_pass(reply, entry, k)
-        if hits is not None:
+        number = source.randint(0, 12)
+        values = ["-1e-07", *(f"{2 * source.random():.12g}" for _ in range(12))][:number]
+        if source.random() < 0.8:
+            values.sort(key=float)
+        if values and source.random() < 0.1:
+            values[source.randrange(number)] = source.choice(["nan", "-nan", "inf", values[0]])
+        kinds = [USUAL, LONG] if source.random() < 0.7 else [USUAL, LONG, *UNUSUAL]
+        reply = reply_of([source.choice(kinds) for _ in range(number)], values)
+        fields = source.sample(FIELDS, source.randint(0, 4))
+        expected, k = by_rows(reply, metric, fields), source.randint(1, 10)
+        found = in_one_pass(reply, metric, k, fields)
+        if found is not None:
             decoded += 1
-            assert hits == by_rows(reply, entry, k)
-        else:
-            try:
-                by_rows(reply, entry, k)  # learns the names of the valid fields
-            except UnreadableRecordError:
-                continue
-    assert decoded > 1_000
+            assert repr(found) == repr(expected[:k])
+            assert [type(hit) for hit in found] == [Hit] * k
+    assert decoded > 500
+
+
+def test_the_usual_reply_is_decoded_in_one_pass() -> None:
+    reply = reply_of([USUAL, LONG, USUAL], ["0.1", "0.2", "0.3"])
+    by_rows(reply, Metric.COSINE, FIELDS)  # the kinds of records are known after the first reply
+    found = in_one_pass(reply, Metric.COSINE, 2, FIELDS)
+    assert found is not None
+    assert [hit.record.id for hit in found] == ["r0", "r1"]
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL)
+def test_an_unusual_hash_is_left_to_the_rows(unusual: Hash) -> None:
+    by_rows(reply_of([USUAL, LONG], ["0.1", "0.2"]), Metric.COSINE, FIELDS)
+    reply = reply_of([USUAL, unusual], ["0.1", "0.2"])
+    assert in_one_pass(reply, Metric.COSINE, 2, FIELDS) is None
 
 
 @pytest.mark.parametrize(
-    ("k", "distances"), [(2, "0.1 0.2 0.2 0.3"), (2, "0.2 0.2 0.3"), (1, "0.2 0.2"), (4, "0.1 0.2")]
+    "distances",
+    [["0.1", "0.1", "0.3"], ["0.1", "0.3", "0.2"], ["0.2", "0.1", "0.3"], ["0.1", "0.2", "0.2"]],
+    ids=["equal", "a nearer one later", "disorder", "equal at the end"],
 )
-def test_equal_distances_and_missing_hits_are_left_to_the_rows(k: int, distances: str) -> None:
-    entry = entry_of(Metric.COSINE)
-    ids = "zyxw"
-    reply = reply_of(*((ids[at], each, {}) for at, each in enumerate(distances.split())))
-    by_rows(reply, entry, k)
-    assert in_one_pass(reply, entry, k) is None
+def test_a_reply_that_is_not_in_strict_order_is_left_to_the_rows(distances: list[str]) -> None:
+    reply = reply_of([USUAL] * 3, distances)
+    by_rows(reply, Metric.COSINE, FIELDS)
+    assert in_one_pass(reply, Metric.COSINE, 2, FIELDS) is None
 
 
-@pytest.mark.parametrize("fields", OTHERS[1:5])
-def test_a_hash_that_may_be_no_valid_record_is_left_to_the_rows(fields: dict[bytes, bytes]) -> None:
-    entry = entry_of(Metric.COSINE)
-    by_rows(reply_of(("a", "0.1", {})), entry, 1)
-    assert in_one_pass(reply_of(("a", "0.1", {})), entry, 1) is not None
-    assert in_one_pass(reply_of(("a", "0.1", fields)), entry, 1) is None
+def test_an_incomplete_reply_is_left_to_the_rows() -> None:
+    for reply in ([0], [0, {}], reply_of([USUAL], ["0.1"])):
+        assert in_one_pass(reply, Metric.COSINE, 2, FIELDS) is None
+
+
+def test_vectors_are_left_to_the_rows() -> None:
+    index = entry(Metric.COSINE)
+    assert HitDecoder.of(index, index.schema.vector_field(None), [*FIELDS, "vector"]) is None

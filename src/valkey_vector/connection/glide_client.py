@@ -20,8 +20,9 @@ from glide_shared.exceptions import GlideError
 from valkey_vector.connection.admission import check_admitted
 from valkey_vector.connection.error_mapping import is_bad_database, translated
 from valkey_vector.connection.glide_configuration import create_client, milliseconds
+from valkey_vector.connection.observation import current_observation
 from valkey_vector.connection.reachability import check_reachable, reachable_address
-from valkey_vector.connection.recording import recorded
+from valkey_vector.connection.recording import current_recorder, recorded
 from valkey_vector.connection.refusal_details import withholds_info
 from valkey_vector.connection.refusals import (
     ClientClosedError,
@@ -174,7 +175,8 @@ class BoundedClient:
         route: glide.TSingleNodeRoute | None,
         raise_outage: bool = False,
     ) -> list[Any]:
-        name = _name(commands[0]) if len(commands) == 1 else "pipeline"
+        first = commands[0][0] if len(commands) == 1 else "pipeline"
+        name = first if type(first) is str else _name(commands[0])
         request = partial(self._sent, commands, seconds, route)
         replies: list[Any] | None = self._run(name, request, commands)
         if replies is None:
@@ -258,7 +260,8 @@ class BoundedClient:
         try:
             # A cluster client raises at once by itself.
             seen = None if self.cluster else self._notice_outage(command)
-            reply = recorded(request, sent)
+            is_noted = current_observation() is not None or current_recorder() is not None
+            reply = recorded(request, sent) if is_noted else request()
         except GlideError as error:
             ours = self._after_error(error, command, sent[0] if len(sent) == 1 else ())
             if isinstance(ours, ConnectionLostError) and self.cluster:

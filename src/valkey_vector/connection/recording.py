@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from valkey_vector.connection.observation import current_observation, note_request
 
-__all__ = ["RecordedTrip", "recorded", "recording"]
+__all__ = ["RecordedTrip", "current_recorder", "recorded", "recording"]
 
 T = TypeVar("T")
 
@@ -32,6 +32,9 @@ class RecordedTrip:
 
 
 _recorder: ContextVar[list[RecordedTrip] | None] = ContextVar("_recorder", default=None)
+
+current_recorder: Callable[[], list[RecordedTrip] | None] = _recorder.get
+"""Return the list that round trips are appended to; None if nothing records."""
 
 
 @contextmanager

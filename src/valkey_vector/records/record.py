@@ -16,6 +16,8 @@ from valkey_vector.errors import ConfigurationError
 __all__ = [
     "Hit",
     "Metadata",
+    "OpenHit",
+    "OpenRecord",
     "Record",
     "Vector",
     "WritePolicy",
@@ -102,7 +104,9 @@ class Hit:
 # becomes the frozen one.
 
 
-class _NewRecord:
+class OpenRecord:
+    """A `Record` while its attributes are set; then its ``__class__`` becomes `Record`."""
+
     __slots__ = Record.__slots__
 
     def __init__(  # noqa: PLR0917 - keywords take longer
@@ -126,7 +130,9 @@ class _NewRecord:
         created.__class__ = Record
 
 
-class _NewHit:
+class OpenHit:
+    """A `Hit` while its attributes are set; then its ``__class__`` becomes `Hit`."""
+
     __slots__ = Hit.__slots__
 
     def __init__(self, record: Record, score: float, distance: float, similarity: float) -> None:
@@ -140,11 +146,11 @@ class _NewHit:
 
 new_record = cast(
     "Callable[[str, str, Vector | None, Metadata, str | None, bytes | None, Mapping[str, Vector]], Record]",
-    _NewRecord,
+    OpenRecord,
 )
 """Create a `Record` fast. The arguments are its attributes, in order."""
 
-new_hit = cast("Callable[[Record, float, float, float], Hit]", _NewHit)
+new_hit = cast("Callable[[Record, float, float, float], Hit]", OpenHit)
 """Create a `Hit` fast. The arguments are its attributes, in order."""
 
 

@@ -1,6 +1,6 @@
 """Many short texts in little memory: a list of byte strings, and distinct texts that are numbered.
 
-A Python dict of texts needs about 200 bytes for each of them. Here a text needs its own bytes and 20 more.
+A Python dict of texts needs about 200 bytes for each of them. Here a text needs its own bytes and 16 more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ Numbers = NDArray[np.int64]
 _RECENT = 4_096
 """Smallest number of texts that are sorted in."""
 
+_LAST = 2**32 - 1
+"""Number of bytes up to which the end of a text takes four bytes, and beyond it eight."""
+
 _SHARE = 4
 """The newest texts are sorted in when they are more than one in this many of the others."""
 
@@ -29,7 +32,7 @@ class PackedValues:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._ends = array("Q", (0,))
+        self._ends = array("I", (0,))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -51,13 +54,15 @@ class PackedValues:
             self.extend([text.encode() for text in texts])
 
     def _extend(self, joined: bytes, sizes: NDArray[np.uint64]) -> None:
-        self._bytes += joined
         ends = np.cumsum(sizes, dtype=np.uint64) + np.uint64(self._ends[-1])
-        self._ends.frombytes(ends.tobytes())
+        if len(ends) and ends[-1] > _LAST and self._ends.typecode == "I":
+            self._ends = array("Q", self._ends)
+        self._bytes += joined
+        self._ends.frombytes(ends.astype(self._ends.typecode).tobytes())
 
     def many(self, positions: NDArray[np.integer]) -> list[bytes]:
         """Return the byte strings at some positions."""
-        ends = np.frombuffer(self._ends, dtype=np.uint64)
+        ends = np.frombuffer(self._ends, dtype=self._ends.typecode)
         begins, limits = ends[positions].tolist(), ends[positions + 1].tolist()
         data = memoryview(self._bytes)
         return [bytes(data[begin:end]) for begin, end in zip(begins, limits, strict=True)]

@@ -80,7 +80,7 @@ class Replica:
 
     def _clear(self) -> None:
         self._ids = PackedKeys()
-        self._row_of_id = array("q")
+        self._row_of_id = array("i")
         self._id_of_row = array("I")
         self._versions = PackedValues()
         self._records = 0
@@ -160,8 +160,9 @@ class Replica:
         numbers = self._ids.add_all(ids)
         added = len(self._ids) - len(self._row_of_id)
         self._row_of_id.extend([-1] * added)
-        known = np.frombuffer(self._row_of_id, dtype=np.int64)
-        self._die(known[numbers][known[numbers] >= 0])
+        known = np.frombuffer(self._row_of_id, dtype=np.intc)
+        before = known[numbers]
+        self._die(before[before >= 0].astype(np.intp))
         known[numbers] = rows
         del known  # the array cannot grow while it is in use
         self._id_of_row.frombytes(numbers.astype(np.uint32).tobytes())
@@ -243,7 +244,7 @@ class Replica:
         ids, versions = self.ids(rows), self._versions.many(rows)
         self._ids, self._versions = packed_keys(ids), PackedValues()
         self._versions.extend(versions)
-        self._row_of_id = array("q", range(len(rows)))
+        self._row_of_id = array("i", range(len(rows)))
         self._id_of_row = array("I", range(len(rows)))
         room = max(_ROOM, len(rows))
         for matrix in self._matrices.values():
@@ -367,8 +368,8 @@ class Replica:
     def within(self, near: Near, radius: float, plan: Plan, now: float) -> list[tuple[float, str]]:
         """Return the selected records up to a distance: (distance, id), nearest first, ties by id."""
         rows = self._having(near.field, plan, now)
-        exact = self._matrices[vector_name(near.field.name)].distances(rows, near.vector)
-        return self._ordered(rows[exact <= radius], exact[exact <= radius])
+        matrix = self._matrices[vector_name(near.field.name)]
+        return self._ordered(*matrix.within(rows, near.vector, radius))
 
     def _ordered(self, rows: Rows, exact: NDArray[np.float64]) -> list[tuple[float, str]]:
         return sorted(zip(exact.tolist(), self.ids(rows), strict=True))

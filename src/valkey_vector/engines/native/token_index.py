@@ -102,10 +102,13 @@ class TokenIndex:
 
     def _add_later(self) -> None:
         """Add the rows that wait as compressed text. After an interruption, the next call goes on."""
+        if not self._later:
+            return
         while self._later:
             rows, lengths, joined = self._later[0]
             self._add(rows, lengths, zlib.decompress(joined) if len(rows) >= _MANY else joined)
             self._later.popleft()
+        self._tokens.settle()
 
     def _add(self, rows: RowNumbers, lengths: NDArray[np.uint32], joined: bytes) -> None:
         """Add the tokens of rows.

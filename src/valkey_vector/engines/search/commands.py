@@ -106,24 +106,22 @@ def knn_command(
         # The client measures the distances of other types itself, because servers round while they compare them.
         returned.append(vector_name(near.field.name))
     command: list[Argument] = ["FT.SEARCH", entry.search_index, text, "PARAMS", "2", "vector"]
-    return [*command, _packed(near), *_knn_options(k, *returned)]
+    packed = pack_vector(near.vector, near.field.data_type)
+    return [*command, packed, *_knn_options(k, *returned)]
 
 
 def with_vector_of(near: Near, command: Sequence[Argument]) -> list[Argument]:
     """A result of `knn_command` with the vector of another query of the same form."""
     changed = [*command]
-    changed[_VECTOR_AT] = _packed(near)
+    if near.field.data_type == "FLOAT32":
+        changed[_VECTOR_AT] = near.vector.tobytes()
+    else:
+        changed[_VECTOR_AT] = pack_vector(near.vector, near.field.data_type)
     return changed
 
 
 _VECTOR_AT = 6
 """Position of the vector in the result of `knn_command`."""
-
-
-def _packed(near: Near) -> bytes:
-    if near.field.data_type == "FLOAT32":
-        return near.vector.tobytes()
-    return pack_vector(near.vector, near.field.data_type)
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import measured
 from valkey_vector.engines.search import commands
 from valkey_vector.errors import ServerError
+from valkey_vector.filters.plan import Plan, plan_fields, selects
 from valkey_vector.records.vectors import element_size, unpack_vector
 from valkey_vector.schema.similarity import distances
 from valkey_vector.storage.catalog import vector_name
@@ -48,29 +49,30 @@ def compared_here(
     engine: SearchReading,
     near: Near,
     k: int,
-    query: str,
+    plan: Plan,
     fields: Sequence[str],
     *,
     matching: int,
     known: Sequence[bytes] = (),
 ) -> Pipelined[Compared]:
-    """Fetch the vectors of the records that a query selects, and compare them in the client.
+    """Fetch the vectors of the records that a plan selects, and compare them in the client.
 
-    A vector in the reply to a search takes up to 1.7 times as long as one that is read by its key. So the search lists keys only, and the
-    vectors of those that it listed the last time are read in the same round trip.
+    A vector in the reply to a search takes up to 1.7 times as long as one that is read by its key. So the search lists keys
+    only, and the vectors of those that it listed the last time are read in the same round trip. A record may change in
+    between. So the nearest are checked as they are fetched at last: they have the compared vector, and the plan selects them.
 
     Args:
         engine: the engine of the index.
         near: the query vector.
         k: number of neighbors.
-        query: query string of the filter.
+        plan: a plan that fits into one query.
         fields: hash fields to fetch.
         matching: expected number of records.
-        known: keys that the query selected the last time. Others are read, too, if the query selects them.
+        known: keys that the plan selected the last time. Others are read, too, if the plan selects them.
 
     Cost: one round trip for up to `_FEW_FOR_EACH` records a neighbor; two for more, three if a key is not known.
     """
-    limit = matching + matching // 4 + 10
+    limit, query = matching + matching // 4 + 10, engine.query_for(plan)
     name = vector_name(near.field.name)
     if matching <= _FEW_FOR_EACH * k:
         listed = list(dict.fromkeys([*fields, name]))
@@ -91,11 +93,11 @@ def compared_here(
         vectors.update(zip(missing, read, strict=True))
     nearest = _nearest(_stored(keys, vectors, near), near, k)
     ids = [commands.id_of(key, engine.entry) for _, key, _ in nearest]
-    rows = yield from engine.fetching(ids, [*fields, name])
+    rows = yield from engine.fetching(ids, list(dict.fromkeys([*fields, name, *plan_fields(plan)])))
     unchanged = [
         Row(row.id, row.fields, distance)
         for (distance, _, vector), row in zip(nearest, rows, strict=True)
-        if row is not None and row.fields.get(name) == vector
+        if row is not None and row.fields.get(name) == vector and selects(plan, row.fields)
     ]
     return Compared(total, unchanged if len(unchanged) == len(nearest) else None, keys)
 

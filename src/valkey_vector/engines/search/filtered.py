@@ -71,7 +71,7 @@ class FilteredSearches:
         if known.is_cheaper_to_compare(full, k, near.field.dimension):
             keys, number = self._selectivities.keys(query), known.matching
             compared = yield from compared_here(
-                engine, near, k, query, fields, matching=number, known=keys
+                engine, near, k, plan, fields, matching=number, known=keys
             )
             known = self._selectivities.note(query, compared.matching, known.documents)
             self._selectivities.note_keys(query, compared.keys)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import msgspec
 
 from valkey_vector.errors import UnreadableRecordError
 from valkey_vector.records.metadata import load, load_plain
-from valkey_vector.records.record import Hit, new_hit, new_record
+from valkey_vector.records.record import Hit, OpenHit, OpenRecord, Record
 from valkey_vector.schema.schema import Metric, VectorField
 from valkey_vector.schema.similarity import similarity
 from valkey_vector.storage.catalog import CatalogEntry, document_prefix, vector_name
@@ -24,12 +23,9 @@ from valkey_vector.storage.layout import EXPIRES, VERSION
 from valkey_vector.storage.record_version import OwnRecords, own_records
 from valkey_vector.storage.rows import DISTANCE_FIELD
 
-__all__ = ["TIED", "HitDecoder"]
+__all__ = ["HitDecoder"]
 
 _EXPIRES, _VERSION = EXPIRES.encode(), VERSION.encode()
-
-TIED = 3
-"""Number of last hits at one distance from which a search counts as trapped, see `valkey_vector.engines.search.knn`."""
 
 _decode_number = msgspec.json.Decoder(float).decode
 
@@ -43,7 +39,7 @@ class HitDecoder:
         names: names of the requested fields in a reply (`encoded_names`).
     """
 
-    __slots__ = ("_is_cosine", "_metric", "_names", "_own", "_skip")
+    __slots__ = ("_is_cosine", "_metric", "_names", "_own", "_skip", "_usual")
 
     def __init__(
         self, entry: CatalogEntry, field: VectorField, names: tuple[bytes | None, ...]
@@ -53,6 +49,8 @@ class HitDecoder:
         self._metric = field.metric
         self._is_cosine = field.metric is Metric.COSINE
         self._names = names
+        # Distance, version, content and metadata: a hash with these four and no others is the usual one.
+        self._usual = 4 if names[0] is not None and names[1] is not None else 0
 
     @classmethod
     def of(
@@ -71,9 +69,9 @@ class HitDecoder:
             now: returns the server time in milliseconds; called if a record has a time to live.
 
         Returns:
-            None if the reply needs a closer look: it has fewer than k hits, or one of the first k is expired, is not
-            certainly a record of the index whose fields are all valid, is unreadable, or is not farther than the one before;
-            another one is not farther than they are; or the last hits are equally near.
+            None if the reply needs a closer look: it has fewer than k hits; or a hit is not farther than the one before it;
+            or one of the first k is expired, is unreadable, or is not certainly a record of the index whose fields are all
+            valid.
         """
         found: Mapping[bytes, Any] = reply[1] if len(reply) > 1 else {}
         if len(found) < k:
@@ -81,51 +79,50 @@ class HitDecoder:
         beginning, valid, skip = self._own.beginning, self._own.valid, self._skip
         content_name, metadata_name, parent_name, payload_name = self._names
         metric, is_cosine, last = self._metric, self._is_cosine, -math.inf
+        create, usual = object.__new__, self._usual
         hits: list[Hit] = []
         try:
-            for key, pairs in islice(found.items(), k):
-                version = pairs[_VERSION]
-                names = valid[version[version.rfind(b":") + 1 :]]
-                if not version.startswith(beginning) or not names.issuperset(pairs):
-                    return None
-                get: Callable[[bytes | None], bytes | None] = pairs.get
-                ends = get(_EXPIRES)
-                if ends is not None and float(ends) <= now():
-                    return None
+            for key, pairs in found.items():
                 distance = _decode_number(pairs[DISTANCE_FIELD])
                 if not distance > last:
                     return None
                 last = distance
+                if len(hits) == k:
+                    continue
+                version = pairs[_VERSION]
+                names = valid[version[version.rfind(b":") + 1 :]]
+                if not version.startswith(beginning) or not names.issuperset(pairs):
+                    return None
+                if len(pairs) == usual:
+                    content, metadata = pairs[content_name], pairs[metadata_name]
+                    parent = payload = None
+                else:
+                    ends = pairs.get(_EXPIRES)
+                    if ends is not None and float(ends) <= now():
+                        return None
+                    content, metadata = pairs.get(content_name), pairs.get(metadata_name)
+                    parent, payload = pairs.get(parent_name), pairs.get(payload_name)
                 score = 1.0 - distance
                 if not is_cosine or not -1.0 <= score <= 1.0:
                     score = similarity(distance, metric)
-                content, metadata, parent = get(content_name), get(metadata_name), get(parent_name)
-                decoded: dict[str, Any]
-                if metadata:
-                    decoded = load(metadata) if b"$" in metadata else load_plain(metadata)
+                record: Any = create(OpenRecord)
+                record.id = key[skip:].decode()
+                record.content = content.decode() if content else ""
+                if not metadata:
+                    record.metadata = {}
                 else:
-                    decoded = {}
-                record = new_record(
-                    key[skip:].decode(),
-                    content.decode() if content else "",
-                    None,
-                    decoded,
-                    None if parent is None else parent.decode(),
-                    get(payload_name),
-                    {},
-                )
-                hits.append(new_hit(record, score, distance, score))
-            for pairs in islice(found.values(), k, None):
-                if not _decode_number(pairs[DISTANCE_FIELD]) > last:
-                    return None
+                    record.metadata = load(metadata) if b"$" in metadata else load_plain(metadata)
+                record.parent = None if parent is None else parent.decode()
+                record.payload = payload
+                record.vector = None
+                record.vectors = {}
+                record.__class__ = Record
+                hit: Any = create(OpenHit)
+                hit.record = record
+                hit.distance = distance
+                hit.score = hit.similarity = score
+                hit.__class__ = Hit
+                hits.append(hit)
         except (KeyError, TypeError, ValueError, RecursionError, UnreadableRecordError):
             return None
-        return hits if len(found) == k or _differ(found) else None
-
-
-def _differ(found: Mapping[bytes, Mapping[bytes, bytes] | None]) -> bool:
-    """Return False if the last three hits may have one distance; then nearer records may be unseen."""
-    if len(found) < TIED:
-        return True
-    last = [None if pairs is None else pairs.get(DISTANCE_FIELD) for pairs in found.values()]
-    return None not in (last[-1], last[-TIED]) and last[-1] != last[-TIED]
+        return hits

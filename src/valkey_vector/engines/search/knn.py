@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,8 @@ from valkey_vector.engines.base import Near
 from valkey_vector.engines.exact import RangeUnavailableError, compared, measured
 from valkey_vector.engines.paging import PAGE, PageSize, age
 from valkey_vector.engines.search import commands
+from valkey_vector.engines.search.composed import ComposedSearches, search_width
 from valkey_vector.engines.search.filtered import FilteredSearches, grouped
-from valkey_vector.engines.search.hits import TIED, HitDecoder
 from valkey_vector.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -46,7 +45,7 @@ from valkey_vector.filters.plan import (
 )
 from valkey_vector.records.record import Hit
 from valkey_vector.schema.schema import Flat, Hnsw
-from valkey_vector.storage.catalog import CatalogEntry, vector_name
+from valkey_vector.storage.catalog import vector_name
 from valkey_vector.storage.decoding import decode_hits
 from valkey_vector.storage.layout import field_token
 from valkey_vector.storage.record_version import has_vector
@@ -57,14 +56,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Nearest"]
 
-_MAX_COMPOSED = 256
-"""Number of forms of queries whose command is remembered."""
-
-_HIGHEST_EF = 1_000_000
-"""Largest EF_RUNTIME that Valkey-Search accepts (1.0 to 1.3)."""
 
 _MIN_REQUESTED = 10
 """Smallest number of neighbors to request: fewer do not show that many are equally distant."""
+
+_TIED = 3
+"""Number of last hits at one distance from which a search counts as trapped."""
 
 _by_distance = attrgetter("distance", "id")
 
@@ -85,15 +82,6 @@ _SAME = 1e-6
 """Relative difference up to which two distances of the server, in single precision, can be the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Composed:
-    """The common parts of all searches of one form: the command but for its vector, and the decoder of the reply."""
-
-    entry: CatalogEntry
-    command: Sequence[Argument]
-    decoder: HitDecoder | None
-
-
 class Nearest:
     """Searches one index by vector.
 
@@ -105,7 +93,7 @@ class Nearest:
         self._engine = engine
         self._max_k = engine.capabilities.max_knn
         self._filters = FilteredSearches(engine)
-        self._composed: dict[tuple[object, ...], _Composed] = {}
+        self._composed = ComposedSearches(self._requested)
 
     def knn(self, near: Near, k: int, plan: Plan, fields: Sequence[str]) -> Pipelined[list[Row]]:
         """Retrieve the k nearest of the records that a plan selects, nearest first.
@@ -152,22 +140,20 @@ class Nearest:
     ) -> list[list[Argument]]:
         """The searches that together find the k nearest of the records that a plan selects."""
         if isinstance(plan, Everything):
-            return [commands.with_vector_of(near, self._unfiltered(near, k, fields).command)]
+            return [self._unfiltered(near, k, fields)]
         engine, requested = self._engine, self._requested(near, k)
-        entry, width = engine.entry, _ef(near, requested)
+        entry, width = engine.entry, search_width(near, requested)
         return [
             commands.knn_command(entry, grouped(query), near, requested, fields, width=width)
             for query in engine.queries(plan)
         ]
 
-    def hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]] | None:
-        """The k nearest of all records, decoded while the reply is read; None if the search can take several requests."""
+    def hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]]:
+        """The k nearest of all records, decoded in one pass where the reply is as usual."""
         if k > self._max_k or near.field.data_type != "FLOAT32":
-            return None
-        return self._hits(near, k, fields)
-
-    def _hits(self, near: Near, k: int, fields: Sequence[str]) -> Pipelined[list[Hit]]:
-        composed = self._unfiltered(near, k, fields)
+            rows = yield from self.knn(near, k, EVERYTHING, fields)
+            return decode_hits(rows, near.field.metric, fields)
+        composed = self._composed.of(self._engine.slots.entry, near, k, fields)
         replies = yield Request([commands.with_vector_of(near, composed.command)])
         decoder = composed.decoder
         found = None if decoder is None else decoder.hits(replies[0], k, self._engine.support.now)
@@ -176,20 +162,10 @@ class Nearest:
         rows = yield from self.completed(replies, near, k, EVERYTHING, fields)
         return decode_hits(rows, near.field.metric, fields)
 
-    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> _Composed:
-        """The search of all records; all but the vector is composed once for queries of one form."""
-        form = (near.field.name, near.ef_runtime, k, *fields)
-        entry, known = self._engine.slots.entry, self._composed.get(form)
-        if known is not None and known.entry is entry:
-            return known
-        requested = self._requested(near, k)
-        width = _ef(near, requested)
-        command = commands.knn_command(entry, "*", near, requested, fields, width=width)
-        if len(self._composed) >= _MAX_COMPOSED:
-            self._composed.clear()
-        decoder = HitDecoder.of(entry, near.field, fields)
-        composed = self._composed[form] = _Composed(entry, command, decoder)
-        return composed
+    def _unfiltered(self, near: Near, k: int, fields: Sequence[str]) -> list[Argument]:
+        """The search of all records."""
+        composed = self._composed.of(self._engine.slots.entry, near, k, fields)
+        return commands.with_vector_of(near, composed.command)
 
     def within(
         self, near: Near, radius: float, plan: Plan, fields: Sequence[str]
@@ -218,7 +194,7 @@ class Nearest:
     ) -> Pipelined[list[Row]]:
         """The k nearest of the records that a filter selects, in the cheapest way for its selectivity."""
         requested = self._requested(near, k)
-        full = _ef(near, requested) or k
+        full = search_width(near, requested) or k
         rows, replies = yield from self._filters.search(
             near, k, plan, fields, requested=requested, full=full
         )
@@ -393,19 +369,11 @@ class Nearest:
 
 def _ends_in_ties(found: Sequence[Row], requested: int, near: Near) -> bool:
     """Return True if the last hits of a graph search have one distance: nearer records may be unseen."""
-    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, TIED):
+    if isinstance(near.field.algorithm, Flat) or len(found) < max(requested, _TIED):
         return False
-    return found[requested - TIED].distance == found[requested - 1].distance
+    return found[requested - _TIED].distance == found[requested - 1].distance
 
 
 def _has(row: Row, near: Near) -> bool:
     """Return False if the record was written without the vector after the search."""
     return has_vector(row.version, vector_name(near.field.name))
-
-
-def _ef(near: Near, k: int) -> int | None:
-    match near.field.algorithm:
-        case Hnsw(ef_runtime=default):
-            return min(_HIGHEST_EF, max(k, near.ef_runtime or default))
-        case Flat():
-            return None

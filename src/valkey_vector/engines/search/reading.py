@@ -82,15 +82,10 @@ _SEARCHES = frozenset({"FT.SEARCH", "FT.AGGREGATE"})
 
 
 class SearchReading:
-    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`.
-
-    Attributes:
-        is_valkey_search: True if the module is Valkey-Search.
-    """
+    """The reading half of `valkey_vector.engines.search.engine.SearchEngine`."""
 
     def __init__(self, connection: Connection, entry: CatalogEntry) -> None:
         self.capabilities = connection.capabilities
-        self.is_valkey_search = self.capabilities.module is SearchModule.VALKEY_SEARCH
         self.support = ServerSupport.of(connection)
         self._connection = connection
         self._complete_run: object = _NOT_READY
@@ -116,6 +111,11 @@ class SearchReading:
     def entry(self) -> CatalogEntry:
         """The index, with the numeric slots bound so far."""
         return self.slots.entry
+
+    @property
+    def is_valkey_search(self) -> bool:
+        """True if the module is Valkey-Search."""
+        return self.capabilities.module is SearchModule.VALKEY_SEARCH
 
     @property
     def spans_nodes(self) -> bool:
@@ -283,14 +283,11 @@ class SearchReading:
         """
         support = self.support
         status = support.status_commands() if support.is_due else []
-        completed = [
-            Request(list(map(support.with_options, request.commands))) for request in requests
-        ]
         if self.is_valkey_search:  # which returns an error if the time of a search is over
-            found = self._exchanged(status, completed)
+            found = self._exchanged(status, requests)
         else:
             timeout, begun = support.timeout, time.monotonic()
-            found = self._exchanged(status, completed)
+            found = self._exchanged(status, requests)
             if _has_search(requests):
                 check_whole(self._connection, time.monotonic() - begun, timeout)
         if found is None:
@@ -322,9 +319,14 @@ class SearchReading:
         return again
 
     def _exchanged(
-        self, status: Sequence[Command], completed: Sequence[Request]
+        self, status: Sequence[Command], requests: Sequence[Request]
     ) -> list[list[Reply | ServerError]] | None:
-        """Send the commands; returns the replies, those to the status commands first if there are any."""
+        """Send the commands with all options; returns the replies, those to the status commands first if there are any."""
+        with_options = self.support.with_options
+        if len(requests) == 1 and not status and not self.capabilities.cluster:
+            commands = list(map(with_options, requests[0].commands))
+            return send(self._connection, (Request(commands),))
+        completed = [Request(list(map(with_options, request.commands))) for request in requests]
         requests = [Request(status), *completed] if status else completed
         if not self.capabilities.cluster:
             return send(self._connection, requests)
