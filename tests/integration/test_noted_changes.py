@@ -219,6 +219,18 @@ def test_a_small_write_of_another_client_leads_to_no_count(
         writer.upsert([new])
         content[new.id] = new.content, dict(new.metadata)
         assert (searched(reader, commands) == 0) == is_noted(reader)
+    for change in (
+        lambda: writer.delete(["r3", "absent"]),
+        lambda: writer.update_metadata(["r4"], {"city": "Ulm"}),
+        lambda: writer.upsert(
+            [Record(id="other", content="newword word1", metadata={"number": 0})]
+        ),
+    ):
+        change()
+        assert (searched(reader, commands) == 0) == is_noted(reader)
+    del content["r3"]
+    content["r4"] = content["r4"][0], content["r4"][1] | {"city": "Ulm"}
+    content["other"] = "newword word1", {"number": 0}
     check(reader, content)
 
 
@@ -319,7 +331,7 @@ def test_counts_are_made_again_after_a_while(
     writer, reader = clients
     check(reader, filled(writer, random.Random(5)))
     monkeypatch.setattr("valkey_vector.engines.search.text_known.LONGEST", -1.0)
-    monkeypatch.setattr("valkey_vector.execution.kept_counts._LONGEST", -1.0)
+    monkeypatch.setattr("valkey_vector.execution.kept_counts.LONGEST", -1.0)
     writer.upsert([record(random.Random(5), "r1")])
     assert searched(reader, commands)
 

@@ -41,6 +41,12 @@ def test_the_width_is_never_above_that_of_the_index(matching: int, documents: in
         assert k <= Selectivity(matching, documents).width(100, k) <= 100
 
 
+def test_the_width_rises_to_the_full_one_with_the_number_of_records() -> None:
+    widths = [Selectivity(n // 10, n).width(100, 10) for n in (1_000, 10_000, 31_623, 100_000)]
+    assert widths == [65, 65, 82, 100]
+    assert Selectivity(10**6, 10**7).width(100, 1) == 100
+
+
 def test_any_filter_of_a_small_index_is_searched_at_full_width() -> None:
     assert Selectivity(64, 256).width(100, 10) == 100
 
@@ -49,7 +55,10 @@ def test_any_filter_of_a_small_index_is_searched_at_full_width() -> None:
     ("matching", "documents", "dimension", "compared"),
     [
         (0, 10_000, 384, True),
-        (64, 10_000_000, 384, True),
+        (30, 10_000_000, 384, True),
+        (64, 10_000_000, 384, False),
+        (30, 1_000, 384, True),
+        (50, 1_000, 384, False),
         (200, 10_000, 384, True),
         (400, 10_000, 384, True),
         (550, 10_000, 384, False),

@@ -17,7 +17,7 @@ from valkey_vector.connection.pipelines import run
 from valkey_vector.engines.base import Engine
 from valkey_vector.filters.plan import TAGS, Plan, selects
 from valkey_vector.records.tokens import kind_token, value_token
-from valkey_vector.storage.changes import Change, are_counted
+from valkey_vector.storage.changes import LONGEST, Change, are_counted
 
 __all__ = ["OTHERS", "SCALARS", "Candidates", "Kept", "Key", "Remembered", "ValueCounts", "carried"]
 
@@ -29,9 +29,6 @@ OTHERS = "tqd"
 
 _REMEMBERED = 200
 """Number of keys and plans whose values are remembered for each index."""
-
-_LONGEST = 60.0
-"""Seconds for which changes are added to a count. Then it is counted again, and so shows what another program changed."""
 
 Key = tuple[Plan, str]
 """Plan of the records, and path of their values."""
@@ -127,7 +124,7 @@ def carried(
         if kept.state == state:
             found[key] = kept.counts
             continue
-        if kept.counted is None or time.monotonic() - kept.counted > _LONGEST:
+        if kept.counted is None or time.monotonic() - kept.counted > LONGEST:
             continue
         if not are_counted(engine.entry, [key[0]]):
             continue

@@ -17,7 +17,20 @@ from valkey_vector.filters.plan import TAGS, Plan, plan_fields, selects
 from valkey_vector.storage.catalog import CatalogEntry, own_key
 from valkey_vector.text.fields import indexed_texts
 
-__all__ = ["Change", "after", "are_counted", "counted_fields", "packed", "unpacked", "writes_key"]
+__all__ = [
+    "LONGEST",
+    "Change",
+    "after",
+    "are_counted",
+    "counted_fields",
+    "packed",
+    "unpacked",
+    "writes_key",
+]
+
+
+LONGEST = 60.0
+"""Seconds for which changes are added to a count. Then it is counted again, and so shows what another program changed."""
 
 
 @dataclass(frozen=True, slots=True)

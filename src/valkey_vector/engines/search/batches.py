@@ -202,7 +202,7 @@ class Batches:
 
         Args:
             found: states of the documents, from `locked`.
-            commands: the commands that change each of them; None for those that are deleted.
+            commands: the commands that change each of them, none for those that stay; None for those that are deleted.
 
         Returns:
             The changes; nothing if they are not noted: readers count again.
@@ -212,6 +212,8 @@ class Batches:
         names = frozenset(self._noted)
         changes: list[Change] = []
         for state, sent in zip(found, commands, strict=True):
+            if sent is not None and not sent:
+                continue
             counted = {name: state.fields[name] for name in names if name in state.fields}
             new = None if sent is None else after(counted, sent, names)
             changes.append(Change(counted if state.names else None, new))

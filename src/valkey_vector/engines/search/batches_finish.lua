@@ -28,7 +28,7 @@ if ARGV[2] ~= '0' then
   if certain then
     redis.call('HSET', KEYS[3], string.format('%.0f', counted), before .. ' ' .. mark .. ' ' .. changes)
     local gone = {}
-    for i = 1, ARGV[2] do gone[i] = string.format('%.0f', counted - kept - ARGV[2] + i) end
+    for i = 1, tonumber(ARGV[2]) do gone[i] = string.format('%.0f', counted - kept - ARGV[2] + i) end
     redis.call('HDEL', KEYS[3], unpack(gone))
     -- Not EXPIRE, which an application's user may lack.
     redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', (redis.call('TIME')[1] + ARGV[7]) * 1000))

@@ -27,7 +27,7 @@ from valkey_vector.storage.changes import Change, unpacked, writes_key
 if TYPE_CHECKING:
     from valkey_vector.engines.search.engine import SearchEngine
 
-__all__ = ["ENDS", "KEPT", "LARGEST", "LONGEST", "MOST", "noted_changes"]
+__all__ = ["ENDS", "KEPT", "LARGEST", "MOST", "noted_changes"]
 
 KEPT = 64
 """Last writes of documents whose changes are kept on the server."""
@@ -37,9 +37,6 @@ MOST = 10
 
 LARGEST = 65_536
 """Bytes of the noted changes of a batch."""
-
-LONGEST = 60.0
-"""Seconds for which changes are added to a count. Then it is counted again, and so shows what another program changed."""
 
 ENDS = 120
 """Seconds after the last noted write until the server removes all changes, which nobody can add any more."""

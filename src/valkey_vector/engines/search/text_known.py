@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from valkey_vector.engines.search.noted import LONGEST
 from valkey_vector.engines.search.signs import Signs, State
 from valkey_vector.engines.search.text_lengths import LengthCounts
 from valkey_vector.filters.plan import Plan, Range, Words
-from valkey_vector.storage.changes import Change
+from valkey_vector.storage.changes import LONGEST, Change
 from valkey_vector.text.bm25 import Position
 from valkey_vector.text.fields import IndexedText
 

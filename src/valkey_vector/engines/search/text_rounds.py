@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rounds"]
 
-_RARE = 3_000
-"""Ids of rare terms that the first round lists."""
+_RARE = 6_000
+"""Ids of rare terms that the first round lists. With fewer, more documents are compared and scored later, which takes longer."""
 
 _LISTED = 20_000
 """Ids that a further round lists before the threshold is computed again, by estimate."""
