@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from valkey_vector.engines.native import compressed, matrix, split_vectors
+from valkey_vector.engines.native import compressed, matrix
 from valkey_vector.engines.native.matrix import Matrix
 from valkey_vector.schema.schema import Metric, VectorField
 
@@ -33,9 +33,6 @@ def always_compressed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     monkeypatch.setattr(matrix, "_FIRST_SEARCHES", 0)
     monkeypatch.setattr(matrix, "_FEW", 0)
     monkeypatch.setattr(matrix, "_FEW_PER_NEIGHBOR", 0)
-    monkeypatch.setattr(matrix, "_FEW_COMPRESSED", 0)
-    monkeypatch.setattr(matrix, "_FEW_LEFT", 0)
-    monkeypatch.setattr(split_vectors, "_NUMBERS", 256)
     monkeypatch.setattr(compressed, "_BOUNDS", 64)
     monkeypatch.setattr(compressed, "_SHARED", 1)
 
@@ -51,7 +48,6 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return candidates(self, rows, used, vector, k)
 
     monkeypatch.setattr(Matrix, "_candidates", counted)
-    monkeypatch.setattr(matrix, "_FEW_LEFT", 0)
     return numbers
 
 

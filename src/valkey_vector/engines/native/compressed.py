@@ -1,7 +1,5 @@
 """Vectors as 8-bit integers: a first pass over all rows with a proven error bound, a quarter of the memory to read.
 
-Nearly all rows have their integers in the memory of the vectors (see `valkey_vector.engines.native.split_vectors`).
-
 A vector ``x`` is ``s * c + e``: a scale, integers from -127 to 127, and the remainder. The query is ``t * d + f``. Then
 ``x @ q`` is ``s * t * (c @ d)``, which integers compute exactly, up to ``|e| |q| + |s * c| |f|``. So the rows that can be
 among the nearest are known, and only these are compared exactly.
@@ -13,8 +11,7 @@ The products need SIMD instructions for 8-bit integers, which NumPy does not use
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any, TypeAlias, TypeVar, assert_never
@@ -22,22 +19,24 @@ from typing import Any, TypeAlias, TypeVar, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from valkey_vector.engines.native.freed_memory import return_freed_memory
-from valkey_vector.engines.native.possible_rows import PossibleRows, Rows, kth_smallest
-from valkey_vector.engines.native.split_vectors import Codes, SplitVectors
 from valkey_vector.engines.native.two_threads import in_two_threads
 from valkey_vector.records.vectors import Float32Array
 from valkey_vector.schema.schema import Metric
 
 __all__ = ["Compressed", "Mask", "Rows", "kernel", "kth_smallest"]
 
+Codes: TypeAlias = NDArray[np.int8]
 Mask: TypeAlias = NDArray[np.bool_]
+Rows: TypeAlias = NDArray[np.intp]
 Kernel: TypeAlias = Callable[[Codes, Codes], NDArray[Any]]
 """A function that returns the exact products of rows with a query, both 8-bit integers."""
 
 _LEVELS = 127
 _ROUNDING = 64 * float(np.finfo(np.float32).eps)
 """Upper bound for the relative rounding error of float32 lengths and products."""
+
+_GREATEST = float(np.finfo(np.float32).max)
+"""Bound of the distances before k rows are known. It is finite, because rows that are left out have the distance inf."""
 
 _Item = TypeVar("_Item", bound=np.generic)
 
@@ -50,14 +49,14 @@ _SPARSE = 4
 _FEW_BARRED = 16
 """If fewer than one row in this many is left out, setting their distances by position is faster than by a mask."""
 
+_GROUPED = 64
+"""Numbers of which only the least is partitioned at first."""
+
 _BOUNDS = 32_768
 """Largest number of rows whose bounds are computed at a time."""
 
 _SHARED = 16_384
 """Number of rows from which on two threads compare them in less time than one."""
-
-_MANY_SPLIT = 20_000
-"""Rows that are split at once from which on the memory of this work is returned to the operating system."""
 
 _BLOCK = 128
 """Rows that are compressed at a time, so that they stay in the cache of the processor."""
@@ -90,51 +89,29 @@ class Compressed:
         self._metric = metric
         self._products = products
         self._covered = 0
-        self._split = SplitVectors(dimension)
-        # The codes of the rows that are not split, and what one code of each stands for.
         self._codes: Codes = np.zeros((0, dimension), dtype=np.int8)
-        self._steps: Float32Array = np.zeros(0, dtype=np.float32)
         self._scales: Float32Array = np.zeros(0, dtype=np.float32)
         self._errors: Float32Array = np.zeros(0, dtype=np.float32)
 
-    def cover(self, vectors: Float32Array, norms: Float32Array, used: int) -> None:
-        """Compress the rows that were added since the last call, and split whole blocks of them.
+    def cover(self, vectors: Float32Array, norms: Float32Array, room: int) -> None:
+        """Compress the rows that were added since the last call.
 
         Args:
-            vectors: the array with all rows. Only `exact` reads it correctly afterwards.
-            norms: the lengths of all rows.
-            used: number of rows in use.
+            vectors: all rows in use.
+            norms: their lengths.
+            room: number of rows to allocate, if there are more rows than before.
         """
-        room, before = len(vectors), self._split.rows
-        self._split.finish(vectors)
-        if used > len(self._scales):
+        used = len(vectors)
+        if used > len(self._codes):
+            self._codes = _extended(self._codes, room)
             self._scales = _extended(self._scales, room)
             self._errors = _extended(self._errors, room)
-        while self._covered < used:
-            first = self._split.rows
-            end = first + self._split.block
-            if self._split.possible:
-                wanted, stop = self._split.block, min(used, end)
-            else:
-                wanted, stop = room - first, used
-            if wanted > len(self._codes):
-                self._codes = _extended(self._codes, wanted)
-                self._steps = _extended(self._steps, wanted)
-            self._compress_all(vectors, norms, slice(max(self._covered, first), stop))
-            if stop == end and self._split.possible:
-                self._split.add(vectors, self._codes, self._steps)
-            self._covered = stop  # after an interruption, the next call compresses the block again
-        if self._split.rows - before >= _MANY_SPLIT:
-            # The codes of earlier blocks are in the memory of the vectors now.
-            self._codes = _extended(self._codes[: used - self._split.rows], len(self._codes))
-            return_freed_memory()
-
-    def _compress_all(self, vectors: Float32Array, norms: Float32Array, rows: slice) -> None:
-        """Compress rows, a few at a time."""
-        scratch = np.empty((min(_BLOCK, rows.stop - rows.start), vectors.shape[1]), np.float32)
-        for start in range(rows.start, rows.stop, _BLOCK):
-            part = slice(start, min(rows.stop, start + _BLOCK))
-            self._compress(part, vectors[part], norms[part], scratch[: part.stop - start])
+        if used > self._covered:
+            scratch = np.empty((min(_BLOCK, used - self._covered), vectors.shape[1]), np.float32)
+            for start in range(self._covered, used, _BLOCK):
+                rows = slice(start, min(used, start + _BLOCK))
+                self._compress(rows, vectors[rows], norms[rows], scratch[: rows.stop - start])
+        self._covered = used
 
     def _compress(
         self, rows: slice, vectors: Float32Array, norms: Float32Array, scratch: Float32Array
@@ -146,9 +123,7 @@ class Compressed:
             factors = np.float32(_LEVELS) / greatest
             factors[~np.isfinite(factors)] = 0
             codes = np.rint(np.multiply(vectors, factors[:, np.newaxis], out=scratch), out=scratch)
-            own = slice(rows.start - self._split.rows, rows.stop - self._split.rows)
-            np.copyto(self._codes[own], codes, casting="unsafe")
-            self._steps[own] = steps
+            np.copyto(self._codes[rows], codes, casting="unsafe")
             codes *= steps[:, np.newaxis]
             rest = np.subtract(vectors, codes, out=scratch)
             errors = np.sqrt(np.einsum("ij,ij->i", rest, rest)) * np.float32(1.001)
@@ -158,47 +133,24 @@ class Compressed:
                 steps, errors = steps / lengths, errors / lengths
             self._scales[rows], self._errors[rows] = steps, errors
 
-    def exact(self, vectors: Float32Array, rows: Rows) -> Float32Array:
-        """Return the vectors of some rows.
-
-        Args:
-            vectors: the array with all rows.
-            rows: the rows, in any order.
-        """
-        self._split.finish(vectors)
-        is_split = rows < self._split.rows
-        if is_split.all():
-            return self._split.exact(vectors, rows)
-        found = vectors.take(rows, axis=0)
-        if is_split.any():
-            found[is_split] = self._split.exact(vectors, rows[is_split])
-        return found
-
     def candidates(
-        self,
-        selected: Mask,
-        vectors: Float32Array,
-        norms: Float32Array,
-        vector: Float32Array,
-        k: int,
+        self, selected: Mask, norms: Float32Array, vector: Float32Array, k: int
     ) -> Rows | None:
         """Return the rows that can be among the k nearest of some rows, in any order; None if a bound is not finite.
 
         Args:
             selected: a mask of the rows to compare, more than k.
-            vectors: the array with all rows.
             norms: the lengths of all covered rows.
             vector: the query vector.
             k: number of neighbors, >= 1.
         """
         query = _Query(vector, self._metric)
-        found = PossibleRows(k)
+        found = _Found(query, k)
         # Gathering few rows is faster than reading all.
         few = np.count_nonzero(selected) * _SPARSE < self._covered
         rows = np.flatnonzero(selected) if few else None
         blocks = _blocks(self._covered if rows is None else len(rows))
-        compared = _Compared(query, selected, rows, vectors, norms)
-        in_two_threads(partial(self._compare, found, compared), blocks)
+        in_two_threads(partial(self._compare, found, selected, rows, norms), blocks)
         if found.unbounded:
             return None
         possible, rough = found.rows()
@@ -206,36 +158,39 @@ class Compressed:
         among: Rows = possible[rough - doubt <= kth_smallest(rough + doubt, k)]
         return among
 
-    def _compare(self, found: PossibleRows, compared: _Compared, part: slice) -> None:
+    def _compare(
+        self,
+        found: _Found,
+        selected: Mask,
+        rows: Rows | None,
+        norms: Float32Array,
+        part: slice,
+    ) -> None:
         """Add the rows of one block that can be among the k nearest.
 
         The greatest doubt of the block serves for all of its rows, which leaves out nearly as many: each number that is
         computed for all rows takes time.
 
         Args:
-            found: the rows found so far.
-            compared: the query, and the rows to compare.
-            part: the block, of `compared.rows` or of all rows.
+            found: the query, and the rows found so far.
+            selected: a mask of the rows to compare.
+            rows: the same rows; None to read all.
+            norms: the lengths of all rows.
+            part: the block, of `rows` or of all.
         """
-        selected, rows = compared.selected, compared.rows
-        vectors, norms = compared.vectors, compared.norms
-        query = compared.query
+        query = found.query
         left_out: Mask | None = None
         if rows is None:
-            codes = self._codes_of(vectors, part)
-            scales, errors, norms = self._scales[part], self._errors[part], norms[part]
+            codes, scales, errors = self._codes[part], self._scales[part], self._errors[part]
+            norms = norms[part]
             if not selected[part].all():
                 left_out = ~selected[part]
         else:
             some = rows[part]  # `take` is several times faster than an index array
-            codes = self._chosen_codes(vectors, some)
-            scales, errors, norms = (
-                self._scales.take(some),
-                self._errors.take(some),
-                norms.take(some),
-            )
+            codes, scales = self._codes.take(some, axis=0), self._scales.take(some)
+            errors, norms = self._errors.take(some), norms.take(some)
         with np.errstate(over="ignore", invalid="ignore"):
-            rough = self._rough(codes, len(scales), query.codes)
+            rough = self._products(codes, query.codes).astype(np.float32, copy=False)
             rough *= scales * np.float32(-query.scale)
             if self._metric is Metric.L2:
                 rough *= 2
@@ -256,48 +211,50 @@ class Compressed:
             at = found.possible(rough, doubt)
         found.add(at + part.start if rows is None else rows[part][at], rough[at])
 
-    def _rough(self, codes: Iterable[Codes], size: int, query: Codes) -> Float32Array:
-        """Multiply codes of `size` rows with those of the query."""
-        rough, end = np.empty(size, dtype=np.float32), 0
-        for part in codes:
-            start, end = end, end + len(part)
-            rough[start:end] = self._products(part, query)
-        return rough
 
-    def _codes_of(self, vectors: Float32Array, part: slice) -> list[Codes]:
-        """Return the codes of a range of rows, without copying them."""
-        border = self._split.rows
-        codes = list(self._split.parts(vectors, slice(part.start, min(part.stop, border))))
-        if part.stop > border:
-            codes.append(self._codes[max(part.start - border, 0) : part.stop - border])
-        return codes
+class _Found:
+    """The rows that can be among the k nearest, by what was compared so far. Several threads can add rows.
 
-    def _chosen_codes(self, vectors: Float32Array, rows: Rows) -> list[Codes]:
-        """Return the codes of some rows, ascending."""
-        split = int(np.searchsorted(rows, self._split.rows))
-        codes = [self._split.codes(vectors, rows[:split])] if split else []
-        if split < len(rows):
-            codes.append(self._codes.take(rows[split:] - self._split.rows, axis=0))
-        return codes
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """The query and the rows of one comparison.
+    Args:
+        query: the query.
+        k: number of neighbors, >= 1.
 
     Attributes:
         query: the query.
-        selected: a mask of the rows to compare.
-        rows: the same rows; None to read all.
-        vectors: the array with all rows.
-        norms: the lengths of all rows.
+        unbounded: True if the bounds of a row are not finite.
     """
 
-    query: _Query
-    selected: Mask
-    rows: Rows | None
-    vectors: Float32Array
-    norms: Float32Array
+    def __init__(self, query: _Query, k: int) -> None:
+        self.query = query
+        self.unbounded = False
+        self._k = k
+        self._bound = _GREATEST
+        self._blocks: list[tuple[Rows, Float32Array]] = []
+
+    def possible(self, rough: Float32Array, doubt: Any) -> Rows:
+        """Return the positions in a block that can be among the k nearest.
+
+        Args:
+            rough: approximate distances; inf for rows that are not selected.
+            doubt: how far they can be from the distances: a number for each, or one for all.
+        """
+        if self._bound == _GREATEST and len(rough) >= self._k:
+            self._bound = min(_GREATEST, kth_smallest(rough + doubt, self._k))
+        at: Rows = np.flatnonzero(rough - doubt <= self._bound)
+        if len(at) >= self._k:
+            highest = rough[at] + (doubt[at] if np.ndim(doubt) else doubt)
+            # Any k rows give a valid bound, so it does not matter which of two threads sets it.
+            self._bound = min(self._bound, kth_smallest(highest, self._k))
+        return at
+
+    def add(self, rows: Rows, rough: Float32Array) -> None:
+        """Add rows with their approximate distances."""
+        self._blocks.append((rows, rough))
+
+    def rows(self) -> tuple[Rows, Float32Array]:
+        """All rows that were added, with their approximate distances."""
+        rows, rough = zip(*self._blocks, strict=True)
+        return np.concatenate(rows), np.concatenate(rough)
 
 
 class _Query:
@@ -357,6 +314,19 @@ def _blocks(size: int) -> list[slice]:
     number = 1 if size < _SHARED else 2 * math.ceil(size / (2 * _BOUNDS))
     step = max(1, math.ceil(size / number))
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+def kth_smallest(values: NDArray[np.floating[Any]], k: int) -> float:
+    """Return the k-th smallest of some numbers, none of which is NaN.
+
+    The k-th smallest minimum of groups is at least as great, so only the numbers up to it are partitioned: a tenth of the
+    time of a partition of all.
+    """
+    whole = len(values) // _GROUPED * _GROUPED
+    if whole >= _GROUPED * k:
+        least = values[:whole].reshape(_GROUPED, -1).min(axis=0)
+        values = values[values <= np.partition(least, k - 1)[k - 1]]
+    return float(np.partition(values, k - 1)[k - 1])
 
 
 def _extended(values: NDArray[_Item], room: int) -> NDArray[_Item]:

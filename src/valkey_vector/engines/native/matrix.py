@@ -36,12 +36,6 @@ _SHORTEST = 1e-15
 _FEW = 500
 """Selected rows up to which they are compared without a first pass."""
 
-_FEW_COMPRESSED = 100
-"""`_FEW` once the vectors are compressed: it takes longer then to read whole vectors."""
-
-_FEW_LEFT = 200
-"""Rows that the compressed first pass leaves, up to which they are compared in double precision at once."""
-
 _LARGE = 8_000
 """Number of rows in use from which on a compressed first pass is faster, above all while other programs use the processors."""
 
@@ -96,14 +90,9 @@ class Matrix:
 
     def retain(self, rows: Rows | slice, room: int) -> None:
         """Retain some rows in their order, and allocate `room` rows."""
-        if isinstance(rows, slice):
-            self._vectors = resized(self._vectors[rows], room)
-        else:
-            retained = np.zeros((room, self._vectors.shape[1]), dtype=np.float32)
-            for start in range(0, len(rows), _GATHERED):
-                part = rows[start : start + _GATHERED]
-                retained[start : start + len(part)] = self._exact(part)
-            self._vectors, self._compressed = retained, None
+        if not isinstance(rows, slice):
+            self._compressed = None
+        self._vectors = resized(self._vectors[rows], room)
         self._norms = resized(self._norms[rows], room)
         self._present = resized(self._present[rows], room)
 
@@ -122,18 +111,10 @@ class Matrix:
         rows = self._possible(selected, vector, k)
         if rows is None:
             rows = np.flatnonzero(selected)
-        elif len(rows) <= _FEW_LEFT:
-            return rows, self.distances(rows, vector)
         if not len(rows):
             return rows, np.zeros(0)
         chosen = rows[self._candidates(rows, used, vector, k)]
-        return chosen, self.distances(chosen, vector)
-
-    def _exact(self, rows: Rows) -> Float32Array:
-        """Return the vectors of some rows."""
-        if self._compressed is None:
-            return self._vectors.take(rows, axis=0)
-        return self._compressed.exact(self._vectors, rows)
+        return chosen, distances(self._vectors[chosen], vector, self._metric)
 
     def _possible(self, selected: Mask, vector: Float32Array, k: int) -> Rows | None:
         """Return the rows that can be among the k nearest, by their compressed vectors; None if that is not faster."""
@@ -141,21 +122,20 @@ class Matrix:
         used = len(selected)
         if used < _LARGE or self._searches <= _FIRST_SEARCHES:
             return None
-        few = _FEW if self._compressed is None else _FEW_COMPRESSED
-        if np.count_nonzero(selected) < max(few, _FEW_PER_NEIGHBOR * k):
+        if np.count_nonzero(selected) < max(_FEW, _FEW_PER_NEIGHBOR * k):
             return None
         if self._compressed is None:
             products = kernel()
             if products is None:
                 return None
             self._compressed = Compressed(self._metric, self._vectors.shape[1], products)
-        self._compressed.cover(self._vectors, self._norms, used)
-        return self._compressed.candidates(selected, self._vectors, self._norms, vector, k)
+        self._compressed.cover(self._vectors[:used], self._norms[:used], len(self._vectors))
+        return self._compressed.candidates(selected, self._norms[:used], vector, k)
 
     def within(
         self, rows: Rows, vector: Float32Array, radius: float
     ) -> tuple[Rows, NDArray[np.float64]]:
-        """Return those of some rows that are up to a distance, with their distances."""
+        """Return those of some rows that are up to a distance, with their distances. Few are computed at a time."""
         found: list[tuple[Rows, NDArray[np.float64]]] = [(rows[:0], np.zeros(0))]
         for start in range(0, len(rows), _GATHERED):
             part = rows[start : start + _GATHERED]
@@ -168,7 +148,7 @@ class Matrix:
 
     def distances(self, rows: Rows, vector: Float32Array) -> NDArray[np.float64]:
         """Compute the distances of rows in double precision."""
-        return distances(self._exact(rows), vector, self._metric)
+        return distances(self._vectors[rows], vector, self._metric)
 
     def _candidates(self, rows: Rows, used: int, vector: Float32Array, k: int) -> Mask | slice:
         """Select the rows that can be among the k nearest, in float32 with a margin for rounding errors.
@@ -205,13 +185,13 @@ class Matrix:
     def _products(self, rows: Rows, used: int, vector: Float32Array) -> Float32Array:
         """Multiply some of the rows in use with a vector, in float32."""
         products: Float32Array
-        if len(rows) * _SPARSE > used and self._compressed is None:
+        if len(rows) * _SPARSE > used:
             products = (self._vectors[:used] @ vector)[rows]
             return products
         products = np.empty(len(rows), dtype=np.float32)
         for start in range(0, len(rows), _GATHERED):
             part = rows[start : start + _GATHERED]
-            products[start : start + len(part)] = self._exact(part) @ vector
+            products[start : start + len(part)] = self._vectors.take(part, axis=0) @ vector
         return products
 
 
