@@ -73,7 +73,12 @@ def test_a_search_module_counts_values_without_a_record_leaving_it(
     names = [{command[0] for command in trip} for trip in commands.round_trips]
     # The signs of a change are read with the sample.
     assert [b"FT.AGGREGATE" in each for each in names] == [True, False]
-    assert names[1] == {b"FT.SEARCH"}
+    # On one node of Valkey-Search, the signs are read again after the counts.
+    assert names[1] - {b"EXISTS", b"HMGET"} == {b"FT.SEARCH"}
+    others = [each for each in commands.round_trips[1] if each[0] != b"FT.SEARCH"]
+    assert {each[1] for each in others} <= {
+        f"{{{books.name}}}:{part}".encode() for part in ("index", "locks")
+    }
     assert all(b"RETURN" not in command for trip in commands.round_trips for command in trip)
     commands.clear()
     assert books.aggregate(COUNTED)[-1] == {"genre": None, "n": 1}

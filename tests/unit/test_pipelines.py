@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from valkey_vector.connection import pipelines
-from valkey_vector.connection.pipelines import Pipelined, Request, run, run_all
+from valkey_vector.connection.pipelines import Pipelined, Request, noting_requests, run, run_all
 from valkey_vector.errors import ConnectionLostError, InvalidInputError, ServerError
 from valkey_vector.storage.rows import StaleIndexError
 
@@ -104,3 +104,22 @@ def test_an_outage_or_a_stale_index_fails_all_operations(error: Exception) -> No
         run_all(Echo(), [requesting(["a"]), failing(error)])
     with pytest.raises(ConnectionLostError):
         run_all(Echo(), [requesting(["a"]), requesting(["gone"])])
+
+
+def test_requests_are_noted_and_errors_reach_the_operation() -> None:
+    def patient() -> Pipelined[list[str]]:
+        heard: list[str] = []
+        for words in (["a"], ["bad"], ["b", "c"]):
+            try:
+                heard += yield Request([["ECHO", word] for word in words])
+            except ServerError as error:
+                heard.append(error.message)
+        return heard
+
+    requests: list[Request] = []
+    assert run(Echo(), noting_requests(patient(), requests)) == ["a", "bad", "b", "c"]
+    assert [len(each.commands) for each in requests] == [1, 1, 2]
+    with pytest.raises(ServerError):
+        run(Echo(), noting_requests(requesting(["bad"]), requests))
+    assert run(Echo(), noting_requests(requesting(), requests)) == []
+    assert len(requests) == 4

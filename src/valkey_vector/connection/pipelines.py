@@ -24,6 +24,7 @@ __all__ = [
     "Pipelined",
     "Request",
     "RequestSender",
+    "noting_requests",
     "requesting",
     "run",
     "run_all",
@@ -93,6 +94,23 @@ def send(
 def requesting(commands: Sequence[Command]) -> Pipelined[list[Any]]:
     """Operation of one request: sends commands and returns their replies."""
     return (yield Request(commands))
+
+
+def noting_requests(operation: Pipelined[_T], requests: list[Request]) -> Pipelined[_T]:
+    """Operation that does the same as another one, and appends its requests to a list."""
+    try:
+        request = next(operation)
+        while True:
+            requests.append(request)
+            try:
+                replies = yield request
+            except ServerError as error:
+                request = operation.throw(error)
+            else:
+                request = operation.send(replies)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
 
 
 def run(sender: RequestSender, operation: Pipelined[_T]) -> _T:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valkey_vector.connection.pipelines import Pipelined, run, run_all
+from valkey_vector.connection.pipelines import Pipelined, Request, noting_requests, run_all
 from valkey_vector.engines.base import Engine
 from valkey_vector.errors import UnreadableRecordError, ValkeyVectorError
 from valkey_vector.execution.aggregation.rows import group_key, shown
@@ -141,9 +141,17 @@ class _Counting:
 
     def totals_and(self, plans: Sequence[Plan], plan: Plan) -> tuple[list[int] | None, int]:
         """Count plans, and the records that another plan selects, which may take several round trips."""
-        engine = self.engine
-        totals, number = _outcomes(engine, [engine.totals(plans), engine.counting(plan)])
-        if totals is None or not run(engine, engine.is_settled(self._state)):
+        engine, requests = self.engine, list[Request]()
+        totals, number, is_settled = _outcomes(
+            engine,
+            [
+                engine.totals(plans),
+                noting_requests(engine.counting(plan), requests),
+                engine.is_settled(self._state),
+            ],
+        )
+        # Requests after the first one were sent after the check.
+        if totals is None or not is_settled or len(requests) > 1:
             self.began = None
         return totals, number
 
