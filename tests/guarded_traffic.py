@@ -45,7 +45,11 @@ class GuardedTraffic:
         """Note whether these servers have Valkey-Search; a port may have had another server before."""
         addresses = _addresses(trip.server)
         self._valkey_search.difference_update(addresses)
-        if _names_valkey_search(hello):
+        modules = _search_modules(hello)
+        if not modules:  # so it has no search index; one with this port may have had some
+            for database in [each for each in self._guards if _addresses(each[0]) == addresses]:
+                del self._guards[database]
+        if any(one.get(b"ver") in _VALKEY_SEARCH for one in modules):
             self._valkey_search.update(addresses)
 
     def _guard_of(self, trip: RoundTrip) -> DialectGuard:
@@ -62,13 +66,11 @@ def _addresses(server: str) -> list[str]:
     return server.rpartition("/")[0].split(",")
 
 
-def _names_valkey_search(reply: object) -> bool:
-    """Return True if a reply to HELLO lists Valkey-Search 1.1 or later, which can return a partial result."""
+def _search_modules(reply: object) -> list[Mapping[bytes, Any]]:
+    """The search modules in a reply to HELLO. Valkey-Search 1.1 or later can return a partial result."""
     modules = _mapping(reply).get(b"modules")
     listed = [_mapping(one) for one in modules] if isinstance(modules, list) else []
-    return any(
-        one.get(b"name") == b"search" and one.get(b"ver") in _VALKEY_SEARCH for one in listed
-    )
+    return [one for one in listed if one.get(b"name") == b"search"]
 
 
 def _mapping(reply: Any) -> Mapping[bytes, Any]:

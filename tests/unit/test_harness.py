@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -100,6 +100,22 @@ def test_the_guard_speaks_before_the_server_does() -> None:
     with pytest.raises(DialectError):
         traffic.sending(trip)
     assert len(traffic.violations) == 1
+
+
+def test_a_server_without_a_search_module_has_no_index_of_an_earlier_one_with_its_port() -> None:
+    traffic = GuardedTraffic()
+
+    def sent(command: Sequence[bytes], reply: object) -> None:
+        trip = RoundTrip(server="h:1/0", cluster=False, transaction=False, commands=[[*command]])
+        traffic.sending(trip)
+        traffic.received(trip, [reply])
+
+    sent([b"FT.CREATE", b"i", b"PREFIX", b"1", b"i:", b"SCHEMA", b"tags", b"TAG"], b"OK")
+    script = [b"EVAL", b"return 1", b"1", b"i:1"]
+    with pytest.raises(DialectError, match="indexed key"):
+        sent(script, 1)
+    sent([b"HELLO", b"3"], {b"modules": []})
+    sent(script, 1)
 
 
 @pytest.mark.wrong_dialect
