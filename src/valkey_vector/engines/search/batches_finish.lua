@@ -32,8 +32,6 @@ if ARGV[2] ~= '0' then
     redis.call('HDEL', KEYS[3], unpack(gone))
     -- Not EXPIRE, which an application's user may lack.
     redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', (redis.call('TIME')[1] + ARGV[7]) * 1000))
-  else
-    redis.call('UNLINK', KEYS[3])
   end
 end
 return 1
