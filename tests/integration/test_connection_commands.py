@@ -101,6 +101,8 @@ def test_a_pipeline_may_be_empty_or_long(connection: Connection) -> None:
 def test_a_command_must_be_named(connection: Connection) -> None:
     with pytest.raises(ConfigurationError):
         connection.execute()
+    with pytest.raises(ConfigurationError, match="empty command"):
+        connection.pipeline([["PING"], []])
 
 
 def test_an_argument_that_is_no_text_is_refused_and_leaves_the_connection_usable(

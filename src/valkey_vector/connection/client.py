@@ -139,6 +139,7 @@ class Connection(Closing):
             ConnectionLostError, RequestTimeoutError: an outage during any of the commands. Each
                 of them may have been executed.
             AuthenticationError, ConfigurationError: the connection cannot be established.
+            ConfigurationError: a command is empty; none is sent.
 
         Cost:
             One round trip; in a cluster, one per node.
@@ -148,6 +149,10 @@ class Connection(Closing):
         """
         if not commands:
             return []
+        if not all(commands):
+            raise ConfigurationError(
+                "pipeline() was called with an empty command; pass the name and arguments of each"
+            )
 
         request = methodcaller("pipeline", commands, any_primary=any_primary, raise_outage=True)
         replies: list[Reply | ServerError] = self._send_repeatedly(lane, request, retry)

@@ -32,7 +32,7 @@ def refuse_unknown(method: str, options: Mapping[str, Any]) -> None:
     Raises:
         TypeError: a name is not in `ReadOptions`; for ``filters`` the message names `filter`.
     """
-    if not options or options.keys() <= READ_OPTIONS:
+    if options.keys() <= READ_OPTIONS:
         return
     refuse_filters(method, options)
     unknown = min(options.keys() - READ_OPTIONS)
